@@ -1,0 +1,2 @@
+//! `cargo bench-vs`.
+fn main() {}

@@ -1,0 +1,88 @@
+//! What is wrong with a configuration, where, in the original's words, and what would help.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::source::Span;
+
+/// How bad a complaint is, in nginx's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Emerg,
+    /// As `Emerg`, for a system call nginx reports at this level.
+    Crit,
+    /// Serious, but the run goes on.
+    Alert,
+    /// An error that does not stop the reading (keepalived's usual manner).
+    Error,
+    /// Accepted, but probably not what was meant.
+    Warn,
+    /// For information.
+    Notice,
+}
+
+impl Severity {
+    /// The word in square brackets.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Emerg => "emerg",
+            Self::Crit => "crit",
+            Self::Alert => "alert",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// Where a complaint points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Nowhere: the original prints no file and line.
+    Nowhere,
+    /// A place in a text. The line printed is the line of the span's last byte, as nginx counts.
+    Span(Span),
+}
+
+/// One complaint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The original's words, byte for byte, without file and line.
+    pub message: String,
+    /// Where.
+    pub at: At,
+    /// What the long form adds: context, earlier definitions.
+    pub notes: Vec<String>,
+    /// What would help.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A fatal complaint whose place the walk fills in.
+    pub fn emerg(message: impl Into<String>) -> Self {
+        Self::new(Severity::Emerg, message)
+    }
+
+    /// A warning whose place the walk fills in.
+    pub fn warn(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warn, message)
+    }
+
+    /// A complaint of any severity, pointing nowhere yet.
+    pub fn new(severity: Severity, message: impl Into<String>) -> Self {
+        Self { severity, message: message.into(), at: At::Nowhere, notes: Vec::new(), help: None }
+    }
+
+    /// The same complaint, pointing at `span`.
+    pub fn at(mut self, span: Span) -> Self {
+        self.at = At::Span(span);
+        self
+    }
+
+    /// The same complaint with a hint.
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+}

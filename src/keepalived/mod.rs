@@ -1,0 +1,3 @@
+//! The product's front door.
+
+pub mod cli;

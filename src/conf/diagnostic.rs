@@ -50,8 +50,10 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The original's words, byte for byte, without file and line.
     pub message: String,
-    /// Where.
+    /// Where, as the original counts: the statement.
     pub at: At,
+    /// The word the long form points at, when it is narrower than `at`.
+    pub point: Option<Span>,
     /// What the long form adds: context, earlier definitions.
     pub notes: Vec<String>,
     /// What would help.
@@ -71,12 +73,18 @@ impl Diagnostic {
 
     /// A complaint of any severity, pointing nowhere yet.
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Self { severity, message: message.into(), at: At::Nowhere, notes: Vec::new(), help: None }
+        Self { severity, message: message.into(), at: At::Nowhere, point: None, notes: Vec::new(), help: None }
     }
 
     /// The same complaint, pointing at `span`.
     pub fn at(mut self, span: Span) -> Self {
         self.at = At::Span(span);
+        self
+    }
+
+    /// The same complaint, with the word it is about.
+    pub fn point(mut self, span: Span) -> Self {
+        self.point = Some(span);
         self
     }
 

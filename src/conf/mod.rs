@@ -4,5 +4,14 @@
 //! against the rows of a `registry` and merges levels. Complaints are `diagnostic`s.
 
 pub mod diagnostic;
+pub mod directive;
+pub mod disk;
+pub mod lex;
+pub mod module;
+pub mod print;
+pub mod registry;
+pub mod slot;
 pub mod source;
 pub mod tree;
+pub mod value;
+pub mod walk;

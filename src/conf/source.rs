@@ -20,6 +20,17 @@ pub struct Span {
     pub end: u32,
 }
 
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// The argument of `-g`; complaints name no line.
+    CommandLine,
+    /// A default of the registry.
+    Default,
+}
+
 /// One text that was read.
 #[derive(Debug)]
 pub struct Source {
@@ -27,6 +38,8 @@ pub struct Source {
     pub name: String,
     /// Its bytes.
     pub text: Rc<[u8]>,
+    /// What it is.
+    pub kind: Kind,
     /// Offset of each line's first byte.
     lines: Vec<u32>,
 }
@@ -39,9 +52,9 @@ pub struct Sources {
 
 impl Sources {
     /// Adds a text.
-    pub fn add(&mut self, name: &str, text: Vec<u8>) -> SourceId {
+    pub fn add(&mut self, name: &str, kind: Kind, text: Vec<u8>) -> SourceId {
         let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', &text).map(|at| at as u32 + 1)).collect();
-        self.texts.push(Source { name: name.to_owned(), text: text.into(), lines });
+        self.texts.push(Source { name: name.to_owned(), text: text.into(), kind, lines });
         SourceId(self.texts.len() as u32 - 1)
     }
 

@@ -1,0 +1,3 @@
+//! Words, quotes and comments of both dialects.
+
+pub mod nginx;

@@ -1,0 +1,66 @@
+//! What a module tells the configuration front end: its rows, and the settings it keeps at each level.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::directive::{Contexts, Directive};
+use std::any::{Any, TypeId};
+
+/// One level's settings for one module: what was given there, everything else `None`.
+pub trait Conf: Any + Default + Send + Sync {
+    /// Takes from the enclosing level what this level leaves unset.
+    fn inherit(&mut self, outer: &Self);
+}
+
+/// A conf whose type is known to its scope only.
+pub type AnyConf = Box<dyn Any + Send + Sync>;
+
+/// Settings a module keeps, and the contexts that have a set of their own.
+#[derive(Clone, Copy)]
+pub struct Scope {
+    /// The conf's type.
+    pub type_of: fn() -> TypeId,
+    /// A conf with nothing given.
+    pub new: fn() -> AnyConf,
+    /// `Conf::inherit` through the type.
+    pub inherit: fn(&mut dyn Any, &dyn Any),
+    /// The contexts that have one.
+    pub contexts: Contexts,
+}
+
+impl Scope {
+    /// The scope of `C` in `contexts`.
+    pub const fn of<C: Conf>(contexts: Contexts) -> Self {
+        Self {
+            type_of: TypeId::of::<C>,
+            new: || Box::new(C::default()),
+            inherit: |inner, outer| {
+                if let (Some(inner), Some(outer)) = (inner.downcast_mut::<C>(), outer.downcast_ref::<C>()) {
+                    inner.inherit(outer);
+                }
+            },
+            contexts,
+        }
+    }
+}
+
+/// A module of a product.
+#[derive(Clone, Copy)]
+pub struct Module {
+    /// The original's name for it (`ngx_http_limit_conn_module`).
+    pub name: &'static str,
+    /// Its rows, in the manual's order.
+    pub directives: &'static [Directive],
+    /// The settings it keeps.
+    pub scopes: &'static [Scope],
+}
+
+/// Merges listed fields: `inherit!(self, outer; list a, b; c, d)`. A list is taken whole where the inner one is empty.
+macro_rules! inherit {
+    ($inner:ident, $outer:ident; list $($list:ident),+ $(; $($field:ident),* $(,)?)?) => {
+        $(if $inner.$list.is_empty() { $inner.$list.clone_from(&$outer.$list); })+
+        $($(if $inner.$field.is_none() { $inner.$field.clone_from(&$outer.$field); })*)?
+    };
+    ($inner:ident, $outer:ident; $($field:ident),+ $(,)?) => {
+        $(if $inner.$field.is_none() { $inner.$field.clone_from(&$outer.$field); })+
+    };
+}
+pub(crate) use inherit;

@@ -1,0 +1,508 @@
+//! Tree × registry → settings: context, arity, duplicates, includes, defaults, inheritance.
+//!
+//! The walk opens a [`Level`] for each block that is a context. A level holds a conf only for what was given there;
+//! [`Levels`] looks outward for the rest. When the outermost level of a scope closes, defaults are put in through the
+//! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::diagnostic::{At, Diagnostic, Severity};
+use super::directive::{Contexts, Directive, Opens, Support};
+use super::lex;
+use super::module::AnyConf;
+use super::registry::{Registry, RowId};
+use super::source::{Kind, Loader, Sources, Span};
+use super::tree::{Block, Node, Statement, Word};
+use hashbrown::HashSet;
+use std::any::{Any, TypeId};
+
+/// What differs between the two languages' manners.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// Reads a text into statements.
+    pub lex: fn(&[u8], super::source::SourceId) -> Block,
+    /// Stop at the first fatal complaint (nginx), or report and go on (keepalived).
+    pub stop: bool,
+    /// The words for what the walk itself finds.
+    pub wording: &'static dyn Wording,
+}
+
+/// A product's words for the complaints of the walk.
+pub trait Wording: Sync {
+    /// No row has the name.
+    fn unknown(&self, name: &str) -> String;
+    /// Rows have the name, but not here.
+    fn not_allowed(&self, name: &str) -> String;
+    /// A block where none belongs.
+    fn unterminated(&self, name: &str) -> String;
+    /// No block where one belongs.
+    fn no_block(&self, name: &str) -> String;
+    /// A wrong number of arguments.
+    fn arity(&self, name: &str) -> String;
+    /// A row that is known and not served.
+    fn unserved(&self, name: &str) -> String;
+}
+
+/// The settings given in one block.
+pub struct Level {
+    /// What the block is.
+    pub context: Contexts,
+    /// The words that opened it.
+    pub words: Vec<Word>,
+    /// From its first word to its `{`.
+    pub span: Option<Span>,
+    /// Blocks inside it, in order.
+    pub children: Vec<Self>,
+    confs: Vec<(TypeId, AnyConf)>,
+    given: HashSet<RowId>,
+}
+
+impl Level {
+    fn new(context: Contexts, statement: Option<&Statement>) -> Self {
+        Self {
+            context,
+            words: statement.map(|statement| statement.words.clone()).unwrap_or_default(),
+            span: statement.map(|statement| statement.span),
+            children: Vec::new(),
+            confs: Vec::new(),
+            given: HashSet::new(),
+        }
+    }
+
+    /// What was given here, and after merging what holds here, if this level has a `C` of its own.
+    pub fn own<C: Any>(&self) -> Option<&C> {
+        self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
+    }
+
+    fn find(&self, type_of: TypeId) -> Option<&AnyConf> {
+        self.confs.iter().find(|(of, _)| *of == type_of).map(|(_, conf)| conf)
+    }
+
+    fn take(&mut self, type_of: TypeId) -> Option<AnyConf> {
+        let index = self.confs.iter().position(|(of, _)| *of == type_of)?;
+        Some(self.confs.swap_remove(index).1)
+    }
+}
+
+/// A level and what encloses it, outermost first.
+#[derive(Clone, Copy)]
+pub struct Levels<'a> {
+    /// The enclosing levels.
+    pub outer: Option<&'a Levels<'a>>,
+    /// The level itself.
+    pub level: &'a Level,
+}
+
+impl<'a> Levels<'a> {
+    /// A level with nothing around it.
+    pub const fn of(level: &'a Level) -> Self {
+        Self { outer: None, level }
+    }
+
+    /// A level inside this one.
+    pub const fn inside(&'a self, level: &'a Level) -> Self {
+        Levels { outer: Some(self), level }
+    }
+
+    /// The settings that hold here.
+    pub fn get<C: Any>(&self) -> Option<&'a C> {
+        let mut at = Some(self);
+        while let Some(levels) = at {
+            if let Some(conf) = levels.level.own::<C>() {
+                return Some(conf);
+            }
+            at = levels.outer;
+        }
+        None
+    }
+}
+
+/// What a setter may ask for beside its own conf.
+pub struct Setting<'a> {
+    /// The row being set.
+    pub row: &'static Directive,
+    /// Levels from the outermost to the one the statement stands in (or opens).
+    levels: &'a mut Vec<Level>,
+    registry: &'a Registry,
+    dialect: Dialect,
+    loader: &'a dyn Loader,
+    sources: &'a mut Sources,
+    complaints: &'a mut Vec<Diagnostic>,
+    base: &'a str,
+}
+
+impl Setting<'_> {
+    /// `"name" directive …`, the form of most of nginx's complaints.
+    pub fn complain(&self, what: &str) -> Diagnostic {
+        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
+    }
+
+    /// Adds a warning that does not stop the reading.
+    pub fn warn(&mut self, statement: &Statement, message: impl Into<String>) {
+        self.complaints.push(Diagnostic::warn(message).at(statement.span));
+    }
+
+    /// The kind of block the statement stands in (or opens).
+    pub fn context(&self) -> Contexts {
+        self.levels.last().map_or(Contexts(0), |level| level.context)
+    }
+
+    /// The block around the one the statement opens.
+    pub fn around(&self) -> Option<&Level> {
+        self.levels.iter().rev().nth(1)
+    }
+
+    /// The innermost level.
+    pub fn level(&self) -> Option<&Level> {
+        self.levels.last()
+    }
+
+    /// The nearest `C` given so far, looking outward.
+    pub fn seen<C: Any>(&self) -> Option<&C> {
+        self.levels.iter().rev().find_map(Level::own)
+    }
+
+    /// The settings of type `C` of the nearest level that has them, made if nothing was given yet.
+    pub fn conf<C: Any>(&mut self) -> Option<&mut C> {
+        let of = TypeId::of::<C>();
+        let scope = self.registry.scope(of)?;
+        let level = self.levels.iter_mut().rev().find(|level| level.context.meets(scope.contexts))?;
+        if level.find(of).is_none() {
+            level.confs.push((of, (scope.new)()));
+        }
+        level.confs.iter_mut().find(|(have, _)| *have == of).and_then(|(_, conf)| conf.downcast_mut())
+    }
+
+    /// `path` as it is used: relative paths start at the main file's folder.
+    pub fn full(&self, path: &str) -> String {
+        full(self.base, path)
+    }
+
+    /// The statements of the files `pattern` names, for blocks that read their rows themselves.
+    ///
+    /// # Errors
+    /// What `include` says when a file cannot be read.
+    pub fn include(&mut self, pattern: &str) -> Result<Vec<Block>, Diagnostic> {
+        let full = self.full(pattern);
+        load(self.loader, self.sources, self.dialect, &full)
+    }
+}
+
+/// A configuration that was read: its outermost level, or what is wrong.
+pub struct Walked {
+    /// The whole, merged.
+    pub level: Level,
+    /// Warnings, and where the dialect goes on, errors.
+    pub complaints: Vec<Diagnostic>,
+    /// The complaint that ended the reading.
+    pub fatal: Option<Diagnostic>,
+    /// Whether a row was met that is known and not served.
+    pub unserved: bool,
+}
+
+/// Reads a configuration against a registry.
+pub struct Walk<'a> {
+    registry: &'a Registry,
+    dialect: Dialect,
+    loader: &'a dyn Loader,
+    sources: &'a mut Sources,
+    base: String,
+    levels: Vec<Level>,
+    complaints: Vec<Diagnostic>,
+    unserved: bool,
+    depth: usize,
+}
+
+/// Files including files: past this depth a cycle is certain.
+const INCLUDE_DEPTH: usize = 200;
+
+impl<'a> Walk<'a> {
+    /// A walk whose relative includes start at `base` and whose outermost level is `context`.
+    pub fn new(
+        registry: &'a Registry,
+        dialect: Dialect,
+        (loader, sources): (&'a dyn Loader, &'a mut Sources),
+        base: &str,
+        context: Contexts,
+    ) -> Self {
+        Self {
+            registry,
+            dialect,
+            loader,
+            sources,
+            base: base.to_owned(),
+            levels: vec![Level::new(context, None)],
+            complaints: Vec::new(),
+            unserved: false,
+            depth: 0,
+        }
+    }
+
+    /// Reads statements given on the command line before the file.
+    ///
+    /// # Errors
+    /// The first fatal complaint.
+    pub fn parameters(&mut self, text: &str) -> Result<(), Diagnostic> {
+        let id = self.sources.add("command line", Kind::CommandLine, text.as_bytes().to_vec());
+        let block = lex::nginx::parameters(text.as_bytes(), id);
+        self.block(&block)
+    }
+
+    /// Reads the file `path`.
+    ///
+    /// # Errors
+    /// The first fatal complaint.
+    pub fn file(&mut self, path: &str) -> Result<(), Diagnostic> {
+        let blocks = load(self.loader, self.sources, self.dialect, path)?;
+        blocks.iter().try_for_each(|block| self.block(block))
+    }
+
+    /// Closes the outermost level.
+    pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
+        if fatal.is_none() {
+            fatal = self.merge().err();
+        }
+        self.levels.truncate(1);
+        let level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
+        Walked { level, complaints: self.complaints, fatal, unserved: self.unserved }
+    }
+
+    fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
+        for node in &block.nodes {
+            let outcome = match node {
+                Node::Statement(statement) => {
+                    self.statement(statement).map_err(|complaint| placed(complaint, statement))
+                }
+                Node::Broken(complaint) => Err(complaint.clone()),
+            };
+            if let Err(complaint) = outcome {
+                if self.dialect.stop || complaint.severity < Severity::Error {
+                    return Err(complaint);
+                }
+                self.complaints.push(complaint);
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let Some(word) = statement.words.first() else { return Ok(()) };
+        let name = word.text();
+        let Some((id, row)) = self.registry.find(&word.bytes, context) else {
+            return Err(self.stranger(&name, context).point(word.span));
+        };
+        let wording = self.dialect.wording;
+        if statement.block.is_some() && row.arity.opens().is_none() {
+            return Err(Diagnostic::emerg(wording.unterminated(&name)));
+        }
+        if statement.block.is_none() && row.arity.needs_block() {
+            return Err(Diagnostic::emerg(wording.no_block(&name)));
+        }
+        if !row.arity.takes(statement.arguments().len()) {
+            return Err(Diagnostic::emerg(wording.arity(&name)));
+        }
+        if row.support == Support::Missing {
+            self.unserved = true;
+            return Err(Diagnostic::emerg(wording.unserved(&name)).point(word.span));
+        }
+        if row.set.includes() {
+            return self.include(statement);
+        }
+        self.set(id, row, statement)
+    }
+
+    fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
+        if self.registry.named(name.as_bytes()).next().is_some() {
+            return Diagnostic::emerg(self.dialect.wording.not_allowed(name));
+        }
+        let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
+        match self.registry.nearest(name, context) {
+            Some(near) => complaint.help(format!("did you mean \"{near}\"?")),
+            None => complaint,
+        }
+    }
+
+    fn include(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
+        let pattern = statement.arguments().first().map(Word::text).unwrap_or_default();
+        let path = full(&self.base, &pattern);
+        self.depth += 1;
+        if self.depth > INCLUDE_DEPTH {
+            return Err(Diagnostic::emerg(format!("open() \"{path}\" failed (24: Too many open files)")));
+        }
+        let blocks = load(self.loader, self.sources, self.dialect, &path)?;
+        let outcome = blocks.iter().try_for_each(|block| self.block(block));
+        self.depth -= 1;
+        outcome
+    }
+
+    fn set(&mut self, id: RowId, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
+        if let Some(level) = self.levels.last_mut() {
+            level.given.insert(id);
+        }
+        let opened = match (row.arity.opens(), &statement.block) {
+            (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
+            _ => None,
+        };
+        if let Some((context, _)) = opened {
+            self.levels.push(Level::new(context, Some(statement)));
+        }
+        self.apply(row, statement)?;
+        let Some((_, block)) = opened else { return Ok(()) };
+        self.block(block)?;
+        let mut cx = self.setting(row);
+        row.set.close(&mut cx).map_err(|complaint| match block.end {
+            Some(end) if complaint.at == At::Nowhere => complaint.at(end),
+            _ => complaint,
+        })?;
+        self.merge()?;
+        if let Some(level) = self.levels.pop()
+            && let Some(around) = self.levels.last_mut()
+        {
+            around.children.push(level);
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, row: &'static Directive) -> Setting<'_> {
+        Setting {
+            row,
+            levels: &mut self.levels,
+            registry: self.registry,
+            dialect: self.dialect,
+            loader: self.loader,
+            sources: self.sources,
+            complaints: &mut self.complaints,
+            base: &self.base,
+        }
+    }
+
+    /// Runs a row's setter on the conf it writes to, in the innermost level that has one.
+    fn apply(&mut self, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
+        let target = row.set.target();
+        let Some(scope) = self.registry.scope(target).copied() else {
+            return row.set.set(&mut self.setting(row), &mut (), statement);
+        };
+        let Some(at) = self.levels.iter().rposition(|level| level.context.meets(scope.contexts)) else {
+            return row.set.set(&mut self.setting(row), &mut (), statement);
+        };
+        let mut conf = self.levels.get_mut(at).and_then(|level| level.take(target)).unwrap_or_else(scope.new);
+        let outcome = row.set.set(&mut self.setting(row), conf.as_mut(), statement);
+        if let Some(level) = self.levels.get_mut(at) {
+            level.confs.push((target, conf));
+        }
+        outcome
+    }
+
+    /// Where the innermost level is the outermost of a scope: defaults, then inheritance through what is inside.
+    fn merge(&mut self) -> Result<(), Diagnostic> {
+        let Some(context) = self.levels.last().map(|level| level.context) else { return Ok(()) };
+        let outer: Vec<Contexts> = self.levels.iter().rev().skip(1).map(|level| level.context).collect();
+        let registry = self.registry;
+        let outermost: Vec<_> = registry
+            .scopes()
+            .iter()
+            .filter(|scope| scope.contexts.meets(context) && !outer.iter().any(|outer| scope.contexts.meets(*outer)))
+            .collect();
+        for scope in &outermost {
+            self.defaults((scope.type_of)(), context)?;
+        }
+        if let Some(level) = self.levels.last_mut() {
+            for scope in &outermost {
+                let of = (scope.type_of)();
+                if level.find(of).is_none() {
+                    level.confs.push((of, (scope.new)()));
+                }
+                if let Some(conf) = level.take(of) {
+                    for child in &mut level.children {
+                        pass_down(child, scope, conf.as_ref());
+                    }
+                    level.confs.push((of, conf));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn defaults(&mut self, target: TypeId, context: Contexts) -> Result<(), Diagnostic> {
+        let registry = self.registry;
+        for (id, row, _) in registry.rows() {
+            let given = self.levels.last().is_some_and(|level| level.given.contains(&id));
+            let Some(text) = row.default else { continue };
+            if given || row.set.target() != target || !row.contexts.meets(context) {
+                continue;
+            }
+            self.apply(row, &statement_of(row.name, text))?;
+        }
+        Ok(())
+    }
+}
+
+fn pass_down(level: &mut Level, scope: &super::module::Scope, outer: &dyn Any) {
+    if !level.context.meets(scope.contexts) {
+        return;
+    }
+    let of = (scope.type_of)();
+    let own = level.take(of).map(|mut conf| {
+        (scope.inherit)(conf.as_mut(), outer);
+        conf
+    });
+    let here = own.as_deref().map_or(outer, |conf| conf as &dyn Any);
+    for child in &mut level.children {
+        pass_down(child, scope, here);
+    }
+    if let Some(conf) = own {
+        level.confs.push((of, conf));
+    }
+}
+
+/// The statement a default's text stands for.
+pub fn statement_of(name: &str, text: &str) -> Statement {
+    let source = super::source::SourceId(u32::MAX);
+    let block = lex::nginx::parameters(format!("{name} {text};").as_bytes(), source);
+    block.statements().next().cloned().unwrap_or(Statement {
+        words: Vec::new(),
+        block: None,
+        span: Span { source, start: 0, end: 0 },
+    })
+}
+
+fn placed(complaint: Diagnostic, statement: &Statement) -> Diagnostic {
+    if complaint.at == At::Nowhere { complaint.at(statement.span) } else { complaint }
+}
+
+/// `path`, starting at `base` unless it is absolute.
+pub fn full(base: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("{base}{path}") }
+}
+
+fn load(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, path: &str) -> Result<Vec<Block>, Diagnostic> {
+    let names = if path.contains(['*', '?', '[']) {
+        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))?
+    } else {
+        vec![path.to_owned()]
+    };
+    let mut blocks = Vec::with_capacity(names.len());
+    for name in names {
+        let text = loader.load(&name).map_err(|error| unreadable(&name, &error))?;
+        let id = sources.add(&name, Kind::File, text);
+        let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+        blocks.push((dialect.lex)(&bytes, id));
+    }
+    Ok(blocks)
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+    if error.kind() == std::io::ErrorKind::IsADirectory {
+        return Diagnostic::new(Severity::Crit, format!("pread() \"{name}\" failed ({})", errno(error)));
+    }
+    Diagnostic::emerg(format!("open() \"{name}\" failed ({})", errno(error)))
+}
+
+/// `2: No such file or directory`, nginx's form of an errno.
+pub fn errno(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(code) => format!("{code}: {}", text.split(" (os error").next().unwrap_or_default()),
+        None => text,
+    }
+}

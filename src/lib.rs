@@ -33,6 +33,7 @@ mod conf;
 mod log;
 mod net;
 mod run;
+mod script;
 mod session;
 mod sys;
 mod vrrp;

@@ -1,1 +1,8 @@
-//! Not furnished yet.
+//! Levels, sinks and line formats of the daemons' logs, and files that access logs share.
+
+pub mod clock;
+pub mod error;
+pub mod file;
+pub mod syslog;
+
+pub use error::{Level, Log, Sink};

@@ -1,1 +1,3 @@
-//! Not furnished yet.
+//! The only room with unsafe code: what std and nix do not wrap.
+
+pub mod time;

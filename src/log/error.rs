@@ -1,0 +1,110 @@
+//! The error log: levels, and lines in nginx's form to files, standard error and syslog.
+
+use super::clock;
+use super::file::File;
+use super::syslog::Syslog;
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// How bad a line is; the order is nginx's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The system is unusable.
+    Emerg = 1,
+    /// Action must be taken at once.
+    Alert,
+    /// Critical conditions.
+    Crit,
+    /// Errors.
+    Error,
+    /// Warnings.
+    Warn,
+    /// Normal but significant.
+    Notice,
+    /// Information.
+    Info,
+    /// For development.
+    Debug,
+}
+
+/// The words `error_log` takes, with their levels.
+pub const LEVELS: &[(&str, Level)] = &[
+    ("emerg", Level::Emerg),
+    ("alert", Level::Alert),
+    ("crit", Level::Crit),
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("notice", Level::Notice),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+];
+
+impl Level {
+    /// The word in square brackets.
+    pub fn word(self) -> &'static str {
+        LEVELS.iter().find(|(_, level)| *level == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// Where lines go.
+#[derive(Clone)]
+pub enum Sink {
+    /// A file, written at once.
+    File(Arc<File>),
+    /// Standard error.
+    Stderr,
+    /// A syslog server.
+    Syslog(Arc<Syslog>),
+}
+
+/// An error log: sinks, each with the least bad level it takes.
+#[derive(Clone, Default)]
+pub struct Log {
+    sinks: Arc<[(Level, Sink)]>,
+}
+
+impl Log {
+    /// A log of these sinks.
+    pub fn new(sinks: Vec<(Level, Sink)>) -> Self {
+        Self { sinks: sinks.into() }
+    }
+
+    /// A log to standard error.
+    pub fn stderr(level: Level) -> Self {
+        Self::new(vec![(level, Sink::Stderr)])
+    }
+
+    /// Whether any sink takes `level`.
+    pub fn takes(&self, level: Level) -> bool {
+        self.sinks.iter().any(|(least, _)| level <= *least)
+    }
+
+    /// Where the lines go.
+    pub fn sinks(&self) -> &[(Level, Sink)] {
+        &self.sinks
+    }
+
+    /// Writes a line; `connection` is nginx's `*7`.
+    pub fn write(&self, level: Level, connection: Option<u64>, message: &str) {
+        if !self.takes(level) {
+            return;
+        }
+        let pid = std::process::id();
+        let tid = nix::unistd::gettid();
+        let star = connection.map(|number| format!("*{number} ")).unwrap_or_default();
+        let body = format!("[{}] {pid}#{tid}: {star}{message}", level.word());
+        let line = format!("{} {body}\n", clock::error_stamp());
+        for (least, sink) in self.sinks.iter() {
+            if level > *least {
+                continue;
+            }
+            match sink {
+                Sink::File(file) => file.write_now(line.as_bytes()),
+                Sink::Stderr => {
+                    let _ = std::io::stderr().write_all(line.as_bytes());
+                }
+                Sink::Syslog(syslog) => syslog.send(level, body.as_bytes()),
+            }
+        }
+    }
+}

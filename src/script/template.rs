@@ -1,0 +1,129 @@
+//! `"$a-${b}c"` compiled: one loop over parts when it is written.
+
+use super::variable::{self, Get, GetNamed, Meaning, Names, SlotId, Subject};
+
+/// One part of a template.
+pub enum Part<S: 'static> {
+    /// Literal bytes.
+    Text(Box<[u8]>),
+    /// A built-in.
+    Get(Get<S>, u32),
+    /// One of a family.
+    Named(GetNamed<S>, Box<[u8]>),
+    /// A name the configuration defines.
+    Slot(SlotId),
+    /// `$1` to `$9`.
+    Capture(usize),
+}
+
+impl<S: Subject> Part<S> {
+    /// Appends the part's value and tells whether there is one.
+    pub fn write(&self, subject: &S, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Text(text) => {
+                out.extend_from_slice(text);
+                true
+            }
+            Self::Get(get, data) => get(subject, *data, out),
+            Self::Named(get, name) => get(subject, name, out),
+            Self::Slot(id) => variable::read(subject, *id, out),
+            Self::Capture(number) => subject.captures().borrow().write(*number, out),
+        }
+    }
+}
+
+impl<S: 'static> From<Meaning<S>> for Part<S> {
+    fn from(meaning: Meaning<S>) -> Self {
+        match meaning {
+            Meaning::Builtin(variable) => Self::Get(variable.get, variable.data),
+            Meaning::Named(get, name) => Self::Named(get, name),
+            Meaning::Slot(id) => Self::Slot(id),
+        }
+    }
+}
+
+/// Text with variables in it.
+pub struct Template<S: 'static> {
+    parts: Box<[Part<S>]>,
+}
+
+impl<S: Subject> Template<S> {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    /// nginx's words for a `$` without a name or a `${` without its `}`.
+    pub fn compile(text: &[u8], names: &mut Names<S>) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut literal = Vec::new();
+        let mut rest = text;
+        while let Some(at) = memchr::memchr(b'$', rest) {
+            let (before, after) = rest.split_at(at);
+            literal.extend_from_slice(before);
+            let (part, next) = reference(after.get(1..).unwrap_or_default(), names)?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            }
+            parts.push(part);
+            rest = next;
+        }
+        literal.extend_from_slice(rest);
+        if !literal.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(literal.into()));
+        }
+        Ok(Self { parts: parts.into() })
+    }
+
+    /// The whole text, when there is no variable in it.
+    pub fn literal(&self) -> Option<&[u8]> {
+        match &*self.parts {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The parts, in order.
+    pub fn parts(&self) -> &[Part<S>] {
+        &self.parts
+    }
+
+    /// Appends the text.
+    pub fn write(&self, subject: &S, out: &mut Vec<u8>) {
+        for part in &self.parts {
+            part.write(subject, out);
+        }
+    }
+
+    /// The text, by itself.
+    pub fn text(&self, subject: &S) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(subject, &mut out);
+        out
+    }
+}
+
+/// What follows a `$`, and the rest.
+fn reference<'a, S: Subject>(text: &'a [u8], names: &mut Names<S>) -> Result<(Part<S>, &'a [u8]), String> {
+    if let [digit @ b'1'..=b'9', rest @ ..] = text {
+        return Ok((Part::Capture(usize::from(digit - b'0')), rest));
+    }
+    let (braced, body) = match text {
+        [b'{', body @ ..] => (true, body),
+        body => (false, body),
+    };
+    let end = body.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').unwrap_or(body.len());
+    let (name, mut rest) = body.split_at(end);
+    if braced {
+        match rest {
+            [b'}', after @ ..] => rest = after,
+            _ => {
+                let shown = String::from_utf8_lossy(name);
+                return Err(format!("the closing bracket in \"{shown}\" variable is missing"));
+            }
+        }
+    }
+    if name.is_empty() {
+        return Err("invalid variable name".to_owned());
+    }
+    let name = String::from_utf8_lossy(name);
+    Ok((Part::from(names.meaning(&name)), rest))
+}

@@ -1,0 +1,285 @@
+//! Variables: what a `$name` means in a product, and where its value comes from while serving.
+//!
+//! A built-in name compiles to a function pointer. A name the configuration defines (`map`, `set`, captures) gets a
+//! slot; it may be used before it is defined, so slots are filled in by [`Names::finish`].
+
+use hashbrown::HashMap;
+use std::cell::{Ref, RefCell};
+use std::sync::Arc;
+
+/// What templates are evaluated against: an http request, a stream connection.
+pub trait Subject: Sized + 'static {
+    /// The values of the names the configuration defines.
+    fn slots(&self) -> &Slots;
+    /// What those names mean.
+    fn definitions(&self) -> &Definitions<Self>;
+    /// The text the last regular expression captured.
+    fn captures(&self) -> &RefCell<super::regex::Captures>;
+}
+
+/// Appends a value and tells whether there is one; the number is the row's own.
+pub type Get<S> = fn(&S, u32, &mut Vec<u8>) -> bool;
+/// Appends the value of a name in a family such as `$http_…`.
+pub type GetNamed<S> = fn(&S, &[u8], &mut Vec<u8>) -> bool;
+/// Takes a value the configuration assigns.
+pub type Assign<S> = fn(&mut S, &[u8]);
+
+/// A built-in variable.
+pub struct Variable<S: 'static> {
+    /// Without the `$`.
+    pub name: &'static str,
+    /// Its value.
+    pub get: Get<S>,
+    /// Passed to `get`.
+    pub data: u32,
+    /// What `set` does with it; `None` refuses to.
+    pub assign: Option<Assign<S>>,
+}
+
+impl<S> Clone for Variable<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Variable<S> {}
+
+impl<S: 'static> Variable<S> {
+    /// A variable that cannot be set.
+    pub const fn new(name: &'static str, get: Get<S>) -> Self {
+        Self { name, get, data: 0, assign: None }
+    }
+
+    /// The same with a number for `get`.
+    pub const fn data(mut self, data: u32) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// The same, settable.
+    pub const fn assign(mut self, assign: Assign<S>) -> Self {
+        self.assign = Some(assign);
+        self
+    }
+}
+
+/// A family of names by prefix.
+pub struct Family<S: 'static> {
+    /// What the names begin with.
+    pub prefix: &'static str,
+    /// The value of the rest of the name.
+    pub get: GetNamed<S>,
+}
+
+impl<S> Clone for Family<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Family<S> {}
+
+/// A value computed from others: `map`, `geo`, `split_clients`.
+pub trait Compute<S>: Send + Sync {
+    /// Appends the value and tells whether there is one.
+    fn compute(&self, subject: &S, out: &mut Vec<u8>) -> bool;
+
+    /// Whether the value is computed anew at each use.
+    fn volatile(&self) -> bool {
+        false
+    }
+}
+
+/// What a defined name means.
+pub enum Definition<S> {
+    /// Whatever was put into its slot (`set`, captures).
+    Stored,
+    /// A computation, kept in its slot once done.
+    Computed(Arc<dyn Compute<S>>),
+}
+
+impl<S> Clone for Definition<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Stored => Self::Stored,
+            Self::Computed(compute) => Self::Computed(compute.clone()),
+        }
+    }
+}
+
+/// The number of a defined name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(pub u16);
+
+/// All defined names of a configuration.
+pub struct Definitions<S>(Box<[Definition<S>]>);
+
+impl<S> Default for Definitions<S> {
+    fn default() -> Self {
+        Self(Box::new([]))
+    }
+}
+
+impl<S> Definitions<S> {
+    /// How many slots a subject needs.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// One value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Slot {
+    #[default]
+    Unset,
+    Absent,
+    Value(Vec<u8>),
+}
+
+/// The values of a subject's defined names.
+#[derive(Clone, Debug, Default)]
+pub struct Slots(RefCell<Vec<Slot>>);
+
+impl Slots {
+    /// Makes all values unknown again, for `count` names.
+    pub fn reset(&self, count: usize) {
+        let mut slots = self.0.borrow_mut();
+        slots.clear();
+        slots.resize(count, Slot::Unset);
+    }
+
+    /// Stores a value.
+    pub fn put(&self, id: SlotId, value: &[u8]) {
+        if let Some(slot) = self.0.borrow_mut().get_mut(usize::from(id.0)) {
+            *slot = Slot::Value(value.to_vec());
+        }
+    }
+
+    /// Stores that there is none.
+    pub fn clear(&self, id: SlotId) {
+        if let Some(slot) = self.0.borrow_mut().get_mut(usize::from(id.0)) {
+            *slot = Slot::Absent;
+        }
+    }
+
+    fn at(&self, id: SlotId) -> Option<Ref<'_, Slot>> {
+        Ref::filter_map(self.0.borrow(), |slots| slots.get(usize::from(id.0))).ok()
+    }
+}
+
+/// Appends the value of a defined name.
+pub fn read<S: Subject>(subject: &S, id: SlotId, out: &mut Vec<u8>) -> bool {
+    if let Some(slot) = subject.slots().at(id) {
+        match &*slot {
+            Slot::Value(value) => {
+                out.extend_from_slice(value);
+                return true;
+            }
+            Slot::Absent => return false,
+            Slot::Unset => {}
+        }
+    }
+    let Some(Definition::Computed(compute)) = subject.definitions().0.get(usize::from(id.0)) else { return false };
+    let start = out.len();
+    let found = compute.compute(subject, out);
+    if !compute.volatile() {
+        match out.get(start..) {
+            Some(value) if found => subject.slots().put(id, value),
+            _ => subject.slots().clear(id),
+        }
+    }
+    found
+}
+
+/// Every name known while a configuration compiles.
+pub struct Names<S: Subject> {
+    builtin: HashMap<&'static str, Variable<S>>,
+    families: Vec<Family<S>>,
+    slots: HashMap<String, SlotId>,
+    definitions: Vec<Option<Definition<S>>>,
+    order: Vec<String>,
+}
+
+/// What a name compiles to.
+pub enum Meaning<S: 'static> {
+    /// A built-in.
+    Builtin(Variable<S>),
+    /// One of a family.
+    Named(GetNamed<S>, Box<[u8]>),
+    /// A slot.
+    Slot(SlotId),
+}
+
+impl<S: Subject> Names<S> {
+    /// Names with these built-ins.
+    pub fn new(variables: impl Iterator<Item = Variable<S>>, families: Vec<Family<S>>) -> Self {
+        Self {
+            builtin: variables.map(|variable| (variable.name, variable)).collect(),
+            families,
+            slots: HashMap::new(),
+            definitions: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    /// What `name` means; a name nobody knows yet gets a slot, to be defined by the end.
+    pub fn meaning(&mut self, name: &str) -> Meaning<S> {
+        let lower = name.to_ascii_lowercase();
+        if let Some(variable) = self.builtin.get(lower.as_str()) {
+            return Meaning::Builtin(*variable);
+        }
+        if let Some(id) = self.slots.get(&lower) {
+            return Meaning::Slot(*id);
+        }
+        for family in &self.families {
+            if let Some(rest) = lower.strip_prefix(family.prefix) {
+                return Meaning::Named(family.get, rest.as_bytes().into());
+            }
+        }
+        Meaning::Slot(self.slot(&lower))
+    }
+
+    fn slot(&mut self, name: &str) -> SlotId {
+        if let Some(id) = self.slots.get(name) {
+            return *id;
+        }
+        let id = SlotId(u16::try_from(self.definitions.len()).unwrap_or(u16::MAX));
+        self.slots.insert(name.to_owned(), id);
+        self.definitions.push(None);
+        self.order.push(name.to_owned());
+        id
+    }
+
+    /// Gives `name` a meaning.
+    ///
+    /// # Errors
+    /// nginx's words when the name is a built-in that cannot be defined.
+    pub fn define(&mut self, name: &str, definition: Definition<S>) -> Result<SlotId, String> {
+        let lower = name.to_ascii_lowercase();
+        if self.builtin.contains_key(lower.as_str()) {
+            return Err(format!("the duplicate \"{lower}\" variable"));
+        }
+        let id = self.slot(&lower);
+        if let Some(slot) = self.definitions.get_mut(usize::from(id.0)) {
+            *slot = Some(definition);
+        }
+        Ok(id)
+    }
+
+    /// The built-in called `name`.
+    pub fn builtin(&self, name: &str) -> Option<Variable<S>> {
+        self.builtin.get(name.to_ascii_lowercase().as_str()).copied()
+    }
+
+    /// All definitions, in slot order.
+    ///
+    /// # Errors
+    /// nginx's words for a name that was used and never defined.
+    pub fn finish(self) -> Result<Definitions<S>, String> {
+        let mut all = Vec::with_capacity(self.definitions.len());
+        for (definition, name) in self.definitions.into_iter().zip(&self.order) {
+            all.push(definition.ok_or_else(|| format!("unknown \"{name}\" variable"))?);
+        }
+        Ok(Definitions(all.into()))
+    }
+}

@@ -1,1 +1,6 @@
-//! Not furnished yet.
+//! The machine room's sockets: addresses, listeners, byte streams, and what an event loop owns.
+
+pub mod address;
+pub mod listen;
+pub mod stream;
+pub mod turn;

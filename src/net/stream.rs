@@ -1,0 +1,234 @@
+//! One accepted or opened byte stream. Plain today; TLS is another variant behind the same calls.
+//!
+//! Rules from measurement: wait for readiness without holding a buffer; a short read clears readiness, so that no
+//! read is spent on EAGAIN; writes go to the socket at once and wait only when it is full; an own connect that is
+//! done at once (loopback) is not waited for.
+
+use super::address::Address;
+use super::listen::sock_addr;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, Sleep};
+
+/// A connected socket on an event loop.
+pub struct Stream {
+    io: AsyncFd<Socket>,
+}
+
+const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
+
+impl Stream {
+    /// Puts a connected, non-blocking socket on this loop.
+    ///
+    /// # Errors
+    /// When the loop cannot register it.
+    pub fn new(socket: Socket) -> io::Result<Self> {
+        Ok(Self { io: AsyncFd::new(socket)? })
+    }
+
+    /// The socket, for options and addresses.
+    pub fn socket(&self) -> &Socket {
+        self.io.get_ref()
+    }
+
+    /// The descriptor, for splice and sendfile.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+
+    /// Takes the socket off this loop.
+    pub fn into_socket(self) -> Socket {
+        self.io.into_inner()
+    }
+
+    /// Ready when there is something to read (or an end, or an error).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_read_ready(cx).map_ok(|mut guard| guard.retain_ready())
+    }
+
+    /// Ready when the socket takes bytes again.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_write_ready(cx).map_ok(|mut guard| guard.retain_ready())
+    }
+
+    /// Waits until there is something to read.
+    ///
+    /// # Errors
+    /// When the loop is going away.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Waits until the socket takes bytes.
+    ///
+    /// # Errors
+    /// When the loop is going away.
+    pub async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    /// Whether something (also an end) can be read, without a system call.
+    pub fn is_readable(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.poll_readable(&mut cx).is_ready()
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; what recv(2) said otherwise.
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut got = None;
+        let room = into.len();
+        let outcome = self.io.try_io(Interest::READABLE, |mut socket| {
+            let count = socket.read(into)?;
+            got = Some(count);
+            // A short read empties the socket: readiness is cleared without asking it again.
+            if count > 0 && count < room { Err(FULL.into()) } else { Ok(()) }
+        });
+        match (got, outcome) {
+            (Some(count), _) => Ok(count),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(FULL.into()),
+        }
+    }
+
+    /// Runs a read-like call and clears readiness when it would block.
+    ///
+    /// # Errors
+    /// What the call said.
+    pub fn try_input<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
+        self.io.try_io(Interest::READABLE, run)
+    }
+
+    /// Runs a write-like call at once; on `WouldBlock` the next wait is a real one.
+    ///
+    /// # Errors
+    /// What the call said.
+    pub fn try_output<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
+        let outcome = run(self.socket());
+        if let Err(error) = &outcome
+            && error.kind() == FULL
+        {
+            let _ = self.io.try_io(Interest::WRITABLE, |_| Err::<(), _>(FULL.into()));
+        }
+        outcome
+    }
+
+    /// Writes once.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket is full; what send(2) said otherwise.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_output(|mut socket| socket.write(bytes))
+    }
+
+    /// Writes once from several places.
+    ///
+    /// # Errors
+    /// As [`Self::try_write`].
+    pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_output(|mut socket| socket.write_vectored(parts))
+    }
+
+    /// Ends the sending side.
+    pub fn shutdown(&self) {
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+}
+
+/// How an outgoing connection is made.
+#[derive(Clone, Debug, Default)]
+pub struct Outgoing {
+    /// The local address to bind (`proxy_bind`).
+    pub bind: Option<Address>,
+    /// `SO_KEEPALIVE`.
+    pub keepalive: bool,
+    /// `TCP_NODELAY`.
+    pub nodelay: bool,
+}
+
+/// Begins a connection; the flag tells whether it is still pending. Bytes may be written at once either way: a
+/// socket that is not connected yet says `WouldBlock`.
+///
+/// # Errors
+/// What socket(2), bind(2) or connect(2) said.
+pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
+    let name = sock_addr(address)?;
+    let tcp = matches!(address, Address::Ip(_));
+    let protocol = tcp.then_some(Protocol::TCP);
+    let socket = Socket::new(name.domain(), Type::STREAM.nonblocking().cloexec(), protocol)?;
+    if how.keepalive {
+        socket.set_keepalive(true)?;
+    }
+    if how.nodelay && name.domain() != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+    }
+    if let Some(local) = &how.bind {
+        crate::sys::socket::bind_without_port(&socket);
+        socket.bind(&sock_addr(local)?)?;
+    }
+    let pending = match socket.connect(&name) {
+        Ok(()) => false,
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
+        Err(error) => return Err(error),
+    };
+    Ok((Stream::new(socket)?, pending))
+}
+
+/// A deadline that is moved often and fires rarely: the timer below it is armed again only when it goes off early.
+#[derive(Default)]
+pub struct Deadline {
+    at: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    /// No deadline.
+    pub const fn new() -> Self {
+        Self { at: None, sleep: None }
+    }
+
+    /// Moves the deadline.
+    pub fn set(&mut self, after: Duration) {
+        // Far deadlines are capped, so that the sum cannot overflow.
+        self.at = Some(Instant::now() + after.min(Duration::from_secs(86_400 * 365)));
+    }
+
+    /// Takes the deadline away; the timer stays for the next one.
+    pub const fn clear(&mut self) {
+        self.at = None;
+    }
+
+    /// Frees the timer too.
+    pub fn disarm(&mut self) {
+        self.at = None;
+        self.sleep = None;
+    }
+
+    /// Ready when the deadline has passed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= at {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+}
+
+use std::future::Future as _;

@@ -1,0 +1,137 @@
+//! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
+
+use crate::log::clock::Clock;
+use crate::log::file::File;
+use parking_lot::Mutex;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// Bytes in a pooled buffer.
+pub const BUFFER: usize = 16 * 1024;
+/// Free buffers a loop keeps.
+const SPARE: usize = 256;
+
+/// A pooled buffer with a filled part.
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    /// First filled byte.
+    pub start: usize,
+    /// One past the last filled byte.
+    pub end: usize,
+}
+
+impl Buffer {
+    /// A buffer of `size` bytes.
+    pub fn new(size: usize) -> Self {
+        Self { bytes: vec![0; size].into(), start: 0, end: 0 }
+    }
+
+    /// What is filled.
+    pub fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What is free behind the filled part.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Everything.
+    pub fn all(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Bytes from the buffer's first.
+    pub fn at(&self, start: usize, end: usize) -> &[u8] {
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// Its size.
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Moves the filled part to the front.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Makes room for at least `size` bytes in all.
+    pub fn grow(&mut self, size: usize) {
+        if size > self.bytes.len() {
+            let mut bytes = vec![0; size];
+            let filled = self.bytes.get(..self.end).unwrap_or_default();
+            if let Some(head) = bytes.get_mut(..filled.len()) {
+                head.copy_from_slice(filled);
+            }
+            self.bytes = bytes.into();
+        }
+    }
+}
+
+/// Log files with lines to write when the loop goes to sleep.
+pub type Unwritten = Arc<Mutex<Vec<Arc<File>>>>;
+
+/// One event loop's own things.
+pub struct Turn {
+    /// The loop's number.
+    pub number: usize,
+    /// Its clock, looked at once for each batch of work.
+    pub clock: Clock,
+    spare: RefCell<Vec<Buffer>>,
+    out: Cell<Vec<u8>>,
+    unwritten: Unwritten,
+}
+
+impl Turn {
+    /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
+    pub fn new(number: usize, unwritten: Unwritten) -> Self {
+        Self { number, clock: Clock::new(), spare: RefCell::default(), out: Cell::default(), unwritten }
+    }
+
+    /// An empty buffer of the usual size.
+    pub fn buffer(&self) -> Buffer {
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(BUFFER))
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&self, mut buffer: Buffer) {
+        let mut spare = self.spare.borrow_mut();
+        if buffer.size() == BUFFER && spare.len() < SPARE {
+            buffer.start = 0;
+            buffer.end = 0;
+            spare.push(buffer);
+        }
+    }
+
+    /// The loop's output vector; give it back with [`Self::give_out`].
+    pub fn out(&self) -> Vec<u8> {
+        self.out.take()
+    }
+
+    /// Takes the output vector back, unless it grew large.
+    pub fn give_out(&self, mut out: Vec<u8>) {
+        if out.capacity() <= 4 * BUFFER {
+            out.clear();
+            self.out.set(out);
+        }
+    }
+
+    /// Appends a line to a log; it is written before the loop sleeps.
+    pub fn log(&self, file: &Arc<File>, line: &[u8]) {
+        if file.append(self.number, line) && !file.buffered() {
+            self.unwritten.lock().push(file.clone());
+        }
+    }
+}
+
+/// Writes what loop `number` logged since it last slept.
+pub fn write_logs(number: usize, unwritten: &Unwritten) {
+    for file in unwritten.lock().drain(..) {
+        file.flush(number, false);
+    }
+}

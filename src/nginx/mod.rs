@@ -1,3 +1,6 @@
 //! The product's front door.
 
 pub mod cli;
+mod missing;
+pub mod modules;
+pub mod wording;

@@ -36,7 +36,9 @@ mod run;
 mod script;
 mod session;
 mod sys;
+mod upstream;
 mod vrrp;
+mod zone;
 
 pub mod keepalived;
 pub mod migrate;

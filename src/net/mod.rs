@@ -2,5 +2,6 @@
 
 pub mod address;
 pub mod listen;
+pub mod proxy_protocol;
 pub mod stream;
 pub mod turn;

@@ -1,0 +1,275 @@
+//! The rows of `upstream {}`, for http and for stream.
+//!
+//! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
+
+use super::settings::{Balancer, Server, Upstream, Zone};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens};
+use crate::conf::module::{Module, Scope};
+use crate::conf::slot::{Block, Custom, Number, Time};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
+use crate::conf::walk::Setting;
+use crate::net::address::{self, Host};
+use crate::session::contexts::{HTTP, STREAM, STREAM_UPSTREAM, UPSTREAM};
+
+/// The least a zone may measure: eight pages of nginx's slab.
+const LEAST_ZONE: u64 = 8 * 4096;
+
+const fn group(contexts: Contexts, opens: Contexts) -> Directive {
+    Directive::new("upstream", contexts, Arity::Block(1, 1, Opens::Context(opens)), &Block::<Upstream>(upstream, close))
+        .doc("Defines a group of servers that other directives name.")
+}
+
+const fn hash_row(contexts: Contexts) -> Directive {
+    Directive::new("hash", contexts, Arity::Between(1, 2), &Custom(hash))
+        .since("1.7.2")
+        .doc("Asks the server a key hashes to; with consistent, few keys move when servers come and go.")
+}
+
+const fn ip_hash_row(contexts: Contexts) -> Directive {
+    Directive::new("ip_hash", contexts, Arity::Exactly(0), &Custom(ip_hash))
+        .doc("Asks the same server for all clients of a network: three bytes of an IPv4 address, all of an IPv6 one.")
+}
+
+const fn least_conn_row(contexts: Contexts) -> Directive {
+    Directive::new("least_conn", contexts, Arity::Exactly(0), &Custom(least_conn))
+        .since("1.3.1")
+        .doc("Asks the server with the fewest connections for its weight.")
+}
+
+const fn random_row(contexts: Contexts) -> Directive {
+    Directive::new("random", contexts, Arity::Between(0, 2), &Custom(random))
+        .since("1.15.1")
+        .doc("Asks a server chosen by lot; with two, the less busy of two.")
+}
+
+const fn zone_row(contexts: Contexts) -> Directive {
+    Directive::new("zone", contexts, Arity::Between(1, 2), &Custom(zone))
+        .since("1.9.0")
+        .doc("Names the memory the group is shared in; the event loops of a worker share it in any case.")
+}
+
+const SERVER_DOC: &str = "Adds a server to the group, with its weight, limits and role.";
+
+macro_rules! module {
+    ($name:literal, $rows:expr) => {
+        Module { name: $name, directives: &$rows, scopes: &[] }
+    };
+}
+
+/// The modules of http.
+pub const HTTP_MODULES: &[Module] = &[
+    Module {
+        name: "ngx_http_upstream_module",
+        directives: &[
+            group(HTTP, UPSTREAM),
+            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).doc(SERVER_DOC),
+        ],
+        scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM))],
+    },
+    module!("ngx_http_upstream_hash_module", [hash_row(UPSTREAM)]),
+    module!("ngx_http_upstream_ip_hash_module", [ip_hash_row(UPSTREAM)]),
+    module!("ngx_http_upstream_least_conn_module", [least_conn_row(UPSTREAM)]),
+    module!("ngx_http_upstream_random_module", [random_row(UPSTREAM)]),
+    module!("ngx_http_upstream_keepalive_module", KEEPALIVE),
+    module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
+];
+
+/// The modules of stream; the settings are those of http's.
+pub const STREAM_MODULES: &[Module] = &[
+    module!(
+        "ngx_stream_upstream_module",
+        [
+            group(STREAM, STREAM_UPSTREAM),
+            Directive::new("server", STREAM_UPSTREAM, Arity::AtLeast(1), &Custom(server)).doc(SERVER_DOC),
+        ]
+    ),
+    module!("ngx_stream_upstream_hash_module", [hash_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_ip_hash_module", [ip_hash_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_least_conn_module", [least_conn_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_random_module", [random_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_zone_module", [zone_row(STREAM_UPSTREAM)]),
+];
+
+const KEEPALIVE: [Directive; 4] = [
+    Directive::new("keepalive", UPSTREAM, Arity::Exactly(1), &Custom(keepalive))
+        .since("1.1.4")
+        .doc("Keeps so many idle connections to the group's servers."),
+    Directive::new(
+        "keepalive_requests",
+        UPSTREAM,
+        Arity::Exactly(1),
+        &Number(|c: &mut Upstream| &mut c.keepalive_requests, 0..=u64::MAX),
+    )
+    .default("1000")
+    .since("1.15.3")
+    .doc("Closes a connection after so many requests."),
+    Directive::new("keepalive_time", UPSTREAM, Arity::Exactly(1), &Time(|c: &mut Upstream| &mut c.keepalive_time))
+        .default("1h")
+        .since("1.19.10")
+        .doc("Closes a connection when it has served so long."),
+    Directive::new(
+        "keepalive_timeout",
+        UPSTREAM,
+        Arity::Exactly(1),
+        &Time(|c: &mut Upstream| &mut c.keepalive_timeout),
+    )
+    .default("60s")
+    .since("1.15.3")
+    .doc("Closes a connection that has been idle so long."),
+];
+
+fn upstream(cx: &mut Setting<'_>, _: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let Some(name) = statement.arguments().first() else { return Ok(()) };
+    let context = cx.context();
+    let again = cx.around().is_some_and(|around| {
+        around.children.iter().any(|level| {
+            level.context == context
+                && level.words.get(1).is_some_and(|word| word.bytes.eq_ignore_ascii_case(&name.bytes))
+        })
+    });
+    if again {
+        Err(Diagnostic::emerg(format!("duplicate upstream \"{}\"", name.text())).point(name.span))
+    } else {
+        Ok(())
+    }
+}
+
+fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    match cx.conf::<Upstream>() {
+        Some(conf) if !conf.servers.is_empty() => Ok(()),
+        _ => Err(Diagnostic::emerg("no servers are inside upstream")),
+    }
+}
+
+/// What a word of `server` does, or `None` for a word that is no good.
+fn parameter(server: &mut Server, word: &Word) -> Option<()> {
+    let number = |prefix| word.after(prefix).map(value::number);
+    if let Some(weight) = number("weight=") {
+        server.weight = weight.and_then(|weight| u32::try_from(weight).ok()).filter(|weight| *weight > 0)?;
+    } else if let Some(most) = number("max_conns=") {
+        server.max_conns = usize::try_from(most?).ok()?;
+    } else if let Some(most) = number("max_fails=") {
+        server.max_fails = u32::try_from(most?).ok()?;
+    } else if let Some(time) = word.after("fail_timeout=") {
+        server.fail_timeout = value::time(time, true)?.as_secs();
+    } else if word.is("backup") {
+        server.backup = true;
+    } else if word.is("down") {
+        server.down = true;
+    } else {
+        return None;
+    }
+    Some(())
+}
+
+fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let [address, parameters @ ..] = statement.arguments() else { return Ok(()) };
+    let text = address.text().into_owned();
+    let mut server = Server {
+        endpoint: address::Endpoint { host: Host::Any, port: None, last_port: None },
+        at: statement.span,
+        weight: 1,
+        max_conns: 0,
+        max_fails: 1,
+        fail_timeout: 10,
+        down: false,
+        backup: false,
+        text,
+    };
+    for word in parameters {
+        let hashed = !matches!(conf.balancer, None | Some(Balancer::LeastConn));
+        if word.is("backup") && hashed {
+            let complaint = format!("balancing method does not support parameter \"{}\"", word.text());
+            return Err(Diagnostic::emerg(complaint).point(word.span));
+        }
+        parameter(&mut server, word).ok_or_else(|| invalid(word))?;
+    }
+    let refused =
+        |what: &str| Diagnostic::emerg(format!("{what} in upstream \"{}\"", address.text())).point(address.span);
+    server.endpoint = address::parse(&server.text, false).map_err(refused)?;
+    let portless = server.endpoint.port.is_none() && !matches!(server.endpoint.host, Host::Unix(_));
+    if portless && cx.context() == STREAM_UPSTREAM {
+        return Err(refused("no port"));
+    }
+    conf.servers.push(server);
+    Ok(())
+}
+
+fn invalid(word: &Word) -> Diagnostic {
+    Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)
+}
+
+fn choose(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement, balancer: Balancer) {
+    if conf.balancer.is_some() {
+        cx.warn(statement, "load balancing method redefined");
+    }
+    conf.balancer = Some(balancer);
+}
+
+fn hash(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let (key, consistent) = match statement.arguments() {
+        [key] => (key, false),
+        [key, word] if word.is("consistent") => (key, true),
+        [_, word, ..] => return Err(invalid(word)),
+        [] => return Ok(()),
+    };
+    choose(cx, conf, statement, Balancer::Hash(key.clone(), consistent));
+    Ok(())
+}
+
+fn ip_hash(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    choose(cx, conf, statement, Balancer::IpHash);
+    Ok(())
+}
+
+fn least_conn(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    choose(cx, conf, statement, Balancer::LeastConn);
+    Ok(())
+}
+
+fn random(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let two = match statement.arguments() {
+        [] => false,
+        [two] | [two, _] if !two.is("two") => return Err(invalid(two)),
+        [_, by] if !by.is("least_conn") => return Err(invalid(by)),
+        _ => true,
+    };
+    choose(cx, conf, statement, Balancer::Random(two));
+    Ok(())
+}
+
+fn keepalive(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.keepalive.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    let Some(count) = value::number(&word.bytes).filter(|count| *count > 0) else {
+        let complaint = format!("invalid value \"{}\" in \"keepalive\" directive", word.text());
+        return Err(Diagnostic::emerg(complaint).point(word.span));
+    };
+    conf.keepalive = Some(count);
+    Ok(())
+}
+
+fn zone(_: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, rest @ ..] = statement.arguments() else { return Ok(()) };
+    let text = name.text().into_owned();
+    if text.is_empty() {
+        return Err(Diagnostic::emerg(format!("invalid zone name \"{text}\"")).point(name.span));
+    }
+    let size = match rest.first() {
+        None => 0,
+        Some(word) => value::size(&word.bytes, false)
+            .ok_or_else(|| Diagnostic::emerg(format!("invalid zone size \"{}\"", word.text())).point(word.span))?,
+    };
+    if !rest.is_empty() && size < LEAST_ZONE {
+        return Err(Diagnostic::emerg(format!("zone \"{text}\" is too small")).point(name.span));
+    }
+    conf.zone = Some(Zone { name: text, size });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

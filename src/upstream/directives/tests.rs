@@ -1,0 +1,112 @@
+use super::*;
+use crate::conf::lex;
+use crate::conf::registry::Registry;
+use crate::conf::source::{Memory, Sources};
+use crate::conf::walk::{Dialect, Walk, Walked, Wording};
+
+struct Plain;
+
+impl Wording for Plain {
+    fn unknown(&self, name: &str) -> String {
+        format!("unknown {name}")
+    }
+    fn not_allowed(&self, name: &str) -> String {
+        format!("not allowed {name}")
+    }
+    fn unterminated(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    fn no_block(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    fn arity(&self, name: &str) -> String {
+        format!("arity {name}")
+    }
+    fn unserved(&self, name: &str) -> String {
+        name.to_owned()
+    }
+}
+
+fn read(context: Contexts, text: &str) -> Walked {
+    let registry = Registry::new(&[HTTP_MODULES, STREAM_MODULES].concat());
+    let loader = Memory::of("/c", text);
+    let mut sources = Sources::default();
+    let dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Plain };
+    let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), "/", context);
+    let fatal = walk.file("/c").err();
+    walk.finish(fatal)
+}
+
+fn complaint(context: Contexts, inside: &str) -> Option<String> {
+    read(context, &format!("upstream u {{ {inside} }}")).fatal.map(|complaint| complaint.message)
+}
+
+#[test]
+fn bad_servers_get_nginxs_words() {
+    let of = |inside: &str| complaint(HTTP, inside).unwrap_or_default();
+    assert_eq!(of(""), "no servers are inside upstream");
+    for word in ["weight=0", "weight=x", "max_fails=", "max_conns=-1", "fail_timeout=1ms", "slow_start=1s", "Backup"] {
+        assert_eq!(of(&format!("server 127.0.0.1 {word};")), format!("invalid parameter \"{word}\""));
+    }
+    assert_eq!(of("ip_hash; server 127.0.0.1 backup;"), "balancing method does not support parameter \"backup\"");
+    assert_eq!(of("hash a; server 127.0.0.1 backup;"), "balancing method does not support parameter \"backup\"");
+    assert_eq!(of("server 127.0.0.1:0;"), "invalid port in upstream \"127.0.0.1:0\"");
+    assert_eq!(of("server unix:;"), "no path in the unix domain socket in upstream \"unix:\"");
+    assert_eq!(of("server \"\";"), "no host in upstream \"\"");
+    assert_eq!(of("server a; hash $x other;"), "invalid parameter \"other\"");
+    assert_eq!(of("server a; random three;"), "invalid parameter \"three\"");
+    assert_eq!(of("server a; random two most;"), "invalid parameter \"most\"");
+    assert_eq!(of("server a; keepalive 0;"), "invalid value \"0\" in \"keepalive\" directive");
+    assert_eq!(of("server a; keepalive 1; keepalive 2;"), "\"keepalive\" directive is duplicate");
+    assert_eq!(of("server a; zone z x;"), "invalid zone size \"x\"");
+    assert_eq!(of("server a; zone z 16k;"), "zone \"z\" is too small");
+    assert_eq!(of("server a; zone \"\" 64k;"), "invalid zone name \"\"");
+    let twice = read(HTTP, "upstream u { server a; } upstream U { server a; }").fatal.expect("a complaint");
+    assert_eq!(twice.message, "duplicate upstream \"U\"");
+}
+
+#[test]
+fn good_groups_are_kept_whole() {
+    let text = "upstream u { server a:81 weight=2 max_fails=3 fail_timeout=1m max_conns=4 down; least_conn; \
+                server b backup; keepalive 5; zone z 64k; }";
+    let walked = read(HTTP, text);
+    assert!(walked.fatal.is_none() && walked.complaints.is_empty());
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    let first = &conf.servers[0];
+    assert_eq!((first.weight, first.max_fails, first.fail_timeout, first.max_conns, first.down), (2, 3, 60, 4, true));
+    assert!(conf.servers[1].backup && conf.balancer == Some(Balancer::LeastConn));
+    assert_eq!((conf.keepalive, conf.keepalive_requests), (Some(5), Some(1000)));
+    assert_eq!(conf.keepalive_time, Some(std::time::Duration::from_secs(3600)));
+}
+
+#[test]
+fn a_second_method_is_a_warning() {
+    let walked = read(HTTP, "upstream u { ip_hash; least_conn; server a; }");
+    let warnings: Vec<_> = walked.complaints.iter().map(|complaint| complaint.message.as_str()).collect();
+    assert!(walked.fatal.is_none());
+    assert_eq!(warnings, ["load balancing method redefined"]);
+}
+
+#[test]
+fn ip_hash_stands_in_stream_too() {
+    assert_eq!(complaint(STREAM, "ip_hash; server 127.0.0.1:1883;"), None);
+    assert_eq!(complaint(STREAM, "server 127.0.0.1;").as_deref(), Some("no port in upstream \"127.0.0.1\""));
+    assert_eq!(complaint(STREAM, "server a:1; keepalive 1;").as_deref(), Some("not allowed keepalive"));
+}
+
+#[test]
+fn names_become_peers_and_backups_alone_are_refused() {
+    let walked = read(HTTP, "upstream u { server a weight=3; server unix:/s backup; }");
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    let mut both = |_: &str| Ok(vec!["127.0.0.1".parse().expect("ip"), "127.0.0.2".parse().expect("ip")]);
+    let group = conf.group("u", None, 80, &mut both).expect("a group");
+    let names: Vec<_> = group.peers().map(|(peer, backup)| (peer.name.as_str(), peer.weight, backup)).collect();
+    assert_eq!(names, [("127.0.0.1:80", 3, false), ("127.0.0.2:80", 3, false), ("unix:/s", 1, true)]);
+    let mut none = |_: &str| Ok(Vec::new());
+    let missing = conf.group("u", None, 80, &mut none).err().expect("a complaint");
+    assert_eq!(missing.message, "host not found in upstream \"a\"");
+    let walked = read(HTTP, "upstream u { server 127.0.0.1 backup; }");
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    let refused = conf.group("u", None, 80, &mut none).err().expect("a complaint");
+    assert_eq!(refused.message, "no servers in upstream \"u\"");
+}

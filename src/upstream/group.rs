@@ -1,0 +1,318 @@
+//! A group at work: primary and backup peers, who is next, and what became of an attempt.
+//!
+//! Standings are shared by all loops behind one short lock; an attempt's own memory is its `Pick`. Nothing is
+//! allocated for groups of up to 64 peers, and time is an argument.
+
+use super::hash::{self, Points};
+use super::peer::{Peer, Standing};
+use super::{ip_hash, least_conn, random, round_robin};
+use parking_lot::Mutex;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+/// How a group chooses.
+pub enum Method {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// `least_conn`.
+    LeastConn,
+    /// `ip_hash`.
+    IpHash,
+    /// `hash`.
+    Hash,
+    /// `hash … consistent`.
+    Consistent(Points),
+    /// `random`.
+    Random,
+    /// `random two`.
+    RandomTwo,
+}
+
+/// Peers that are asked together.
+pub struct Set {
+    /// In the order of the configuration.
+    pub peers: Box<[Peer]>,
+    /// The sum of all weights.
+    pub total_weight: u64,
+    /// Whether the set is one peer and there is no other set: it is then never taken out.
+    pub single: bool,
+    /// Peers that are not down.
+    live: u32,
+}
+
+impl Set {
+    fn new(peers: Vec<Peer>, single: bool) -> Self {
+        Self {
+            total_weight: peers.iter().map(|peer| u64::from(peer.weight)).sum(),
+            single,
+            live: peers.iter().filter(|peer| !peer.down).count() as u32,
+            peers: peers.into(),
+        }
+    }
+
+    /// The peer at `weight` of the sum of weights, walking in order.
+    pub fn at_weight(&self, mut weight: u64) -> usize {
+        for (index, peer) in self.peers.iter().enumerate() {
+            match weight.checked_sub(u64::from(peer.weight)) {
+                Some(rest) => weight = rest,
+                None => return index,
+            }
+        }
+        0
+    }
+}
+
+struct Standings {
+    sets: [Vec<Standing>; 2],
+    random: u64,
+}
+
+/// A group of servers.
+pub struct Group {
+    /// The name of the `upstream`, or the address `proxy_pass` gave.
+    pub name: String,
+    sets: [Set; 2],
+    method: Method,
+    standings: Mutex<Standings>,
+}
+
+/// What the choice may depend on.
+#[derive(Clone, Copy, Default)]
+pub struct Inputs<'a> {
+    /// The client's address, for `ip_hash`; none for unix sockets.
+    pub client: Option<IpAddr>,
+    /// The value of the key of `hash`.
+    pub key: &'a [u8],
+}
+
+/// A chosen peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerRef {
+    set: u8,
+    index: u32,
+}
+
+/// The peers one request has asked already.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    small: u64,
+    large: Vec<u64>,
+}
+
+impl Tried {
+    /// Whether the peer at `index` was asked.
+    pub fn has(&self, index: usize) -> bool {
+        let word = if index < 64 { Some(&self.small) } else { self.large.get(index / 64 - 1) };
+        word.is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    /// Notes that it was.
+    pub fn add(&mut self, index: usize) {
+        if index < 64 {
+            self.small |= 1 << index;
+            return;
+        }
+        let at = index / 64 - 1;
+        if self.large.len() <= at {
+            self.large.resize(at + 1, 0);
+        }
+        if let Some(word) = self.large.get_mut(at) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.small = 0;
+        self.large.clear();
+    }
+}
+
+/// One request's way through a group.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    /// Which set is asked: 0 the primary servers, 1 the backups.
+    set: u8,
+    /// Who of that set was asked.
+    pub(super) tried: Tried,
+    /// What the hashing balancers remember.
+    pub(super) hash: hash::State,
+    left: u32,
+}
+
+impl Pick {
+    /// How many more attempts there may be.
+    pub const fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// Limits the attempts (`proxy_next_upstream_tries`); 0 is no limit.
+    pub fn limit(&mut self, tries: u32) {
+        if tries > 0 {
+            self.left = self.left.min(tries);
+        }
+    }
+}
+
+/// A set and its standings, with the lock held.
+pub struct View<'a> {
+    /// The peers.
+    pub set: &'a Set,
+    /// Their standings, in the same order.
+    pub standings: &'a mut [Standing],
+    /// Whole seconds.
+    pub now: u64,
+}
+
+impl View<'_> {
+    /// Whether the peer at `index` may be asked.
+    pub fn is_free(&self, index: usize, tried: &Tried) -> bool {
+        let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get(index)) else { return false };
+        !tried.has(index) && !peer.down && !standing.is_out(peer, self.now) && !peer.is_full()
+    }
+
+    /// Notes that the peer at `index` is asked.
+    pub fn ask(&mut self, index: usize, tried: &mut Tried) {
+        if let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get_mut(index)) {
+            standing.asked(peer, self.now);
+            tried.add(index);
+        }
+    }
+
+    /// One round of smooth weighted round robin among `candidates`.
+    pub fn rotate(&mut self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
+        let mut best: Option<(usize, i64)> = None;
+        let mut total = 0;
+        for index in candidates {
+            let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get_mut(index)) else {
+                continue;
+            };
+            total += standing.turn(peer);
+            if best.is_none_or(|(_, current)| standing.current > current) {
+                best = Some((index, standing.current));
+            }
+        }
+        let (index, _) = best?;
+        if let Some(standing) = self.standings.get_mut(index) {
+            standing.current -= total;
+        }
+        Some(index)
+    }
+}
+
+impl Group {
+    /// A group of primary servers and backups.
+    pub fn new(name: &str, peers: Vec<Peer>, backups: Vec<Peer>, method: Method) -> Self {
+        let single = peers.len() == 1 && backups.is_empty();
+        let sets = [Set::new(peers, single), Set::new(backups, false)];
+        let standings = sets.each_ref().map(|set| set.peers.iter().map(Standing::new).collect());
+        Self {
+            name: name.to_owned(),
+            sets,
+            method,
+            standings: Mutex::new(Standings { sets: standings, random: random::seed() }),
+        }
+    }
+
+    /// The group of the addresses a `proxy_pass` names.
+    pub fn implicit(name: &str, addresses: impl Iterator<Item = crate::net::address::Address>) -> Self {
+        let peers = addresses.map(|address| Peer::new(address, name)).collect();
+        Self::new(name, peers, Vec::new(), Method::RoundRobin)
+    }
+
+    /// The way of a new request.
+    pub fn pick(&self, inputs: Inputs<'_>) -> Pick {
+        Pick {
+            set: 0,
+            tried: Tried::default(),
+            hash: hash::State::new(&self.method, inputs),
+            left: self.sets.iter().map(|set| set.live).sum(),
+        }
+    }
+
+    /// The peer to ask next, counted as in use until [`Self::free`]; none when all are out (`no live upstreams`).
+    pub fn select(&self, pick: &mut Pick, now: u64) -> Option<PeerRef> {
+        let mut standings = self.standings.lock();
+        loop {
+            let set = self.sets.get(usize::from(pick.set))?;
+            let Standings { sets, random } = &mut *standings;
+            let mut view = View { set, standings: sets.get_mut(usize::from(pick.set))?, now };
+            if let Some(index) = self.choose(&mut view, pick, random) {
+                set.peers.get(index)?.conns.fetch_add(1, Ordering::Relaxed);
+                return Some(PeerRef { set: pick.set, index: u32::try_from(index).ok()? });
+            }
+            let backups = self.sets.get(1)?;
+            if pick.set == 1 || backups.peers.is_empty() {
+                return None;
+            }
+            pick.set = 1;
+            pick.tried.clear();
+        }
+    }
+
+    fn choose(&self, view: &mut View<'_>, pick: &mut Pick, random: &mut u64) -> Option<usize> {
+        match &self.method {
+            Method::LeastConn => least_conn::choose(view, &mut pick.tried),
+            Method::RoundRobin => round_robin::choose(view, &mut pick.tried),
+            // The others know primary servers only; among backups the fallback goes on.
+            _ if pick.set == 1 => round_robin::choose(view, &mut pick.tried),
+            Method::IpHash => ip_hash::choose(view, pick),
+            Method::Hash => hash::choose(view, pick),
+            Method::Consistent(points) => points.choose(view, pick),
+            Method::Random => random::choose(view, pick, random),
+            Method::RandomTwo => random::choose_two(view, pick, random),
+        }
+    }
+
+    /// Ends an attempt; true when the failure took the server out (nginx then warns
+    /// `upstream server temporarily disabled`).
+    pub fn free(&self, at: PeerRef, failed: bool, pick: &mut Pick, now: u64) -> bool {
+        let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
+        let Some(peer) = set.peers.get(at.index as usize) else { return false };
+        let mut standings = self.standings.lock();
+        peer.conns.fetch_sub(1, Ordering::Relaxed);
+        if set.single {
+            pick.left = 0;
+            return false;
+        }
+        pick.left = pick.left.saturating_sub(1);
+        let of_set = standings.sets.get_mut(usize::from(at.set));
+        let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) else { return false };
+        if failed {
+            return standing.failed(peer, now);
+        }
+        standing.worked();
+        false
+    }
+
+    /// The peer a reference names.
+    pub fn peer(&self, at: PeerRef) -> Option<&Peer> {
+        self.sets.get(usize::from(at.set))?.peers.get(at.index as usize)
+    }
+
+    /// All peers, backups last, each with whether it is one.
+    pub fn peers(&self) -> impl Iterator<Item = (&Peer, bool)> {
+        self.sets.iter().zip([false, true]).flat_map(|(set, backup)| set.peers.iter().map(move |peer| (peer, backup)))
+    }
+
+    /// Takes over, by name, what an earlier generation of the group knew of its peers: failures and open connections.
+    ///
+    /// Differs from nginx: a reload does not forget which servers are down. [test: health_carries_over_by_name]
+    pub fn carry_over(&mut self, old: &Self) {
+        let known = old.standings.lock();
+        let mine = self.standings.get_mut();
+        for (set, standings) in self.sets.iter_mut().zip(&mut mine.sets) {
+            for (peer, standing) in set.peers.iter_mut().zip(standings) {
+                let mut before = old.sets.iter().zip(&known.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
+                let Some((was, known)) = before.find(|(was, _)| was.name == peer.name && was.server == peer.server)
+                else {
+                    continue;
+                };
+                peer.conns = was.conns.clone();
+                *standing = Standing { effective: known.effective.min(i64::from(peer.weight)), ..*known };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! Groups of servers: who may be asked next, and what became of it.
+//!
+//! `settings` is the group as configured, `group` the group at work; a balancer is a function over one set of peers.
+
+pub mod directives;
+pub mod group;
+mod hash;
+mod ip_hash;
+mod least_conn;
+pub mod peer;
+mod random;
+mod round_robin;
+pub mod settings;
+
+pub use group::{Group, Inputs, PeerRef, Pick};
+pub use peer::Peer;
+pub use settings::Upstream;

@@ -1,0 +1,118 @@
+//! A server of a group, and its standing.
+
+use crate::net::address::Address;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One address of a server.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address as text: what logs and `$upstream_addr` show.
+    pub name: String,
+    /// The `server` as written.
+    pub server: String,
+    /// Where to connect.
+    pub address: Address,
+    /// `weight=`.
+    pub weight: u32,
+    /// `max_conns=`; 0 is no limit.
+    pub max_conns: usize,
+    /// `max_fails=`; 0 never takes the server out.
+    pub max_fails: u32,
+    /// `fail_timeout=` in seconds.
+    pub fail_timeout: u64,
+    /// `down`.
+    pub down: bool,
+    /// Connections in use; shared with the same peer of earlier generations.
+    pub conns: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    /// A peer with the parameters of a bare `server address;`.
+    pub fn new(address: Address, server: &str) -> Self {
+        Self {
+            name: address.to_string(),
+            server: server.to_owned(),
+            address,
+            weight: 1,
+            max_conns: 0,
+            max_fails: 1,
+            fail_timeout: 10,
+            down: false,
+            conns: Arc::default(),
+        }
+    }
+
+    /// Connections in use.
+    pub fn connections(&self) -> usize {
+        self.conns.load(Ordering::Relaxed)
+    }
+
+    /// Whether `max_conns` is reached.
+    pub fn is_full(&self) -> bool {
+        self.max_conns > 0 && self.connections() >= self.max_conns
+    }
+}
+
+/// What a balancer remembers of a peer. Times are whole seconds, as nginx counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Turns owed, in smooth weighted round robin.
+    pub current: i64,
+    /// The weight, lowered by failures and won back a turn at a time.
+    pub effective: i64,
+    /// Failures since it was last known to work.
+    pub fails: u32,
+    /// When it last failed.
+    pub accessed: u64,
+    /// When it last failed or was tried again.
+    pub checked: u64,
+}
+
+impl Standing {
+    /// The standing of a peer nobody has asked.
+    pub fn new(peer: &Peer) -> Self {
+        Self { effective: i64::from(peer.weight), ..Self::default() }
+    }
+
+    /// Whether failures keep the peer out at `now`.
+    pub fn is_out(&self, peer: &Peer, now: u64) -> bool {
+        peer.max_fails > 0 && self.fails >= peer.max_fails && now.saturating_sub(self.checked) <= peer.fail_timeout
+    }
+
+    /// Notes that the peer is asked at `now`: the first attempt after `fail_timeout` is a check.
+    pub fn asked(&mut self, peer: &Peer, now: u64) {
+        if now.saturating_sub(self.checked) > peer.fail_timeout {
+            self.checked = now;
+        }
+    }
+
+    /// A turn of smooth weighted round robin.
+    pub fn turn(&mut self, peer: &Peer) -> i64 {
+        self.current += self.effective;
+        let added = self.effective;
+        if self.effective < i64::from(peer.weight) {
+            self.effective += 1;
+        }
+        added
+    }
+
+    /// Notes a failure; true when it takes the peer out.
+    pub fn failed(&mut self, peer: &Peer, now: u64) -> bool {
+        self.fails = self.fails.saturating_add(1);
+        self.accessed = now;
+        self.checked = now;
+        if peer.max_fails == 0 {
+            return false;
+        }
+        self.effective = (self.effective - i64::from(peer.weight / peer.max_fails)).max(0);
+        self.fails >= peer.max_fails
+    }
+
+    /// Notes a success: a check that went well forgives.
+    pub const fn worked(&mut self) {
+        if self.accessed < self.checked {
+            self.fails = 0;
+        }
+    }
+}

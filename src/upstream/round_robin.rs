@@ -1,0 +1,25 @@
+//! Smooth weighted round robin: each turn every server gains its weight, the richest is asked and pays the sum.
+
+use super::group::{Tried, View};
+
+/// The next peer of the set. A lone server is asked whatever its failures, unless it is down or full.
+pub fn choose(view: &mut View<'_>, tried: &mut Tried) -> Option<usize> {
+    if view.set.single {
+        return view.set.peers.first().filter(|peer| !peer.down && !peer.is_full()).map(|_| 0);
+    }
+    let index = match view.set.peers.len() {
+        0..=64 => {
+            let mut free = 0_u64;
+            for index in 0..view.set.peers.len() {
+                free |= u64::from(view.is_free(index, tried)) << index;
+            }
+            view.rotate((0..64).filter(|index| free & (1 << index) != 0))
+        }
+        count => {
+            let free: Vec<usize> = (0..count).filter(|index| view.is_free(*index, tried)).collect();
+            view.rotate(free.into_iter())
+        }
+    }?;
+    view.ask(index, tried);
+    Some(index)
+}

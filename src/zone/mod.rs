@@ -1,0 +1,4 @@
+//! Shared zones: bounded tables behind short locks, found by name, kept over reloads.
+
+pub mod registry;
+pub mod table;

@@ -1,0 +1,116 @@
+//! Zones by name: which a configuration declares, and which a worker keeps over reloads.
+
+use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
+use std::any::Any;
+use std::sync::Arc;
+
+/// The zones one configuration declares.
+#[derive(Debug, Default)]
+pub struct Declared {
+    zones: HashMap<String, (u64, &'static str)>,
+}
+
+impl Declared {
+    /// Declares a zone for `kind` (the module that uses it); a size of 0 refers to one declared elsewhere.
+    ///
+    /// # Errors
+    /// nginx's words when the name is taken by another kind or size.
+    pub fn declare(&mut self, name: &str, size: u64, kind: &'static str) -> Result<(), String> {
+        let Some((have, of)) = self.zones.get_mut(name) else {
+            self.zones.insert(name.to_owned(), (size, kind));
+            return Ok(());
+        };
+        if *of != kind {
+            return Err(format!("the shared memory zone \"{name}\" is already declared for a different use"));
+        }
+        if *have == 0 {
+            *have = size;
+        }
+        if size != 0 && size != *have {
+            return Err(format!(
+                "the size {size} of shared memory zone \"{name}\" conflicts with already declared size {have}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// nginx's words for a zone that is used and nowhere given a size.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn finish(&self) -> Result<(), String> {
+        match self.zones.iter().find(|(_, (size, _))| *size == 0) {
+            Some((name, _)) => Err(format!("zero size shared memory zone \"{name}\"")),
+            None => Ok(()),
+        }
+    }
+
+    /// The declared size of a zone.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.zones.get(name).map(|(size, _)| *size)
+    }
+}
+
+struct Zone {
+    size: u64,
+    kind: &'static str,
+    table: Arc<dyn Any + Send + Sync>,
+}
+
+/// The zones of a worker process; one with the same name, size and kind is the same zone, whoever asks.
+#[derive(Default)]
+pub struct Registry {
+    zones: Mutex<HashMap<String, Zone>>,
+}
+
+impl Registry {
+    /// The zone of that name, size and kind, made when there is none; another of the name is let go.
+    pub fn open<T: Any + Send + Sync>(
+        &self,
+        name: &str,
+        size: u64,
+        kind: &'static str,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let mut zones = self.zones.lock();
+        let kept = zones.get(name).filter(|zone| zone.size == size && zone.kind == kind);
+        if let Some(table) = kept.and_then(|zone| zone.table.clone().downcast().ok()) {
+            return table;
+        }
+        let table = Arc::new(make());
+        zones.insert(name.to_owned(), Zone { size, kind, table: table.clone() });
+        table
+    }
+
+    /// Lets go of the zones a new configuration does not name.
+    pub fn retain(&self, names: &HashSet<String>) {
+        self.zones.lock().retain(|name, _| names.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_survives_while_name_size_and_kind_stay() {
+        let registry = Registry::default();
+        let first = registry.open("a", 10, "k", || 1);
+        assert!(Arc::ptr_eq(&first, &registry.open("a", 10, "k", || 2)));
+        assert_eq!(*registry.open("a", 20, "k", || 3), 3);
+        registry.retain(&HashSet::new());
+        assert_eq!(*registry.open("a", 20, "k", || 4), 4);
+    }
+
+    #[test]
+    fn conflicting_declarations_get_nginxs_words() {
+        let mut declared = Declared::default();
+        assert_eq!(declared.declare("a", 0, "limit_conn"), Ok(()));
+        assert_eq!(declared.finish(), Err("zero size shared memory zone \"a\"".to_owned()));
+        assert_eq!(declared.declare("a", 10, "limit_conn"), Ok(()));
+        assert!(declared.declare("a", 20, "limit_conn").is_err_and(|text| text.contains("already declared size 10")));
+        assert!(declared.declare("a", 10, "limit_req").is_err_and(|text| text.contains("a different use")));
+        assert_eq!((declared.size("a"), declared.finish()), (Some(10), Ok(())));
+    }
+}

@@ -3,6 +3,7 @@ use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Dialect, Walk, Walked, Wording};
+use crate::upstream::{Group, Inputs};
 
 struct Plain;
 
@@ -109,4 +110,53 @@ fn names_become_peers_and_backups_alone_are_refused() {
     let conf = walked.level.children[0].own::<Upstream>().expect("settings");
     let refused = conf.group("u", None, 80, &mut none).err().expect("a complaint");
     assert_eq!(refused.message, "no servers in upstream \"u\"");
+}
+
+const GROUPS: &str = include_str!("../../../fixtures/oracle/upstream/upstreams.conf");
+const ANSWERS: &str = include_str!("../../../fixtures/oracle/upstream/answers.tsv");
+
+/// Asks peers until one answers, as nginx's proxy does; ports above 18190 refuse.
+fn ask(group: &Group, client: &str, key: &str) -> String {
+    let mut pick = group.pick(Inputs { client: client.parse().ok(), key: key.as_bytes() });
+    let mut asked = Vec::new();
+    loop {
+        let Some(at) = group.select(&mut pick, 1000) else {
+            asked.push(group.name.clone());
+            break;
+        };
+        let name = group.peer(at).expect("a peer").name.clone();
+        let refused = name.contains(":1819");
+        group.free(at, refused, &mut pick, 1000);
+        asked.push(name);
+        if !refused || pick.left() == 0 {
+            break;
+        }
+    }
+    asked.join(", ")
+}
+
+#[test]
+fn servers_are_asked_in_the_order_nginx_asked_them() {
+    let walked = read(HTTP, GROUPS);
+    assert!(walked.fatal.is_none(), "{:?}", walked.fatal);
+    let mut localhost = |_: &str| Ok(vec!["127.0.0.1".parse().expect("ip")]);
+    let groups: Vec<Group> = walked
+        .level
+        .children
+        .iter()
+        .map(|level| {
+            let conf = level.own::<Upstream>().expect("settings");
+            conf.group(&level.words[1].text(), level.span, 80, &mut localhost).expect("a group")
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for line in ANSWERS.lines() {
+        let [name, client, key, addresses] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let group = groups.iter().find(|group| group.name == name).expect("the group");
+        let ours = ask(group, client, key);
+        if ours != addresses {
+            wrong.push(format!("{line}: we ask {ours}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), ANSWERS.lines().count(), &wrong[..wrong.len().min(20)]);
 }

@@ -127,7 +127,7 @@ pub struct Setting<'a> {
     loader: &'a dyn Loader,
     sources: &'a mut Sources,
     complaints: &'a mut Vec<Diagnostic>,
-    base: &'a str,
+    bases: &'a Bases,
 }
 
 impl Setting<'_> {
@@ -174,7 +174,12 @@ impl Setting<'_> {
 
     /// `path` as it is used: relative paths start at the main file's folder.
     pub fn full(&self, path: &str) -> String {
-        full(self.base, path)
+        full(&self.bases.conf, path)
+    }
+
+    /// `path` as logs and data use it: relative paths start at the prefix.
+    pub fn full_prefix(&self, path: &str) -> String {
+        full(&self.bases.prefix, path)
     }
 
     /// The statements of the files `pattern` names, for blocks that read their rows themselves.
@@ -185,6 +190,15 @@ impl Setting<'_> {
         let full = self.full(pattern);
         load(self.loader, self.sources, self.dialect, &full)
     }
+}
+
+/// Where relative paths start; both end in a slash.
+#[derive(Clone, Debug, Default)]
+pub struct Bases {
+    /// The main file's folder, for files of the configuration.
+    pub conf: String,
+    /// The prefix, for everything else.
+    pub prefix: String,
 }
 
 /// A configuration that was read: its outermost level, or what is wrong.
@@ -205,7 +219,7 @@ pub struct Walk<'a> {
     dialect: Dialect,
     loader: &'a dyn Loader,
     sources: &'a mut Sources,
-    base: String,
+    bases: Bases,
     levels: Vec<Level>,
     complaints: Vec<Diagnostic>,
     unserved: bool,
@@ -216,12 +230,12 @@ pub struct Walk<'a> {
 const INCLUDE_DEPTH: usize = 200;
 
 impl<'a> Walk<'a> {
-    /// A walk whose relative includes start at `base` and whose outermost level is `context`.
+    /// A walk whose relative paths start at `bases` and whose outermost level is `context`.
     pub fn new(
         registry: &'a Registry,
         dialect: Dialect,
         (loader, sources): (&'a dyn Loader, &'a mut Sources),
-        base: &str,
+        bases: Bases,
         context: Contexts,
     ) -> Self {
         Self {
@@ -229,7 +243,7 @@ impl<'a> Walk<'a> {
             dialect,
             loader,
             sources,
-            base: base.to_owned(),
+            bases,
             levels: vec![Level::new(context, None)],
             complaints: Vec::new(),
             unserved: false,
@@ -324,7 +338,7 @@ impl<'a> Walk<'a> {
 
     fn include(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let pattern = statement.arguments().first().map(Word::text).unwrap_or_default();
-        let path = full(&self.base, &pattern);
+        let path = full(&self.bases.conf, &pattern);
         self.depth += 1;
         if self.depth > INCLUDE_DEPTH {
             return Err(Diagnostic::emerg(format!("open() \"{path}\" failed (24: Too many open files)")));
@@ -372,7 +386,7 @@ impl<'a> Walk<'a> {
             loader: self.loader,
             sources: self.sources,
             complaints: &mut self.complaints,
-            base: &self.base,
+            bases: &self.bases,
         }
     }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Lines collected past this many bytes are written at once.
 const FULL: usize = 60_000;
@@ -22,6 +23,8 @@ pub struct File {
     failed: AtomicU64,
     /// `buffer=`: lines are kept until so many bytes are there.
     keep: usize,
+    /// `flush=`: and for so long at most.
+    flush: Option<Duration>,
 }
 
 impl File {
@@ -33,12 +36,23 @@ impl File {
             pending: (0..LOOPS).map(|_| Mutex::default()).collect(),
             failed: AtomicU64::new(0),
             keep,
+            flush: None,
         }
     }
 
     /// The path it is opened by.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Sets how long lines wait for a `buffer=` to fill.
+    pub const fn flush_every(&mut self, time: Option<Duration>) {
+        self.flush = time;
+    }
+
+    /// How long lines wait at most.
+    pub const fn flush_time(&self) -> Option<Duration> {
+        self.flush
     }
 
     /// Whether lines wait for a `buffer=` to fill.

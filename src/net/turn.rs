@@ -84,13 +84,15 @@ pub struct Turn {
     pub clock: Clock,
     spare: RefCell<Vec<Buffer>>,
     out: Cell<Vec<u8>>,
+    line: Cell<Vec<u8>>,
+    scratch: Cell<Vec<u8>>,
     unwritten: Unwritten,
 }
 
 impl Turn {
     /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
     pub fn new(number: usize, unwritten: Unwritten) -> Self {
-        Self { number, clock: Clock::new(), spare: RefCell::default(), out: Cell::default(), unwritten }
+        Self { number, clock: Clock::new(), spare: RefCell::default(), out: Cell::default(), line: Cell::default(), scratch: Cell::default(), unwritten }
     }
 
     /// An empty buffer of the usual size.
@@ -119,6 +121,31 @@ impl Turn {
             out.clear();
             self.out.set(out);
         }
+    }
+
+    /// A vector of `size` bytes to read large pieces into; give it back with [`Self::give_scratch`].
+    pub fn scratch(&self, size: usize) -> Vec<u8> {
+        let mut scratch = self.scratch.take();
+        scratch.resize(size, 0);
+        scratch
+    }
+
+    /// Takes the scratch vector back.
+    pub fn give_scratch(&self, scratch: Vec<u8>) {
+        if !scratch.is_empty() {
+            self.scratch.set(scratch);
+        }
+    }
+
+    /// An empty vector for a log line; give it back with [`Self::give_line`].
+    pub fn line(&self) -> Vec<u8> {
+        self.line.take()
+    }
+
+    /// Takes a log line's vector back.
+    pub fn give_line(&self, mut line: Vec<u8>) {
+        line.clear();
+        self.line.set(line);
     }
 
     /// Appends a line to a log; it is written before the loop sleeps.

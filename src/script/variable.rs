@@ -112,15 +112,20 @@ impl<S> Clone for Definition<S> {
 pub struct SlotId(pub u16);
 
 /// All defined names of a configuration.
-pub struct Definitions<S>(Box<[Definition<S>]>);
+pub struct Definitions<S>(Box<[Definition<S>]>, HashMap<String, SlotId>);
 
 impl<S> Default for Definitions<S> {
     fn default() -> Self {
-        Self(Box::new([]))
+        Self(Box::new([]), HashMap::new())
     }
 }
 
 impl<S> Definitions<S> {
+    /// The slot of a name, for groups an expression names.
+    pub fn named(&self, name: &str) -> Option<SlotId> {
+        self.1.get(name).copied()
+    }
+
     /// How many slots a subject needs.
     pub const fn len(&self) -> usize {
         self.0.len()
@@ -280,6 +285,6 @@ impl<S: Subject> Names<S> {
         for (definition, name) in self.definitions.into_iter().zip(&self.order) {
             all.push(definition.ok_or_else(|| format!("unknown \"{name}\" variable"))?);
         }
-        Ok(Definitions(all.into()))
+        Ok(Definitions(all.into(), self.slots))
     }
 }

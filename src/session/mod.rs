@@ -1,3 +1,11 @@
 //! What an http request and a stream connection have in common, and the modules both register.
 
+pub mod access;
+pub mod build;
 pub mod contexts;
+pub mod errorlog;
+pub mod format;
+pub mod limit_conn;
+pub mod listening;
+pub mod map;
+pub mod rows;

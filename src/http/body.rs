@@ -1,0 +1,373 @@
+//! Request bodies: read in pieces, kept in memory or in a file, or thrown away.
+//!
+//! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: a_body_over_its_buffer_reaches_the_backend_whole]
+
+use super::codec::h1::{Chunked, Piece};
+use super::head::Known;
+use super::request::Request;
+use crate::log::Level;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How the end of a body is known.
+#[derive(Default)]
+enum Framing {
+    /// There is none (or no more).
+    #[default]
+    None,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunked),
+}
+
+/// Where a body that was read is kept.
+pub enum Saved {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file without a name, of this length.
+    File(File, u64),
+}
+
+impl Saved {
+    /// Its length.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_, length) => *length,
+        }
+    }
+}
+
+/// A request's body.
+#[derive(Default)]
+pub struct Body {
+    framing: Framing,
+    announced: Option<u64>,
+    chunked: bool,
+    /// Bytes received so far.
+    pub received: u64,
+    /// Whether the client waits for `100 Continue`.
+    expects: bool,
+    /// The body, once read.
+    pub saved: Option<Saved>,
+}
+
+impl Body {
+    /// A body of known length.
+    pub const fn of_length(length: u64) -> Self {
+        Self { framing: Framing::Length(length), announced: Some(length), chunked: false, received: 0, expects: false, saved: None }
+    }
+
+    /// A body in chunks.
+    pub fn in_chunks() -> Self {
+        Self { framing: Framing::Chunked(Chunked::default()), chunked: true, ..Self::default() }
+    }
+
+    /// The length the client announced.
+    pub const fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// Whether it comes in chunks.
+    pub const fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
+    /// Whether bytes of it may still come.
+    pub const fn is_pending(&self) -> bool {
+        match &self.framing {
+            Framing::None => false,
+            Framing::Length(left) => *left > 0,
+            Framing::Chunked(chunked) => !chunked.is_ended(),
+        }
+    }
+
+    /// The client sent `Expect: 100-continue`.
+    pub const fn expect(&mut self) {
+        self.expects = true;
+    }
+}
+
+/// Why a body could not be read: the status to answer with.
+pub type Refused = u16;
+
+impl Request {
+    /// Answers `Expect: 100-continue`, once, as soon as somebody wants the body.
+    async fn welcome(&mut self) {
+        if !std::mem::take(&mut self.body.expects) || self.version() < 1001 {
+            return;
+        }
+        if self.body.received == 0 && self.head.bytes.filled().is_empty() {
+            let timeout = self.location.settings.send_timeout;
+            let text = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let _ = super::response::send_all(&self.connection.stream, text, false, timeout).await;
+        }
+    }
+
+    /// Appends the next bytes of the body; false when it has ended.
+    ///
+    /// # Errors
+    /// The status to answer with: 400, 408 or 413.
+    pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+        self.welcome().await;
+        loop {
+            let before = out.len();
+            let more = self.take_input(out)?;
+            self.body.received += (out.len() - before) as u64;
+            let most = self.location.settings.client_max_body_size;
+            if self.body.chunked && most > 0 && self.body.received > most {
+                let received = self.body.received;
+                self.log(Level::Error, &format!("client intended to send too large chunked body: {received} bytes"));
+                return Err(413);
+            }
+            if !more || out.len() > before {
+                return Ok(more);
+            }
+            self.read_input().await?;
+        }
+    }
+
+    /// Decodes what is at hand.
+    fn take_input(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+        let bytes = &mut self.head.bytes;
+        match &mut self.body.framing {
+            Framing::None => Ok(false),
+            Framing::Length(left) => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.filled().len());
+                out.extend_from_slice(bytes.filled().get(..take).unwrap_or_default());
+                bytes.start += take;
+                *left -= take as u64;
+                Ok(*left > 0)
+            }
+            Framing::Chunked(chunked) => loop {
+                let filled = bytes.filled();
+                match chunked.step(filled, 0) {
+                    Ok(Piece::Data(range)) => {
+                        let end = range.end;
+                        let start = range.start;
+                        out.extend_from_slice(filled.get(start..end).unwrap_or_default());
+                        bytes.start += end;
+                    }
+                    Ok(Piece::More) => {
+                        bytes.start = bytes.end;
+                        return Ok(true);
+                    }
+                    Ok(Piece::End(at)) => {
+                        bytes.start += at;
+                        return Ok(false);
+                    }
+                    Err(_) => {
+                        self.log(Level::Info, "client sent invalid chunked body");
+                        return Err(400);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Reads more input behind the head.
+    async fn read_input(&mut self) -> Result<(), Refused> {
+        let keep = self.head.end as usize;
+        let bytes = &mut self.head.bytes;
+        if bytes.start == bytes.end {
+            bytes.start = keep;
+            bytes.end = keep;
+        }
+        if bytes.room().len() < 4096 {
+            let size = bytes.size() + 16 * 1024;
+            bytes.grow(size);
+        }
+        let limit = match &self.body.framing {
+            Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let timeout = self.location.settings.client_body_timeout;
+        loop {
+            let room = self.head.bytes.room();
+            let size = room.len().min(limit);
+            match self.connection.stream.try_read(room.get_mut(..size).unwrap_or_default()) {
+                Ok(0) => {
+                    self.log(Level::Info, "client prematurely closed connection");
+                    self.response.broken = true;
+                    return Err(400);
+                }
+                Ok(count) => {
+                    self.head.bytes.end += count;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match tokio::time::timeout(timeout, self.connection.stream.readable()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Err(400),
+                        Err(_) => {
+                            self.log(Level::Info, "client timed out (110: Connection timed out)");
+                            return Err(408);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.log(Level::Info, &format!("recv() failed ({})", crate::conf::walk::errno(&error)));
+                    self.response.broken = true;
+                    return Err(400);
+                }
+            }
+        }
+    }
+
+    /// Reads the whole body and keeps it, in memory while the loop's budget allows.
+    ///
+    /// # Errors
+    /// The status to answer with.
+    pub async fn save_body(&mut self) -> Result<(), Refused> {
+        if self.body.saved.is_some() {
+            return Ok(());
+        }
+        if matches!(self.body.framing, Framing::None) {
+            return Ok(());
+        }
+        let front = self.connection.front.clone();
+        let own = self.location.settings.client_body_buffer_size;
+        let mut memory = Vec::with_capacity(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(64 * 1024));
+        let mut held = front.hold(0);
+        let mut file: Option<(File, u64)> = None;
+        while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
+            let within = memory.len() <= own || held.grow(memory.len());
+            if file.is_none() && within {
+                continue;
+            }
+            let (target, length) = match &mut file {
+                Some(open) => (&open.0, &mut open.1),
+                None => {
+                    let opened = self.temp_file()?;
+                    let entry = file.insert((opened, 0));
+                    (&entry.0, &mut entry.1)
+                }
+            };
+            let mut target: &File = target;
+            if let Err(error) = target.write_all(&memory) {
+                self.log(Level::Crit, &format!("pwrite() failed ({})", crate::conf::walk::errno(&error)));
+                return Err(500);
+            }
+            *length += memory.len() as u64;
+            memory.clear();
+        }
+        self.held.push(Box::new(held));
+        self.body.saved = Some(match file {
+            Some((file, length)) => Saved::File(file, length),
+            None => Saved::Memory(memory),
+        });
+        Ok(())
+    }
+
+    /// A file in `client_body_temp_path` that has lost its name already.
+    fn temp_file(&self) -> Result<File, Refused> {
+        let temp = &self.location.settings.body_temp;
+        let serial = self.connection.front.next_temp();
+        let name = format!("{serial:010}");
+        let mut path = temp.path.clone();
+        let mut end = name.len();
+        for digits in &temp.levels {
+            let start = end.saturating_sub(*digits);
+            path = format!("{path}/{}", name.get(start..end).unwrap_or_default());
+            end = start;
+        }
+        let _ = std::fs::create_dir_all(&path);
+        let path = format!("{path}/{name}");
+        let opened = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        match opened {
+            Ok(file) => {
+                let _ = std::fs::remove_file(&path);
+                self.log(Level::Warn, &format!("a client request body is buffered to a temporary file {path}"));
+                Ok(file)
+            }
+            Err(error) => {
+                let text = crate::conf::walk::errno(&error);
+                self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
+                Err(500)
+            }
+        }
+    }
+
+    /// Reads and forgets what is left of the body, so that the next request can be read. False when it cannot be.
+    pub async fn discard_body(&mut self) -> bool {
+        let mut sink = Vec::new();
+        let limit = self.location.settings.lingering_time;
+        let patience = self.location.settings.lingering_timeout;
+        let work = async {
+            while self.body.is_pending() {
+                sink.clear();
+                match tokio::time::timeout(patience, self.body_piece(&mut sink)).await {
+                    Ok(Ok(true)) => {}
+                    Ok(Ok(false)) => break,
+                    _ => return false,
+                }
+            }
+            true
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or(false)
+    }
+
+    /// Whether the head announces a body, and how; errors as nginx answers them.
+    ///
+    /// # Errors
+    /// The status and nginx's words.
+    pub fn frame_body(&mut self) -> Result<(), (u16, String)> {
+        let length = self.header(Known::ContentLength).map(<[u8]>::to_vec);
+        let announced = match &length {
+            None => None,
+            Some(text) => match crate::conf::value::number(text) {
+                Some(length) => Some(length),
+                None => return Err((400, "client sent invalid \"Content-Length\" header".to_owned())),
+            },
+        };
+        if let Some(coding) = self.header(Known::TransferEncoding) {
+            if self.version() < 1001 {
+                return Err((400, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header".to_owned()));
+            }
+            if !coding.eq_ignore_ascii_case(b"chunked") {
+                let text = String::from_utf8_lossy(coding);
+                return Err((501, format!("client sent unknown \"Transfer-Encoding\": \"{text}\"")));
+            }
+            if announced.is_some() {
+                let text = "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
+                return Err((400, text.to_owned()));
+            }
+            self.body = Body::in_chunks();
+        } else if let Some(length) = announced {
+            self.body = Body::of_length(length);
+        }
+        if self.header(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+            self.body.expect();
+        }
+        self.lingering = self.body.is_pending();
+        Ok(())
+    }
+}
+
+/// Memory that request and response bodies may take on one loop.
+pub struct Budget {
+    left: AtomicU64,
+}
+
+impl Budget {
+    /// A budget of `bytes`.
+    pub const fn new(bytes: u64) -> Self {
+        Self { left: AtomicU64::new(bytes) }
+    }
+
+    /// Takes `bytes` if they are left.
+    pub fn take(&self, bytes: u64) -> bool {
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
+            .is_ok()
+    }
+
+    /// Gives `bytes` back.
+    pub fn give(&self, bytes: u64) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,313 @@
+//! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
+
+use super::core::{LocationConf, ServerConf};
+use super::listen::{self, Listening, Port, Virtual};
+use super::location::{Locations, Pattern};
+use super::module::{Compile, Module, Place};
+use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
+use super::upstream::Upstreams;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::{Level, Levels};
+use crate::log::Log;
+use crate::net::address::Address;
+use crate::script::variable::{Definition, Names};
+use crate::session::build::Build;
+use crate::session::contexts::{HTTP, LOCATION, SERVER};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Builds the site of an `http {}` level; `outer` is the log of the main block.
+///
+/// # Errors
+/// The first fatal complaint.
+pub fn site(
+    levels: &Levels<'_>,
+    modules: &[Module],
+    build: &mut Build<'_>,
+    outer: &Log,
+) -> Result<Site, Diagnostic> {
+    let variables = super::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
+    let names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec());
+    let mut names = names;
+    let upstreams = Upstreams::new(levels, &mut names, build)?;
+    let mut cx = Compile { build, names, upstreams };
+    declare(levels, modules, &mut cx)?;
+    let mut builder = Builder { modules, types: Vec::new(), outer };
+    let mut servers = Vec::new();
+    for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
+        let server = levels.inside(child);
+        servers.push((builder.server(&server, &mut cx)?, child));
+    }
+    let ports = ports(&servers, &mut cx)?;
+    let Compile { names, upstreams, build } = cx;
+    let definitions = names.finish().map_err(Diagnostic::emerg)?;
+    Ok(Site { ports, definitions, upstreams, logs: build.logs.values().cloned().collect() })
+}
+
+fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    for declare in modules.iter().filter_map(|module| module.declare) {
+        declare(levels, cx)?;
+    }
+    for child in &levels.level.children {
+        declare_names(child, cx)?;
+        declare(&levels.inside(child), modules, cx)?;
+    }
+    Ok(())
+}
+
+/// The names that expressions of server names and locations bring.
+fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let mut expressions = Vec::new();
+    if let Some(conf) = level.own::<ServerConf>() {
+        for name in conf.names.iter().filter_map(|word| word.after("~")) {
+            expressions.extend(listen::expression(name).ok());
+        }
+    }
+    if let Some(Pattern::Regex(text, caseless)) = level.own::<LocationConf>().and_then(|conf| conf.pattern.as_ref()) {
+        expressions.extend(crate::script::regex::Expression::compile(text, *caseless).ok());
+    }
+    for (_, name) in expressions.iter().flat_map(|expression| expression.names()) {
+        cx.names.define(name, Definition::Stored).map_err(Diagnostic::emerg)?;
+    }
+    Ok(())
+}
+
+struct Builder<'a> {
+    modules: &'a [Module],
+    /// Type tables made so far, by the map they come from.
+    types: Vec<(BTreeMap<Vec<u8>, Vec<u8>>, Arc<Types>)>,
+    outer: &'a Log,
+}
+
+impl Builder<'_> {
+    fn server(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Server>, Diagnostic> {
+        let conf = levels.get::<ServerConf>();
+        let own = levels.level.own::<ServerConf>();
+        let base = self.location(levels, cx)?;
+        let locations = self.locations(levels, cx)?;
+        let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
+        let name = if name == b"$hostname" { host_name() } else { name };
+        let head = conf.map_or_else(|| HeadSettings::new(&ServerConf::default()), HeadSettings::new);
+        let name = name.strip_prefix(b".").map(<[u8]>::to_vec).unwrap_or(name);
+        Ok(Arc::new(Server { name, base, locations, head }))
+    }
+
+    fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
+        let mut all = Vec::new();
+        for child in levels.level.children.iter().filter(|child| child.context == LOCATION) {
+            all.push(self.location(&levels.inside(child), cx)?);
+        }
+        Locations::new(all)
+    }
+
+    fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Location>, Diagnostic> {
+        let context = levels.level.context;
+        let mut place = Place::new(context);
+        let span = levels.level.span;
+        for install in self.modules.iter().filter_map(|module| module.install) {
+            install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
+                (crate::conf::diagnostic::At::Nowhere, Some(span)) => complaint.at(span),
+                _ => complaint,
+            })?;
+        }
+        let none = LocationConf::default();
+        let conf = levels.get::<LocationConf>().unwrap_or(&none);
+        let own = levels.level.own::<LocationConf>();
+        let log = if conf.error_logs.is_empty() {
+            self.outer.clone()
+        } else {
+            crate::session::errorlog::log(&conf.error_logs, cx.build)?
+        };
+        let settings = Settings::new(conf, self.types(conf), log, cx)?;
+        let inner = if context == LOCATION { self.locations(levels, cx)? } else { Locations::default() };
+        Ok(Arc::new(Location {
+            pattern: own.filter(|_| context == LOCATION).and_then(|conf| conf.pattern.clone()),
+            span,
+            inner,
+            steps: place.steps.map(Vec::into_boxed_slice),
+            filters: place.filters.into_boxed_slice(),
+            content: place.content,
+            internal: own.is_some_and(|conf| conf.internal),
+            adds_slash: place.adds_slash,
+            settings,
+        }))
+    }
+
+    fn types(&mut self, conf: &LocationConf) -> Arc<Types> {
+        let default = || {
+            let row = |(extension, kind): (&str, &str)| (extension.as_bytes().to_vec(), kind.as_bytes().to_vec());
+            [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")].map(row).into()
+        };
+        let map = conf.types.clone().unwrap_or_else(default);
+        if let Some((_, table)) = self.types.iter().find(|(known, _)| *known == map) {
+            return table.clone();
+        }
+        let table: Types = map.iter().map(|(extension, kind)| (extension.as_slice().into(), kind.as_slice().into())).collect();
+        let table = Arc::new(table);
+        self.types.push((map, table.clone()));
+        table
+    }
+}
+
+fn host_name() -> Vec<u8> {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().to_lowercase().into_bytes()).unwrap_or_default()
+}
+
+/// One address with everything said about it.
+struct Entry {
+    address: Address,
+    listening: Listening,
+    servers: Vec<Arc<Server>>,
+    names: Vec<Vec<u8>>,
+    default: Option<Arc<Server>>,
+    options_set: bool,
+    wild: crate::script::hash::Wildcards<Arc<Server>>,
+}
+
+fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<Vec<Arc<Port>>, Diagnostic> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for (server, level) in servers {
+        let conf = level.own::<ServerConf>();
+        let mut listens = conf.map(|conf| conf.listens.clone()).unwrap_or_default();
+        if listens.is_empty() {
+            listens.push(default_listen(level));
+        }
+        let names = conf.map(|conf| conf.names.clone()).unwrap_or_default();
+        let mut own: Vec<Address> = Vec::new();
+        for listening in listens {
+            let resolve = |host: &str| Some(cx.build.resolver.resolve(host));
+            for address in listen::addresses(&listening, resolve)? {
+                if own.contains(&address) {
+                    let text = format!("a duplicate listen {}", shown(&address));
+                    return Err(Diagnostic::emerg(text).at(listening.span));
+                }
+                own.push(address.clone());
+                let index = join(&mut entries, address, &listening, server)?;
+                if let Some(entry) = entries.get_mut(index) {
+                    name_all(entry, server, &names, cx)?;
+                }
+            }
+        }
+    }
+    Ok(sockets(entries))
+}
+
+fn default_listen(level: &Level) -> Listening {
+    let span = level.span.unwrap_or(crate::conf::source::Span { source: crate::conf::source::SourceId(0), start: 0, end: 0 });
+    let port = if nix::unistd::geteuid().is_root() { 80 } else { 8000 };
+    Listening {
+        endpoint: crate::net::address::Endpoint { host: crate::net::address::Host::Any, port: Some(port), last_port: None },
+        text: format!("*:{port}"),
+        options: Default::default(),
+        set: false,
+        bind: false,
+        default_server: false,
+        proxy_protocol: false,
+        span,
+    }
+}
+
+fn join(entries: &mut Vec<Entry>, address: Address, listening: &Listening, server: &Arc<Server>) -> Result<usize, Diagnostic> {
+    if let Some((index, entry)) = entries.iter_mut().enumerate().find(|(_, entry)| entry.address == address) {
+        if listening.set {
+            if entry.options_set {
+                let text = format!("duplicate listen options for {}", shown(&address));
+                return Err(Diagnostic::emerg(text).at(listening.span));
+            }
+            entry.options_set = true;
+            entry.listening.options = listening.options.clone();
+            entry.listening.bind |= listening.bind;
+        }
+        entry.listening.proxy_protocol |= listening.proxy_protocol;
+        if listening.default_server {
+            if entry.default.is_some() {
+                let text = format!("a duplicate default server for {}", shown(&address));
+                return Err(Diagnostic::emerg(text).at(listening.span));
+            }
+            entry.default = Some(server.clone());
+        }
+        entry.servers.push(server.clone());
+        return Ok(index);
+    }
+    entries.push(Entry {
+        address,
+        listening: listening.clone(),
+        servers: vec![server.clone()],
+        names: Vec::new(),
+        default: listening.default_server.then(|| server.clone()),
+        options_set: listening.set,
+        wild: Default::default(),
+    });
+    Ok(entries.len() - 1)
+}
+
+fn name_all(
+    entry: &mut Entry,
+    server: &Arc<Server>,
+    names: &[crate::conf::tree::Word],
+    cx: &mut Compile<'_, '_>,
+) -> Result<(), Diagnostic> {
+    let empty = [Vec::new()];
+    let texts: Vec<Vec<u8>> = names.iter().map(|word| word.bytes.to_ascii_lowercase()).collect();
+    for (index, name) in if texts.is_empty() { &empty[..] } else { &texts[..] }.iter().enumerate() {
+        if name.starts_with(b"~") {
+            let pattern = names.get(index).and_then(|word| word.after("~")).unwrap_or_default();
+            entry.wild.add_expression(listen::expression(pattern).map_err(Diagnostic::emerg)?, server.clone());
+            continue;
+        }
+        let name = if name == b"$hostname" { host_name() } else { name.clone() };
+        if entry.names.contains(&name) || !entry.wild.add(&name, server.clone()) {
+            let text = String::from_utf8_lossy(&name);
+            let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
+            cx.build.complaints.push(Diagnostic::warn(text));
+        }
+        entry.names.push(name);
+    }
+    Ok(())
+}
+
+/// An address as nginx shows it in complaints.
+fn shown(address: &Address) -> String {
+    match address {
+        Address::Ip(ip) => ip.to_string(),
+        Address::Unix(path) => format!("unix:{path}"),
+    }
+}
+
+/// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
+fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
+    let wildcard = |address: &Address, of: &SocketAddr| match address {
+        Address::Ip(ip) => ip.ip().is_unspecified() && ip.port() == of.port() && ip.is_ipv4() == of.is_ipv4(),
+        Address::Unix(_) => false,
+    };
+    let bound: Vec<Address> = entries.iter().map(|entry| entry.address.clone()).collect();
+    let mut ports: Vec<(Address, crate::net::listen::Options, Vec<Arc<Virtual>>)> = Vec::new();
+    let mut guests: Vec<(Address, Arc<Virtual>)> = Vec::new();
+    for entry in entries {
+        let Entry { address, listening, servers, default, wild, .. } = entry;
+        let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
+        let proxy_protocol = listening.proxy_protocol;
+        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol });
+        let host = match &address {
+            Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => bound.iter().find(|other| wildcard(other, ip)),
+            _ => None,
+        };
+        match host {
+            Some(host) => guests.push((host.clone(), joined)),
+            None => ports.push((address, listening.options, vec![joined])),
+        }
+    }
+    for (host, joined) in guests {
+        if let Some((_, _, virtuals)) = ports.iter_mut().find(|(address, ..)| *address == host) {
+            virtuals.insert(0, joined);
+        }
+    }
+    ports.into_iter().map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals })).collect()
+}
+
+/// Where the http block's level is among the main level's children.
+pub fn find(level: &Level) -> Option<&Level> {
+    level.children.iter().find(|child| child.context == HTTP)
+}
+

@@ -1,0 +1,3 @@
+//! Pure codecs: bytes in, meaning out.
+
+pub mod h1;

@@ -1,0 +1,645 @@
+//! bytes ⇄ requests: accepting, reading heads, keep-alive, pipelining, lingering close.
+
+use super::body::Budget;
+use super::codec::h1::{self, LineError, Next};
+use super::encode;
+use super::head::{Head, Known};
+use super::listen::{Port, Virtual};
+use super::phase;
+use super::request::Request;
+use super::site::{Server, Site};
+use crate::log::Level;
+use crate::net::address::Address;
+use crate::net::stream::{Deadline, Stream};
+use crate::net::turn::{Buffer, Turn};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// What a worker counts, for `stub_status`.
+#[derive(Default)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections open.
+    pub active: AtomicU64,
+    /// Requests begun.
+    pub requests: AtomicU64,
+    /// Connections reading a head.
+    pub reading: AtomicU64,
+    /// Connections with a request at work.
+    pub writing: AtomicU64,
+    /// Idle connections.
+    pub waiting: AtomicU64,
+    /// Numbers for connections.
+    pub serial: AtomicU64,
+    /// Panics that ended one connection each.
+    pub panics: AtomicU64,
+}
+
+/// One loop's share of the http server.
+pub struct Front {
+    /// The loop's own things.
+    pub turn: Rc<Turn>,
+    /// What the worker counts.
+    pub counters: Arc<Counters>,
+    /// Memory for bodies.
+    pub budget: Budget,
+    /// Idle backend connections.
+    pub idle: Rc<super::upstream::Idle>,
+    /// Connections of this loop, for retiring them.
+    pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
+    /// Keys for numbers nobody can guess.
+    pub random: std::hash::RandomState,
+    spare: RefCell<Vec<Box<Option<Request>>>>,
+    serials: Cell<u64>,
+}
+
+/// Bytes of bodies a loop keeps in memory.
+const BUDGET: u64 = 64 << 20;
+
+impl Front {
+    /// The http server's share of a loop.
+    pub fn new(turn: Rc<Turn>, counters: Arc<Counters>) -> Rc<Self> {
+        Rc::new(Self {
+            idle: Rc::default(),
+            turn,
+            counters,
+            budget: Budget::new(BUDGET),
+            open: RefCell::default(),
+            random: std::hash::RandomState::new(),
+            spare: RefCell::default(),
+            serials: Cell::new(1),
+        })
+    }
+
+    /// A number for a multipart boundary.
+    pub fn next_boundary(&self) -> u64 {
+        self.serials.replace(self.serials.get() + 1)
+    }
+
+    /// A number for a temporary file.
+    pub fn next_temp(&self) -> u64 {
+        self.next_boundary() + ((self.turn.number as u64) << 32) + u64::from(std::process::id()) * 100_000
+    }
+
+    /// Takes memory for a body; it is given back when the result is dropped.
+    pub fn hold(self: &Rc<Self>, bytes: usize) -> Held {
+        let mut held = Held { front: self.clone(), bytes: 0 };
+        held.grow(bytes);
+        held
+    }
+
+    /// Closes idle connections that belong to another site than `current`.
+    pub fn retire(&self, current: Option<&Arc<Site>>) {
+        for (_, connection) in self.open.borrow().iter() {
+            let Some(connection) = connection.upgrade() else { continue };
+            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site)) {
+                continue;
+            }
+            connection.retired.set(true);
+            if connection.idle.get() {
+                let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
+            }
+        }
+    }
+}
+
+/// Memory taken from the loop's budget.
+pub struct Held {
+    front: Rc<Front>,
+    bytes: u64,
+}
+
+impl Held {
+    /// Makes it at least `bytes`; false when the budget does not allow it.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let more = (bytes as u64).saturating_sub(self.bytes);
+        if more > 0 && !self.front.budget.take(more) {
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.front.budget.give(self.bytes);
+    }
+}
+
+/// A client's connection.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Stream,
+    /// The loop it lives on.
+    pub front: Rc<Front>,
+    /// The configuration it was accepted by.
+    pub site: Arc<Site>,
+    /// Its number, for logs and `$connection`.
+    pub number: u64,
+    /// Who is at the other end.
+    pub peer: Address,
+    /// The client a PROXY protocol head or a trusted proxy names, instead of `peer`.
+    pub real: RefCell<Option<Address>>,
+    /// What a PROXY protocol head said.
+    pub proxied: RefCell<Option<crate::net::proxy_protocol::Header>>,
+    local: OnceCell<Option<SocketAddr>>,
+    /// What it was accepted on.
+    pub bound: Address,
+    /// Requests so far.
+    pub requests: Cell<u64>,
+    /// When it was accepted.
+    pub since: Instant,
+    /// Whether it waits for a request.
+    pub idle: Cell<bool>,
+    /// Whether its configuration has been replaced.
+    pub retired: Cell<bool>,
+    slot: Cell<usize>,
+}
+
+impl Connection {
+    /// The client's address: the real one where one is known.
+    pub fn client(&self) -> String {
+        let real = self.real.borrow();
+        match real.as_ref().unwrap_or(&self.peer) {
+            Address::Ip(address) => address.ip().to_canonical().to_string(),
+            Address::Unix(_) => "unix:".to_owned(),
+        }
+    }
+
+    /// The address the client connected to.
+    pub fn local(&self) -> Option<SocketAddr> {
+        *self.local.get_or_init(|| match &self.bound {
+            Address::Ip(bound) if !bound.ip().is_unspecified() => Some(*bound),
+            Address::Ip(_) => self.stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
+            Address::Unix(_) => None,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.front.open.borrow_mut().try_remove(self.slot.get());
+        self.front.counters.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves one accepted connection to its end.
+pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Stream, Address)) {
+    front.counters.accepted.fetch_add(1, Ordering::Relaxed);
+    front.counters.active.fetch_add(1, Ordering::Relaxed);
+    let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
+    let connection = Rc::new(Connection {
+        stream,
+        front: front.clone(),
+        site,
+        number,
+        peer,
+        real: RefCell::default(),
+        proxied: RefCell::default(),
+        local: OnceCell::new(),
+        bound: port.address.clone(),
+        requests: Cell::new(0),
+        since: Instant::now(),
+        idle: Cell::new(true),
+        retired: Cell::new(false),
+        slot: Cell::new(usize::MAX),
+    });
+    connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
+    let local = if port.virtuals.len() > 1 { connection.local() } else { None };
+    let Some(entry) = port.of(local).cloned() else { return };
+    drop(port);
+    requests(&connection, &entry).await;
+}
+
+/// The loop over a connection's requests.
+async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
+    let front = &connection.front;
+    let counters = &front.counters;
+    let mut deadline = Deadline::new();
+    let mut patience = entry.default.head.timeout;
+    let mut input: Option<Buffer> = None;
+    if entry.proxy_protocol && !announce(connection, entry, &mut input).await {
+        return;
+    }
+    loop {
+        if input.is_none() {
+            connection.idle.set(true);
+            counters.waiting.fetch_add(1, Ordering::Relaxed);
+            deadline.set(patience);
+            let ready = wait(&connection.stream, &mut deadline).await;
+            counters.waiting.fetch_sub(1, Ordering::Relaxed);
+            connection.idle.set(false);
+            if ready.is_err() || connection.retired.get() && connection.requests.get() > 0 {
+                return;
+            }
+            let mut buffer = front.turn.buffer();
+            match connection.stream.try_read(buffer.room()) {
+                Ok(0) => return front.turn.give(buffer),
+                Ok(count) => buffer.end = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    front.turn.give(buffer);
+                    continue;
+                }
+                Err(_) => return front.turn.give(buffer),
+            }
+            input = Some(buffer);
+        }
+        let Some(bytes) = input.take() else { return };
+        front.turn.clock.update();
+        let mut slot = front.spare.borrow_mut().pop().unwrap_or_default();
+        let parts = slot.take();
+        *slot = Some(Request::begin(connection, &entry.default, bytes, parts));
+        let Some(request) = slot.as_mut() else { return };
+        let next = one(request, entry, &mut deadline).await;
+        input = next.1;
+        patience = next.2;
+        if let Some(finished) = slot.take() {
+            *slot = finished.spare();
+        }
+        front.spare.borrow_mut().push(slot);
+        if !next.0 {
+            return;
+        }
+    }
+}
+
+/// Waits for input.
+async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
+    poll_fn(|cx| {
+        if let Poll::Ready(ready) = stream.poll_readable(cx) {
+            return Poll::Ready(ready);
+        }
+        deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    })
+    .await
+}
+
+/// Reads the PROXY protocol head a listener asks for.
+async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut Option<Buffer>) -> bool {
+    let mut buffer = connection.front.turn.buffer();
+    let log = &entry.default.base.settings.error_log;
+    loop {
+        let mut deadline = Deadline::new();
+        deadline.set(entry.default.head.timeout);
+        if wait(&connection.stream, &mut deadline).await.is_err() {
+            return false;
+        }
+        match connection.stream.try_read(buffer.room()) {
+            Ok(0) => return false,
+            Ok(count) => buffer.end += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return false,
+        }
+        return match crate::net::proxy_protocol::parse(buffer.filled()) {
+            Ok((length, header)) => {
+                *connection.proxied.borrow_mut() = header;
+                buffer.start += length;
+                buffer.compact();
+                *input = (buffer.end > 0).then_some(buffer);
+                true
+            }
+            Err(broken) => {
+                if let Some(text) = broken.message() {
+                    let (client, bound) = (connection.client(), &connection.bound);
+                    let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
+                    log.write(Level::Error, Some(connection.number), &text);
+                }
+                false
+            }
+        };
+    }
+}
+
+/// One request from its first bytes to its end: whether the connection goes on, with what input, and how long it waits.
+async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> (bool, Option<Buffer>, Duration) {
+    let front = request.connection.front.clone();
+    let counters = &front.counters;
+    counters.reading.fetch_add(1, Ordering::Relaxed);
+    let head = read_head(request, entry, deadline).await;
+    counters.reading.fetch_sub(1, Ordering::Relaxed);
+    counters.writing.fetch_add(1, Ordering::Relaxed);
+    deadline.clear();
+    let over = match head {
+        Ok(()) => {
+            phase::run(request).await;
+            false
+        }
+        Err(Refused::Silent) => true,
+        Err(Refused::Logged(status)) => {
+            request.response.status = status;
+            phase::log(request);
+            true
+        }
+        Err(Refused::Answer(status)) => {
+            super::finish::special(request, status);
+            request.respond().await;
+            false
+        }
+    };
+    counters.writing.fetch_sub(1, Ordering::Relaxed);
+    if over {
+        return (false, None, Duration::ZERO);
+    }
+    phase::log(request);
+    end(request).await
+}
+
+/// After a response: keep the connection, or close it as politely as the settings ask for.
+async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
+    let settings_of = request.location.clone();
+    let settings = &settings_of.settings;
+    request.held.clear();
+    let closed = (false, None, Duration::ZERO);
+    if request.abandoned || request.response.broken {
+        return closed;
+    }
+    if request.keepalive && !request.connection.retired.get() {
+        if request.body.is_pending() && !request.discard_body().await {
+            return closed;
+        }
+        let bytes = &mut request.head.bytes;
+        let input = if bytes.filled().is_empty() {
+            None
+        } else {
+            let mut rest = std::mem::replace(bytes, Buffer::new(0));
+            rest.compact();
+            Some(rest)
+        };
+        return (true, input, settings.keepalive_timeout);
+    }
+    let more = request.lingering && request.body.is_pending()
+        || !request.head.bytes.filled().is_empty()
+        || request.connection.stream.is_readable();
+    let linger = match settings.lingering {
+        super::core::Lingering::Off => false,
+        super::core::Lingering::On => more,
+        super::core::Lingering::Always => true,
+    };
+    if linger {
+        request.connection.stream.shutdown();
+        let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
+    }
+    closed
+}
+
+async fn drain(request: &Request, patience: Duration) {
+    let mut buffer = request.turn().buffer();
+    loop {
+        match request.connection.stream.try_read(buffer.all()) {
+            Ok(0) => break,
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if tokio::time::timeout(patience, request.connection.stream.readable()).await.is_err() {
+                    break;
+                }
+            }
+            Err(_) => break,
+        }
+    }
+    request.turn().give(buffer);
+}
+
+/// Why there is no request to run.
+enum Refused {
+    /// The connection ends without a word.
+    Silent,
+    /// The connection ends, and the access log says this status.
+    Logged(u16),
+    /// The client is told.
+    Answer(u16),
+}
+
+/// Reads and checks a request head, and finds its server.
+async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> Result<(), Refused> {
+    let settings = entry.default.head.clone();
+    let mut room = Room::new(&settings);
+    let mut at = None;
+    let mut timed = false;
+    loop {
+        if advance(request, &mut at, &mut room)? {
+            break;
+        }
+        if !timed {
+            deadline.set(settings.timeout);
+            timed = true;
+        }
+        more(request, deadline).await?;
+    }
+    request.head.bytes.start = request.head.end as usize;
+    request.head_length = u64::from(request.head.end);
+    super::target::locate(request, entry).map_err(|(status, message)| {
+        request.log(Level::Info, &message);
+        Refused::Answer(status)
+    })
+}
+
+/// How much of nginx's header buffers the lines seen so far would take.
+struct Room {
+    capacity: usize,
+    used: usize,
+    left: usize,
+    large: usize,
+}
+
+impl Room {
+    const fn new(settings: &super::site::HeadSettings) -> Self {
+        Self { capacity: settings.first, used: 0, left: settings.large_count, large: settings.large_size }
+    }
+
+    /// Whether a (partial) line of `length` fits, and if `whole`, counts it.
+    const fn fits(&mut self, length: usize, whole: bool) -> bool {
+        let (mut capacity, mut used, mut left) = (self.capacity, self.used, self.left);
+        if used + length > capacity {
+            if left == 0 || length > self.large {
+                return false;
+            }
+            left -= 1;
+            capacity = self.large;
+            used = 0;
+        }
+        if whole {
+            (self.capacity, self.used, self.left) = (capacity, used + length, left);
+        }
+        true
+    }
+}
+
+/// Parses what is there; true when the head is complete.
+fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Result<bool, Refused> {
+    if at.is_none() {
+        match h1::request_line(request.head.bytes.filled()) {
+            Ok(Some(line)) => {
+                let length = line.end as usize;
+                *at = Some(line.end);
+                request.head.line = line;
+                request.method = request.head.line.method;
+                if !room.fits(length, true) {
+                    request.log(Level::Info, "client sent too long URI");
+                    return Err(Refused::Answer(414));
+                }
+                request.connection.requests.set(request.connection.requests.get() + 1);
+                request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+                if request.version() < 1000 {
+                    request.head.end = length as u32;
+                    return Ok(true);
+                }
+            }
+            Ok(None) => {
+                if !room.fits(request.head.bytes.filled().len() + 1, false) {
+                    request.log(Level::Info, "client sent too long URI");
+                    return Err(Refused::Answer(414));
+                }
+                return Ok(false);
+            }
+            Err(error) => return Err(bad_line(request, error)),
+        }
+    }
+    let Some(from) = at else { return Ok(false) };
+    headers(request, from, room)
+}
+
+fn bad_line(request: &mut Request, error: LineError) -> Refused {
+    let (status, text) = match error {
+        LineError::Method => (400, "client sent invalid method while reading client request line"),
+        LineError::Request => (400, "client sent invalid request while reading client request line"),
+        LineError::Version => (505, "client sent invalid version while reading client request line"),
+        LineError::Http09Method => (400, "client sent invalid method in HTTP/0.9 request while reading client request line"),
+    };
+    let bytes = request.head.bytes.filled();
+    let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
+    request.head.line.line = 0..end as u32;
+    request.head.line.version = 1000;
+    request.connection.requests.set(request.connection.requests.get() + 1);
+    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+    request.log(Level::Info, text);
+    Refused::Answer(status)
+}
+
+fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool, Refused> {
+    let (ignore, underscores) = (request.server.head.ignore_invalid, request.server.head.underscores);
+    loop {
+        let parsed = h1::header_line(request.head.bytes.filled(), *at, underscores);
+        match parsed {
+            Ok(Next::Header(line)) => {
+                if !room.fits((line.end - *at) as usize, true) {
+                    return Err(too_large(request));
+                }
+                *at = line.end;
+                if line.odd && ignore {
+                    let name = String::from_utf8_lossy(request.head.text(&line.name)).into_owned();
+                    request.log(Level::Info, &format!("client sent invalid header line: \"{name}\""));
+                    continue;
+                }
+                let value = line.value.clone();
+                if let Some((known, earlier)) = request.head.add(line.name, line.value) {
+                    return Err(duplicate(request, known, &earlier, &value));
+                }
+            }
+            Ok(Next::End(end)) => {
+                request.head.end = end;
+                return Ok(true);
+            }
+            Ok(Next::More) => {
+                let partial = request.head.bytes.filled().len() - *at as usize;
+                return if room.fits(partial + 1, false) { Ok(false) } else { Err(too_large(request)) };
+            }
+            Err(place) => {
+                let bytes = request.head.bytes.filled();
+                let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
+                let shown = String::from_utf8_lossy(shown).into_owned();
+                request.log(Level::Info, &format!("client sent invalid header line: \"{shown}\\x00...\" while reading client request headers"));
+                return Err(Refused::Answer(400));
+            }
+        }
+    }
+}
+
+fn too_large(request: &mut Request) -> Refused {
+    request.lingering = true;
+    request.log(Level::Info, "client sent too large request while reading client request headers");
+    Refused::Answer(494)
+}
+
+fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Part) -> Refused {
+    let text = |part: &h1::Part| String::from_utf8_lossy(request.head.text(part)).into_owned();
+    let name = request.head.headers.iter().find(|header| header.known == Some(known)).map(|header| text(&header.name));
+    let name = name.unwrap_or_default();
+    let message = if known == Known::Host {
+        format!("client sent duplicate host header: \"{name}: {}\", previous value: \"{name}: {}\"", text(value), text(earlier))
+    } else {
+        format!("client sent duplicate header line: \"{name}: {}\", previous value: \"{name}: {}\"", text(value), text(earlier))
+    };
+    request.log(Level::Info, &message);
+    Refused::Answer(400)
+}
+
+/// Reads more of a head.
+async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refused> {
+    if request.head.bytes.room().is_empty() {
+        let size = request.head.bytes.size() * 2;
+        request.head.bytes.grow(size);
+    }
+    loop {
+        let room = request.head.bytes.room();
+        match request.connection.stream.try_read(room) {
+            Ok(0) => {
+                request.log(Level::Info, "client prematurely closed connection while reading client request headers");
+                return Err(Refused::Logged(400));
+            }
+            Ok(count) => {
+                request.head.bytes.end += count;
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if wait(&request.connection.stream, deadline).await.is_err() {
+                    request.log(Level::Info, "client timed out (110: Connection timed out) while reading client request headers");
+                    return Err(Refused::Logged(408));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Refused::Silent),
+        }
+    }
+}
+
+impl Request {
+    /// A request that begins with these bytes, in the allocations of an earlier one.
+    fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, spare: Option<Self>) -> Self {
+        let mut request = match spare {
+            Some(spare) => spare,
+            None => Self::new(connection.clone(), connection.site.clone(), server.clone(), Head::new(Buffer::new(0))),
+        };
+        request.connection = connection.clone();
+        request.site = connection.site.clone();
+        request.head.reset(bytes);
+        request.reset(server.clone());
+        request.started = connection.front.turn.clock.now();
+        request.serial = connection.requests.get() + 1;
+        request
+    }
+
+    /// What can be used again for another request; gives its buffer back to the loop.
+    fn spare(mut self) -> Option<Self> {
+        let front = self.connection.front.clone();
+        front.turn.give(self.head.reset(Buffer::new(0)));
+        None
+    }
+
+    /// Whether this connection may go on after this request.
+    pub fn may_keep(&self) -> bool {
+        let settings = &self.location.settings;
+        settings.keepalive_timeout > Duration::ZERO
+            && self.connection.requests.get() < settings.keepalive_requests
+            && self.connection.since.elapsed() <= settings.keepalive_time
+            && encode::wants_keepalive(self)
+    }
+}

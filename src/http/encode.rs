@@ -1,0 +1,150 @@
+//! A response head as nginx writes it: the same lines in the same order.
+
+use super::codec::h1::Method;
+use super::core::Tokens;
+use super::head::Known;
+use super::request::Request;
+use super::response::{LOCATION, reason};
+
+/// What `Server:` says with `server_tokens on`; the one place that says so.
+pub const SERVER: &str = "nginx/1.23.4";
+/// What it says with `server_tokens build`.
+pub const SERVER_BUILD: &str = concat!("nginx/1.23.4 (rnginx/", env!("CARGO_PKG_VERSION"), ")");
+
+/// The product's name under a `server_tokens` setting.
+pub const fn server(tokens: Tokens) -> &'static str {
+    match tokens {
+        Tokens::Off => "nginx",
+        Tokens::On => SERVER,
+        Tokens::Build => SERVER_BUILD,
+    }
+}
+
+/// Appends the head.
+pub fn head(request: &Request, out: &mut Vec<u8>) {
+    if request.version() < 1000 {
+        return;
+    }
+    let response = &request.response;
+    let settings = &request.location.settings;
+    let mut number = itoa::Buffer::new();
+    out.extend_from_slice(b"HTTP/1.1 ");
+    if response.reason.is_empty() {
+        let status = response.status;
+        if status < 100 {
+            out.extend_from_slice(if status < 10 { b"00" } else { b"0" });
+        }
+        out.extend_from_slice(number.format(status).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(reason(status).as_bytes());
+    } else {
+        out.extend_from_slice(&response.reason);
+    }
+    out.extend_from_slice(b"\r\n");
+    if !response.server_passed {
+        line(out, b"Server", server(settings.server_tokens).as_bytes());
+    }
+    if !response.date_passed {
+        line(out, b"Date", request.turn().clock.forms().http.as_bytes());
+    }
+    if !response.content_type.is_empty() {
+        line(out, b"Content-Type", &response.content_type);
+    }
+    if let Some(length) = response.length {
+        line(out, b"Content-Length", number.format(length).as_bytes());
+    }
+    if let Some(modified) = response.last_modified
+        && !response.last_modified_passed
+    {
+        line(out, b"Last-Modified", super::response::date(modified).as_bytes());
+    }
+    let first = response.location().filter(|target| target.starts_with(b"/") && settings.absolute_redirect);
+    if let Some(target) = first {
+        out.extend_from_slice(b"Location: ");
+        location(request, target, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if response.chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    connection(request, out);
+    for (name, value) in response.headers.iter() {
+        if first.is_none() || name != LOCATION {
+            line(out, name, value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn connection(request: &Request, out: &mut Vec<u8>) {
+    if request.response.upgrade {
+        out.extend_from_slice(b"Connection: upgrade\r\n");
+    } else if request.keepalive {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+        let seconds = request.location.settings.keepalive_header;
+        if seconds > 0 {
+            out.extend_from_slice(b"Keep-Alive: timeout=");
+            out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    } else {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+}
+
+/// A path in Location becomes a whole URL.
+fn location(request: &Request, target: &[u8], out: &mut Vec<u8>) {
+    let settings = &request.location.settings;
+    out.extend_from_slice(b"http://");
+    if settings.server_name_in_redirect {
+        out.extend_from_slice(&request.server.name);
+    } else if !request.host.is_empty() {
+        out.extend_from_slice(&request.host);
+    } else {
+        match request.connection.local() {
+            Some(local) => out.extend_from_slice(ip_text(local.ip()).as_bytes()),
+            None => out.extend_from_slice(b"localhost"),
+        }
+    }
+    let port = request.connection.local().map_or(0, |local| local.port());
+    if settings.port_in_redirect && port != 80 && port != 0 {
+        out.push(b':');
+        out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    }
+    out.extend_from_slice(target);
+}
+
+/// An address in a URL.
+fn ip_text(ip: std::net::IpAddr) -> String {
+    match ip {
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// Whether the client may be told to keep the connection: version, Connection header, and old browsers.
+pub fn wants_keepalive(request: &Request) -> bool {
+    let connection = request.header(Known::Connection).unwrap_or_default().to_ascii_lowercase();
+    let has = |word: &[u8]| memchr::memmem::find(&connection, word).is_some();
+    let wanted = if has(b"close") { false } else { request.version() > 1000 || has(b"keep-alive") };
+    let agent = request.header(Known::UserAgent).unwrap_or_default();
+    let disabled = request.location.settings.keepalive_disable;
+    let msie6 = memchr::memmem::find(agent, b"MSIE 6.").is_some() && memchr::memmem::find(agent, b"Opera").is_none();
+    if disabled & 2 != 0 && msie6 && request.method == Method::Post {
+        return false;
+    }
+    let safari = memchr::memmem::find(agent, b"Safari/").is_some()
+        && memchr::memmem::find(agent, b"Mac OS X").is_some()
+        && memchr::memmem::find(agent, b"Chrome/").is_none();
+    if disabled & 4 != 0 && safari {
+        return false;
+    }
+    wanted
+}

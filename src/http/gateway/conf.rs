@@ -1,0 +1,393 @@
+//! The rows every gateway has, instanced per prefix, and their settings.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::{Conf, inherit};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
+use crate::http::core::TempPath;
+use crate::http::module::{Compile, Text};
+use crate::net::address::{self, Address, Host};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Conditions of `*_next_upstream`, as bits.
+pub mod next {
+    /// A connection that fails.
+    pub const ERROR: u32 = 1;
+    /// A timeout.
+    pub const TIMEOUT: u32 = 1 << 1;
+    /// A response that cannot be read.
+    pub const INVALID_HEADER: u32 = 1 << 2;
+    /// Also requests that must not be repeated.
+    pub const NON_IDEMPOTENT: u32 = 1 << 3;
+    /// Status 500.
+    pub const HTTP_500: u32 = 1 << 4;
+    /// Status 502.
+    pub const HTTP_502: u32 = 1 << 5;
+    /// Status 503.
+    pub const HTTP_503: u32 = 1 << 6;
+    /// Status 504.
+    pub const HTTP_504: u32 = 1 << 7;
+    /// Status 403.
+    pub const HTTP_403: u32 = 1 << 8;
+    /// Status 404.
+    pub const HTTP_404: u32 = 1 << 9;
+    /// Status 429.
+    pub const HTTP_429: u32 = 1 << 10;
+    /// A cache being updated; nothing to a request on its way.
+    pub const UPDATING: u32 = 1 << 11;
+    /// Never.
+    pub const OFF: u32 = 1 << 31;
+}
+
+/// The words of `*_next_upstream`.
+pub const NEXT: &[(&str, u32)] = &[
+    ("error", next::ERROR),
+    ("timeout", next::TIMEOUT),
+    ("invalid_header", next::INVALID_HEADER),
+    ("non_idempotent", next::NON_IDEMPOTENT),
+    ("http_500", next::HTTP_500),
+    ("http_502", next::HTTP_502),
+    ("http_503", next::HTTP_503),
+    ("http_504", next::HTTP_504),
+    ("http_403", next::HTTP_403),
+    ("http_404", next::HTTP_404),
+    ("http_429", next::HTTP_429),
+    ("off", next::OFF),
+];
+
+/// The words of `*_ignore_headers`.
+pub const IGNORE: &[(&str, u32)] = &[
+    ("X-Accel-Redirect", 1),
+    ("X-Accel-Expires", 2),
+    ("X-Accel-Limit-Rate", 4),
+    ("X-Accel-Buffering", 8),
+    ("X-Accel-Charset", 16),
+    ("Expires", 32),
+    ("Cache-Control", 64),
+    ("Set-Cookie", 128),
+    ("Vary", 256),
+];
+
+/// Settings every gateway has.
+#[derive(Default)]
+pub struct GatewayConf {
+    /// `*_bind`: nothing, `off`, or an address, and whether it is transparent.
+    pub bind: Option<Option<Word>>,
+    /// `*_buffer_size`.
+    pub buffer_size: Option<u64>,
+    /// `*_buffering`.
+    pub buffering: Option<bool>,
+    /// `*_buffers`.
+    pub buffers: Option<(u64, u64)>,
+    /// `*_busy_buffers_size`.
+    pub busy: Option<u64>,
+    /// `*_connect_timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// `*_send_timeout`.
+    pub send_timeout: Option<Duration>,
+    /// `*_read_timeout`.
+    pub read_timeout: Option<Duration>,
+    /// `*_hide_header`.
+    pub hide: Vec<Word>,
+    /// `*_pass_header`.
+    pub pass: Vec<Word>,
+    /// `*_ignore_client_abort`.
+    pub ignore_client_abort: Option<bool>,
+    /// `*_ignore_headers`.
+    pub ignore_headers: Option<u32>,
+    /// `*_intercept_errors`.
+    pub intercept_errors: Option<bool>,
+    /// `*_limit_rate`.
+    pub limit_rate: Option<u64>,
+    /// `*_max_temp_file_size`.
+    pub max_temp: Option<u64>,
+    /// `*_temp_file_write_size`.
+    pub temp_write: Option<u64>,
+    /// `*_temp_path`.
+    pub temp_path: Option<TempPath>,
+    /// `*_next_upstream`.
+    pub next: Option<u32>,
+    /// `*_next_upstream_timeout`.
+    pub next_timeout: Option<Duration>,
+    /// `*_next_upstream_tries`.
+    pub next_tries: Option<u64>,
+    /// `*_pass_request_body`.
+    pub pass_body: Option<bool>,
+    /// `*_pass_request_headers`.
+    pub pass_headers: Option<bool>,
+    /// `*_request_buffering`.
+    pub request_buffering: Option<bool>,
+    /// `*_socket_keepalive`.
+    pub socket_keepalive: Option<bool>,
+    /// `*_force_ranges`.
+    pub force_ranges: Option<bool>,
+}
+
+impl Conf for GatewayConf {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list hide, pass; bind, buffer_size, buffering, buffers, busy, connect_timeout);
+        inherit!(self, outer; send_timeout, read_timeout, ignore_client_abort, ignore_headers, intercept_errors);
+        inherit!(self, outer; limit_rate, max_temp, temp_write, temp_path, next, next_timeout, next_tries, pass_body);
+        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive, force_ranges);
+    }
+}
+
+/// Settings without any `Option` left to decide.
+pub struct Gateway {
+    /// The local address to connect from.
+    pub bind: Option<Text>,
+    /// How large a response head may be.
+    pub buffer_size: usize,
+    /// Whether responses are read ahead of the client.
+    pub buffering: bool,
+    /// `*_connect_timeout`.
+    pub connect_timeout: Duration,
+    /// `*_send_timeout`.
+    pub send_timeout: Duration,
+    /// `*_read_timeout`.
+    pub read_timeout: Duration,
+    /// Response headers that are not passed on, in lower case.
+    pub hidden: Vec<Vec<u8>>,
+    /// `*_ignore_client_abort`.
+    pub ignore_client_abort: bool,
+    /// `*_ignore_headers`.
+    pub ignore_headers: u32,
+    /// `*_intercept_errors`.
+    pub intercept_errors: bool,
+    /// `*_max_temp_file_size`.
+    pub max_temp: u64,
+    /// `*_temp_path`.
+    pub temp_path: String,
+    /// `*_next_upstream`.
+    pub next: u32,
+    /// `*_next_upstream_timeout`; zero for none.
+    pub next_timeout: Duration,
+    /// `*_next_upstream_tries`; 0 for any.
+    pub next_tries: u32,
+    /// `*_pass_request_body`.
+    pub pass_body: bool,
+    /// `*_pass_request_headers`.
+    pub pass_headers: bool,
+    /// `*_request_buffering`.
+    pub request_buffering: bool,
+    /// `*_socket_keepalive`.
+    pub socket_keepalive: bool,
+    /// `*_force_ranges`.
+    pub force_ranges: bool,
+}
+
+/// Response headers no gateway passes on unless told to.
+const HIDDEN: [&str; 8] = [
+    "Date",
+    "Server",
+    "X-Pad",
+    "X-Accel-Expires",
+    "X-Accel-Redirect",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+];
+
+impl Gateway {
+    /// The runtime form of merged settings.
+    ///
+    /// # Errors
+    /// Sizes that do not go together, in nginx's words; texts that do not compile.
+    pub fn new(conf: &GatewayConf, prefix: &str, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+        let buffer_size = conf.buffer_size.unwrap_or(4096);
+        check_sizes(conf, prefix, buffer_size)?;
+        let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
+        let mut hidden: Vec<Vec<u8>> = HIDDEN.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
+        hidden.retain(|name| !passed(name));
+        hidden.extend(conf.hide.iter().map(|word| word.bytes.to_ascii_lowercase()));
+        let bind = match &conf.bind {
+            Some(Some(word)) => Some(cx.text(word)?),
+            _ => None,
+        };
+        let minute = Duration::from_secs(60);
+        let temp = conf.temp_path.as_ref().map_or_else(|| format!("{prefix}_temp"), |temp| temp.path.clone());
+        let temp_path = cx.build.full(&temp);
+        cx.build.folders.push(temp_path.clone());
+        let next = conf.next.unwrap_or(next::ERROR | next::TIMEOUT);
+        Ok(Self {
+            bind,
+            buffer_size: buffer_size as usize,
+            buffering: conf.buffering.unwrap_or(true),
+            connect_timeout: conf.connect_timeout.unwrap_or(minute),
+            send_timeout: conf.send_timeout.unwrap_or(minute),
+            read_timeout: conf.read_timeout.unwrap_or(minute),
+            hidden,
+            ignore_client_abort: conf.ignore_client_abort.unwrap_or(false),
+            ignore_headers: conf.ignore_headers.unwrap_or(0),
+            intercept_errors: conf.intercept_errors.unwrap_or(false),
+            max_temp: conf.max_temp.unwrap_or(1 << 30),
+            temp_path,
+            next: if next & next::OFF != 0 { 0 } else { next },
+            next_timeout: conf.next_timeout.unwrap_or_default(),
+            next_tries: conf.next_tries.unwrap_or(0) as u32,
+            pass_body: conf.pass_body.unwrap_or(true),
+            pass_headers: conf.pass_headers.unwrap_or(true),
+            request_buffering: conf.request_buffering.unwrap_or(true),
+            socket_keepalive: conf.socket_keepalive.unwrap_or(false),
+            force_ranges: conf.force_ranges.unwrap_or(false),
+        })
+    }
+
+    /// The address `*_bind` names for this request.
+    pub fn local(&self, request: &crate::http::request::Request) -> Option<Address> {
+        let text = self.bind.as_ref()?.text(request);
+        let text = String::from_utf8_lossy(&text);
+        local_address(&text)
+    }
+}
+
+/// An address to connect from: with or without a port.
+pub fn local_address(text: &str) -> Option<Address> {
+    let endpoint = address::parse(text, false).ok()?;
+    match endpoint.host {
+        Host::Ip(ip) => Some(Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(0)))),
+        Host::Unix(path) => Some(Address::Unix(path)),
+        _ => None,
+    }
+}
+
+fn check_sizes(conf: &GatewayConf, prefix: &str, buffer_size: u64) -> Result<(), Diagnostic> {
+    let (count, size) = conf.buffers.unwrap_or((8, 4096));
+    let fail = |text: String| Err(Diagnostic::emerg(text));
+    let least = buffer_size.max(size);
+    let ruler = format!("the maximum of the value of \"{prefix}_buffer_size\" and one of the \"{prefix}_buffers\"");
+    if count < 2 {
+        return fail(format!("there must be at least 2 \"{prefix}_buffers\""));
+    }
+    let busy = conf.busy.unwrap_or(2 * least);
+    if busy < least {
+        return fail(format!("\"{prefix}_busy_buffers_size\" must be equal to or greater than {ruler}"));
+    }
+    if busy > (count - 1) * size && conf.busy.is_some() || busy > (count - 1) * size {
+        return fail(format!("\"{prefix}_busy_buffers_size\" must be less than the size of all \"{prefix}_buffers\" minus one buffer"));
+    }
+    if conf.temp_write.is_some_and(|write| write < least) {
+        return fail(format!("\"{prefix}_temp_file_write_size\" must be equal to or greater than {ruler}"));
+    }
+    if conf.max_temp.is_some_and(|most| most != 0 && most < least) {
+        return fail(format!("\"{prefix}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be equal to or greater than {ruler}"));
+    }
+    Ok(())
+}
+
+/// The setter of `*_bind`.
+pub fn bind(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.bind.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
+    if word.is("off") {
+        conf.bind = Some(None);
+        return Ok(());
+    }
+    if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
+        return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
+    }
+    match rest {
+        [] => {}
+        [word] if word.is("transparent") => {
+            return Err(Diagnostic::emerg("\"transparent\" is known but not supported yet").point(word.span));
+        }
+        [word, ..] => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
+    }
+    conf.bind = Some(Some(word.clone()));
+    Ok(())
+}
+
+/// The setter of `*_temp_path`.
+pub fn temp_path(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.temp_path.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    conf.temp_path = Some(crate::http::core::path_of(cx, statement)?);
+    Ok(())
+}
+
+/// The rows of one gateway.
+macro_rules! gateway_directives {
+    ($prefix:literal) => {{
+        use crate::conf::directive::{Arity, Directive, Support};
+        use crate::conf::slot::{Buffers, Custom, Flag, List, Mask, Number, Size, Time};
+        use crate::http::gateway::conf::{GatewayConf as G, IGNORE, NEXT, bind, temp_path};
+        use crate::session::contexts::HTTP_ANY as ANY;
+        &[
+            Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind))
+                .support(Support::Partial("transparent is refused"))
+                .doc("Sets the address connections to backends come from."),
+            Directive::new(concat!($prefix, "_buffer_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.buffer_size))
+                .default("4k")
+                .doc("Sets how large the head of a response may be."),
+            Directive::new(concat!($prefix, "_buffering"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.buffering))
+                .default("on")
+                .doc("Reads responses as fast as backends send them, ahead of the client."),
+            Directive::new(concat!($prefix, "_buffers"), ANY, Arity::Exactly(2), &Buffers(|c: &mut G| &mut c.buffers))
+                .support(Support::Partial("checked; responses are kept in one run of memory within the loop's budget"))
+                .doc("Sets the number and size of the buffers for a response."),
+            Directive::new(concat!($prefix, "_busy_buffers_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.busy))
+                .support(Support::Partial("checked; what is at hand is always sent"))
+                .doc("Sets how much may be on its way to the client while a response is still read."),
+            Directive::new(concat!($prefix, "_connect_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.connect_timeout))
+                .default("60s")
+                .doc("Sets the time to connect to a backend."),
+            Directive::new(concat!($prefix, "_send_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.send_timeout))
+                .default("60s")
+                .doc("Sets the time between two writes to a backend."),
+            Directive::new(concat!($prefix, "_read_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.read_timeout))
+                .default("60s")
+                .doc("Sets the time between two reads from a backend."),
+            Directive::new(concat!($prefix, "_hide_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.hide))
+                .doc("Keeps a response header from the client."),
+            Directive::new(concat!($prefix, "_pass_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.pass))
+                .doc("Passes a response header on that would be hidden."),
+            Directive::new(concat!($prefix, "_ignore_client_abort"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.ignore_client_abort))
+                .default("off")
+                .doc("Finishes a backend's work although the client is gone."),
+            Directive::new(concat!($prefix, "_ignore_headers"), ANY, Arity::AtLeast(1), &Mask(|c: &mut G| &mut c.ignore_headers, IGNORE))
+                .doc("Does not act on the given response headers."),
+            Directive::new(concat!($prefix, "_intercept_errors"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.intercept_errors))
+                .default("off")
+                .doc("Shows error pages of the configuration instead of a backend's."),
+            Directive::new(concat!($prefix, "_max_temp_file_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.max_temp))
+                .default("1024m")
+                .doc("Sets how much of a response may wait in a file for a slow client; 0 for nothing."),
+            Directive::new(concat!($prefix, "_temp_file_write_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.temp_write))
+                .support(Support::Partial("checked; a file is written as responses come"))
+                .doc("Sets how much is written to such a file at a time."),
+            Directive::new(concat!($prefix, "_temp_path"), ANY, Arity::Between(1, 4), &Custom(temp_path))
+                .support(Support::Partial("such files have no names, so levels do not matter"))
+                .doc("Sets the folder of such files."),
+            Directive::new(concat!($prefix, "_next_upstream"), ANY, Arity::AtLeast(1), &Mask(|c: &mut G| &mut c.next, NEXT))
+                .default("error timeout")
+                .doc("Sets when a request is passed on to another server."),
+            Directive::new(concat!($prefix, "_next_upstream_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.next_timeout))
+                .default("0")
+                .doc("Sets how long a request may be passed on; 0 for any time."),
+            Directive::new(concat!($prefix, "_next_upstream_tries"), ANY, Arity::Exactly(1), &Number(|c: &mut G| &mut c.next_tries, 0..=u32::MAX as u64))
+                .default("0")
+                .doc("Sets how many servers a request may be passed to; 0 for all."),
+            Directive::new(concat!($prefix, "_pass_request_body"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.pass_body))
+                .default("on")
+                .doc("Passes the request's body on."),
+            Directive::new(concat!($prefix, "_pass_request_headers"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.pass_headers))
+                .default("on")
+                .doc("Passes the request's headers on."),
+            Directive::new(concat!($prefix, "_request_buffering"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.request_buffering))
+                .default("on")
+                .doc("Reads the whole request body before a backend is asked."),
+            Directive::new(concat!($prefix, "_socket_keepalive"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.socket_keepalive))
+                .default("off")
+                .doc("Sets SO_KEEPALIVE on connections to backends."),
+            Directive::new(concat!($prefix, "_force_ranges"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.force_ranges))
+                .default("off")
+                .support(Support::Partial("serves ranges of responses of known length only"))
+                .doc("Answers range requests from whole responses."),
+        ]
+    }};
+}
+pub(crate) use gateway_directives;

@@ -1,0 +1,370 @@
+//! One conversation with a backend: its connection, the request on its way out, the head on its way in.
+
+use super::conf::Gateway;
+use super::engine::note;
+use super::reply::{self, Reply};
+use crate::http::body::Saved;
+use crate::http::request::Request;
+use crate::http::upstream::Parked;
+use crate::log::Level;
+use crate::net::address::Address;
+use crate::net::stream::{self, Outgoing, Stream};
+use crate::net::turn::Buffer;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt as _;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// Why a conversation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server could not be reached.
+    Connect,
+    /// The connection broke or ended early.
+    Error,
+    /// The server took too long.
+    Timeout,
+    /// The response cannot be understood.
+    InvalidHead,
+    /// A status that the configuration takes as a failure.
+    Status(u16),
+    /// The client has gone.
+    Aborted,
+    /// Something on our side.
+    Local(u16),
+}
+
+impl Failure {
+    /// The status the client gets when nobody else is asked.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Timeout => 504,
+            Self::Connect | Self::Error | Self::InvalidHead => 502,
+            Self::Status(status) | Self::Local(status) => status,
+            Self::Aborted => 499,
+        }
+    }
+
+    /// Whether it speaks against the server.
+    pub const fn counts(self) -> bool {
+        !matches!(self, Self::Aborted | Self::Local(_) | Self::Status(403 | 404))
+    }
+}
+
+/// A conversation.
+pub struct Exchange {
+    /// The connection.
+    pub stream: Stream,
+    /// What was read and not used yet.
+    pub buffer: Buffer,
+    /// Whether the connection was established.
+    pub connected: bool,
+    /// Whether anything was received.
+    pub received: bool,
+    /// Whether the connection may serve another request.
+    pub reusable: bool,
+    requests: u64,
+    opened: Instant,
+}
+
+/// Waits for the server with a time limit.
+async fn timed<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl Exchange {
+    /// Goes on with an idle connection.
+    pub fn reuse(parked: Parked) -> Self {
+        Self::new(parked.stream, parked.requests, parked.opened, true)
+    }
+
+    fn new(stream: Stream, requests: u64, opened: Instant, connected: bool) -> Self {
+        Self { stream, buffer: Buffer::new(0), connected, received: false, reusable: true, requests, opened }
+    }
+
+    /// The connection for the next request.
+    pub fn into_parts(self) -> (Stream, u64, Instant) {
+        (self.stream, self.requests, self.opened)
+    }
+
+    /// Connects. A connection still on its way is waited for only when nothing can be sent yet.
+    ///
+    /// # Errors
+    /// Why it failed, logged.
+    pub async fn open(request: &mut Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        let how = Outgoing {
+            bind: gateway.local(request),
+            keepalive: gateway.socket_keepalive,
+            nodelay: request.location.settings.tcp_nodelay,
+        };
+        let (stream, pending) = stream::connect(address, &how).map_err(|error| {
+            let text = crate::conf::walk::errno(&error);
+            let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) { Level::Error } else { Level::Crit };
+            request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
+            Failure::Connect
+        })?;
+        let mut exchange = Self::new(stream, 0, Instant::now(), !pending);
+        if pending {
+            exchange.await_connection(request, gateway).await?;
+        }
+        note(request, |attempt| attempt.connect = Some(begun.elapsed()));
+        Ok(exchange)
+    }
+
+    /// Waits for the handshake; on loopback it is over when connect(2) returns, so the peer is asked for first.
+    async fn await_connection(&mut self, request: &mut Request, gateway: &Gateway) -> Result<(), Failure> {
+        let established = |stream: &Stream| stream.socket().peer_addr().is_ok();
+        if !established(&self.stream) {
+            let waited = timed(gateway.connect_timeout, self.stream.writable()).await;
+            let outcome = match waited {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    request.log(Level::Error, "upstream timed out (110: Connection timed out) while connecting to upstream");
+                    return Err(Failure::Timeout);
+                }
+                Err(error) => Err(error),
+                Ok(()) => self.stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err)),
+            };
+            if let Err(error) = outcome {
+                let text = crate::conf::walk::errno(&error);
+                request.log(Level::Error, &format!("connect() failed ({text}) while connecting to upstream"));
+                return Err(Failure::Connect);
+            }
+        }
+        self.connected = true;
+        Ok(())
+    }
+
+    /// Sends the request: its head, and the body from memory, from a file, or as it comes from the client.
+    ///
+    /// # Errors
+    /// Why it failed, logged.
+    pub async fn send(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8]) -> Result<(), Failure> {
+        let saved = request.body.saved.take();
+        let outcome = match (&saved, gateway.pass_body) {
+            (Some(Saved::Memory(body)), true) => self.write(request, gateway, head, body).await,
+            (Some(Saved::File(file, length)), true) => self.send_file(request, gateway, head, (file, *length)).await,
+            (None, true) if request.body.is_pending() => self.send_stream(request, gateway, head).await,
+            _ => self.write(request, gateway, head, b"").await,
+        };
+        request.body.saved = saved;
+        outcome.map(|_| ())
+    }
+
+    /// Writes two runs of bytes; false when the server answers already and reads no more.
+    async fn write(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8], body: &[u8]) -> Result<bool, Failure> {
+        let total = head.len() + body.len();
+        let mut sent = 0;
+        while sent < total {
+            let first = head.get(sent..).unwrap_or_default();
+            let second = body.get(sent.saturating_sub(head.len())..).unwrap_or_default();
+            let outcome = if first.is_empty() || second.is_empty() {
+                let bytes = if first.is_empty() { second } else { first };
+                self.stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL))
+            } else {
+                self.stream.try_output(|socket| socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], libc::MSG_NOSIGNAL))
+            };
+            match outcome {
+                Ok(count) => {
+                    sent += count;
+                    note(request, |attempt| attempt.sent += count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.writable_or_answer(request, gateway).await? {
+                        self.reusable = false;
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // The server may have answered before it closed.
+                    self.reusable = false;
+                    if self.stream.is_readable() && sent > 0 {
+                        return Ok(false);
+                    }
+                    let text = crate::conf::walk::errno(&error);
+                    request.log(Level::Error, &format!("send() failed ({text}) while sending request to upstream"));
+                    return Err(Failure::Error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn writable_or_answer(&self, request: &mut Request, gateway: &Gateway) -> Result<bool, Failure> {
+        let stream = &self.stream;
+        let wait = poll_fn(|cx| {
+            if let Poll::Ready(ready) = stream.poll_writable(cx) {
+                return Poll::Ready(ready.map(|()| true));
+            }
+            stream.poll_readable(cx).map(|ready| ready.map(|()| false))
+        });
+        match timed(gateway.send_timeout, wait).await {
+            Ok(writable) => Ok(writable),
+            Err(_) => {
+                request.log(Level::Error, "upstream timed out (110: Connection timed out) while sending request to upstream");
+                Err(Failure::Timeout)
+            }
+        }
+    }
+
+    async fn send_file(
+        &mut self,
+        request: &mut Request,
+        gateway: &Gateway,
+        head: &[u8],
+        (file, length): (&std::fs::File, u64),
+    ) -> Result<bool, Failure> {
+        let mut piece = vec![0; 64 * 1024];
+        let mut at = 0;
+        let mut before = head;
+        while at < length || !before.is_empty() {
+            let count = file.read_at(&mut piece, at).map_err(|_| Failure::Local(500))?;
+            if count == 0 && at < length {
+                return Err(Failure::Local(500));
+            }
+            at += count as u64;
+            if !self.write(request, gateway, before, piece.get(..count).unwrap_or_default()).await? {
+                return Ok(false);
+            }
+            before = b"";
+        }
+        Ok(true)
+    }
+
+    /// `*_request_buffering off`: passes the body on as it comes.
+    async fn send_stream(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8]) -> Result<bool, Failure> {
+        let chunked = request.body.is_chunked();
+        let mut out = head.to_vec();
+        let mut piece = Vec::new();
+        loop {
+            let more = request.body_piece(&mut piece).await.map_err(Failure::Local)?;
+            if chunked {
+                if !piece.is_empty() {
+                    out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    out.append(&mut piece);
+                    out.extend_from_slice(b"\r\n");
+                }
+                if !more {
+                    out.extend_from_slice(b"0\r\n\r\n");
+                }
+            } else {
+                out.append(&mut piece);
+            }
+            if !self.write(request, gateway, &out, b"").await? {
+                return Ok(false);
+            }
+            out.clear();
+            if !more {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads up to the end of the response's head, watching for a client that leaves.
+    ///
+    /// # Errors
+    /// Why it failed, logged.
+    pub async fn read_head(&mut self, request: &mut Request, gateway: &Gateway) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let mut watch = !gateway.ignore_client_abort && !request.is_subrequest();
+        loop {
+            self.ready(request, gateway, &mut watch).await?;
+            if self.buffer.size() == 0 {
+                self.buffer = request.turn().buffer();
+            }
+            if self.buffer.room().is_empty() {
+                let size = self.buffer.size() * 2;
+                self.buffer.grow(size);
+            }
+            match self.stream.try_read(self.buffer.room()) {
+                Ok(0) => {
+                    let text = "upstream prematurely closed connection while reading response header from upstream";
+                    request.log(Level::Error, text);
+                    return Err(Failure::Error);
+                }
+                Ok(count) => {
+                    self.buffer.end += count;
+                    self.received = true;
+                    note(request, |attempt| attempt.received += count as u64);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+                Err(error) => {
+                    let text = crate::conf::walk::errno(&error);
+                    request.log(Level::Error, &format!("recv() failed ({text}) while reading response header from upstream"));
+                    return Err(Failure::Error);
+                }
+            }
+            match reply::parse(request, self.buffer.filled()) {
+                Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => {
+                    note(request, |attempt| attempt.header = Some(begun.elapsed()));
+                    return Ok(reply);
+                }
+                Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {}
+                Ok(_) => {
+                    request.log(Level::Error, "upstream sent too big header while reading response header from upstream");
+                    return Err(Failure::InvalidHead);
+                }
+                Err(text) => {
+                    request.log(Level::Error, &format!("{text} while reading response header from upstream"));
+                    return Err(Failure::InvalidHead);
+                }
+            }
+        }
+    }
+
+    async fn ready(&self, request: &mut Request, gateway: &Gateway, watch: &mut bool) -> Result<(), Failure> {
+        let client = &request.connection.stream;
+        let mut gone = false;
+        let wait = poll_fn(|cx| {
+            if let Poll::Ready(ready) = self.stream.poll_readable(cx) {
+                return Poll::Ready(ready);
+            }
+            if *watch && client.poll_readable(cx).is_ready() {
+                match left(client) {
+                    Left::Gone => {
+                        gone = true;
+                        return Poll::Ready(Ok(()));
+                    }
+                    Left::Sent => *watch = false,
+                    Left::No => {
+                        // Readiness was cleared; register for the next change.
+                        let _ = client.poll_readable(cx);
+                    }
+                }
+            }
+            Poll::Pending
+        });
+        let waited = timed(gateway.read_timeout, wait).await;
+        if gone {
+            request.log(
+                Level::Info,
+                "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too while sending request to upstream",
+            );
+            request.response.broken = true;
+            return Err(Failure::Aborted);
+        }
+        waited.map_err(|_| {
+            request.log(Level::Error, "upstream timed out (110: Connection timed out) while reading response header from upstream");
+            Failure::Timeout
+        })
+    }
+}
+
+/// What a client that became readable did.
+enum Left {
+    No,
+    Sent,
+    Gone,
+}
+
+fn left(client: &Stream) -> Left {
+    let mut byte = [std::mem::MaybeUninit::new(0_u8)];
+    match client.try_input(|socket| socket.peek(&mut byte)) {
+        Ok(0) => Left::Gone,
+        Ok(_) => Left::Sent,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Left::No,
+        Err(_) => Left::Gone,
+    }
+}

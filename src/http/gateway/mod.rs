@@ -1,0 +1,8 @@
+//! Passing requests on: one engine for every protocol a backend may speak.
+
+pub mod conf;
+pub mod engine;
+pub mod exchange;
+pub mod reply;
+pub mod relay;
+pub mod tunnel;

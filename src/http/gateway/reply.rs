@@ -1,0 +1,271 @@
+//! A backend's response head: parsed, judged, and turned into the response the client gets.
+
+use super::conf::Gateway;
+use super::engine::{Protocol, note};
+use super::exchange::Exchange;
+use crate::http::codec::h1::{self, Next, Part};
+use crate::http::finish;
+use crate::http::phase::Flow;
+use crate::http::request::Request;
+use crate::http::response::LOCATION;
+use crate::log::clock;
+
+/// How the body of a reply ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// After so many bytes.
+    Length(u64),
+    /// With the last chunk.
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+/// A response head.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// `200 OK`, as sent.
+    pub text: Part,
+    /// Names and values.
+    pub headers: Vec<(Part, Part)>,
+    /// Bytes of the head.
+    pub head: u32,
+    /// How the body ends.
+    pub framing: Framing,
+    /// Whether the connection stays open.
+    pub keepalive: bool,
+    /// Whether it says `Upgrade`.
+    pub upgrade: bool,
+    /// `X-Accel-Buffering`.
+    pub buffering: Option<bool>,
+}
+
+fn of<'a>(bytes: &'a [u8], part: &Part) -> &'a [u8] {
+    bytes.get(part.start as usize..part.end as usize).unwrap_or_default()
+}
+
+/// Parses the head `bytes` begin with; nothing when more is needed.
+///
+/// # Errors
+/// nginx's words for a head that cannot be understood.
+pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
+    let line = match h1::status_line(bytes) {
+        Ok(Some(line)) => line,
+        Ok(None) => return Ok(None),
+        Err(_) => return Ok(Some(headless())),
+    };
+    let mut reply = Reply {
+        status: line.status,
+        text: line.text,
+        headers: Vec::with_capacity(16),
+        head: 0,
+        framing: Framing::Close,
+        keepalive: line.version > 1000,
+        upgrade: false,
+        buffering: None,
+    };
+    let mut at = line.end;
+    loop {
+        match h1::header_line(bytes, at, true) {
+            Ok(Next::Header(header)) => {
+                at = header.end;
+                reply.headers.push((header.name, header.value));
+            }
+            Ok(Next::End(end)) => {
+                reply.head = end;
+                break;
+            }
+            Ok(Next::More) => return Ok(None),
+            Err(place) => {
+                let shown = bytes.get(at as usize..place as usize).unwrap_or_default();
+                return Err(format!("upstream sent invalid header: \"{}\\x00...\"", String::from_utf8_lossy(shown)));
+            }
+        }
+    }
+    frame(request, bytes, &mut reply)?;
+    Ok(Some(reply))
+}
+
+/// A response without a head, as HTTP/0.9 has it.
+const fn headless() -> Reply {
+    Reply {
+        status: 200,
+        text: 0..0,
+        headers: Vec::new(),
+        head: 0,
+        framing: Framing::Close,
+        keepalive: false,
+        upgrade: false,
+        buffering: None,
+    }
+}
+
+fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), String> {
+    let mut length = None;
+    let mut chunked = false;
+    for (name, value) in &reply.headers {
+        let (name, value) = (of(bytes, name), of(bytes, value));
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                if length.is_some() {
+                    return Err("upstream sent duplicate header line: \"Content-Length\"".to_owned());
+                }
+                length = Some(crate::conf::value::number(value).ok_or("upstream sent invalid \"Content-Length\" header")?);
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    let text = String::from_utf8_lossy(value);
+                    return Err(format!("upstream sent unknown \"Transfer-Encoding\": \"{text}\""));
+                }
+                chunked = true;
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                let value = value.to_ascii_lowercase();
+                if memchr::memmem::find(&value, b"close").is_some() {
+                    reply.keepalive = false;
+                } else if memchr::memmem::find(&value, b"keep-alive").is_some() {
+                    reply.keepalive = true;
+                }
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => reply.upgrade = true,
+            17 if name.eq_ignore_ascii_case(b"x-accel-buffering") => {
+                reply.buffering = Some(value.eq_ignore_ascii_case(b"yes"));
+            }
+            _ => {}
+        }
+    }
+    if chunked && length.is_some() {
+        return Err("upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time".to_owned());
+    }
+    let head_only = request.method == h1::Method::Head || matches!(reply.status, 204 | 304) || reply.status < 200;
+    reply.framing = match (head_only, chunked, length) {
+        (true, ..) => Framing::None,
+        (_, true, _) => Framing::Chunked,
+        (_, _, Some(length)) => Framing::Length(length),
+        _ => Framing::Close,
+    };
+    Ok(())
+}
+
+/// Follows X-Accel-Redirect, unless it is to be ignored.
+pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, reply: &Reply) -> Option<Flow<'static>> {
+    if gateway.ignore_headers & 1 != 0 {
+        return None;
+    }
+    let bytes = exchange.buffer.filled();
+    let found = reply.headers.iter().find(|(name, _)| of(bytes, name).eq_ignore_ascii_case(b"x-accel-redirect"))?;
+    let target = of(bytes, &found.1).to_vec();
+    // Headers of the reply that survive the redirect, as in nginx.
+    for (name, value) in &reply.headers {
+        let (name, value) = (of(bytes, name), of(bytes, value));
+        let kept: [&[u8]; 6] =
+            [b"Content-Type", b"Set-Cookie", b"Content-Disposition", b"Cache-Control", b"Expires", b"Accept-Ranges"];
+        if kept.iter().skip(1).any(|keep| name.eq_ignore_ascii_case(keep)) {
+            request.response.headers.add(name, value);
+        }
+    }
+    if request.method != h1::Method::Head {
+        request.method = h1::Method::Get;
+        request.forced_get = true;
+    }
+    request.attempts.url = None;
+    let next = if target.starts_with(b"@") { finish::named(request, &target) } else { finish::redirect(request, &target) };
+    Some(match next {
+        finish::Next::Send => Flow::Done,
+        finish::Next::Restart(target) => Flow::Restart(target),
+    })
+}
+
+/// Keeps the challenge of an intercepted 401.
+pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
+    let bytes = exchange.buffer.filled();
+    for (name, value) in &reply.headers {
+        if reply.status == 401 && of(bytes, name).eq_ignore_ascii_case(b"www-authenticate") {
+            let value = of(bytes, value).to_vec();
+            request.response.headers.add(b"WWW-Authenticate", &value);
+        }
+    }
+}
+
+/// Makes the client's response head of a reply.
+pub fn head<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, exchange: &mut Exchange, reply: &mut Reply) {
+    let bytes = exchange.buffer.filled();
+    let entries = reply.headers.clone();
+    request.attempts.keep(bytes.get(..reply.head as usize).unwrap_or_default(), entries);
+    request.response.status = reply.status;
+    if request.response.error != 0 && reply.status != 0 {
+        // An error page that is fetched from a backend keeps the error's status.
+        request.response.status = request.response.error;
+    } else {
+        request.response.reason.clear();
+        request.response.reason.extend_from_slice(of(bytes, &reply.text));
+    }
+    for (name, value) in &reply.headers {
+        pass(request, gateway, protocol, of(bytes, name), of(bytes, value));
+    }
+    request.response.length = match reply.framing {
+        Framing::Length(length) => Some(length),
+        Framing::None => announced(bytes, reply),
+        _ => None,
+    };
+    if request.response.final_status() == 304 || reply.status == 204 {
+        request.response.length = request.response.length.filter(|_| reply.status == 304);
+    }
+    request.response.ranges = gateway.force_ranges;
+    request.response.conditional = true;
+    exchange.buffer.start += reply.head as usize;
+    exchange.reusable &= reply.keepalive;
+    note(request, |attempt| attempt.length = 0);
+    if reply.text.is_empty() && reply.head == 0 {
+        request.head.line.version = 9;
+        request.keepalive = false;
+    }
+}
+
+/// The length a response to HEAD announces.
+fn announced(bytes: &[u8], reply: &Reply) -> Option<u64> {
+    let found = reply.headers.iter().find(|(name, _)| of(bytes, name).eq_ignore_ascii_case(b"content-length"))?;
+    crate::conf::value::number(of(bytes, &found.1))
+}
+
+/// Takes one header over.
+fn pass<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, name: &[u8], value: &[u8]) {
+    if gateway.hidden.iter().any(|hidden| hidden.len() == name.len() && name.eq_ignore_ascii_case(hidden)) {
+        return;
+    }
+    let lower = |wanted: &[u8]| name.len() == wanted.len() && name.eq_ignore_ascii_case(wanted);
+    let response = &mut request.response;
+    match name.len() {
+        12 if lower(b"content-type") => {
+            response.content_type.clear();
+            response.content_type.extend_from_slice(value);
+            return;
+        }
+        14 if lower(b"content-length") => return,
+        17 if lower(b"transfer-encoding") => return,
+        10 if lower(b"connection") || lower(b"keep-alive") => return,
+        4 if lower(b"date") => response.date_passed = true,
+        6 if lower(b"server") => response.server_passed = true,
+        13 if lower(b"last-modified") => {
+            response.last_modified = clock::parse_http_date(value);
+            response.last_modified_passed = true;
+        }
+        4 if lower(b"etag") => {
+            response.set_etag(value);
+            return;
+        }
+        _ => {}
+    }
+    let rewritten = match name.len() {
+        8 if lower(b"location") => protocol.rewrite(request, LOCATION, value),
+        7 if lower(b"refresh") => protocol.rewrite(request, b"Refresh", value),
+        10 if lower(b"set-cookie") => protocol.rewrite(request, b"Set-Cookie", value),
+        _ => None,
+    };
+    let name = if lower(b"location") { LOCATION } else { name };
+    request.response.headers.add(name, rewritten.as_deref().unwrap_or(value));
+}

@@ -1,0 +1,141 @@
+//! An upgraded connection: bytes both ways until one side ends; no buffer is held while nothing moves.
+
+use super::conf::Gateway;
+use super::engine::note;
+use super::exchange::Exchange;
+use crate::http::request::Request;
+use crate::log::Level;
+use crate::net::stream::{Deadline, Stream};
+use crate::net::turn::{Buffer, Turn};
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    held: Option<Buffer>,
+    over: bool,
+    moved: u64,
+}
+
+/// Relays until both sides have ended, one fails, or nothing moves for the read timeout.
+pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gateway) {
+    let out = std::mem::take(&mut request.response.out);
+    let first = exchange.buffer.filled();
+    let mut down = Way::default();
+    down.held = Some(filled(request.turn(), &[&out, first]));
+    request.turn().give_out(out);
+    let rest = request.head.bytes.filled();
+    let mut up = Way::default();
+    if !rest.is_empty() {
+        up.held = Some(filled(request.turn(), &[rest]));
+    }
+    request.head.bytes.start = request.head.bytes.end;
+    request.turn().give(std::mem::replace(&mut exchange.buffer, Buffer::new(0)));
+    let turn = request.turn().clone();
+    let (client, server) = (&request.connection.stream, &exchange.stream);
+    let mut deadline = Deadline::new();
+    deadline.set(gateway.read_timeout);
+    let mut before = 0;
+    let outcome = poll_fn(|cx| {
+        let mut over = false;
+        for (way, from, to) in [(&mut down, server, client), (&mut up, client, server)] {
+            match shift(way, from, to, &turn, cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => over = true,
+                Poll::Pending => {}
+            }
+        }
+        if over && (down.over && down.held.is_none() || up.over && up.held.is_none()) {
+            return Poll::Ready(Ok(()));
+        }
+        let moved = down.moved + up.moved;
+        if moved != before {
+            before = moved;
+            deadline.set(gateway.read_timeout);
+        }
+        deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    })
+    .await;
+    let (sent, received) = (down.moved, up.moved);
+    request.response.sent += sent;
+    let head = request.response.head_bytes;
+    note(request, |attempt| attempt.length += sent.saturating_sub(head));
+    request.body.received += received;
+    request.keepalive = false;
+    if let Err(error) = outcome
+        && error.kind() == io::ErrorKind::TimedOut
+    {
+        request.log(Level::Error, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
+    }
+}
+
+fn filled(turn: &Turn, runs: &[&[u8]]) -> Buffer {
+    let mut buffer = turn.buffer();
+    let total = runs.iter().map(|run| run.len()).sum();
+    buffer.grow(total);
+    for run in runs {
+        if let Some(room) = buffer.room().get_mut(..run.len()) {
+            room.copy_from_slice(run);
+        }
+        buffer.end += run.len();
+    }
+    buffer
+}
+
+/// Moves bytes one way until it would block; Ready when the way has come to its end.
+fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    for _ in 0..16 {
+        if let Some(buffer) = &mut way.held {
+            match to.try_write(buffer.filled()) {
+                Ok(count) => {
+                    buffer.start += count;
+                    way.moved += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if to.poll_writable(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            if !buffer.filled().is_empty() {
+                continue;
+            }
+            if let Some(buffer) = way.held.take() {
+                turn.give(buffer);
+            }
+        }
+        if way.over {
+            return Poll::Ready(Ok(()));
+        }
+        match from.poll_readable(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(ready) => ready?,
+        }
+        let mut buffer = turn.buffer();
+        match from.try_read(buffer.room()) {
+            Ok(0) => {
+                way.over = true;
+                turn.give(buffer);
+            }
+            Ok(count) => {
+                buffer.end = count;
+                way.held = Some(buffer);
+            }
+            Err(error) => {
+                turn.give(buffer);
+                match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Poll::Ready(Err(error)),
+                }
+            }
+        }
+    }
+    // Others are due; come back in the next turn.
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}

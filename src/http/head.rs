@@ -1,0 +1,167 @@
+//! A request head: the bytes as they came, the request line, and headers as ranges of those bytes.
+
+use super::codec::h1::{Part, RequestLine};
+use crate::net::turn::Buffer;
+
+/// The headers the server itself looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Known {
+    /// Host
+    Host,
+    /// Connection
+    Connection,
+    /// If-Modified-Since
+    IfModifiedSince,
+    /// If-Unmodified-Since
+    IfUnmodifiedSince,
+    /// If-Match
+    IfMatch,
+    /// If-None-Match
+    IfNoneMatch,
+    /// User-Agent
+    UserAgent,
+    /// Referer
+    Referer,
+    /// Content-Length
+    ContentLength,
+    /// Content-Type
+    ContentType,
+    /// Range
+    Range,
+    /// If-Range
+    IfRange,
+    /// Transfer-Encoding
+    TransferEncoding,
+    /// Expect
+    Expect,
+    /// Upgrade
+    Upgrade,
+    /// Authorization
+    Authorization,
+    /// Keep-Alive
+    KeepAlive,
+    /// Accept-Encoding
+    AcceptEncoding,
+    /// Via
+    Via,
+}
+
+/// How many known headers there are.
+const KNOWN: usize = 19;
+
+/// Known names with whether a second one is refused.
+const NAMES: [(&[u8], Known, bool); KNOWN] = [
+    (b"host", Known::Host, true),
+    (b"connection", Known::Connection, false),
+    (b"if-modified-since", Known::IfModifiedSince, true),
+    (b"if-unmodified-since", Known::IfUnmodifiedSince, true),
+    (b"if-match", Known::IfMatch, true),
+    (b"if-none-match", Known::IfNoneMatch, true),
+    (b"user-agent", Known::UserAgent, false),
+    (b"referer", Known::Referer, false),
+    (b"content-length", Known::ContentLength, true),
+    (b"content-type", Known::ContentType, false),
+    (b"range", Known::Range, false),
+    (b"if-range", Known::IfRange, true),
+    (b"transfer-encoding", Known::TransferEncoding, true),
+    (b"expect", Known::Expect, true),
+    (b"upgrade", Known::Upgrade, false),
+    (b"authorization", Known::Authorization, true),
+    (b"keep-alive", Known::KeepAlive, false),
+    (b"accept-encoding", Known::AcceptEncoding, false),
+    (b"via", Known::Via, false),
+];
+
+/// One header.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// Its name as sent.
+    pub name: Part,
+    /// Its value.
+    pub value: Part,
+    /// What it is, if the server looks at it.
+    pub known: Option<Known>,
+}
+
+/// A head under construction or complete.
+pub struct Head {
+    /// The bytes; unread input begins at `bytes.start`.
+    pub bytes: Buffer,
+    /// The request line.
+    pub line: RequestLine,
+    /// The headers, in order.
+    pub headers: Vec<Header>,
+    first: [u16; KNOWN],
+    /// First byte behind the head.
+    pub end: u32,
+}
+
+impl Head {
+    /// An empty head over `bytes`.
+    pub fn new(bytes: Buffer) -> Self {
+        Self { bytes, line: RequestLine::default(), headers: Vec::new(), first: [u16::MAX; KNOWN], end: 0 }
+    }
+
+    /// Forgets the head and gives its bytes for reuse.
+    pub fn reset(&mut self, bytes: Buffer) -> Buffer {
+        self.line = RequestLine::default();
+        self.headers.clear();
+        self.first = [u16::MAX; KNOWN];
+        self.end = 0;
+        std::mem::replace(&mut self.bytes, bytes)
+    }
+
+    /// The bytes of a part.
+    pub fn text(&self, part: &Part) -> &[u8] {
+        self.bytes.at(part.start as usize, part.end as usize)
+    }
+
+    /// Adds a header; gives the earlier value's part when the name may not come twice.
+    pub fn add(&mut self, name: Part, value: Part) -> Option<(Known, Part)> {
+        let known = self.known_name(&name);
+        let index = u16::try_from(self.headers.len()).unwrap_or(u16::MAX);
+        let mut clash = None;
+        if let Some((known, single)) = known
+            && let Some(first) = self.first.get_mut(known as usize)
+        {
+            if *first == u16::MAX {
+                *first = index;
+            } else if single {
+                clash = self.headers.get(usize::from(*first)).map(|header| (known, header.value.clone()));
+            }
+        }
+        self.headers.push(Header { name, value, known: known.map(|(known, _)| known) });
+        clash
+    }
+
+    fn known_name(&self, name: &Part) -> Option<(Known, bool)> {
+        let text = self.text(name);
+        NAMES.iter().find(|(known, ..)| known.len() == text.len() && text.eq_ignore_ascii_case(known)).map(|row| (row.1, row.2))
+    }
+
+    /// The first value of a known header.
+    pub fn get(&self, known: Known) -> Option<&[u8]> {
+        let index = *self.first.get(known as usize)?;
+        self.headers.get(usize::from(index)).map(|header| self.text(&header.value))
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<Known>)> {
+        self.headers.iter().map(|header| (self.text(&header.name), self.text(&header.value), header.known))
+    }
+
+    /// The values of all headers called `name` with `-` written as `_` (the names of variables).
+    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |(header, ..)| variable_name_is(header, name)).map(|(_, value, _)| value)
+    }
+}
+
+/// Whether `header`, in lower case and with `_` for `-`, is `name`.
+pub fn variable_name_is(header: &[u8], name: &[u8]) -> bool {
+    header.len() == name.len()
+        && header.iter().zip(name).all(|(a, b)| {
+            let a = if *a == b'-' { b'_' } else { a.to_ascii_lowercase() };
+            a == *b
+        })
+}

@@ -1,0 +1,169 @@
+//! address × name → server: the `listen` and `server_name` rows, and the choice at run time.
+
+use super::core::ServerConf;
+use super::site::Server;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
+use crate::net::address::{self, Address, Host};
+use crate::net::listen::Options;
+use crate::script::hash::Wildcards;
+use crate::session::listening;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// One `listen` of a server.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The addresses it names (several for a range of ports or a host with several addresses).
+    pub endpoint: address::Endpoint,
+    /// As written.
+    pub text: String,
+    /// Socket options.
+    pub options: Options,
+    /// Whether any socket option was given.
+    pub set: bool,
+    /// Whether the address must have a socket of its own.
+    pub bind: bool,
+    /// `default_server`.
+    pub default_server: bool,
+    /// `proxy_protocol`.
+    pub proxy_protocol: bool,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// The setter of `listen`.
+pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let _ = cx;
+    let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
+    let text = first.text().into_owned();
+    let endpoint = address::parse(&text, true)
+        .map_err(|what| Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span))?;
+    let mut listening = Listening {
+        endpoint,
+        text,
+        options: Options::default(),
+        set: false,
+        bind: false,
+        default_server: false,
+        proxy_protocol: false,
+        span: statement.span,
+    };
+    for word in parameters {
+        parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
+    }
+    conf.listens.push(listening);
+    Ok(())
+}
+
+fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
+    match &*word.bytes {
+        b"default_server" | b"default" => listening.default_server = true,
+        b"bind" => {
+            listening.set = true;
+            listening.bind = true;
+        }
+        b"proxy_protocol" => listening.proxy_protocol = true,
+        b"ssl" | b"http2" | b"spdy" => {
+            let text = format!("the \"{}\" parameter of \"listen\" is known but not supported yet", word.text());
+            return Err(Diagnostic::emerg(text));
+        }
+        _ => {
+            if !listening::option(&mut listening.options, word)? {
+                return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())));
+            }
+            listening.set = true;
+            listening.bind = true;
+        }
+    }
+    Ok(())
+}
+
+/// The setter of `server_name`.
+pub fn server_name(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {
+    for word in statement.arguments() {
+        let name = &*word.bytes;
+        let bad = match name {
+            [b'*', rest @ ..] => rest.len() < 2 || rest.first() != Some(&b'.'),
+            [b'.'] => true,
+            _ => false,
+        };
+        if bad {
+            return Err(Diagnostic::emerg(format!("server name \"{}\" is invalid", word.text())).point(word.span));
+        }
+        if name.contains(&b'/') && !name.starts_with(b"~") {
+            cx.warn(statement, format!("server name \"{}\" has suspicious symbols", word.text()));
+        }
+        if let Some(pattern) = word.after("~") {
+            if pattern.is_empty() {
+                return Err(Diagnostic::emerg(format!("empty regex in server name \"{}\"", word.text())).point(word.span));
+            }
+            expression(pattern).map_err(|text| Diagnostic::emerg(text).point(word.span))?;
+        }
+        conf.names.push(word.clone());
+    }
+    Ok(())
+}
+
+/// A server name's expression; nginx ignores case only where the text has capitals.
+pub fn expression(pattern: &[u8]) -> Result<crate::script::regex::Expression, String> {
+    let caseless = pattern.iter().any(u8::is_ascii_uppercase);
+    crate::script::regex::Expression::compile(&String::from_utf8_lossy(pattern), caseless)
+}
+
+/// The servers of one address.
+pub struct Virtual {
+    /// The address.
+    pub address: Address,
+    /// The server for unknown names.
+    pub default: Arc<Server>,
+    /// The servers by name.
+    pub names: Wildcards<Arc<Server>>,
+    /// Whether connections begin with a PROXY protocol head.
+    pub proxy_protocol: bool,
+}
+
+/// One listening socket and what is served on it.
+pub struct Port {
+    /// What it is bound to.
+    pub address: Address,
+    /// Its options.
+    pub options: Options,
+    /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.
+    pub virtuals: Vec<Arc<Virtual>>,
+}
+
+impl Port {
+    /// The servers for a connection to `local`.
+    pub fn of(&self, local: Option<SocketAddr>) -> Option<&Arc<Virtual>> {
+        if let (Some(local), true) = (local, self.virtuals.len() > 1) {
+            let ip = local.ip().to_canonical();
+            let specific = self.virtuals.iter().find(|entry| entry.address.ip() == Some(ip));
+            if specific.is_some() {
+                return specific;
+            }
+        }
+        self.virtuals.last()
+    }
+}
+
+/// The addresses a `listen` names; `resolve` looks up host names.
+pub fn addresses(
+    listening: &Listening,
+    resolve: impl Fn(&str) -> Option<Vec<IpAddr>>,
+) -> Result<Vec<Address>, Diagnostic> {
+    let port = listening.endpoint.port.unwrap_or(80);
+    let last = listening.endpoint.last_port.unwrap_or(port);
+    let hosts = match &listening.endpoint.host {
+        Host::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
+        Host::Ip(ip) => vec![*ip],
+        Host::Any => vec![IpAddr::from([0, 0, 0, 0])],
+        Host::Name(name) => resolve(name).filter(|found| !found.is_empty()).ok_or_else(|| {
+            let text = format!("host not found in \"{}\" of the \"listen\" directive", listening.text);
+            Diagnostic::emerg(text).at(listening.span)
+        })?,
+    };
+    Ok((port..=last).flat_map(|port| hosts.iter().map(move |ip| Address::Ip(SocketAddr::new(*ip, port)))).collect())
+}

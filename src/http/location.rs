@@ -1,0 +1,255 @@
+//! URI → location: the `location` row, and the search nginx makes (exact, longest prefix, expressions in order).
+
+use super::core::LocationConf;
+use super::site::Location;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::script::regex::{Captures, Expression};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// What a location was opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// `= /path`
+    Exact(Box<[u8]>),
+    /// `/path`; the flag is `^~`.
+    Prefix(Box<[u8]>, bool),
+    /// `~ expression`; the flag is `~*`.
+    Regex(String, bool),
+    /// `@name`
+    Named(Box<[u8]>),
+}
+
+impl Pattern {
+    /// The name as nginx keeps it.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Self::Exact(name) | Self::Prefix(name, _) | Self::Named(name) => name,
+            Self::Regex(text, _) => text.as_bytes(),
+        }
+    }
+}
+
+/// The setter of `location`.
+pub fn location(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let pattern = match statement.arguments() {
+        [modifier, name] => match &*modifier.bytes {
+            b"=" => Pattern::Exact(name.bytes.clone()),
+            b"^~" => Pattern::Prefix(name.bytes.clone(), true),
+            b"~" => Pattern::Regex(name.text().into_owned(), false),
+            b"~*" => Pattern::Regex(name.text().into_owned(), true),
+            _ => {
+                let text = format!("invalid location modifier \"{}\"", modifier.text());
+                return Err(Diagnostic::emerg(text).point(modifier.span));
+            }
+        },
+        [name] => glued(&name.bytes),
+        _ => return Ok(()),
+    };
+    if let Pattern::Regex(text, caseless) = &pattern {
+        Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
+    }
+    if let Some(outer) = cx.around().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.as_ref()) {
+        nested(&pattern, outer)?;
+    }
+    conf.pattern = Some(pattern);
+    Ok(())
+}
+
+fn glued(name: &[u8]) -> Pattern {
+    let text = |rest: &[u8]| String::from_utf8_lossy(rest).into_owned();
+    match name {
+        [b'=', rest @ ..] => Pattern::Exact(rest.into()),
+        [b'^', b'~', rest @ ..] => Pattern::Prefix(rest.into(), true),
+        [b'~', b'*', rest @ ..] => Pattern::Regex(text(rest), true),
+        [b'~', rest @ ..] => Pattern::Regex(text(rest), false),
+        [b'@', ..] => Pattern::Named(name.into()),
+        _ => Pattern::Prefix(name.into(), false),
+    }
+}
+
+fn nested(inner: &Pattern, outer: &Pattern) -> Result<(), Diagnostic> {
+    let (name, around) = (String::from_utf8_lossy(inner.name()), String::from_utf8_lossy(outer.name()));
+    let fail = |text: String| Err(Diagnostic::emerg(text));
+    match (inner, outer) {
+        (_, Pattern::Exact(_)) => fail(format!("location \"{name}\" cannot be inside the exact location \"{around}\"")),
+        (_, Pattern::Named(_)) => fail(format!("location \"{name}\" cannot be inside the named location \"{around}\"")),
+        (Pattern::Named(_), _) => fail(format!("named location \"{name}\" can be on the server level only")),
+        (Pattern::Exact(_) | Pattern::Prefix(..), _) if !inner.name().starts_with(outer.name()) => {
+            fail(format!("location \"{name}\" is outside location \"{around}\""))
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Prefix {
+    name: Box<[u8]>,
+    /// The longest other name that this one begins with.
+    shorter: Option<usize>,
+    location: Arc<Location>,
+}
+
+/// The locations of a server, or inside a location.
+#[derive(Default)]
+pub struct Locations {
+    exact: HashMap<Box<[u8]>, Arc<Location>>,
+    prefixes: Vec<Prefix>,
+    expressions: Vec<(Expression, Arc<Location>)>,
+    /// Names ending in a slash whose location redirects to it, by the name without it.
+    redirects: HashMap<Box<[u8]>, Arc<Location>>,
+    named: HashMap<Box<[u8]>, Arc<Location>>,
+}
+
+/// What a search found.
+pub enum Found {
+    /// A location.
+    Location(Arc<Location>),
+    /// The path lacks the slash its location ends in.
+    AddSlash(Arc<Location>),
+    /// Nothing.
+    None,
+}
+
+impl Locations {
+    /// The table of `all`, in the order written.
+    ///
+    /// # Errors
+    /// `duplicate location "x"`.
+    pub fn new(all: Vec<Arc<Location>>) -> Result<Self, Diagnostic> {
+        let mut table = Self::default();
+        for location in all {
+            table.add(location)?;
+        }
+        table.prefixes.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut open: Vec<usize> = Vec::new();
+        for index in 0..table.prefixes.len() {
+            let name = table.prefixes.get(index).map(|prefix| prefix.name.clone()).unwrap_or_default();
+            while let Some(last) = open.last().and_then(|last| table.prefixes.get(*last))
+                && !name.starts_with(&last.name)
+            {
+                open.pop();
+            }
+            if let Some(prefix) = table.prefixes.get_mut(index) {
+                prefix.shorter = open.last().copied();
+            }
+            open.push(index);
+        }
+        Ok(table)
+    }
+
+    fn add(&mut self, location: Arc<Location>) -> Result<(), Diagnostic> {
+        let duplicate = |name: &[u8], location: &Location| {
+            let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", String::from_utf8_lossy(name)));
+            location.span.map_or_else(|| complaint.clone(), |span| complaint.clone().at(span))
+        };
+        match &location.pattern {
+            None => {}
+            Some(Pattern::Exact(name)) => {
+                if self.exact.contains_key(name) {
+                    return Err(duplicate(name, &location));
+                }
+                self.redirect(name, &location);
+                self.exact.insert(name.clone(), location.clone());
+            }
+            Some(Pattern::Prefix(name, _)) => {
+                if self.prefixes.iter().any(|prefix| prefix.name == *name) {
+                    return Err(duplicate(name, &location));
+                }
+                self.redirect(name, &location);
+                self.prefixes.push(Prefix { name: name.clone(), shorter: None, location: location.clone() });
+            }
+            Some(Pattern::Regex(text, caseless)) => {
+                let expression = Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
+                self.expressions.push((expression, location.clone()));
+            }
+            Some(Pattern::Named(name)) => {
+                if self.named.contains_key(name) {
+                    let text = format!("duplicate named location \"{}\"", String::from_utf8_lossy(name));
+                    return Err(Diagnostic::emerg(text));
+                }
+                self.named.insert(name.clone(), location.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn redirect(&mut self, name: &[u8], location: &Arc<Location>) {
+        if let Some(bare) = name.strip_suffix(b"/")
+            && location.adds_slash
+        {
+            self.redirects.insert(bare.into(), location.clone());
+        }
+    }
+
+    /// The location `@name`.
+    pub fn named(&self, name: &[u8]) -> Option<&Arc<Location>> {
+        self.named.get(name)
+    }
+
+    /// Every expression's named groups, for the names they define.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.expressions.iter().map(|(expression, _)| expression)
+    }
+
+    /// The location of a decoded path.
+    pub fn find(&self, path: &[u8], captures: &mut Captures) -> Found {
+        match self.search(path, captures) {
+            (Some(found), true) => Found::AddSlash(found),
+            (Some(found), false) => Found::Location(found),
+            (None, _) => Found::None,
+        }
+    }
+
+    /// What is found here or further in, and whether it is found for want of a slash.
+    fn search(&self, path: &[u8], captures: &mut Captures) -> (Option<Arc<Location>>, bool) {
+        if let Some(location) = self.exact.get(path) {
+            return (Some(location.clone()), false);
+        }
+        if !self.redirects.is_empty()
+            && let Some(location) = self.redirects.get(path)
+        {
+            return (Some(location.clone()), true);
+        }
+        let mut best = self.longest(path).cloned();
+        let mut final_ = false;
+        if let Some(prefix) = &best {
+            final_ = matches!(prefix.pattern, Some(Pattern::Prefix(_, true)));
+            let (inner, slash) = prefix.inner.search(path, captures);
+            if let Some(inner) = inner {
+                let exact = matches!(inner.pattern, Some(Pattern::Exact(_) | Pattern::Regex(..)));
+                if slash || exact {
+                    return (Some(inner), slash);
+                }
+                final_ |= matches!(inner.pattern, Some(Pattern::Prefix(_, true)));
+                best = Some(inner);
+            }
+        }
+        if !final_ {
+            for (expression, location) in &self.expressions {
+                let hit = match expression.captures_anything() {
+                    true => expression.capture(path, captures),
+                    false => expression.matches(path),
+                };
+                if hit {
+                    let (inner, slash) = location.inner.search(path, captures);
+                    return (Some(inner.unwrap_or_else(|| location.clone())), slash);
+                }
+            }
+        }
+        (best, false)
+    }
+
+    fn longest(&self, path: &[u8]) -> Option<&Arc<Location>> {
+        let after = self.prefixes.partition_point(|prefix| *prefix.name <= *path);
+        let mut at = after.checked_sub(1);
+        while let Some(prefix) = at.and_then(|index| self.prefixes.get(index)) {
+            if path.starts_with(&prefix.name) {
+                return Some(&prefix.location);
+            }
+            at = prefix.shorter;
+        }
+        None
+    }
+}

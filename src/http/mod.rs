@@ -1,0 +1,37 @@
+//! The http server: requests through phases, filters and gateways.
+//!
+//! A connection reads heads (`codec`, `head`, `connection`), a request finds its server and location (`listen`,
+//! `location`), runs through phases (`phase`), gets a response (`response`, `finish`) that filters see, and is logged.
+//! `build` makes the immutable `site` of merged settings.
+
+mod body;
+mod build;
+mod codec;
+mod conditional;
+mod connection;
+mod core;
+mod encode;
+mod filter;
+mod finish;
+mod gateway;
+mod head;
+mod listen;
+mod location;
+mod module;
+pub mod modules;
+mod phase;
+mod range;
+mod request;
+mod response;
+mod site;
+mod subrequest;
+mod target;
+mod upstream;
+mod uri;
+mod variables;
+
+pub use build::site;
+pub use connection::{Counters, Front, serve};
+pub use encode::{SERVER, SERVER_BUILD};
+pub use listen::Port;
+pub use site::Site;

@@ -1,0 +1,127 @@
+//! What an http module is, and the two doors from configuration to run time: `declare` and `install`.
+
+use super::filter::Filter;
+use super::phase::{Handler, PHASES, Phase};
+use super::request::Request;
+use super::upstream::Upstreams;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::Contexts;
+use crate::conf::tree::Word;
+use crate::conf::walk::Levels;
+use crate::script::template::Template;
+use crate::script::variable::{Names, Variable};
+use crate::session::build::Build;
+use std::sync::Arc;
+
+/// Compiled text with request variables.
+pub type Text = Template<Request>;
+
+/// Turns merged settings into what is served at one place.
+pub type Install = fn(&Levels<'_>, &mut Place, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+
+/// Gives names a meaning before anything is installed.
+pub type Declare = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+
+/// An http module.
+#[derive(Clone, Copy)]
+pub struct Module {
+    /// Rows and scopes.
+    pub conf: crate::conf::module::Module,
+    /// The variables it brings.
+    pub variables: &'static [Variable<Request>],
+    /// Run once for every level, before any `install`.
+    pub declare: Option<Declare>,
+    /// Run once for every server and location.
+    pub install: Option<Install>,
+}
+
+impl Module {
+    /// A module of rows and scopes only.
+    pub const fn new(conf: crate::conf::module::Module) -> Self {
+        Self { conf, variables: &[], declare: None, install: None }
+    }
+
+    /// The same with variables.
+    pub const fn variables(mut self, variables: &'static [Variable<Request>]) -> Self {
+        self.variables = variables;
+        self
+    }
+
+    /// The same with a `declare`.
+    pub const fn declare(mut self, declare: Declare) -> Self {
+        self.declare = Some(declare);
+        self
+    }
+
+    /// The same with an `install`.
+    pub const fn install(mut self, install: Install) -> Self {
+        self.install = Some(install);
+        self
+    }
+}
+
+/// A server or location under construction.
+pub struct Place {
+    /// What kind of block it is.
+    pub context: Contexts,
+    /// The handlers of each phase.
+    pub steps: [Vec<Box<dyn Handler>>; PHASES],
+    /// The filters, first one first to see a response.
+    pub filters: Vec<Box<dyn Filter>>,
+    /// The location's own content handler, which excludes all others.
+    pub content: Option<Box<dyn Handler>>,
+    /// Whether a request for the location's name without its last slash is redirected.
+    pub adds_slash: bool,
+}
+
+impl Place {
+    /// An empty place.
+    pub fn new(context: Contexts) -> Self {
+        Self { context, steps: Default::default(), filters: Vec::new(), content: None, adds_slash: false }
+    }
+
+    /// Adds a handler to a phase.
+    pub fn step(&mut self, phase: Phase, handler: impl Handler + 'static) {
+        if let Some(steps) = self.steps.get_mut(phase as usize) {
+            steps.push(Box::new(handler));
+        }
+    }
+
+    /// Adds a filter.
+    pub fn filter(&mut self, filter: impl Filter + 'static) {
+        self.filters.push(Box::new(filter));
+    }
+
+    /// Makes `handler` the location's content.
+    pub fn content(&mut self, handler: impl Handler + 'static) {
+        self.content = Some(Box::new(handler));
+    }
+}
+
+/// What modules may use while a configuration compiles.
+pub struct Compile<'a, 'b> {
+    /// What the product opens afterwards.
+    pub build: &'a mut Build<'b>,
+    /// Every variable's name.
+    pub names: Names<Request>,
+    /// The upstream blocks, and addresses used like them.
+    pub upstreams: Upstreams,
+}
+
+impl Compile<'_, '_> {
+    /// Compiles a word of the configuration.
+    ///
+    /// # Errors
+    /// nginx's words, pointing at the word.
+    pub fn text(&mut self, word: &Word) -> Result<Text, Diagnostic> {
+        Template::compile(&word.bytes, &mut self.names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+    }
+
+    /// The compiled words, shared.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn shared(&mut self, word: &Word) -> Result<Arc<Text>, Diagnostic> {
+        self.text(word).map(Arc::new)
+    }
+}

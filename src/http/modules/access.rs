@@ -1,0 +1,45 @@
+//! `ngx_http_access_module`: the http half of a twin.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::log::Level;
+use crate::session::access::{self, Rules};
+
+/// The module, with stream's rows beside its own.
+pub fn modules() -> Vec<Module> {
+    let [http, stream] = access::MODULES;
+    vec![Module::new(http).install(install), Module::new(stream)]
+}
+
+struct Access {
+    rules: Rules,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if let Some(rules) = levels.get::<Rules>().filter(|rules| !rules.is_empty()) {
+        place.step(Phase::Access, Access { rules: rules.clone() });
+    }
+    Ok(())
+}
+
+impl Handler for Access {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        let verdict = {
+            let real = request.connection.real.borrow();
+            self.rules.verdict(real.as_ref().unwrap_or(&request.connection.peer))
+        };
+        match verdict {
+            None => Flow::Next,
+            Some(true) => Flow::Pass,
+            Some(false) => {
+                if !request.location.settings.satisfy_any {
+                    request.log(Level::Error, "access forbidden by rule");
+                }
+                Flow::Finish(403)
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `ngx_http_auth_request_module`: a subrequest decides who may.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::module::{Compile, Module, Place, Text};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::log::Level;
+use crate::script::variable::{Definition, SlotId};
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).declare(declare).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_auth_request_module",
+    directives: &[
+        Directive::new("auth_request", HTTP_ANY, Arity::Exactly(1), &Custom(auth_request))
+            .doc("Sets the URI of a subrequest whose status decides: 2xx lets in, 401 and 403 keep out."),
+        Directive::new("auth_request_set", HTTP_ANY, Arity::Exactly(2), &Custom(auth_request_set))
+            .doc("Gives a variable a value after the subrequest."),
+    ],
+    scopes: &[Scope::of::<Auth>(HTTP_LEVELS)],
+};
+
+#[derive(Default)]
+struct Auth {
+    uri: Option<Word>,
+    set: Vec<(Word, Word)>,
+}
+
+impl Conf for Auth {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list set; uri);
+    }
+}
+
+struct AuthRequest {
+    uri: Vec<u8>,
+    set: Vec<(SlotId, Text)>,
+}
+
+fn name_of(word: &Word) -> String {
+    String::from_utf8_lossy(word.after("$").unwrap_or_default()).into_owned()
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(auth) = levels.level.own::<Auth>() else { return Ok(()) };
+    for (name, _) in &auth.set {
+        cx.names.define(&name_of(name), Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+    }
+    Ok(())
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(auth) = levels.get::<Auth>() else { return Ok(()) };
+    let Some(uri) = auth.uri.as_ref().filter(|uri| !uri.is("off")) else { return Ok(()) };
+    let mut set = Vec::new();
+    for (name, value) in &auth.set {
+        let value = cx.text(value)?;
+        let id = cx.names.define(&name_of(name), Definition::Stored).map_err(Diagnostic::emerg)?;
+        set.push((id, value));
+    }
+    place.step(Phase::Access, AuthRequest { uri: uri.bytes.to_vec(), set });
+    Ok(())
+}
+
+impl Handler for AuthRequest {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        Flow::Wait(Box::pin(async move {
+            let sub = request.subrequest(&self.uri).await;
+            for (id, value) in &self.set {
+                let text = value.text(&sub);
+                request.slots.put(*id, &text);
+            }
+            let status = sub.response.final_status();
+            match status {
+                200..300 => Flow::Pass,
+                401 => {
+                    let challenge = sub.response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"WWW-Authenticate"));
+                    if let Some((_, value)) = challenge {
+                        request.response.headers.add(b"WWW-Authenticate", value);
+                    }
+                    Flow::Finish(401)
+                }
+                403 => Flow::Finish(403),
+                status => {
+                    request.log(Level::Error, &format!("auth request unexpected status: {status}"));
+                    Flow::Finish(500)
+                }
+            }
+        }))
+    }
+}
+
+fn auth_request(cx: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.uri.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    conf.uri = statement.words.get(1).cloned();
+    Ok(())
+}
+
+fn auth_request_set(_: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value] = statement.arguments() else { return Ok(()) };
+    if name.after("$").is_none_or(<[u8]>::is_empty) {
+        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
+    }
+    conf.set.push((name.clone(), value.clone()));
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! `ngx_http_headers_module`: `add_header` and `expires`.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
+use crate::conf::walk::{Levels, Setting};
+use crate::http::filter::{BodyFilter, Filter};
+use crate::http::module::{Compile, Module, Place, Text};
+use crate::http::request::Request;
+use crate::log::clock;
+use crate::session::contexts::{HTTP_ANY_IF, HTTP_LEVELS};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_headers_filter_module",
+    directives: &[
+        Directive::new("add_header", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_header))
+            .doc("Adds a header to responses of usual statuses, or with always to all."),
+        Directive::new("expires", HTTP_ANY_IF, Arity::Between(1, 2), &Custom(expires))
+            .default("off")
+            .doc("Adds Expires and Cache-Control headers."),
+    ],
+    scopes: &[Scope::of::<Headers>(HTTP_LEVELS)],
+};
+
+/// `expires` as written.
+#[derive(Clone)]
+enum Expires {
+    Off,
+    Fixed(When),
+    Variable(Word),
+}
+
+/// When a response expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Off,
+    Epoch,
+    Max,
+    /// Seconds from now, or from the file's last change.
+    After(i64, bool),
+    /// A second of the day.
+    Daily(i64),
+}
+
+#[derive(Default)]
+struct Headers {
+    added: Vec<(Word, Word, bool)>,
+    expires: Option<Expires>,
+}
+
+impl Conf for Headers {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list added; expires);
+    }
+}
+
+enum Expiry {
+    Fixed(When),
+    Variable(Text),
+}
+
+struct AddHeaders {
+    added: Vec<(Vec<u8>, Text, bool)>,
+    expires: Option<Expiry>,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<Headers>() else { return Ok(()) };
+    let mut added = Vec::new();
+    for (name, value, always) in &conf.added {
+        added.push((name.bytes.to_vec(), cx.text(value)?, *always));
+    }
+    let expires = match &conf.expires {
+        None | Some(Expires::Off) => None,
+        Some(Expires::Fixed(when)) => Some(Expiry::Fixed(*when)),
+        Some(Expires::Variable(word)) => Some(Expiry::Variable(cx.text(word)?)),
+    };
+    if !added.is_empty() || expires.is_some() {
+        place.filter(AddHeaders { added, expires });
+    }
+    Ok(())
+}
+
+impl Filter for AddHeaders {
+    fn head(&self, request: &mut Request) -> Option<Box<dyn BodyFilter>> {
+        if request.is_subrequest() {
+            return None;
+        }
+        let usual = matches!(request.response.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308);
+        if usual {
+            match &self.expires {
+                Some(Expiry::Fixed(when)) => set_expires(request, *when),
+                Some(Expiry::Variable(text)) => {
+                    let text = text.text(request);
+                    if let Ok(when) = parse(&text, false) {
+                        set_expires(request, when);
+                    }
+                }
+                None => {}
+            }
+        }
+        for (name, value, always) in &self.added {
+            if !usual && !always {
+                continue;
+            }
+            let value = value.text(request);
+            add(request, name, &value);
+        }
+        None
+    }
+}
+
+/// Adds a header; the names nginx treats specially replace what is there.
+fn add(request: &mut Request, name: &[u8], value: &[u8]) {
+    let response = &mut request.response;
+    if name.eq_ignore_ascii_case(b"Last-Modified") {
+        response.clear_last_modified();
+        response.headers.remove(b"Last-Modified");
+        if !value.is_empty() {
+            response.last_modified = clock::parse_http_date(value);
+            response.last_modified_passed = true;
+            response.headers.add(name, value);
+        }
+        return;
+    }
+    if name.eq_ignore_ascii_case(b"ETag") {
+        response.clear_etag();
+        if !value.is_empty() {
+            response.set_etag(value);
+        }
+        return;
+    }
+    if !value.is_empty() {
+        response.headers.add(name, value);
+    }
+}
+
+fn set_expires(request: &mut Request, when: When) {
+    let now = request.turn().clock.now().as_secs() as i64;
+    let modified = request.response.last_modified;
+    let (date, control) = match when {
+        When::Off => return,
+        When::Epoch => ("Thu, 01 Jan 1970 00:00:01 GMT".to_owned(), "no-cache".to_owned()),
+        When::Max => ("Thu, 31 Dec 2037 23:55:55 GMT".to_owned(), "max-age=315360000".to_owned()),
+        When::After(0, false) => (clock::http_date(now), "max-age=0".to_owned()),
+        When::After(seconds, from_change) => {
+            let base = if from_change { modified.unwrap_or(now) } else { now };
+            until(now, base + seconds)
+        }
+        When::Daily(second) => {
+            let offset = i64::from(crate::sys::time::offset(now));
+            let midnight = (now + offset).div_euclid(86_400) * 86_400 - offset;
+            let at = midnight + second;
+            until(now, if at > now { at } else { at + 86_400 })
+        }
+    };
+    let headers = &mut request.response.headers;
+    headers.remove(b"Expires");
+    headers.remove(b"Cache-Control");
+    headers.add(b"Expires", date.as_bytes());
+    headers.add(b"Cache-Control", control.as_bytes());
+}
+
+fn until(now: i64, at: i64) -> (String, String) {
+    let control = if at < now { "no-cache".to_owned() } else { format!("max-age={}", at - now) };
+    (clock::http_date(at), control)
+}
+
+fn add_header(_: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
+    let always = match rest {
+        [] => false,
+        [word] if word.is("always") => true,
+        [word, ..] => {
+            return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
+        }
+    };
+    conf.added.push((name.clone(), value.clone(), always));
+    Ok(())
+}
+
+fn expires(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.expires.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let (word, modified) = match statement.arguments() {
+        [word] => (word, false),
+        [first, word] if first.is("modified") => (word, true),
+        _ => return Err(cx.complain("invalid value")),
+    };
+    if word.bytes.contains(&b'$') {
+        conf.expires = Some(Expires::Variable(word.clone()));
+        return Ok(());
+    }
+    conf.expires = Some(match parse(&word.bytes, modified) {
+        Ok(When::Off) => Expires::Off,
+        Ok(when) => Expires::Fixed(when),
+        Err(what) => return Err(cx.complain(what)),
+    });
+    Ok(())
+}
+
+fn parse(text: &[u8], modified: bool) -> Result<When, &'static str> {
+    if !modified {
+        match text {
+            b"epoch" => return Ok(When::Epoch),
+            b"max" => return Ok(When::Max),
+            b"off" => return Ok(When::Off),
+            _ => {}
+        }
+    }
+    if let [b'@', rest @ ..] = text {
+        if modified {
+            return Err("daily time cannot be used with \"modified\" parameter");
+        }
+        let second = value::time(rest, true).ok_or("invalid value")?.as_secs() as i64;
+        if second > 86_400 {
+            return Err("daily time value must be less than 24 hours");
+        }
+        return Ok(When::Daily(second));
+    }
+    let (sign, digits) = match text {
+        [b'-', rest @ ..] => (-1, rest),
+        [b'+', rest @ ..] => (1, rest),
+        rest => (1, rest),
+    };
+    let seconds = value::time(digits, true).ok_or("invalid value")?.as_secs() as i64;
+    Ok(When::After(sign * seconds, modified))
+}

@@ -1,0 +1,149 @@
+//! `ngx_http_index_module`: the file shown for a path that ends in a slash.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::codec::h1::Method;
+use crate::http::finish;
+use crate::http::module::{Compile, Module, Place, Text};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::log::Level;
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_index_module",
+    directives: &[Directive::new("index", HTTP_ANY, Arity::AtLeast(1), &Custom(index))
+        .default("index.html")
+        .doc("Sets the files shown for a folder: the first that is there; a path may stand last.")],
+    scopes: &[Scope::of::<Indices>(HTTP_LEVELS)],
+};
+
+#[derive(Default)]
+struct Indices {
+    names: Vec<Word>,
+}
+
+impl Conf for Indices {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list names);
+    }
+}
+
+struct Index {
+    names: Vec<Text>,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<Indices>() else { return Ok(()) };
+    let names = conf.names.iter().map(|name| cx.text(name)).collect::<Result<_, _>>()?;
+    place.step(Phase::Content, Index { names });
+    Ok(())
+}
+
+impl Handler for Index {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        if !request.uri.ends_with(b"/") || !matches!(request.method, Method::Get | Method::Head | Method::Post) {
+            return Flow::Next;
+        }
+        let folder = request.file_path();
+        let mut folder_seen = false;
+        for name in &self.names {
+            let name = name.text(request);
+            if name.starts_with(b"/") {
+                return restart(request, &name);
+            }
+            let mut path = folder.clone();
+            path.extend_from_slice(&name);
+            match std::fs::metadata(std::ffi::OsStr::from_bytes(&path)) {
+                Ok(_) => {
+                    let mut uri = request.uri.clone();
+                    uri.extend_from_slice(&name);
+                    return restart(request, &uri);
+                }
+                Err(error) => match error.raw_os_error().unwrap_or_default() {
+                    libc::ENOENT => {
+                        if !std::mem::replace(&mut folder_seen, true)
+                            && let Some(status) = missing_folder(request, &folder)
+                        {
+                            return Flow::Finish(status);
+                        }
+                    }
+                    libc::ENOTDIR | libc::ENAMETOOLONG => {
+                        let status = super::static_::refused(request, &path, "stat()", &error);
+                        return Flow::Finish(status);
+                    }
+                    libc::EACCES => {
+                        let status = super::static_::refused(request, &path, "stat()", &error);
+                        return Flow::Finish(status);
+                    }
+                    _ => {
+                        let text = crate::conf::walk::errno(&error);
+                        let shown = String::from_utf8_lossy(&path).into_owned();
+                        request.log(Level::Crit, &format!("stat() \"{shown}\" failed ({text})"));
+                        return Flow::Finish(500);
+                    }
+                },
+            }
+        }
+        Flow::Next
+    }
+}
+
+/// 404 when the folder itself is not there.
+fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
+    let bare = folder.strip_suffix(b"/").unwrap_or(folder);
+    let shown = String::from_utf8_lossy(bare);
+    match std::fs::metadata(std::ffi::OsStr::from_bytes(bare)) {
+        Ok(about) if about.is_dir() => None,
+        Ok(_) => {
+            request.log(Level::Error, &format!("\"{shown}/index.html\" is not a directory"));
+            Some(404)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+            if request.location.settings.log_not_found {
+                let text = crate::conf::walk::errno(&error);
+                request.log(Level::Error, &format!("\"{shown}/index.html\" is not found ({text})"));
+            }
+            Some(404)
+        }
+        Err(_) => None,
+    }
+}
+
+fn restart(request: &mut Request, uri: &[u8]) -> Flow<'static> {
+    let (args, has) = (request.args.clone(), request.has_args);
+    match finish::redirect(request, uri) {
+        finish::Next::Send => Flow::Done,
+        finish::Next::Restart(target) => {
+            request.uri.clear();
+            request.uri.extend_from_slice(uri);
+            request.args = args;
+            request.has_args = has;
+            Flow::Restart(target)
+        }
+    }
+}
+
+fn index(cx: &mut Setting<'_>, conf: &mut Indices, statement: &Statement) -> Result<(), Diagnostic> {
+    let last = statement.arguments().len().saturating_sub(1);
+    for (at, word) in statement.arguments().iter().enumerate() {
+        if word.bytes.is_empty() {
+            return Err(Diagnostic::emerg("index \"\" in \"index\" directive is invalid").point(word.span));
+        }
+        if word.bytes.starts_with(b"/") && at != last {
+            cx.warn(statement, "only the last index in \"index\" directive should be absolute");
+        }
+        conf.names.push(word.clone());
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `ngx_http_log_module`: `access_log` and `log_format`.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::Custom;
+use crate::conf::source::{SourceId, Span};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::module::{Compile, Module, Place};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::session::contexts::{HTTP, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT};
+use crate::session::format::{self, AccessLog, AccessText, Escape, Format, FormatText};
+use std::sync::Arc;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_log_module",
+    directives: &[
+        Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format))
+            .doc("Gives a name to a line of text and variables."),
+        Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
+            .support(Support::Partial("paths with variables and gzip= are refused"))
+            .doc("Sets where requests are logged, and in which format."),
+    ],
+    scopes: &[Scope::of::<Formats>(HTTP), Scope::of::<Logs>(HTTP_LEVELS)],
+};
+
+const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+
+#[derive(Default)]
+struct Formats {
+    formats: Vec<FormatText>,
+}
+
+impl Conf for Formats {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+#[derive(Default)]
+struct Logs {
+    logs: Option<Vec<AccessText>>,
+}
+
+impl Conf for Logs {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; logs);
+    }
+}
+
+struct Log {
+    logs: Vec<AccessLog<Request>>,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let default = [AccessText {
+        path: Some(cx.build.full(cx.build.access_log_path)),
+        syslog: None,
+        format: "combined".to_owned(),
+        buffer: 0,
+        flush: None,
+        condition: None,
+    }];
+    let texts = levels.get::<Logs>().and_then(|logs| logs.logs.as_deref()).unwrap_or(&default);
+    let none = Formats::default();
+    let formats = levels.get::<Formats>().unwrap_or(&none);
+    let mut logs = Vec::new();
+    for text in texts {
+        let format = Arc::new(Format::new(&find(formats, &text.format), &mut cx.names)?);
+        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?);
+    }
+    if !logs.is_empty() {
+        place.step(Phase::Log, Log { logs });
+    }
+    Ok(())
+}
+
+fn find(formats: &Formats, name: &str) -> FormatText {
+    let span = Span { source: SourceId(u32::MAX), start: 0, end: 0 };
+    formats.formats.iter().find(|format| format.name == name).cloned().unwrap_or_else(|| FormatText {
+        name: name.to_owned(),
+        escape: Escape::Default,
+        text: Word { bytes: COMBINED.as_bytes().into(), span, quoted: true },
+    })
+}
+
+impl Handler for Log {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        let turn = request.turn().clone();
+        for log in &self.logs {
+            log.write(request, &turn);
+        }
+        Flow::Next
+    }
+}
+
+fn log_format(cx: &mut Setting<'_>, conf: &mut Formats, statement: &Statement) -> Result<(), Diagnostic> {
+    if statement.words.get(1).is_some_and(|name| name.is("combined")) {
+        return Err(Diagnostic::emerg("duplicate \"log_format\" name \"combined\""));
+    }
+    let format = format::log_format(cx, &conf.formats, statement)?;
+    conf.formats.push(format);
+    Ok(())
+}
+
+fn access_log(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> Result<(), Diagnostic> {
+    let known = cx.conf::<Formats>().map(|formats| formats.formats.clone()).unwrap_or_default();
+    let log = format::access_log(cx, &known, Some("combined"), statement)?;
+    conf.logs.get_or_insert_with(Vec::new).extend(log);
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `ngx_http_proxy_module`: requests passed on over HTTP/1.0 and HTTP/1.1.
+
+mod request;
+mod rewrite;
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::{Choice, Custom, Number, Pairs, Text};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::core::LocationConf;
+use crate::http::gateway::conf::{Gateway, GatewayConf, gateway_directives};
+use crate::http::gateway::engine::Engine;
+use crate::http::location::Pattern;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::request::Request;
+use crate::net::address::{self, Host};
+use crate::script::variable::Variable;
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LIMIT_EXCEPT, LOCATION};
+use request::{Destination, Proxy};
+
+/// The module, and the upstream variables every gateway fills.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(GATEWAY).variables(UPSTREAM), Module::new(MODULE).variables(VARIABLES).install(install)]
+}
+
+const GATEWAY: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_proxy_module",
+    directives: gateway_directives!("proxy"),
+    scopes: &[Scope::of::<GatewayConf>(HTTP_LEVELS)],
+};
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_proxy_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<ProxyConf>(HTTP_LEVELS)],
+};
+
+const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::new("proxy_pass", LOCATION.or(IF_IN_LOCATION).or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(proxy_pass))
+        .support(Support::Partial("https:// is refused"))
+        .doc("Sets the protocol, address and optionally the URI that requests of the location are passed to."),
+    Directive::new("proxy_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut ProxyConf| &mut c.headers))
+        .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
+    Directive::new("proxy_http_version", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut ProxyConf| &mut c.version, VERSIONS))
+        .default("1.0")
+        .since("1.1.4")
+        .doc("Sets the protocol version towards the backend."),
+    Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.method))
+        .doc("Sets the method of the request that is passed on."),
+    Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect))
+        .doc("Sets how Location and Refresh headers of backends are rewritten."),
+    Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain))
+        .doc("Sets how the domain of backends' cookies is rewritten."),
+    Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path))
+        .doc("Sets how the path of backends' cookies is rewritten."),
+    Directive::new("proxy_headers_hash_max_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX))
+        .support(UNTUNED)
+        .doc("Sizes nginx's tables of headers."),
+    Directive::new("proxy_headers_hash_bucket_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused2, 0..=u64::MAX))
+        .support(UNTUNED)
+        .doc("Sizes nginx's tables of headers."),
+];
+
+const VERSIONS: &[(&str, u16)] = &[("1.0", 1000), ("1.1", 1001)];
+
+static VARIABLES: &[Variable<Request>] = &[
+    Variable::new("proxy_host", request::proxy_host),
+    Variable::new("proxy_port", request::proxy_port),
+    Variable::new("proxy_add_x_forwarded_for", request::add_x_forwarded_for),
+];
+
+static UPSTREAM: &[Variable<Request>] = &[
+    Variable::new("upstream_addr", |r, _, out| {
+        r.attempts.each(out, |attempt, out| {
+            out.extend_from_slice(attempt.peer.as_bytes());
+            true
+        })
+    }),
+    Variable::new("upstream_status", |r, _, out| {
+        r.attempts.each(out, |attempt, out| {
+            out.extend_from_slice(itoa::Buffer::new().format(attempt.status).as_bytes());
+            attempt.status != 0
+        })
+    }),
+    Variable::new("upstream_connect_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.connect, out))),
+    Variable::new("upstream_header_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.header, out))),
+    Variable::new("upstream_response_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.response, out))),
+    Variable::new("upstream_response_length", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.length, out))),
+    Variable::new("upstream_bytes_received", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.received, out))),
+    Variable::new("upstream_bytes_sent", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.sent, out))),
+    Variable::new("upstream_cache_status", |_, _, _| false),
+];
+
+fn time(time: Option<std::time::Duration>, out: &mut Vec<u8>) -> bool {
+    time.is_some_and(|time| crate::http::variables::seconds(out, time))
+}
+
+fn number(value: u64, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    true
+}
+
+/// Settings of the module.
+#[derive(Default)]
+pub struct ProxyConf {
+    pass: Option<Word>,
+    headers: Vec<(Word, Word)>,
+    version: Option<u16>,
+    method: Option<Word>,
+    redirects: Option<Vec<rewrite::RedirectText>>,
+    cookie_domains: Option<Vec<(Word, Word)>>,
+    cookie_paths: Option<Vec<(Word, Word)>>,
+    unused: Option<u64>,
+    unused2: Option<u64>,
+}
+
+impl Conf for ProxyConf {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list headers; version, method, redirects, cookie_domains, cookie_paths);
+    }
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(pass) = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
+    let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
+    let none = GatewayConf::default();
+    let gateway = Gateway::new(levels.get::<GatewayConf>().unwrap_or(&none), "proxy", cx)?;
+    let pattern = levels.level.own::<LocationConf>().and_then(|conf| conf.pattern.clone());
+    let destination = destination(pass, cx)?;
+    let location = match &pattern {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
+        _ => Vec::new(),
+    };
+    let protocol = Proxy {
+        headers: request::headers(&conf.headers, cx)?,
+        version: conf.version.unwrap_or(1000),
+        method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
+        redirects: rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
+        cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
+        cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
+        destination,
+        location,
+        pass_request_headers: gateway.pass_headers,
+    };
+    if matches!(&pattern, Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/")) {
+        place.adds_slash = true;
+    }
+    place.content(Engine { gateway, protocol });
+    Ok(())
+}
+
+/// What follows the scheme of `proxy_pass`.
+fn rest_of(url: &Word) -> Result<&[u8], Diagnostic> {
+    let scheme = |name: &[u8]| url.bytes.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+    if scheme(b"http://") {
+        return Ok(url.bytes.get(7..).unwrap_or_default());
+    }
+    if scheme(b"https://") {
+        return Err(Diagnostic::emerg("\"proxy_pass\" to https:// is known but not supported yet").point(url.span));
+    }
+    Err(Diagnostic::emerg("invalid URL prefix").point(url.span))
+}
+
+/// Host and URI of what follows a scheme.
+fn split(rest: &[u8]) -> (&[u8], &[u8]) {
+    let at = if let Some(path) = rest.strip_prefix(b"unix:") {
+        memchr::memchr(b':', path).map_or(rest.len(), |colon| colon + 5)
+    } else {
+        memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len())
+    };
+    let (host, uri) = rest.split_at(at);
+    (host, uri.strip_prefix(b":").unwrap_or(uri))
+}
+
+fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Diagnostic> {
+    if pass.bytes.contains(&b'$') {
+        return Ok(Destination::Variable(cx.text(pass)?));
+    }
+    let rest = rest_of(pass)?;
+    let (host, uri) = split(rest);
+    let text = String::from_utf8_lossy(host).into_owned();
+    let pool = match cx.upstreams.get(&text) {
+        Some(pool) => pool.clone(),
+        None => {
+            let fail = |what: &str| Diagnostic::emerg(format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest)));
+            let endpoint = address::parse(&text, false).map_err(fail)?;
+            if let (Host::Name(name), Some(port)) = (&endpoint.host, endpoint.port)
+                && cx.upstreams.get(name).is_some()
+            {
+                return Err(Diagnostic::emerg(format!("upstream \"{name}\" may not have port {port}")));
+            }
+            cx.upstreams.implicit(&text, &endpoint, 80, cx.build)?
+        }
+    };
+    Ok(Destination::Fixed {
+        pool,
+        host: request::host_header(&text).into_bytes(),
+        uri: (!uri.is_empty()).then(|| if uri.starts_with(b"?") { [b"/", uri].concat() } else { uri.to_vec() }),
+        url: pass.bytes.to_vec(),
+    })
+}
+
+fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.pass.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let Some(url) = statement.words.get(1) else { return Ok(()) };
+    if !url.bytes.contains(&b'$') {
+        let (_, uri) = split(rest_of(url)?);
+        let pattern = cx.level().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.clone());
+        let plain = matches!(pattern, Some(Pattern::Exact(_) | Pattern::Prefix(..)));
+        if !uri.is_empty() && (!plain || cx.context() != LOCATION) {
+            return Err(Diagnostic::emerg(
+                "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named location, or inside \"if\" statement, or inside \"limit_except\" block",
+            ));
+        }
+    }
+    conf.pass = Some(url.clone());
+    Ok(())
+}

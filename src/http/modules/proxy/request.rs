@@ -1,0 +1,275 @@
+//! The request a backend gets: the lines nginx sends, in its order.
+
+use super::rewrite::{Pair, Redirect};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::{SourceId, Span};
+use crate::conf::tree::Word;
+use crate::http::gateway::engine::{BodyLength, Protocol, Target};
+use crate::http::module::{Compile, Text};
+use crate::http::request::Request;
+use crate::http::upstream::Pool;
+use crate::log::Level;
+use crate::net::address::{self, Address, Host};
+use crate::upstream::Group;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where a location's requests go.
+pub enum Destination {
+    /// A group known beforehand.
+    Fixed {
+        /// The group.
+        pool: Arc<Pool>,
+        /// `$proxy_host`.
+        host: Vec<u8>,
+        /// The URI that replaces the location's name, if there is one.
+        uri: Option<Vec<u8>>,
+        /// As written.
+        url: Vec<u8>,
+    },
+    /// A text with variables.
+    Variable(Text),
+}
+
+/// The protocol of the proxy module.
+pub struct Proxy {
+    /// Where to.
+    pub destination: Destination,
+    /// The location's name, which a URI of `proxy_pass` replaces.
+    pub location: Vec<u8>,
+    /// The headers set here, in order.
+    pub headers: Headers,
+    /// 1000 or 1001.
+    pub version: u16,
+    /// `proxy_pass_request_headers`.
+    pub pass_request_headers: bool,
+    /// `proxy_method`.
+    pub method: Option<Text>,
+    /// `proxy_redirect`.
+    pub redirects: Vec<Redirect>,
+    /// `proxy_cookie_domain`.
+    pub cookie_domains: Vec<Pair>,
+    /// `proxy_cookie_path`.
+    pub cookie_paths: Vec<Pair>,
+}
+
+/// A header line of the request.
+enum Line {
+    Set(Vec<u8>, Text),
+    Length,
+    Coding,
+}
+
+/// Headers set here, and the names that are therefore not taken from the client.
+pub struct Headers {
+    lines: Vec<Line>,
+    names: Vec<Vec<u8>>,
+}
+
+/// Headers nginx sets unless the configuration does; empty ones only keep the client's away.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("Host", "$proxy_host"),
+    ("Connection", "close"),
+    ("Content-Length", ""),
+    ("Transfer-Encoding", ""),
+    ("TE", ""),
+    ("Keep-Alive", ""),
+    ("Expect", ""),
+    ("Upgrade", ""),
+];
+
+/// Joins the configured headers with the defaults.
+pub fn headers(set: &[(Word, Word)], cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
+    let mut headers = Headers { lines: Vec::new(), names: Vec::new() };
+    for (name, value) in set {
+        headers.names.push(name.bytes.to_ascii_lowercase());
+        if !value.bytes.is_empty() {
+            headers.lines.push(Line::Set(name.bytes.to_vec(), cx.text(value)?));
+        }
+    }
+    for (name, value) in DEFAULTS {
+        let lower = name.to_ascii_lowercase().into_bytes();
+        if headers.names.contains(&lower) {
+            continue;
+        }
+        headers.names.push(lower);
+        match (name, value) {
+            ("Content-Length", _) => headers.lines.push(Line::Length),
+            ("Transfer-Encoding", _) => headers.lines.push(Line::Coding),
+            (_, "") => {}
+            (name, value) => {
+                let span = Span { source: SourceId(u32::MAX), start: 0, end: 0 };
+                let word = Word { bytes: value.as_bytes().into(), span, quoted: false };
+                headers.lines.push(Line::Set(name.as_bytes().to_vec(), cx.text(&word)?));
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// `$proxy_host` of an address: without the protocol's own port.
+pub fn host_header(text: &str) -> String {
+    if text.starts_with("unix:") {
+        return "localhost".to_owned();
+    }
+    text.strip_suffix(":80").unwrap_or(text).to_owned()
+}
+
+/// The getter of `$proxy_host`.
+pub fn proxy_host(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(&request.attempts.host);
+    !request.attempts.host.is_empty()
+}
+
+/// The getter of `$proxy_port`.
+pub fn proxy_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let host = &request.attempts.host;
+    if host.is_empty() {
+        return false;
+    }
+    let port = memchr::memrchr(b':', host).and_then(|at| host.get(at + 1..)).filter(|port| port.iter().all(u8::is_ascii_digit));
+    out.extend_from_slice(port.unwrap_or(b"80"));
+    true
+}
+
+/// The getter of `$proxy_add_x_forwarded_for`.
+pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    for value in request.head.named(b"x_forwarded_for") {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(request.connection.client().as_bytes());
+    true
+}
+
+impl Protocol for Proxy {
+    fn target(&self, request: &Request) -> Result<Target, u16> {
+        match &self.destination {
+            Destination::Fixed { pool, host, uri, .. } => {
+                Ok(Target { pool: pool.clone(), uri: self.uri(request, uri.as_deref()), host: host.clone() })
+            }
+            Destination::Variable(text) => {
+                let url = text.text(request);
+                self.variable(request, &url)
+            }
+        }
+    }
+
+    fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) {
+        match &self.method {
+            Some(method) => method.write(request, out),
+            None => out.extend_from_slice(request.method_name()),
+        }
+        out.push(b' ');
+        out.extend_from_slice(&target.uri);
+        out.extend_from_slice(if self.version == 1001 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+        for line in &self.headers.lines {
+            match line {
+                Line::Set(name, value) => {
+                    let start = out.len();
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(b": ");
+                    let before = out.len();
+                    value.write(request, out);
+                    if out.len() == before {
+                        out.truncate(start);
+                    } else {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
+                Line::Length => {
+                    if let BodyLength::Known(length) = body {
+                        out.extend_from_slice(b"Content-Length: ");
+                        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
+                Line::Coding => {
+                    if body == BodyLength::Chunked {
+                        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                    }
+                }
+            }
+        }
+        if self.pass_request_headers {
+            self.pass_headers(request, out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        match name {
+            b"Set-Cookie" => super::rewrite::cookie(request, &self.cookie_domains, &self.cookie_paths, value),
+            b"Refresh" => super::rewrite::refresh(request, &self.redirects, value),
+            _ => super::rewrite::apply(request, &self.redirects, value),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http://"
+    }
+}
+
+impl Proxy {
+    fn pass_headers(&self, request: &Request, out: &mut Vec<u8>) {
+        for (name, value, _) in request.head.iter() {
+            if self.headers.names.iter().any(|set| set.len() == name.len() && name.eq_ignore_ascii_case(set)) {
+                continue;
+            }
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The URI to ask for: as the client sent it, or with the location's name replaced.
+    fn uri(&self, request: &Request, replacement: Option<&[u8]>) -> Vec<u8> {
+        if replacement.is_none() && request.uri_as_sent {
+            return request.raw_uri().to_vec();
+        }
+        let mut uri = replacement.unwrap_or_default().to_vec();
+        let prefix = if replacement.is_some() { self.location.len() } else { 0 };
+        let rest = request.uri.get(prefix..).unwrap_or_default();
+        crate::http::uri::escape(rest, crate::http::uri::PATH, &mut uri);
+        if request.has_args && !request.args.is_empty() {
+            uri.push(b'?');
+            uri.extend_from_slice(&request.args);
+        }
+        uri
+    }
+
+    fn variable(&self, request: &Request, url: &[u8]) -> Result<Target, u16> {
+        let shown = || String::from_utf8_lossy(url).into_owned();
+        let Some(rest) = url.strip_prefix(b"http://") else {
+            request.log(Level::Error, &format!("invalid URL prefix in \"{}\"", shown()));
+            return Err(500);
+        };
+        let (host, given) = super::split(rest);
+        let text = String::from_utf8_lossy(host).into_owned();
+        let uri = match given {
+            [] => self.uri(request, None),
+            [b'?', ..] => [b"/", given].concat(),
+            given => given.to_vec(),
+        };
+        if let Some(pool) = request.site.upstreams.get(&text) {
+            return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes() });
+        }
+        let endpoint = address::parse(&text, false).map_err(|what| {
+            request.log(Level::Error, &format!("{what} in upstream \"{text}\""));
+            500_u16
+        })?;
+        let address = match endpoint.host {
+            Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(80))),
+            Host::Unix(path) => Address::Unix(path),
+            Host::Name(name) => {
+                request.log(Level::Error, &format!("no resolver defined to resolve {name}"));
+                return Err(502);
+            }
+            Host::Any => return Err(500),
+        };
+        let group = Group::implicit(&text, std::iter::once(address));
+        let pool = Arc::new(Pool { group, key: None, keep: None, named: false });
+        Ok(Target { pool, uri, host: host_header(&text).into_bytes() })
+    }
+}

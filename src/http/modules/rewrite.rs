@@ -1,0 +1,176 @@
+//! `ngx_http_rewrite_module`: `return` and `set`; its other rows are not served yet.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
+use crate::conf::walk::{Levels, Setting};
+use crate::http::module::{Compile, Module, Place, Text};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::script::variable::{Assign, Definition, SlotId};
+use crate::session::contexts::{HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).declare(declare).install(install)]
+}
+
+const PLACES: crate::conf::directive::Contexts = SERVER.or(LOCATION).or(IF_IN_SERVER).or(IF_IN_LOCATION);
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_rewrite_module",
+    directives: &[
+        Directive::new("return", PLACES, Arity::Between(1, 2), &Custom(return_))
+            .doc("Ends a request with a status, and a text or the address to go to."),
+        Directive::new("set", PLACES, Arity::Exactly(2), &Custom(set)).doc("Gives a variable a value."),
+    ],
+    scopes: &[Scope::of::<Rules>(HTTP_LEVELS)],
+};
+
+/// A rule as written.
+#[derive(Clone)]
+enum Rule {
+    Return { status: u16, text: Option<Word> },
+    Set { name: Word, value: Word },
+}
+
+/// Rules in the order written; never inherited.
+#[derive(Default)]
+struct Rules {
+    rules: Vec<Rule>,
+}
+
+impl Conf for Rules {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// A rule at work.
+enum Step {
+    Return(u16, Option<Text>),
+    Store(SlotId, Text),
+    Assign(Assign<Request>, Text),
+}
+
+struct Rewrite {
+    steps: Vec<Step>,
+}
+
+fn name_of(word: &Word) -> String {
+    String::from_utf8_lossy(word.after("$").unwrap_or_default()).into_owned()
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(rules) = levels.level.own::<Rules>() else { return Ok(()) };
+    for rule in &rules.rules {
+        if let Rule::Set { name, .. } = rule {
+            let text = name_of(name);
+            if cx.names.builtin(&text).is_none_or(|variable| variable.assign.is_none()) {
+                cx.names.define(&text, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(rules) = levels.level.own::<Rules>() else { return Ok(()) };
+    let mut steps = Vec::new();
+    for rule in &rules.rules {
+        steps.push(match rule {
+            Rule::Return { status, text } => Step::Return(*status, text.as_ref().map(|text| cx.text(text)).transpose()?),
+            Rule::Set { name, value } => {
+                let value = cx.text(value)?;
+                match cx.names.builtin(&name_of(name)).and_then(|variable| variable.assign) {
+                    Some(assign) => Step::Assign(assign, value),
+                    None => {
+                        let id = cx.names.define(&name_of(name), Definition::Stored).map_err(Diagnostic::emerg)?;
+                        Step::Store(id, value)
+                    }
+                }
+            }
+        });
+    }
+    if !steps.is_empty() {
+        let phase = if place.context == SERVER { Phase::ServerRewrite } else { Phase::Rewrite };
+        place.step(phase, Rewrite { steps });
+    }
+    Ok(())
+}
+
+impl Handler for Rewrite {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        for step in &self.steps {
+            match step {
+                Step::Store(id, value) => {
+                    let text = value.text(request);
+                    request.slots.put(*id, &text);
+                }
+                Step::Assign(assign, value) => {
+                    let text = value.text(request);
+                    assign(request, &text);
+                }
+                Step::Return(status, text) => return answer(request, *status, text.as_ref()),
+            }
+        }
+        Flow::Next
+    }
+}
+
+fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'static> {
+    let Some(text) = text else { return Flow::Finish(status) };
+    match status {
+        301 | 302 | 303 | 307 | 308 => {
+            let target = text.text(request);
+            request.response.redirect(&target);
+            Flow::Finish(status)
+        }
+        204 => Flow::Finish(204),
+        _ => {
+            let body = match text.literal() {
+                Some(literal) => literal.to_vec(),
+                None => text.text(request),
+            };
+            let kind = super::static_::content_type(request);
+            request.response.set(status, &kind, body.into());
+            if request.response.error != 0 && !(300..600).contains(&status) {
+                request.response.error = 0;
+            }
+            Flow::Done
+        }
+    }
+}
+
+fn return_(_: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
+    let [first, rest @ ..] = statement.arguments() else { return Ok(()) };
+    let rule = match (value::number(&first.bytes), rest) {
+        (None, []) => {
+            let text = &first.bytes;
+            let url = text.starts_with(b"http://") || text.starts_with(b"https://") || text.starts_with(b"$scheme");
+            if !url {
+                let text = format!("invalid return code \"{}\"", first.text());
+                return Err(Diagnostic::emerg(text).point(first.span));
+            }
+            Rule::Return { status: 302, text: Some(first.clone()) }
+        }
+        (Some(code @ 0..=999), []) => Rule::Return { status: code as u16, text: None },
+        (Some(code @ 0..=999), [text]) => Rule::Return { status: code as u16, text: Some(text.clone()) },
+        _ => {
+            let text = format!("invalid return code \"{}\"", first.text());
+            return Err(Diagnostic::emerg(text).point(first.span));
+        }
+    };
+    conf.rules.push(rule);
+    Ok(())
+}
+
+fn set(_: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value] = statement.arguments() else { return Ok(()) };
+    if name.after("$").is_none_or(<[u8]>::is_empty) {
+        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
+    }
+    conf.rules.push(Rule::Set { name: name.clone(), value: value.clone() });
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! `ngx_http_static_module`: files below `root` or `alias`; without rows of its own.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::http::codec::h1::Method;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::http::response::Content;
+use crate::log::Level;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module =
+    crate::conf::module::Module { name: "ngx_http_static_module", directives: &[], scopes: &[] };
+
+struct Static;
+
+fn install(_: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    place.step(Phase::Content, Static);
+    Ok(())
+}
+
+impl Handler for Static {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        match request.method {
+            Method::Get | Method::Head | Method::Post => {}
+            _ => return Flow::Next,
+        }
+        if request.uri.ends_with(b"/") {
+            return Flow::Next;
+        }
+        let path = request.file_path();
+        let (file, about) = match open(&path) {
+            Ok(opened) => opened,
+            Err(error) => return Flow::Finish(refused(request, &path, "open()", &error)),
+        };
+        if about.is_dir() {
+            let uri = request.uri.clone();
+            return Flow::Finish(slash(request, &uri));
+        }
+        if !about.is_file() {
+            request.log(Level::Crit, &format!("\"{}\" is not a regular file", String::from_utf8_lossy(&path)));
+            return Flow::Finish(404);
+        }
+        if request.method == Method::Post {
+            return Flow::Finish(405);
+        }
+        respond(request, file, &about);
+        Flow::Done
+    }
+}
+
+/// Opens a file without following what is no file into a wait.
+pub fn open(path: &[u8]) -> io::Result<(File, Metadata)> {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if path.contains(&0) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(std::ffi::OsStr::from_bytes(path))?;
+    let about = file.metadata()?;
+    Ok((file, about))
+}
+
+/// The status for a file that cannot be opened, logged as nginx logs it.
+pub fn refused(request: &Request, path: &[u8], call: &str, error: &io::Error) -> u16 {
+    let code = error.raw_os_error().unwrap_or_default();
+    let (level, status) = match code {
+        libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => (Level::Error, 404),
+        libc::EACCES | libc::EMLINK | libc::ELOOP => (Level::Error, 403),
+        _ => (Level::Crit, 500),
+    };
+    if status != 404 || request.location.settings.log_not_found {
+        let text = crate::conf::walk::errno(error);
+        request.log(level, &format!("{call} \"{}\" failed ({text})", String::from_utf8_lossy(path)));
+    }
+    status
+}
+
+/// Redirects to the folder's name with a slash behind it.
+pub fn slash(request: &mut Request, uri: &[u8]) -> u16 {
+    let mut target = Vec::new();
+    crate::http::uri::escape(uri, crate::http::uri::PATH, &mut target);
+    target.push(b'/');
+    if request.has_args && !request.args.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(&request.args);
+    }
+    request.response.redirect(&target);
+    301
+}
+
+/// Makes a file the response.
+pub fn respond(request: &mut Request, file: File, about: &Metadata) {
+    let kind = content_type(request);
+    let etag = request.location.settings.etag;
+    let response = &mut request.response;
+    response.status = 200;
+    response.content_type = kind;
+    response.length = Some(about.len());
+    response.last_modified = Some(about.mtime());
+    response.ranges = true;
+    response.conditional = true;
+    if etag {
+        response.set_etag(format!("\"{:x}-{:x}\"", about.mtime(), about.len()).as_bytes());
+    }
+    response.content = if about.len() == 0 {
+        Content::None
+    } else {
+        Content::File(file, vec![(Vec::new(), 0..about.len())], Vec::new())
+    };
+}
+
+/// The type of the path's extension.
+pub fn content_type(request: &Request) -> Vec<u8> {
+    let settings = &request.location.settings;
+    let name = request.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let extension = match memchr::memrchr(b'.', name) {
+        Some(dot) => name.get(dot + 1..).unwrap_or_default(),
+        None => b"",
+    };
+    if !extension.is_empty() {
+        if let Some(kind) = settings.types.get(extension) {
+            return kind.to_vec();
+        }
+        if let Some(kind) = settings.types.get(extension.to_ascii_lowercase().as_slice()) {
+            return kind.to_vec();
+        }
+    }
+    settings.default_type.to_vec()
+}

@@ -1,0 +1,139 @@
+//! `ngx_http_try_files_module`: the first file that is there, or where to go when none is.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
+use crate::conf::walk::{Levels, Setting};
+use crate::http::finish;
+use crate::http::module::{Compile, Module, Place, Text};
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_try_files_module",
+    directives: &[Directive::new("try_files", SERVER.or(LOCATION), Arity::AtLeast(2), &Custom(try_files))
+        .doc("Looks for files in order and serves the first that is there, else goes to the last argument.")],
+    scopes: &[Scope::of::<Files>(HTTP_LEVELS)],
+};
+
+/// What stands last.
+#[derive(Clone)]
+enum Last {
+    Status(u16),
+    Target(Word),
+}
+
+#[derive(Default)]
+struct Files {
+    names: Vec<Word>,
+    last: Option<Last>,
+}
+
+impl Conf for Files {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+enum Fallback {
+    Status(u16),
+    Target(Text),
+}
+
+struct TryFiles {
+    /// A file's path, and whether a folder is meant.
+    names: Vec<(Text, bool)>,
+    last: Fallback,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(Files { names, last: Some(last) }) = levels.level.own::<Files>() else { return Ok(()) };
+    let mut compiled = Vec::new();
+    for name in names {
+        let folder = name.bytes.len() > 1 && name.bytes.ends_with(b"/");
+        let mut bare = name.clone();
+        if folder {
+            bare.bytes = name.bytes.strip_suffix(b"/").unwrap_or_default().into();
+        }
+        compiled.push((cx.text(&bare)?, folder));
+    }
+    let last = match last {
+        Last::Status(status) => Fallback::Status(*status),
+        Last::Target(word) => Fallback::Target(cx.text(word)?),
+    };
+    place.step(Phase::Precontent, TryFiles { names: compiled, last });
+    Ok(())
+}
+
+impl Handler for TryFiles {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        for (name, folder) in &self.names {
+            let name = name.text(request);
+            let path = full_path(request, &name);
+            let Ok(about) = std::fs::metadata(std::ffi::OsStr::from_bytes(&path)) else { continue };
+            if about.is_dir() != *folder {
+                continue;
+            }
+            let root = &request.location.settings.root;
+            let mut uri = Vec::new();
+            if root.alias && !name.starts_with(b"/") || root.alias {
+                uri.extend_from_slice(request.uri.get(..root.prefix_length).unwrap_or_default());
+            }
+            uri.extend_from_slice(&name);
+            if *folder {
+                uri.push(b'/');
+            }
+            request.uri = uri;
+            request.uri_as_sent = false;
+            return Flow::Next;
+        }
+        match &self.last {
+            Fallback::Status(status) => Flow::Finish(*status),
+            Fallback::Target(target) => {
+                let target = target.text(request);
+                let next = match target.first() {
+                    Some(b'@') => finish::named(request, &target),
+                    _ => finish::redirect(request, &target),
+                };
+                match next {
+                    finish::Next::Send => Flow::Done,
+                    finish::Next::Restart(target) => Flow::Restart(target),
+                }
+            }
+        }
+    }
+}
+
+/// The file a name stands for: below root, or with the location's name replaced.
+fn full_path(request: &Request, name: &[u8]) -> Vec<u8> {
+    let root = &request.location.settings.root;
+    let mut path = root.path.text(request);
+    let own = request.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
+    let rest = if root.alias { name.strip_prefix(own).unwrap_or(name) } else { name };
+    path.extend_from_slice(rest);
+    path
+}
+
+fn try_files(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.last.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let Some((last, names)) = statement.arguments().split_last() else { return Ok(()) };
+    conf.names = names.to_vec();
+    conf.last = Some(match last.after("=") {
+        Some(code) => match value::number(code) {
+            Some(code @ 0..=999) => Last::Status(code as u16),
+            _ => return Err(Diagnostic::emerg(format!("invalid code \"{}\"", last.text())).point(last.span)),
+        },
+        None => Last::Target(last.clone()),
+    });
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Phases, handlers, and the runner that takes a request through them.
+//!
+//! nginx's phases under nginx's names; its two `POST_…` phases are the closing rules of the phases before them. A
+//! handler that does not wait is a plain call; one that waits boxes one future.
+
+use super::finish;
+use super::location::Found;
+use super::request::Request;
+use super::site::Location;
+use crate::log::Level;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Where a request is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before anything else (realip).
+    PostRead,
+    /// A server's rewrite rules.
+    ServerRewrite,
+    /// A location's rewrite rules.
+    Rewrite,
+    /// Limits.
+    Preaccess,
+    /// Who may.
+    Access,
+    /// try_files, mirror.
+    Precontent,
+    /// What makes the response.
+    Content,
+    /// After the response.
+    Log,
+}
+
+/// How many phases there are.
+pub const PHASES: usize = 8;
+
+/// The future of a handler that waits.
+pub type Wait<'r> = Pin<Box<dyn Future<Output = Flow<'static>> + 'r>>;
+
+/// Where a request goes next.
+pub enum Flow<'r> {
+    /// To the next handler of this phase (`NGX_DECLINED`).
+    Next,
+    /// To the next phase (`NGX_OK`); in the access phase: granted.
+    Pass,
+    /// The response is ready or sent.
+    Done,
+    /// To the answer for this status.
+    Finish(u16),
+    /// To another location.
+    Restart(Target),
+    /// The future knows.
+    Wait(Wait<'r>),
+}
+
+/// Where an internal redirect leads.
+pub enum Target {
+    /// `request.uri` has changed: choose the location again, from the server's rewrite rules on.
+    Uri,
+    /// A named location, from its rewrite rules on.
+    Named(Arc<Location>),
+}
+
+/// Something a configuration put into a phase.
+pub trait Handler: Send + Sync {
+    /// Handles the request.
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r>;
+}
+
+/// Times a request may change its URI.
+pub const URI_CHANGES: u8 = 10;
+
+/// What came of the phases.
+enum Outcome {
+    Done,
+    Finish(u16),
+    Restart(Target),
+}
+
+/// Takes the request through all phases until its response is sent (or cannot be).
+pub async fn run(request: &mut Request) {
+    let mut from = Phase::PostRead;
+    loop {
+        let outcome = match phases(request, from).await {
+            Outcome::Finish(status) => finish::special(request, status),
+            other => other.into(),
+        };
+        match outcome {
+            finish::Next::Send => break,
+            finish::Next::Restart(Target::Uri) => {
+                from = Phase::ServerRewrite;
+                request.location = request.server.base.clone();
+            }
+            finish::Next::Restart(Target::Named(location)) => {
+                from = Phase::Rewrite;
+                request.location = location;
+            }
+        }
+    }
+    request.respond().await;
+}
+
+impl From<Outcome> for finish::Next {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done | Outcome::Finish(_) => Self::Send,
+            Outcome::Restart(target) => Self::Restart(target),
+        }
+    }
+}
+
+async fn phases(request: &mut Request, from: Phase) -> Outcome {
+    if from == Phase::PostRead {
+        let base = request.location.clone();
+        if let Some(end) = plain(&base, request, Phase::PostRead).await {
+            return end;
+        }
+    }
+    if from != Phase::Rewrite {
+        let base = request.location.clone();
+        if let Some(end) = plain(&base, request, Phase::ServerRewrite).await {
+            return end;
+        }
+        if let Some(status) = find(request) {
+            return Outcome::Finish(status);
+        }
+    }
+    let location = request.location.clone();
+    let changes = request.uri_changed;
+    if let Some(end) = plain(&location, request, Phase::Rewrite).await {
+        return end;
+    }
+    if request.uri_changed != changes {
+        return Outcome::Restart(Target::Uri);
+    }
+    if let Some(end) = plain(&location, request, Phase::Preaccess).await {
+        return end;
+    }
+    if let Some(end) = access(&location, request).await {
+        return end;
+    }
+    if let Some(end) = plain(&location, request, Phase::Precontent).await {
+        return end;
+    }
+    content(&location, request).await
+}
+
+/// FIND_CONFIG: chooses the location and applies what its settings say of any request.
+fn find(request: &mut Request) -> Option<u16> {
+    let server = request.server.clone();
+    let found = {
+        let mut captures = request.captures.borrow_mut();
+        server.locations.find(&request.uri, &mut captures)
+    };
+    match found {
+        Found::Location(location) => request.location = location,
+        Found::AddSlash(location) => {
+            request.location = location;
+            request.redirect_to_slash();
+            return Some(301);
+        }
+        Found::None => request.location = server.base.clone(),
+    }
+    if request.location.internal && !request.internal {
+        return Some(404);
+    }
+    request.check_body_size()
+}
+
+fn steps(location: &Location, phase: Phase) -> &[Box<dyn Handler>] {
+    location.steps.get(phase as usize).map(|steps| &**steps).unwrap_or_default()
+}
+
+/// Runs one handler to its end.
+async fn settle(step: &dyn Handler, request: &mut Request) -> Flow<'static> {
+    match step.run(request) {
+        Flow::Wait(wait) => wait.await,
+        Flow::Next => Flow::Next,
+        Flow::Pass => Flow::Pass,
+        Flow::Done => Flow::Done,
+        Flow::Finish(status) => Flow::Finish(status),
+        Flow::Restart(target) => Flow::Restart(target),
+    }
+}
+
+async fn plain(location: &Location, request: &mut Request, phase: Phase) -> Option<Outcome> {
+    for step in steps(location, phase) {
+        match settle(&**step, request).await {
+            Flow::Next | Flow::Wait(_) => {}
+            Flow::Pass => break,
+            Flow::Done => return Some(Outcome::Done),
+            Flow::Finish(status) => return Some(Outcome::Finish(status)),
+            Flow::Restart(target) => return Some(Outcome::Restart(target)),
+        }
+    }
+    None
+}
+
+/// `satisfy all`: every step must agree; `satisfy any`: one that grants is enough, a refusal is kept till the end.
+async fn access(location: &Location, request: &mut Request) -> Option<Outcome> {
+    if request.is_subrequest() {
+        return None;
+    }
+    let any = location.settings.satisfy_any;
+    let mut refused = None;
+    for step in steps(location, Phase::Access) {
+        match settle(&**step, request).await {
+            Flow::Next | Flow::Wait(_) => {}
+            Flow::Pass if any => {
+                request.response.forget_challenge();
+                return None;
+            }
+            Flow::Pass => {}
+            Flow::Finish(status @ (401 | 403)) if any => {
+                if refused != Some(401) {
+                    refused = Some(status);
+                }
+            }
+            Flow::Done => return Some(Outcome::Done),
+            Flow::Finish(status) => return Some(Outcome::Finish(status)),
+            Flow::Restart(target) => return Some(Outcome::Restart(target)),
+        }
+    }
+    let status = refused?;
+    if status == 403 {
+        request.log(Level::Error, "access forbidden by rule");
+    }
+    Some(Outcome::Finish(status))
+}
+
+async fn content(location: &Location, request: &mut Request) -> Outcome {
+    if let Some(handler) = &location.content {
+        return match settle(&**handler, request).await {
+            Flow::Next | Flow::Pass | Flow::Done | Flow::Wait(_) => Outcome::Done,
+            Flow::Finish(status) => Outcome::Finish(status),
+            Flow::Restart(target) => Outcome::Restart(target),
+        };
+    }
+    for step in steps(location, Phase::Content) {
+        match settle(&**step, request).await {
+            Flow::Next | Flow::Wait(_) => {}
+            Flow::Pass | Flow::Done => return Outcome::Done,
+            Flow::Finish(status) => return Outcome::Finish(status),
+            Flow::Restart(target) => return Outcome::Restart(target),
+        }
+    }
+    if request.uri.ends_with(b"/") {
+        let path = request.file_path();
+        request.log(Level::Error, &format!("directory index of \"{}\" is forbidden", String::from_utf8_lossy(&path)));
+        return Outcome::Finish(403);
+    }
+    request.log(Level::Error, "no handler found");
+    Outcome::Finish(404)
+}
+
+/// Runs the log phase.
+pub fn log(request: &mut Request) {
+    let location = request.location.clone();
+    for step in steps(&location, Phase::Log) {
+        let _ = step.run(request);
+    }
+}

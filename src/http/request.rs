@@ -1,0 +1,283 @@
+//! A request on its way: its head, what was decided about it, and its response.
+
+use super::body::Body;
+use super::codec::h1::Method;
+use super::connection::Connection;
+use super::head::{Head, Known};
+use super::response::Response;
+use super::site::{Location, Server, Site};
+use super::upstream::Attempts;
+use crate::log::Level;
+use crate::net::turn::Turn;
+use crate::script::regex::Captures;
+use crate::script::variable::{Definitions, Slots, Subject};
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request.
+pub struct Request {
+    /// The connection it came on.
+    pub connection: Rc<Connection>,
+    /// The configuration it is served by.
+    pub site: Arc<Site>,
+    /// The virtual server.
+    pub server: Arc<Server>,
+    /// The location (the server's base until one is chosen).
+    pub location: Arc<Location>,
+    /// The head as it came.
+    pub head: Head,
+    /// The method; an error page may make it GET.
+    pub method: Method,
+    /// Whether the method's name is GET whatever the head says.
+    pub forced_get: bool,
+    /// The decoded path.
+    pub uri: Vec<u8>,
+    /// The arguments.
+    pub args: Vec<u8>,
+    /// Whether there was a `?`.
+    pub has_args: bool,
+    /// Whether path and arguments are as the client sent them.
+    pub uri_as_sent: bool,
+    /// The host in lower case, without port; empty when none was sent.
+    pub host: Vec<u8>,
+    /// The request's body.
+    pub body: Body,
+    /// The response.
+    pub response: Response,
+    /// Values of the configuration's variables.
+    pub slots: Slots,
+    /// What the last expression captured.
+    pub captures: RefCell<Captures>,
+    /// Whether it was redirected internally.
+    pub internal: bool,
+    /// Whether an error page is being shown.
+    pub error_page: bool,
+    /// URI changes still allowed.
+    pub uri_changes: u8,
+    /// Counts changes of the URI by rewrite rules.
+    pub uri_changed: u32,
+    /// Whether the connection goes on afterwards.
+    pub keepalive: bool,
+    /// Whether unread input is waited for before the connection is closed.
+    pub lingering: bool,
+    /// Whether the connection must be cut without an answer (444).
+    pub abandoned: bool,
+    /// Set on requests made by the server itself.
+    pub parent: Option<Parent>,
+    /// What the backends did.
+    pub attempts: Attempts,
+    /// When the first byte was there.
+    pub started: Duration,
+    /// Bytes of the head.
+    pub head_length: u64,
+    /// Things that end with the request.
+    pub held: Vec<Box<dyn Any>>,
+    /// A number for this request on its connection.
+    pub serial: u64,
+    /// The verdict of connection limits, for `$limit_conn_status`.
+    pub limit_conn_status: &'static str,
+}
+
+/// What a subrequest knows of the request it was made for.
+pub struct Parent {
+    /// The main request's URI, for logs.
+    pub uri: Vec<u8>,
+    /// How deep subrequests are nested.
+    pub depth: u8,
+}
+
+impl Subject for Request {
+    fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    fn definitions(&self) -> &Definitions<Self> {
+        &self.site.definitions
+    }
+
+    fn captures(&self) -> &RefCell<Captures> {
+        &self.captures
+    }
+}
+
+impl Request {
+    /// A request whose head is complete.
+    pub fn new(connection: Rc<Connection>, site: Arc<Site>, server: Arc<Server>, head: Head) -> Self {
+        let location = server.base.clone();
+        Self {
+            connection,
+            site,
+            server,
+            location,
+            head,
+            method: Method::Get,
+            forced_get: false,
+            uri: Vec::new(),
+            args: Vec::new(),
+            has_args: false,
+            uri_as_sent: true,
+            host: Vec::new(),
+            body: Body::default(),
+            response: Response::default(),
+            slots: Slots::default(),
+            captures: RefCell::default(),
+            internal: false,
+            error_page: false,
+            uri_changes: super::phase::URI_CHANGES + 1,
+            uri_changed: 0,
+            keepalive: false,
+            lingering: false,
+            abandoned: false,
+            parent: None,
+            attempts: Attempts::default(),
+            started: Duration::ZERO,
+            head_length: 0,
+            held: Vec::new(),
+            serial: 0,
+            limit_conn_status: "",
+        }
+    }
+
+    /// Makes the request ready for the next head on its connection, keeping its allocations.
+    pub fn reset(&mut self, server: Arc<Server>) {
+        self.location = server.base.clone();
+        self.server = server;
+        self.method = Method::Get;
+        self.forced_get = false;
+        self.uri.clear();
+        self.args.clear();
+        self.has_args = false;
+        self.uri_as_sent = true;
+        self.host.clear();
+        self.body = Body::default();
+        self.response.reset();
+        self.slots.reset(self.site.definitions.len());
+        self.captures.borrow_mut().clear();
+        self.internal = false;
+        self.error_page = false;
+        self.uri_changes = super::phase::URI_CHANGES + 1;
+        self.keepalive = false;
+        self.lingering = false;
+        self.abandoned = false;
+        self.attempts.clear();
+        self.head_length = 0;
+        self.held.clear();
+        self.limit_conn_status = "";
+    }
+
+    /// The loop's own things.
+    pub fn turn(&self) -> &Rc<Turn> {
+        &self.connection.front.turn
+    }
+
+    /// Whether the server made the request itself.
+    pub const fn is_subrequest(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// The method's name.
+    pub fn method_name(&self) -> &[u8] {
+        if self.forced_get { b"GET" } else { self.head.text(&self.head.line.method_name) }
+    }
+
+    /// 9, 1000 or 1001.
+    pub const fn version(&self) -> u16 {
+        self.head.line.version
+    }
+
+    /// The first value of a header the server knows.
+    pub fn header(&self, known: Known) -> Option<&[u8]> {
+        self.head.get(known)
+    }
+
+    /// Path and arguments as the client sent them.
+    pub fn raw_uri(&self) -> &[u8] {
+        let uri = self.head.text(&self.head.line.uri);
+        if uri.is_empty() && self.head.line.host.is_some() { b"/" } else { uri }
+    }
+
+    /// Replaces path and arguments, as redirects do; the query begins at the first `?`.
+    pub fn set_uri(&mut self, target: &[u8]) {
+        let (path, args) = match memchr::memchr(b'?', target) {
+            Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
+            None => (target, None),
+        };
+        self.uri.clear();
+        self.uri.extend_from_slice(path);
+        self.args.clear();
+        self.has_args = args.is_some();
+        self.args.extend_from_slice(args.unwrap_or_default());
+        self.uri_as_sent = false;
+    }
+
+    /// The file a path names under `root` or `alias`.
+    pub fn file_path(&self) -> Vec<u8> {
+        let root = &self.location.settings.root;
+        let mut path = Vec::with_capacity(128);
+        root.path.write(self, &mut path);
+        let rest = if root.alias { self.uri.get(root.prefix_length..).unwrap_or_default() } else { &self.uri };
+        path.extend_from_slice(rest);
+        path
+    }
+
+    /// 413 when the announced body is larger than the location allows.
+    pub fn check_body_size(&mut self) -> Option<u16> {
+        let most = self.location.settings.client_max_body_size;
+        let announced = self.body.announced()?;
+        if most == 0 || announced <= most || self.is_subrequest() {
+            return None;
+        }
+        self.log(Level::Error, &format!("client intended to send too large body: {announced} bytes"));
+        Some(413)
+    }
+
+    /// Sets the redirect to the location's own name, which ends in a slash.
+    pub fn redirect_to_slash(&mut self) {
+        let name = self.location.pattern.as_ref().map(|pattern| pattern.name().to_vec()).unwrap_or_default();
+        let mut target = Vec::new();
+        super::uri::escape(&name, super::uri::PATH, &mut target);
+        if self.has_args {
+            target.push(b'?');
+            target.extend_from_slice(&self.args);
+        }
+        self.response.redirect(&target);
+    }
+
+    /// Writes an error log line with nginx's context behind it.
+    pub fn log(&self, level: Level, message: &str) {
+        let log = &self.location.settings.error_log;
+        if !log.takes(level) {
+            return;
+        }
+        let mut line = message.to_owned();
+        self.context(&mut line);
+        log.write(level, Some(self.connection.number), &line);
+    }
+
+    /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.
+    fn context(&self, line: &mut String) {
+        use std::fmt::Write as _;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let _ = write!(line, ", client: {}", self.connection.client());
+        let _ = write!(line, ", server: {}", text(&self.server.name));
+        if let Some(parent) = &self.parent {
+            let _ = write!(line, ", subrequest: \"{}\"", text(&self.uri));
+            let _ = &parent.uri;
+        }
+        if !self.head.line.line.is_empty() {
+            let _ = write!(line, ", request: \"{}\"", text(self.head.text(&self.head.line.line)));
+        }
+        if let Some(upstream) = self.attempts.current_url() {
+            let _ = write!(line, ", upstream: \"{}\"", text(&upstream));
+        }
+        if let Some(host) = self.header(Known::Host) {
+            let _ = write!(line, ", host: \"{}\"", text(host));
+        }
+        if let Some(referer) = self.header(Known::Referer) {
+            let _ = write!(line, ", referrer: \"{}\"", text(referer));
+        }
+    }
+}

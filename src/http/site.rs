@@ -1,0 +1,273 @@
+//! What is served: servers, locations and their settings, immutable and shared by all loops.
+
+use super::core::{Answer, LocationConf, Modified, Root, ServerConf, TempPath, Tokens};
+use super::filter::Filter;
+use super::listen::Port;
+use super::location::{Locations, Pattern};
+use super::module::{Compile, Text};
+use super::phase::{Handler, PHASES};
+use super::request::Request;
+use super::upstream::Upstreams;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
+use crate::conf::tree::Word;
+use crate::log::Log;
+use crate::script::template::Template;
+use crate::script::variable::Definitions;
+use crate::session::errorlog::Target;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One http configuration, ready to serve.
+pub struct Site {
+    /// The sockets and who is served on them.
+    pub ports: Vec<Arc<Port>>,
+    /// What the configuration's own variables mean.
+    pub definitions: Definitions<Request>,
+    /// The groups of backends.
+    pub upstreams: Upstreams,
+    /// Log files to flush when the site retires.
+    pub logs: Vec<Arc<crate::log::file::File>>,
+}
+
+/// A virtual server.
+pub struct Server {
+    /// The first name, for `$server_name`.
+    pub name: Vec<u8>,
+    /// Its settings before a location is chosen.
+    pub base: Arc<Location>,
+    /// Its locations.
+    pub locations: Locations,
+    /// The settings that concern request heads.
+    pub head: HeadSettings,
+}
+
+/// How a server reads request heads.
+#[derive(Clone, Debug)]
+pub struct HeadSettings {
+    /// `client_header_buffer_size`.
+    pub first: usize,
+    /// `large_client_header_buffers`: how many.
+    pub large_count: usize,
+    /// `large_client_header_buffers`: how large.
+    pub large_size: usize,
+    /// `client_header_timeout`.
+    pub timeout: Duration,
+    /// `ignore_invalid_headers`.
+    pub ignore_invalid: bool,
+    /// `underscores_in_headers`.
+    pub underscores: bool,
+    /// `merge_slashes`.
+    pub merge_slashes: bool,
+}
+
+impl HeadSettings {
+    /// The runtime form of merged settings.
+    pub fn new(conf: &ServerConf) -> Self {
+        let (large_count, large_size) = conf.large_client_header_buffers.unwrap_or((4, 8192));
+        Self {
+            first: conf.client_header_buffer_size.unwrap_or(1024) as usize,
+            large_count: large_count as usize,
+            large_size: large_size as usize,
+            timeout: conf.client_header_timeout.unwrap_or_default(),
+            ignore_invalid: conf.ignore_invalid_headers.unwrap_or(true),
+            underscores: conf.underscores_in_headers.unwrap_or(false),
+            merge_slashes: conf.merge_slashes.unwrap_or(true),
+        }
+    }
+}
+
+/// A location: steps, filters and settings.
+pub struct Location {
+    /// What it was opened with; none for a server's base.
+    pub pattern: Option<Pattern>,
+    /// Where it is written.
+    pub span: Option<Span>,
+    /// Locations inside it.
+    pub inner: Locations,
+    /// The handlers of each phase.
+    pub steps: [Box<[Box<dyn Handler>]>; PHASES],
+    /// The filters.
+    pub filters: Box<[Box<dyn Filter>]>,
+    /// Its own content handler.
+    pub content: Option<Box<dyn Handler>>,
+    /// Whether only internal redirects come here.
+    pub internal: bool,
+    /// Whether its name without the last slash redirects here.
+    pub adds_slash: bool,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// `root` or `alias`, compiled.
+pub struct RootText {
+    /// The folder, absolute when it has no variables.
+    pub path: Text,
+    /// Whether the location's name is replaced.
+    pub alias: bool,
+    /// How much of the path the location's name takes.
+    pub prefix_length: usize,
+}
+
+/// An `error_page` row, compiled.
+pub struct Page {
+    /// The status it is for.
+    pub status: u16,
+    /// The status it answers with.
+    pub answer: Answer,
+    /// Where it leads.
+    pub target: Text,
+}
+
+/// MIME types by extension.
+pub type Types = HashMap<Box<[u8]>, Arc<[u8]>>;
+
+/// A location's settings without any `Option` left to decide.
+pub struct Settings {
+    /// The merged statement form, for the plain fields.
+    pub root: RootText,
+    /// `types`.
+    pub types: Arc<Types>,
+    /// `default_type`.
+    pub default_type: Arc<[u8]>,
+    /// `error_page`.
+    pub error_pages: Vec<Page>,
+    /// `recursive_error_pages`.
+    pub recursive_error_pages: bool,
+    /// `error_log`.
+    pub error_log: Log,
+    /// `client_max_body_size`; 0 for any.
+    pub client_max_body_size: u64,
+    /// `client_body_buffer_size`.
+    pub client_body_buffer_size: usize,
+    /// `client_body_timeout`.
+    pub client_body_timeout: Duration,
+    /// `client_body_temp_path`.
+    pub body_temp: TempPath,
+    /// `keepalive_timeout`.
+    pub keepalive_timeout: Duration,
+    /// The time in a Keep-Alive header, in seconds; 0 for none.
+    pub keepalive_header: u64,
+    /// `keepalive_requests`.
+    pub keepalive_requests: u64,
+    /// `keepalive_time`.
+    pub keepalive_time: Duration,
+    /// `keepalive_disable`.
+    pub keepalive_disable: u32,
+    /// `send_timeout`.
+    pub send_timeout: Duration,
+    /// `lingering_close`.
+    pub lingering: super::core::Lingering,
+    /// `lingering_time`.
+    pub lingering_time: Duration,
+    /// `lingering_timeout`.
+    pub lingering_timeout: Duration,
+    /// `reset_timedout_connection`.
+    pub reset_timedout: bool,
+    /// `sendfile_max_chunk`.
+    pub sendfile_max_chunk: usize,
+    /// `tcp_nodelay`.
+    pub tcp_nodelay: bool,
+    /// `server_tokens`.
+    pub server_tokens: Tokens,
+    /// `etag`.
+    pub etag: bool,
+    /// `if_modified_since`.
+    pub if_modified_since: Modified,
+    /// `max_ranges`.
+    pub max_ranges: u64,
+    /// `absolute_redirect`.
+    pub absolute_redirect: bool,
+    /// `server_name_in_redirect`.
+    pub server_name_in_redirect: bool,
+    /// `port_in_redirect`.
+    pub port_in_redirect: bool,
+    /// `satisfy any`.
+    pub satisfy_any: bool,
+    /// `log_not_found`.
+    pub log_not_found: bool,
+    /// `log_subrequest`.
+    pub log_subrequest: bool,
+    /// `msie_padding`.
+    pub msie_padding: bool,
+    /// `chunked_transfer_encoding`.
+    pub chunked: bool,
+}
+
+/// Opens the error logs a level names.
+pub type OpenLog<'a> = &'a dyn Fn(&[Target], &mut crate::session::build::Build<'_>) -> Log;
+
+impl Settings {
+    /// The runtime form of merged settings.
+    ///
+    /// # Errors
+    /// Texts that do not compile.
+    pub fn new(conf: &LocationConf, types: Arc<Types>, error_log: Log, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+        let on = |flag: Option<bool>| flag.unwrap_or(true);
+        let off = |flag: Option<bool>| flag.unwrap_or(false);
+        let second = Duration::from_secs(1);
+        let (keepalive_timeout, header) = conf.keepalive_timeout.unwrap_or((75 * second, None));
+        Ok(Self {
+            root: root_text(conf, cx)?,
+            types,
+            default_type: conf.default_type.as_ref().map(|word| Arc::from(&*word.bytes)).unwrap_or_else(|| Arc::from(&b"text/plain"[..])),
+            error_pages: pages(conf, cx)?,
+            recursive_error_pages: off(conf.recursive_error_pages),
+            error_log,
+            client_max_body_size: conf.client_max_body_size.unwrap_or(1 << 20),
+            client_body_buffer_size: conf.client_body_buffer_size.unwrap_or(16384) as usize,
+            client_body_timeout: conf.client_body_timeout.unwrap_or(60 * second),
+            body_temp: conf.client_body_temp_path.clone().unwrap_or(TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
+            keepalive_timeout,
+            keepalive_header: header.map_or(0, |header| header.as_secs()),
+            keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
+            keepalive_time: conf.keepalive_time.unwrap_or(3600 * second),
+            keepalive_disable: conf.keepalive_disable.unwrap_or(2),
+            send_timeout: conf.send_timeout.unwrap_or(60 * second),
+            lingering: conf.lingering_close.unwrap_or(super::core::Lingering::On),
+            lingering_time: conf.lingering_time.unwrap_or(30 * second),
+            lingering_timeout: conf.lingering_timeout.unwrap_or(5 * second),
+            reset_timedout: off(conf.reset_timedout_connection),
+            sendfile_max_chunk: conf.sendfile_max_chunk.filter(|size| *size > 0).unwrap_or(2 << 20) as usize,
+            tcp_nodelay: on(conf.tcp_nodelay),
+            server_tokens: conf.server_tokens.unwrap_or(Tokens::On),
+            etag: on(conf.etag),
+            if_modified_since: conf.if_modified_since.unwrap_or(Modified::Exact),
+            max_ranges: conf.max_ranges.unwrap_or(u64::MAX),
+            absolute_redirect: on(conf.absolute_redirect),
+            server_name_in_redirect: off(conf.server_name_in_redirect),
+            port_in_redirect: on(conf.port_in_redirect),
+            satisfy_any: conf.satisfy == Some(super::core::Satisfy::Any),
+            log_not_found: on(conf.log_not_found),
+            log_subrequest: off(conf.log_subrequest),
+            msie_padding: on(conf.msie_padding),
+            chunked: on(conf.chunked_transfer_encoding),
+        })
+    }
+}
+
+fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
+    let prefix_length = match &conf.pattern {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.len(),
+        _ => 0,
+    };
+    let Some(Root { path, alias }) = &conf.root else {
+        let html = cx.build.full("html");
+        let path = Template::compile(html.as_bytes(), &mut cx.names).map_err(Diagnostic::emerg)?;
+        return Ok(RootText { path, alias: false, prefix_length: 0 });
+    };
+    let mut path: Word = path.clone();
+    if !path.bytes.starts_with(b"/") && !path.bytes.starts_with(b"$") {
+        path.bytes = cx.build.full(&path.text()).into_bytes().into();
+    }
+    let alias = *alias;
+    Ok(RootText { path: cx.text(&path)?, alias, prefix_length: if alias { prefix_length } else { 0 } })
+}
+
+fn pages(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Vec<Page>, Diagnostic> {
+    conf.error_pages
+        .iter()
+        .map(|page| Ok(Page { status: page.status, answer: page.answer, target: cx.text(&page.target)? }))
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! Requests the server makes for a request: same head, another URI, and the answer stays here.
+
+use super::body::Body;
+use super::codec::h1::Method;
+use super::head::Head;
+use super::phase;
+use super::request::{Parent, Request};
+use crate::net::turn::Buffer;
+
+/// Subrequests inside subrequests, as deep as nginx allows.
+const DEPTH: u8 = 50;
+
+impl Request {
+    /// Runs a subrequest for `uri` and gives it back with its response.
+    pub async fn subrequest(&mut self, uri: &[u8]) -> Self {
+        let depth = self.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
+        let mut sub = Self::new(self.connection.clone(), self.site.clone(), self.server.clone(), self.copied_head());
+        sub.method = Method::Get;
+        sub.forced_get = true;
+        sub.host = self.host.clone();
+        sub.set_uri(uri);
+        if !sub.has_args {
+            sub.args = Vec::new();
+        }
+        sub.internal = true;
+        sub.started = self.started;
+        sub.serial = self.serial;
+        sub.body = Body::default();
+        sub.slots.reset(self.site.definitions.len());
+        sub.parent = Some(Parent { uri: self.uri.clone(), depth });
+        if depth > DEPTH {
+            sub.response.status = 500;
+            return sub;
+        }
+        Box::pin(phase::run(&mut sub)).await;
+        sub
+    }
+
+    fn copied_head(&self) -> Head {
+        let end = self.head.end as usize;
+        let mut bytes = Buffer::new(end.max(1));
+        if let Some(room) = bytes.all().get_mut(..end) {
+            room.copy_from_slice(self.head.bytes.at(0, end));
+        }
+        bytes.start = end;
+        bytes.end = end;
+        let mut head = Head::new(bytes);
+        head.line = self.head.line.clone();
+        head.end = self.head.end;
+        for header in &self.head.headers {
+            let _ = head.add(header.name.clone(), header.value.clone());
+        }
+        head
+    }
+}

@@ -1,0 +1,109 @@
+//! What a complete head asks for: its path decoded, its host checked, its server found, its body framed.
+
+use super::codec::h1::{self, Method};
+use super::encode;
+use super::head::Known;
+use super::listen::Virtual;
+use super::request::Request;
+use std::sync::Arc;
+
+/// A status, and nginx's words for the log.
+pub type Refusal = (u16, String);
+
+/// Makes a request of a head.
+///
+/// # Errors
+/// What to answer, and what to log at level info.
+pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
+    path(request)?;
+    host(request, entry)?;
+    request.slots.reset(request.site.definitions.len());
+    if request.version() > 1000 && request.host.is_empty() {
+        return Err((400, "client sent HTTP/1.1 request without \"Host\" header while reading client request headers".into()));
+    }
+    let reading = |(status, text): Refusal| (status, format!("{text} while reading client request headers"));
+    request.frame_body().map_err(reading)?;
+    match request.method {
+        Method::Connect => return Err(reading((405, "client sent CONNECT method".to_owned()))),
+        Method::Trace => return Err(reading((405, "client sent TRACE method".to_owned()))),
+        _ => {}
+    }
+    request.keepalive = request.version() >= 1000 && encode::wants_keepalive(request);
+    Ok(())
+}
+
+fn path(request: &mut Request) -> Result<(), Refusal> {
+    let line = &request.head.line;
+    let raw = request.head.text(&line.path);
+    let raw: &[u8] = if raw.is_empty() { b"/" } else { raw };
+    let mut uri = std::mem::take(&mut request.uri);
+    uri.clear();
+    let fine = if line.complex {
+        h1::normalise(raw, request.server.head.merge_slashes, &mut uri)
+    } else {
+        uri.extend_from_slice(raw);
+        Ok(())
+    };
+    if let Some(args) = &line.args {
+        request.has_args = true;
+        let mut kept = std::mem::take(&mut request.args);
+        kept.clear();
+        let text = request.head.text(args);
+        let end = memchr::memchr(b'#', text).unwrap_or(text.len());
+        kept.extend_from_slice(text.get(..end).unwrap_or_default());
+        request.args = kept;
+    }
+    request.uri = uri;
+    fine.map_err(|_| (400, "client sent invalid request while reading client request line".to_owned()))
+}
+
+fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
+    let absolute = request.head.line.host.clone();
+    if let Some(sent) = request.header(Known::Host)
+        && validate(sent).is_none()
+    {
+        return Err((400, "client sent invalid host header while reading client request headers".to_owned()));
+    }
+    let host = match &absolute {
+        Some(part) => validate(request.head.text(part)),
+        None => request.header(Known::Host).and_then(validate),
+    };
+    let Some(host) = host else {
+        if absolute.is_some() {
+            return Err((400, "client sent invalid host in request line while reading client request line".to_owned()));
+        }
+        return Ok(());
+    };
+    request.host = host;
+    let found = {
+        let mut captures = request.captures.borrow_mut();
+        entry.names.find(&request.host, &mut captures).cloned()
+    };
+    if let Some(server) = found {
+        request.location = server.base.clone();
+        request.server = server;
+    }
+    Ok(())
+}
+
+/// A host in lower case without port and without a dot at its end; nothing when it cannot be one.
+pub fn validate(text: &[u8]) -> Option<Vec<u8>> {
+    let mut end = text.len();
+    let mut bracket = text.first() == Some(&b'[');
+    for (index, byte) in text.iter().enumerate() {
+        match byte {
+            b':' if !bracket => {
+                end = end.min(index);
+            }
+            b']' => bracket = false,
+            0..=0x20 | 0x7f | b'/' => return None,
+            b'.' if text.get(index + 1) == Some(&b'.') => return None,
+            _ => {}
+        }
+    }
+    let mut host = text.get(..end)?.to_ascii_lowercase();
+    if host.last() == Some(&b'.') {
+        host.pop();
+    }
+    (!host.is_empty()).then_some(host)
+}

@@ -1,0 +1,330 @@
+//! http's view of backends: groups by name, idle connections of a loop, and what was tried for a request.
+
+use super::head::variable_name_is;
+use super::module::Text;
+use super::request::Request;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::net::address::Endpoint;
+use crate::net::stream::Stream;
+use crate::script::template::Template;
+use crate::script::variable::Names;
+use crate::session::build::Build;
+use crate::session::contexts::UPSTREAM;
+use crate::upstream::settings::{self, Upstream};
+use crate::upstream::{Group, PeerRef};
+use hashbrown::HashMap;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A group with what http adds to it.
+pub struct Pool {
+    /// The servers and who is next.
+    pub group: Group,
+    /// The key of `hash`.
+    pub key: Option<Text>,
+    /// `keepalive`; nothing where connections are not kept.
+    pub keep: Option<Keep>,
+    /// Whether it is an `upstream {}` block.
+    pub named: bool,
+}
+
+/// How idle connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// How many a loop keeps.
+    pub most: usize,
+    /// Requests a connection serves.
+    pub requests: u64,
+    /// How old it may get.
+    pub time: Duration,
+    /// How long it may be idle.
+    pub timeout: Duration,
+}
+
+/// All groups of a site by name.
+#[derive(Default)]
+pub struct Upstreams {
+    pools: HashMap<String, Arc<Pool>>,
+}
+
+impl Upstreams {
+    /// The groups of the upstream blocks of an http level.
+    ///
+    /// # Errors
+    /// A server that is not found, a group without servers.
+    pub fn new(levels: &Levels<'_>, names: &mut Names<Request>, build: &Build<'_>) -> Result<Self, Diagnostic> {
+        let mut all = Self::default();
+        for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
+            let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
+            let Some(conf) = level.own::<Upstream>() else { continue };
+            let group = conf.group(&name, level.span, 80, &mut |host| resolve(build, host))?;
+            let key = match conf.key() {
+                Some(word) => Some(Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))?),
+                None => None,
+            };
+            let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
+                most: most as usize,
+                requests: conf.keepalive_requests.unwrap_or(1000),
+                time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
+                timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
+            });
+            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true }));
+        }
+        Ok(all)
+    }
+
+    /// The group called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(name).filter(|pool| pool.named)
+    }
+
+    /// The group of an address that a gateway names.
+    ///
+    /// # Errors
+    /// `host not found` for a name without addresses.
+    pub fn implicit(&mut self, text: &str, endpoint: &Endpoint, port: u16, build: &Build<'_>) -> Result<Arc<Pool>, Diagnostic> {
+        if let Some(pool) = self.pools.get(text) {
+            return Ok(pool.clone());
+        }
+        let found = settings::addresses(endpoint, port, &mut |host| resolve(build, host))
+            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{text}\"")))?;
+        let pool = Arc::new(Pool { group: Group::implicit(text, found.into_iter()), key: None, keep: None, named: false });
+        self.pools.insert(text.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Takes over what an earlier site knew of its servers.
+    pub fn carry_over(&mut self, old: &Self) {
+        for (name, pool) in &mut self.pools {
+            if let (Some(pool), Some(old)) = (Arc::get_mut(pool), old.pools.get(name)) {
+                pool.group.carry_over(&old.group);
+            }
+        }
+    }
+}
+
+fn resolve(build: &Build<'_>, host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok(build.resolver.resolve(host))
+}
+
+/// An idle connection to a server.
+pub struct Parked {
+    /// The connection.
+    pub stream: Stream,
+    peer: PeerRef,
+    /// Requests it has served.
+    pub requests: u64,
+    /// When it was opened.
+    pub opened: Instant,
+    parked: Instant,
+}
+
+/// The idle connections of a loop, a stack for each group.
+#[derive(Default)]
+pub struct Idle {
+    stacks: RefCell<Vec<(Arc<Pool>, Vec<Parked>)>>,
+    sweeping: Cell<bool>,
+}
+
+/// How long a stack may hold more connections than `keepalive` says: bursts then need not connect again.
+const GRACE: Duration = Duration::from_millis(10);
+
+impl Idle {
+    /// An idle connection to a peer of a group that is still usable.
+    pub fn take(&self, pool: &Arc<Pool>, peer: PeerRef) -> Option<Parked> {
+        let mut stacks = self.stacks.borrow_mut();
+        let (_, stack) = stacks.iter_mut().find(|(of, _)| Arc::ptr_eq(of, pool))?;
+        while let Some(at) = stack.iter().rposition(|parked| parked.peer == peer) {
+            let parked = stack.remove(at);
+            // Readable means closed, or out of step: either way it is of no use.
+            if !parked.stream.is_readable() {
+                return Some(parked);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn park(self: &Rc<Self>, pool: &Arc<Pool>, peer: PeerRef, (stream, requests, opened): (Stream, u64, Instant)) {
+        let Some(keep) = pool.keep else { return };
+        if requests >= keep.requests || opened.elapsed() > keep.time {
+            return;
+        }
+        let mut stacks = self.stacks.borrow_mut();
+        let at = match stacks.iter().position(|(of, _)| Arc::ptr_eq(of, pool)) {
+            Some(at) => at,
+            None => {
+                stacks.push((pool.clone(), Vec::new()));
+                stacks.len() - 1
+            }
+        };
+        let Some((_, stack)) = stacks.get_mut(at) else { return };
+        stack.push(Parked { stream, peer, requests, opened, parked: Instant::now() });
+        let surplus = stack.len() > keep.most;
+        drop(stacks);
+        if surplus {
+            self.trim_later();
+        }
+        self.sweep_later();
+    }
+
+    /// Cuts stacks down to their size after the grace time.
+    fn trim_later(self: &Rc<Self>) {
+        let idle = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(GRACE).await;
+            let Some(idle) = idle.upgrade() else { return };
+            for (pool, stack) in idle.stacks.borrow_mut().iter_mut() {
+                let most = pool.keep.map_or(0, |keep| keep.most);
+                let surplus = stack.len().saturating_sub(most);
+                stack.drain(..surplus);
+            }
+        });
+    }
+
+    /// Closes connections that servers closed, or that were idle too long, once a second while there are any.
+    fn sweep_later(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let idle = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let Some(idle) = idle.upgrade() else { return };
+                let mut stacks = idle.stacks.borrow_mut();
+                for (pool, stack) in stacks.iter_mut() {
+                    let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
+                    stack.retain(|parked| !parked.stream.is_readable() && parked.parked.elapsed() < timeout);
+                }
+                stacks.retain(|(_, stack)| !stack.is_empty());
+                if stacks.is_empty() {
+                    idle.sweeping.set(false);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Closes all connections.
+    pub fn clear(&self) {
+        self.stacks.borrow_mut().clear();
+    }
+}
+
+/// One attempt at a backend.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt {
+    /// The server's address, or the group's name when no server was live.
+    pub peer: String,
+    /// The status it answered with, or the one its failure stands for.
+    pub status: u16,
+    /// Time to connect.
+    pub connect: Option<Duration>,
+    /// Time to the response's head.
+    pub header: Option<Duration>,
+    /// Time to the end.
+    pub response: Option<Duration>,
+    /// Bytes of the response's body.
+    pub length: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+}
+
+/// What was tried for a request.
+#[derive(Default)]
+pub struct Attempts {
+    /// In order.
+    pub list: Vec<Attempt>,
+    /// `scheme://` and URI of the backend request, while one is at work.
+    pub url: Option<(&'static str, Vec<u8>)>,
+    /// `$proxy_host`.
+    pub host: Vec<u8>,
+    head: Vec<u8>,
+    entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>,
+}
+
+impl Attempts {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.url = None;
+        self.host.clear();
+        self.head.clear();
+        self.entries.clear();
+    }
+
+    /// The backend a log line names.
+    pub fn current_url(&self) -> Option<Vec<u8>> {
+        let (scheme, uri) = self.url.as_ref()?;
+        let peer = self.list.last().map(|attempt| attempt.peer.as_str()).unwrap_or_default();
+        let mut text = scheme.as_bytes().to_vec();
+        text.extend_from_slice(peer.as_bytes());
+        if peer.starts_with("unix:") {
+            text.push(b':');
+        }
+        text.extend_from_slice(uri);
+        Some(text)
+    }
+
+    /// Keeps a response's head for the variables that show it.
+    pub fn keep(&mut self, head: &[u8], entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>) {
+        self.head.clear();
+        self.head.extend_from_slice(head);
+        self.entries = entries;
+    }
+
+    fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let at = |range: &std::ops::Range<u32>| {
+            self.head.get(range.start as usize..range.end as usize).unwrap_or_default()
+        };
+        self.entries.iter().filter(move |(header, _)| variable_name_is(at(header), name)).map(move |(_, value)| at(value))
+    }
+
+    /// Appends the values of a response header.
+    pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        for value in self.named(name) {
+            if found {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(value);
+            found = true;
+        }
+        found
+    }
+
+    /// Appends the value of a response's cookie.
+    pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        for value in self.named(b"set_cookie") {
+            let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'=', pair)
+                && pair.get(..at).is_some_and(|own| own.trim_ascii().eq_ignore_ascii_case(name))
+            {
+                out.extend_from_slice(pair.get(at + 1..).unwrap_or_default());
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Appends one value an attempt, as `$upstream_…` show them.
+    pub fn each(&self, out: &mut Vec<u8>, write: impl Fn(&Attempt, &mut Vec<u8>) -> bool) -> bool {
+        for (index, attempt) in self.list.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b", ");
+            }
+            if !write(attempt, out) {
+                out.push(b'-');
+            }
+        }
+        !self.list.is_empty()
+    }
+}

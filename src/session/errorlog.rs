@@ -1,0 +1,166 @@
+//! `error_log` and `syslog:` arguments: parsed here for every place that takes them, opened by the product.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
+use crate::log::error::LEVELS;
+use crate::log::syslog::{FACILITIES, Server, Syslog};
+use crate::log::{Level, Log, Sink};
+use crate::net::address::{self, Host};
+use crate::session::build::Build;
+use std::sync::Arc;
+
+/// Where an error log goes, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The sink.
+    pub sink: SinkText,
+    /// The least bad level.
+    pub level: Level,
+}
+
+/// A sink that is not opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkText {
+    /// A file's full path.
+    File(String),
+    /// `stderr`.
+    Stderr,
+    /// `syslog:`.
+    Syslog(SyslogText),
+}
+
+/// What `syslog:` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyslogText {
+    /// `server=`.
+    pub server: String,
+    /// `facility=`, as an index into the facilities.
+    pub facility: u8,
+    /// `severity=`.
+    pub severity: Level,
+    /// `tag=`.
+    pub tag: String,
+    /// `nohostname` was not given.
+    pub hostname: bool,
+}
+
+/// Parses `error_log TARGET [LEVEL]`.
+///
+/// # Errors
+/// nginx's words.
+pub fn parse(cx: &mut Setting<'_>, statement: &Statement) -> Result<Target, Diagnostic> {
+    let [_, target, levels @ ..] = statement.words.as_slice() else { return Err(cx.complain("invalid value")) };
+    let sink = if target.is("stderr") {
+        SinkText::Stderr
+    } else if let Some(parameters) = target.after("syslog:") {
+        SinkText::Syslog(syslog(target, parameters)?)
+    } else if target.after("memory:").is_some() {
+        return Err(Diagnostic::emerg("nginx was built without debug support"));
+    } else {
+        SinkText::File(cx.full_prefix(&target.text()))
+    };
+    let mut level = Level::Error;
+    for (index, word) in levels.iter().enumerate() {
+        let known = LEVELS.iter().find(|(name, _)| word.is(name));
+        match known {
+            Some(_) if index > 0 => {
+                return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span));
+            }
+            Some((_, found)) => level = *found,
+            None => return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span)),
+        }
+    }
+    Ok(Target { sink, level })
+}
+
+/// Parses what follows `syslog:`.
+///
+/// # Errors
+/// nginx's words.
+pub fn syslog(word: &Word, parameters: &[u8]) -> Result<SyslogText, Diagnostic> {
+    let text = String::from_utf8_lossy(parameters);
+    let (mut server, mut facility, mut severity, mut tag, mut hostname) = (None, None, None, None, true);
+    let fail = |message: String| Err(Diagnostic::emerg(message).point(word.span));
+    for part in text.split(',') {
+        if let Some(value) = part.strip_prefix("server=") {
+            if server.replace(value.to_owned()).is_some() {
+                return fail("duplicate syslog \"server\"".to_owned());
+            }
+        } else if let Some(value) = part.strip_prefix("facility=") {
+            let Some(index) = FACILITIES.iter().position(|name| *name == value) else {
+                return fail(format!("unknown syslog facility \"{value}\""));
+            };
+            if facility.replace(index as u8).is_some() {
+                return fail("duplicate syslog \"facility\"".to_owned());
+            }
+        } else if let Some(value) = part.strip_prefix("severity=") {
+            let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == value) else {
+                return fail(format!("unknown syslog severity \"{value}\""));
+            };
+            if severity.replace(*level).is_some() {
+                return fail("duplicate syslog \"severity\"".to_owned());
+            }
+        } else if let Some(value) = part.strip_prefix("tag=") {
+            if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                return fail("syslog \"tag\" only allows alphanumeric characters and underscore".to_owned());
+            }
+            if value.len() > 32 {
+                return fail("syslog tag length exceeds 32".to_owned());
+            }
+            if tag.replace(value.to_owned()).is_some() {
+                return fail("duplicate syslog \"tag\"".to_owned());
+            }
+        } else if part == "nohostname" {
+            hostname = false;
+        } else {
+            return fail(format!("unknown syslog parameter \"{part}\""));
+        }
+    }
+    let Some(server) = server else { return fail("no syslog server specified".to_owned()) };
+    Ok(SyslogText {
+        server,
+        facility: facility.unwrap_or(23),
+        severity: severity.unwrap_or(Level::Info),
+        tag: tag.unwrap_or_else(|| "nginx".to_owned()),
+        hostname,
+    })
+}
+
+/// The log of these targets, its files to be opened with all others.
+///
+/// # Errors
+/// A syslog server whose address cannot be understood.
+pub fn log(targets: &[Target], build: &mut Build<'_>) -> Result<Log, Diagnostic> {
+    let mut sinks = Vec::new();
+    for target in targets {
+        let sink = match &target.sink {
+            SinkText::File(path) => Sink::File(build.log(path, 0)),
+            SinkText::Stderr => Sink::Stderr,
+            SinkText::Syslog(text) => Sink::Syslog(Arc::new(sender(text, build)?)),
+        };
+        sinks.push((target.level, sink));
+    }
+    Ok(Log::new(sinks))
+}
+
+/// The sender of a `syslog:` parameter.
+///
+/// # Errors
+/// An address that cannot be understood or found.
+pub fn sender(text: &SyslogText, build: &Build<'_>) -> Result<Syslog, Diagnostic> {
+    let fail = |what: &str| Diagnostic::emerg(format!("{what} in syslog server \"{}\"", text.server));
+    let endpoint = address::parse(&text.server, false).map_err(fail)?;
+    let port = endpoint.port.unwrap_or(514);
+    let server = match endpoint.host {
+        Host::Unix(path) => Server::Unix(path),
+        Host::Ip(ip) => Server::Udp((ip, port).into()),
+        Host::Any => return Err(fail("no host")),
+        Host::Name(name) => {
+            let found = build.resolver.resolve(&name);
+            Server::Udp((*found.first().ok_or_else(|| fail("host not found"))?, port).into())
+        }
+    };
+    let host = text.hostname.then(|| nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned());
+    Ok(Syslog::new(server, text.facility, text.severity, text.tag.clone(), host))
+}

@@ -1,0 +1,188 @@
+//! `map`: a variable whose value depends on another's, in http and in stream.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::{Custom, Number};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::script::hash::Wildcards;
+use crate::script::regex::{Captures, Expression};
+use crate::script::template::Template;
+use crate::script::variable::{Compute, Definition, Names, Subject};
+use crate::session::contexts::{HTTP, STREAM};
+use crate::session::rows::rows_of;
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// The rows of both products.
+pub const MODULES: [Module; 2] = [
+    Module { name: "ngx_http_map_module", directives: &directives(HTTP), scopes: &[Scope::of::<Maps>(HTTP.or(STREAM))] },
+    Module { name: "ngx_stream_map_module", directives: &directives(STREAM), scopes: &[] },
+];
+
+const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
+
+const fn directives(contexts: Contexts) -> [Directive; 3] {
+    [
+        Directive::new("map", contexts, Arity::Block(2, 2, Opens::Rows), &Custom(map))
+            .doc("Defines a variable whose value is looked up by the value of the first argument."),
+        Directive::new("map_hash_max_size", contexts, Arity::Exactly(1), &Number(|c: &mut Maps| &mut c.max, 0..=u64::MAX))
+            .support(UNTUNED)
+            .doc("Sizes nginx's tables of maps."),
+        Directive::new("map_hash_bucket_size", contexts, Arity::Exactly(1), &Number(|c: &mut Maps| &mut c.bucket, 0..=u64::MAX))
+            .support(UNTUNED)
+            .doc("Sizes nginx's tables of maps."),
+    ]
+}
+
+/// One map as written.
+#[derive(Clone)]
+struct Map {
+    source: Word,
+    name: Word,
+    rows: Vec<(Word, Word)>,
+    default: Option<Word>,
+    hostnames: bool,
+    volatile: bool,
+}
+
+/// The maps of an http or stream block.
+#[derive(Default)]
+pub struct Maps {
+    maps: Vec<Map>,
+    max: Option<u64>,
+    bucket: Option<u64>,
+}
+
+impl Conf for Maps {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// Defines the variables of all maps of a level.
+///
+/// # Errors
+/// Names that cannot be defined, texts and expressions that do not compile.
+pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.level.own::<Maps>() else { return Ok(()) };
+    for map in &conf.maps {
+        let table: Arc<dyn Compute<S>> = Arc::new(Table::new(map, names)?);
+        let name = String::from_utf8_lossy(map.name.after("$").unwrap_or_default()).into_owned();
+        names.define(&name, Definition::Computed(table)).map_err(|text| Diagnostic::emerg(text).at(map.name.span))?;
+    }
+    Ok(())
+}
+
+/// A map at work.
+struct Table<S: Subject> {
+    source: Template<S>,
+    exact: HashMap<Vec<u8>, usize>,
+    names: Wildcards<usize>,
+    values: Vec<Template<S>>,
+    default: Option<usize>,
+    volatile: bool,
+}
+
+impl<S: Subject> Table<S> {
+    fn new(map: &Map, names: &mut Names<S>) -> Result<Self, Diagnostic> {
+        let compile = |word: &Word, names: &mut Names<S>| {
+            Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+        };
+        let mut table = Self {
+            source: compile(&map.source, names)?,
+            exact: HashMap::new(),
+            names: Wildcards::default(),
+            values: Vec::new(),
+            default: None,
+            volatile: map.volatile,
+        };
+        for (key, value) in &map.rows {
+            let index = table.values.len();
+            table.values.push(compile(value, names)?);
+            if let Some(pattern) = key.after("~") {
+                let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
+                let text = String::from_utf8_lossy(pattern);
+                let expression = Expression::compile(&text, caseless).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
+                for (_, name) in expression.names() {
+                    names.define(name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
+                }
+                table.names.add_expression(expression, index);
+                continue;
+            }
+            let lower = key.bytes.strip_prefix(b"\\").unwrap_or(&key.bytes).to_ascii_lowercase();
+            let fresh = if map.hostnames && lower.iter().any(|byte| *byte == b'*' || *byte == b'.') {
+                table.names.add(&lower, index)
+            } else {
+                table.exact.insert(lower, index).is_none()
+            };
+            if !fresh {
+                return Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text())).at(key.span));
+            }
+        }
+        if let Some(default) = &map.default {
+            table.default = Some(table.values.len());
+            table.values.push(compile(default, names)?);
+        }
+        Ok(table)
+    }
+}
+
+impl<S: Subject> Compute<S> for Table<S> {
+    fn compute(&self, subject: &S, out: &mut Vec<u8>) -> bool {
+        let text = self.source.text(subject);
+        let lower = text.to_ascii_lowercase();
+        let host = lower.strip_suffix(b".").unwrap_or(&lower);
+        let mut captures = Captures::default();
+        let found = self
+            .exact
+            .get(lower.as_slice())
+            .or_else(|| self.names.find_name(host))
+            .copied()
+            .or_else(|| {
+                let hit = self.names.expressions().find(|(expression, _)| expression.capture(&text, &mut captures))?;
+                let (expression, index) = hit;
+                for (number, name) in expression.names() {
+                    if let (Some(value), Some(id)) = (captures.group(*number), subject.definitions().named(name)) {
+                        subject.slots().put(id, value);
+                    }
+                }
+                subject.captures().replace(captures.clone());
+                Some(*index)
+            })
+            .or(self.default);
+        if let Some(value) = found.and_then(|index| self.values.get(index)) {
+            value.write(subject, out);
+        }
+        true
+    }
+
+    fn volatile(&self) -> bool {
+        self.volatile
+    }
+}
+
+fn map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> Result<(), Diagnostic> {
+    let [source, name] = statement.arguments() else { return Ok(()) };
+    if name.after("$").is_none_or(<[u8]>::is_empty) {
+        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
+    }
+    let mut map =
+        Map { source: source.clone(), name: name.clone(), rows: vec![], default: None, hostnames: false, volatile: false };
+    let mut rows = Vec::new();
+    rows_of(cx, statement, &mut rows)?;
+    for row in rows {
+        match row.words.as_slice() {
+            [only] if only.is("hostnames") => map.hostnames = true,
+            [only] if only.is("volatile") => map.volatile = true,
+            [key, value] if key.is("default") => {
+                if map.default.replace(value.clone()).is_some() {
+                    return Err(Diagnostic::emerg("duplicate default map parameter").at(row.span));
+                }
+            }
+            [key, value] => map.rows.push((key.clone(), value.clone())),
+            _ => return Err(Diagnostic::emerg("invalid number of the map parameters").at(row.span)),
+        }
+    }
+    conf.maps.push(map);
+    Ok(())
+}

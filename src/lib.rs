@@ -30,6 +30,7 @@
 //! for; the product (`nginx`, `keepalived`) opens what was declared and runs it.
 
 mod conf;
+mod kernel;
 mod log;
 mod net;
 mod run;

@@ -4,11 +4,13 @@
 use pnet_packet::Packet;
 use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
 use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
-use pnet_packet::util::MacAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The length of an Ethernet frame that holds an ARP packet.
 const FRAME: usize = 14 + 28;
+
+/// Everybody on the link.
+const BROADCAST: [u8; 6] = [0xff; 6];
 
 /// An Ethernet frame announcing `address` at `mac`: an ARP request, sender and target alike, as keepalived sends it.
 pub fn gratuitous_arp(mac: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
@@ -19,15 +21,15 @@ pub fn gratuitous_arp(mac: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
         arp.set_hw_addr_len(6);
         arp.set_proto_addr_len(4);
         arp.set_operation(ArpOperations::Request);
-        arp.set_sender_hw_addr(MacAddr::from(mac));
+        arp.set_sender_hw_addr(mac.into());
         arp.set_sender_proto_addr(address);
-        arp.set_target_hw_addr(MacAddr::broadcast());
+        arp.set_target_hw_addr(BROADCAST.into());
         arp.set_target_proto_addr(address);
     }
     let mut bytes = [0_u8; FRAME];
     if let Some(mut frame) = MutableEthernetPacket::new(&mut bytes) {
-        frame.set_destination(MacAddr::broadcast());
-        frame.set_source(MacAddr::from(mac));
+        frame.set_destination(BROADCAST.into());
+        frame.set_source(mac.into());
         frame.set_ethertype(EtherTypes::Arp);
         frame.set_payload(&arp_bytes);
         return frame.packet().to_vec();

@@ -31,11 +31,13 @@
 
 mod conf;
 mod http;
+mod kernel;
 mod log;
 mod net;
 mod run;
 mod script;
 mod session;
+mod stream;
 mod sys;
 mod upstream;
 mod vrrp;

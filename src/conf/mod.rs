@@ -6,6 +6,7 @@
 pub mod diagnostic;
 pub mod directive;
 pub mod disk;
+pub mod expand;
 pub mod lex;
 pub mod module;
 pub mod print;

@@ -1,0 +1,453 @@
+//! keepalived's text level: comments, continued lines, `@id` conditions, `$VAR`, `~SEQ` and `~LST`, `include`.
+//!
+//! Everything here happens before words are words, so a variable may hold half a block. What comes out are lines that
+//! still know where they came from.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::source::{Kind, Loader, SourceId, Sources, Span};
+use std::collections::BTreeMap;
+
+/// Lines one line may become: sequences of sequences end here.
+const MOST_LINES: usize = 65_536;
+
+/// Variables inside variables, files inside files.
+const DEPTH: usize = 32;
+
+/// A line of the configuration as its words will be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its text.
+    pub bytes: Vec<u8>,
+    /// Where it stands in its file.
+    pub span: Span,
+    /// Whether its text is the file's own, so that a part of it can be pointed at.
+    exact: bool,
+}
+
+impl Line {
+    /// Where the bytes from `start` to `end` stand.
+    pub fn part(&self, start: usize, end: usize) -> Span {
+        if !self.exact {
+            return self.span;
+        }
+        Span { start: self.span.start + start as u32, end: self.span.start + end as u32, ..self.span }
+    }
+}
+
+/// What the expansion depends on besides the text.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// What `@` conditions are compared with (`-i`, or the host's name up to the first dot).
+    pub id: String,
+    /// What `${_INSTANCE}` stands for.
+    pub instance: String,
+    /// What `${_RANDOM}` draws from.
+    pub seed: u64,
+}
+
+/// Everything a configuration file says, expanded.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// What could not be read.
+    pub complaints: Vec<Diagnostic>,
+}
+
+/// Reads `path` and what it includes.
+///
+/// # Errors
+/// The file itself could not be read.
+pub fn read(
+    (loader, sources): (&dyn Loader, &mut Sources),
+    path: &str,
+    environment: &Environment,
+) -> std::io::Result<Expanded> {
+    let mut expander = Expander {
+        loader,
+        sources,
+        environment,
+        variables: BTreeMap::new(),
+        out: Expanded::default(),
+        random: environment.seed,
+        folder: String::new(),
+    };
+    expander.file(path, 0)?;
+    Ok(expander.out)
+}
+
+struct Expander<'a> {
+    loader: &'a dyn Loader,
+    sources: &'a mut Sources,
+    environment: &'a Environment,
+    /// A variable's lines.
+    variables: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    out: Expanded,
+    random: u64,
+    /// Where the current file lies; relative includes start there.
+    folder: String,
+}
+
+/// The start of a line, and whether a variable is being defined over several.
+enum Kept {
+    Dropped,
+    Text(Line),
+}
+
+impl Expander<'_> {
+    fn file(&mut self, path: &str, depth: usize) -> std::io::Result<()> {
+        let text = self.loader.load(path)?;
+        let folder = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+        let outer = std::mem::replace(&mut self.folder, folder);
+        let id = self.sources.add(path, Kind::File, text);
+        let bytes = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+        let mut lines = lines(&bytes, id).into_iter();
+        while let Some(line) = lines.next() {
+            let Kept::Text(line) = self.condition(line) else { continue };
+            if let Some((name, value)) = definition(&line.bytes) {
+                self.define(name, value, &mut lines);
+            } else {
+                self.line(line, depth);
+            }
+        }
+        self.folder = outer;
+        Ok(())
+    }
+
+    /// `@id` keeps a line for one host, `@^id` for all others.
+    fn condition(&self, mut line: Line) -> Kept {
+        let Some(rest) = line.bytes.strip_prefix(b"@") else { return Kept::Text(line) };
+        let (negated, rest) = rest.strip_prefix(b"^").map_or((false, rest), |rest| (true, rest));
+        let name = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        let matches = rest.get(..name) == Some(self.environment.id.as_bytes());
+        if matches == negated {
+            return Kept::Dropped;
+        }
+        let text = rest.get(name..).unwrap_or_default().trim_ascii_start().to_vec();
+        if text.is_empty() {
+            return Kept::Dropped;
+        }
+        line.span.start = line.span.end.saturating_sub(text.len() as u32);
+        line.bytes = text;
+        Kept::Text(line)
+    }
+
+    /// A value ends with its line, unless that ends in a backslash.
+    fn define(&mut self, name: Vec<u8>, first: Vec<u8>, lines: &mut dyn Iterator<Item = Line>) {
+        let mut value = vec![first];
+        while let Some(kept) = value.last().and_then(|line| line.strip_suffix(b"\\")).map(<[u8]>::to_vec) {
+            if let Some(last) = value.last_mut() {
+                *last = kept.trim_ascii_end().to_vec();
+            }
+            match lines.next() {
+                Some(line) => value.push(line.bytes),
+                None => break,
+            }
+        }
+        value.retain(|line| !line.is_empty());
+        self.variables.insert(name, value);
+    }
+
+    fn line(&mut self, line: Line, depth: usize) {
+        let mut made = Vec::new();
+        self.expand(line.bytes.clone(), &mut made, 0);
+        let exact = made.len() == 1 && made.first() == Some(&line.bytes);
+        for bytes in made {
+            let line = Line { bytes, span: line.span, exact: line.exact && exact };
+            match word_after(&line.bytes, b"include") {
+                Some(pattern) => self.include(&String::from_utf8_lossy(&pattern), line.span, depth + 1),
+                None => self.out.lines.push(line),
+            }
+        }
+    }
+
+    fn expand(&mut self, bytes: Vec<u8>, made: &mut Vec<Vec<u8>>, depth: usize) {
+        if depth > DEPTH || made.len() > MOST_LINES {
+            return;
+        }
+        if let Some(lines) = sequence(&bytes) {
+            for line in lines {
+                self.expand(line, made, depth + 1);
+            }
+            return;
+        }
+        match self.variable(&bytes) {
+            Some(lines) => lines.into_iter().for_each(|line| self.expand(line, made, depth + 1)),
+            None => made.push(unescape(&bytes)),
+        }
+    }
+
+    /// The lines that come of putting in the first variable of a line; `None` when there is none.
+    fn variable(&mut self, bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let mut from = 0;
+        while let Some(at) = bytes.get(from..)?.iter().position(|byte| *byte == b'$').map(|at| at + from) {
+            let rest = bytes.get(at + 1..)?;
+            let (name, length) = match rest.strip_prefix(b"{") {
+                Some(inside) => {
+                    let end = inside.iter().position(|byte| *byte == b'}').unwrap_or(inside.len());
+                    (inside.get(..end)?.to_vec(), end + 2)
+                }
+                None => {
+                    let end = rest.iter().position(|byte| !is_name(*byte)).unwrap_or(rest.len());
+                    (rest.get(..end)?.to_vec(), end)
+                }
+            };
+            if let Some(value) = self.value(&name) {
+                let (before, after) = (bytes.get(..at)?, bytes.get(at + 1 + length..).unwrap_or_default());
+                return Some(put_in(before, &value, after));
+            }
+            from = at + 1;
+        }
+        None
+    }
+
+    fn value(&mut self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+        if let Some(value) = self.variables.get(name) {
+            return Some(value.clone());
+        }
+        let one = |text: &str| Some(vec![text.as_bytes().to_vec()]);
+        let text = String::from_utf8_lossy(name).into_owned();
+        let mut words = text.split_ascii_whitespace();
+        match words.next()? {
+            "_PWD" => one(self.folder.strip_suffix('/').unwrap_or("/")),
+            "_INSTANCE" => one(&self.environment.instance),
+            // The comment signs are gone by now, so these can only be meant.
+            "_HASH" => one("#"),
+            "_BANG" => one("!"),
+            "_RANDOM" => {
+                let low = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+                let high = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(32_767).max(low);
+                // xorshift64*: nothing here needs to be unpredictable.
+                self.random ^= self.random >> 12;
+                self.random ^= self.random << 25;
+                self.random ^= self.random >> 27;
+                let draw = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16;
+                one(&(low + draw % (high - low).saturating_add(1)).to_string())
+            }
+            _ => None,
+        }
+    }
+
+    fn include(&mut self, pattern: &str, span: Span, depth: usize) {
+        let full = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{}{pattern}", self.folder) };
+        let names = if depth > DEPTH { Vec::new() } else { self.loader.glob(&full).unwrap_or_default() };
+        if names.is_empty() {
+            let message = format!("Unable to open config file(s) '{pattern}'");
+            self.out.complaints.push(Diagnostic::new(Severity::Notice, message).at(span));
+        }
+        for name in names {
+            if let Err(error) = self.file(&name, depth) {
+                let message = format!("Unable to open config file '{name}' - {error}");
+                self.out.complaints.push(Diagnostic::new(Severity::Notice, message).at(span));
+            }
+        }
+    }
+}
+
+/// The text's lines: comments gone, blanks around gone, continued lines joined, empty ones left out.
+fn lines(text: &[u8], source: SourceId) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut start = 0;
+    let mut continued = false;
+    for raw in text.split(|byte| *byte == b'\n') {
+        let begin = start;
+        start += raw.len() + 1;
+        let kept = uncomment(raw);
+        let skip = kept.len() - kept.trim_ascii_start().len();
+        let bytes = kept.trim_ascii();
+        let at = (begin + skip) as u32;
+        let span = Span { source, start: at, end: at + bytes.len() as u32 };
+        let more = bytes.ends_with(b"\\") && !is_definition(lines.last(), bytes, continued);
+        let body = if more { bytes.get(..bytes.len() - 1).unwrap_or_default() } else { bytes };
+        match lines.last_mut().filter(|_| continued) {
+            Some(line) => {
+                line.bytes.push(b' ');
+                line.bytes.extend(body);
+                line.exact = false;
+            }
+            None if !bytes.is_empty() => lines.push(Line { bytes: body.to_vec(), span, exact: true }),
+            None => {}
+        }
+        continued = more;
+    }
+    lines
+}
+
+/// Whether the backslash at the end of `bytes` belongs to the value of a variable, which keeps its lines apart.
+fn is_definition(last: Option<&Line>, bytes: &[u8], continued: bool) -> bool {
+    if continued {
+        return false;
+    }
+    definition(bytes).is_some() || last.is_some_and(|line| line.bytes.ends_with(b"\\"))
+}
+
+/// What stands before a `!` or `#` outside quotes; after a backslash they are themselves.
+fn uncomment(line: &[u8]) -> &[u8] {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'!' | b'#' if !quoted => return line.get(..at).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    line
+}
+
+fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut quoted = false;
+    let mut at = bytes.iter().copied().peekable();
+    while let Some(byte) = at.next() {
+        quoted ^= byte == b'"';
+        if byte == b'\\' && !quoted && at.peek().is_some_and(|next| matches!(next, b'!' | b'#')) {
+            continue;
+        }
+        out.push(byte);
+    }
+    out
+}
+
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// `$NAME=value`, without a blank before the `=`.
+fn definition(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let rest = line.strip_prefix(b"$")?;
+    let end = rest.iter().position(|byte| !is_name(*byte))?;
+    let value = rest.get(end..)?.strip_prefix(b"=")?;
+    (end > 0).then(|| (rest.get(..end).unwrap_or_default().to_vec(), value.trim_ascii().to_vec()))
+}
+
+/// The word after `keyword`, when the line begins with that.
+fn word_after(line: &[u8], keyword: &[u8]) -> Option<Vec<u8>> {
+    let rest = line.strip_prefix(keyword)?;
+    if !rest.first()?.is_ascii_whitespace() {
+        return None;
+    }
+    let rest = rest.trim_ascii();
+    Some(rest.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(rest).to_vec())
+}
+
+/// `value` between `before` and `after`: several lines stay several lines.
+fn put_in(before: &[u8], value: &[Vec<u8>], after: &[u8]) -> Vec<Vec<u8>> {
+    let last = value.len().saturating_sub(1);
+    if value.is_empty() {
+        return vec![[before, after].concat()];
+    }
+    let line = |(index, part): (usize, &Vec<u8>)| {
+        let head: &[u8] = if index == 0 { before } else { b"" };
+        let tail: &[u8] = if index == last { after } else { b"" };
+        [head, part, tail].concat()
+    };
+    value.iter().enumerate().map(line).collect()
+}
+
+/// The lines a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for.
+fn sequence(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let at = bytes.windows(4).position(|four| four == b"~SEQ" || four == b"~LST")?;
+    let hexadecimal = bytes.get(at + 4) == Some(&b'x');
+    let open = at + 4 + usize::from(hexadecimal);
+    let inside = bytes.get(open..)?.strip_prefix(b"(")?;
+    let end = inside.iter().position(|byte| *byte == b')')?;
+    let arguments = split(inside.get(..end)?);
+    let rest = inside.get(end + 1..)?;
+    let before = bytes.get(..at)?;
+    let whole = |text: Vec<u8>| [before, text.as_slice()].concat();
+    if bytes.get(at..at + 4) == Some(b"~LST") {
+        return list(&arguments, rest).map(|lines| lines.into_iter().map(whole).collect());
+    }
+    let name = arguments.first()?;
+    let numbers: Vec<i64> =
+        arguments.get(1..)?.iter().map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect::<Option<_>>()?;
+    let (start, step, stop) = match *numbers.as_slice() {
+        [stop] => (1, 1, stop),
+        [start, stop] => (start, if stop < start { -1 } else { 1 }, stop),
+        [start, step, stop] => (start, step, stop),
+        _ => return None,
+    };
+    if step == 0 {
+        return None;
+    }
+    let mut lines = Vec::new();
+    let mut value = start;
+    while (step > 0 && value <= stop || step < 0 && value >= stop) && lines.len() < MOST_LINES {
+        let text = if hexadecimal { format!("{value:x}") } else { value.to_string() };
+        lines.push(whole(substitute(rest, &[(name.clone(), text.into_bytes())])));
+        value = value.checked_add(step)?;
+    }
+    Some(lines)
+}
+
+fn list(arguments: &[Vec<u8>], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let names = tuple(arguments.first()?);
+    let lines = arguments.get(1..)?.iter().map(|values| {
+        let pairs: Vec<_> = names.iter().cloned().zip(tuple(values)).collect();
+        substitute(rest, &pairs)
+    });
+    Some(lines.collect())
+}
+
+/// `{a,b}` as its members; anything else as itself.
+fn tuple(word: &[u8]) -> Vec<Vec<u8>> {
+    match word.strip_prefix(b"{").and_then(|word| word.strip_suffix(b"}")) {
+        Some(inside) => inside.split(|byte| *byte == b',').map(|part| part.trim_ascii().to_vec()).collect(),
+        None => vec![word.to_vec()],
+    }
+}
+
+/// Arguments at their commas, except inside braces.
+fn split(arguments: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut depth = 0_usize;
+    for &byte in arguments {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(part) if byte != b',' || depth > 0 => part.push(byte),
+            _ => parts.push(Vec::new()),
+        }
+    }
+    parts.into_iter().map(|part| part.trim_ascii().to_vec()).collect()
+}
+
+/// `rest` with each `$name` and `${name}` replaced.
+fn substitute(rest: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = rest.get(at) {
+        let tail = rest.get(at + 1..).unwrap_or_default();
+        let hit = (byte == b'$').then(|| pairs.iter().find_map(|(name, value)| reference(tail, name).map(|n| (n, value))));
+        match hit.flatten() {
+            Some((length, value)) => {
+                out.extend(value);
+                at += 1 + length;
+            }
+            None => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// How many bytes of `text` refer to `name`.
+fn reference(text: &[u8], name: &[u8]) -> Option<usize> {
+    if let Some(inside) = text.strip_prefix(b"{") {
+        return inside.strip_prefix(name)?.starts_with(b"}").then_some(name.len() + 2);
+    }
+    let rest = text.strip_prefix(name)?;
+    rest.first().is_none_or(|byte| !is_name(*byte)).then_some(name.len())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+use super::*;
+use crate::conf::source::Memory;
+use proptest::prelude::*;
+
+fn expanded(text: &str) -> Vec<String> {
+    let mut sources = Sources::default();
+    let environment = Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1 };
+    let mut loader = Memory::of("/etc/k.conf", text);
+    loader.texts.insert("/etc/more.conf".to_owned(), b"in ${_PWD}\n".to_vec());
+    let expanded = read((&loader, &mut sources), "/etc/k.conf", &environment).unwrap();
+    expanded.lines.into_iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()).collect()
+}
+
+#[test]
+fn comments_end_lines_except_in_quotes() {
+    assert_eq!(
+        expanded("! all\n a b # 主备\n\tc \"d ! e\" ! f\r\ng \\# h\n"),
+        ["a b", "c \"d ! e\"", "g # h"]
+    );
+}
+
+#[test]
+fn variables_are_put_in_and_may_hold_lines() {
+    assert_eq!(expanded("$X=1 2\na $X\nb ${X}3\n"), ["a 1 2", "b 1 23"]);
+    assert_eq!(expanded("$B=x \\\n y \\\n z\na\n$B\n$C = 1\n"), ["a", "x", "y", "z", "$C = 1"]);
+}
+
+#[test]
+fn conditions_keep_lines_for_one_host() {
+    assert_eq!(expanded("@a one\n@b two\n@^b three\n@^a four\n"), ["one", "three"]);
+}
+
+#[test]
+fn sequences_and_lists_repeat_their_line() {
+    assert_eq!(expanded("~SEQ(i, 1, 3) v $i\n"), ["v 1", "v 2", "v 3"].map(|line| format!(" {line}")));
+    assert_eq!(expanded("~SEQx(i, 9, 10) v${i}\n"), [" v9", " va"]);
+    assert_eq!(expanded("~LST({a, b}, {1,2}, {3,4}) $a-$b\n"), [" 1-2", " 3-4"]);
+}
+
+#[test]
+fn files_include_files_from_their_own_folder() {
+    assert_eq!(expanded("include more.conf\ninclude nothing.conf\nlast\n"), ["in /etc", "last"]);
+}
+
+#[test]
+fn a_variable_that_holds_itself_ends() {
+    assert!(expanded("$X=a $X\n$X\n").len() <= 1);
+}
+
+proptest! {
+    #[test]
+    fn no_text_whatever_makes_the_reader_panic(text in "[-$~@{}()\\\\\"!#=,a-c0-9 \n]{0,80}") {
+        let _ = expanded(&text);
+    }
+}

@@ -1,0 +1,42 @@
+use super::*;
+use crate::conf::expand::{Environment, read};
+use crate::conf::source::{Memory, Sources};
+
+fn shape(block: &Block) -> String {
+    let node = |node: &Node| match node {
+        Node::Statement(statement) => {
+            let words: Vec<_> = statement.words.iter().map(|word| word.text().into_owned()).collect();
+            let block = statement.block.as_ref().map(|block| format!("{{{}}}", shape(block))).unwrap_or_default();
+            format!("{}{block}", words.join(" "))
+        }
+        Node::Broken(complaint) => format!("!{}", complaint.message),
+    };
+    block.nodes.iter().map(node).collect::<Vec<_>>().join(";")
+}
+
+fn read_text(text: &str) -> String {
+    let mut sources = Sources::default();
+    let expanded = read((&Memory::of("k", text), &mut sources), "k", &Environment::default()).unwrap();
+    shape(&tree(&expanded.lines))
+}
+
+#[test]
+fn braces_stand_where_they_like() {
+    let all = "a x{b y;c{d};e}";
+    assert_eq!(read_text("a x {\n b y\n c {\n d\n }\n e\n}\n"), all);
+    assert_eq!(read_text("a x\n{\n b y\n c { d }\n e }\n"), all);
+    assert_eq!(read_text("a \"x\"{b y\n c {d}\n e}"), all);
+}
+
+#[test]
+fn a_missing_brace_is_an_error_and_no_crash() {
+    assert_eq!(read_text("a {\n b\n"), "a{b};!There are 1 missing '}'s or extra '{'s");
+    assert_eq!(read_text("a\n}\nb\n"), "a;!Extra '}' found;b");
+    assert_eq!(read_text("{\n a\n}\n"), "!Unexpected '{' - ignoring;a");
+}
+
+#[test]
+fn quotes_keep_words_together() {
+    assert_eq!(read_text("a \"b {c} d\" e\n"), "a b {c} d e");
+    assert_eq!(read_text("a \"b\nc\n"), "!Unterminated quote;a;c");
+}

@@ -1,0 +1,1 @@
+//! The stream server: connections relayed as they come.

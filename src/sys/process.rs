@@ -1,0 +1,139 @@
+//! Processes: forking, leaving the terminal, names, and what a child of ours is born with.
+
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that called; the new process's id.
+    Parent(Pid),
+    /// The new one.
+    Child,
+}
+
+/// Makes a second process of this one. Only for processes with a single thread.
+///
+/// # Errors
+/// What fork(2) said.
+#[expect(unsafe_code, reason = "fork has no safe form")]
+pub fn fork() -> io::Result<Side> {
+    // SAFETY: both daemons fork while they have one thread, so no lock is held by a thread the child lacks.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Side::Parent(child)),
+        ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// What [`daemonise`] leaves behind.
+#[derive(Debug)]
+pub enum Daemon {
+    /// The process the shell or the service manager waits for; it ends with this code.
+    Starter(u8),
+    /// The daemon itself; it tells the starter when it is ready.
+    Daemon(Ready),
+}
+
+/// Lets the starter go. Dropped unused, it makes the starter fail.
+#[derive(Debug)]
+pub struct Ready(Option<OwnedFd>);
+
+impl Ready {
+    /// A daemon that has no starter.
+    pub const fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// The daemon is up (code 0) or will not come up.
+    pub fn tell(self, code: u8) {
+        if let Some(pipe) = self.0 {
+            // A starter that was killed meanwhile is nobody's concern.
+            let _ = File::from(pipe).write_all(&[code]);
+        }
+    }
+}
+
+/// Leaves terminal and session. The starter waits until the daemon says it is ready (`Type=forking` needs the pid file
+/// to be there when the starter ends).
+///
+/// # Errors
+/// What pipe(2), fork(2) or setsid(2) said.
+pub fn daemonise() -> io::Result<Daemon> {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    if let Side::Parent(_) = fork()? {
+        drop(writer);
+        let mut code = [1];
+        // No byte means that the daemon ended before it was ready.
+        let told = File::from(reader).read_exact(&mut code).is_ok();
+        return Ok(Daemon::Starter(if told { code[0] } else { 1 }));
+    }
+    drop(reader);
+    nix::unistd::setsid()?;
+    nix::unistd::chdir("/")?;
+    Ok(Daemon::Daemon(Ready(Some(writer))))
+}
+
+/// Points standard input, output and error to /dev/null.
+///
+/// # Errors
+/// What open(2) or dup2(2) said.
+pub fn silence() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(null.as_fd())?;
+    nix::unistd::dup2_stdout(null.as_fd())?;
+    nix::unistd::dup2_stderr(null.as_fd())?;
+    Ok(())
+}
+
+/// Names the process for ps(1) and pidof(8).
+pub fn rename(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // A kernel that refuses leaves the old name, which works as well.
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+/// Gets `signal` when the parent dies.
+///
+/// # Errors
+/// What prctl(2) said.
+pub fn die_with_parent(signal: Signal) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+}
+
+/// Makes `command` lead a process group of its own and get `signal` when this process dies.
+#[expect(unsafe_code, reason = "pre_exec has no safe form")]
+pub fn on_its_own(command: &mut Command, signal: Signal) {
+    command.process_group(0);
+    // SAFETY: prctl is async-signal-safe and touches nothing of this process.
+    unsafe {
+        command.pre_exec(move || die_with_parent(signal));
+    }
+}
+
+/// Sets the scheduler's niceness.
+///
+/// # Errors
+/// What setpriority(2) said.
+#[expect(unsafe_code, reason = "nix has no setpriority")]
+pub fn nice(value: i32) -> io::Result<()> {
+    // SAFETY: the call takes three integers.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes a real-time priority (`SCHED_RR`), not handed on to children.
+///
+/// # Errors
+/// What `sched_setscheduler(2)` said.
+#[expect(unsafe_code, reason = "nix has no sched_setscheduler")]
+pub fn realtime(priority: i32) -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a live local, and the kernel copies what it points to.
+    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

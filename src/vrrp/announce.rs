@@ -1,0 +1,86 @@
+//! When which address is announced: batches, their second helping, refreshes, and the pace between two frames.
+//!
+//! Differs from keepalived: every repeat is sent when a pace is set; there they collapse. [test: paced_announcements_do_not_collapse]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::config::{Announcing, Config};
+use super::machine::Action;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// More than this many frames never wait: a second batch on top of an unsent one replaces it.
+const WAITING: usize = 4096;
+
+/// What is still to be announced while a router is master.
+#[derive(Debug)]
+pub struct Announcer {
+    queue: VecDeque<IpAddr>,
+    /// The earliest time for the next frame.
+    free_at: Instant,
+    /// The second batch.
+    again: Option<(Instant, u32)>,
+    refresh_at: Option<Instant>,
+}
+
+impl Announcer {
+    /// An announcer with nothing to say yet.
+    pub fn new(now: Instant, config: &Announcing) -> Self {
+        let refresh_at = (!config.refresh.is_zero()).then(|| now + config.refresh);
+        Self { queue: VecDeque::new(), free_at: now, again: None, refresh_at }
+    }
+
+    /// Queues `repeat` rounds of all addresses, and the same again after `delay` unless that is zero.
+    pub fn batch(&mut self, now: Instant, (repeat, delay): (u32, Duration), config: &Config) {
+        if repeat == 0 {
+            return;
+        }
+        self.rounds(repeat, config);
+        self.again = (!delay.is_zero()).then(|| (now + delay, repeat));
+    }
+
+    /// Says what may be said at `now`.
+    pub fn run(&mut self, now: Instant, config: &Config, actions: &mut VecDeque<Action>) {
+        if let Some((at, repeat)) = self.again
+            && at <= now
+        {
+            self.again = None;
+            actions.extend(config.all_addresses().map(Action::Announcing));
+            self.rounds(repeat, config);
+        }
+        if let Some(at) = self.refresh_at
+            && at <= now
+        {
+            self.refresh_at = (!config.announcing.refresh.is_zero()).then(|| now + config.announcing.refresh);
+            actions.extend(config.all_addresses().map(Action::Announcing));
+            self.rounds(config.announcing.refresh_repeat, config);
+        }
+        while self.free_at <= now
+            && let Some(address) = self.queue.pop_front()
+        {
+            actions.push_back(Action::Announce(address));
+            let pace =
+                if address.is_ipv6() { config.announcing.na_interval } else { config.announcing.arp_interval };
+            if !pace.is_zero() {
+                self.free_at = now + pace;
+            }
+        }
+    }
+
+    /// When [`Announcer::run`] has something to say.
+    pub fn next(&self) -> Option<Instant> {
+        let queued = (!self.queue.is_empty()).then_some(self.free_at);
+        [queued, self.again.map(|(at, _)| at), self.refresh_at].into_iter().flatten().min()
+    }
+
+    fn rounds(&mut self, repeat: u32, config: &Config) {
+        let waiting = self.queue.len();
+        for _ in 0..repeat {
+            self.queue.extend(config.all_addresses());
+            if self.queue.len() > WAITING {
+                self.queue.drain(..waiting);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A valid virtual router: what the machine and the wire need to know, checked before it gets here.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The protocol's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 3768.
+    V2,
+    /// RFC 9568.
+    V3,
+}
+
+impl Version {
+    /// As the wire has it.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+/// How adverts prove where they come from (VRRPv2 only; RFC 3768 dropped it, keepalived kept it).
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Authentication {
+    /// Not at all.
+    #[default]
+    None,
+    /// A password in clear text, padded with zeros.
+    Pass([u8; 8]),
+}
+
+impl Authentication {
+    /// As the wire has it.
+    pub const fn number(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Pass(_) => 1,
+        }
+    }
+
+    /// The eight bytes behind the addresses.
+    pub const fn data(&self) -> [u8; 8] {
+        match self {
+            Self::None => [0; 8],
+            Self::Pass(password) => *password,
+        }
+    }
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "None"),
+            Self::Pass(_) => write!(f, "Pass(…)"),
+        }
+    }
+}
+
+/// A peer that gets its adverts by unicast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The TTLs its adverts may arrive with.
+    pub hops: RangeInclusive<u8>,
+}
+
+/// How often addresses are announced, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcing {
+    /// Announcements per address on becoming master.
+    pub repeat: u32,
+    /// Until the second batch; zero for none.
+    pub delay: Duration,
+    /// Between refreshes while master; zero for none.
+    pub refresh: Duration,
+    /// Announcements per address in a refresh.
+    pub refresh_repeat: u32,
+    /// Announcements per address after a lower priority advert.
+    pub lower_repeat: u32,
+    /// Until the second batch after a lower priority advert.
+    pub lower_delay: Duration,
+    /// Between two announcements of IPv4 addresses.
+    pub arp_interval: Duration,
+    /// Between two announcements of IPv6 addresses.
+    pub na_interval: Duration,
+}
+
+impl Default for Announcing {
+    fn default() -> Self {
+        Self {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_repeat: 5,
+            lower_delay: Duration::from_secs(5),
+            arp_interval: Duration::ZERO,
+            na_interval: Duration::ZERO,
+        }
+    }
+}
+
+/// A virtual router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Its number, 1 to 255.
+    pub vrid: u8,
+    /// Which protocol it speaks.
+    pub version: Version,
+    /// The configured priority.
+    pub priority: u8,
+    /// Between two adverts of ours.
+    pub interval: Duration,
+    /// Whether a backup takes over from a master of lower priority.
+    pub preempt: bool,
+    /// How long a backup bears a master of lower priority before it takes over.
+    pub preempt_delay: Duration,
+    /// How adverts prove where they come from.
+    pub authentication: Authentication,
+    /// The addresses on the wire, in order.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses that move with the router and are not on the wire.
+    pub excluded: Vec<IpAddr>,
+    /// Unicast peers; none means multicast.
+    pub peers: Vec<Peer>,
+    /// Unicast adverts from others than the peers are dropped.
+    pub check_unicast_src: bool,
+    /// The master last seen is believed without a look at its addresses.
+    pub skip_check_adv_addr: bool,
+    /// A master that hears a lower priority stays silent.
+    pub lower_prio_no_advert: bool,
+    /// A master that hears a higher priority sends one more advert.
+    pub higher_prio_send_advert: bool,
+    /// Missed adverts that make a master dead, three unless configured.
+    pub down_timer_adverts: u32,
+    /// How addresses are announced.
+    pub announcing: Announcing,
+}
+
+impl Config {
+    /// A router with every default.
+    pub fn new(vrid: u8, priority: u8, addresses: Vec<IpAddr>) -> Self {
+        Self {
+            vrid,
+            version: Version::V2,
+            priority,
+            interval: Duration::from_secs(1),
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            authentication: Authentication::None,
+            addresses,
+            excluded: Vec::new(),
+            peers: Vec::new(),
+            check_unicast_src: false,
+            skip_check_adv_addr: false,
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            down_timer_adverts: 3,
+            announcing: Announcing::default(),
+        }
+    }
+
+    /// Whether it speaks IPv6: its first address decides.
+    pub fn is_ipv6(&self) -> bool {
+        self.addresses.first().is_some_and(IpAddr::is_ipv6)
+    }
+
+    /// The addresses on the wire: those of the router's own family.
+    pub fn advertised(&self) -> impl Iterator<Item = IpAddr> {
+        let ipv6 = self.is_ipv6();
+        self.addresses.iter().copied().filter(move |address| address.is_ipv6() == ipv6)
+    }
+
+    /// Every address that moves with the router.
+    pub fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().chain(&self.excluded).copied()
+    }
+}

@@ -1,0 +1,47 @@
+//! Routers that move together (`vrrp_sync_group`): who must follow whom.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::machine::StateKind;
+
+/// Whether a member must be held in fault: any member's own fault holds them all.
+pub fn held(own_faults: impl IntoIterator<Item = bool>) -> bool {
+    own_faults.into_iter().any(|fault| fault)
+}
+
+/// What the other members must do when one member's state becomes `changed`.
+///
+/// Fault spreads through [`held`], not through this: a fault ends only when the last member is well.
+pub const fn others(changed: StateKind) -> Option<StateKind> {
+    match changed {
+        StateKind::Master => Some(StateKind::Master),
+        StateKind::Backup => Some(StateKind::Backup),
+        StateKind::Initialise | StateKind::Fault => None,
+    }
+}
+
+/// The state a group as a whole is in.
+pub fn state(members: impl IntoIterator<Item = StateKind>) -> StateKind {
+    let mut whole = None;
+    for member in members {
+        whole = Some(match (whole, member) {
+            (_, StateKind::Fault) | (Some(StateKind::Fault), _) => StateKind::Fault,
+            (_, StateKind::Initialise) | (Some(StateKind::Initialise), _) => StateKind::Initialise,
+            (_, StateKind::Backup) | (Some(StateKind::Backup), _) => StateKind::Backup,
+            (_, StateKind::Master) => StateKind::Master,
+        });
+    }
+    whole.unwrap_or(StateKind::Initialise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_master_only_as_a_whole() {
+        assert_eq!(state([StateKind::Master, StateKind::Master]), StateKind::Master);
+        assert_eq!(state([StateKind::Master, StateKind::Backup]), StateKind::Backup);
+        assert_eq!(state([StateKind::Master, StateKind::Fault]), StateKind::Fault);
+        assert!(held([false, true]) && !held([false, false]));
+    }
+}

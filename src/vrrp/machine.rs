@@ -1,0 +1,570 @@
+//! The virtual router: events and time in, actions out (RFC 9568 §6.4, with what keepalived adds).
+//!
+//! ```text
+//!                 standing known          3 adverts missed, or follow
+//!   Initialise ─────────────────▶ Backup ──────────────────────────────▶ Master
+//!        │                         ▲  │ ▲   higher advert, address lost    │
+//!        │ fault                   │  │ └──────────────────────────────────┤
+//!        ▼        standing good    │  │ fault                              │ fault
+//!      Fault ──────────────────────┘  ▼                                    │
+//!        ▲◀───────────────────────────┴────────────────────────────────────┘
+//! ```
+//! The machine knows no clock, socket or log. It starts as keepalived does: whatever `state` says, every router but an
+//! address owner listens for a whole master-down interval before it becomes master.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::announce::Announcer;
+use super::config::{Config, Version};
+use super::note::Note;
+use super::refusal::Refusal;
+use super::weight::{OWNER, Standing};
+use super::wire::{self, Advert, Datagram};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// What happens to a router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It is told where it stands: at start, and whenever tracked things change.
+    Standing(Standing),
+    /// A packet with its VRID came.
+    Received(Datagram),
+    /// The address its own adverts carry has changed.
+    Source(Option<IpAddr>),
+    /// Somebody else took one of its addresses away.
+    AddressLost,
+    /// Another member of its group changed state.
+    Follow(StateKind),
+    /// The configuration was read again; `announce` when addresses were added.
+    Reconfigure {
+        /// What it is from now on.
+        config: Box<Config>,
+        /// Neighbours must hear of the addresses again.
+        announce: bool,
+    },
+    /// The end.
+    Stop,
+}
+
+/// What a router wants done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an advert of this priority.
+    Advertise(u8),
+    /// Put all addresses on their interfaces.
+    AddAddresses,
+    /// Take all addresses from their interfaces.
+    RemoveAddresses,
+    /// A batch of announcements of this address begins.
+    Announcing(IpAddr),
+    /// Tell the neighbours of this address, once.
+    Announce(IpAddr),
+    /// Write a line.
+    Note(Note),
+    /// The state changed: scripts, groups and mails may care.
+    Changed(StateKind),
+    /// A lower priority advert was heard while master.
+    HeardLower,
+}
+
+/// A state without what it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Not started.
+    Initialise,
+    /// Listening.
+    Backup,
+    /// Holding the addresses.
+    Master,
+    /// Not allowed to take part.
+    Fault,
+}
+
+/// The master a backup last heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Its address.
+    pub source: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+}
+
+#[derive(Debug)]
+struct Backup {
+    /// When the master counts as dead.
+    deadline: Instant,
+    /// Until when a lower master is borne with.
+    preempt_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Master {
+    next_advert: Instant,
+    announcer: Announcer,
+}
+
+#[derive(Debug)]
+enum State {
+    Initialise,
+    Backup(Backup),
+    Master(Master),
+    Fault,
+}
+
+/// What a router has counted, by keepalived's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Adverts that passed every check.
+    pub received: u64,
+    /// Adverts sent.
+    pub sent: u64,
+    /// Times it became master.
+    pub became_master: u64,
+    /// Times it stopped being master.
+    pub released_master: u64,
+    /// Packets of a wrong length.
+    pub length: u64,
+    /// Packets that crossed a router.
+    pub ttl: u64,
+    /// Packets that were no adverts.
+    pub invalid_type: u64,
+    /// Adverts in another rhythm.
+    pub interval: u64,
+    /// Adverts about other addresses.
+    pub address_list: u64,
+    /// Unknown authentication types.
+    pub auth_invalid: u64,
+    /// Other authentication types than ours.
+    pub auth_mismatch: u64,
+    /// Wrong passwords.
+    pub auth_failure: u64,
+    /// Adverts of priority zero received.
+    pub zero_received: u64,
+    /// Adverts of priority zero sent.
+    pub zero_sent: u64,
+}
+
+/// A virtual router.
+#[derive(Debug)]
+pub struct Router {
+    config: Config,
+    state: State,
+    priority: u8,
+    source: Option<IpAddr>,
+    /// The interval the master advertises in; VRRPv3 backups adopt it (RFC 9568 §6.4.2).
+    master_interval: Duration,
+    heard: Option<Heard>,
+    waited: bool,
+    counters: Counters,
+    actions: VecDeque<Action>,
+}
+
+impl Router {
+    /// A router that has not started: its first `Standing` starts it.
+    pub fn new(config: Config, source: Option<IpAddr>) -> Self {
+        Self {
+            priority: config.priority,
+            master_interval: config.interval,
+            config,
+            state: State::Initialise,
+            source,
+            heard: None,
+            waited: false,
+            counters: Counters::default(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// What it is now.
+    pub const fn state(&self) -> StateKind {
+        match self.state {
+            State::Initialise => StateKind::Initialise,
+            State::Backup(_) => StateKind::Backup,
+            State::Master(_) => StateKind::Master,
+            State::Fault => StateKind::Fault,
+        }
+    }
+
+    /// The priority that counts now.
+    pub const fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// What it was configured as.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The master last heard.
+    pub const fn heard(&self) -> Option<Heard> {
+        self.heard
+    }
+
+    /// What it has counted.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Forgets what it has counted.
+    pub fn clear_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
+    /// Takes an event.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Standing(standing) => self.stand(now, standing),
+            Event::Received(datagram) => self.receive(now, &datagram),
+            Event::Source(source) => self.source = source,
+            Event::AddressLost => self.address_lost(now),
+            Event::Follow(state) => self.follow(now, state),
+            Event::Reconfigure { config, announce } => self.reconfigure(now, *config, announce),
+            Event::Stop => self.stop(),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Backup(backup) if backup.deadline <= now => {
+                self.note(Note::AdvertTimeout);
+                self.become_master(now);
+            }
+            State::Master(master) => {
+                let due = master.next_advert <= now;
+                if due {
+                    // A late turn does not make the next one late as well, nor does it send two at once.
+                    let next = master.next_advert + self.config.interval;
+                    master.next_advert = if next <= now { now + self.config.interval } else { next };
+                }
+                master.announcer.run(now, &self.config, &mut self.actions);
+                if due {
+                    self.advertise(self.priority);
+                }
+            }
+            State::Initialise | State::Backup(_) | State::Fault => {}
+        }
+    }
+
+    /// When [`Router::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Backup(backup) => Some(backup.deadline),
+            State::Master(master) => {
+                Some(master.announcer.next().map_or(master.next_advert, |next| next.min(master.next_advert)))
+            }
+            State::Initialise | State::Fault => None,
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// (256 - priority) / 256 of a second in VRRPv2, of the master's interval in VRRPv3 (RFC 9568 §6.1).
+    pub fn skew(&self) -> Duration {
+        let unit = match self.config.version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => self.master_interval,
+        };
+        unit * (256 - u32::from(self.priority)) / 256
+    }
+
+    /// How long a silent master is believed in.
+    pub fn master_down(&self) -> Duration {
+        let interval = match self.config.version {
+            Version::V2 => self.config.interval,
+            Version::V3 => self.master_interval,
+        };
+        interval * self.config.down_timer_adverts + self.skew()
+    }
+
+    fn stand(&mut self, now: Instant, standing: Standing) {
+        self.set_priority(standing.priority);
+        match (self.state(), standing.fault) {
+            (StateKind::Initialise, false) if standing.waiting => self.waited = true,
+            (StateKind::Initialise | StateKind::Backup | StateKind::Master, true) => self.become_fault(),
+            (StateKind::Initialise, false) => {
+                let initial = !self.waited;
+                self.become_backup(now, initial);
+            }
+            (StateKind::Fault, false) if !standing.waiting => self.become_backup(now, false),
+            (StateKind::Fault | StateKind::Backup | StateKind::Master, _) => {}
+        }
+    }
+
+    fn set_priority(&mut self, priority: u8) {
+        if priority == self.priority {
+            return;
+        }
+        self.note(Note::PriorityChanged { from: self.priority, to: priority });
+        let before = self.skew();
+        self.priority = priority;
+        let after = self.skew();
+        if let State::Backup(backup) = &mut self.state {
+            backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
+        }
+    }
+
+    fn receive(&mut self, now: Instant, datagram: &Datagram) {
+        let trusted = match self.state {
+            // Dropped unread: whoever does not take part has nothing to compare.
+            State::Initialise | State::Fault => return,
+            State::Backup(_) => self.heard.is_some_and(|heard| heard.source == datagram.source),
+            State::Master(_) => false,
+        };
+        let advert = match wire::receive(datagram, &self.config, trusted) {
+            Ok(advert) => advert,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        self.counters.received += 1;
+        self.counters.zero_received += u64::from(advert.priority == 0);
+        match self.state {
+            State::Backup(_) => self.backup_hears(now, datagram.source, &advert),
+            State::Master(_) => self.master_hears(now, datagram.source, &advert),
+            State::Initialise | State::Fault => {}
+        }
+    }
+
+    /// RFC 9568 §6.4.2.
+    fn backup_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
+        let (skew, own, preempt) = (self.skew(), self.priority, self.config.preempt);
+        let bearing = self.bears_lower(now);
+        let State::Backup(backup) = &mut self.state else { return };
+        if advert.priority == 0 {
+            backup.deadline = now + skew;
+            return self.note(Note::BackupZero);
+        }
+        if advert.priority < own && preempt && !bearing {
+            return self.note(Note::Discarding { priority: advert.priority, source });
+        }
+        self.delay_preemption(now, advert.priority);
+        self.heard = Some(Heard { source, priority: advert.priority });
+        if self.config.version == Version::V3 {
+            self.master_interval = advert.interval;
+        }
+        let down = self.master_down();
+        if let State::Backup(backup) = &mut self.state {
+            backup.deadline = now + down;
+        }
+    }
+
+    /// Whether `preempt_delay` makes a lower master acceptable at `now`.
+    fn bears_lower(&self, now: Instant) -> bool {
+        let State::Backup(backup) = &self.state else { return false };
+        self.config.preempt_delay > Duration::ZERO && backup.preempt_at.is_none_or(|at| now < at)
+    }
+
+    fn delay_preemption(&mut self, now: Instant, priority: u8) {
+        let delay = self.config.preempt_delay;
+        let own = self.priority;
+        let State::Backup(backup) = &mut self.state else { return };
+        if delay.is_zero() || !self.config.preempt {
+            return;
+        }
+        if priority > own {
+            if backup.preempt_at.take().is_some() {
+                self.note(Note::StopPreemptDelay);
+            }
+        } else if priority < own && backup.preempt_at.is_none() {
+            backup.preempt_at = Some(now + delay);
+            self.note(Note::StartPreemptDelay(delay));
+        }
+    }
+
+    /// RFC 9568 §6.4.3.
+    fn master_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
+        let (priority, ours) = (advert.priority, self.priority);
+        if priority == 0 {
+            self.note(Note::MasterZero);
+            return self.advertise_now(now);
+        }
+        if priority == OWNER && ours == OWNER && self.source != Some(source) {
+            self.note(Note::TwoOwners);
+            self.priority = OWNER - 1;
+            return;
+        }
+        if priority < ours || (priority == ours && self.source.is_some_and(|own| source < own)) {
+            self.note(Note::Forcing { priority, ours, source });
+            return self.force_election(now);
+        }
+        if priority == ours && self.source == Some(source) {
+            return self.note(Note::OurAddress);
+        }
+        self.note(if priority > ours {
+            Note::Higher { priority, ours, source }
+        } else {
+            Note::HigherAddress { priority, source }
+        });
+        if self.config.higher_prio_send_advert {
+            self.advertise(ours);
+        }
+        self.heard = Some(Heard { source, priority });
+        self.master_interval = advert.interval;
+        self.become_backup(now, false);
+    }
+
+    /// The lesser master must hear of us, and the neighbours must forget it.
+    fn force_election(&mut self, now: Instant) {
+        self.actions.push_back(Action::HeardLower);
+        if !self.config.lower_prio_no_advert {
+            self.advertise_now(now);
+        }
+        let batch = (self.config.announcing.lower_repeat, self.config.announcing.lower_delay);
+        self.announce(now, batch);
+    }
+
+    fn address_lost(&mut self, now: Instant) {
+        if !matches!(self.state, State::Master(_)) {
+            return;
+        }
+        self.advertise(0);
+        self.become_backup(now, false);
+        self.note(Note::SentZero);
+        let skew = self.skew();
+        if let State::Backup(backup) = &mut self.state {
+            backup.deadline = now + skew;
+        }
+    }
+
+    fn follow(&mut self, now: Instant, state: StateKind) {
+        match (state, &self.state) {
+            (StateKind::Master, State::Backup(_)) => self.become_master(now),
+            (StateKind::Backup, State::Master(_)) => self.become_backup(now, false),
+            _ => {}
+        }
+    }
+
+    fn reconfigure(&mut self, now: Instant, config: Config, announce: bool) {
+        let before = self.master_down();
+        if self.config.interval != config.interval {
+            self.master_interval = config.interval;
+        }
+        self.config = config;
+        let after = self.master_down();
+        match &mut self.state {
+            State::Backup(backup) => {
+                backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
+            }
+            State::Master(_) => {
+                self.actions.push_back(Action::AddAddresses);
+                self.advertise_now(now);
+                if announce {
+                    let batch = (self.config.announcing.repeat, self.config.announcing.delay);
+                    self.announce(now, batch);
+                }
+            }
+            State::Initialise | State::Fault => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        if matches!(self.state, State::Master(_)) {
+            self.advertise(0);
+            self.note(Note::SentZero);
+            self.note(Note::RemovingAddresses);
+            self.actions.push_back(Action::RemoveAddresses);
+            self.counters.released_master += 1;
+        }
+        self.state = State::Initialise;
+        self.actions.push_back(Action::Changed(StateKind::Initialise));
+    }
+
+    /// RFC 9568 §6.4.2: the advert goes out first, so that a second backup stays where it is.
+    fn become_master(&mut self, now: Instant) {
+        self.note(Note::EnteringMaster);
+        self.note(Note::SettingAddresses);
+        self.actions.push_back(Action::AddAddresses);
+        let announcer = Announcer::new(now, &self.config.announcing);
+        self.state = State::Master(Master { next_advert: now + self.config.interval, announcer });
+        self.heard = None;
+        self.counters.became_master += 1;
+        self.advertise(self.priority);
+        let batch = (self.config.announcing.repeat, self.config.announcing.delay);
+        self.announce(now, batch);
+        self.actions.push_back(Action::Changed(StateKind::Master));
+    }
+
+    fn become_backup(&mut self, now: Instant, initial: bool) {
+        let was_master = matches!(self.state, State::Master(_));
+        let started = matches!(self.state, State::Initialise | State::Fault);
+        if started {
+            self.heard = None;
+            self.master_interval = self.config.interval;
+        }
+        // The owner does not listen first (RFC 9568 §6.4.1).
+        let patience = if started && self.priority == OWNER { Duration::ZERO } else { self.master_down() };
+        self.state = State::Backup(Backup { deadline: now + patience, preempt_at: None });
+        self.note(Note::EnteringBackup { initial });
+        if was_master {
+            self.release();
+        }
+        self.actions.push_back(Action::Changed(StateKind::Backup));
+    }
+
+    fn become_fault(&mut self) {
+        let was_master = matches!(self.state, State::Master(_));
+        self.state = State::Fault;
+        self.note(Note::EnteringFault);
+        if was_master {
+            // keepalived gives up twice here; a second frame costs nothing and survives the loss of the first.
+            self.advertise(0);
+            self.note(Note::SentZero);
+            self.advertise(0);
+            self.release();
+        }
+        self.actions.push_back(Action::Changed(StateKind::Fault));
+    }
+
+    fn release(&mut self) {
+        self.note(Note::RemovingAddresses);
+        self.actions.push_back(Action::RemoveAddresses);
+        self.counters.released_master += 1;
+    }
+
+    fn announce(&mut self, now: Instant, (repeat, delay): (u32, Duration)) {
+        if let State::Master(master) = &mut self.state {
+            master.announcer.batch(now, (repeat, delay), &self.config);
+            self.actions.extend(self.config.all_addresses().filter(|_| repeat > 0).map(Action::Announcing));
+            master.announcer.run(now, &self.config, &mut self.actions);
+        }
+    }
+
+    fn advertise_now(&mut self, now: Instant) {
+        if let State::Master(master) = &mut self.state {
+            master.next_advert = now + self.config.interval;
+        }
+        self.advertise(self.priority);
+    }
+
+    fn advertise(&mut self, priority: u8) {
+        self.counters.sent += 1;
+        self.counters.zero_sent += u64::from(priority == 0);
+        self.actions.push_back(Action::Advertise(priority));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.actions.push_back(Action::Note(note));
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let counters = &mut self.counters;
+        match &refusal {
+            Refusal::Packet { .. } | Refusal::Short { .. } | Refusal::Long { .. } => counters.length += 1,
+            Refusal::Hops { .. } | Refusal::Range { .. } => counters.ttl += 1,
+            Refusal::Type { .. } => counters.invalid_type += 1,
+            Refusal::Interval { .. } => counters.interval += 1,
+            Refusal::Count { .. } | Refusal::Address { .. } => counters.address_list += 1,
+            Refusal::AuthenticationType { .. } => counters.auth_invalid += 1,
+            Refusal::AuthenticationMismatch { .. } => counters.auth_mismatch += 1,
+            Refusal::Password => counters.auth_failure += 1,
+            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Kind { .. } | Refusal::Peer { .. } => {}
+        }
+        self.note(Note::Refused(refusal));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What a router has to say, in keepalived's words; the line's `(<instance>) ` is the logger's.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::refusal::Refusal;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A new backup; `initial` when nothing had to be waited for at start.
+    EnteringBackup {
+        /// The first state ever.
+        initial: bool,
+    },
+    /// A new master.
+    EnteringMaster,
+    /// Out of the game.
+    EnteringFault,
+    /// The master has been silent for too long.
+    AdvertTimeout,
+    /// Addresses come.
+    SettingAddresses,
+    /// Addresses go.
+    RemovingAddresses,
+    /// We gave up in public.
+    SentZero,
+    /// A backup heard a lower priority than its own.
+    Discarding {
+        /// The priority heard.
+        priority: u8,
+        /// Who sent it.
+        source: IpAddr,
+    },
+    /// A backup heard its master give up.
+    BackupZero,
+    /// A master heard somebody give up.
+    MasterZero,
+    /// A master heard a lesser one.
+    Forcing {
+        /// The priority heard.
+        priority: u8,
+        /// Ours.
+        ours: u8,
+        /// Who sent it.
+        source: IpAddr,
+    },
+    /// A master heard a better one.
+    Higher {
+        /// The priority heard.
+        priority: u8,
+        /// Ours.
+        ours: u8,
+        /// Who sent it.
+        source: IpAddr,
+    },
+    /// A master heard its equal at a higher address.
+    HigherAddress {
+        /// The priority of both.
+        priority: u8,
+        /// Who sent it.
+        source: IpAddr,
+    },
+    /// A master heard itself from afar.
+    OurAddress,
+    /// Two hosts own the addresses.
+    TwoOwners,
+    /// A lower master is borne with for a while.
+    StartPreemptDelay(Duration),
+    /// A higher master has appeared meanwhile.
+    StopPreemptDelay,
+    /// Tracked things changed the priority.
+    PriorityChanged {
+        /// Before.
+        from: u8,
+        /// Now.
+        to: u8,
+    },
+    /// A packet was not for us.
+    Refused(Refusal),
+}
+
+impl Note {
+    /// Whether it is said only to those who ask for detail (`-D`).
+    pub const fn is_detail(&self) -> bool {
+        matches!(
+            self,
+            Self::AdvertTimeout
+                | Self::SettingAddresses
+                | Self::RemovingAddresses
+                | Self::StartPreemptDelay(_)
+                | Self::StopPreemptDelay
+        )
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnteringBackup { initial: true } => write!(f, "Entering BACKUP STATE (init)"),
+            Self::EnteringBackup { initial: false } => write!(f, "Entering BACKUP STATE"),
+            Self::EnteringMaster => write!(f, "Entering MASTER STATE"),
+            Self::EnteringFault => write!(f, "Entering FAULT STATE"),
+            Self::AdvertTimeout => write!(f, "Receive advertisement timeout"),
+            Self::SettingAddresses => write!(f, "setting VIPs."),
+            Self::RemovingAddresses => write!(f, "removing VIPs."),
+            Self::SentZero => write!(f, "sent 0 priority"),
+            Self::Discarding { priority, source } => {
+                write!(f, "received lower priority ({priority}) advert from {source} - discarding")
+            }
+            Self::BackupZero => write!(f, "Backup received priority 0 advertisement"),
+            Self::MasterZero => write!(f, "Master received priority 0 message"),
+            Self::Forcing { priority, ours, source } => write!(
+                f,
+                "Received advert from {source} with lower priority {priority}, ours {ours}, forcing new election"
+            ),
+            Self::Higher { priority, ours, source } => {
+                write!(f, "Master received advert from {source} with higher priority {priority}, ours {ours}")
+            }
+            Self::HigherAddress { priority, source } => write!(
+                f,
+                "Master received advert from {source} with same priority {priority} but higher IP address than ours"
+            ),
+            Self::OurAddress => write!(f, "WARNING - equal priority advert received from remote host with our IP address."),
+            Self::TwoOwners => write!(
+                f,
+                "CONFIGURATION ERROR: local instance and a remote instance are both configured as address owner, please \
+                 fix - reducing local priority"
+            ),
+            Self::StartPreemptDelay(delay) => {
+                write!(f, "start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
+            }
+            Self::StopPreemptDelay => write!(f, "stop preempt delay"),
+            Self::PriorityChanged { from, to } => write!(f, "Changing effective priority from {from} to {to}"),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}

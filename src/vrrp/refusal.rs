@@ -1,0 +1,144 @@
+//! Why a packet was not an advert for us, in keepalived's words.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// One check a packet did not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Shorter than an IP header and a VRRP header.
+    Packet {
+        /// Bytes received.
+        length: usize,
+    },
+    /// Shorter than its address count demands.
+    Short {
+        /// Bytes received.
+        length: usize,
+        /// Bytes demanded.
+        expected: usize,
+    },
+    /// Longer than its address count demands.
+    Long {
+        /// Bytes received.
+        length: usize,
+        /// Bytes demanded.
+        expected: usize,
+    },
+    /// It has crossed a router (RFC 9568 §7.1).
+    Hops {
+        /// The TTL or hop limit it had.
+        received: u8,
+    },
+    /// The other version of the protocol.
+    Version {
+        /// Its version.
+        received: u8,
+        /// Ours.
+        expected: u8,
+    },
+    /// An authentication type nobody has defined.
+    AuthenticationType {
+        /// The type it had.
+        received: u8,
+    },
+    /// Another authentication type than ours.
+    AuthenticationMismatch {
+        /// The type it had.
+        received: u8,
+        /// Ours.
+        expected: u8,
+    },
+    /// The password is not ours.
+    Password,
+    /// The sender advertises in another rhythm (VRRPv2 only).
+    Interval {
+        /// Our interval in seconds.
+        mine: u64,
+        /// The sender's.
+        theirs: u64,
+    },
+    /// Not an advertisement.
+    Type {
+        /// The type it had.
+        received: u8,
+    },
+    /// Another number of addresses than ours.
+    Count {
+        /// The number it had.
+        received: u8,
+        /// Ours.
+        expected: usize,
+    },
+    /// The checksum does not fit.
+    Checksum {
+        /// The version, which decides what is summed.
+        version: u8,
+    },
+    /// Multicast where we speak unicast, or the reverse.
+    Kind {
+        /// `multi` or `uni`.
+        expected: &'static str,
+        /// The other.
+        received: &'static str,
+    },
+    /// One of our addresses is not among the sender's.
+    Address {
+        /// The virtual router.
+        vrid: u8,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The sender is no configured peer.
+    Peer {
+        /// The sender.
+        source: IpAddr,
+    },
+    /// The peer is nearer or farther than configured.
+    Range {
+        /// The TTL or hop limit it had.
+        received: u8,
+        /// The least.
+        low: u8,
+        /// The most.
+        high: u8,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packet { length } => write!(f, "IPv4 VRRP packet too short - {length} bytes"),
+            Self::Short { length, expected } => {
+                write!(f, "vrrp packet too short, length {length} and expect {expected}")
+            }
+            Self::Long { length, expected } => write!(f, "vrrp packet too long, length {length} and expect {expected}"),
+            Self::Hops { received } => write!(f, "invalid TTL/HL. Received {received} and expect 255"),
+            Self::Version { received, expected } => {
+                write!(f, "wrong version. Received {received} and expect {expected}")
+            }
+            Self::AuthenticationType { received } => write!(f, "Invalid auth type: {received}"),
+            Self::AuthenticationMismatch { received, expected } => {
+                write!(f, "received a {received} auth, expecting {expected}!")
+            }
+            Self::Password => write!(f, "received an invalid passwd!"),
+            Self::Interval { mine, theirs } => {
+                write!(f, "advertisement interval mismatch mine={mine} sec rcv'd={theirs} sec")
+            }
+            Self::Type { received } => write!(f, "Invalid packet type. {received} and expect 1"),
+            Self::Count { received, expected } => {
+                write!(f, "received an unexpected ip number count {received}, expected {expected}!")
+            }
+            Self::Checksum { version } => write!(f, "Invalid VRRPv{version} checksum"),
+            Self::Kind { expected, received } => {
+                write!(f, "Expected {expected}cast packet but received {received}cast packet")
+            }
+            Self::Address { vrid, address } => {
+                write!(f, "ip address associated with VRID {vrid} not present in MASTER advert : {address}")
+            }
+            Self::Peer { source } => write!(f, "unicast source address {source} not a unicast peer"),
+            Self::Range { received, low, high } => write!(f, "TTL/HL {received} not in range [{low}, {high}]"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Tracked things → effective priority, fault, or "not known yet".
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+/// The priority of the address owner, which no weight changes (RFC 9568 §5.2.4).
+pub const OWNER: u8 = 255;
+
+/// What is known about a tracked thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    Unknown,
+    /// It is well.
+    Good,
+    /// It is not.
+    Bad,
+}
+
+/// How one tracked thing bears on a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// Zero faults the router while the thing is bad; more adds while good, less takes away while bad.
+    pub weight: i32,
+    /// Good and bad change places.
+    pub reverse: bool,
+    /// What is known.
+    pub verdict: Verdict,
+}
+
+/// What all tracked things together make of a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The priority to advertise and to compare with.
+    pub priority: u8,
+    /// It may not take part.
+    pub fault: bool,
+    /// It may not start before more is known.
+    pub waiting: bool,
+}
+
+/// The standing of a router of priority `base`.
+pub fn standing(base: u8, tracked: impl IntoIterator<Item = Tracked>) -> Standing {
+    let mut standing = Standing { priority: base, fault: false, waiting: false };
+    let mut total = i32::from(base);
+    for one in tracked {
+        let good = match one.verdict {
+            Verdict::Unknown => {
+                standing.waiting |= one.weight == 0;
+                continue;
+            }
+            Verdict::Good => !one.reverse,
+            Verdict::Bad => one.reverse,
+        };
+        match one.weight {
+            0 => standing.fault |= !good,
+            weight if (weight > 0) == good => total = total.saturating_add(weight),
+            _ => {}
+        }
+    }
+    if base != OWNER {
+        standing.priority = total.clamp(1, i32::from(OWNER) - 1) as u8;
+    }
+    standing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracked(weight: i32, verdict: Verdict) -> Tracked {
+        Tracked { weight, reverse: false, verdict }
+    }
+
+    #[test]
+    fn weights_add_while_good_and_take_away_while_bad() {
+        assert_eq!(standing(125, [tracked(-30, Verdict::Bad)]).priority, 95);
+        assert_eq!(standing(125, [tracked(-30, Verdict::Good)]).priority, 125);
+        assert_eq!(standing(100, [tracked(20, Verdict::Good), tracked(7, Verdict::Bad)]).priority, 120);
+        assert_eq!(standing(100, [Tracked { reverse: true, ..tracked(20, Verdict::Bad) }]).priority, 120);
+    }
+
+    #[test]
+    fn priorities_stay_between_one_and_two_hundred_fifty_four() {
+        assert_eq!(standing(100, [tracked(253, Verdict::Good)]).priority, 254);
+        assert_eq!(standing(100, [tracked(-253, Verdict::Bad)]).priority, 1);
+        assert_eq!(standing(255, [tracked(-253, Verdict::Bad)]).priority, 255);
+    }
+
+    #[test]
+    fn weight_zero_faults_or_holds() {
+        assert!(standing(100, [tracked(0, Verdict::Bad)]).fault);
+        assert!(standing(100, [tracked(0, Verdict::Unknown)]).waiting);
+        assert!(!standing(100, [tracked(5, Verdict::Unknown)]).waiting);
+    }
+}

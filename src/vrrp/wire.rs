@@ -1,0 +1,270 @@
+//! Adverts on the wire: VRRPv2 (RFC 3768 §5) with keepalived's authentication, VRRPv3 (RFC 9568 §5), IPv4 headers.
+//!
+//! [`receive`] judges a packet whole, in keepalived's order of checks, before anything about the router may change.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::config::{Authentication, Config, Version};
+use super::refusal::Refusal;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// The IP protocol number of VRRP.
+pub const PROTOCOL: u8 = 112;
+
+/// The hop count every multicast advert carries (RFC 9568 §5.1.1.3).
+pub const HOPS: u8 = 255;
+
+/// The only packet type there is (RFC 9568 §5.2.2).
+const ADVERTISEMENT: u8 = 1;
+
+/// The authentication data behind a VRRPv2 packet over IPv4, always present.
+const AUTHENTICATION: usize = 8;
+
+/// The fields before the addresses, both versions.
+const HEAD: usize = 8;
+
+/// A packet as the IP layer hands it up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// Where it was sent to; `None` when the socket does not tell.
+    pub destination: Option<IpAddr>,
+    /// Its TTL or hop limit on arrival.
+    pub hops: u8,
+    /// What follows the IP header.
+    pub payload: Vec<u8>,
+}
+
+/// An advert that passed every check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// The sender's priority; 0 when it gives up.
+    pub priority: u8,
+    /// The sender's interval.
+    pub interval: Duration,
+    /// The addresses it stands for.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The virtual router a packet is about, before it is judged.
+pub fn vrid(payload: &[u8]) -> Option<u8> {
+    payload.get(1).copied()
+}
+
+/// Judges a packet for the router `config` describes.
+///
+/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` does not compare.
+///
+/// # Errors
+/// The first check, in keepalived's order, that the packet does not pass.
+pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Advert, Refusal> {
+    let bytes = &datagram.payload;
+    let head: [u8; HEAD] =
+        bytes.first_chunk().copied().ok_or(Refusal::Short { length: bytes.len(), expected: HEAD })?;
+    length(config, bytes.len(), head[3])?;
+    if config.peers.is_empty() && datagram.hops != HOPS {
+        return Err(Refusal::Hops { received: datagram.hops });
+    }
+    let version = head[0] >> 4;
+    if version != config.version.number() {
+        return Err(Refusal::Version { received: version, expected: config.version.number() });
+    }
+    if config.version == Version::V2 {
+        authenticate(config, head[4], bytes)?;
+        let (mine, theirs) = (config.interval.as_secs(), u64::from(head[5]));
+        if mine != theirs {
+            return Err(Refusal::Interval { mine, theirs });
+        }
+    }
+    if head[0] & 0x0f != ADVERTISEMENT {
+        return Err(Refusal::Type { received: head[0] & 0x0f });
+    }
+    let expected = config.advertised().count();
+    if usize::from(head[3]) != expected {
+        return Err(Refusal::Count { received: head[3], expected });
+    }
+    checksum_holds(datagram, config)?;
+    kind(datagram, config)?;
+    let addresses = addresses(bytes, usize::from(head[3]), config.is_ipv6());
+    if !(trusted && config.skip_check_adv_addr) {
+        compare(config, &addresses)?;
+        peer(datagram, config)?;
+    }
+    let interval = match config.version {
+        Version::V2 => Duration::from_secs(u64::from(head[5])),
+        Version::V3 => Duration::from_millis(u64::from(u16::from_be_bytes([head[4] & 0x0f, head[5]])) * 10),
+    };
+    Ok(Advert { priority: head[2], interval, addresses })
+}
+
+/// The bytes of an advert from `source`.
+///
+/// An IPv6 advert's checksum is left zero: the kernel fills it in (`IPV6_CHECKSUM`).
+pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+    let count = config.advertised().count().min(255) as u8;
+    let mut bytes = vec![config.version.number() << 4 | ADVERTISEMENT, config.vrid, priority, count];
+    match config.version {
+        Version::V2 => {
+            bytes.push(config.authentication.number());
+            bytes.push(config.interval.as_secs().min(255) as u8);
+        }
+        Version::V3 => {
+            let centiseconds = (config.interval.as_millis() / 10).min(0x0fff) as u16;
+            bytes.extend(centiseconds.to_be_bytes());
+        }
+    }
+    bytes.extend([0, 0]);
+    for address in config.advertised().take(255) {
+        match address {
+            IpAddr::V4(address) => bytes.extend(address.octets()),
+            IpAddr::V6(address) => bytes.extend(address.octets()),
+        }
+    }
+    if config.version == Version::V2 {
+        bytes.extend(config.authentication.data());
+    }
+    let sum = match (config.version, source, destination) {
+        (Version::V2, _, _) => checksum(&[&bytes]),
+        (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => checksum(&[&pseudo_header(from, to, bytes.len()), &bytes]),
+        (Version::V3, _, _) => 0,
+    };
+    if let Some(slot) = bytes.get_mut(6..8) {
+        slot.copy_from_slice(&sum.to_be_bytes());
+    }
+    bytes
+}
+
+/// The IPv4 header before an advert of `length` bytes: TOS 0xc0, no fragment flags; the kernel fills in the checksum.
+pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16), length: usize) -> [u8; 20] {
+    let total = (20 + length).min(usize::from(u16::MAX)) as u16;
+    let [l0, l1] = total.to_be_bytes();
+    let [i0, i1] = id.to_be_bytes();
+    let [s0, s1, s2, s3] = source.octets();
+    let [d0, d1, d2, d3] = destination.octets();
+    let mut header = [0x45, 0xc0, l0, l1, i0, i1, 0, 0, ttl, PROTOCOL, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
+    let [c0, c1] = checksum(&[&header]).to_be_bytes();
+    (header[10], header[11]) = (c0, c1);
+    header
+}
+
+/// A raw IPv4 packet taken apart; what a raw socket hands up begins with the IP header.
+///
+/// # Errors
+/// The packet is shorter than its headers say.
+pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
+    let short = Refusal::Packet { length: bytes.len() };
+    let Some(head) = bytes.first_chunk::<20>() else { return Err(short) };
+    let header = usize::from(head[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    if header < 20 || total < header + HEAD {
+        return Err(short);
+    }
+    let payload = bytes.get(header..total).ok_or(short)?.to_vec();
+    Ok(Datagram {
+        source: Ipv4Addr::new(head[12], head[13], head[14], head[15]).into(),
+        destination: Some(Ipv4Addr::new(head[16], head[17], head[18], head[19]).into()),
+        hops: head[8],
+        payload,
+    })
+}
+
+fn length(config: &Config, length: usize, count: u8) -> Result<(), Refusal> {
+    let each = if config.is_ipv6() { 16 } else { 4 };
+    let tail = if config.version == Version::V2 { AUTHENTICATION } else { 0 };
+    let expected = HEAD + usize::from(count) * each + tail;
+    match length.cmp(&expected) {
+        std::cmp::Ordering::Less => Err(Refusal::Short { length, expected }),
+        std::cmp::Ordering::Greater => Err(Refusal::Long { length, expected }),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
+fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> {
+    if kind > 2 {
+        return Err(Refusal::AuthenticationType { received: kind });
+    }
+    let expected = config.authentication.number();
+    if kind != expected {
+        return Err(Refusal::AuthenticationMismatch { received: kind, expected });
+    }
+    match (&config.authentication, bytes.last_chunk::<AUTHENTICATION>()) {
+        (Authentication::Pass(password), Some(data)) if password != data => Err(Refusal::Password),
+        _ => Ok(()),
+    }
+}
+
+fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
+    let bytes: &[u8] = &datagram.payload;
+    let sum = match (config.version, datagram.source, datagram.destination) {
+        (Version::V2, _, _) => checksum(&[bytes]),
+        (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(to))) => {
+            checksum(&[&pseudo_header(from, to, bytes.len()), bytes])
+        }
+        // The kernel has judged it.
+        (Version::V3, _, _) => 0,
+    };
+    if sum == 0 { Ok(()) } else { Err(Refusal::Checksum { version: config.version.number() }) }
+}
+
+fn kind(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
+    let Some(destination) = datagram.destination else { return Ok(()) };
+    match (destination.is_multicast(), config.peers.is_empty()) {
+        (true, false) => Err(Refusal::Kind { expected: "uni", received: "multi" }),
+        (false, true) => Err(Refusal::Kind { expected: "multi", received: "uni" }),
+        _ => Ok(()),
+    }
+}
+
+fn compare(config: &Config, addresses: &[IpAddr]) -> Result<(), Refusal> {
+    match config.advertised().find(|address| !addresses.contains(address)) {
+        Some(address) => Err(Refusal::Address { vrid: config.vrid, address }),
+        None => Ok(()),
+    }
+}
+
+fn peer(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
+    if config.peers.is_empty() {
+        return Ok(());
+    }
+    match config.peers.iter().find(|peer| peer.address == datagram.source) {
+        None if config.check_unicast_src => Err(Refusal::Peer { source: datagram.source }),
+        Some(peer) if !(peer.hops.contains(&datagram.hops)) => {
+            Err(Refusal::Range { received: datagram.hops, low: *peer.hops.start(), high: *peer.hops.end() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn addresses(bytes: &[u8], count: usize, ipv6: bool) -> Vec<IpAddr> {
+    let list = bytes.get(HEAD..).unwrap_or_default();
+    if ipv6 {
+        list.as_chunks::<16>().0.iter().take(count).map(|octets| IpAddr::from(*octets)).collect()
+    } else {
+        list.as_chunks::<4>().0.iter().take(count).map(|octets| IpAddr::from(*octets)).collect()
+    }
+}
+
+fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, length: usize) -> [u8; 12] {
+    let [s0, s1, s2, s3] = source.octets();
+    let [d0, d1, d2, d3] = destination.octets();
+    let [l0, l1] = (length.min(usize::from(u16::MAX)) as u16).to_be_bytes();
+    [s0, s1, s2, s3, d0, d1, d2, d3, 0, PROTOCOL, l0, l1]
+}
+
+/// The Internet checksum (RFC 1071) over the parts, each but the last of even length.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let mut sum = 0_u32;
+    for part in parts {
+        let (pairs, odd) = part.as_chunks::<2>();
+        sum += pairs.iter().map(|pair| u32::from(u16::from_be_bytes(*pair))).sum::<u32>();
+        sum += odd.first().map_or(0, |byte| u32::from(*byte) << 8);
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+use proptest::prelude::*;
+
+fn article(priority: u8) -> Config {
+    let mut config = Config::new(51, priority, vec!["192.168.110.10".parse().unwrap()]);
+    config.authentication = Authentication::Pass(*b"123456\0\0");
+    config
+}
+
+const HOST: &str = "192.168.110.11";
+const GROUP: &str = "224.0.0.18";
+
+fn datagram(payload: Vec<u8>) -> Datagram {
+    Datagram { source: HOST.parse().unwrap(), destination: Some(GROUP.parse().unwrap()), hops: 255, payload }
+}
+
+/// The advert captured from keepalived 2.1.5 with the article's configuration.
+const CAPTURED: [u8; 40] = [
+    0x45, 0xc0, 0x00, 0x28, 0x00, 0x02, 0x00, 0x00, 0xff, 0x70, 0xab, 0xdd, 0xc0, 0xa8, 0x6e, 0x0b, 0xe0, 0x00, 0x00,
+    0x12, 0x21, 0x33, 0x78, 0x01, 0x01, 0x01, 0x9d, 0x7a, 0xc0, 0xa8, 0x6e, 0x0a, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36,
+    0x00, 0x00,
+];
+
+#[test]
+fn an_advert_is_byte_for_byte_the_one_keepalived_sends() {
+    let (from, to) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let payload = emit(&article(120), 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let mut packet = ipv4_header(from, to, (255, 2), payload.len()).to_vec();
+    packet.extend(&payload);
+    assert_eq!(packet, CAPTURED);
+    let lower = emit(&article(100), 100, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    assert_eq!(lower[6..8], [0xb1, 0x7a]);
+}
+
+#[test]
+fn a_captured_advert_is_understood() {
+    let datagram = ipv4_packet(&CAPTURED).unwrap();
+    assert_eq!((datagram.hops, vrid(&datagram.payload)), (255, Some(51)));
+    let advert = receive(&datagram, &article(100), false).unwrap();
+    assert_eq!((advert.priority, advert.interval), (120, Duration::from_secs(1)));
+    assert_eq!(advert.addresses, ["192.168.110.10".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn a_third_version_advert_comes_back_as_it_went() {
+    let mut config = Config::new(7, 200, vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]);
+    config.version = Version::V3;
+    config.interval = Duration::from_millis(250);
+    let payload = emit(&config, 200, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let advert = receive(&datagram(payload), &config, false).unwrap();
+    assert_eq!((advert.priority, advert.interval), (200, Duration::from_millis(250)));
+}
+
+#[test]
+fn checks_come_in_keepaliveds_order() {
+    let config = article(100);
+    let good = emit(&config, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let refused = |change: &dyn Fn(&mut Datagram)| {
+        let mut packet = datagram(good.clone());
+        change(&mut packet);
+        receive(&packet, &config, false).unwrap_err().to_string()
+    };
+    assert_eq!(refused(&|p| p.payload.truncate(19)), "vrrp packet too short, length 19 and expect 20");
+    assert_eq!(refused(&|p| p.payload.push(0)), "vrrp packet too long, length 21 and expect 20");
+    assert_eq!(refused(&|p| p.hops = 64), "invalid TTL/HL. Received 64 and expect 255");
+    assert_eq!(refused(&|p| p.payload[0] = 0x31), "wrong version. Received 3 and expect 2");
+    assert_eq!(refused(&|p| p.payload[4] = 3), "Invalid auth type: 3");
+    assert_eq!(refused(&|p| p.payload[4] = 0), "received a 0 auth, expecting 1!");
+    assert_eq!(refused(&|p| p.payload[12] = b'x'), "received an invalid passwd!");
+    assert_eq!(refused(&|p| p.payload[5] = 2), "advertisement interval mismatch mine=1 sec rcv'd=2 sec");
+    assert_eq!(refused(&|p| p.payload[0] = 0x22), "Invalid packet type. 2 and expect 1");
+    assert_eq!(refused(&|p| p.payload[2] = 121), "Invalid VRRPv2 checksum");
+    assert_eq!(
+        refused(&|p| p.destination = Some("192.168.110.12".parse().unwrap())),
+        "Expected multicast packet but received unicast packet"
+    );
+    let mut other = config.clone();
+    other.addresses = vec!["192.168.110.9".parse().unwrap()];
+    let payload = emit(&other, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    assert_eq!(
+        refused(&|p| p.payload.clone_from(&payload)),
+        "ip address associated with VRID 51 not present in MASTER advert : 192.168.110.10"
+    );
+    other.addresses.push("192.168.110.10".parse().unwrap());
+    let payload = emit(&other, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
+    assert_eq!(refused(&|p| p.payload.clone_from(&payload)), "received an unexpected ip number count 2, expected 1!");
+}
+
+#[test]
+fn the_password_never_shows_in_debug_output() {
+    assert!(!format!("{:?}", article(100)).contains("49"));
+    assert!(!format!("{:?}", article(100)).contains("1234"));
+}
+
+proptest! {
+    #[test]
+    fn no_packet_whatever_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), v3: bool, v6: bool) {
+        let mut config = article(100);
+        if v3 { config.version = Version::V3; }
+        if v6 { config.addresses = vec!["fe80::1".parse().unwrap()]; }
+        if let Ok(packet) = ipv4_packet(&bytes) {
+            let _ = receive(&packet, &config, true);
+        }
+        let _ = (vrid(&bytes), receive(&datagram(bytes), &config, false));
+    }
+
+    #[test]
+    fn one_flipped_bit_is_always_noticed(bit in 0_usize..160) {
+        let config = article(100);
+        let mut payload = emit(&config, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
+        payload[bit / 8] ^= 1 << (bit % 8);
+        // The VRID decides whose packet it is before it is judged; the checksum still covers it.
+        prop_assert!(receive(&datagram(payload), &config, false).is_err());
+    }
+}

@@ -1,9 +1,369 @@
-//! The command line.
+//! The command line: nginx's options, texts and exit codes.
 
+use super::bundle::{Recorder, SystemResolver};
+use super::generation::{self, Inputs, Reading};
+use super::layout::Layout;
+use super::open::{self, Listeners};
+use super::parent::{self, Parent};
+use super::verdict;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::disk::Disk;
+use crate::conf::print;
+use crate::conf::source::Sources;
+use crate::log::clock;
+use crate::sys::process::{Side, fork, silence};
+use crate::zone::registry::Registry as Zones;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
+/// What was asked for.
+#[derive(Debug, Default)]
+struct Options {
+    help: bool,
+    version: bool,
+    build: bool,
+    test: bool,
+    dump: bool,
+    quiet: bool,
+    prefix: Option<String>,
+    conf: Option<String>,
+    error_log: Option<String>,
+    parameters: String,
+    signal: Option<String>,
+}
+
 /// Runs the program with these arguments.
-pub fn main(_arguments: Vec<OsString>) -> ExitCode {
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let options = match parse(&arguments) {
+        Ok(options) => options,
+        Err(text) => return fail(&text),
+    };
+    let program = arguments.first().cloned().unwrap_or_default();
+    let layout = Layout::of(Path::new(&program));
+    if options.version {
+        version(&options, &layout);
+        if !options.test {
+            return ExitCode::SUCCESS;
+        }
+    }
+    let run = Run::new(options, &layout);
+    run.go(arguments)
+}
+
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn fail(text: &str) -> ExitCode {
+    say(&format!("nginx: {text}\n"));
     ExitCode::FAILURE
+}
+
+fn parse(arguments: &[OsString]) -> Result<Options, String> {
+    let mut options = Options::default();
+    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    while let Some(argument) = rest.next() {
+        let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
+        let mut letters = letters.chars();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '?' | 'h' => (options.version, options.help) = (true, true),
+                'v' => options.version = true,
+                'V' => (options.version, options.build) = (true, true),
+                't' => options.test = true,
+                'T' => (options.test, options.dump) = (true, true),
+                'q' => options.quiet = true,
+                'p' | 'e' | 'c' | 'g' | 's' => {
+                    let glued: String = letters.by_ref().collect();
+                    let value = if glued.is_empty() { rest.next() } else { Some(glued) };
+                    take(&mut options, letter, value.filter(|value| !value.is_empty() || letter == 'g'))?;
+                }
+                other => return Err(format!("invalid option: \"{other}\"")),
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn take(options: &mut Options, letter: char, value: Option<String>) -> Result<(), String> {
+    let Some(value) = value else {
+        let what = match letter {
+            'p' => "directory name",
+            'e' | 'c' => "file name",
+            _ => "parameter",
+        };
+        return Err(format!("option \"-{letter}\" requires {what}"));
+    };
+    match letter {
+        'p' => options.prefix = Some(value),
+        'e' => options.error_log = Some(value),
+        'c' => options.conf = Some(value),
+        'g' => options.parameters = value,
+        _ => {
+            if !["stop", "quit", "reopen", "reload"].contains(&value.as_str()) {
+                return Err(format!("invalid option: \"-s {value}\""));
+            }
+            options.signal = Some(value);
+        }
+    }
+    Ok(())
+}
+
+fn version(options: &Options, layout: &Layout) {
+    say(&format!("nginx version: {}\n", crate::http::SERVER_BUILD));
+    if options.help {
+        say(&format!(
+            "Usage: nginx [-?hvVtTq] [-s signal] [-p prefix]\n\
+             \x20            [-e filename] [-c filename] [-g directives]\n\n\
+             Options:\n\
+             \x20 -?,-h         : this help\n\
+             \x20 -v            : show version and exit\n\
+             \x20 -V            : show version and configure options then exit\n\
+             \x20 -t            : test configuration and exit\n\
+             \x20 -T            : test configuration, dump it and exit\n\
+             \x20 -q            : suppress non-error messages during configuration testing\n\
+             \x20 -s signal     : send signal to a master process: stop, quit, reopen, reload\n\
+             \x20 -p prefix     : set prefix path (default: {})\n\
+             \x20 -e filename   : set error log file (default: {})\n\
+             \x20 -c filename   : set configuration file (default: {})\n\
+             \x20 -g directives : set global directives out of configuration file\n\n",
+            layout.prefix, layout.error_log, layout.conf
+        ));
+    }
+    if options.build {
+        let mut names: Vec<&str> = super::modules::modules().iter().map(|module| module.name).collect();
+        names.dedup();
+        say(&format!(
+            "built by rustc\nconfigure arguments: --prefix={} --with-http_stub_status_module --with-http_auth_request_module --with-stream\n",
+            layout.prefix.trim_end_matches('/')
+        ));
+    }
+}
+
+/// One run.
+struct Run {
+    options: Options,
+    inputs: Inputs,
+    /// The default error log could not be opened: complaints take the log's form.
+    log_form: bool,
+}
+
+impl Run {
+    fn new(options: Options, layout: &Layout) -> Self {
+        let mut prefix = options.prefix.clone().unwrap_or_else(|| layout.prefix.clone());
+        if !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        let full = |path: &str| crate::conf::walk::full(&prefix, path);
+        let conf = full(options.conf.as_deref().unwrap_or(&layout.conf));
+        let error_log = match options.error_log.as_deref().unwrap_or(&layout.error_log) {
+            "stderr" => "stderr".to_owned(),
+            path => full(path),
+        };
+        let (pid, access_log) = (full(&layout.pid), full(&layout.access_log));
+        let parameters = options.parameters.clone();
+        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log };
+        Self { options, inputs, log_form: false }
+    }
+
+    /// Shows a complaint as nginx does before its log is open.
+    fn show(&self, level: &str, text: &str) {
+        if self.log_form {
+            let (stamp, pid) = (clock::error_stamp(), std::process::id());
+            say(&format!("{stamp} [{level}] {pid}#{pid}: {text}\n"));
+        } else {
+            say(&format!("nginx: [{level}] {text}\n"));
+        }
+    }
+
+    fn complain(&self, complaint: &Diagnostic, sources: &Sources) {
+        self.show(complaint.severity.word(), &print::nginx(complaint, sources));
+    }
+
+    fn go(mut self, arguments: Vec<OsString>) -> ExitCode {
+        if self.inputs.error_log != "stderr" {
+            let opened = File::options().append(true).create(true).open(&self.inputs.error_log);
+            if let Err(error) = opened {
+                let (path, text) = (&self.inputs.error_log, crate::conf::walk::errno(&error));
+                let text = format!("could not open error log file: open() \"{path}\" failed ({text})");
+                self.show("alert", &text);
+                self.log_form = true;
+            }
+        }
+        let disk = Disk;
+        let recorder = Recorder::new(&disk);
+        let resolver = SystemResolver::default();
+        let zones = Zones::default();
+        let Reading { sources, complaints, outcome } = generation::compile(&self.inputs, &recorder, &resolver, &zones);
+        for complaint in &complaints {
+            self.complain(complaint, &sources);
+        }
+        let test = self.options.test;
+        let fine = || {
+            if test && !self.options.quiet {
+                say(&format!("nginx: the configuration file {} syntax is ok\n", self.inputs.conf));
+            }
+        };
+        let generation = match outcome {
+            Ok(generation) => generation,
+            Err((complaint, parsed)) => {
+                if parsed {
+                    fine();
+                }
+                self.complain(&complaint, &sources);
+                return self.test_failed();
+            }
+        };
+        if let (Some(signal), false) = (&self.options.signal, test) {
+            return self.send(signal, &generation.process.pid);
+        }
+        fine();
+        let mut listeners = parent::inherited();
+        if let Err((level, text)) = self.open(&generation, &mut listeners) {
+            self.show(level.word(), &text);
+            return self.test_failed();
+        }
+        if test {
+            self.leave_sockets(&listeners);
+            if self.options.dump {
+                dump(&sources);
+            }
+            if !self.options.quiet {
+                say(&format!("nginx: configuration file {} test is successful\n", self.inputs.conf));
+            }
+            return ExitCode::SUCCESS;
+        }
+        self.start(generation, listeners, arguments)
+    }
+
+    fn open(&self, generation: &generation::Generation, listeners: &mut Listeners) -> Result<(), open::Complaint> {
+        let test = self.options.test;
+        if test {
+            open::pid(&generation.process.pid, true)?;
+        }
+        open::folders(generation)?;
+        open::logs(generation)?;
+        open::sockets(generation, listeners, test, &|level, text| {
+            self.show(level.word(), text);
+            generation.log.write(level, None, text);
+        })
+    }
+
+    fn leave_sockets(&self, listeners: &Listeners) {
+        for name in listeners.keys() {
+            open::unlink(name);
+        }
+    }
+
+    fn test_failed(&self) -> ExitCode {
+        if self.options.test {
+            say(&format!("nginx: configuration file {} test failed\n", self.inputs.conf));
+        }
+        ExitCode::FAILURE
+    }
+
+    /// `-s`: signals the parent whose pid is in the file.
+    fn send(&self, signal: &str, path: &str) -> ExitCode {
+        let mut text = String::new();
+        let read = File::open(path).map_err(|error| ("error", "open()", error)).and_then(|mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|error| ("crit", "pread()", error))?;
+            text = String::from_utf8_lossy(&bytes).into_owned();
+            Ok(())
+        });
+        if let Err((level, call, error)) = read {
+            self.show(level, &format!("{call} \"{path}\" failed ({})", crate::conf::walk::errno(&error)));
+            return ExitCode::FAILURE;
+        }
+        let digits = text.trim_end_matches(['\r', '\n']);
+        let pid = if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<i32>().ok() } else { None };
+        let Some(pid) = pid.filter(|_| !digits.is_empty()) else {
+            self.show("error", &format!("invalid PID number \"{digits}\" in \"{path}\""));
+            return ExitCode::FAILURE;
+        };
+        let signal = match signal {
+            "stop" => Signal::SIGTERM,
+            "quit" => Signal::SIGQUIT,
+            "reopen" => Signal::SIGUSR1,
+            _ => Signal::SIGHUP,
+        };
+        let question = if signal == Signal::SIGHUP { verdict::ask(pid as u32) } else { None };
+        if let Err(error) = kill(Pid::from_raw(pid), signal) {
+            let text = crate::conf::walk::errno(&error.into());
+            self.show("alert", &format!("kill({pid}, {}) failed ({text})", signal as i32));
+            return ExitCode::FAILURE;
+        }
+        match question.and_then(verdict::Question::answer) {
+            Some(text) if !text.is_empty() => {
+                self.show("emerg", &text);
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        }
+    }
+
+    fn start(self, generation: generation::Generation, listeners: Listeners, arguments: Vec<OsString>) -> ExitCode {
+        let mut ready = None;
+        if generation.process.daemon && std::env::var_os(parent::INHERIT).is_none() {
+            match leave_terminal() {
+                Ok(Left::Starter(code)) => return code,
+                Ok(Left::Daemon(pipe)) => ready = Some(pipe),
+                Err(error) => {
+                    self.show("emerg", &format!("fork() failed ({})", crate::conf::walk::errno(&error)));
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+        if let Err((level, text)) = open::pid(&generation.process.pid, false) {
+            self.show(level.word(), &text);
+            return ExitCode::FAILURE;
+        }
+        let tell = move || {
+            if let Some(mut pipe) = ready {
+                let _ = pipe.write_all(&[0]);
+            }
+        };
+        if !generation.process.master {
+            tell();
+            let pid = generation.process.pid.clone();
+            let code = super::worker::run(&generation, &listeners, None);
+            let _ = std::fs::remove_file(pid);
+            return ExitCode::from(code);
+        }
+        Parent::new(self.inputs, generation, listeners, arguments).run(tell)
+    }
+}
+
+/// Which side of the fork a start is on.
+enum Left {
+    Starter(ExitCode),
+    Daemon(File),
+}
+
+/// Leaves the terminal; the starter waits until the daemon's worker runs.
+fn leave_terminal() -> std::io::Result<Left> {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    if let Side::Parent(_) = fork()? {
+        drop(writer);
+        let mut code = [1];
+        let told = File::from(reader).read_exact(&mut code).is_ok() && code == [0];
+        return Ok(Left::Starter(if told { ExitCode::SUCCESS } else { ExitCode::FAILURE }));
+    }
+    nix::unistd::setsid()?;
+    silence()?;
+    Ok(Left::Daemon(File::from(writer)))
+}
+
+#[expect(clippy::print_stdout, reason = "-T prints to standard output")]
+fn dump(sources: &Sources) {
+    for source in sources.iter().filter(|source| source.kind == crate::conf::source::Kind::File) {
+        print!("# configuration file {}:\n", source.name);
+        let mut out = std::io::stdout();
+        let _ = out.write_all(&source.text).and_then(|()| out.write_all(b"\n"));
+    }
 }

@@ -1,6 +1,19 @@
-//! The product's front door.
+//! rnginx: nginx.conf files, nginx's command line, signals, logs and verdicts.
+//!
+//! `cli` parses arguments, `generation` compiles a configuration, `open` opens what it declared, `parent` holds the
+//! sockets and the signals, `worker` and `serve` run the event loops.
 
+mod bundle;
+mod channel;
 pub mod cli;
+mod core;
+mod generation;
+mod layout;
 mod missing;
 pub mod modules;
+mod open;
+mod parent;
+mod serve;
+mod verdict;
 pub mod wording;
+mod worker;

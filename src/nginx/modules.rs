@@ -9,7 +9,11 @@ pub const EXTENSIONS: &[&str] = &["ip_hash"];
 
 /// The modules that are served. Their order is behaviour.
 fn served() -> Vec<Module> {
-    Vec::new()
+    let mut modules = super::core::MODULES.to_vec();
+    modules.extend(crate::http::modules::all().iter().map(|module| module.conf));
+    modules.extend_from_slice(crate::upstream::directives::HTTP_MODULES);
+    modules.extend_from_slice(crate::upstream::directives::STREAM_MODULES);
+    modules
 }
 
 /// Every module: the served ones, then the rows that are known and not served. A row that is served wins over its

@@ -123,7 +123,11 @@ pub fn on_its_own(command: &mut Command, signal: Signal) {
 #[expect(unsafe_code, reason = "nix has no setpriority")]
 pub fn nice(value: i32) -> io::Result<()> {
     // SAFETY: the call takes three integers.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes a real-time priority (`SCHED_RR`), not handed on to children.
@@ -134,6 +138,16 @@ pub fn nice(value: i32) -> io::Result<()> {
 pub fn realtime(priority: i32) -> io::Result<()> {
     let parameter = libc::sched_param { sched_priority: priority };
     // SAFETY: the pointer is to a live local, and the kernel copies what it points to.
-    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
+    let outcome =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes `command` start with no signal blocked.
+#[expect(unsafe_code, reason = "pre_exec has no safe form")]
+pub fn unblocked(command: &mut Command) {
+    // SAFETY: sigprocmask is async-signal-safe and works on a local set.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::signal::SigSet::all().thread_unblock()?));
+    }
 }

@@ -1,6 +1,8 @@
 //! Socket options that neither std nor socket2 sets.
 
-use std::os::fd::AsRawFd;
+use socket2::{SockAddr, Socket};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
     #[expect(unsafe_code, reason = "setsockopt of options without a wrapper")]
@@ -29,4 +31,64 @@ pub fn fast_open(socket: &impl AsRawFd, queue: u32) {
 /// `IP_BIND_ADDRESS_NO_PORT`: binding an address leaves the choice of the port to connect.
 pub fn bind_without_port(socket: &impl AsRawFd) {
     set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+}
+
+/// Takes a descriptor that was just received from another process.
+pub fn own(raw: RawFd) -> OwnedFd {
+    #[expect(unsafe_code, reason = "descriptors arrive as numbers")]
+    // SAFETY: the kernel made the descriptor for this process with SCM_RIGHTS, and nobody else knows its number.
+    unsafe {
+        OwnedFd::from_raw_fd(raw)
+    }
+}
+
+/// Accepts one connection, non-blocking and closed on exec.
+///
+/// # Errors
+/// What accept4(2) said.
+pub fn accept(listener: &impl AsRawFd) -> io::Result<(Socket, SockAddr)> {
+    let fd = listener.as_raw_fd();
+    #[expect(unsafe_code, reason = "accept4 with both flags in one call has no safe wrapper")]
+    // SAFETY: the storage and length are valid for the call; the descriptor it returns is owned by nobody else.
+    unsafe {
+        SockAddr::try_init(|storage, length| {
+            let got = libc::accept4(fd, storage.cast(), length, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+            if got < 0 { Err(io::Error::last_os_error()) } else { Ok(Socket::from_raw_fd(got)) }
+        })
+    }
+}
+
+/// Takes a listening socket that an older binary left open under this number; nothing when it is none.
+pub fn inherited(raw: RawFd) -> Option<OwnedFd> {
+    if raw < 3 {
+        return None;
+    }
+    #[expect(unsafe_code, reason = "descriptors are inherited as numbers")]
+    // SAFETY: fcntl takes integers; only a descriptor that exists is taken, before this process opens any of its own
+    // that could have the same number.
+    unsafe {
+        (libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) == 0).then(|| OwnedFd::from_raw_fd(raw))
+    }
+}
+
+/// An epoll descriptor that is readable when `listener` is, and of which one is woken for each connection: many loops
+/// can wait for one socket without waking all.
+///
+/// # Errors
+/// What `epoll_create1(2)` or `epoll_ctl(2)` said.
+pub fn exclusive(listener: &impl AsRawFd) -> io::Result<OwnedFd> {
+    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLEXCLUSIVE) as u32, u64: 0 };
+    #[expect(unsafe_code, reason = "nix's epoll does not give its descriptor away")]
+    // SAFETY: the event lives over the call; the new descriptor is owned by nobody else.
+    unsafe {
+        let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let fd = OwnedFd::from_raw_fd(fd);
+        if libc::epoll_ctl(fd.as_raw_fd(), libc::EPOLL_CTL_ADD, listener.as_raw_fd(), &raw mut event) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(fd)
+    }
 }

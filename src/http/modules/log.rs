@@ -59,7 +59,7 @@ struct Log {
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let default = [AccessText {
-        path: Some(cx.build.full(cx.build.access_log_path)),
+        path: Some(cx.build.access_log_path.to_owned()),
         syslog: None,
         format: "combined".to_owned(),
         buffer: 0,

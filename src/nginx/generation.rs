@@ -1,0 +1,231 @@
+//! config → everything declared, then everything open and ready to serve.
+//!
+//! `compile` is pure but for host names: texts in, a `Generation` out. `open` opens what it declared. A worker does the
+//! first over the texts its parent shipped and takes the second's descriptors from the parent.
+
+use super::core::{Core, Events};
+use super::modules;
+use super::wording::Nginx;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::lex;
+use crate::conf::registry::Registry;
+use crate::conf::source::{Loader, Sources};
+use crate::conf::walk::{Bases, Dialect, Level, Levels, Walk};
+use crate::http;
+use crate::log::file::File;
+use crate::log::{Level as LogLevel, Log};
+use crate::net::address::Address;
+use crate::net::listen::Options;
+use crate::session::build::{Build, Resolve};
+use crate::session::contexts::{EVENTS, HTTP, MAIN, STREAM};
+use crate::session::errorlog;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// `-p`, ending in a slash.
+    pub prefix: String,
+    /// `-c`, in full.
+    pub conf: String,
+    /// `-g`.
+    pub parameters: String,
+    /// `-e`, in full, or `stderr`.
+    pub error_log: String,
+    /// The pid file where the configuration names none.
+    pub pid: String,
+    /// The access log of servers that name none.
+    pub access_log: String,
+}
+
+/// Settings of the process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// `daemon`.
+    pub daemon: bool,
+    /// `master_process`.
+    pub master: bool,
+    /// `user` and group.
+    pub user: Option<(String, Option<String>)>,
+    /// Event loops.
+    pub loops: usize,
+    /// `worker_rlimit_nofile`.
+    pub rlimit_nofile: Option<u64>,
+    /// `worker_priority`.
+    pub priority: Option<i32>,
+    /// `worker_shutdown_timeout`.
+    pub shutdown_timeout: Option<Duration>,
+    /// `working_directory`.
+    pub working_directory: Option<String>,
+    /// The pid file's path.
+    pub pid: String,
+    /// `env`.
+    pub env: Vec<String>,
+    /// `worker_connections`.
+    pub connections: u64,
+}
+
+/// Something to listen on.
+#[derive(Clone)]
+pub struct Socket {
+    /// Where.
+    pub address: Address,
+    /// How.
+    pub options: Options,
+    /// Who serves it.
+    pub service: Service,
+}
+
+/// Who serves a socket.
+#[derive(Clone)]
+pub enum Service {
+    /// The http server.
+    Http(Arc<http::Port>),
+    /// The stream server.
+    Stream(Arc<crate::stream::Port>),
+}
+
+/// One configuration at work.
+pub struct Generation {
+    /// Settings of the process.
+    pub process: Process,
+    /// The main error log.
+    pub log: Log,
+    /// The http server, if there is one.
+    pub http: Option<Arc<http::Site>>,
+    /// The stream server, if there is one.
+    pub stream: Option<Arc<crate::stream::Site>>,
+    /// What is listened on.
+    pub sockets: Vec<Socket>,
+    /// Log files.
+    pub logs: Vec<Arc<File>>,
+    /// Folders that must be there.
+    pub folders: Vec<String>,
+}
+
+/// A reading that ended: what it found on the way, and what stopped it.
+pub struct Reading {
+    /// Every text that was read.
+    pub sources: Sources,
+    /// Warnings.
+    pub complaints: Vec<Diagnostic>,
+    /// The generation, or the fatal complaint and whether the syntax was fine.
+    pub outcome: Result<Generation, (Diagnostic, bool)>,
+}
+
+/// nginx's dialect.
+pub const DIALECT: Dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Nginx };
+
+/// Reads and compiles a configuration.
+pub fn compile(
+    inputs: &Inputs,
+    loader: &dyn Loader,
+    resolver: &dyn Resolve,
+    zones: &crate::zone::registry::Registry,
+) -> Reading {
+    let registry = Registry::new(&modules::modules());
+    let mut sources = Sources::default();
+    let folder = inputs.conf.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let bases = Bases { conf: folder, prefix: inputs.prefix.clone() };
+    let mut walk = Walk::new(&registry, DIALECT, (loader, &mut sources), bases, MAIN);
+    let read = if inputs.parameters.is_empty() { Ok(()) } else { walk.parameters(&inputs.parameters) };
+    let read = read.and_then(|()| walk.file(&inputs.conf));
+    let walked = walk.finish(read.err());
+    let mut complaints = walked.complaints;
+    if let Some(fatal) = walked.fatal {
+        return Reading { sources, complaints, outcome: Err((fatal, false)) };
+    }
+    let mut build = Build {
+        prefix: inputs.prefix.clone(),
+        access_log_path: &inputs.access_log,
+        resolver,
+        logs: Default::default(),
+        folders: Vec::new(),
+        complaints: Vec::new(),
+        zones,
+    };
+    let outcome = generation(&walked.level, inputs, &mut build);
+    complaints.append(&mut build.complaints);
+    Reading { sources, complaints, outcome }
+}
+
+fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {
+    let syntax = |complaint| (complaint, false);
+    let none = Core::default();
+    let core = main.own::<Core>().unwrap_or(&none);
+    let log = main_log(core, inputs, build).map_err(syntax)?;
+    let levels = Levels::of(main);
+    let child = |context| main.children.iter().find(|level| level.context == context);
+    let mut sockets = Vec::new();
+    let http = match child(HTTP) {
+        Some(level) => {
+            let site = http::site(&levels.inside(level), &http::modules::all(), build, &log).map_err(syntax)?;
+            sockets.extend(site.ports.iter().map(|port| Socket {
+                address: port.address.clone(),
+                options: port.options.clone(),
+                service: Service::Http(port.clone()),
+            }));
+            Some(Arc::new(site))
+        }
+        None => None,
+    };
+    let stream = match child(STREAM) {
+        Some(level) => {
+            let site = crate::stream::site(&levels.inside(level), build, &log).map_err(syntax)?;
+            sockets.extend(site.ports.iter().map(|port| Socket {
+                address: port.address.clone(),
+                options: port.options.clone(),
+                service: Service::Stream(port.clone()),
+            }));
+            Some(Arc::new(site))
+        }
+        None => None,
+    };
+    let later = |text: String| (Diagnostic::emerg(text), true);
+    let Some(events) = child(EVENTS).filter(|_| core.events) else {
+        return Err(later("no \"events\" section in configuration".to_owned()));
+    };
+    let connections = events.own::<Events>().and_then(|events| events.connections).unwrap_or(512);
+    if connections < sockets.len() as u64 + 1 {
+        let count = sockets.len();
+        return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
+    }
+    Ok(Generation {
+        process: process(core, inputs, connections),
+        log,
+        http,
+        stream,
+        sockets,
+        logs: build.logs.values().cloned().collect(),
+        folders: std::mem::take(&mut build.folders),
+    })
+}
+
+fn main_log(core: &Core, inputs: &Inputs, build: &mut Build<'_>) -> Result<Log, Diagnostic> {
+    if !core.error_logs.is_empty() {
+        return errorlog::log(&core.error_logs, build);
+    }
+    let sink = match inputs.error_log.as_str() {
+        "stderr" => errorlog::SinkText::Stderr,
+        path => errorlog::SinkText::File(path.to_owned()),
+    };
+    errorlog::log(&[errorlog::Target { sink, level: LogLevel::Error }], build)
+}
+
+fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
+    let full = |path: &str| crate::conf::walk::full(&inputs.prefix, path);
+    Process {
+        daemon: core.daemon.unwrap_or(true),
+        master: core.master.unwrap_or(true),
+        user: core.user.clone(),
+        loops: core.loops.unwrap_or(1),
+        rlimit_nofile: core.rlimit_nofile,
+        priority: core.priority,
+        shutdown_timeout: core.shutdown_timeout,
+        working_directory: core.working_directory.as_ref().map(|word| word.text().into_owned()),
+        pid: full(&core.pid.as_ref().map_or_else(|| inputs.pid.clone(), |word| word.text().into_owned())),
+        env: core.env.clone(),
+        connections,
+    }
+}

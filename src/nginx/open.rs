@@ -1,0 +1,179 @@
+//! The second step: log files, folders and listening sockets that a generation declared.
+
+use super::generation::Generation;
+use crate::log::{Level, Log};
+use crate::net::address::Address;
+use crate::net::listen;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+/// Listening sockets by name; they stay open from one generation to the next.
+pub type Listeners = BTreeMap<String, OwnedFd>;
+
+/// A complaint in nginx's words: its level and text.
+pub type Complaint = (Level, String);
+
+fn emerg(text: String) -> Complaint {
+    (Level::Emerg, text)
+}
+
+/// The name of a socket: its address, and which one of several with `reuseport`.
+pub fn name(address: &Address, udp: bool, index: usize) -> String {
+    format!("{}{address}#{index}", if udp { "udp " } else { "" })
+}
+
+/// How many sockets an address gets: one for each loop with `reuseport`, else one for all.
+pub const fn copies(reuseport: bool, loops: usize) -> usize {
+    if reuseport { loops } else { 1 }
+}
+
+/// Creates folders for bodies and responses that do not fit into memory.
+///
+/// # Errors
+/// `mkdir() "x" failed (…)`.
+pub fn folders(generation: &Generation) -> Result<(), Complaint> {
+    let owner =
+        generation.process.user.as_ref().and_then(|(user, _)| nix::unistd::User::from_name(user).ok().flatten());
+    for folder in &generation.folders {
+        match std::fs::create_dir(folder) {
+            Ok(()) => {
+                use std::os::unix::fs::PermissionsExt as _;
+                let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+                if let Some(owner) = &owner {
+                    let _ = nix::unistd::chown(Path::new(folder), Some(owner.uid), None);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(emerg(format!("mkdir() \"{folder}\" failed ({})", crate::conf::walk::errno(&error))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens every log file.
+///
+/// # Errors
+/// `open() "x" failed (…)`.
+pub fn logs(generation: &Generation) -> Result<(), Complaint> {
+    for log in &generation.logs {
+        log.open().map_err(|error| {
+            emerg(format!("open() \"{}\" failed ({})", log.path(), crate::conf::walk::errno(&error)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Opens the sockets that are not open yet. A test passes over addresses in use; a start tries five times.
+///
+/// # Errors
+/// nginx's words for the first that cannot be opened.
+pub fn sockets(
+    generation: &Generation,
+    open: &mut Listeners,
+    test: bool,
+    say: &dyn Fn(Level, &str),
+) -> Result<(), Complaint> {
+    let tries = if test { 1 } else { 5 };
+    for round in 0..tries {
+        let mut busy = false;
+        for socket in &generation.sockets {
+            for index in 0..copies(socket.options.reuseport, generation.process.loops) {
+                let name = name(&socket.address, socket.options.udp, index);
+                if open.contains_key(&name) {
+                    continue;
+                }
+                match one(&socket.address, &socket.options) {
+                    Ok(fd) => {
+                        open.insert(name, fd);
+                    }
+                    Err(failed) if failed.error.raw_os_error() == Some(libc::EADDRINUSE) => {
+                        busy = true;
+                        if !test {
+                            say(Level::Emerg, &words(&socket.address, &failed));
+                        }
+                    }
+                    Err(failed) => return Err(emerg(words(&socket.address, &failed))),
+                }
+            }
+        }
+        if !busy || test {
+            return Ok(());
+        }
+        if round + 1 < tries || round + 1 == tries {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    Err(emerg("still could not bind()".to_owned()))
+}
+
+fn one(address: &Address, options: &listen::Options) -> Result<OwnedFd, listen::Failed> {
+    listen::open(address, options)
+}
+
+fn words(address: &Address, failed: &listen::Failed) -> String {
+    let text = crate::conf::walk::errno(&failed.error);
+    match failed.call {
+        "bind()" => format!("bind() to {address} failed ({text})"),
+        "listen()" => format!("listen() to {address}, backlog failed ({text})"),
+        call => format!("{call} {address} failed ({text})"),
+    }
+}
+
+/// Closes sockets the generation does not name, and removes their files.
+pub fn trim(generation: &Generation, open: &mut Listeners) {
+    let mut wanted = Vec::new();
+    for socket in &generation.sockets {
+        for index in 0..copies(socket.options.reuseport, generation.process.loops) {
+            wanted.push(name(&socket.address, socket.options.udp, index));
+        }
+    }
+    open.retain(|name, _| {
+        let keep = wanted.contains(name);
+        if !keep {
+            unlink(name);
+        }
+        keep
+    });
+}
+
+/// Removes a socket's file.
+pub fn unlink(name: &str) {
+    if let Some(path) = name.trim_start_matches("udp ").strip_prefix("unix:") {
+        let path = path.rsplit_once('#').map_or(path, |(path, _)| path);
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Writes the pid file.
+///
+/// # Errors
+/// `open() "x" failed (…)`.
+pub fn pid(path: &str, test: bool) -> Result<(), Complaint> {
+    let write = || -> io::Result<()> {
+        if test {
+            std::fs::OpenOptions::new().create(true).append(true).open(path).map(|_| ())
+        } else {
+            std::fs::write(path, format!("{}\n", std::process::id()))
+        }
+    };
+    write().map_err(|error| emerg(format!("open() \"{path}\" failed ({})", crate::conf::walk::errno(&error))))
+}
+
+/// Lets the worker's user open the logs again, as nginx does when it reopens them.
+pub fn hand_over_logs(generation: &Generation, log: &Log) {
+    let Some((user, _)) = &generation.process.user else { return };
+    let Ok(Some(user)) = nix::unistd::User::from_name(user) else { return };
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for file in &generation.logs {
+        if let Err(error) = nix::unistd::chown(Path::new(file.path()), Some(user.uid), None) {
+            log.write(Level::Emerg, None, &format!("chown(\"{}\", {}) failed ({error})", file.path(), user.uid));
+        }
+    }
+}

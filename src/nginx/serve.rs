@@ -1,0 +1,246 @@
+//! One event loop: its listeners, the sites they belong to, and how both are replaced and retired.
+
+use super::generation::Service;
+use super::worker::{Given, Shared};
+use crate::http::{self, Front};
+use crate::log::file::File;
+use crate::log::{Level, Log};
+use crate::net::address::Address;
+use crate::net::stream::Stream;
+use socket2::{SockAddr, Socket};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+/// What a loop may be told.
+pub enum Order {
+    /// Serve these from now on.
+    Serve(Box<Sites>),
+    /// Open the logs again.
+    Reopen,
+    /// Finish what is under way, then end.
+    Quit,
+    /// End now.
+    Stop,
+}
+
+/// What a loop serves.
+pub struct Sites {
+    /// The http server.
+    pub http: Option<Arc<http::Site>>,
+    /// The stream server.
+    pub stream: Option<Arc<crate::stream::Site>>,
+    /// The main log.
+    pub log: Log,
+    /// Log files.
+    pub logs: Vec<Arc<File>>,
+    /// The loop's sockets.
+    pub sockets: Vec<Given>,
+}
+
+/// Who serves new connections of a listener.
+#[derive(Clone)]
+enum Served {
+    Http(Arc<http::Site>, Arc<http::Port>),
+    Stream(Arc<crate::stream::Site>, Arc<crate::stream::Port>),
+}
+
+struct Listener {
+    served: Rc<RefCell<Served>>,
+    task: JoinHandle<()>,
+}
+
+/// A loop at work.
+pub struct Loop {
+    front: Rc<Front>,
+    shared: Arc<Shared>,
+    listeners: BTreeMap<String, Listener>,
+    site: Option<Arc<http::Site>>,
+    log: Log,
+    logs: Vec<Arc<File>>,
+}
+
+impl Loop {
+    /// A loop that serves nothing yet.
+    pub fn new(front: Rc<Front>, shared: Arc<Shared>) -> Self {
+        Self { front, shared, listeners: BTreeMap::new(), site: None, log: Log::default(), logs: Vec::new() }
+    }
+
+    /// Takes orders until told to end.
+    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        loop {
+            let patience = self.flush_time().unwrap_or(Duration::from_secs(3600));
+            match tokio::time::timeout(patience, orders.recv()).await {
+                Err(_) => self.flush(),
+                Ok(Some(Order::Serve(sites))) => self.serve(*sites),
+                Ok(Some(Order::Reopen)) => {
+                    if self.front.turn.number == 0 {
+                        self.reopen();
+                    }
+                }
+                Ok(Some(Order::Quit)) => {
+                    self.quit().await;
+                    break;
+                }
+                Ok(Some(Order::Stop) | None) => break,
+            }
+        }
+        self.flush();
+    }
+
+    fn flush_time(&self) -> Option<Duration> {
+        self.logs.iter().filter_map(|log| log.flush_time()).min()
+    }
+
+    fn flush(&self) {
+        for log in &self.logs {
+            log.flush(self.front.turn.number, true);
+        }
+    }
+
+    fn reopen(&self) {
+        for log in &self.logs {
+            if let Err(error) = log.open() {
+                let text = crate::conf::walk::errno(&error);
+                self.log.write(Level::Emerg, None, &format!("open() \"{}\" failed ({text})", log.path()));
+            }
+        }
+    }
+
+    /// Puts new sites to work; connections of earlier ones finish under them.
+    fn serve(&mut self, sites: Sites) {
+        let mut kept = BTreeMap::new();
+        for (name, fd, service) in sites.sockets {
+            let served = match (service, &sites.http, &sites.stream) {
+                (Service::Http(port), Some(site), _) => Served::Http(site.clone(), port),
+                (Service::Stream(port), _, Some(site)) => Served::Stream(site.clone(), port),
+                _ => continue,
+            };
+            if let Some(listener) = self.listeners.remove(&name) {
+                *listener.served.borrow_mut() = served;
+                kept.insert(name, listener);
+            } else if let Some(listener) = self.listen(fd, served, &sites.log) {
+                kept.insert(name, listener);
+            }
+        }
+        for (_, gone) in std::mem::replace(&mut self.listeners, kept) {
+            gone.task.abort();
+        }
+        self.flush();
+        self.log = sites.log;
+        self.logs = sites.logs;
+        let before = std::mem::replace(&mut self.site, sites.http);
+        if before.is_some() {
+            self.front.idle.clear();
+            self.front.retire(self.site.as_ref());
+            self.end_later();
+        }
+    }
+
+    /// `worker_shutdown_timeout`: what still runs under earlier sites then is closed.
+    fn end_later(&self) {
+        let Some(time) = self.shared.process.shutdown_timeout else { return };
+        let front = self.front.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(time).await;
+            front.close_retired();
+        });
+    }
+
+    fn listen(&self, fd: OwnedFd, served: Served, log: &Log) -> Option<Listener> {
+        let socket = Socket::from(fd);
+        let served = Rc::new(RefCell::new(served));
+        let waited = if self.shared.process.loops > 1 {
+            crate::sys::socket::exclusive(&socket).and_then(AsyncFd::new)
+        } else {
+            use std::os::fd::AsFd as _;
+            socket.as_fd().try_clone_to_owned().and_then(AsyncFd::new)
+        };
+        let waited = match waited {
+            Ok(waited) => waited,
+            Err(error) => {
+                log.write(Level::Alert, None, &format!("epoll_ctl() failed ({error})"));
+                return None;
+            }
+        };
+        let accepting = accept(self.front.clone(), self.shared.clone(), (socket, waited), served.clone(), log.clone());
+        Some(Listener { served, task: tokio::task::spawn_local(accepting) })
+    }
+
+    /// Stops listening and waits for connections to finish.
+    async fn quit(&mut self) {
+        for (_, listener) in std::mem::take(&mut self.listeners) {
+            listener.task.abort();
+        }
+        self.front.idle.clear();
+        self.front.retire(None);
+        self.end_later();
+        while !self.front.open.borrow().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Accepts connections for as long as the listener is wanted.
+async fn accept(
+    front: Rc<Front>,
+    shared: Arc<Shared>,
+    (socket, waited): (Socket, AsyncFd<OwnedFd>),
+    served: Rc<RefCell<Served>>,
+    log: Log,
+) {
+    let most = shared.process.connections.saturating_mul(shared.process.loops as u64);
+    loop {
+        let Ok(mut guard) = waited.readable().await else { return };
+        for _ in 0..64 {
+            match crate::sys::socket::accept(&socket) {
+                Ok((stream, peer)) => {
+                    if shared.counters.active.load(Ordering::Relaxed) >= most {
+                        log.write(
+                            Level::Alert,
+                            None,
+                            &format!("{} worker_connections are not enough", shared.process.connections),
+                        );
+                        continue;
+                    }
+                    begin(&front, &served, stream, &peer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    guard.clear_ready();
+                    break;
+                }
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    let text = crate::conf::walk::errno(&error);
+                    log.write(Level::Crit, None, &format!("accept4() failed ({text})"));
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    break;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn begin(front: &Rc<Front>, served: &Rc<RefCell<Served>>, socket: Socket, peer: &SockAddr) {
+    let peer = match peer.as_socket() {
+        Some(address) => Address::Ip(address),
+        None => Address::Unix(String::new()),
+    };
+    let Ok(stream) = Stream::new(socket) else { return };
+    match served.borrow().clone() {
+        Served::Http(site, port) => {
+            tokio::task::spawn_local(http::serve(front.clone(), site, port, (stream, peer)));
+        }
+        Served::Stream(site, port) => {
+            tokio::task::spawn_local(crate::stream::serve(front.turn.clone(), site, port, (stream, peer)));
+        }
+    }
+}

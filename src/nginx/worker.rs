@@ -1,0 +1,301 @@
+//! The worker process: event loops on threads, each with the same site; reloads are taken between events.
+
+use super::bundle::Bundle;
+use super::channel::{self, Channel, Kind};
+use super::generation::{self, Generation, Process, Service};
+use super::open::{self, Listeners};
+use super::serve::{self, Loop, Order};
+use crate::http;
+use crate::log::{Level, Log};
+use crate::net::turn::{Turn, Unwritten, write_logs};
+use crate::sys::signal::SignalQueue;
+use crate::zone::registry::Registry as Zones;
+use nix::sys::signal::Signal;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What all loops of the worker share.
+pub struct Shared {
+    /// What the worker counts.
+    pub counters: Arc<http::Counters>,
+    /// Settings of the process.
+    pub process: Process,
+}
+
+/// A socket on its way to a loop.
+pub type Given = (String, OwnedFd, Service);
+
+/// Ends the process without unwinding into the parent's code.
+#[expect(clippy::exit, reason = "a forked worker must not return into its parent's stack")]
+pub fn leave(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
+/// Runs the worker over a generation inherited from the parent. The result is the exit status.
+pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channel>) -> u8 {
+    let log = generation.log.clone();
+    let watch = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGHUP,
+        Signal::SIGCHLD,
+        Signal::SIGUSR2,
+        Signal::SIGWINCH,
+    ];
+    let Ok(signals) = SignalQueue::new(&watch.map(|signal| signal as i32)) else { return 2 };
+    if let Err(text) = settle(&generation.process, parent.is_some()) {
+        log.write(Level::Emerg, None, &text);
+        return 2;
+    }
+    let panics = log.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.write(Level::Alert, None, &format!("a connection was ended by an internal error: {panic}"));
+    }));
+    let shared = Arc::new(Shared { counters: Arc::default(), process: generation.process.clone() });
+    let loops = generation.process.loops;
+    let mut orders = Vec::new();
+    let mut threads = Vec::new();
+    let mut first = None;
+    for number in 0..loops {
+        let (sender, receiver) = unbounded_channel();
+        orders.push(sender);
+        let shared = shared.clone();
+        if number == 0 {
+            first = Some(receiver);
+            continue;
+        }
+        let builder = std::thread::Builder::new().name(format!("loop {number}"));
+        if let Ok(thread) = builder.spawn(move || event_loop(number, receiver, &shared, None)) {
+            threads.push(thread);
+        }
+    }
+    let control = Control { signals, parent, orders, zones: Zones::default(), generation: None, loops, log };
+    control.begin(generation, listeners);
+    if let Some(receiver) = first {
+        event_loop(0, receiver, &shared, Some(control));
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+    0
+}
+
+/// Limits, priority, user and folder.
+fn settle(process: &Process, forked: bool) -> Result<(), String> {
+    use nix::sys::resource::{Resource, setrlimit};
+    if let Some(most) = process.rlimit_nofile {
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)
+            .map_err(|error| format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({error})"))?;
+    }
+    if let Some(value) = process.priority {
+        crate::sys::process::nice(value).map_err(|error| format!("setpriority({value}) failed ({error})"))?;
+    }
+    if forked && nix::unistd::geteuid().is_root() {
+        become_user(process)?;
+    }
+    if let Some(folder) = &process.working_directory {
+        nix::unistd::chdir(folder.as_str()).map_err(|error| format!("chdir(\"{folder}\") failed ({error})"))?;
+    }
+    Ok(())
+}
+
+fn become_user(process: &Process) -> Result<(), String> {
+    use nix::unistd::{Group, User, initgroups, setgid, setuid};
+    let name = process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
+    let Ok(Some(user)) = User::from_name(name) else { return Err(format!("getpwnam(\"{name}\") failed")) };
+    let group = match process.user.as_ref().and_then(|(_, group)| group.as_ref()) {
+        Some(group) => match Group::from_name(group) {
+            Ok(Some(group)) => group.gid,
+            _ => return Err(format!("getgrnam(\"{group}\") failed")),
+        },
+        None => user.gid,
+    };
+    setgid(group).map_err(|error| format!("setgid({group}) failed ({error})"))?;
+    let name = std::ffi::CString::new(name).map_err(|_| "a user's name with a zero byte".to_owned())?;
+    initgroups(&name, group).map_err(|error| format!("initgroups({}, {group}) failed ({error})", user.name))?;
+    setuid(user.uid).map_err(|error| format!("setuid({}) failed ({error})", user.uid))
+}
+
+/// Runs one event loop until it is told to stop and its connections are done.
+fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shared>, control: Option<Control>) {
+    let unwritten = Unwritten::default();
+    let to_write = unwritten.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || write_logs(number, &to_write))
+        .build();
+    let Ok(runtime) = runtime else { return };
+    let local = tokio::task::LocalSet::new();
+    let turn = Rc::new(Turn::new(number, unwritten.clone()));
+    let front = http::Front::new(turn, shared.counters.clone());
+    let shared = shared.clone();
+    local.block_on(&runtime, async move {
+        if let Some(control) = control {
+            tokio::task::spawn_local(control.run());
+        }
+        Loop::new(front, shared).run(orders).await;
+    });
+    write_logs(number, &unwritten);
+}
+
+/// What the first loop does beside serving: signals and the parent's messages.
+struct Control {
+    signals: SignalQueue,
+    parent: Option<Channel>,
+    orders: Vec<UnboundedSender<Order>>,
+    zones: Zones,
+    generation: Option<Arc<Generation>>,
+    loops: usize,
+    log: Log,
+}
+
+impl Control {
+    /// Hands the inherited generation to the loops.
+    fn begin(&self, generation: &Generation, listeners: &Listeners) {
+        self.spread(generation, |name| listeners.get(name).and_then(|fd| fd.try_clone().ok()));
+    }
+
+    /// Gives every loop the sites and its sockets.
+    fn spread(&self, generation: &Generation, mut socket: impl FnMut(&str) -> Option<OwnedFd>) {
+        for (number, order) in self.orders.iter().enumerate() {
+            let mut given = Vec::new();
+            for wanted in &generation.sockets {
+                let copies = open::copies(wanted.options.reuseport, self.loops);
+                let index = if copies > 1 { number } else { 0 };
+                let name = open::name(&wanted.address, wanted.options.udp, index);
+                if let Some(fd) = socket(&name) {
+                    given.push((name, fd, wanted.service.clone()));
+                }
+            }
+            let sites = serve::Sites {
+                http: generation.http.clone(),
+                stream: generation.stream.clone(),
+                log: generation.log.clone(),
+                logs: generation.logs.clone(),
+                sockets: given,
+            };
+            let _ = order.send(Order::Serve(Box::new(sites)));
+        }
+    }
+
+    fn all(&self, order: impl Fn() -> Order) {
+        for loop_ in &self.orders {
+            let _ = loop_.send(order());
+        }
+    }
+
+    async fn run(mut self) {
+        let Ok(signals) = AsyncFd::new(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2))) else {
+            return;
+        };
+        let parent = self.parent.take();
+        let line = match &parent {
+            Some(channel) => {
+                let flags = nix::fcntl::OFlag::O_NONBLOCK;
+                let _ = nix::fcntl::fcntl(&channel.0, nix::fcntl::FcntlArg::F_SETFL(flags));
+                channel.0.try_clone().ok().and_then(|fd| AsyncFd::new(fd).ok())
+            }
+            None => None,
+        };
+        loop {
+            let from_parent = async {
+                match &line {
+                    Some(line) => line.readable().await.map(|mut guard| guard.clear_ready()).is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ready = signals.readable() => {
+                    if let Ok(mut guard) = ready {
+                        guard.clear_ready();
+                    }
+                    self.signals_came();
+                }
+                alive = from_parent => {
+                    if let Some(channel) = &parent
+                        && !(alive && self.message(channel))
+                    {
+                        // The parent is gone: finish as after TERM.
+                        self.all(|| Order::Stop);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn signals_came(&self) {
+        while let Some(arrived) = self.signals.next() {
+            match Signal::try_from(arrived.number) {
+                Ok(Signal::SIGTERM | Signal::SIGINT) => self.all(|| Order::Stop),
+                Ok(Signal::SIGQUIT) => {
+                    self.log.write(Level::Notice, None, "gracefully shutting down");
+                    self.all(|| Order::Quit);
+                }
+                Ok(Signal::SIGUSR1) => {
+                    self.log.write(Level::Notice, None, "reopening logs");
+                    self.all(|| Order::Reopen);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes what the parent sent; false when it has gone.
+    fn message(&mut self, channel: &Channel) -> bool {
+        let first = match channel.receive() {
+            Ok(Some(message)) if message.kind == Kind::Bundle => message,
+            Ok(Some(_)) => return true,
+            Ok(None) => return false,
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        };
+        let outcome = self.bundle(channel, first);
+        let text = outcome.err().unwrap_or_default();
+        channel.send_verdict(&text).is_ok()
+    }
+
+    fn bundle(&mut self, channel: &Channel, first: channel::Message) -> Result<(), String> {
+        let broken = |error: io::Error| format!("a bundle could not be received ({error})");
+        let Some(memory) = first.descriptors.into_iter().next() else {
+            return Err("a bundle without contents".to_owned());
+        };
+        let count = first.text.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)) as usize;
+        let bytes = channel::contents(memory).map_err(broken)?;
+        let bundle = Bundle::decode(&bytes).ok_or("a bundle that cannot be understood")?;
+        let mut descriptors = Vec::with_capacity(count);
+        while descriptors.len() < count {
+            match channel.receive() {
+                Ok(Some(message)) => descriptors.extend(message.descriptors),
+                Ok(None) => return Err("the parent ended".to_owned()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        let mut sockets = Listeners::new();
+        let mut files = std::collections::BTreeMap::new();
+        for (name, fd) in bundle.descriptors.iter().zip(descriptors) {
+            if let Some(name) = name.strip_prefix("listen ") {
+                sockets.insert(name.to_owned(), fd);
+            } else if let Some(path) = name.strip_prefix("log ") {
+                files.insert(path.to_owned(), fd);
+            }
+        }
+        let reading = generation::compile(&bundle.inputs, &bundle.memory, &bundle, &self.zones);
+        let next = reading.outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &reading.sources))?;
+        for log in &next.logs {
+            if let Some(fd) = files.remove(log.path()) {
+                log.adopt(fd.into());
+            }
+        }
+        self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
+        self.log = next.log.clone();
+        self.generation = Some(Arc::new(next));
+        Ok(())
+    }
+}

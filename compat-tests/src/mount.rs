@@ -49,6 +49,7 @@ pub fn machine() -> io::Result<()> {
     folder("/tmp/run/below/dev")?;
     bind(Path::new("/etc"), Path::new("/tmp/run/below/etc"))?;
     bind(Path::new("/dev"), Path::new("/tmp/run/below/dev"))?;
+    fs::copy("/proc/self/uid_map", "/tmp/run/below/uid_map")?;
     pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;
     chdir("/")?;
@@ -58,6 +59,7 @@ pub fn machine() -> io::Result<()> {
         tmpfs(path, "0755")?;
     }
     links("/etc")?;
+    accounts()?;
     folder("/run/below/usr/local")?;
     bind(Path::new("/usr/local"), Path::new("/run/below/usr/local"))?;
     tmpfs("/usr/local", "0755")?;
@@ -72,6 +74,16 @@ fn links(path: &str) -> io::Result<()> {
         symlink(entry.path(), Path::new(path).join(entry.file_name()))?;
     }
     Ok(())
+}
+
+/// In a user namespace of one user the accounts a server wants to become do not exist: there they are names of that user.
+fn accounts() -> io::Result<()> {
+    let map = fs::read_to_string("/run/below/uid_map")?;
+    if map.split_whitespace().nth(2) != Some("1") {
+        return Ok(());
+    }
+    file("/etc/passwd", b"root:x:0:0::/:/bin/sh\nnobody:x:0:0::/:/bin/sh\nwww-data:x:0:0::/:/bin/sh\n", 0o644)?;
+    file("/etc/group", b"root:x:0:\nnogroup:x:0:\nnobody:x:0:\nwww-data:x:0:\n", 0o644)
 }
 
 /// A `/dev` where a host may have a `/dev/log` of its own.

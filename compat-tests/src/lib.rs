@@ -2,12 +2,15 @@
 //!
 //! Everything here needs root (or a user namespace of its own) and nothing but the kernel: no package, no `ip` command.
 
+pub mod backend;
+pub mod case;
 pub mod client;
 pub mod cluster;
 pub mod link;
 pub mod mount;
 pub mod mqtt;
 pub mod net;
+pub mod peer;
 pub mod process;
 pub mod program;
 pub mod service;

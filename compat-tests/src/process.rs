@@ -117,3 +117,16 @@ impl Drop for Running {
         let _ = self.wait(Duration::from_secs(5));
     }
 }
+
+/// Whether someone in the process's network listens on this TCP port.
+pub fn listens(pid: Pid, port: u16) -> bool {
+    ["tcp", "tcp6"].iter().any(|table| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        text.lines().skip(1).any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let local = words.next().unwrap_or("");
+            let here = local.rsplit(':').next().and_then(|text| u16::from_str_radix(text, 16).ok()) == Some(port);
+            here && words.nth(1) == Some("0A")
+        })
+    })
+}

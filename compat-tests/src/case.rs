@@ -68,6 +68,8 @@ pub struct Case {
     pub half_close: bool,
     /// `@sorted`: answers, backend requests and log lines are compared as sets.
     pub sorted: bool,
+    /// `@newer TEXT`: since 1.23 nginx answers otherwise; ours is asked for this text instead of for equality.
+    pub newer: Option<Vec<u8>>,
     /// What is sent.
     pub requests: Vec<Request>,
 }
@@ -132,6 +134,7 @@ fn case(title: &str, lines: &[&str]) -> io::Result<Case> {
             "times" => case.times = value.parse().map_err(io::Error::other)?,
             "reply" => case.reply = Some(unescape(value)),
             "reply-from" => case.reply_from = numbers(title, value)?.first().copied(),
+            "newer" => case.newer = Some(unescape(value)),
             "tcp" => case.tcp = true,
             "half-close" => case.half_close = true,
             "sorted" => case.sorted = true,

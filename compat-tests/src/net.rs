@@ -124,6 +124,15 @@ impl Host {
         Ok(Running::adopt(name, child, output))
     }
 
+    /// Starts a program that stays on one processor.
+    pub fn start_pinned(&self, command: Command, processor: usize) -> io::Result<Running> {
+        let everywhere = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
+        self.starter.run(move || pin(processor))??;
+        let running = self.start(command);
+        self.starter.run(move || nix::sched::sched_setaffinity(Pid::from_raw(0), &everywhere))??;
+        running
+    }
+
     /// The addresses of one of the host's links.
     pub fn addresses(&self, interface: &str) -> io::Result<Vec<Ipv4Addr>> {
         let interface = interface.to_owned();
@@ -157,6 +166,13 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.kill_everything();
     }
+}
+
+/// Keeps the calling thread, and what it starts, on one processor.
+pub fn pin(processor: usize) -> io::Result<()> {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(processor)?;
+    Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Forks the process number 1 of a fresh process namespace. It keeps the namespace alive and leaves no zombies behind.

@@ -81,12 +81,9 @@ impl Bench {
         Ok(Self { program, host, record, _backends: backends })
     }
 
-    /// Runs every case of a group on one started server. The error of a server that does not start is the outcome of all.
+    /// Runs every case of a group on one started server.
     pub fn run(&self, group: &Group) -> io::Result<Vec<Result<Outcome, String>>> {
-        let mut server = match Server::start(self, &group.config) {
-            Ok(server) => server,
-            Err(error) => return Ok(group.cases.iter().map(|_| Err(error.to_string())).collect()),
-        };
+        let mut server = Server::start(self, &group.config)?;
         let outcomes = group.cases.iter().map(|case| server.run(case).map_err(|error| error.to_string())).collect();
         server.running.signal(Signal::SIGTERM);
         server.running.wait(PATIENCE)?;
@@ -250,15 +247,17 @@ fn converse(case: &Case, from: IpAddr) -> io::Result<(Vec<u8>, u16)> {
     let port = stream.local_addr()?.port();
     let mut answer = Vec::new();
     let mut asked: Vec<&Request> = Vec::new();
+    let mut packet = Vec::new();
     let mut closed = false;
     let mut requests = case.requests.iter().peekable();
     while let Some(request) = requests.next() {
         asked.push(request);
-        if stream.write_all(&request.bytes).is_err() {
-            break;
-        }
+        packet.extend(&request.bytes);
         if requests.peek().is_some_and(|next| next.pipelined) {
             continue;
+        }
+        if stream.write_all(&std::mem::take(&mut packet)).is_err() {
+            break;
         }
         if requests.peek().is_none() && case.half_close {
             stream.shutdown(Shutdown::Write)?;

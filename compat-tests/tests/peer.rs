@@ -38,6 +38,14 @@ fn unproved(case: &Case, first: &Result<Outcome, String>, second: &Result<Outcom
     }
 }
 
+/// What is wrong with our outcome.
+fn verdict(case: &Case, original: &Outcome, ours: &Outcome) -> Option<String> {
+    let Some(text) = &case.newer else { return difference(original, ours) };
+    let holds = |answer: &Vec<u8>| answer.windows(text.len()).any(|window| window == text);
+    let missing = ours.answers.iter().find(|answer| !holds(answer))?;
+    Some(format!("    nginx 1.23 says {}, ours: {}", text.escape_ascii(), missing.escape_ascii()))
+}
+
 /// Runs a group and reports everything that is wrong at once.
 fn compare(name: &str) {
     let (first, second) = (Bench::new(Program::Original), Bench::new(Program::Original));
@@ -45,8 +53,18 @@ fn compare(name: &str) {
     let ours = READY.contains(&name).then(|| Bench::new(Program::Ours).expect("a host with rnginx"));
     let (mut wrong, mut count) = (Vec::new(), 0);
     for group in groups(name) {
-        let (one, two) = (first.run(&group).expect("nginx runs"), second.run(&group).expect("nginx runs"));
-        let our = ours.as_ref().map(|ours| ours.run(&group).expect("rnginx runs"));
+        let runs = (first.run(&group), second.run(&group), ours.as_ref().map(|ours| ours.run(&group)).transpose());
+        let (one, two, our) = match runs {
+            (Ok(one), Ok(two), Ok(our)) => (one, two, our),
+            (Err(error), ..) | (_, Err(error), _) => {
+                wrong.push(format!("nginx, before \"{}\": {error}", group.cases[0].name));
+                continue;
+            }
+            (.., Err(error)) => {
+                wrong.push(format!("rnginx, before \"{}\" and {} more: {error}", group.cases[0].name, group.cases.len()));
+                continue;
+            }
+        };
         for (place, case) in group.cases.iter().enumerate() {
             count += 1;
             if let Some(text) = unproved(case, &one[place], &two[place]) {
@@ -55,12 +73,13 @@ fn compare(name: &str) {
             }
             let (Ok(original), Some(our)) = (&one[place], our.as_ref().map(|our| &our[place])) else { continue };
             match our {
-                Ok(our) => wrong.extend(difference(original, our).map(|text| format!("{}\n{text}", case.name))),
+                Ok(our) => wrong.extend(verdict(case, original, our).map(|text| format!("{}\n{text}", case.name))),
                 Err(error) => wrong.push(format!("{}: rnginx: {error}", case.name)),
             }
         }
     }
-    println!("{name}: {count} cases, {} wrong", wrong.len());
+    let whom = if ours.is_some() { "nginx and rnginx" } else { "nginx alone" };
+    println!("{name}: {count} cases on {whom}, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{} of {count} cases of {name}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(count > 0, "no cases");
 }

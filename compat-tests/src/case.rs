@@ -126,7 +126,8 @@ fn case(title: &str, lines: &[&str]) -> io::Result<Case> {
     };
     let mut case = Case { name: name.to_owned(), statuses, times: 1, ..Case::default() };
     let mut rest = lines;
-    while let Some((wish, after)) = rest.split_first().and_then(|(line, after)| Some((line.strip_prefix('@')?, after))) {
+    while let Some((wish, after)) = rest.split_first().and_then(|(line, after)| Some((line.strip_prefix('@')?, after)))
+    {
         let (word, value) = wish.split_once(' ').unwrap_or((wish, ""));
         match word {
             "port" => case.port = numbers(title, value)?.first().copied(),

@@ -69,7 +69,8 @@ impl Files {
     fn read(program: Program) -> io::Result<Self> {
         let article = root().join("fixtures/site/article");
         let read = |name: &str| {
-            fs::read(article.join(name)).map_err(|error| io::Error::other(format!("fixtures/site/article/{name}: {error}")))
+            fs::read(article.join(name))
+                .map_err(|error| io::Error::other(format!("fixtures/site/article/{name}: {error}")))
         };
         Ok(Self {
             nginx: fs::read(program.nginx()?)?,

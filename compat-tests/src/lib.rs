@@ -2,6 +2,7 @@
 //!
 //! Everything here needs root (or a user namespace of its own) and nothing but the kernel: no package, no `ip` command.
 
+pub mod arena;
 pub mod backend;
 pub mod case;
 pub mod client;
@@ -20,6 +21,7 @@ pub mod service;
 pub mod watch;
 pub mod web;
 pub mod websocket;
+pub mod wide;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -120,7 +120,8 @@ impl Exchange {
             let converse = || {
                 let opening = websocket::accept(&stream, "/mqtt")?;
                 let announced = opening.header("x-real-ip").and_then(|text| text.parse().ok());
-                let (reader, writer) = (Frames::new(stream.try_clone()?, false), Frames::new(stream.try_clone()?, false));
+                let (reader, writer) =
+                    (Frames::new(stream.try_clone()?, false), Frames::new(stream.try_clone()?, false));
                 exchange.converse(&name, from, announced, reader, writer)
             };
             let _ = converse();

@@ -35,14 +35,13 @@ pub struct Reflector {
     thread: Option<JoinHandle<()>>,
 }
 
-const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+/// The answer to the one key everybody sends.
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 impl Reflector {
     /// Serves these listeners; `settle` is called in the thread first (to pin it).
-    pub fn start(
-        listeners: Vec<(TcpListener, Manner)>,
-        settle: impl FnOnce() + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(listeners: Vec<(TcpListener, Manner)>, settle: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("reflector".to_owned()).spawn(move || {

@@ -56,7 +56,11 @@ impl Watch {
                 Some(client) => client,
                 None => {
                     let stream = client::connect(address, PATIENCE)?;
-                    if websocket { Client::websocket(stream, "localhost", "watch")? } else { Client::tcp(stream, "watch")? }
+                    if websocket {
+                        Client::websocket(stream, "localhost", "watch")?
+                    } else {
+                        Client::tcp(stream, "watch")?
+                    }
                 }
             };
             client.ping()?;

@@ -29,10 +29,8 @@ pub fn accept(stream: &TcpStream, path: &str) -> io::Result<Opening> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let opening = Opening {
-        target: line.split(' ').nth(1).unwrap_or("").to_owned(),
-        headers: client::headers(&mut reader)?,
-    };
+    let opening =
+        Opening { target: line.split(' ').nth(1).unwrap_or("").to_owned(), headers: client::headers(&mut reader)? };
     let mut writer = stream;
     let upgrades = opening.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     let Some(key) = opening.header("sec-websocket-key").filter(|_| upgrades && opening.target == path) else {
@@ -63,9 +61,8 @@ pub fn open(stream: &TcpStream, host: &str, path: &str, protocol: &str) -> io::R
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let headers = client::headers(&mut reader)?;
-    let accepted = headers
-        .iter()
-        .any(|(name, value)| name.eq_ignore_ascii_case("sec-websocket-accept") && *value == answer(KEY));
+    let accepted =
+        headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("sec-websocket-accept") && *value == answer(KEY));
     if line.split(' ').nth(1) == Some("101") && accepted {
         return Ok(());
     }
@@ -215,8 +212,7 @@ fn sha1(message: &[u8]) -> [u8; 20] {
                 2 => (b & c | b & d | c & d, 0x8f1b_bcdc),
                 _ => (b ^ c ^ d, 0xca62_c1d6_u32),
             };
-            let next =
-                a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
+            let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
             (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
         }
         for (own, new) in state.iter_mut().zip([a, b, c, d, e]) {

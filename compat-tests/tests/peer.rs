@@ -61,7 +61,11 @@ fn compare(name: &str) {
                 continue;
             }
             (.., Err(error)) => {
-                wrong.push(format!("rnginx, before \"{}\" and {} more: {error}", group.cases[0].name, group.cases.len()));
+                wrong.push(format!(
+                    "rnginx, before \"{}\" and {} more: {error}",
+                    group.cases[0].name,
+                    group.cases.len()
+                ));
                 continue;
             }
         };

@@ -71,8 +71,11 @@ fn play(wishes: Wishes) -> io::Result<bool> {
         net::become_root().map_err(|error| io::Error::other(format!("neither root nor a user namespace: {error}")))?;
     }
     println!("the article's cluster on {} and {}", programs[0].display(), programs[1].display());
-    println!("  client .100   hosts .57 (broker)   .58 (web, BACKUP)   .60 (web, broker, MASTER)   virtual address {VIRTUAL}\n");
-    let mut show = Show { cluster: Cluster::new(wishes.program, Parts::Embedded)?, users: Vec::new(), rows: Vec::new() };
+    println!(
+        "  client .100   hosts .57 (broker)   .58 (web, BACKUP)   .60 (web, broker, MASTER)   virtual address {VIRTUAL}\n"
+    );
+    let mut show =
+        Show { cluster: Cluster::new(wishes.program, Parts::Embedded)?, users: Vec::new(), rows: Vec::new() };
     let steps: [(&'static str, fn(&mut Show) -> io::Result<String>); 7] = [
         ("start both daemons on .60 and .58", start),
         ("web: 5 requests, port 8880", web),
@@ -105,8 +108,8 @@ impl Show {
             Ok(said)
         });
         let end = Instant::now();
-        let cut = (watched && self.users.len() == 3)
-            .then(|| [0, 1, 2].map(|user| self.users[user].cut_off(begin, end)));
+        let cut =
+            (watched && self.users.len() == 3).then(|| [0, 1, 2].map(|user| self.users[user].cut_off(begin, end)));
         let holder: Vec<String> = self.cluster.holders().iter().map(|number| format!(".{number}")).collect();
         let fine = result.is_ok();
         println!("{}", result.as_ref().map_or_else(ToString::to_string, Clone::clone));
@@ -259,7 +262,9 @@ fn print_table(rows: &[Row]) {
 }
 
 fn hold(cluster: &Cluster) -> io::Result<()> {
-    println!("\nThe cluster stays up. nginx is {NGINX}/sbin/nginx, keepalived is {KEEPALIVED}. To look inside, as root:");
+    println!(
+        "\nThe cluster stays up. nginx is {NGINX}/sbin/nginx, keepalived is {KEEPALIVED}. To look inside, as root:"
+    );
     for number in [57, 58, 60] {
         if let Ok(node) = cluster.node(number) {
             println!("  nsenter -a -t {}   # host .{number}", node.host().init());

@@ -64,6 +64,9 @@ struct Show {
     rows: Vec<Row>,
 }
 
+/// What happens in a step; the text says how it went.
+type Step = fn(&mut Show) -> io::Result<String>;
+
 fn play(wishes: Wishes) -> io::Result<bool> {
     // Built before the process changes its place, and before any thread is started.
     let programs = [wishes.program.nginx()?, wishes.program.keepalived()?];
@@ -76,7 +79,7 @@ fn play(wishes: Wishes) -> io::Result<bool> {
     );
     let mut show =
         Show { cluster: Cluster::new(wishes.program, Parts::Embedded)?, users: Vec::new(), rows: Vec::new() };
-    let steps: [(&'static str, fn(&mut Show) -> io::Result<String>); 7] = [
+    let steps: [(&'static str, Step); 7] = [
         ("start both daemons on .60 and .58", start),
         ("web: 5 requests, port 8880", web),
         ("MQTT: port 6183", mqtt),
@@ -99,7 +102,7 @@ fn play(wishes: Wishes) -> io::Result<bool> {
 
 impl Show {
     /// Plays one step and notes what the users saw meanwhile.
-    fn step(&mut self, what: &'static str, act: fn(&mut Self) -> io::Result<String>) -> bool {
+    fn step(&mut self, what: &'static str, act: Step) -> bool {
         print!("{what} ... ");
         let _ = io::Write::flush(&mut io::stdout());
         let (begin, watched) = (Instant::now(), !self.users.is_empty());

@@ -1,1 +1,79 @@
-//! The lab: hosts, servers, clients and captures for the tests, the demo and the bench.
+//! The lab: hosts as network namespaces, programs started and stopped in them, clients and stand-ins that talk to them.
+//!
+//! Everything here needs root (or a user namespace of its own) and nothing but the kernel: no package, no `ip` command.
+
+pub mod arena;
+pub mod backend;
+pub mod case;
+pub mod client;
+pub mod cluster;
+pub mod link;
+pub mod load;
+pub mod measure;
+pub mod mount;
+pub mod mqtt;
+pub mod net;
+pub mod peer;
+pub mod process;
+pub mod program;
+pub mod reflect;
+pub mod service;
+pub mod watch;
+pub mod web;
+pub mod websocket;
+pub mod wide;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Asks every few milliseconds until the answer is `Some` or the time is over; `what` names the wait in the error.
+pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> io::Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if Instant::now() >= end {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("waited {limit:?} for {what}")));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A temporary folder of this process, removed when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes a fresh folder whose name tells what it is for.
+    pub fn new(purpose: &str) -> io::Result<Self> {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rha-{purpose}-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        // Workers that gave up root must be able to reach files below.
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::env::var_os("RHA_KEEP").is_none() {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

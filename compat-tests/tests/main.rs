@@ -1,3 +1,4 @@
 //! One test binary: every file beside this one is a module of it.
 
 mod house;
+mod peer;

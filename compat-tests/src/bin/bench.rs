@@ -1,2 +1,265 @@
-//! `cargo bench-vs`.
-fn main() {}
+//! `cargo bench-vs`: nginx, rnginx and HAProxy on the same work, alternately, one processor each; what each unit of work
+//! costs the server. A wrong answer voids a figure.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
+use compat_tests::load::{Figures, Plan, run};
+use compat_tests::measure::{busy, median, processor};
+use compat_tests::wide;
+
+const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
+  --only WORDS  only the rows whose names hold the words
+  --rounds N    how often each contestant runs each row (5)
+  --quick       shorter runs, two rounds, a tenth of the idle connections
+  --self        the installed nginx instead of rnginx: what the measurement itself is worth";
+
+/// One row of the table.
+struct Work {
+    name: &'static str,
+    /// nginx's cost divided by ours that is to be reached.
+    goal: f64,
+    service: u16,
+    request: Vec<u8>,
+    body: Vec<u8>,
+    connections: usize,
+    fresh: bool,
+    plain: bool,
+    haproxy: bool,
+    two: bool,
+}
+
+struct Wishes {
+    only: String,
+    rounds: usize,
+    time: Duration,
+    idle: usize,
+    second: Contestant,
+}
+
+fn wishes() -> Option<Wishes> {
+    let mut wishes = Wishes {
+        only: String::new(),
+        rounds: 5,
+        time: Duration::from_millis(1000),
+        idle: 10_000,
+        second: Contestant::Ours,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--only" => wishes.only = arguments.next()?,
+            "--rounds" => wishes.rounds = arguments.next()?.parse().ok()?,
+            "--quick" => {
+                wishes.time = Duration::from_millis(300);
+                wishes.rounds = 2;
+                wishes.idle = 1000;
+            }
+            "--self" => wishes.second = Contestant::NginxAgain,
+            _ => return None,
+        }
+    }
+    Some(wishes)
+}
+
+fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
+fn works() -> Vec<Work> {
+    let hello = || b"hello\n".to_vec();
+    let http = |name, goal, request, body, connections| Work {
+        name,
+        goal,
+        service: 1,
+        request,
+        body,
+        connections,
+        fresh: false,
+        plain: false,
+        haproxy: true,
+        two: false,
+    };
+    let mut post = b"POST /kept/post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n".to_vec();
+    post.extend(pattern(65536));
+    let close = b"GET /ret HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec();
+    let ping = [&[b'.'; 99][..], b"\n"].concat();
+    let stream = |name, goal, service, request: &[u8], body| Work {
+        plain: true,
+        service,
+        ..http(name, goal, request.to_vec(), body, 32)
+    };
+    vec![
+        http("return 200", 1.05, get("/ret"), hello(), 32),
+        Work { haproxy: false, ..http("return 200, access_log on", 1.2, get("/log/ret"), hello(), 32) },
+        http("static 1 KiB", 1.4, get("/1k.bin"), pattern(1024), 32),
+        Work { haproxy: false, ..http("static 100 KiB", 1.0, get("/100k.bin"), pattern(100 << 10), 16) },
+        Work { haproxy: false, ..http("static 1 MiB", 1.0, get("/1m.bin"), pattern(1 << 20), 16) },
+        Work { fresh: true, ..http("connection per request", 1.0, close, hello(), 16) },
+        Work { two: true, ..http("return 200, two workers", 1.05, get("/ret"), hello(), 32) },
+        http("proxy, kept, 32 clients", 1.1, get("/kept/ret"), hello(), 32),
+        http("proxy, kept, 64 clients", 1.4, get("/kept/ret"), hello(), 64),
+        http("proxy, new connections", 1.15, get("/new/ret"), hello(), 32),
+        http("proxy, 100 KiB body", 2.0, get("/kept/100k.bin"), pattern(100 << 10), 16),
+        http("proxy, 64 KiB POST", 4.0, post, hello(), 16),
+        stream("stream, 100-byte ping-pong", 1.05, 2, &ping, ping.clone()),
+        Work { fresh: true, connections: 16, ..stream("stream, connection rate", 1.0, 2, &ping, ping.clone()) },
+        Work { connections: 1, ..stream("stream, bulk (per GiB)", 2.3, 3, b"\n", vec![b'.'; FOUNTAIN]) },
+        Work {
+            connections: 1,
+            haproxy: false,
+            ..stream("stream, bulk, buffer 3M (per GiB)", 1.0, 4, b"\n", vec![b'.'; FOUNTAIN])
+        },
+    ]
+}
+
+/// What one contestant's runs of one row gave.
+#[derive(Default)]
+struct Column {
+    /// Server microseconds for each unit of work.
+    cost: Vec<f64>,
+    /// Server and client together.
+    total: Vec<f64>,
+    rate: Vec<f64>,
+    /// Processors that somebody else kept busy meanwhile.
+    foreign: Vec<f64>,
+    void: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let Some(wishes) = wishes() else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    match bench(&wishes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(wishes: &Wishes) -> io::Result<()> {
+    let arena = Arena::new()?;
+    let contestants = [Contestant::Nginx, wishes.second, Contestant::Haproxy];
+    println!(
+        "server CPU per unit in microseconds (medians of {} alternating runs); ratio: nginx's cost / ours\n",
+        wishes.rounds
+    );
+    print!("{:36}", "");
+    contestants.iter().for_each(|contestant| print!("{:>12}", contestant.name()));
+    println!("{:>9}{:>7}{:>12}{:>8}{:>8}{:>9}", "ratio", "goal", "HAProxy's", "rate", "total", "foreign");
+    for two in [false, true] {
+        let size = if two { Size::TWO } else { Size::FAST };
+        let works: Vec<_> =
+            works().into_iter().filter(|work| work.two == two && work.name.contains(&wishes.only)).collect();
+        if works.is_empty() {
+            continue;
+        }
+        let servers = contestants.map(|contestant| arena.start(contestant, size));
+        for work in works {
+            print_row(&work, &measure(&arena, &servers, &work, wishes));
+        }
+        for server in servers.into_iter().flatten() {
+            server.stop()?;
+        }
+    }
+    println!();
+    wide::report(&arena, &contestants, wishes.idle, wishes.rounds, &wishes.only);
+    Ok(())
+}
+
+/// A B A B: every contestant in every round.
+fn measure(arena: &Arena, servers: &[io::Result<Server>; 3], work: &Work, wishes: &Wishes) -> [Column; 3] {
+    let mut columns = [Column::default(), Column::default(), Column::default()];
+    for round in 0..wishes.rounds {
+        for place in 0..servers.len() {
+            // Who goes first changes, so that a neighbour's rhythm hits everybody.
+            let place = (place + round) % servers.len();
+            let column = &mut columns[place];
+            match &servers[place] {
+                Ok(server) if server.contestant() != Contestant::Haproxy || work.haproxy => {
+                    if let Err(error) = sample(arena, server, work, wishes.time, column) {
+                        column.void = Some(error.to_string());
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => column.void = Some(error.to_string()),
+            }
+        }
+    }
+    columns
+}
+
+/// One run.
+fn sample(arena: &Arena, server: &Server, work: &Work, time: Duration, column: &mut Column) -> io::Result<()> {
+    let plan = Plan {
+        address: server.contestant().address(work.service),
+        request: work.request.clone(),
+        body: Arc::new(work.body.clone()),
+        plain: work.plain,
+        connections: work.connections,
+        fresh: work.fresh,
+    };
+    let pids = server.processes()?;
+    let warm = plan.clone();
+    arena.load(move || run(&warm, time / 10, &AtomicBool::new(false)))??;
+    let (before, busy_before) = (processor(&pids), busy());
+    let figures: Figures = arena.load(move || run(&plan, time, &AtomicBool::new(false)))??;
+    let spent = processor(&pids).saturating_sub(before);
+    let others = busy().saturating_sub(busy_before).saturating_sub(spent + figures.processor);
+    if figures.wrong > 0 || figures.failed > 0 || figures.answers == 0 {
+        let complaint = figures.complaint.unwrap_or_default();
+        return Err(io::Error::other(format!("{} wrong, {} failed: {complaint}", figures.wrong, figures.failed)));
+    }
+    let units = if work.body.len() == FOUNTAIN {
+        figures.answers as f64 * FOUNTAIN as f64 / (1_u64 << 30) as f64
+    } else {
+        figures.answers as f64
+    };
+    column.cost.push(spent.as_secs_f64() * 1e6 / units);
+    column.total.push((spent + figures.processor).as_secs_f64() * 1e6 / units);
+    column.rate.push(units / figures.elapsed.as_secs_f64());
+    column.foreign.push(others.as_secs_f64() / figures.elapsed.as_secs_f64());
+    Ok(())
+}
+
+fn print_row(work: &Work, columns: &[Column; 3]) {
+    let [nginx, ours, haproxy] = columns;
+    print!("{:36}", work.name);
+    for column in columns {
+        match (&column.void, column.cost.is_empty()) {
+            (Some(_), _) => print!("{:>12}", "VOID"),
+            (None, true) => print!("{:>12}", "-"),
+            (None, false) => print!("{:>12.2}", median(&column.cost)),
+        }
+    }
+    let ratio = |column: &Column, field: fn(&Column) -> &Vec<f64>| {
+        if nginx.void.is_some() || column.void.is_some() || column.cost.is_empty() {
+            return f64::NAN;
+        }
+        median(field(nginx)) / median(field(column))
+    };
+    let rate = 1.0 / ratio(ours, |column| &column.rate);
+    let total = ratio(ours, |column| &column.total);
+    let shown = |figure: f64| if figure.is_nan() { "-".to_owned() } else { format!("{figure:.2}") };
+    println!(
+        "{:>9}{:>7.2}{:>12}{:>8}{:>8}{:>9}",
+        shown(ratio(ours, |column| &column.cost)),
+        work.goal,
+        shown(ratio(haproxy, |column| &column.cost)),
+        shown(rate),
+        shown(total),
+        shown(median(&ours.foreign))
+    );
+    for column in columns {
+        if let Some(why) = &column.void {
+            println!("    VOID: {}", why.chars().take(300).collect::<String>());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The rows of the bench that are not requests per second: memory of idle connections, reloads, starts.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::arena::{Arena, Contestant, Size, raise_limit};
+use crate::load::{Plan, run};
+use crate::measure::{median, memory};
+use crate::{client, load};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// One measurement of one contestant, as text.
+type Cell = io::Result<String>;
+type Row = (&'static str, fn(&Arena, Contestant, usize, usize) -> Cell);
+
+const ROWS: [Row; 6] = [
+    ("idle keep-alive connections: memory", idle_keepalive),
+    ("idle WebSocket tunnels: memory", idle_tunnels),
+    ("1,000 WebSockets over 10 reloads", tunnels_over_reloads),
+    ("20 reloads under load", reloads_under_load),
+    ("first response after start", first_response),
+    ("-t on the article's nginx.conf", test_time),
+];
+
+/// Measures and prints every row whose name holds `only`.
+pub fn report(arena: &Arena, contestants: &[Contestant], idle: usize, rounds: usize, only: &str) {
+    for (name, measure) in ROWS.iter().filter(|(name, _)| name.contains(only)) {
+        println!("{name}");
+        for contestant in contestants {
+            let reloads = name.contains("reload") || name.starts_with("-t");
+            if *contestant == Contestant::Haproxy && reloads {
+                continue;
+            }
+            let cell = measure(arena, *contestant, idle, rounds).unwrap_or_else(|error| format!("VOID: {error}"));
+            println!("    {:14}{cell}", contestant.name());
+        }
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+/// Opens connections and takes each through one exchange.
+fn open(address: SocketAddr, count: usize, request: &'static [u8]) -> io::Result<Vec<TcpStream>> {
+    (0..count)
+        .map(|number| {
+            let mut stream = client::connect(address, LIMIT)?;
+            stream.write_all(request)?;
+            let mut reader = BufReader::with_capacity(512, stream.try_clone()?);
+            let answer = client::response(&mut reader, false)?;
+            if answer.status == 200 || answer.status == 101 {
+                return Ok(stream);
+            }
+            Err(io::Error::other(format!("connection {number}: {}", answer.line)))
+        })
+        .collect()
+}
+
+fn idle(arena: &Arena, contestant: Contestant, count: usize, request: &'static [u8]) -> Cell {
+    let count = count.min(raise_limit()?);
+    let server = arena.start(contestant, Size::WIDE)?;
+    let address = contestant.address(1);
+    // The first connections fill caches and code pages, which are not the price of a connection.
+    drop(arena.load(move || open(address, 50, request))??);
+    std::thread::sleep(Duration::from_millis(100));
+    let before = memory(&server.processes()?);
+    let streams = arena.load(move || open(address, count, request))??;
+    std::thread::sleep(Duration::from_millis(300));
+    let after = memory(&server.processes()?);
+    drop(streams);
+    server.stop()?;
+    let each = after.saturating_sub(before) / count as u64;
+    Ok(format!("{count}: {} in all, {} before, {each} bytes each", mib(after), mib(before)))
+}
+
+fn idle_keepalive(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> Cell {
+    idle(arena, contestant, count, b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+const UPGRADE: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn idle_tunnels(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> Cell {
+    idle(arena, contestant, count, UPGRADE)
+}
+
+/// How many of the tunnels no longer carry a message there and back.
+fn cut(streams: &mut [TcpStream]) -> usize {
+    let mut answer = [0; 4];
+    let mut alive = |stream: &mut TcpStream| -> io::Result<bool> {
+        stream.write_all(b"ping")?;
+        stream.read_exact(&mut answer)?;
+        Ok(answer == *b"ping")
+    };
+    streams.iter_mut().filter_map(|stream| (!alive(stream).unwrap_or(false)).then_some(())).count()
+}
+
+fn tunnels_over_reloads(arena: &Arena, contestant: Contestant, idle: usize, _: usize) -> Cell {
+    let (part, address) = (idle / 100, contestant.address(1));
+    let server = arena.start(contestant, Size::FAST)?;
+    let streams = arena.load(move || open(address, part * 10, UPGRADE))??;
+    std::thread::sleep(Duration::from_millis(200));
+    let calm = memory(&server.processes()?);
+    drop(streams);
+    server.stop()?;
+    // The same number of tunnels, but a tenth of them from before each reload.
+    let server = arena.start(contestant, Size::FAST)?;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.extend(arena.load(move || open(address, part, UPGRADE))??);
+        arena.reload(&server)?;
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let processes = server.processes()?;
+    let after = memory(&processes);
+    let count = streams.len();
+    let cut = arena.load(move || cut(&mut streams))?;
+    server.stop()?;
+    let growth = 100.0 * (after as f64 / calm as f64 - 1.0);
+    Ok(format!(
+        "{count} tunnels: {} processes, {} (without reloads {}, {growth:+.0} %), {cut} cut",
+        processes.len(),
+        mib(after),
+        mib(calm)
+    ))
+}
+
+fn reloads_under_load(arena: &Arena, contestant: Contestant, _: usize, _: usize) -> Cell {
+    let server = arena.start(contestant, Size::FAST)?;
+    let (web, stream) = (contestant.address(1), contestant.address(2));
+    let mut tunnels = arena.load(move || open(web, 100, UPGRADE))??;
+    let mut devices =
+        arena.load(move || (0..100).map(|_| client::connect(stream, LIMIT)).collect::<io::Result<Vec<_>>>())??;
+    let before = memory(&server.processes()?);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (plan_stop, plan) = (
+        Arc::clone(&stop),
+        Plan {
+            address: web,
+            request: b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            body: Arc::new(b"hello\n".to_vec()),
+            plain: false,
+            connections: 16,
+            fresh: false,
+        },
+    );
+    let figures: io::Result<load::Figures> = std::thread::scope(|scope| {
+        let load = scope.spawn(|| arena.load(move || run(&plan, Duration::from_secs(60), &plan_stop))?);
+        let reloads: io::Result<()> = (0..20).try_for_each(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            arena.reload(&server)
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        stop.store(true, Ordering::Relaxed);
+        let figures = load.join().unwrap_or_else(|_| Err(io::Error::other("the load generator panicked")))?;
+        reloads.map(|()| figures)
+    });
+    let figures = figures?;
+    let (web_cut, stream_cut) = arena.load(move || (cut(&mut tunnels), cut(&mut devices)))?;
+    let after = memory(&server.processes()?);
+    server.stop()?;
+    Ok(format!(
+        "{} answers, {} wrong, {} failed; {web_cut} WebSocket and {stream_cut} MQTT connections cut; memory {} -> {}",
+        figures.answers,
+        figures.wrong,
+        figures.failed,
+        mib(before),
+        mib(after)
+    ))
+}
+
+fn first_response(arena: &Arena, contestant: Contestant, _: usize, rounds: usize) -> Cell {
+    let address = contestant.address(1);
+    let mut times = Vec::new();
+    for _ in 0..rounds.max(5) {
+        let begin = Instant::now();
+        let server = arena.launch(contestant, Size::FAST)?;
+        let end = arena.load(move || {
+            while begin.elapsed() < LIMIT {
+                let answer = client::get(address, "/ret", &[], LIMIT);
+                if answer.is_ok_and(|answer| answer.status == 200) {
+                    return Some(begin.elapsed());
+                }
+                std::thread::sleep(Duration::from_micros(300));
+            }
+            None
+        })?;
+        times.push(end.ok_or_else(|| io::Error::other("no answer within 5 s"))?.as_secs_f64() * 1e3);
+        server.stop()?;
+    }
+    Ok(format!("{:.1} ms", median(&times)))
+}
+
+fn test_time(arena: &Arena, contestant: Contestant, _: usize, rounds: usize) -> Cell {
+    let times: io::Result<Vec<f64>> =
+        (0..rounds * 4).map(|_| Ok(arena.test_article(contestant)?.as_secs_f64() * 1e3)).collect();
+    Ok(format!("{:.1} ms", median(&times?)))
+}

@@ -141,6 +141,11 @@ impl Setting<'_> {
         self.complaints.push(Diagnostic::warn(message).at(statement.span));
     }
 
+    /// Adds a complaint after which the setter goes on, as one about a line among many.
+    pub fn report(&mut self, complaint: Diagnostic) {
+        self.complaints.push(complaint);
+    }
+
     /// The kind of block the statement stands in (or opens).
     pub fn context(&self) -> Contexts {
         self.levels.last().map_or(Contexts(0), |level| level.context)
@@ -270,6 +275,14 @@ impl<'a> Walk<'a> {
         blocks.iter().try_for_each(|block| self.block(block))
     }
 
+    /// Reads statements that were made elsewhere.
+    ///
+    /// # Errors
+    /// The first fatal complaint.
+    pub fn tree(&mut self, block: &Block) -> Result<(), Diagnostic> {
+        self.block(block)
+    }
+
     /// Closes the outermost level.
     pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
         if fatal.is_none() {
@@ -289,7 +302,7 @@ impl<'a> Walk<'a> {
                 Node::Broken(complaint) => Err(complaint.clone()),
             };
             if let Err(complaint) = outcome {
-                if self.dialect.stop || complaint.severity < Severity::Error {
+                if self.dialect.stop {
                     return Err(complaint);
                 }
                 self.complaints.push(complaint);
@@ -357,24 +370,28 @@ impl<'a> Walk<'a> {
             (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
             _ => None,
         };
-        if let Some((context, _)) = opened {
-            self.levels.push(Level::new(context, Some(statement)));
+        let Some((context, block)) = opened else { return self.apply(row, statement) };
+        self.levels.push(Level::new(context, Some(statement)));
+        let outcome = self.inside(row, statement, block);
+        // A block that complains as a whole is left out where the dialect goes on.
+        if let Some(level) = self.levels.pop()
+            && outcome.is_ok()
+            && let Some(around) = self.levels.last_mut()
+        {
+            around.children.push(level);
         }
+        outcome
+    }
+
+    fn inside(&mut self, row: &'static Directive, statement: &Statement, block: &Block) -> Result<(), Diagnostic> {
         self.apply(row, statement)?;
-        let Some((_, block)) = opened else { return Ok(()) };
         self.block(block)?;
         let mut cx = self.setting(row);
         row.set.close(&mut cx).map_err(|complaint| match block.end {
             Some(end) if complaint.at == At::Nowhere => complaint.at(end),
             _ => complaint,
         })?;
-        self.merge()?;
-        if let Some(level) = self.levels.pop()
-            && let Some(around) = self.levels.last_mut()
-        {
-            around.children.push(level);
-        }
-        Ok(())
+        self.merge()
     }
 
     fn setting(&mut self, row: &'static Directive) -> Setting<'_> {

@@ -1,3 +1,13 @@
-//! The product's front door.
+//! `rkeepalived`: keepalived's command line, files, processes and behaviour.
+//!
+//! A configuration goes through `read` (text → blocks → checked `site`); `cli` runs the parent, which keeps one child;
+//! the child is `router`, a loop that turns netlink messages, packets and script results into events for the machines of
+//! `crate::vrrp` and their actions into system calls. `replay` runs the same machines on a fake clock.
+
+mod blocks;
+mod contexts;
+mod read;
+mod site;
+mod slot;
 
 pub mod cli;

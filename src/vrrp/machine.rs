@@ -494,9 +494,12 @@ impl Router {
             self.heard = None;
             self.master_interval = self.config.interval;
         }
-        // The owner does not listen first (RFC 9568 §6.4.1).
-        let patience = if started && self.priority == OWNER { Duration::ZERO } else { self.master_down() };
-        self.state = State::Backup(Backup { deadline: now + patience, preempt_at: None });
+        if started && self.priority == OWNER {
+            // The owner does not listen first (RFC 9568 §6.4.1).
+            self.note(Note::AdvertTimeout);
+            return self.become_master(now);
+        }
+        self.state = State::Backup(Backup { deadline: now + self.master_down(), preempt_at: None });
         self.note(Note::EnteringBackup { initial });
         if was_master {
             self.release();

@@ -1,0 +1,211 @@
+//! The lines of `virtual_ipaddress` and its kin: an address and how the kernel is to hold it.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Set};
+use crate::conf::module::Module;
+use crate::conf::source::Span;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
+use crate::keepalived::contexts::{ADDRESS, STATIC_ADDRESS};
+use crate::keepalived::slot::{Nothing, complain, whole};
+use std::any::{Any, TypeId};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The words of address lines. Lines are read by [`Addresses`]; the rows say what they may hold.
+pub const MODULE: Module = Module { name: "virtual_ipaddress", directives: DIRECTIVES, scopes: &[] };
+
+const LINES: Contexts = ADDRESS.or(STATIC_ADDRESS);
+
+const DIRECTIVES: &[Directive] = &[
+    word("dev", Arity::Exactly(1), "Sets the interface the address is put on."),
+    word("scope", Arity::Exactly(1), "Sets the address's scope (IPv4)."),
+    word("broadcast", Arity::Exactly(1), "Sets the broadcast address; `+` sets all host bits (IPv4)."),
+    word("brd", Arity::Exactly(1), "The short form of broadcast."),
+    word("label", Arity::Exactly(1), "Labels the address, as old tools want it (IPv4)."),
+    word("peer", Arity::Exactly(1), "Sets the far end of a point-to-point link."),
+    word("home", Arity::Exactly(0), "Marks a mobile node's home address (IPv6)."),
+    word("-nodad", Arity::Exactly(0), "Has duplicates detected before the address is used (IPv6)."),
+    word("mngtmpaddr", Arity::Exactly(0), "Lets temporary addresses be made from this one (IPv6)."),
+    word("noprefixroute", Arity::Exactly(0), "Makes no route for the address's network."),
+    word("autojoin", Arity::Exactly(0), "Joins the multicast group the address is."),
+    word("no_track", Arity::Exactly(0), "Lets others take the address away without consequence."),
+    word("preferred_lft", Arity::Exactly(1), "Sets the seconds the address is preferred as a source."),
+    Directive::missing("track_group", STATIC_ADDRESS, Arity::Exactly(1)),
+];
+
+const fn word(name: &'static str, arity: Arity, doc: &'static str) -> Directive {
+    Directive::new(name, LINES, arity, &Nothing).doc(doc)
+}
+
+/// An address as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// Its network's length.
+    pub prefix: u8,
+    /// `dev`.
+    pub dev: Option<String>,
+    /// `scope`, in the kernel's numbers.
+    pub scope: u8,
+    /// `broadcast`.
+    pub broadcast: Option<Ipv4Addr>,
+    /// `label`.
+    pub label: Option<String>,
+    /// `peer`.
+    pub peer: Option<(IpAddr, u8)>,
+    /// `home`.
+    pub home: bool,
+    /// Unless `-nodad`.
+    pub nodad: bool,
+    /// `mngtmpaddr`.
+    pub manage_temporary: bool,
+    /// `noprefixroute`.
+    pub no_prefix_route: bool,
+    /// `autojoin`.
+    pub auto_join: bool,
+    /// Unless `no_track`.
+    pub track: bool,
+    /// `preferred_lft`; `None` for ever.
+    pub preferred: Option<u32>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A block of such lines.
+pub struct Addresses<C>(pub fn(&mut C) -> &mut Vec<Address>);
+
+impl<C: 'static> Set for Addresses<C> {
+    fn target(&self) -> TypeId {
+        TypeId::of::<C>()
+    }
+
+    fn set(&self, cx: &mut Setting<'_>, conf: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
+        let Some(conf) = conf.downcast_mut() else { return Ok(()) };
+        read((self.0)(conf), cx, statement);
+        Ok(())
+    }
+}
+
+/// Adds the lines of a block to `list`; what is wrong with one is reported and costs only that.
+pub fn read(list: &mut Vec<Address>, cx: &mut Setting<'_>, statement: &Statement) {
+    for line in super::track::lines(cx, statement) {
+        let mut complaints = Vec::new();
+        list.extend(address(&line, &mut complaints));
+        complaints.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+    }
+}
+
+fn address(line: &Statement, complaints: &mut Vec<Diagnostic>) -> Option<Address> {
+    let text = line.name().into_owned();
+    let Some((ip, prefix)) = ip_and_prefix(&text, complaints) else {
+        complaints.push(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
+        return None;
+    };
+    let mut address = Address {
+        ip,
+        prefix,
+        dev: None,
+        scope: 0,
+        broadcast: None,
+        label: None,
+        peer: None,
+        home: false,
+        nodad: true,
+        manage_temporary: false,
+        no_prefix_route: false,
+        auto_join: false,
+        track: true,
+        // A host address of IPv6 is not to become the source of the host's own traffic.
+        preferred: (ip.is_ipv6() && prefix == 128).then_some(0),
+        span: line.span,
+    };
+    let mut words = line.arguments().iter();
+    while let Some(word) = words.next() {
+        if let Err(complaint) = option(&mut address, word, &mut words) {
+            complaints.push(complaint);
+        }
+    }
+    Some(address)
+}
+
+fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(IpAddr, u8)> {
+    let (ip, length) = text.split_once('/').map_or((text, None), |(ip, length)| (ip, Some(length)));
+    let ip: IpAddr = ip.parse().ok()?;
+    let most = if ip.is_ipv6() { 128 } else { 32 };
+    let Some(length) = length else { return Some((ip, most)) };
+    match whole(length, &(0..=i64::from(most))) {
+        Ok(length) => Some((ip, length as u8)),
+        Err(complaint) => {
+            complaints.push(complaint);
+            let text = format!("Invalid address prefix len {length} for address {text} - using {most}");
+            complaints.push(complain(text));
+            Some((ip, most))
+        }
+    }
+}
+
+fn option<'a>(
+    address: &mut Address,
+    word: &Word,
+    rest: &mut impl Iterator<Item = &'a Word>,
+) -> Result<(), Diagnostic> {
+    let name = word.text();
+    let mut value = || match rest.next() {
+        Some(word) => Ok(word.text().into_owned()),
+        None => Err(complain(format!("No {name} parameter specified for {}", address.ip))),
+    };
+    match &*name {
+        "dev" => address.dev = Some(value()?),
+        "scope" => address.scope = scope(&value()?)?,
+        "broadcast" | "brd" => address.broadcast = broadcast(&value()?, (address.ip, address.prefix))?,
+        "label" => address.label = Some(label(value()?)?),
+        "peer" => {
+            let text = value()?;
+            let mut complaints = Vec::new();
+            let peer = ip_and_prefix(&text, &mut complaints);
+            address.peer = Some(peer.ok_or_else(|| complain(format!("Invalid peer address {text}")))?);
+        }
+        "home" => address.home = true,
+        "-nodad" => address.nodad = false,
+        "mngtmpaddr" => address.manage_temporary = true,
+        "noprefixroute" => address.no_prefix_route = true,
+        "autojoin" => address.auto_join = true,
+        "no_track" => address.track = false,
+        "preferred_lft" => {
+            let text = value()?;
+            address.preferred = match text.as_str() {
+                "forever" => None,
+                number => Some(whole(number, &(0..=i64::from(u32::MAX)))? as u32),
+            };
+        }
+        "track_group" => return Err(complain("keyword \"track_group\" is known but not supported yet")),
+        other => return Err(complain(format!("Unknown configuration entry '{other}' for ip address - ignoring"))),
+    }
+    Ok(())
+}
+
+fn scope(text: &str) -> Result<u8, Diagnostic> {
+    Ok(match text {
+        "global" => 0,
+        "site" => 200,
+        "link" => 253,
+        "host" => 254,
+        "nowhere" => 255,
+        number => number.parse().map_err(|_| complain(format!("Invalid scope '{text}'")))?,
+    })
+}
+
+fn broadcast(text: &str, (ip, prefix): (IpAddr, u8)) -> Result<Option<Ipv4Addr>, Diagnostic> {
+    let IpAddr::V4(ip) = ip else { return Err(complain("broadcast is for IPv4 addresses only - ignoring")) };
+    let host_bits = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or_default();
+    match text {
+        "+" => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() | host_bits))),
+        "-" => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() & !host_bits))),
+        text => text.parse().map(Some).map_err(|_| complain(format!("Invalid broadcast address {text}"))),
+    }
+}
+
+fn label(text: String) -> Result<String, Diagnostic> {
+    if text.len() < 16 { Ok(text) } else { Err(complain(format!("Label '{text}' is too long - ignoring"))) }
+}

@@ -1,0 +1,35 @@
+//! Every keyword, one block type a file; [`MODULES`] is all of them.
+
+pub mod address;
+pub mod bfd;
+pub mod checker;
+pub mod file;
+pub mod fixed;
+pub mod global;
+pub mod group;
+pub mod instance;
+pub mod process;
+pub mod root;
+pub mod route;
+pub mod script;
+pub mod server;
+pub mod track;
+
+use crate::conf::module::Module;
+
+/// The keywords in the manual's order.
+pub const MODULES: &[Module] = &[
+    root::MODULE,
+    global::MODULE,
+    fixed::MODULE,
+    script::MODULE,
+    process::MODULE,
+    file::MODULE,
+    instance::MODULE,
+    address::MODULE,
+    route::MODULE,
+    group::MODULE,
+    server::MODULE,
+    checker::MODULE,
+    bfd::MODULE,
+];

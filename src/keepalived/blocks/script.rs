@@ -1,0 +1,110 @@
+//! `vrrp_script`: a script whose result virtual routers may track.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::source::Span;
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::keepalived::contexts::SCRIPT;
+use crate::keepalived::slot::{Command, Present, Run, Whole, complain, first, whole};
+
+/// The keywords of scripts.
+pub const MODULE: Module = Module { name: "vrrp_script", directives: DIRECTIVES, scopes: &[Scope::of::<Script>(SCRIPT)] };
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::new("script", SCRIPT, Arity::AtLeast(1), &Run(|c: &mut Script| &mut c.command))
+        .doc("Sets the command, in one word; quotes keep arguments with it. No shell is involved."),
+    Directive::new("interval", SCRIPT, Arity::AtLeast(1), &Custom(interval))
+        .doc("Sets the seconds between two runs."),
+    Directive::new("timeout", SCRIPT, Arity::AtLeast(1), &Custom(timeout))
+        .doc("Sets the seconds after which a run counts as failed and is ended."),
+    Directive::new("weight", SCRIPT, Arity::AtLeast(1), &Custom(weight))
+        .doc("Sets what is added to the priority while the script succeeds, or taken away while it fails."),
+    Directive::new("rise", SCRIPT, Arity::AtLeast(1), &Whole(|c: &mut Script| &mut c.rise, 1..=i32::MAX as i64))
+        .doc("Sets how many successes in a row make a failed script good again."),
+    Directive::new("fall", SCRIPT, Arity::AtLeast(1), &Whole(|c: &mut Script| &mut c.fall, 1..=i32::MAX as i64))
+        .doc("Sets how many failures in a row make a good script bad."),
+    Directive::new("user", SCRIPT, Arity::AtLeast(1), &Custom(user))
+        .doc("Sets the user and the group the script runs as."),
+    Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))
+        .doc("Takes the script for failed until it has succeeded."),
+];
+
+/// A script as configured.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// `script`.
+    pub command: Option<Command>,
+    /// `interval`, in seconds.
+    pub interval: Option<i64>,
+    /// `timeout`, in seconds.
+    pub timeout: Option<i64>,
+    /// `weight`.
+    pub weight: Option<i32>,
+    /// `weight … reverse`.
+    pub reverse: bool,
+    /// `rise`.
+    pub rise: Option<i64>,
+    /// `fall`.
+    pub fall: Option<i64>,
+    /// `user`.
+    pub user: Option<(String, Option<String>)>,
+    /// `init_fail`.
+    pub init_fail: Option<bool>,
+    /// Where it begins.
+    pub span: Option<Span>,
+}
+
+impl Conf for Script {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// `vrrp_script NAME {`.
+///
+/// # Errors
+/// The name is missing or taken.
+pub fn open(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.name = super::root::name(cx, statement)?;
+    script.span = Some(statement.span);
+    Ok(())
+}
+
+/// Whole seconds; 0 is taken for 1.
+fn duration(script: &Script, what: &str, text: &str) -> Result<i64, Diagnostic> {
+    let range = 1..=4294;
+    whole(text, &(0..=4294)).map(|seconds| seconds.max(*range.start())).map_err(|complaint| {
+        let also =
+            format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name);
+        complaint.help(also)
+    })
+}
+
+fn interval(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.interval = Some(duration(script, "interval", &first(statement))?);
+    Ok(())
+}
+
+fn timeout(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.timeout = Some(duration(script, "timeout", &first(statement))?);
+    Ok(())
+}
+
+fn weight(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.weight = Some(whole(&first(statement), &(-253..=253))? as i32);
+    match statement.arguments().get(1) {
+        None => {}
+        Some(word) if word.is("reverse") => script.reverse = true,
+        Some(word) => return Err(complain(format!("unknown weight option '{}'", word.text()))),
+    }
+    Ok(())
+}
+
+fn user(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    let group = statement.arguments().get(1).map(|word| word.text().into_owned());
+    script.user = Some((first(statement), group));
+    Ok(())
+}

@@ -1,0 +1,170 @@
+use super::*;
+use crate::conf::directive::Support;
+use crate::conf::source::Memory;
+use crate::vrrp::config::Authentication;
+use std::time::Duration;
+
+fn reading(text: &str) -> Reading {
+    read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &|name| name == "ens33").unwrap()
+}
+
+fn said(text: &str) -> Vec<String> {
+    reading(text).complaints.into_iter().map(|complaint| complaint.text).collect()
+}
+
+const ARTICLE: &str = include_str!("article.conf");
+
+#[test]
+fn the_articles_file_says_what_it_says_in_keepalived() {
+    let reading = reading(ARTICLE);
+    let [only] = reading.complaints.as_slice() else { panic!("{:?}", reading.complaints) };
+    assert_eq!(only.text, "(nginx) Warning - nopreempt will not work with initial state MASTER - clearing");
+    let [instance] = reading.site.instances.as_slice() else { panic!() };
+    assert_eq!((instance.name.as_str(), instance.interface.as_str()), ("nginx", "ens33"));
+    assert_eq!((instance.router.vrid, instance.router.priority, instance.router.preempt), (51, 120, true));
+    assert_eq!(instance.router.authentication, Authentication::Pass(*b"123456\0\0"));
+    assert_eq!(instance.router.announcing.arp_interval, Duration::from_millis(1));
+    assert!(instance.router.skip_check_adv_addr);
+    let [script] = reading.site.scripts.as_slice() else { panic!() };
+    assert_eq!((script.interval, script.timeout), (Duration::from_secs(2), Duration::from_secs(2)));
+    assert_eq!(script.command.words, ["/etc/keepalived/nginx_check.sh"]);
+}
+
+fn instance(inside: &str) -> String {
+    format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 5\n virtual_ipaddress {{\n 1.2.3.4\n}}\n{inside}\n}}\n")
+}
+
+#[test]
+fn mistakes_get_keepaliveds_words_and_line() {
+    assert_eq!(said("foo bar\n")[0], "(/k.conf: Line 1) Unknown keyword 'foo'");
+    assert_eq!(
+        said(&instance(" priority 300")),
+        [
+            "(/k.conf: Line 7) number '300' outside range [1, 255]",
+            "(/k.conf: Line 7) (V) Priority not valid! must be between 1 & 255. Using default 100"
+        ]
+    );
+    assert_eq!(
+        said(&instance(" priority")),
+        ["(/k.conf: Line 7) *** Configuration line starting `priority` is missing a parameter after keyword `priority` at \
+          word position 2"]
+    );
+    assert_eq!(said(&instance(" state FOO")), ["(/k.conf: Line 7) (V) unknown state 'FOO', defaulting to BACKUP"]);
+    assert_eq!(said("vrrp_instance {\n}\n"), ["(/k.conf: Line 1) vrrp_instance must have a name"]);
+    assert_eq!(
+        said(&instance(" authentication {\n auth_type FOO\n auth_pass 1234567890\n }")),
+        [
+            "(/k.conf: Line 8) (V) unknown authentication type 'FOO'",
+            "(/k.conf: Line 9) Truncating auth_pass to 8 characters"
+        ]
+    );
+    assert_eq!(
+        said(&instance(" advert_int 0.5")),
+        ["(V) VRRPv2 advertisement interval 0.500000s must be an integer. rounding"]
+    );
+    assert_eq!(
+        said("vrrp_instance V {\n interface foo0\n virtual_router_id 5\n virtual_ipaddress {\n 1.2.3.4 }\n}\n"),
+        ["WARNING - interface foo0 for vrrp_instance V doesn't exist", "Non-existent interface specified in configuration"]
+    );
+}
+
+#[test]
+fn an_unknown_block_is_skipped_as_a_block() {
+    let reading = reading(&instance(" foo {\n a b\n }\n priority 50"));
+    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 7) Unknown keyword 'foo'");
+    assert_eq!(reading.site.instances[0].router.priority, 50);
+}
+
+#[test]
+fn a_keyword_that_is_not_served_is_refused_by_name() {
+    let reading = reading("virtual_server 1.2.3.4 80 {\n delay_loop 6\n}\n");
+    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 1) keyword \"virtual_server\" is known but not supported yet");
+    assert_eq!(reading.worst(), Some(Kind::Unserved));
+}
+
+#[test]
+fn an_instance_that_tracks_an_unknown_script_still_tracks_it() {
+    let reading = reading(&instance(" track_script {\n nope\n }"));
+    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 8) (V) track script nope not found, ignoring...");
+    assert_eq!(reading.site.instances[0].tracking.len(), 2);
+}
+
+/// Every keyword of the recorded table is a row in its context, and nothing else is.
+#[test]
+fn the_rows_are_keepaliveds_keywords() {
+    let table = include_str!("../../../fixtures/keepalived/keywords.tsv");
+    let registry = registry();
+    let mut missing = Vec::new();
+    for line in table.lines().skip(1) {
+        let mut cells = line.split('\t');
+        let (path, keyword) = (cells.next().unwrap(), cells.next().unwrap());
+        if path.starts_with("(parser)") || keyword.starts_with('<') {
+            continue;
+        }
+        for path in path.trim_start_matches("(newer) ").split(", ") {
+            let context = context(path).unwrap_or_else(|| panic!("{path}"));
+            if registry.find(keyword.as_bytes(), context).is_none() {
+                missing.push(format!("{path} {keyword}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn served_rows_are_documented() {
+    for (_, row, module) in registry().rows() {
+        let documented = row.support == Support::Missing || (row.doc.ends_with('.') && !row.doc.contains('\n'));
+        assert!(documented, "{module} {}", row.name);
+    }
+}
+
+#[test]
+fn no_name_stands_twice_in_a_context() {
+    let registry = registry();
+    for (id, row, _) in registry.rows() {
+        let twice = registry.named(row.name.as_bytes()).any(|(other, r)| other != id && r.contexts.meets(row.contexts));
+        assert!(!twice, "{}", row.name);
+    }
+}
+
+fn context(path: &str) -> Option<Contexts> {
+    use crate::keepalived::contexts as c;
+    Some(match path.rsplit('.').next()? {
+        "(root)" => c::ROOT,
+        "global_defs" => c::GLOBAL,
+        "vrrp_instance" => c::INSTANCE,
+        "authentication" => c::AUTHENTICATION,
+        "auth_hmac" => c::HMAC,
+        "unicast_peer" => c::PEER,
+        "virtual_ipaddress" | "virtual_ipaddress_excluded" => c::ADDRESS,
+        "static_ipaddress" => c::STATIC_ADDRESS,
+        "virtual_routes" => c::VIRTUAL_ROUTE,
+        "static_routes" => c::STATIC_ROUTE,
+        "virtual_rules" => c::VIRTUAL_RULE,
+        "static_rules" => c::STATIC_RULE,
+        "vrrp_sync_group" => c::GROUP,
+        "vrrp_script" => c::SCRIPT,
+        "vrrp_track_process" => c::PROCESS,
+        "track_file" | "vrrp_track_file" => c::FILE,
+        "track_group" => c::TRACK_GROUP,
+        "garp_group" => c::GARP_GROUP,
+        "SSL" => c::SSL,
+        "virtual_server_group" => c::SERVER_GROUP,
+        "virtual_server" => c::SERVER,
+        "real_server" => c::REAL_SERVER,
+        "HTTP_GET" | "SSL_GET" => c::HTTP_GET,
+        "url" => c::URL,
+        "TCP_CHECK" => c::TCP_CHECK,
+        "SMTP_CHECK" => c::SMTP_CHECK,
+        "host" => c::SMTP_HOST,
+        "DNS_CHECK" => c::DNS_CHECK,
+        "MISC_CHECK" => c::MISC_CHECK,
+        "UDP_CHECK" => c::UDP_CHECK,
+        "PING_CHECK" => c::PING_CHECK,
+        "FILE_CHECK" => c::FILE_CHECK,
+        "BFD_CHECK" => c::BFD_CHECK,
+        "bfd_instance" => c::BFD,
+        _ => return None,
+    })
+}

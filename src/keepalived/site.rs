@@ -1,0 +1,491 @@
+//! A configuration checked and completed: what the router process runs.
+
+use super::blocks::address::Address;
+use super::blocks::file::File;
+use super::blocks::global::Global;
+use super::blocks::group::Group;
+use super::blocks::instance::{Instance as Given, Notify};
+use super::blocks::root::Root;
+use super::blocks::script::Script as GivenScript;
+use super::blocks::track::Track;
+use super::slot::{Command, complain};
+use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything a configuration comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// `global_defs`.
+    pub global: Global,
+    /// What stands outside all blocks.
+    pub root: Root,
+    /// The scripts somebody tracks.
+    pub scripts: Vec<Script>,
+    /// The files somebody tracks.
+    pub files: Vec<File>,
+    /// The virtual routers, in order.
+    pub instances: Vec<Instance>,
+    /// The groups, in order.
+    pub groups: Vec<Group>,
+}
+
+/// A script with every default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// What is run, and as whom.
+    pub command: Command,
+    /// Between two runs.
+    pub interval: Duration,
+    /// How long a run may take.
+    pub timeout: Duration,
+    /// What it weighs unless said otherwise.
+    pub weight: i32,
+    /// Good and bad change places.
+    pub reverse: bool,
+    /// Successes that make it good again.
+    pub rise: u32,
+    /// Failures that make it bad.
+    pub fall: u32,
+    /// Bad until it has succeeded.
+    pub init_fail: bool,
+}
+
+/// Something that bears on an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An interface, by name.
+    Interface(String),
+    /// A script, by name.
+    Script(String),
+    /// A file, by name.
+    File(String),
+}
+
+/// Something tracked, and what it weighs for an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracking {
+    /// The thing.
+    pub what: What,
+    /// Its weight.
+    pub weight: i32,
+    /// Good and bad change places.
+    pub reverse: bool,
+}
+
+/// A virtual router with every default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Where it speaks.
+    pub interface: String,
+    /// `state MASTER`.
+    pub wants_master: bool,
+    /// What the machine needs to know.
+    pub router: Config,
+    /// Its addresses in order, excluded ones last.
+    pub addresses: Vec<Address>,
+    /// The configured source of adverts.
+    pub source: Option<IpAddr>,
+    /// It faults while that is absent.
+    pub track_source: bool,
+    /// The group adverts are sent to, or `None` for unicast.
+    pub group: Option<IpAddr>,
+    /// The TTL of unicast adverts.
+    pub unicast_ttl: u8,
+    /// Everything that bears on it, its own interface included unless that is ignored.
+    pub tracking: Vec<Tracking>,
+    /// What is run when its state changes.
+    pub notify: Notify,
+    /// Say DELETED where keepalived says FAULT when a reload removes it.
+    pub notify_deleted: bool,
+    /// Say when its priority changes.
+    pub notify_priority_changes: bool,
+    /// Keep other addresses of a network when the first goes.
+    pub promote_secondaries: bool,
+}
+
+impl Instance {
+    /// What makes two instances the same one across a reload; the name plays no part.
+    pub fn identity(&self) -> (u8, bool, &str, bool) {
+        (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some())
+    }
+}
+
+/// What a configuration says, block by block.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    /// `global_defs`.
+    pub global: Global,
+    /// Outside all blocks.
+    pub root: Root,
+    /// `vrrp_script`.
+    pub scripts: Vec<GivenScript>,
+    /// `track_file`.
+    pub files: Vec<File>,
+    /// `vrrp_instance`.
+    pub instances: Vec<Given>,
+    /// `vrrp_sync_group`.
+    pub groups: Vec<Group>,
+}
+
+/// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
+pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, Vec<Diagnostic>) {
+    let mut complaints = Vec::new();
+    let Blocks { global, root, scripts, files, instances, groups } = given;
+    let scripts: Vec<Script> = scripts.into_iter().filter_map(|given| script(given, &mut complaints)).collect();
+    let instances: Vec<Instance> = instances
+        .into_iter()
+        .filter_map(|given| {
+            let mut cx = Completion { global: &global, scripts: &scripts, files: &files, complaints: &mut complaints };
+            cx.instance(given, has_interface)
+        })
+        .collect();
+    duplicates(&instances, &mut complaints);
+    let mut site = Site { global, root, scripts, files, instances, groups };
+    site.groups(&mut complaints);
+    for script in &site.scripts {
+        let used = |tracking: &Tracking| tracking.what == What::Script(script.name.clone());
+        if !site.instances.iter().any(|instance| instance.tracking.iter().any(used)) {
+            complaints.push(Diagnostic::new(Severity::Notice, format!("Warning - script {} is not used", script.name)));
+        }
+    }
+    (site, complaints)
+}
+
+impl Site {
+    /// Members must exist; what a group tracks all its members track.
+    fn groups(&mut self, complaints: &mut Vec<Diagnostic>) {
+        let names: Vec<String> = self.instances.iter().map(|instance| instance.name.clone()).collect();
+        for group in &mut self.groups {
+            group.members.retain(|member| {
+                let known = names.contains(member);
+                if !known {
+                    let text = format!("vrrp instance {member} specified in sync group {} doesn't exist", group.name);
+                    complaints.push(complain(text));
+                }
+                known
+            });
+            if group.members.len() == 1 {
+                let text = format!("Warning - vrrp sync group {} has only one member", group.name);
+                complaints.push(Diagnostic::new(Severity::Notice, text));
+            }
+            for instance in self.instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
+                let lists = [&group.interfaces, &group.scripts, &group.files];
+                let whats = [What::Interface, What::Script, What::File];
+                for (list, what) in lists.into_iter().zip(whats) {
+                    instance.tracking.extend(list.iter().map(|track| Tracking {
+                        what: what(track.name.clone()),
+                        weight: track.weight.unwrap_or(0),
+                        reverse: track.reverse.unwrap_or(false),
+                    }));
+                }
+            }
+        }
+        self.groups.retain(|group| !group.members.is_empty());
+    }
+}
+
+fn script(given: GivenScript, complaints: &mut Vec<Diagnostic>) -> Option<Script> {
+    let Some(mut command) = given.command else {
+        complaints.push(complain(format!("No script set for vrrp_script {} - removing", given.name)));
+        return None;
+    };
+    command.user = given.user.or(command.user);
+    let seconds = |value: Option<i64>| Duration::from_secs(value.unwrap_or(1).max(1) as u64);
+    let count = |value: Option<i64>| u32::try_from(value.unwrap_or(1)).unwrap_or(1).max(1);
+    Some(Script {
+        name: given.name,
+        command,
+        interval: seconds(given.interval),
+        timeout: seconds(given.timeout.or(given.interval)),
+        weight: given.weight.unwrap_or(0),
+        reverse: given.reverse,
+        rise: count(given.rise),
+        fall: count(given.fall),
+        init_fail: given.init_fail == Some(true),
+    })
+}
+
+fn duplicates(instances: &[Instance], complaints: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<(u8, bool, &str), &str> = BTreeMap::new();
+    for instance in instances {
+        let (vrid, ipv6, interface, _) = instance.identity();
+        if let Some(other) = seen.insert((vrid, ipv6, interface), &instance.name) {
+            let family = if ipv6 { "IPv6" } else { "IPv4" };
+            let text = format!("{other} and {} both use VRID {vrid} with {family} on interface {interface}", instance.name);
+            complaints.push(Diagnostic::emerg(text));
+        }
+    }
+}
+
+struct Completion<'a> {
+    global: &'a Global,
+    scripts: &'a [Script],
+    files: &'a [File],
+    complaints: &'a mut Vec<Diagnostic>,
+}
+
+impl Completion<'_> {
+    fn error(&mut self, text: String) {
+        self.complaints.push(complain(text));
+    }
+
+    fn fatal(&mut self, text: String) {
+        self.complaints.push(Diagnostic::emerg(text));
+    }
+
+    fn instance(&mut self, given: Given, has_interface: &dyn Fn(&str) -> bool) -> Option<Instance> {
+        let name = given.name.clone();
+        let Some(vrid) = given.vrid else {
+            self.fatal(format!("({name}) the virtual router id must be set"));
+            return None;
+        };
+        let Some(interface) = given.interface.clone() else {
+            self.fatal(format!("({name}) Unknown interface!"));
+            return None;
+        };
+        let dynamic = self.global.dynamic_interfaces == Some(true);
+        if !has_interface(&interface) {
+            if dynamic {
+                let text = format!("Configuration specifies interface {interface} which doesn't currently exist - will use if created");
+                self.complaints.push(Diagnostic::new(Severity::Notice, text));
+            } else {
+                self.error(format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist"));
+                self.fatal("Non-existent interface specified in configuration".to_owned());
+            }
+        }
+        let mut router = self.router(&given, vrid as u8);
+        let addresses = self.addresses(&given, has_interface, dynamic);
+        if addresses.is_empty() {
+            self.complaints.push(Diagnostic::new(Severity::Notice, format!("({name}) No VIP specified; at least one is sensible")));
+        }
+        let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
+        let (own, excluded) = addresses.split_at(given.addresses.len().min(addresses.len()));
+        (router.addresses, router.excluded) = (listed(own), listed(excluded));
+        let ipv6 = router.is_ipv6() || given.native_ipv6 == Some(true);
+        if ipv6 {
+            router.version = Version::V3;
+        }
+        self.version_rules(&given, &mut router);
+        let group = if ipv6 {
+            IpAddr::V6(self.global.mcast_group6.unwrap_or(std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)))
+        } else {
+            IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
+        };
+        let tracking = self.tracking(&given, &interface, router.priority);
+        Some(Instance {
+            wants_master: given.master == Some(true),
+            source: given.source,
+            track_source: given.track_source == Some(true),
+            group: router.peers.is_empty().then_some(group),
+            unicast_ttl: given.unicast_ttl.map_or(255, |ttl| ttl as u8),
+            notify: given.notify,
+            notify_deleted: given.notify_deleted,
+            notify_priority_changes: given
+                .notify_priority_changes
+                .or(self.global.notify_priority_changes)
+                .unwrap_or(false),
+            promote_secondaries: given.promote_secondaries == Some(true),
+            name,
+            interface,
+            router,
+            addresses,
+            tracking,
+        })
+    }
+
+    fn router(&mut self, given: &Given, vrid: u8) -> Config {
+        let name = &given.name;
+        let global = self.global;
+        let master = given.master == Some(true);
+        let priority = given.priority.map_or(if master { 255 } else { 100 }, |priority| priority as u8);
+        let mut router = Config::new(vrid, priority, Vec::new());
+        router.version = if given.version.or(global.version) == Some(3) { Version::V3 } else { Version::V2 };
+        router.interval = given.interval.unwrap_or(Duration::from_secs(1));
+        router.preempt = given.preempt != Some(false);
+        router.preempt_delay = given.preempt_delay.unwrap_or_default();
+        router.peers = given.peers.iter().map(|peer| Peer { address: peer.address, hops: peer.least..=peer.most }).collect();
+        let both = |own: Option<bool>, all: Option<bool>| own.or(all) == Some(true);
+        let strict = both(given.strict, global.strict);
+        router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
+        router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
+        router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
+        router.higher_prio_send_advert = both(given.higher_prio_send_advert, global.higher_prio_send_advert);
+        router.down_timer_adverts = given.down_timer_adverts.or(global.down_timer_adverts).map_or(3, |adverts| adverts as u32);
+        router.announcing = announcing(given, global, strict);
+        if !router.preempt && priority == 255 {
+            self.error(format!("({name}) nopreempt is incompatible with priority 255. resetting nopreempt"));
+            router.preempt = true;
+        } else if !router.preempt && master {
+            self.error(format!("({name}) Warning - nopreempt will not work with initial state MASTER - clearing"));
+            router.preempt = true;
+        }
+        if !router.preempt_delay.is_zero() && (strict || master || !router.preempt) {
+            let why = if strict {
+                "is incompatible with strict mode"
+            } else if master {
+                "will not work with initial state MASTER"
+            } else {
+                "is incompatible with nopreempt mode"
+            };
+            self.error(format!("({name}) Warning - preempt_delay {why} - resetting"));
+            router.preempt_delay = Duration::ZERO;
+        }
+        if strict && master != (priority == 255) {
+            self.error(format!("({name}) State MASTER must match being address owner"));
+        }
+        router.authentication = self.authentication(given, strict);
+        router
+    }
+
+    fn authentication(&mut self, given: &Given, strict: bool) -> Authentication {
+        match (given.auth_pass_type, &given.auth_pass) {
+            (Some(true), _) if strict => {
+                self.error(format!("({}) Strict mode does not support authentication. Ignoring.", given.name));
+                Authentication::None
+            }
+            (Some(true), Some(password)) => {
+                let mut padded = [0; 8];
+                padded.iter_mut().zip(&password.0).for_each(|(slot, byte)| *slot = *byte);
+                Authentication::Pass(padded)
+            }
+            (Some(true), None) => {
+                self.error(format!("({}) Authentication specified but no password given - ignoring", given.name));
+                Authentication::None
+            }
+            _ => Authentication::None,
+        }
+    }
+
+    /// VRRPv2 counts in whole seconds; VRRPv3 in hundredths and without authentication.
+    fn version_rules(&mut self, given: &Given, router: &mut Config) {
+        let name = &given.name;
+        match router.version {
+            Version::V2 => {
+                let interval = router.interval;
+                if interval.subsec_nanos() != 0 {
+                    let decimal = format!("{}.{:06}", interval.as_secs(), interval.subsec_micros());
+                    self.error(format!("({name}) VRRPv2 advertisement interval {decimal}s must be an integer. rounding"));
+                    let rounded = (interval + Duration::from_millis(500)).as_secs().max(1);
+                    router.interval = Duration::from_secs(rounded);
+                }
+            }
+            Version::V3 => {
+                if router.authentication != Authentication::None {
+                    self.error(format!("({name}) VRRP version 3 does not support authentication. Ignoring."));
+                    router.authentication = Authentication::None;
+                }
+                let most = Duration::from_millis(40_950);
+                if router.interval > most {
+                    self.error(format!("({name}) VRRPv3 advertisement interval is too long - setting to 40.95 sec"));
+                    router.interval = most;
+                }
+            }
+        }
+    }
+
+    fn addresses(&mut self, given: &Given, has: &dyn Fn(&str) -> bool, dynamic: bool) -> Vec<Address> {
+        let ipv6 = given.addresses.first().map(|address| address.ip.is_ipv6());
+        let mut kept = Vec::new();
+        for (address, excluded) in given.addresses.iter().map(|a| (a, false)).chain(given.excluded.iter().map(|a| (a, true))) {
+            if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
+                let text = format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
+                self.error(text);
+                continue;
+            }
+            if let Some(dev) = &address.dev
+                && !has(dev)
+                && !dynamic
+            {
+                self.complaints.push(
+                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip)).at(address.span),
+                );
+                self.fatal("Non-existent interface specified in configuration".to_owned());
+            }
+            kept.push(address.clone());
+        }
+        kept
+    }
+
+    fn tracking(&mut self, given: &Given, interface: &str, priority: u8) -> Vec<Tracking> {
+        let mut all = Vec::new();
+        if given.track_primary != Some(false) {
+            all.push(Tracking { what: What::Interface(interface.to_owned()), weight: 0, reverse: false });
+        }
+        all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
+        for track in &given.scripts {
+            match self.scripts.iter().find(|script| script.name == track.name) {
+                Some(script) => {
+                    all.push(one(track, What::Script(track.name.clone()), (script.weight, script.reverse)));
+                }
+                None => {
+                    self.unknown(given, track, "script");
+                    all.push(one(track, What::Script(track.name.clone()), (0, false)));
+                }
+            }
+        }
+        for track in &given.files {
+            match self.files.iter().find(|file| file.name == track.name) {
+                Some(file) => {
+                    let default = (file.weight.unwrap_or(1), file.reverse);
+                    all.push(one(track, What::File(track.name.clone()), default));
+                }
+                None => self.unknown(given, track, "file"),
+            }
+        }
+        if priority == 255 {
+            all.retain(|tracking| {
+                let weighted = tracking.weight != 0;
+                if weighted {
+                    let text = format!("({}) ignoring weights of tracked things due to address_owner", given.name);
+                    self.complaints.push(Diagnostic::new(Severity::Notice, text));
+                }
+                !weighted
+            });
+        }
+        all
+    }
+
+    fn unknown(&mut self, given: &Given, track: &Track, kind: &str) {
+        let text = format!("({}) track {kind} {} not found, ignoring...", given.name, track.name);
+        self.complaints.push(complain(text).at(track.span));
+    }
+}
+
+fn one(track: &Track, what: What, (weight, reverse): (i32, bool)) -> Tracking {
+    Tracking { what, weight: track.weight.unwrap_or(weight), reverse: track.reverse.unwrap_or(reverse) }
+}
+
+fn announcing(given: &Given, global: &Global, strict: bool) -> Announcing {
+    let minimal = global.min_garp == Some(true);
+    let count = |own: Option<i64>, all: Option<i64>, default: u32| {
+        own.or(all).map_or(default, |value| u32::try_from(value).unwrap_or(u32::MAX))
+    };
+    let time = |own, all, default| Duration::from_secs(u64::from(count(own, all, default)));
+    let (repeat, delay) = if minimal { (1, 0) } else { (5, 5) };
+    let repeat = count(given.garp_repeat, global.garp_repeat, repeat).max(1);
+    let delay = time(given.garp_delay, global.garp_delay, delay);
+    let again = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
+    let mut announcing = Announcing {
+        repeat,
+        delay,
+        refresh: time(given.garp_refresh, global.garp_refresh, 0),
+        refresh_repeat: count(given.garp_refresh_repeat, global.garp_refresh_repeat, 1).max(1),
+        lower_repeat: count(given.garp_lower_repeat, global.garp_lower_repeat, repeat),
+        lower_delay: time(given.garp_lower_delay, global.garp_lower_delay, again),
+        arp_interval: global.garp_interval.unwrap_or_default(),
+        na_interval: global.gna_interval.unwrap_or_default(),
+    };
+    if strict {
+        announcing.refresh = Duration::ZERO;
+        (announcing.repeat, announcing.delay) = (1, Duration::ZERO);
+        (announcing.lower_repeat, announcing.lower_delay) = (1, Duration::ZERO);
+    }
+    announcing
+}

@@ -173,6 +173,7 @@ pub fn page(request: &Request, status: u16) -> Vec<u8> {
         301..=303 | 307..=308 | 400..=406 | 408..=416 | 421 | 429 | 500..=505 | 507 => {
             let words = match status {
                 302 => "Found",
+                401 => "Authorization Required",
                 503 => "Service Temporarily Unavailable",
                 408 => "Request Time-out",
                 _ => reason(status),

@@ -33,8 +33,9 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("request", |r, _, out| put(out, r.head.text(&r.head.line.line))),
     Variable::new("document_root", document_root),
     Variable::new("realpath_root", realpath_root),
-    Variable::new("query_string", |r, _, out| put(out, &r.args)),
-    Variable::new("args", |r: &Request, _, out| put(out, &r.args)).assign(set_args),
+    Variable::new("query_string", args),
+    Variable::new("args", args).assign(set_args),
+    Variable::new("limit_rate", |_, _, out| put(out, b"0")),
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
     Variable::new("request_filename", |r, _, out| put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
@@ -217,6 +218,11 @@ fn realpath_root(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let path = request.location.settings.root.path.text(request);
     let path = std::path::PathBuf::from(String::from_utf8_lossy(&path).into_owned());
     std::fs::canonicalize(path).is_ok_and(|real| put(out, real.to_string_lossy().as_bytes()))
+}
+
+fn args(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(&request.args);
+    request.has_args
 }
 
 fn set_args(request: &mut Request, value: &[u8]) {

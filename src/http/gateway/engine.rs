@@ -25,6 +25,9 @@ pub trait Protocol: Send + Sync {
     /// Appends the request's head; `body` is the length of the body that follows, nothing for chunks.
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>);
 
+    /// A body that replaces the client's.
+    fn body(&self, request: &Request) -> Option<Vec<u8>>;
+
     /// Rewrites a response's headers (Location, Refresh, Set-Cookie).
     fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>>;
 
@@ -84,6 +87,9 @@ impl<P: Protocol> Engine<P> {
     async fn pass(&self, request: &mut Request) -> Result<Flow<'static>, u16> {
         if self.gateway.request_buffering && self.gateway.pass_body {
             request.save_body().await?;
+        }
+        if let Some(body) = self.protocol.body(request) {
+            request.body.saved = Some(crate::http::body::Saved::Memory(body));
         }
         let target = self.protocol.target(request)?;
         request.attempts.url = Some((self.protocol.scheme(), target.uri.clone()));

@@ -51,6 +51,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the protocol version towards the backend."),
     Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.method))
         .doc("Sets the method of the request that is passed on."),
+    Directive::new("proxy_set_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.body))
+        .doc("Sets the body of the request that is passed on."),
     Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect))
         .doc("Sets how Location and Refresh headers of backends are rewritten."),
     Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain))
@@ -111,6 +113,7 @@ pub struct ProxyConf {
     headers: Vec<(Word, Word)>,
     version: Option<u16>,
     method: Option<Word>,
+    body: Option<Word>,
     redirects: Option<Vec<rewrite::RedirectText>>,
     cookie_domains: Option<Vec<(Word, Word)>>,
     cookie_paths: Option<Vec<(Word, Word)>>,
@@ -120,7 +123,7 @@ pub struct ProxyConf {
 
 impl Conf for ProxyConf {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; list headers; version, method, redirects, cookie_domains, cookie_paths);
+        inherit!(self, outer; list headers; version, method, body, redirects, cookie_domains, cookie_paths);
     }
 }
 
@@ -139,6 +142,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         headers: request::headers(&conf.headers, cx)?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
+        body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
         redirects: rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,

@@ -45,6 +45,8 @@ pub struct Proxy {
     pub pass_request_headers: bool,
     /// `proxy_method`.
     pub method: Option<Text>,
+    /// `proxy_set_body`.
+    pub body: Option<Text>,
     /// `proxy_redirect`.
     pub redirects: Vec<Redirect>,
     /// `proxy_cookie_domain`.
@@ -195,6 +197,10 @@ impl Protocol for Proxy {
             self.pass_headers(request, out);
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    fn body(&self, request: &Request) -> Option<Vec<u8>> {
+        self.body.as_ref().map(|body| body.text(request))
     }
 
     fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {

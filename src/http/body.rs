@@ -49,6 +49,8 @@ pub struct Body {
     chunked: bool,
     /// Bytes received so far.
     pub received: u64,
+    /// Bytes received with the framing of chunks.
+    pub raw: u64,
     /// Whether the client waits for `100 Continue`.
     expects: bool,
     /// The body, once read.
@@ -63,6 +65,7 @@ impl Body {
             announced: Some(length),
             chunked: false,
             received: 0,
+            raw: 0,
             expects: false,
             saved: None,
         }
@@ -107,11 +110,10 @@ impl Request {
         if !std::mem::take(&mut self.body.expects) || self.version() < 1001 {
             return;
         }
-        if self.body.received == 0 && self.head.bytes.filled().is_empty() {
-            let timeout = self.location.settings.send_timeout;
-            let text = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let _ = super::response::send_all(&self.connection.stream, text, false, timeout).await;
-        }
+        let timeout = self.location.settings.send_timeout;
+        let text = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let sent = super::response::send_all(&self.connection.stream, text, false, timeout).await;
+        self.response.sent += sent.unwrap_or(0);
     }
 
     /// Appends the next bytes of the body; false when it has ended.
@@ -122,7 +124,9 @@ impl Request {
         self.welcome().await;
         loop {
             let before = out.len();
+            let at = self.head.bytes.start;
             let more = self.take_input(out)?;
+            let raw = (self.head.bytes.start - at) as u64;
             self.body.received += (out.len() - before) as u64;
             let most = self.location.settings.client_max_body_size;
             if self.body.chunked && most > 0 && self.body.received > most {
@@ -130,6 +134,7 @@ impl Request {
                 self.log(Level::Error, &format!("client intended to send too large chunked body: {received} bytes"));
                 return Err(413);
             }
+            self.body.raw += raw;
             if !more || out.len() > before {
                 return Ok(more);
             }

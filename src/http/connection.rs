@@ -240,6 +240,7 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
     let mut deadline = Deadline::new();
     let mut patience = entry.default.head.timeout;
     let mut input: Option<Buffer> = None;
+    let mut pipelined = false;
     if entry.proxy_protocol && !announce(connection, entry, &mut input).await {
         return;
     }
@@ -272,8 +273,10 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
         let parts = slot.take();
         *slot = Some(Request::begin(connection, &entry.default, bytes, parts));
         let Some(request) = slot.as_mut() else { return };
+        request.pipelined = std::mem::take(&mut pipelined);
         let next = one(request, entry, &mut deadline).await;
         input = next.1;
+        pipelined = input.is_some();
         patience = next.2;
         if let Some(finished) = slot.take() {
             *slot = finished.spare();
@@ -398,7 +401,6 @@ async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
         super::core::Lingering::Always => true,
     };
     if linger {
-        request.connection.stream.shutdown();
         let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     }
     closed
@@ -448,7 +450,7 @@ async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut D
         more(request, deadline).await?;
     }
     request.head.bytes.start = request.head.end as usize;
-    request.head_length = u64::from(request.head.end);
+    request.head_length = u64::from(request.head.end - request.head.line.method_name.start);
     super::target::locate(request, entry).map_err(|(status, message)| {
         request.log(Level::Info, &message);
         Refused::Answer(status)
@@ -493,6 +495,7 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
             Ok(Some(line)) => {
                 let length = line.end as usize;
                 *at = Some(line.end);
+                request.head_length = u64::from(line.end - line.method_name.start);
                 request.head.line = line;
                 request.method = request.head.line.method;
                 if !room.fits(length, true) {
@@ -501,6 +504,12 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
                 }
                 request.connection.requests.set(request.connection.requests.get() + 1);
                 request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+                if let Err((status, text)) = super::target::path(request) {
+                    request.uri.clear();
+                    request.has_args = false;
+                    request.log(Level::Info, &text);
+                    return Err(Refused::Answer(status));
+                }
                 if request.version() < 1000 {
                     request.head.end = length as u32;
                     return Ok(true);
@@ -533,6 +542,7 @@ fn bad_line(request: &mut Request, error: LineError) -> Refused {
     let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
     request.head.line.line = 0..end as u32;
     request.head.line.version = 1000;
+    request.bad_line = Some(error);
     request.connection.requests.set(request.connection.requests.get() + 1);
     request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
     request.log(Level::Info, text);
@@ -554,9 +564,16 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
                     request.log(Level::Info, &format!("client sent invalid header line: \"{name}\""));
                     continue;
                 }
+                request.head_length = u64::from(line.end - request.head.line.method_name.start);
                 let value = line.value.clone();
                 if let Some((known, earlier)) = request.head.add(line.name, line.value) {
                     return Err(duplicate(request, known, &earlier, &value));
+                }
+                if request.head.headers.last().is_some_and(|header| header.known == Some(Known::Host))
+                    && super::target::validate(request.head.text(&value)).is_none()
+                {
+                    request.log(Level::Info, "client sent invalid host header while reading client request headers");
+                    return Err(Refused::Answer(400));
                 }
             }
             Ok(Next::End(end)) => {

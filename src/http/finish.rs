@@ -29,14 +29,14 @@ pub fn special(request: &mut Request, status: u16) -> Next {
         request.keepalive = false;
         return Next::Send;
     }
-    if status == 408 || request.response.broken {
+    if status == 408 || status == 499 || request.response.broken {
         request.abandoned = true;
         request.keepalive = false;
         request.response.status = status;
         return Next::Send;
     }
     request.response.error = status;
-    if matches!(status, 400 | 413 | 414 | 494 | 495 | 496 | 497 | 500 | 501) {
+    if matches!(status, 400 | 413 | 414 | 495 | 496 | 497 | 500 | 501) {
         request.keepalive = false;
     }
     if matches!(status, 400 | 495..=497) {

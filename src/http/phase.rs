@@ -166,6 +166,7 @@ fn find(request: &mut Request) -> Option<u16> {
     if request.location.internal && !request.internal {
         return Some(404);
     }
+    request.keepalive = request.keepalive && request.may_keep();
     request.check_body_size()
 }
 

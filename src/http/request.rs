@@ -73,6 +73,10 @@ pub struct Request {
     pub started: Duration,
     /// Bytes of the head.
     pub head_length: u64,
+    /// What is wrong with the request line.
+    pub bad_line: Option<super::codec::h1::LineError>,
+    /// Whether its first bytes came with those of the request before.
+    pub pipelined: bool,
     /// Things that end with the request.
     pub held: Vec<Box<dyn Any>>,
     /// A number for this request on its connection.
@@ -135,6 +139,8 @@ impl Request {
             attempts: Attempts::default(),
             started: Duration::ZERO,
             head_length: 0,
+            bad_line: None,
+            pipelined: false,
             held: Vec::new(),
             serial: 0,
             limit_conn_status: "",
@@ -164,6 +170,8 @@ impl Request {
         self.abandoned = false;
         self.attempts.clear();
         self.head_length = 0;
+        self.bad_line = None;
+        self.pipelined = false;
         self.held.clear();
         self.limit_conn_status = "";
     }
@@ -218,8 +226,11 @@ impl Request {
         let root = &self.location.settings.root;
         let mut path = Vec::with_capacity(128);
         root.path.write(self, &mut path);
-        let rest = if root.alias { self.uri.get(root.prefix_length..).unwrap_or_default() } else { &self.uri };
-        path.extend_from_slice(rest);
+        if !root.alias {
+            path.extend_from_slice(&self.uri);
+        } else if let Some(prefix) = root.prefix_length {
+            path.extend_from_slice(self.uri.get(prefix..).unwrap_or_default());
+        }
         path
     }
 

@@ -295,6 +295,8 @@ impl Request {
                 response.length = None;
             }
             304 => response.head_only = true,
+            200 | 206 => {}
+            _ if !response.last_modified_passed => response.last_modified = None,
             _ => {}
         }
         if self.method == super::codec::h1::Method::Head {

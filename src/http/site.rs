@@ -106,8 +106,8 @@ pub struct RootText {
     pub path: Text,
     /// Whether the location's name is replaced.
     pub alias: bool,
-    /// How much of the path the location's name takes.
-    pub prefix_length: usize,
+    /// How much of the path the location's name takes; nothing for expressions, whose alias is the whole path.
+    pub prefix_length: Option<usize>,
 }
 
 /// An `error_page` row, compiled.
@@ -261,20 +261,20 @@ impl Settings {
 
 fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
     let prefix_length = match &conf.pattern {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.len(),
-        _ => 0,
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => Some(name.len()),
+        _ => None,
     };
     let Some(Root { path, alias }) = &conf.root else {
         let html = cx.build.full("html");
         let path = Template::compile(html.as_bytes(), &mut cx.names).map_err(Diagnostic::emerg)?;
-        return Ok(RootText { path, alias: false, prefix_length: 0 });
+        return Ok(RootText { path, alias: false, prefix_length: None });
     };
     let mut path: Word = path.clone();
     if !path.bytes.starts_with(b"/") && !path.bytes.starts_with(b"$") {
         path.bytes = cx.build.full(&path.text()).into_bytes().into();
     }
     let alias = *alias;
-    Ok(RootText { path: cx.text(&path)?, alias, prefix_length: if alias { prefix_length } else { 0 } })
+    Ok(RootText { path: cx.text(&path)?, alias, prefix_length })
 }
 
 fn pages(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Vec<Page>, Diagnostic> {

@@ -15,7 +15,6 @@ pub type Refusal = (u16, String);
 /// # Errors
 /// What to answer, and what to log at level info.
 pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
-    path(request)?;
     host(request, entry)?;
     request.slots.reset(request.site.definitions.len());
     if request.version() > 1000 && request.host.is_empty() {
@@ -35,7 +34,11 @@ pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal
     Ok(())
 }
 
-fn path(request: &mut Request) -> Result<(), Refusal> {
+/// Decodes the path.
+///
+/// # Errors
+/// As [`locate`].
+pub fn path(request: &mut Request) -> Result<(), Refusal> {
     let line = &request.head.line;
     let raw = request.head.text(&line.path);
     let raw: &[u8] = if raw.is_empty() { b"/" } else { raw };
@@ -62,11 +65,6 @@ fn path(request: &mut Request) -> Result<(), Refusal> {
 
 fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
     let absolute = request.head.line.host.clone();
-    if let Some(sent) = request.header(Known::Host)
-        && validate(sent).is_none()
-    {
-        return Err((400, "client sent invalid host header while reading client request headers".to_owned()));
-    }
     let host = match &absolute {
         Some(part) => validate(request.head.text(part)),
         None => request.header(Known::Host).and_then(validate),

@@ -28,8 +28,8 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("scheme", |_, _, out| put(out, b"http")),
     Variable::new("https", |_, _, out| put(out, b"")),
     Variable::new("request_uri", |r, _, out| put(out, r.raw_uri())),
-    Variable::new("uri", |r, _, out| put(out, &r.uri)),
-    Variable::new("document_uri", |r, _, out| put(out, &r.uri)),
+    Variable::new("uri", uri),
+    Variable::new("document_uri", uri),
     Variable::new("request", |r, _, out| put(out, r.head.text(&r.head.line.line))),
     Variable::new("document_root", document_root),
     Variable::new("realpath_root", realpath_root),
@@ -39,13 +39,13 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
     Variable::new("request_filename", |r, _, out| put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
-    Variable::new("request_method", |r, _, out| put(out, r.method_name())),
+    Variable::new("request_method", |r, _, out| some(out, r.method_name())),
     Variable::new("bytes_sent", |r, _, out| number(out, r.response.sent)),
     Variable::new("body_bytes_sent", |r, _, out| number(out, r.response.sent.saturating_sub(r.response.head_bytes))),
-    Variable::new("pipe", |r, _, out| put(out, if r.serial > 1 && r.connection.idle.get() { b"p" } else { b"." })),
+    Variable::new("pipe", |r, _, out| put(out, if r.pipelined { b"p" } else { b"." })),
     Variable::new("request_completion", completion),
     Variable::new("request_body", request_body),
-    Variable::new("request_length", |r, _, out| number(out, r.head_length + r.body.received)),
+    Variable::new("request_length", |r, _, out| number(out, r.head_length + r.body.raw)),
     Variable::new("request_time", request_time),
     Variable::new("request_id", request_id),
     Variable::new("status", status),
@@ -203,9 +203,10 @@ fn server_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 }
 
 fn server_protocol(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    match request.version() {
-        0..1000 => put(out, b"HTTP/0.9"),
-        version => write!(out, "HTTP/{}.{}", version / 1000, version % 1000).is_ok(),
+    match (request.version(), request.bad_line) {
+        (_, Some(super::codec::h1::LineError::Version)) => true,
+        (0..1000, _) | (_, Some(_)) => false,
+        (version, _) => write!(out, "HTTP/{}.{}", version / 1000, version % 1000).is_ok(),
     }
 }
 
@@ -218,6 +219,12 @@ fn realpath_root(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let path = request.location.settings.root.path.text(request);
     let path = std::path::PathBuf::from(String::from_utf8_lossy(&path).into_owned());
     std::fs::canonicalize(path).is_ok_and(|real| put(out, real.to_string_lossy().as_bytes()))
+}
+
+/// Not known while the request line has not been understood.
+fn uri(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(&request.uri);
+    !request.head.line.method_name.is_empty()
 }
 
 fn args(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {

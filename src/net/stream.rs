@@ -31,7 +31,7 @@ impl Stream {
     /// # Errors
     /// When the loop cannot register it.
     pub fn new(socket: Socket) -> io::Result<Self> {
-        Ok(Self { io: AsyncFd::new(socket)? })
+        Ok(Self { io: AsyncFd::register(socket)? })
     }
 
     /// The socket, for options and addresses.

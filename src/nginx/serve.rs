@@ -159,10 +159,10 @@ impl Loop {
         let socket = Socket::from(fd);
         let served = Rc::new(RefCell::new(served));
         let waited = if self.shared.process.loops > 1 {
-            crate::sys::socket::exclusive(&socket).and_then(AsyncFd::new)
+            crate::sys::socket::exclusive(&socket).and_then(AsyncFd::register)
         } else {
             use std::os::fd::AsFd as _;
-            socket.as_fd().try_clone_to_owned().and_then(AsyncFd::new)
+            socket.as_fd().try_clone_to_owned().and_then(AsyncFd::register)
         };
         let waited = match waited {
             Ok(waited) => waited,

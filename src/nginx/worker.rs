@@ -191,7 +191,8 @@ impl Control {
     }
 
     async fn run(mut self) {
-        let Ok(signals) = AsyncFd::new(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2))) else {
+        let Ok(signals) = AsyncFd::register(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2)))
+        else {
             return;
         };
         let parent = self.parent.take();
@@ -199,7 +200,7 @@ impl Control {
             Some(channel) => {
                 let flags = nix::fcntl::OFlag::O_NONBLOCK;
                 let _ = nix::fcntl::fcntl(&channel.0, nix::fcntl::FcntlArg::F_SETFL(flags));
-                channel.0.try_clone().ok().and_then(|fd| AsyncFd::new(fd).ok())
+                channel.0.try_clone().ok().and_then(|fd| AsyncFd::register(fd).ok())
             }
             None => None,
         };

@@ -120,19 +120,19 @@ impl Handler for Rewrite {
 }
 
 fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'static> {
-    let Some(text) = text else { return Flow::Finish(status) };
+    if text.is_none() && status >= 400 || status == 444 {
+        return Flow::Finish(status);
+    }
     match status {
         301 | 302 | 303 | 307 | 308 => {
-            let target = text.text(request);
+            let target = text.map(|text| text.text(request)).unwrap_or_default();
             request.response.redirect(&target);
             Flow::Finish(status)
         }
-        204 => Flow::Finish(204),
+        499 => Flow::Finish(499),
         _ => {
-            let body = match text.literal() {
-                Some(literal) => literal.to_vec(),
-                None => text.text(request),
-            };
+            request.response.status = status;
+            let body = text.map(|text| text.text(request)).unwrap_or_default();
             let kind = super::static_::content_type(request);
             request.response.set(status, &kind, body.into());
             if request.response.error != 0 && !(300..600).contains(&status) {

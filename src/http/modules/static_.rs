@@ -31,7 +31,7 @@ impl Handler for Static {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         match request.method {
             Method::Get | Method::Head | Method::Post => {}
-            _ => return Flow::Next,
+            _ => return Flow::Finish(405),
         }
         if request.uri.ends_with(b"/") {
             return Flow::Next;

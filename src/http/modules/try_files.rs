@@ -84,13 +84,10 @@ impl Handler for TryFiles {
             }
             let root = &request.location.settings.root;
             let mut uri = Vec::new();
-            if root.alias && !name.starts_with(b"/") || root.alias {
-                uri.extend_from_slice(request.uri.get(..root.prefix_length).unwrap_or_default());
+            if root.alias && !own_prefix(request, &name) {
+                uri.extend_from_slice(request.uri.get(..root.prefix_length.unwrap_or(0)).unwrap_or_default());
             }
             uri.extend_from_slice(&name);
-            if *folder {
-                uri.push(b'/');
-            }
             request.uri = uri;
             request.uri_as_sent = false;
             return Flow::Next;
@@ -101,7 +98,11 @@ impl Handler for TryFiles {
                 let target = target.text(request);
                 let next = match target.first() {
                     Some(b'@') => finish::named(request, &target),
-                    _ => finish::redirect(request, &target),
+                    _ => {
+                        let next = finish::redirect(request, &target);
+                        request.has_args = true;
+                        next
+                    }
                 };
                 match next {
                     finish::Next::Send => Flow::Done,
@@ -110,6 +111,12 @@ impl Handler for TryFiles {
             }
         }
     }
+}
+
+/// Whether a name begins with the location's own.
+fn own_prefix(request: &Request, name: &[u8]) -> bool {
+    let own = request.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
+    name.starts_with(own)
 }
 
 /// The file a name stands for: below root, or with the location's name replaced.

@@ -284,6 +284,15 @@ impl Group {
         false
     }
 
+    /// Notes that a stream connection to the peer stands: a check that went well forgives at once.
+    pub fn connected(&self, at: PeerRef) {
+        let mut standings = self.standings.lock();
+        let of_set = standings.sets.get_mut(usize::from(at.set));
+        if let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) {
+            standing.worked();
+        }
+    }
+
     /// The peer a reference names.
     pub fn peer(&self, at: PeerRef) -> Option<&Peer> {
         self.sets.get(usize::from(at.set))?.peers.get(at.index as usize)

@@ -108,9 +108,9 @@ impl Upstreams {
     }
 
     /// Takes over what an earlier site knew of its servers.
-    pub fn carry_over(&mut self, old: &Self) {
-        for (name, pool) in &mut self.pools {
-            if let (Some(pool), Some(old)) = (Arc::get_mut(pool), old.pools.get(name)) {
+    pub fn carry_over(&self, old: &Self) {
+        for (name, pool) in &self.pools {
+            if let Some(old) = old.pools.get(name) {
                 pool.group.carry_over(&old.group);
             }
         }

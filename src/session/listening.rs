@@ -13,8 +13,8 @@ pub fn option(options: &mut Options, word: &Word) -> Result<bool, Diagnostic> {
     let text = word.text();
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));
     let number = || value::number(value.as_bytes()).filter(|number| *number > 0);
-    let size = || value::size(value.as_bytes(), false).filter(|bytes| *bytes > 0).map(|bytes| bytes as usize);
-    let fail = |what: &str| Err(Diagnostic::emerg(format!("invalid {what} \"{value}\"")));
+    let size = || value::size(value.as_bytes(), false).map(|bytes| bytes as usize);
+    let fail = |what: &str| Err(Diagnostic::emerg(format!("invalid {what} \"{text}\"")));
     match (name, text.contains('=')) {
         ("reuseport", false) => options.reuseport = true,
         ("deferred", false) => options.deferred = true,
@@ -37,7 +37,8 @@ pub fn option(options: &mut Options, word: &Word) -> Result<bool, Diagnostic> {
         ("ipv6only", true) => match value {
             "on" => options.ipv6only = true,
             "off" => options.ipv6only = false,
-            _ => return fail("ipv6only flags"),
+            _ if value.starts_with('o') => return Err(Diagnostic::emerg(format!("invalid ipv6only flags \"{value}\""))),
+            _ => return Ok(false),
         },
         ("so_keepalive", true) => match keepalive(value) {
             Some(keepalive) => options.keepalive = Some(keepalive),

@@ -167,7 +167,7 @@ impl View<'_> {
     /// Whether the peer at `index` may be asked.
     pub fn is_free(&self, index: usize, tried: &Tried) -> bool {
         let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get(index)) else { return false };
-        !tried.has(index) && !peer.down && !standing.is_out(peer, self.now) && !peer.is_full()
+        !tried.has(index) && !peer.down && !standing.is_out(peer, self.now) && !standing.is_full(peer)
     }
 
     /// Notes that the peer at `index` is asked.
@@ -237,7 +237,7 @@ impl Group {
             let Standings { sets, random } = &mut *standings;
             let mut view = View { set, standings: sets.get_mut(usize::from(pick.set))?, now };
             if let Some(index) = self.choose(&mut view, pick, random) {
-                set.peers.get(index)?.conns.fetch_add(1, Ordering::Relaxed);
+                view.standings.get(index)?.conns.fetch_add(1, Ordering::Relaxed);
                 return Some(PeerRef { set: pick.set, index: u32::try_from(index).ok()? });
             }
             let backups = self.sets.get(1)?;
@@ -269,19 +269,28 @@ impl Group {
         let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
         let Some(peer) = set.peers.get(at.index as usize) else { return false };
         let mut standings = self.standings.lock();
-        peer.conns.fetch_sub(1, Ordering::Relaxed);
+        let of_set = standings.sets.get_mut(usize::from(at.set));
+        let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) else { return false };
+        standing.conns.fetch_sub(1, Ordering::Relaxed);
         if set.single {
             pick.left = 0;
             return false;
         }
         pick.left = pick.left.saturating_sub(1);
-        let of_set = standings.sets.get_mut(usize::from(at.set));
-        let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) else { return false };
         if failed {
             return standing.failed(peer, now);
         }
         standing.worked();
         false
+    }
+
+    /// Notes that a stream connection to the peer stands: a check that went well forgives at once.
+    pub fn connected(&self, at: PeerRef) {
+        let mut standings = self.standings.lock();
+        let of_set = standings.sets.get_mut(usize::from(at.set));
+        if let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) {
+            standing.worked();
+        }
     }
 
     /// The peer a reference names.
@@ -297,20 +306,27 @@ impl Group {
     /// Takes over, by name, what an earlier generation of the group knew of its peers: failures and open connections.
     ///
     /// Differs from nginx: a reload does not forget which servers are down. [test: health_carries_over_by_name]
-    pub fn carry_over(&mut self, old: &Self) {
+    pub fn carry_over(&self, old: &Self) {
+        if std::ptr::eq(self, old) {
+            return;
+        }
         let known = old.standings.lock();
-        let mine = self.standings.get_mut();
-        for (set, standings) in self.sets.iter_mut().zip(&mut mine.sets) {
-            for (peer, standing) in set.peers.iter_mut().zip(standings) {
+        let mut mine = self.standings.lock();
+        for (set, standings) in self.sets.iter().zip(&mut mine.sets) {
+            for (peer, standing) in set.peers.iter().zip(standings) {
                 let mut before = old.sets.iter().zip(&known.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
-                let Some((was, known)) = before.find(|(was, _)| was.name == peer.name && was.server == peer.server)
-                else {
-                    continue;
-                };
-                peer.conns = was.conns.clone();
-                *standing = Standing { effective: known.effective.min(i64::from(peer.weight)), ..*known };
+                let same = before.find(|(was, _)| was.name == peer.name && was.server == peer.server);
+                let Some((_, known)) = same else { continue };
+                let effective = known.effective.min(i64::from(peer.weight));
+                *standing = Standing { effective, current: 0, ..known.clone() };
             }
         }
+    }
+
+    /// Connections in use, in the order of [`Self::peers`].
+    #[cfg(test)]
+    fn connections(&self) -> Vec<usize> {
+        self.standings.lock().sets.iter().flatten().map(Standing::connections).collect()
     }
 }
 

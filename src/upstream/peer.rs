@@ -23,8 +23,6 @@ pub struct Peer {
     pub fail_timeout: u64,
     /// `down`.
     pub down: bool,
-    /// Connections in use; shared with the same peer of earlier generations.
-    pub conns: Arc<AtomicUsize>,
 }
 
 impl Peer {
@@ -39,23 +37,12 @@ impl Peer {
             max_fails: 1,
             fail_timeout: 10,
             down: false,
-            conns: Arc::default(),
         }
-    }
-
-    /// Connections in use.
-    pub fn connections(&self) -> usize {
-        self.conns.load(Ordering::Relaxed)
-    }
-
-    /// Whether `max_conns` is reached.
-    pub fn is_full(&self) -> bool {
-        self.max_conns > 0 && self.connections() >= self.max_conns
     }
 }
 
 /// What a balancer remembers of a peer. Times are whole seconds, as nginx counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// Turns owed, in smooth weighted round robin.
     pub current: i64,
@@ -67,12 +54,24 @@ pub struct Standing {
     pub accessed: u64,
     /// When it last failed or was tried again.
     pub checked: u64,
+    /// Connections in use; shared with the same peer of earlier generations.
+    pub conns: Arc<AtomicUsize>,
 }
 
 impl Standing {
     /// The standing of a peer nobody has asked.
     pub fn new(peer: &Peer) -> Self {
         Self { effective: i64::from(peer.weight), ..Self::default() }
+    }
+
+    /// Connections in use.
+    pub fn connections(&self) -> usize {
+        self.conns.load(Ordering::Relaxed)
+    }
+
+    /// Whether `max_conns` is reached.
+    pub fn is_full(&self, peer: &Peer) -> bool {
+        peer.max_conns > 0 && self.connections() >= peer.max_conns
     }
 
     /// Whether failures keep the peer out at `now`.
@@ -110,7 +109,7 @@ impl Standing {
     }
 
     /// Notes a success: a check that went well forgives.
-    pub const fn worked(&mut self) {
+    pub fn worked(&mut self) {
         if self.accessed < self.checked {
             self.fails = 0;
         }

@@ -44,8 +44,7 @@ pub fn choose_two(view: &mut View<'_>, pick: &mut Pick, random: &mut u64) -> Opt
             first = Some(index);
             continue;
         };
-        let pair = view.set.peers.get(index).zip(view.set.peers.get(before));
-        let busier = pair.is_some_and(|(peer, other)| least_conn::load(peer, other) == Ordering::Greater);
+        let busier = least_conn::load(view, index, before) == Ordering::Greater;
         let index = if busier { before } else { index };
         view.ask(index, &mut pick.tried);
         return Some(index);

@@ -5,7 +5,8 @@ use super::group::{Tried, View};
 /// The next peer of the set. A lone server is asked whatever its failures, unless it is down or full.
 pub fn choose(view: &mut View<'_>, tried: &mut Tried) -> Option<usize> {
     if view.set.single {
-        return view.set.peers.first().filter(|peer| !peer.down && !peer.is_full()).map(|_| 0);
+        let (peer, standing) = (view.set.peers.first()?, view.standings.first()?);
+        return (!peer.down && !standing.is_full(peer)).then_some(0);
     }
     let index = match view.set.peers.len() {
         0..=64 => {

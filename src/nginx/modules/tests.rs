@@ -4,7 +4,7 @@ use crate::conf::lex;
 use crate::conf::module::Module;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Memory, Sources};
-use crate::conf::walk::{Dialect, Walk};
+use crate::conf::walk::{Bases, Dialect, Walk};
 use crate::nginx::wording::Nginx;
 use crate::session::contexts::*;
 use std::any::TypeId;
@@ -165,7 +165,7 @@ fn defaults_are_accepted_by_their_own_setters() {
         let loader = Memory::default();
         let mut sources = Sources::default();
         let context = Contexts(1 << row.contexts.0.trailing_zeros());
-        let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), "/", context);
+        let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), Bases::default(), context);
         if let Err(complaint) = walk.parameters(&format!("{} {default};", row.name)) {
             wrong.push(format!("{} {default}: {}", row.name, complaint.message));
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Memory, Sources};
-use crate::conf::walk::{Dialect, Walk, Walked, Wording};
+use crate::conf::walk::{Bases, Dialect, Walk, Walked, Wording};
 use crate::upstream::{Group, Inputs};
 
 struct Plain;
@@ -33,7 +33,7 @@ fn read(context: Contexts, text: &str) -> Walked {
     let loader = Memory::of("/c", text);
     let mut sources = Sources::default();
     let dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Plain };
-    let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), "/", context);
+    let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), Bases::default(), context);
     let fatal = walk.file("/c").err();
     walk.finish(fatal)
 }

@@ -1,0 +1,114 @@
+//! Merged settings → a site: every module declares, then every server is installed, then sockets are joined.
+
+use super::core::{Listens, ServerConf};
+use super::listen::Listening;
+use super::module::{Compile, Module, Place};
+use super::site::{Port, Server, Site, Virtual};
+use super::upstream::Upstreams;
+use super::variables;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::log::Log;
+use crate::net::address::Address;
+use crate::script::variable::Names;
+use crate::session::build::Build;
+use crate::session::contexts::STREAM_SERVER;
+use crate::session::errorlog;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Builds the site of a `stream {}` level; `outer` is the log of the main block.
+///
+/// # Errors
+/// The first fatal complaint.
+pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
+    let mut names = Names::new(variables::VARIABLES.iter().copied(), variables::FAMILIES.to_vec());
+    let upstreams = Upstreams::new(levels, &mut names, build)?;
+    let mut cx = Compile { build, names, upstreams };
+    declare(levels, modules, &mut cx)?;
+    let mut entries = Vec::new();
+    for child in levels.level.children.iter().filter(|child| child.context == STREAM_SERVER) {
+        let at = levels.inside(child);
+        let server = server(&at, modules, &mut cx, outer)?;
+        let listens = child.own::<Listens>().map(|conf| conf.listens.as_slice()).unwrap_or_default();
+        for listening in listens {
+            for address in listening.addresses(|host| cx.build.resolver.resolve(host))? {
+                entries.push((address, listening, server.clone()));
+            }
+        }
+    }
+    let ports = sockets(entries);
+    let definitions = cx.names.finish().map_err(Diagnostic::emerg)?;
+    Ok(Site { ports, definitions, upstreams: cx.upstreams })
+}
+
+fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    for declare in modules.iter().filter_map(|module| module.declare) {
+        declare(levels, cx)?;
+    }
+    levels.level.children.iter().try_for_each(|child| declare(&levels.inside(child), modules, cx))
+}
+
+fn server(
+    levels: &Levels<'_>,
+    modules: &[Module],
+    cx: &mut Compile<'_, '_>,
+    outer: &Log,
+) -> Result<Arc<Server>, Diagnostic> {
+    let mut place = Place::default();
+    for install in modules.iter().filter_map(|module| module.install) {
+        install(levels, &mut place, cx)?;
+    }
+    let Some(content) = place.content else {
+        let complaint = Diagnostic::emerg("no handler for server");
+        return Err(match levels.level.span {
+            Some(span) => complaint.at(span),
+            None => complaint,
+        });
+    };
+    let none = ServerConf::default();
+    let conf = levels.get::<ServerConf>().unwrap_or(&none);
+    let error_log = match conf.error_logs.as_slice() {
+        [] => outer.clone(),
+        logs => errorlog::log(logs, cx.build)?,
+    };
+    Ok(Arc::new(Server {
+        steps: place.steps.map(Vec::into_boxed_slice),
+        content,
+        error_log,
+        tcp_nodelay: conf.tcp_nodelay.unwrap_or(true),
+        proxy_protocol_timeout: conf.proxy_protocol_timeout.unwrap_or(Duration::from_secs(30)),
+    }))
+}
+
+/// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
+fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>) -> Vec<Arc<Port>> {
+    let wildcards: Vec<Address> = entries
+        .iter()
+        .map(|(address, ..)| address.clone())
+        .filter(|address| address.ip().is_some_and(|ip| ip.is_unspecified()))
+        .collect();
+    let mut ports: Vec<Port> = Vec::new();
+    let mut guests = Vec::new();
+    for (address, listening, server) in entries {
+        let entry = Virtual { address: address.clone(), server, proxy_protocol: listening.proxy_protocol };
+        let host = wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
+        match host {
+            Some(host) => guests.push((host.clone(), entry)),
+            None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry] }),
+        }
+    }
+    for (host, entry) in guests {
+        if let Some(port) = ports.iter_mut().find(|port| port.address == host) {
+            port.virtuals.insert(0, entry);
+        }
+    }
+    ports.into_iter().map(Arc::new).collect()
+}
+
+fn covers(wildcard: &Address, address: &Address) -> bool {
+    match (wildcard, address) {
+        (Address::Ip(any), Address::Ip(one)) => any.port() == one.port() && any.is_ipv4() == one.is_ipv4(),
+        _ => false,
+    }
+}

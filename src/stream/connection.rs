@@ -1,0 +1,118 @@
+//! From an accepted socket to its log line: PROXY protocol head, phases, content.
+
+use super::module::{Flow, Phase};
+use super::session::{Accepted, Front, Session};
+use super::site::{Port, Site};
+use crate::log::Level;
+use crate::net::address::Address;
+use crate::net::proxy_protocol::{self, MAX_HEADER};
+use crate::net::stream::{Deadline, Stream};
+use nix::sys::socket::{MsgFlags, recv};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Serves one accepted connection to its end.
+pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Stream, Address)) {
+    let local = match port.virtuals.len() {
+        0 | 1 => None,
+        _ => stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
+    };
+    let Some(entry) = port.of(local) else { return };
+    let accepted = Accepted { stream, peer, bound: entry.address.clone(), local };
+    let announced = entry.proxy_protocol;
+    let mut session = Session::new(front, site, entry.server.clone(), accepted);
+    drop(port);
+    let server = session.server.clone();
+    session.turn().clock.update();
+    if server.tcp_nodelay && matches!(session.peer, Address::Ip(_)) {
+        let _ = session.stream.socket().set_tcp_nodelay(true);
+    }
+    if session.logs(Level::Info) {
+        session.log_bare(Level::Info, &format!("client {} connected to {}", session.peer, session.bound));
+    }
+    let refused = if announced { announce(&mut session).await.err() } else { None };
+    session.status = match refused.or_else(|| enter(&mut session)) {
+        Some(status) => status,
+        None => server.content.run(&mut session).await,
+    };
+    session.turn().clock.update();
+    for step in server.steps.get(Phase::Log as usize).into_iter().flatten() {
+        step.run(&mut session);
+    }
+}
+
+/// Runs the phases before the content; a status where one of them ends the session.
+fn enter(session: &mut Session) -> Option<u16> {
+    let server = session.server.clone();
+    for phase in [Phase::PostAccept, Phase::Preaccess, Phase::Access, Phase::Preread] {
+        for step in server.steps.get(phase as usize).into_iter().flatten() {
+            match step.run(session) {
+                Flow::Next => {}
+                Flow::Pass => break,
+                Flow::Finish(status) => return Some(status),
+            }
+        }
+    }
+    None
+}
+
+/// Reads the PROXY protocol head a listener asks for, and not a byte more.
+async fn announce(session: &mut Session) -> Result<(), u16> {
+    const WHILE: &str = " while reading PROXY protocol";
+    let mut deadline = Deadline::new();
+    deadline.set(session.server.proxy_protocol_timeout);
+    let mut buffer = session.turn().buffer();
+    let outcome = loop {
+        let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
+            Poll::Ready(ready) => Poll::Ready(ready),
+            Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        });
+        if ready.await.is_err() {
+            session.log(Level::Info, &format!("client timed out (110: Connection timed out){WHILE}"), "");
+            break Err(200);
+        }
+        let room = buffer.all().get_mut(..MAX_HEADER).unwrap_or_default();
+        match peek(&session.stream, room) {
+            Ok(count) => break head(session, buffer.at(0, count), WHILE),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => {
+                let text = format!("recv() failed ({}){WHILE}", crate::conf::walk::errno(&error));
+                session.log(Level::Info, &text, "");
+                break Err(200);
+            }
+        }
+    };
+    let outcome = match outcome {
+        Ok(length) => {
+            let taken = session.stream.try_read(buffer.all().get_mut(..length).unwrap_or_default());
+            if taken.is_ok_and(|count| count == length) { Ok(()) } else { Err(500) }
+        }
+        Err(status) => Err(status),
+    };
+    session.turn().give(buffer);
+    outcome
+}
+
+fn head(session: &mut Session, bytes: &[u8], doing: &str) -> Result<usize, u16> {
+    match proxy_protocol::parse(bytes) {
+        Ok((length, header)) => {
+            session.proxied = header.map(Box::new);
+            Ok(length)
+        }
+        Err(broken) => {
+            if let Some(text) = broken.message() {
+                session.log(Level::Error, &format!("{text}{doing}"), "");
+            }
+            Err(400)
+        }
+    }
+}
+
+/// Reads without taking.
+fn peek(stream: &Stream, into: &mut [u8]) -> io::Result<usize> {
+    stream.try_input(|socket| Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_PEEK)?))
+}

@@ -1,0 +1,143 @@
+//! What a stream module is, and the two doors from configuration to run time: `declare` and `install`.
+
+use super::session::Session;
+use super::upstream::Upstreams;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::Word;
+use crate::conf::walk::Levels;
+use crate::script::template::Template;
+use crate::script::variable::Names;
+use crate::session::build::Build;
+use std::future::Future;
+use std::pin::Pin;
+
+/// Compiled text with a session's variables.
+pub type Text = Template<Session>;
+
+/// nginx's phases, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Right after accept: who the client really is.
+    PostAccept,
+    /// Limits.
+    Preaccess,
+    /// Who may come in.
+    Access,
+    /// What is known of the first bytes.
+    Preread,
+    /// When all is over.
+    Log,
+}
+
+/// How many phases there are.
+pub const PHASES: usize = 5;
+
+/// What a step says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next step of this phase.
+    Next,
+    /// The next phase.
+    Pass,
+    /// The session ends with this status.
+    Finish(u16),
+}
+
+/// A step of a phase.
+pub trait Handler: Send + Sync {
+    /// Runs it.
+    fn run(&self, session: &mut Session) -> Flow;
+}
+
+/// What a content handler does with a session; it yields the status.
+pub type Work<'s> = Pin<Box<dyn Future<Output = u16> + 's>>;
+
+/// The end of the way: a proxy, a fixed answer.
+pub trait Content: Send + Sync {
+    /// Runs it to its end.
+    fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s>;
+}
+
+/// Turns merged settings into what a server does.
+pub type Install = fn(&Levels<'_>, &mut Place, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+
+/// Gives names a meaning before anything is installed.
+pub type Declare = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+
+/// A stream module.
+#[derive(Clone, Copy)]
+pub struct Module {
+    /// Rows and scopes.
+    pub conf: crate::conf::module::Module,
+    /// Run once for every level, before any `install`.
+    pub declare: Option<Declare>,
+    /// Run once for every server.
+    pub install: Option<Install>,
+}
+
+impl Module {
+    /// A module of rows and scopes only.
+    pub const fn new(conf: crate::conf::module::Module) -> Self {
+        Self { conf, declare: None, install: None }
+    }
+
+    /// The half of a twin whose rows http's half brings along.
+    pub const fn twin(name: &'static str) -> Self {
+        Self::new(crate::conf::module::Module { name, directives: &[], scopes: &[] })
+    }
+
+    /// The same with a `declare`.
+    pub const fn declare(mut self, declare: Declare) -> Self {
+        self.declare = Some(declare);
+        self
+    }
+
+    /// The same with an `install`.
+    pub const fn install(mut self, install: Install) -> Self {
+        self.install = Some(install);
+        self
+    }
+}
+
+/// A server under construction.
+#[derive(Default)]
+pub struct Place {
+    /// The steps of each phase.
+    pub steps: [Vec<Box<dyn Handler>>; PHASES],
+    /// The content; the last one installed wins, as in nginx.
+    pub content: Option<Box<dyn Content>>,
+}
+
+impl Place {
+    /// Adds a step to a phase.
+    pub fn step(&mut self, phase: Phase, handler: impl Handler + 'static) {
+        if let Some(steps) = self.steps.get_mut(phase as usize) {
+            steps.push(Box::new(handler));
+        }
+    }
+
+    /// Makes `content` the server's content.
+    pub fn content(&mut self, content: impl Content + 'static) {
+        self.content = Some(Box::new(content));
+    }
+}
+
+/// What modules may use while a configuration compiles.
+pub struct Compile<'a, 'b> {
+    /// What the product opens afterwards.
+    pub build: &'a mut Build<'b>,
+    /// Every variable's name.
+    pub names: Names<Session>,
+    /// The upstream blocks, and addresses used like them.
+    pub upstreams: Upstreams,
+}
+
+impl Compile<'_, '_> {
+    /// Compiles a word of the configuration.
+    ///
+    /// # Errors
+    /// nginx's words, pointing at the word.
+    pub fn text(&mut self, word: &Word) -> Result<Text, Diagnostic> {
+        Template::compile(&word.bytes, &mut self.names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+    }
+}

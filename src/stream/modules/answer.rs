@@ -1,0 +1,70 @@
+//! `ngx_stream_return_module`: a fixed answer.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope};
+use crate::conf::slot::Text as TextSlot;
+use crate::conf::tree::Word;
+use crate::conf::walk::Levels;
+use crate::session::contexts::STREAM_SERVER;
+use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
+use crate::stream::session::Session;
+use std::io;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_stream_return_module",
+    directives: &[Directive::new("return", STREAM_SERVER, Arity::Exactly(1), &TextSlot(|c: &mut Fixed| &mut c.text))
+        .since("1.11.2")
+        .doc("Sends a text, which may have variables in it, and closes the connection.")],
+    scopes: &[Scope::of::<Fixed>(STREAM_SERVER)],
+};
+
+#[derive(Default)]
+struct Fixed {
+    text: Option<Word>,
+}
+
+impl Conf for Fixed {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+struct Answer {
+    text: Text,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if let Some(word) = levels.level.own::<Fixed>().and_then(|conf| conf.text.as_ref()) {
+        place.content(Answer { text: cx.text(word)? });
+    }
+    Ok(())
+}
+
+impl Content for Answer {
+    fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
+        Box::pin(async move {
+            let text = self.text.text(session);
+            let mut rest = text.as_slice();
+            while !rest.is_empty() {
+                match session.stream.try_write(rest) {
+                    Ok(count) => {
+                        session.sent += count as u64;
+                        rest = rest.get(count..).unwrap_or_default();
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if session.stream.writable().await.is_err() {
+                            return 500;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return 500,
+                }
+            }
+            200
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! `ngx_stream_log_module`: `access_log` and `log_format`.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::Custom;
+use crate::conf::tree::Statement;
+use crate::conf::walk::{Levels, Setting};
+use crate::session::contexts::{STREAM, STREAM_ANY};
+use crate::session::format::{self, AccessLog, AccessText, Format, FormatText};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::session::Session;
+use std::sync::Arc;
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_stream_log_module",
+    directives: &[
+        Directive::new("log_format", STREAM, Arity::AtLeast(2), &Custom(log_format))
+            .since("1.11.4")
+            .doc("Gives a name to a line of text and variables."),
+        Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
+            .since("1.11.4")
+            .support(Support::Partial("paths with variables and gzip= are refused"))
+            .doc("Sets where connections are logged, and in which format."),
+    ],
+    scopes: &[Scope::of::<Formats>(STREAM), Scope::of::<Logs>(STREAM_ANY)],
+};
+
+#[derive(Default)]
+struct Formats {
+    formats: Vec<FormatText>,
+}
+
+impl Conf for Formats {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+#[derive(Default)]
+struct Logs {
+    logs: Option<Vec<AccessText>>,
+}
+
+impl Conf for Logs {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; logs);
+    }
+}
+
+struct Log {
+    logs: Vec<AccessLog<Session>>,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let texts = levels.get::<Logs>().and_then(|logs| logs.logs.as_deref()).unwrap_or_default();
+    let formats = levels.get::<Formats>().map(|conf| conf.formats.as_slice()).unwrap_or_default();
+    let mut logs = Vec::new();
+    for text in texts {
+        let Some(format) = formats.iter().find(|format| format.name == text.format) else { continue };
+        let format = Arc::new(Format::new(format, &mut cx.names)?);
+        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?);
+    }
+    if !logs.is_empty() {
+        place.step(Phase::Log, Log { logs });
+    }
+    Ok(())
+}
+
+impl Handler for Log {
+    fn run(&self, session: &mut Session) -> Flow {
+        let turn = session.turn().clone();
+        for log in &self.logs {
+            log.write(session, &turn);
+        }
+        Flow::Next
+    }
+}
+
+fn log_format(cx: &mut Setting<'_>, conf: &mut Formats, statement: &Statement) -> Result<(), Diagnostic> {
+    let format = format::log_format(cx, &conf.formats, statement)?;
+    conf.formats.push(format);
+    Ok(())
+}
+
+fn access_log(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> Result<(), Diagnostic> {
+    let known = cx.conf::<Formats>().map(|formats| formats.formats.clone()).unwrap_or_default();
+    let log = format::access_log(cx, &known, None, statement)?;
+    conf.logs.get_or_insert_with(Vec::new).extend(log);
+    Ok(())
+}

@@ -1,0 +1,542 @@
+//! `ngx_stream_proxy_module`: connect to a server of a group, relay, try the next one when it cannot be reached.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Support};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::{Custom, Flag, Number, Size, Time};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
+use crate::conf::walk::{Levels, Setting, errno};
+use crate::log::Level;
+use crate::net::address::{self, Address, Host};
+use crate::net::proxy_protocol;
+use crate::net::stream::{Deadline, Outgoing, Stream, connect};
+use crate::session::contexts::{STREAM_ANY, STREAM_SERVER};
+use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
+use crate::stream::relay::{End, Manner, Relay};
+use crate::stream::session::{Attempt, Session};
+use crate::stream::upstream::Pool;
+use crate::upstream::settings::addresses;
+use crate::upstream::{Group, PeerRef, Pick};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    vec![Module::new(MODULE).install(install)]
+}
+
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_stream_proxy_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)],
+};
+
+const SELF_SIZED: Support = Support::Inert("buffers here are taken only while bytes move, and size themselves");
+const DATAGRAMS: Support = Support::Inert("it bounds datagram sessions, which listen refuses");
+const ONE: Arity = Arity::Exactly(1);
+
+const fn time(name: &'static str, slot: &'static Time<ProxyConf>) -> Directive {
+    Directive::new(name, STREAM_ANY, ONE, slot)
+}
+
+const fn size(name: &'static str, contexts: Contexts) -> Directive {
+    Directive::new(name, contexts, ONE, &Size(|c: &mut ProxyConf| &mut c.buffer_size)).support(SELF_SIZED)
+}
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::new("proxy_pass", STREAM_SERVER, ONE, &Custom(proxy_pass))
+        .support(Support::Partial("a host name in a variable is refused, there is no resolver yet"))
+        .doc("Sets the server or group that connections are relayed to."),
+    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
+        .since("1.9.2")
+        .support(Support::Partial("transparent is refused"))
+        .doc("Sets the local address of connections to servers."),
+    Directive::new("proxy_socket_keepalive", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.socket_keepalive))
+        .default("off")
+        .since("1.15.6")
+        .doc("Turns TCP keepalive on for connections to servers."),
+    time("proxy_connect_timeout", &Time(|c: &mut ProxyConf| &mut c.connect_timeout))
+        .default("60s")
+        .doc("Sets how long connecting to a server may take."),
+    time("proxy_timeout", &Time(|c: &mut ProxyConf| &mut c.timeout))
+        .default("10m")
+        .doc("Closes a connection on which nothing has moved for so long."),
+    size("proxy_buffer_size", STREAM_ANY).default("16k").since("1.9.4").doc("Sizes nginx's two buffers of a connection."),
+    Directive::new("proxy_downstream_buffer", STREAM_ANY, ONE, &Custom(old_buffer))
+        .support(SELF_SIZED)
+        .doc("Is the old name of proxy_buffer_size."),
+    Directive::new("proxy_upstream_buffer", STREAM_ANY, ONE, &Custom(old_buffer))
+        .support(SELF_SIZED)
+        .doc("Is the old name of proxy_buffer_size."),
+    Directive::new("proxy_upload_rate", STREAM_ANY, ONE, &Custom(rate))
+        .since("1.9.3")
+        .doc("Limits how many bytes a second are read from a client; 0 does not."),
+    Directive::new("proxy_download_rate", STREAM_ANY, ONE, &Custom(rate))
+        .since("1.9.3")
+        .doc("Limits how many bytes a second are read from a server; 0 does not."),
+    Directive::new("proxy_requests", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.requests, 0..=u64::MAX))
+        .support(DATAGRAMS)
+        .doc("Counts the datagrams of a session."),
+    Directive::new("proxy_responses", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.responses, 0..=u64::MAX))
+        .support(DATAGRAMS)
+        .doc("Counts the datagrams expected in answer to one."),
+    Directive::new("proxy_next_upstream", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.next))
+        .default("on")
+        .doc("Tries the next server when one cannot be reached."),
+    Directive::new("proxy_next_upstream_tries", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.tries, 0..=u64::MAX))
+        .default("0")
+        .doc("Limits how many servers are tried; 0 does not."),
+    time("proxy_next_upstream_timeout", &Time(|c: &mut ProxyConf| &mut c.next_timeout))
+        .default("0")
+        .doc("Limits the time in which servers are tried; 0 does not."),
+    Directive::new("proxy_protocol", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.protocol))
+        .default("off")
+        .since("1.9.2")
+        .doc("Sends servers a PROXY protocol head that names the client."),
+    Directive::new("proxy_half_close", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.half_close))
+        .default("off")
+        .since("1.21.4")
+        .doc("Lets one side go on sending when the other has ended."),
+];
+
+/// Settings of the proxy.
+#[derive(Default)]
+struct ProxyConf {
+    pass: Option<Word>,
+    bind: Option<Option<Word>>,
+    socket_keepalive: Option<bool>,
+    connect_timeout: Option<Duration>,
+    timeout: Option<Duration>,
+    buffer_size: Option<u64>,
+    upload: Option<Word>,
+    download: Option<Word>,
+    requests: Option<u64>,
+    responses: Option<u64>,
+    next: Option<bool>,
+    tries: Option<u64>,
+    next_timeout: Option<Duration>,
+    protocol: Option<bool>,
+    half_close: Option<bool>,
+}
+
+impl Conf for ProxyConf {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; bind, socket_keepalive, connect_timeout, timeout, buffer_size, upload, download);
+        inherit!(self, outer; requests, responses, next, tries, next_timeout, protocol, half_close);
+    }
+}
+
+/// Whom a connection is for.
+enum Target {
+    Pool(Arc<Pool>),
+    Text(Text),
+}
+
+/// A setting that may have variables.
+enum Value<T> {
+    Fixed(T),
+    Text(Text),
+}
+
+struct Proxy {
+    target: Target,
+    bind: Option<Value<Address>>,
+    socket_keepalive: bool,
+    connect_timeout: Duration,
+    timeout: Duration,
+    upload: Value<u64>,
+    download: Value<u64>,
+    next: bool,
+    tries: u32,
+    next_timeout: Duration,
+    protocol: bool,
+    half_close: bool,
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.level.own::<ProxyConf>() else { return Ok(()) };
+    let Some(pass) = &conf.pass else { return Ok(()) };
+    let bind = match conf.bind.as_ref().and_then(Option::as_ref) {
+        None => None,
+        Some(word) if word.bytes.contains(&b'$') => Some(Value::Text(cx.text(word)?)),
+        Some(word) => local_address(&word.text()).map(Value::Fixed),
+    };
+    let minute = Duration::from_secs(60);
+    place.content(Proxy {
+        target: target(pass, cx)?,
+        bind,
+        socket_keepalive: conf.socket_keepalive.unwrap_or(false),
+        connect_timeout: conf.connect_timeout.unwrap_or(minute),
+        timeout: conf.timeout.unwrap_or(10 * minute),
+        upload: limit(conf.upload.as_ref(), cx)?,
+        download: limit(conf.download.as_ref(), cx)?,
+        next: conf.next.unwrap_or(true),
+        tries: conf.tries.map_or(0, |tries| u32::try_from(tries).unwrap_or(u32::MAX)),
+        next_timeout: conf.next_timeout.unwrap_or_default(),
+        protocol: conf.protocol.unwrap_or(false),
+        half_close: conf.half_close.unwrap_or(false),
+    });
+    Ok(())
+}
+
+fn target(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Target, Diagnostic> {
+    if pass.bytes.contains(&b'$') {
+        return Ok(Target::Text(cx.text(pass)?));
+    }
+    let text = pass.text();
+    if let Some(pool) = cx.upstreams.get(&text) {
+        return Ok(Target::Pool(pool.clone()));
+    }
+    let fail = |text: String| Diagnostic::emerg(text).at(pass.span);
+    let endpoint = address::parse(&text, false).map_err(|what| fail(format!("{what} in upstream \"{text}\"")))?;
+    if let (Host::Name(name), Some(port)) = (&endpoint.host, endpoint.port)
+        && cx.upstreams.get(name).is_some()
+    {
+        return Err(fail(format!("upstream \"{name}\" may not have port {port}")));
+    }
+    if endpoint.port.is_none() && !matches!(endpoint.host, Host::Unix(_)) {
+        return Err(fail(format!("no port in upstream \"{text}\"")));
+    }
+    let pool = cx.upstreams.implicit(&text, &endpoint, cx.build).map_err(|complaint| complaint.at(pass.span))?;
+    Ok(Target::Pool(pool))
+}
+
+fn limit(word: Option<&Word>, cx: &mut Compile<'_, '_>) -> Result<Value<u64>, Diagnostic> {
+    match word {
+        None => Ok(Value::Fixed(0)),
+        Some(word) if word.bytes.contains(&b'$') => Ok(Value::Text(cx.text(word)?)),
+        Some(word) => Ok(Value::Fixed(value::size(&word.bytes, false).unwrap_or(0))),
+    }
+}
+
+/// A connection counted as in use until it is dropped, or said to have failed.
+struct InUse {
+    pool: Arc<Pool>,
+    at: PeerRef,
+    pick: Option<Pick>,
+}
+
+impl InUse {
+    /// Ends it as a failure: the way on, and whether the server is now out.
+    fn failed(mut self, now: u64) -> (Option<Pick>, bool) {
+        let mut pick = self.pick.take();
+        let out = pick.as_mut().is_some_and(|pick| self.pool.group.free(self.at, true, pick, now));
+        (pick, out)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(pick) = &mut self.pick {
+            self.pool.group.free(self.at, false, pick, 0);
+        }
+    }
+}
+
+impl Content for Proxy {
+    fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
+        Box::pin(async move {
+            let pool = match &self.target {
+                Target::Pool(pool) => pool.clone(),
+                Target::Text(text) => match resolve(session, &String::from_utf8_lossy(&text.text(session))) {
+                    Ok(pool) => pool,
+                    Err(complaint) => {
+                        session.log(Level::Error, &complaint, "");
+                        return 500;
+                    }
+                },
+            };
+            match self.reach(session, &pool).await {
+                Some((server, in_use)) => {
+                    self.relay(session, &server).await;
+                    drop(in_use);
+                    200
+                }
+                None => 502,
+            }
+        })
+    }
+}
+
+/// The pool of a text that variables gave.
+fn resolve(session: &Session, text: &str) -> Result<Arc<Pool>, String> {
+    if let Some(pool) = session.site.upstreams.get(text) {
+        return Ok(pool.clone());
+    }
+    let endpoint = address::parse(text, false).map_err(|what| format!("{what} in upstream \"{text}\""))?;
+    if let Host::Name(name) = &endpoint.host {
+        return Err(format!("no resolver defined to resolve {name}"));
+    }
+    if endpoint.port.is_none() && !matches!(endpoint.host, Host::Unix(_)) {
+        return Err(format!("no port in upstream \"{text}\""));
+    }
+    let found = addresses(&endpoint, 0, &mut |_| Ok(Vec::new())).map_err(|_| format!("no host in upstream \"{text}\""))?;
+    Ok(Arc::new(Pool::of(Group::implicit(text, found.into_iter()))))
+}
+
+impl Proxy {
+    /// Connects to a server of the group, trying others as configured.
+    async fn reach(&self, session: &mut Session, pool: &Arc<Pool>) -> Option<(Stream, InUse)> {
+        let mut pick = pool.pick(session);
+        pick.limit(self.tries);
+        let began = Instant::now();
+        loop {
+            session.turn().clock.update();
+            let now = session.turn().clock.now().as_secs();
+            begin(session, &pool.group.name);
+            let chosen = pool.group.select(&mut pick, now);
+            let Some((at, peer)) = chosen.and_then(|at| Some((at, pool.group.peer(at)?))) else {
+                finish(session);
+                log(session, Level::Error, "no live upstreams while connecting to upstream");
+                return None;
+            };
+            if let Some(attempt) = session.attempts.last_mut() {
+                attempt.peer.clone_from(&peer.name);
+            }
+            let in_use = InUse { pool: pool.clone(), at, pick: Some(pick) };
+            if let Some(server) = self.connect(session, &peer.address).await {
+                pool.group.connected(at);
+                return Some((server, in_use));
+            }
+            finish(session);
+            session.turn().clock.update();
+            let (left, out) = in_use.failed(session.turn().clock.now().as_secs());
+            pick = left?;
+            if out {
+                log(session, Level::Warn, "upstream server temporarily disabled while connecting to upstream");
+            }
+            let late = !self.next_timeout.is_zero() && began.elapsed() >= self.next_timeout;
+            if pick.left() == 0 || !self.next || late {
+                return None;
+            }
+        }
+    }
+
+    async fn connect(&self, session: &mut Session, address: &Address) -> Option<Stream> {
+        let bind = match &self.bind {
+            None => None,
+            Some(Value::Fixed(address)) => Some(address.clone()),
+            Some(Value::Text(text)) => {
+                let text = text.text(session);
+                let local = local_address(&String::from_utf8_lossy(&text));
+                if local.is_none() && !text.is_empty() {
+                    let shown = String::from_utf8_lossy(&text);
+                    log(session, Level::Error, &format!("invalid local address \"{shown}\" while connecting to upstream"));
+                }
+                local
+            }
+        };
+        let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay };
+        let server = match connect(address, &how) {
+            Ok((server, false)) => server,
+            Ok((server, true)) => match self.wait(&server).await {
+                Ok(()) => server,
+                Err(error) => {
+                    let text = match error.kind() {
+                        io::ErrorKind::TimedOut if error.raw_os_error().is_none() => {
+                            "upstream timed out (110: Connection timed out)".to_owned()
+                        }
+                        _ => format!("connect() failed ({})", errno(&error)),
+                    };
+                    log(session, Level::Error, &format!("{text} while connecting to upstream"));
+                    return None;
+                }
+            },
+            Err(error) => {
+                let text = format!("connect() to {address} failed ({}) while connecting to upstream", errno(&error));
+                log(session, severity(&error), &text);
+                return None;
+            }
+        };
+        if let Some(attempt) = session.attempts.last_mut() {
+            attempt.connect = Some(attempt.began.elapsed());
+        }
+        if session.logs(Level::Info) {
+            let local = server.socket().local_addr().ok().and_then(|name| name.as_socket());
+            let local = local.map_or_else(|| "unix:".to_owned(), |local| local.to_string());
+            session.log_bare(Level::Info, &format!("proxy {local} connected to {address}"));
+        }
+        Some(server)
+    }
+
+    /// Waits until a connection stands.
+    async fn wait(&self, server: &Stream) -> io::Result<()> {
+        let mut deadline = Deadline::new();
+        deadline.set(self.connect_timeout);
+        poll_fn(|cx| match server.poll_writable(cx) {
+            Poll::Ready(ready) => Poll::Ready(ready),
+            Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        })
+        .await?;
+        server.socket().take_error()?.map_or(Ok(()), Err)
+    }
+
+    async fn relay(&self, session: &mut Session, server: &Stream) {
+        let mut first = Vec::new();
+        if self.protocol {
+            let client = match session.client_address() {
+                Address::Ip(client) => Some(*client),
+                Address::Unix(_) => None,
+            };
+            proxy_protocol::write(client, session.local(), &mut first);
+        }
+        let manner = Manner {
+            timeout: self.timeout,
+            half_close: self.half_close,
+            upload: rate_of(&self.upload, session),
+            download: rate_of(&self.download, session),
+        };
+        let end = Relay::new(session, server, manner, &first).run().await;
+        finish(session);
+        match end {
+            End::Client | End::Server => {
+                let side = if end == End::Client { "client" } else { "upstream" };
+                if session.logs(Level::Info) {
+                    session.log_bare(Level::Info, &format!("{side} disconnected{}", counts(session)));
+                }
+            }
+            End::TimedOut => log(session, Level::Info, "connection timed out (110: Connection timed out) while proxying connection"),
+            End::Failed => {}
+        }
+    }
+}
+
+fn rate_of(rate: &Value<u64>, session: &Session) -> u64 {
+    match rate {
+        Value::Fixed(rate) => *rate,
+        Value::Text(text) => {
+            let text = text.text(session);
+            value::size(&text, false).unwrap_or_else(|| {
+                log(session, Level::Error, &format!("invalid size \"{}\"", String::from_utf8_lossy(&text)));
+                0
+            })
+        }
+    }
+}
+
+fn begin(session: &mut Session, name: &str) {
+    session.attempts.push(Attempt {
+        peer: name.to_owned(),
+        sent: 0,
+        received: 0,
+        connect: None,
+        first_byte: None,
+        session: None,
+        began: Instant::now(),
+    });
+}
+
+fn finish(session: &mut Session) {
+    if let Some(attempt) = session.attempts.last_mut() {
+        attempt.session = Some(attempt.began.elapsed());
+    }
+}
+
+fn counts(session: &Session) -> String {
+    let (received, sent) = session.attempts.last().map_or((0, 0), |attempt| (attempt.received, attempt.sent));
+    format!(
+        ", bytes from/to client:{}/{}, bytes from/to upstream:{received}/{sent}",
+        session.received, session.sent
+    )
+}
+
+/// Writes a line with all that nginx adds while it proxies.
+pub fn log(session: &Session, level: Level, text: &str) {
+    if session.logs(level) {
+        let peer = session.attempts.last().map(|attempt| format!(", upstream: \"{}\"", attempt.peer));
+        session.log(level, text, &format!("{}{}", peer.unwrap_or_default(), counts(session)));
+    }
+}
+
+/// How bad nginx takes a connect that failed at once.
+fn severity(error: &io::Error) -> Level {
+    const USUAL: [i32; 8] = [
+        libc::ECONNREFUSED,
+        libc::EAGAIN,
+        libc::ECONNRESET,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::ETIMEDOUT,
+    ];
+    if error.raw_os_error().is_some_and(|code| USUAL.contains(&code)) { Level::Error } else { Level::Crit }
+}
+
+/// An address with or without a port.
+fn local_address(text: &str) -> Option<Address> {
+    let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let ip = plain.parse().ok().map(|ip| SocketAddr::new(ip, 0));
+    ip.or_else(|| text.parse().ok()).map(Address::Ip)
+}
+
+fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    if conf.pass.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    if !word.bytes.contains(&b'$') {
+        let text = word.text();
+        address::parse(&text, false)
+            .map_err(|what| Diagnostic::emerg(format!("{what} in upstream \"{text}\"")).point(word.span))?;
+    }
+    conf.pass = Some(word.clone());
+    Ok(())
+}
+
+fn proxy_bind(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
+    if conf.bind.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    if word.is("off") && rest.is_empty() {
+        conf.bind = Some(None);
+        return Ok(());
+    }
+    if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
+        return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
+    }
+    match rest.first() {
+        None => {}
+        Some(word) if word.is("transparent") => {
+            let text = "the \"transparent\" parameter of \"proxy_bind\" is known but not supported yet";
+            return Err(Diagnostic::emerg(text).point(word.span));
+        }
+        Some(word) => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
+    }
+    conf.bind = Some(Some(word.clone()));
+    Ok(())
+}
+
+fn rate(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    let slot = if cx.row.name == "proxy_upload_rate" { &mut conf.upload } else { &mut conf.download };
+    if slot.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    if !word.bytes.contains(&b'$') && value::size(&word.bytes, false).is_none() {
+        return Err(cx.complain("invalid value").point(word.span));
+    }
+    *slot = Some(word.clone());
+    Ok(())
+}
+
+fn old_buffer(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    if conf.buffer_size.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let size = value::size(&word.bytes, false).ok_or_else(|| cx.complain("invalid value").point(word.span))?;
+    conf.buffer_size = Some(size);
+    let text = format!(
+        "the \"{}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead",
+        cx.row.name
+    );
+    cx.warn(statement, text);
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! Bytes both ways between two sockets until one side ends.
+//!
+//! A direction copies through a pooled 16 KiB buffer until 256 KiB have passed; then it goes over to a pooled pipe, and
+//! the bytes never leave the kernel. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
+
+use super::session::{Front, Session};
+use crate::net::stream::{Deadline, Stream};
+use crate::net::turn::Buffer;
+use crate::sys::pipe::Pipe;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Bytes a direction copies before it splices.
+const COPIED_FIRST: u64 = 256 * 1024;
+/// Bytes moved before others get their turn.
+const FAIR: usize = 1 << 20;
+/// Calls made before others get their turn.
+const CALLS: usize = 64;
+/// Bytes asked of one splice.
+const PIECE: usize = 256 * 1024;
+
+/// How a relay behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// `proxy_timeout`.
+    pub timeout: Duration,
+    /// `proxy_half_close`.
+    pub half_close: bool,
+    /// Bytes a second from the client; 0 is no limit.
+    pub upload: u64,
+    /// Bytes a second from the server; 0 is no limit.
+    pub download: u64,
+}
+
+/// How a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client ended first.
+    Client,
+    /// The server ended first.
+    Server,
+    /// Nothing moved for too long.
+    TimedOut,
+    /// A side could not be written to.
+    Failed,
+}
+
+/// What a direction holds between two calls.
+enum Held {
+    Nothing,
+    Bytes(Buffer),
+    Piped(Pipe, usize),
+}
+
+/// One direction.
+struct Way {
+    held: Held,
+    /// The sender has ended.
+    ended: bool,
+    /// The receiver was told.
+    told: bool,
+    /// No pipe was to be had, or there is a rate limit.
+    copies: bool,
+    rate: u64,
+    pause: Option<Box<Deadline>>,
+    /// Bytes read.
+    taken: u64,
+    /// Bytes written.
+    given: u64,
+}
+
+impl Way {
+    const fn new(rate: u64) -> Self {
+        Self {
+            held: Held::Nothing,
+            ended: false,
+            told: false,
+            copies: rate > 0,
+            rate,
+            pause: None,
+            taken: 0,
+            given: 0,
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        matches!(self.held, Held::Nothing)
+    }
+
+    /// Whether everything the sender had to say was passed on.
+    const fn is_over(&self) -> bool {
+        self.ended && self.is_empty()
+    }
+}
+
+/// A relay at work.
+pub struct Relay<'a> {
+    session: &'a mut Session,
+    server: &'a Stream,
+    manner: Manner,
+    since: Instant,
+    up: Way,
+    down: Way,
+}
+
+impl<'a> Relay<'a> {
+    /// A relay between a session's client and `server`; `first` goes to the server before anything else.
+    pub fn new(session: &'a mut Session, server: &'a Stream, manner: Manner, first: &[u8]) -> Self {
+        let mut up = Way::new(manner.upload);
+        if !first.is_empty() {
+            let mut buffer = session.turn().buffer();
+            if let Some(room) = buffer.room().get_mut(..first.len()) {
+                room.copy_from_slice(first);
+                buffer.end = first.len();
+            }
+            up.held = Held::Bytes(buffer);
+        }
+        Self { session, server, manner, since: Instant::now(), up, down: Way::new(manner.download) }
+    }
+
+    /// Runs it to its end; the session's counts and its last attempt are kept up to date.
+    pub async fn run(mut self) -> End {
+        let mut idle = Deadline::new();
+        idle.set(self.manner.timeout);
+        let mut before = 0;
+        let end = poll_fn(|cx| {
+            if let Some(end) = self.turn(cx) {
+                return Poll::Ready(end);
+            }
+            let moved = self.up.taken + self.up.given + self.down.taken + self.down.given;
+            // While a rate limit holds a side back, the connection is not idle.
+            if moved != before || self.up.pause.is_some() || self.down.pause.is_some() {
+                before = moved;
+                idle.set(self.manner.timeout);
+            }
+            idle.poll(cx).map(|()| End::TimedOut)
+        })
+        .await;
+        self.release();
+        end
+    }
+
+    /// Moves what can be moved both ways.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let front = self.session.front.clone();
+        let seen = (self.up.taken, self.down.taken);
+        let (client, server, since) = (&self.session.stream, self.server, self.since);
+        let up = shift(&mut self.up, client, server, &front, (cx, since));
+        let down = shift(&mut self.down, server, client, &front, (cx, since));
+        self.count(seen);
+        for (outcome, doing, whose) in [
+            (up, "client", "upstream"),
+            (down, "upstream", "client"),
+        ] {
+            match outcome {
+                Ok(()) => {}
+                Err(Trouble::Read(error)) => self.complain("recv", &error, &format!("reading from {doing}"), doing),
+                Err(Trouble::Write(error)) => {
+                    self.complain("send", &error, &format!("sending to {whose}"), whose);
+                    return Some(End::Failed);
+                }
+            }
+        }
+        if self.manner.half_close {
+            for (way, to) in [(&mut self.up, self.server), (&mut self.down, &self.session.stream)] {
+                if way.is_over() && !way.told {
+                    to.shutdown();
+                    way.told = true;
+                }
+            }
+            return match (self.up.is_over(), self.down.is_over()) {
+                (true, true) => Some(End::Client),
+                _ => None,
+            };
+        }
+        match (self.up.is_over(), self.down.is_over()) {
+            (_, true) => Some(End::Server),
+            (true, _) => Some(End::Client),
+            _ => None,
+        }
+    }
+
+    /// Brings the session's counts up to date.
+    fn count(&mut self, (up, down): (u64, u64)) {
+        self.session.received += self.up.taken - up;
+        self.session.sent = self.down.given;
+        let (sent, received) = (self.up.given, self.down.taken);
+        if let Some(attempt) = self.session.attempts.last_mut() {
+            if attempt.first_byte.is_none() && received > down {
+                attempt.first_byte = Some(attempt.began.elapsed());
+            }
+            attempt.sent = sent;
+            attempt.received = received;
+        }
+    }
+
+    fn complain(&self, call: &str, error: &io::Error, doing: &str, whose: &str) {
+        // A peer that is gone is the client's affair, but the server's fault.
+        let level = if whose == "client" { crate::log::Level::Info } else { crate::log::Level::Error };
+        let text = format!("{call}() failed ({}) while proxying and {doing}", crate::conf::walk::errno(error));
+        super::modules::proxy::log(self.session, level, &text);
+    }
+
+    fn release(&mut self) {
+        for way in [&mut self.up, &mut self.down] {
+            if let Held::Bytes(buffer) = std::mem::replace(&mut way.held, Held::Nothing) {
+                self.session.turn().give(buffer);
+            }
+        }
+    }
+}
+
+/// Which side a failed call concerned.
+enum Trouble {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Moves bytes one way until it would block.
+fn shift(
+    way: &mut Way,
+    from: &Stream,
+    to: &Stream,
+    front: &Front,
+    (cx, since): (&mut Context<'_>, Instant),
+) -> Result<(), Trouble> {
+    let mut moved = 0;
+    for _ in 0..CALLS {
+        if !way.is_empty() {
+            match pass_on(way, to, front) {
+                Ok(()) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match to.poll_writable(cx) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(ready) => ready.map_err(Trouble::Write)?,
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::Write(error)),
+            }
+            continue;
+        }
+        if way.ended {
+            return Ok(());
+        }
+        let Some(most) = allowance(way, cx, since) else { return Ok(()) };
+        match from.poll_readable(cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Err(error)) => return Err(end_of(way, error)),
+            Poll::Ready(Ok(())) => {}
+        }
+        match take(way, from, front, most) {
+            Ok(0) => way.ended = true,
+            Ok(count) => {
+                way.taken += count as u64;
+                moved += count;
+                pause(way, count);
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(end_of(way, error)),
+        }
+        if moved >= FAIR {
+            break;
+        }
+    }
+    cx.waker().wake_by_ref();
+    Ok(())
+}
+
+/// A side that fails has ended.
+fn end_of(way: &mut Way, error: io::Error) -> Trouble {
+    way.ended = true;
+    Trouble::Read(error)
+}
+
+/// Reads once, into a buffer or a pipe; what was taken for it is given back when nothing came.
+fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<usize> {
+    if !way.copies && way.taken >= COPIED_FIRST {
+        if let Some(pipe) = front.pipe() {
+            return match from.try_input(|_| pipe.fill(from.fd(), PIECE)) {
+                Ok(0) => {
+                    front.give_pipe(pipe);
+                    Ok(0)
+                }
+                Ok(count) => {
+                    way.held = Held::Piped(pipe, count);
+                    Ok(count)
+                }
+                Err(error) => {
+                    front.give_pipe(pipe);
+                    Err(error)
+                }
+            };
+        }
+        way.copies = true;
+    }
+    let mut buffer = front.turn.buffer();
+    let room = buffer.room();
+    let size = room.len().min(most);
+    match from.try_read(room.get_mut(..size).unwrap_or_default()) {
+        Ok(count) if count > 0 => {
+            buffer.end = count;
+            way.held = Held::Bytes(buffer);
+            Ok(count)
+        }
+        other => {
+            front.turn.give(buffer);
+            other
+        }
+    }
+}
+
+/// Writes once what is held.
+fn pass_on(way: &mut Way, to: &Stream, front: &Front) -> io::Result<()> {
+    match &mut way.held {
+        Held::Nothing => return Ok(()),
+        Held::Bytes(buffer) => {
+            let count = to.try_write(buffer.filled())?;
+            buffer.start += count;
+            way.given += count as u64;
+            if !buffer.filled().is_empty() {
+                return Ok(());
+            }
+        }
+        Held::Piped(pipe, left) => {
+            let count = to.try_output(|_| pipe.drain(to.fd(), *left))?;
+            *left -= count;
+            way.given += count as u64;
+            if *left > 0 {
+                return Ok(());
+            }
+        }
+    }
+    match std::mem::replace(&mut way.held, Held::Nothing) {
+        Held::Bytes(buffer) => front.turn.give(buffer),
+        Held::Piped(pipe, _) => front.give_pipe(pipe),
+        Held::Nothing => {}
+    }
+    Ok(())
+}
+
+/// How many bytes may be read now; nothing while a rate limit holds the side back.
+fn allowance(way: &mut Way, cx: &mut Context<'_>, since: Instant) -> Option<usize> {
+    if way.rate == 0 {
+        return Some(usize::MAX);
+    }
+    loop {
+        if let Some(pause) = &mut way.pause {
+            if pause.poll(cx).is_pending() {
+                return None;
+            }
+            way.pause = None;
+        }
+        let due = way.rate.saturating_mul(since.elapsed().as_secs() + 1);
+        match due.checked_sub(way.taken) {
+            Some(limit) if limit > 0 => return Some(usize::try_from(limit).unwrap_or(usize::MAX)),
+            _ => rest(way, way.taken.saturating_sub(due) * 1000 / way.rate + 1),
+        }
+    }
+}
+
+/// After a piece of a limited side, the time it may take.
+fn pause(way: &mut Way, count: usize) {
+    if way.rate > 0 {
+        let time = count as u64 * 1000 / way.rate;
+        if time > 0 {
+            rest(way, time);
+        }
+    }
+}
+
+fn rest(way: &mut Way, milliseconds: u64) {
+    let mut deadline = Deadline::new();
+    deadline.set(Duration::from_millis(milliseconds));
+    way.pause = Some(Box::new(deadline));
+}

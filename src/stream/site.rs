@@ -1,0 +1,65 @@
+//! What is served: servers and their steps, immutable and shared by all loops.
+
+use super::module::{Content, Handler, PHASES};
+use super::session::Session;
+use super::upstream::Upstreams;
+use crate::log::Log;
+use crate::net::address::Address;
+use crate::net::listen::Options;
+use crate::script::variable::Definitions;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One stream configuration, ready to serve.
+pub struct Site {
+    /// The sockets and who is served on them.
+    pub ports: Vec<Arc<Port>>,
+    /// What the configuration's own variables mean.
+    pub definitions: Definitions<Session>,
+    /// The groups of backends.
+    pub upstreams: Upstreams,
+}
+
+/// A server.
+pub struct Server {
+    /// The steps of each phase.
+    pub steps: [Box<[Box<dyn Handler>]>; PHASES],
+    /// What it does in the end.
+    pub content: Box<dyn Content>,
+    /// `error_log`.
+    pub error_log: Log,
+    /// `tcp_nodelay`.
+    pub tcp_nodelay: bool,
+    /// `proxy_protocol_timeout`.
+    pub proxy_protocol_timeout: Duration,
+}
+
+/// The server of one address.
+pub struct Virtual {
+    /// The address.
+    pub address: Address,
+    /// Who is served there.
+    pub server: Arc<Server>,
+    /// Whether connections begin with a PROXY protocol head.
+    pub proxy_protocol: bool,
+}
+
+/// One listening socket and what is served on it.
+pub struct Port {
+    /// What it is bound to.
+    pub address: Address,
+    /// Its options.
+    pub options: Options,
+    /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.
+    pub virtuals: Vec<Virtual>,
+}
+
+impl Port {
+    /// The server for a connection to `local`.
+    pub fn of(&self, local: Option<SocketAddr>) -> Option<&Virtual> {
+        let local = local.map(|local| local.ip().to_canonical());
+        let specific = self.virtuals.iter().find(|entry| entry.address.ip() == local && local.is_some());
+        specific.or_else(|| self.virtuals.last())
+    }
+}

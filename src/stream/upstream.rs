@@ -1,0 +1,95 @@
+//! stream's view of backends: groups by name, and addresses used like them.
+
+use super::module::Text;
+use super::session::Session;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::net::address::Endpoint;
+use crate::script::template::Template;
+use crate::script::variable::Names;
+use crate::session::build::Build;
+use crate::session::contexts::STREAM_UPSTREAM;
+use crate::upstream::settings::{self, Upstream};
+use crate::upstream::{Group, Inputs, Pick};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// A group and what its choice depends on.
+pub struct Pool {
+    /// The servers and who is next.
+    pub group: Group,
+    /// The key of `hash`.
+    key: Option<Text>,
+}
+
+impl Pool {
+    /// The pool of a group without a key.
+    pub const fn of(group: Group) -> Self {
+        Self { group, key: None }
+    }
+
+    /// A session's way through the group.
+    pub fn pick(&self, session: &Session) -> Pick {
+        let key = self.key.as_ref().map(|key| key.text(session)).unwrap_or_default();
+        self.group.pick(Inputs { client: session.client_address().ip(), key: &key })
+    }
+}
+
+/// All groups of a site by name, in lower case.
+#[derive(Default)]
+pub struct Upstreams {
+    named: HashMap<String, Arc<Pool>>,
+    implicit: HashMap<String, Arc<Pool>>,
+}
+
+impl Upstreams {
+    /// The groups of the upstream blocks of a stream level.
+    ///
+    /// # Errors
+    /// A server that is not found, a group without servers.
+    pub fn new(levels: &Levels<'_>, names: &mut Names<Session>, build: &Build<'_>) -> Result<Self, Diagnostic> {
+        let mut all = Self::default();
+        for level in levels.level.children.iter().filter(|level| level.context == STREAM_UPSTREAM) {
+            let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
+            let Some(conf) = level.own::<Upstream>() else { continue };
+            let group = conf.group(&name, level.span, 0, &mut |host| Ok(build.resolver.resolve(host)))?;
+            let key = conf.key().map(|word| {
+                Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+            });
+            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key: key.transpose()? }));
+        }
+        Ok(all)
+    }
+
+    /// The group called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.named.get(name).or_else(|| self.named.get(&name.to_lowercase()))
+    }
+
+    /// The group of an address that `proxy_pass` names.
+    ///
+    /// # Errors
+    /// `host not found` for a name without addresses.
+    pub fn implicit(&mut self, text: &str, endpoint: &Endpoint, build: &Build<'_>) -> Result<Arc<Pool>, Diagnostic> {
+        if let Some(pool) = self.implicit.get(text) {
+            return Ok(pool.clone());
+        }
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        let found = settings::addresses(endpoint, 0, &mut |host| Ok(build.resolver.resolve(host)))
+            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{host}\"")))?;
+        let pool = Arc::new(Pool::of(Group::implicit(text, found.into_iter())));
+        self.implicit.insert(text.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Takes over what an earlier site knew of its servers.
+    pub fn carry_over(&self, old: &Self) {
+        for (pools, known) in [(&self.named, &old.named), (&self.implicit, &old.implicit)] {
+            for (name, pool) in pools {
+                if let Some(old) = known.get(name) {
+                    pool.group.carry_over(&old.group);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The built-in names of stream and what they mean.
+
+use super::session::{Attempt, Session, text};
+use crate::net::address::Address;
+use crate::script::variable::{Family, Variable};
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Names the modules bring.
+pub static VARIABLES: &[Variable<Session>] = &[
+    Variable::new("binary_remote_addr", binary_remote_addr),
+    Variable::new("remote_addr", |s, _, out| put(out, s.client().as_bytes())),
+    Variable::new("remote_port", |s, _, out| port(s.client_address(), out)),
+    Variable::new("realip_remote_addr", |s, _, out| put(out, text(&s.peer).as_bytes())),
+    Variable::new("realip_remote_port", |s, _, out| port(&s.peer, out)),
+    Variable::new("proxy_protocol_addr", proxied).data(0),
+    Variable::new("proxy_protocol_port", proxied).data(1),
+    Variable::new("proxy_protocol_server_addr", proxied).data(2),
+    Variable::new("proxy_protocol_server_port", proxied).data(3),
+    Variable::new("server_addr", server_addr),
+    Variable::new("server_port", server_port),
+    Variable::new("bytes_sent", |s, _, out| number(out, s.sent)),
+    Variable::new("bytes_received", |s, _, out| number(out, s.received)),
+    Variable::new("session_time", |s, _, out| seconds(out, s.since.elapsed())),
+    Variable::new("status", |s, _, out| write!(out, "{:03}", s.status).is_ok()),
+    Variable::new("connection", |s, _, out| number(out, s.number)),
+    Variable::new("hostname", hostname),
+    Variable::new("pid", |_, _, out| number(out, u64::from(std::process::id()))),
+    Variable::new("msec", |s, _, out| seconds(out, s.turn().clock.now())),
+    Variable::new("time_iso8601", |s, _, out| put(out, s.turn().clock.forms().iso.as_bytes())),
+    Variable::new("time_local", |s, _, out| put(out, s.turn().clock.forms().common.as_bytes())),
+    Variable::new("protocol", |_, _, out| put(out, b"TCP")),
+    Variable::new("nginx_version", |_, _, out| put(out, b"1.23.4")),
+    Variable::new("limit_conn_status", |s, _, out| some(out, s.limit_conn_status)),
+    Variable::new("upstream_addr", |s, _, out| each(s, out, |attempt, out| put(out, attempt.peer.as_bytes()))),
+    Variable::new("upstream_bytes_sent", |s, _, out| each(s, out, |attempt, out| number(out, attempt.sent))),
+    Variable::new("upstream_bytes_received", |s, _, out| each(s, out, |attempt, out| number(out, attempt.received))),
+    Variable::new("upstream_connect_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.connect))),
+    Variable::new("upstream_first_byte_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.first_byte))),
+    Variable::new("upstream_session_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.session))),
+];
+
+/// Names by prefix.
+pub static FAMILIES: [Family<Session>; 1] = [Family { prefix: "proxy_protocol_tlv_", get: option }];
+
+fn put(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    out.extend_from_slice(text);
+    true
+}
+
+fn some(out: &mut Vec<u8>, text: &str) -> bool {
+    out.extend_from_slice(text.as_bytes());
+    !text.is_empty()
+}
+
+fn number(out: &mut Vec<u8>, value: u64) -> bool {
+    put(out, itoa::Buffer::new().format(value).as_bytes())
+}
+
+/// Seconds with three places.
+fn seconds(out: &mut Vec<u8>, time: Duration) -> bool {
+    write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis()).is_ok()
+}
+
+fn time(out: &mut Vec<u8>, time: Option<Duration>) -> bool {
+    match time {
+        Some(time) => seconds(out, time),
+        None => put(out, b"-"),
+    }
+}
+
+fn port(address: &Address, out: &mut Vec<u8>) -> bool {
+    match address {
+        Address::Ip(address) => number(out, u64::from(address.port())),
+        Address::Unix(_) => true,
+    }
+}
+
+fn binary_remote_addr(session: &Session, _: u32, out: &mut Vec<u8>) -> bool {
+    match session.client_address().ip() {
+        Some(std::net::IpAddr::V4(ip)) => put(out, &ip.octets()),
+        Some(std::net::IpAddr::V6(ip)) => put(out, &ip.octets()),
+        None => put(out, b"unix:"),
+    }
+}
+
+fn server_addr(session: &Session, _: u32, out: &mut Vec<u8>) -> bool {
+    match (&session.bound, session.local()) {
+        (Address::Unix(path), _) => write!(out, "unix:{path}").is_ok(),
+        (_, Some(local)) => write!(out, "{}", local.ip()).is_ok(),
+        (_, None) => false,
+    }
+}
+
+fn server_port(session: &Session, _: u32, out: &mut Vec<u8>) -> bool {
+    session.local().is_none_or(|local| number(out, u64::from(local.port())))
+}
+
+fn proxied(session: &Session, which: u32, out: &mut Vec<u8>) -> bool {
+    let Some(header) = &session.proxied else { return false };
+    match which {
+        0 => put(out, header.source.as_bytes()),
+        1 => number(out, u64::from(header.source_port)),
+        2 => put(out, header.destination.as_bytes()),
+        _ => number(out, u64::from(header.destination_port)),
+    }
+}
+
+fn option(session: &Session, name: &[u8], out: &mut Vec<u8>) -> bool {
+    let value = session.proxied.as_ref().and_then(|header| header.option(name));
+    value.is_some_and(|value| put(out, value))
+}
+
+fn hostname(_: &Session, _: u32, out: &mut Vec<u8>) -> bool {
+    nix::unistd::gethostname().is_ok_and(|name| put(out, name.to_string_lossy().to_lowercase().as_bytes()))
+}
+
+/// One value for each server that was tried.
+fn each(session: &Session, out: &mut Vec<u8>, value: fn(&Attempt, &mut Vec<u8>) -> bool) -> bool {
+    for (index, attempt) in session.attempts.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        value(attempt, out);
+    }
+    !session.attempts.is_empty()
+}

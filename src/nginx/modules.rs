@@ -12,7 +12,7 @@ fn served() -> Vec<Module> {
     let mut modules = super::core::MODULES.to_vec();
     modules.extend(crate::http::modules::all().iter().map(|module| module.conf));
     modules.extend_from_slice(crate::upstream::directives::HTTP_MODULES);
-    modules.extend_from_slice(crate::upstream::directives::STREAM_MODULES);
+    modules.extend(crate::stream::modules::all().iter().map(|module| module.conf));
     modules
 }
 

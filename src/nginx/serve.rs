@@ -7,6 +7,7 @@ use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::stream::Stream;
+use crate::stream;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub struct Sites {
     /// The http server.
     pub http: Option<Arc<http::Site>>,
     /// The stream server.
-    pub stream: Option<Arc<crate::stream::Site>>,
+    pub stream: Option<Arc<stream::Site>>,
     /// The main log.
     pub log: Log,
     /// Log files.
@@ -50,7 +51,7 @@ pub struct Sites {
 #[derive(Clone)]
 enum Served {
     Http(Arc<http::Site>, Arc<http::Port>),
-    Stream(Arc<crate::stream::Site>, Arc<crate::stream::Port>),
+    Stream(Arc<stream::Site>, Arc<stream::Port>),
 }
 
 struct Listener {
@@ -58,12 +59,34 @@ struct Listener {
     task: JoinHandle<()>,
 }
 
+/// The counts http's status page shows are those of all connections.
+impl stream::Ledger for http::Counters {
+    fn opened(&self) -> u64 {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.active.fetch_add(1, Ordering::Relaxed);
+        self.serial.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn closed(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Both servers' shares of a loop.
+#[derive(Clone)]
+struct Fronts {
+    http: Rc<Front>,
+    stream: Rc<stream::Front>,
+}
+
 /// A loop at work.
 pub struct Loop {
     front: Rc<Front>,
+    streams: Rc<stream::Front>,
     shared: Arc<Shared>,
     listeners: BTreeMap<String, Listener>,
     site: Option<Arc<http::Site>>,
+    serves: bool,
     log: Log,
     logs: Vec<Arc<File>>,
 }
@@ -71,7 +94,8 @@ pub struct Loop {
 impl Loop {
     /// A loop that serves nothing yet.
     pub fn new(front: Rc<Front>, shared: Arc<Shared>) -> Self {
-        Self { front, shared, listeners: BTreeMap::new(), site: None, log: Log::default(), logs: Vec::new() }
+        let streams = stream::Front::new(front.turn.clone(), shared.counters.clone());
+        Self { front, streams, shared, listeners: BTreeMap::new(), site: None, serves: false, log: Log::default(), logs: Vec::new() }
     }
 
     /// Takes orders until told to end.
@@ -137,10 +161,12 @@ impl Loop {
         self.flush();
         self.log = sites.log;
         self.logs = sites.logs;
-        let before = std::mem::replace(&mut self.site, sites.http);
-        if before.is_some() {
+        let again = std::mem::replace(&mut self.serves, true);
+        self.site = sites.http;
+        if again {
             self.front.idle.clear();
             self.front.retire(self.site.as_ref());
+            self.streams.retire(sites.stream.as_ref());
             self.end_later();
         }
     }
@@ -148,10 +174,11 @@ impl Loop {
     /// `worker_shutdown_timeout`: what still runs under earlier sites then is closed.
     fn end_later(&self) {
         let Some(time) = self.shared.process.shutdown_timeout else { return };
-        let front = self.front.clone();
+        let (front, streams) = (self.front.clone(), self.streams.clone());
         tokio::task::spawn_local(async move {
             tokio::time::sleep(time).await;
             front.close_retired();
+            streams.close_retired();
         });
     }
 
@@ -171,7 +198,8 @@ impl Loop {
                 return None;
             }
         };
-        let accepting = accept(self.front.clone(), self.shared.clone(), (socket, waited), served.clone(), log.clone());
+        let fronts = Fronts { http: self.front.clone(), stream: self.streams.clone() };
+        let accepting = accept(fronts, self.shared.clone(), (socket, waited), served.clone(), log.clone());
         Some(Listener { served, task: tokio::task::spawn_local(accepting) })
     }
 
@@ -182,8 +210,9 @@ impl Loop {
         }
         self.front.idle.clear();
         self.front.retire(None);
+        self.streams.retire(None);
         self.end_later();
-        while !self.front.open.borrow().is_empty() {
+        while !(self.front.open.borrow().is_empty() && self.streams.is_idle()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -191,7 +220,7 @@ impl Loop {
 
 /// Accepts connections for as long as the listener is wanted.
 async fn accept(
-    front: Rc<Front>,
+    fronts: Fronts,
     shared: Arc<Shared>,
     (socket, waited): (Socket, AsyncFd<OwnedFd>),
     served: Rc<RefCell<Served>>,
@@ -211,7 +240,7 @@ async fn accept(
                         );
                         continue;
                     }
-                    begin(&front, &served, stream, &peer);
+                    begin(&fronts, &served, stream, &peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     guard.clear_ready();
@@ -229,7 +258,7 @@ async fn accept(
     }
 }
 
-fn begin(front: &Rc<Front>, served: &Rc<RefCell<Served>>, socket: Socket, peer: &SockAddr) {
+fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &SockAddr) {
     let peer = match peer.as_socket() {
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
@@ -237,10 +266,10 @@ fn begin(front: &Rc<Front>, served: &Rc<RefCell<Served>>, socket: Socket, peer: 
     let Ok(stream) = Stream::new(socket) else { return };
     match served.borrow().clone() {
         Served::Http(site, port) => {
-            tokio::task::spawn_local(http::serve(front.clone(), site, port, (stream, peer)));
+            tokio::task::spawn_local(http::serve(fronts.http.clone(), site, port, (stream, peer)));
         }
         Served::Stream(site, port) => {
-            tokio::task::spawn_local(crate::stream::serve(front.turn.clone(), site, port, (stream, peer)));
+            tokio::task::spawn_local(stream::serve(fronts.stream.clone(), site, port, (stream, peer)));
         }
     }
 }

@@ -75,7 +75,8 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
             threads.push(thread);
         }
     }
-    let control = Control { signals, parent, orders, zones: Zones::default(), generation: None, loops, log };
+    let sites = (generation.http.clone(), generation.stream.clone());
+    let control = Control { signals, parent, orders, zones: Zones::default(), sites, generation: None, loops, log };
     control.begin(generation, listeners);
     if let Some(receiver) = first {
         event_loop(0, receiver, &shared, Some(control));
@@ -150,6 +151,7 @@ struct Control {
     parent: Option<Channel>,
     orders: Vec<UnboundedSender<Order>>,
     zones: Zones,
+    sites: (Option<Arc<http::Site>>, Option<Arc<crate::stream::Site>>),
     generation: Option<Arc<Generation>>,
     loops: usize,
     log: Log,
@@ -181,6 +183,17 @@ impl Control {
                 sockets: given,
             };
             let _ = order.send(Order::Serve(Box::new(sites)));
+        }
+    }
+
+    /// Hands on what is known of the groups' servers.
+    fn carry_over(&mut self, next: &Generation) {
+        let (http, stream) = std::mem::replace(&mut self.sites, (next.http.clone(), next.stream.clone()));
+        if let (Some(next), Some(old)) = (&next.http, http) {
+            next.upstreams.carry_over(&old.upstreams);
+        }
+        if let (Some(next), Some(old)) = (&next.stream, stream) {
+            next.upstreams.carry_over(&old.upstreams);
         }
     }
 
@@ -294,6 +307,7 @@ impl Control {
                 log.adopt(fd.into());
             }
         }
+        self.carry_over(&next);
         self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
         self.log = next.log.clone();
         self.generation = Some(Arc::new(next));

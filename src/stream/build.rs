@@ -21,7 +21,8 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The first fatal complaint.
-pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
+pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
+    let modules = &super::modules::all();
     let mut names = Names::new(variables::VARIABLES.iter().copied(), variables::FAMILIES.to_vec());
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };

@@ -10,10 +10,11 @@ use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use crate::session::limit_conn::Ticket;
 use crate::sys::pipe::Pipe;
+use slab::Slab;
 use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::rc::{Rc, Weak as RcWeak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Where a worker counts connections; their numbers are shared with http's.
@@ -36,12 +37,39 @@ pub struct Front {
     /// The worker's counts.
     pub ledger: Arc<dyn Ledger>,
     pipes: RefCell<Vec<Pipe>>,
+    open: RefCell<Slab<Open>>,
+}
+
+/// A connection a loop may have to end.
+struct Open {
+    stream: RcWeak<Stream>,
+    site: Weak<Site>,
+    retired: bool,
 }
 
 impl Front {
     /// The stream server's share of a loop.
     pub fn new(turn: Rc<Turn>, ledger: Arc<dyn Ledger>) -> Rc<Self> {
-        Rc::new(Self { turn, ledger, pipes: RefCell::default() })
+        Rc::new(Self { turn, ledger, pipes: RefCell::default(), open: RefCell::default() })
+    }
+
+    /// Whether no connection is open.
+    pub fn is_idle(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// Marks the connections of sites other than `current`; they go on until [`Self::close_retired`].
+    pub fn retire(&self, current: Option<&Arc<Site>>) {
+        for (_, open) in self.open.borrow_mut().iter_mut() {
+            open.retired = !current.is_some_and(|current| std::ptr::eq(open.site.as_ptr(), Arc::as_ptr(current)));
+        }
+    }
+
+    /// Ends the marked connections.
+    pub fn close_retired(&self) {
+        for stream in self.open.borrow().iter().filter(|(_, open)| open.retired).filter_map(|(_, open)| open.stream.upgrade()) {
+            let _ = stream.socket().shutdown(std::net::Shutdown::Both);
+        }
     }
 
     /// An empty pipe; none when the system has no more to give.
@@ -80,7 +108,8 @@ pub struct Attempt {
 /// A client's connection on its way through the phases.
 pub struct Session {
     /// Its bytes.
-    pub stream: Stream,
+    pub stream: Rc<Stream>,
+    slot: usize,
     /// The loop it lives on.
     pub front: Rc<Front>,
     /// The configuration it was accepted by.
@@ -151,9 +180,13 @@ impl Session {
         if let Some(known) = accepted.local {
             let _ = local.set(Some(known));
         }
+        let stream = Rc::new(accepted.stream);
+        let open = Open { stream: Rc::downgrade(&stream), site: Arc::downgrade(&site), retired: false };
+        let slot = front.open.borrow_mut().insert(open);
         Self {
             number: front.ledger.opened(),
-            stream: accepted.stream,
+            stream,
+            slot,
             peer: accepted.peer,
             bound: accepted.bound,
             local,
@@ -219,6 +252,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let _ = self.front.open.borrow_mut().try_remove(self.slot);
         self.front.ledger.closed();
     }
 }

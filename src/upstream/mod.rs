@@ -13,5 +13,3 @@ mod round_robin;
 pub mod settings;
 
 pub use group::{Group, Inputs, PeerRef, Pick};
-pub use peer::Peer;
-pub use settings::Upstream;

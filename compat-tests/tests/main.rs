@@ -1,4 +1,5 @@
 //! One test binary: every file beside this one is a module of it.
 
+mod article;
 mod house;
 mod peer;

@@ -31,7 +31,7 @@ impl Stream {
     /// # Errors
     /// When the loop cannot register it.
     pub fn new(socket: Socket) -> io::Result<Self> {
-        Ok(Self { io: AsyncFd::register(socket)? })
+        Ok(Self { io: crate::sys::socket::watch(socket)? })
     }
 
     /// The socket, for options and addresses.

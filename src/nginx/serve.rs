@@ -95,7 +95,16 @@ impl Loop {
     /// A loop that serves nothing yet.
     pub fn new(front: Rc<Front>, shared: Arc<Shared>) -> Self {
         let streams = stream::Front::new(front.turn.clone(), shared.counters.clone());
-        Self { front, streams, shared, listeners: BTreeMap::new(), site: None, serves: false, log: Log::default(), logs: Vec::new() }
+        Self {
+            front,
+            streams,
+            shared,
+            listeners: BTreeMap::new(),
+            site: None,
+            serves: false,
+            log: Log::default(),
+            logs: Vec::new(),
+        }
     }
 
     /// Takes orders until told to end.
@@ -186,10 +195,10 @@ impl Loop {
         let socket = Socket::from(fd);
         let served = Rc::new(RefCell::new(served));
         let waited = if self.shared.process.loops > 1 {
-            crate::sys::socket::exclusive(&socket).and_then(AsyncFd::register)
+            crate::sys::socket::exclusive(&socket).and_then(crate::sys::socket::watch)
         } else {
             use std::os::fd::AsFd as _;
-            socket.as_fd().try_clone_to_owned().and_then(AsyncFd::register)
+            socket.as_fd().try_clone_to_owned().and_then(crate::sys::socket::watch)
         };
         let waited = match waited {
             Ok(waited) => waited,

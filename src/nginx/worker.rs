@@ -204,7 +204,8 @@ impl Control {
     }
 
     async fn run(mut self) {
-        let Ok(signals) = AsyncFd::register(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2)))
+        let Ok(signals) =
+            crate::sys::socket::watch(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2)))
         else {
             return;
         };
@@ -213,7 +214,7 @@ impl Control {
             Some(channel) => {
                 let flags = nix::fcntl::OFlag::O_NONBLOCK;
                 let _ = nix::fcntl::fcntl(&channel.0, nix::fcntl::FcntlArg::F_SETFL(flags));
-                channel.0.try_clone().ok().and_then(|fd| AsyncFd::register(fd).ok())
+                channel.0.try_clone().ok().and_then(|fd| crate::sys::socket::watch(fd).ok())
             }
             None => None,
         };

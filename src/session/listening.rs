@@ -37,7 +37,9 @@ pub fn option(options: &mut Options, word: &Word) -> Result<bool, Diagnostic> {
         ("ipv6only", true) => match value {
             "on" => options.ipv6only = true,
             "off" => options.ipv6only = false,
-            _ if value.starts_with('o') => return Err(Diagnostic::emerg(format!("invalid ipv6only flags \"{value}\""))),
+            _ if value.starts_with('o') => {
+                return Err(Diagnostic::emerg(format!("invalid ipv6only flags \"{value}\"")));
+            }
             _ => return Ok(false),
         },
         ("so_keepalive", true) => match keepalive(value) {

@@ -93,7 +93,8 @@ fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>) -> Vec<Arc<Port>> {
     let mut guests = Vec::new();
     for (address, listening, server) in entries {
         let entry = Virtual { address: address.clone(), server, proxy_protocol: listening.proxy_protocol };
-        let host = wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
+        let host =
+            wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
         match host {
             Some(host) => guests.push((host.clone(), entry)),
             None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry] }),

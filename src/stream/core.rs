@@ -34,32 +34,57 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("error_log", STREAM_ANY, Arity::AtLeast(1), &Custom(error_log))
         .since("1.9.0")
         .doc("Sets where errors are logged, and from which level on."),
-    Directive::new("proxy_protocol_timeout", STREAM_ANY, Arity::Exactly(1), &Time(|c: &mut ServerConf| &mut c.proxy_protocol_timeout))
-        .default("30s")
-        .since("1.11.4")
-        .doc("Sets how long a client may take for its PROXY protocol head."),
+    Directive::new(
+        "proxy_protocol_timeout",
+        STREAM_ANY,
+        Arity::Exactly(1),
+        &Time(|c: &mut ServerConf| &mut c.proxy_protocol_timeout),
+    )
+    .default("30s")
+    .since("1.11.4")
+    .doc("Sets how long a client may take for its PROXY protocol head."),
     Directive::new("tcp_nodelay", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ServerConf| &mut c.tcp_nodelay))
         .default("on")
         .since("1.9.4")
         .doc("Sends small pieces at once, to clients and to servers."),
-    Directive::new("preread_buffer_size", STREAM_ANY, Arity::Exactly(1), &Size(|c: &mut ServerConf| &mut c.preread_buffer_size))
-        .default("16k")
-        .since("1.11.5")
-        .support(NOTHING_READ)
-        .doc("Sets how much may be read ahead of the proxy."),
-    Directive::new("preread_timeout", STREAM_ANY, Arity::Exactly(1), &Time(|c: &mut ServerConf| &mut c.preread_timeout))
-        .default("30s")
-        .since("1.11.5")
-        .support(NOTHING_READ)
-        .doc("Sets how long reading ahead may take."),
-    Directive::new("variables_hash_max_size", STREAM, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.max, 0..=u64::MAX))
-        .default("1024")
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of variables."),
-    Directive::new("variables_hash_bucket_size", STREAM, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.bucket, 0..=u64::MAX))
-        .default("64")
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of variables."),
+    Directive::new(
+        "preread_buffer_size",
+        STREAM_ANY,
+        Arity::Exactly(1),
+        &Size(|c: &mut ServerConf| &mut c.preread_buffer_size),
+    )
+    .default("16k")
+    .since("1.11.5")
+    .support(NOTHING_READ)
+    .doc("Sets how much may be read ahead of the proxy."),
+    Directive::new(
+        "preread_timeout",
+        STREAM_ANY,
+        Arity::Exactly(1),
+        &Time(|c: &mut ServerConf| &mut c.preread_timeout),
+    )
+    .default("30s")
+    .since("1.11.5")
+    .support(NOTHING_READ)
+    .doc("Sets how long reading ahead may take."),
+    Directive::new(
+        "variables_hash_max_size",
+        STREAM,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.max, 0..=u64::MAX),
+    )
+    .default("1024")
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of variables."),
+    Directive::new(
+        "variables_hash_bucket_size",
+        STREAM,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.bucket, 0..=u64::MAX),
+    )
+    .default("64")
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of variables."),
 ];
 
 /// Settings of the stream block itself.

@@ -54,7 +54,8 @@ impl Listening {
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
     let text = first.text().into_owned();
-    let refused = |what| Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span);
+    let refused =
+        |what| Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span);
     let endpoint = address::parse(&text, true).map_err(refused)?;
     let mut listening = Listening {
         endpoint,

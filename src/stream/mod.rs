@@ -15,7 +15,6 @@ mod site;
 mod upstream;
 mod variables;
 
-
 pub use build::site;
 pub use connection::serve;
 pub use session::{Front, Ledger};

@@ -73,16 +73,7 @@ struct Way {
 
 impl Way {
     const fn new(rate: u64) -> Self {
-        Self {
-            held: Held::Nothing,
-            ended: false,
-            told: false,
-            copies: rate > 0,
-            rate,
-            pause: None,
-            taken: 0,
-            given: 0,
-        }
+        Self { held: Held::Nothing, ended: false, told: false, copies: rate > 0, rate, pause: None, taken: 0, given: 0 }
     }
 
     const fn is_empty(&self) -> bool {
@@ -150,10 +141,7 @@ impl<'a> Relay<'a> {
         let up = shift(&mut self.up, client, server, &front, (cx, since));
         let down = shift(&mut self.down, server, client, &front, (cx, since));
         self.count(seen);
-        for (outcome, doing, whose) in [
-            (up, "client", "upstream"),
-            (down, "upstream", "client"),
-        ] {
+        for (outcome, doing, whose) in [(up, "client", "upstream"), (down, "upstream", "client")] {
             match outcome {
                 Ok(()) => {}
                 Err(Trouble::Read(error)) => self.complain("recv", &error, &format!("reading from {doing}"), doing),

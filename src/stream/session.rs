@@ -67,7 +67,9 @@ impl Front {
 
     /// Ends the marked connections.
     pub fn close_retired(&self) {
-        for stream in self.open.borrow().iter().filter(|(_, open)| open.retired).filter_map(|(_, open)| open.stream.upgrade()) {
+        for stream in
+            self.open.borrow().iter().filter(|(_, open)| open.retired).filter_map(|(_, open)| open.stream.upgrade())
+        {
             let _ = stream.socket().shutdown(std::net::Shutdown::Both);
         }
     }

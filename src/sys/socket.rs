@@ -2,7 +2,8 @@
 
 use socket2::{SockAddr, Socket};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use tokio::io::unix::AsyncFd;
 
 fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
     #[expect(unsafe_code, reason = "setsockopt of options without a wrapper")]
@@ -90,5 +91,18 @@ pub fn exclusive(listener: &impl AsRawFd) -> io::Result<OwnedFd> {
             return Err(io::Error::last_os_error());
         }
         Ok(fd)
+    }
+}
+
+/// Puts a descriptor's owner on the event loop.
+///
+/// # Errors
+/// When the loop cannot register it.
+pub fn watch<T: AsFd + AsRawFd + 'static>(io: T) -> io::Result<AsyncFd<T>> {
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+    // SAFETY: an `AsFd` of this crate's types (`Socket`, `OwnedFd`) owns one descriptor, the one `as_raw_fd` names, from
+    // here until the `AsyncFd` that owns it in turn is dropped.
+    unsafe {
+        AsyncFd::register(io).map_err(io::Error::from)
     }
 }

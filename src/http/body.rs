@@ -172,12 +172,26 @@ impl Request {
                         return Ok(false);
                     }
                     Err(_) => {
+                        self.malformed = true;
                         self.log(Level::Info, "client sent invalid chunked body");
                         return Err(400);
                     }
                 }
             },
         }
+    }
+
+    /// Forgets the part of the body that is at hand.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn skip_buffered(&mut self) -> Result<(), Refused> {
+        let mut sink = Vec::new();
+        while self.body.is_pending() && !self.head.bytes.filled().is_empty() {
+            sink.clear();
+            self.take_input(&mut sink)?;
+        }
+        Ok(())
     }
 
     /// Reads more input behind the head.

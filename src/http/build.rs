@@ -116,7 +116,16 @@ impl Builder<'_> {
         };
         let settings = Settings::new(conf, self.types(conf), log, cx)?;
         let inner = if context == LOCATION { self.locations(levels, cx)? } else { Locations::default() };
+        let groups = match own.and_then(|conf| conf.pattern.as_ref()) {
+            Some(Pattern::Regex(text, caseless)) => {
+                let expression =
+                    crate::script::regex::Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
+                expression.names().to_vec()
+            }
+            _ => Vec::new(),
+        };
         Ok(Arc::new(Location {
+            groups,
             pattern: own.filter(|_| context == LOCATION).and_then(|conf| conf.pattern.clone()),
             span,
             inner,

@@ -1,4 +1,6 @@
 //! If-Modified-Since, If-Unmodified-Since, If-Match and If-None-Match (RFC 9110 §13), in nginx's order and manner.
+//!
+//! Differs from nginx: after 412 the connection is kept, as its head says; nginx closes it. [test: files_are_sent_as_nginx_sends_them]
 
 use super::core::Modified;
 use super::head::Known;

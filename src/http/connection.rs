@@ -356,6 +356,7 @@ async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadlin
             true
         }
         Err(Refused::Answer(status)) => {
+            request.malformed = true;
             super::finish::special(request, status);
             request.respond().await;
             false
@@ -392,9 +393,11 @@ async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
         };
         return (true, input, settings.keepalive_timeout);
     }
-    let more = request.lingering && request.body.is_pending()
-        || !request.head.bytes.filled().is_empty()
-        || request.connection.stream.is_readable();
+    if request.malformed || request.skip_buffered().is_err() {
+        return closed;
+    }
+    let more =
+        request.body.is_pending() || !request.head.bytes.filled().is_empty() || request.connection.stream.is_readable();
     let linger = match settings.lingering {
         super::core::Lingering::Off => false,
         super::core::Lingering::On => more,
@@ -532,7 +535,9 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
 fn bad_line(request: &mut Request, error: LineError) -> Refused {
     let (status, text) = match error {
         LineError::Method => (400, "client sent invalid method while reading client request line"),
-        LineError::Request => (400, "client sent invalid request while reading client request line"),
+        LineError::Request | LineError::Protocol => {
+            (400, "client sent invalid request while reading client request line")
+        }
         LineError::Version => (505, "client sent invalid version while reading client request line"),
         LineError::Http09Method => {
             (400, "client sent invalid method in HTTP/0.9 request while reading client request line")

@@ -155,7 +155,10 @@ fn find(request: &mut Request) -> Option<u16> {
         server.locations.find(&request.uri, &mut captures)
     };
     match found {
-        Found::Location(location) => request.location = location,
+        Found::Location(location) => {
+            request.keep_groups(&location.groups);
+            request.location = location;
+        }
         Found::AddSlash(location) => {
             request.location = location;
             request.redirect_to_slash();

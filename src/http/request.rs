@@ -73,6 +73,8 @@ pub struct Request {
     pub started: Duration,
     /// Bytes of the head.
     pub head_length: u64,
+    /// Whether head or body were malformed, so that nothing behind them can be read.
+    pub malformed: bool,
     /// What is wrong with the request line.
     pub bad_line: Option<super::codec::h1::LineError>,
     /// Whether its first bytes came with those of the request before.
@@ -139,6 +141,7 @@ impl Request {
             attempts: Attempts::default(),
             started: Duration::ZERO,
             head_length: 0,
+            malformed: false,
             bad_line: None,
             pipelined: false,
             held: Vec::new(),
@@ -170,10 +173,21 @@ impl Request {
         self.abandoned = false;
         self.attempts.clear();
         self.head_length = 0;
+        self.malformed = false;
         self.bad_line = None;
         self.pipelined = false;
         self.held.clear();
         self.limit_conn_status = "";
+    }
+
+    /// Keeps what the named groups of the last matching expression captured.
+    pub fn keep_groups(&self, groups: &[(usize, String)]) {
+        let captures = self.captures.borrow();
+        for (number, name) in groups {
+            if let (Some(id), Some(text)) = (self.site.definitions.named(name), captures.group(*number)) {
+                self.slots.put(id, text);
+            }
+        }
     }
 
     /// The loop's own things.

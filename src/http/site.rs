@@ -82,6 +82,8 @@ impl HeadSettings {
 pub struct Location {
     /// What it was opened with; none for a server's base.
     pub pattern: Option<Pattern>,
+    /// The named groups of its expression.
+    pub groups: Vec<(usize, String)>,
     /// Where it is written.
     pub span: Option<Span>,
     /// Locations inside it.

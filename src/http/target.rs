@@ -15,8 +15,8 @@ pub type Refusal = (u16, String);
 /// # Errors
 /// What to answer, and what to log at level info.
 pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
-    host(request, entry)?;
     request.slots.reset(request.site.definitions.len());
+    host(request, entry)?;
     if request.version() > 1000 && request.host.is_empty() {
         return Err((
             400,
@@ -73,13 +73,19 @@ fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
         if absolute.is_some() {
             return Err((400, "client sent invalid host in request line while reading client request line".to_owned()));
         }
+        if let Some(server) = entry.names.find_name(b"").cloned() {
+            request.location = server.base.clone();
+            request.server = server;
+        }
         return Ok(());
     };
     request.host = host;
+    let mut groups: &[(usize, String)] = &[];
     let found = {
         let mut captures = request.captures.borrow_mut();
-        entry.names.find(&request.host, &mut captures).cloned()
+        entry.names.find(&request.host, &mut captures, |expression| groups = expression.names()).cloned()
     };
+    request.keep_groups(groups);
     if let Some(server) = found {
         request.location = server.base.clone();
         request.server = server;

@@ -1,5 +1,6 @@
 //! The built-in names of http and what they mean.
 
+use super::codec::h1::LineError;
 use super::head::{Known, variable_name_is};
 use super::request::Request;
 use crate::net::address::Address;
@@ -204,7 +205,7 @@ fn server_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 
 fn server_protocol(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     match (request.version(), request.bad_line) {
-        (_, Some(super::codec::h1::LineError::Version)) => true,
+        (_, Some(LineError::Version | LineError::Protocol)) => true,
         (0..1000, _) | (_, Some(_)) => false,
         (version, _) => write!(out, "HTTP/{}.{}", version / 1000, version % 1000).is_ok(),
     }

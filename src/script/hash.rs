@@ -67,8 +67,13 @@ impl<T: Clone> Wildcards<T> {
         None
     }
 
-    /// The value of `name`, by name or by the first expression that matches.
-    pub fn find(&self, name: &[u8], captures: &mut Captures) -> Option<&T> {
+    /// The value of `name`, by name or by the first expression that matches, which `matched` is shown.
+    pub fn find<'a>(
+        &'a self,
+        name: &[u8],
+        captures: &mut Captures,
+        mut matched: impl FnMut(&'a Expression),
+    ) -> Option<&'a T> {
         if let Some(value) = self.find_name(name) {
             return Some(value);
         }
@@ -78,7 +83,10 @@ impl<T: Clone> Wildcards<T> {
                 true => expression.capture(name, captures),
                 false => expression.matches(name),
             })
-            .map(|(_, value)| value)
+            .map(|(expression, value)| {
+                matched(expression);
+                value
+            })
     }
 
     /// The expressions, in order.
@@ -104,7 +112,7 @@ mod tests {
         }
         table.add_expression(Expression::compile("^x(\\d+)$", true).expect("a pattern"), 6);
         let mut captures = Captures::default();
-        let mut find = |name: &str| table.find(name.as_bytes(), &mut captures).copied();
+        let mut find = |name: &str| table.find(name.as_bytes(), &mut captures, |_| ()).copied();
         assert_eq!([find("a.b.c"), find("z.b.c"), find("y.z.b.c")], [Some(1), Some(2), Some(2)]);
         assert_eq!([find("q.c"), find("a.b.q"), find("d.e")], [Some(5), Some(3), Some(4)]);
         assert_eq!([find("w.d.e"), find("x77"), find("none")], [Some(4), Some(6), None]);

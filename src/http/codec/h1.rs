@@ -60,6 +60,8 @@ pub enum LineError {
     Method,
     /// Anything else that is malformed.
     Request,
+    /// What stands for the version is none.
+    Protocol,
     /// `HTTP/2.0` and up.
     Version,
     /// Anything but GET without a version.
@@ -203,6 +205,14 @@ fn uri(text: &[u8], start: usize, line: &mut RequestLine) -> Result<Option<usize
     Ok(Some(end))
 }
 
+/// A wrong number inside a version.
+const fn protocol(error: LineError) -> LineError {
+    match error {
+        LineError::Request => LineError::Protocol,
+        other => other,
+    }
+}
+
 /// The version and the line's end.
 fn version(text: &[u8], at: usize, start: usize, mut line: RequestLine) -> Result<Option<RequestLine>, LineError> {
     let Some((mut at, first)) = scan(text, at, |byte| byte == b' ') else { return Ok(None) };
@@ -211,20 +221,20 @@ fn version(text: &[u8], at: usize, start: usize, mut line: RequestLine) -> Resul
         for wanted in *b"HTTP/" {
             match text.get(at) {
                 Some(byte) if *byte == wanted => at += 1,
-                Some(_) => return Err(LineError::Request),
+                Some(_) => return Err(LineError::Protocol),
                 None => return Ok(None),
             }
         }
-        let Some((after, major)) = digits(text, at, 1)? else { return Ok(None) };
+        let Some((after, major)) = digits(text, at, 1).map_err(protocol)? else { return Ok(None) };
         if major > 1 {
             return Err(LineError::Version);
         }
         match text.get(after) {
             Some(b'.') => {}
-            Some(_) => return Err(LineError::Request),
+            Some(_) => return Err(LineError::Protocol),
             None => return Ok(None),
         }
-        let Some((after, minor)) = digits(text, after + 1, 0)? else { return Ok(None) };
+        let Some((after, minor)) = digits(text, after + 1, 0).map_err(protocol)? else { return Ok(None) };
         line.version = major * 1000 + minor;
         line_end = after;
         let Some((blanks, _)) = scan(text, after, |byte| byte == b' ') else { return Ok(None) };
@@ -240,7 +250,7 @@ fn version(text: &[u8], at: usize, start: usize, mut line: RequestLine) -> Resul
         (Some(b'\n'), _) => at + 1,
         (Some(b'\r'), Some(b'\n')) => at + 2,
         (Some(b'\r'), None) => return Ok(None),
-        _ => return Err(LineError::Request),
+        _ => return Err(if line.version == 9 { LineError::Request } else { LineError::Protocol }),
     };
     line.end = end as u32;
     Ok(Some(line))

@@ -59,6 +59,9 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets how the domain of backends' cookies is rewritten."),
     Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path))
         .doc("Sets how the path of backends' cookies is rewritten."),
+    Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags))
+        .since("1.19.3")
+        .doc("Sets or takes away flags of backends' cookies."),
     Directive::new("proxy_headers_hash_max_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX))
         .support(UNTUNED)
         .doc("Sizes nginx's tables of headers."),
@@ -117,13 +120,14 @@ pub struct ProxyConf {
     redirects: Option<Vec<rewrite::RedirectText>>,
     cookie_domains: Option<Vec<(Word, Word)>>,
     cookie_paths: Option<Vec<(Word, Word)>>,
+    cookie_flags: Option<Vec<(Word, Vec<rewrite::Flag>)>>,
     unused: Option<u64>,
     unused2: Option<u64>,
 }
 
 impl Conf for ProxyConf {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; list headers; version, method, body, redirects, cookie_domains, cookie_paths);
+        inherit!(self, outer; list headers; version, method, body, redirects, cookie_domains, cookie_paths, cookie_flags);
     }
 }
 
@@ -146,6 +150,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         redirects: rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
+        cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
         destination,
         location,
         pass_request_headers: gateway.pass_headers,

@@ -27,10 +27,10 @@ fn wrong_request_lines_are_refused_at_the_first_wrong_byte() {
         ("GET * HTTP/1.1\r\n", LineError::Request),
         ("GET /\x01", LineError::Request),
         ("GET / HTTP/2.0\r\n", LineError::Version),
-        ("GET / HTTP/0.9\r\n", LineError::Request),
+        ("GET / HTTP/0.9\r\n", LineError::Protocol),
         ("GET /a b HTTP/1.1\r\n", LineError::Request),
         ("POST /\r\n", LineError::Http09Method),
-        ("GET / HTTP/1.1x\r\n", LineError::Request),
+        ("GET / HTTP/1.1x\r\n", LineError::Protocol),
     ] {
         assert_eq!(line(text), Err(error), "{text:?}");
     }

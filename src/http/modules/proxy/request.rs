@@ -1,6 +1,6 @@
 //! The request a backend gets: the lines nginx sends, in its order.
 
-use super::rewrite::{Pair, Redirect};
+use super::rewrite::{Flags, Pair, Redirect};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{SourceId, Span};
 use crate::conf::tree::Word;
@@ -53,6 +53,8 @@ pub struct Proxy {
     pub cookie_domains: Vec<Pair>,
     /// `proxy_cookie_path`.
     pub cookie_paths: Vec<Pair>,
+    /// `proxy_cookie_flags`.
+    pub cookie_flags: Vec<Flags>,
 }
 
 /// A header line of the request.
@@ -205,7 +207,7 @@ impl Protocol for Proxy {
 
     fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         match name {
-            b"Set-Cookie" => super::rewrite::cookie(request, &self.cookie_domains, &self.cookie_paths, value),
+            b"Set-Cookie" => super::rewrite::cookie(request, self, value),
             b"Refresh" => super::rewrite::refresh(request, &self.redirects, value),
             _ => super::rewrite::apply(request, &self.redirects, value),
         }

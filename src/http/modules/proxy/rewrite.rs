@@ -189,42 +189,134 @@ impl Pair {
     }
 }
 
-/// Rewrites domain and path of a Set-Cookie, if pairs fit.
-pub fn cookie(request: &Request, domains: &[Pair], paths: &[Pair], value: &[u8]) -> Option<Vec<u8>> {
-    if domains.is_empty() && paths.is_empty() {
+/// One flag of a cookie: its name, and the attribute that sets it; none takes it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag {
+    name: &'static str,
+    attribute: Option<&'static str>,
+}
+
+/// The words of `proxy_cookie_flags`.
+const FLAGS: &[(&str, Flag)] = &[
+    ("secure", Flag { name: "secure", attribute: Some("Secure") }),
+    ("nosecure", Flag { name: "secure", attribute: None }),
+    ("httponly", Flag { name: "httponly", attribute: Some("HttpOnly") }),
+    ("nohttponly", Flag { name: "httponly", attribute: None }),
+    ("samesite=strict", Flag { name: "samesite", attribute: Some("SameSite=Strict") }),
+    ("samesite=lax", Flag { name: "samesite", attribute: Some("SameSite=Lax") }),
+    ("samesite=none", Flag { name: "samesite", attribute: Some("SameSite=None") }),
+    ("nosamesite", Flag { name: "samesite", attribute: None }),
+];
+
+/// A cookie's name, and what becomes of its flags.
+pub struct Flags {
+    cookie: From,
+    flags: Vec<Flag>,
+}
+
+/// The setter of `proxy_cookie_flags`.
+pub fn cookie_flags(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let [cookie, words @ ..] = statement.arguments() else { return Ok(()) };
+    if words.is_empty() {
+        if !cookie.is("off") {
+            return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", cookie.text())).point(cookie.span));
+        }
+        if conf.cookie_flags.is_some() {
+            return Err(cx.complain("is duplicate"));
+        }
+        conf.cookie_flags = Some(Vec::new());
+        return Ok(());
+    }
+    check(cookie)?;
+    let mut flags = Vec::new();
+    for word in words {
+        let known = FLAGS.iter().find(|(name, _)| word.is(name));
+        let Some((_, flag)) = known else {
+            return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
+        };
+        flags.push(*flag);
+    }
+    conf.cookie_flags.get_or_insert_with(Vec::new).push((cookie.clone(), flags));
+    Ok(())
+}
+
+/// Compiles `proxy_cookie_flags`.
+pub fn flags(texts: Option<&[(Word, Vec<Flag>)]>, cx: &mut Compile<'_, '_>) -> Result<Vec<Flags>, Diagnostic> {
+    let compiled = texts.unwrap_or_default().iter().map(|(word, flags)| {
+        let cookie = match word.after("~") {
+            Some(pattern) => From::Expression(expression(pattern).map_err(|text| Diagnostic::emerg(text).at(word.span))?),
+            None => From::Text(cx.text(word)?),
+        };
+        Ok(Flags { cookie, flags: flags.clone() })
+    });
+    compiled.collect()
+}
+
+/// A cookie's attributes, in order.
+struct Cookie {
+    parts: Vec<Vec<u8>>,
+}
+
+impl Cookie {
+    fn attribute(part: &[u8]) -> (&[u8], &[u8]) {
+        let body = part.trim_ascii();
+        match memchr::memchr(b'=', body) {
+            Some(at) => (body.get(..at).unwrap_or_default(), body.get(at + 1..).unwrap_or_default()),
+            None => (body, b""),
+        }
+    }
+
+    fn set(&mut self, flag: Flag) {
+        let is_it = |part: &Vec<u8>| Self::attribute(part).0.eq_ignore_ascii_case(flag.name.as_bytes());
+        let at = self.parts.iter().skip(1).position(is_it).map(|at| at + 1);
+        match (flag.attribute, at) {
+            (Some(text), Some(at)) => {
+                if let Some(part) = self.parts.get_mut(at) {
+                    *part = format!(" {text}").into_bytes();
+                }
+            }
+            (Some(text), None) => self.parts.push(format!(" {text}").into_bytes()),
+            (None, Some(at)) => {
+                self.parts.remove(at);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// Rewrites domain, path and flags of a Set-Cookie, where something fits.
+pub fn cookie(request: &Request, proxy: &super::request::Proxy, value: &[u8]) -> Option<Vec<u8>> {
+    if proxy.cookie_domains.is_empty() && proxy.cookie_paths.is_empty() && proxy.cookie_flags.is_empty() {
         return None;
     }
-    let mut out = Vec::with_capacity(value.len() + 16);
-    let mut changed = false;
-    for (index, attribute) in value.split(|byte| *byte == b';').enumerate() {
-        if index > 0 {
-            out.push(b';');
-        }
-        let body = attribute.trim_ascii_start();
-        let blank = attribute.len() - body.len();
-        let (name, text) = match memchr::memchr(b'=', body) {
-            Some(at) => (body.get(..at).unwrap_or_default(), body.get(at + 1..).unwrap_or_default()),
-            None => (body, &b""[..]),
-        };
-        let new = if index == 0 {
-            None
-        } else if name.eq_ignore_ascii_case(b"domain") {
-            domain(request, domains, text)
+    let mut cookie = Cookie { parts: value.split(|byte| *byte == b';').map(<[u8]>::to_vec).collect() };
+    for part in cookie.parts.iter_mut().skip(1) {
+        let (name, text) = Cookie::attribute(part);
+        let new = if name.eq_ignore_ascii_case(b"domain") {
+            domain(request, &proxy.cookie_domains, text)
         } else if name.eq_ignore_ascii_case(b"path") {
-            apply(request, paths, text)
+            apply(request, &proxy.cookie_paths, text)
         } else {
             None
         };
-        match new {
-            Some(new) => {
-                changed = true;
-                out.extend_from_slice(attribute.get(..blank + name.len() + 1).unwrap_or_default());
-                out.extend_from_slice(&new);
-            }
-            None => out.extend_from_slice(attribute),
+        if let Some(new) = new {
+            let kept = part.len() - part.trim_ascii_start().len() + name.len() + 1;
+            part.truncate(kept);
+            part.extend_from_slice(&new);
         }
     }
-    changed.then_some(out)
+    let first = cookie.parts.first().cloned().unwrap_or_default();
+    let (name, _) = Cookie::attribute(&first);
+    let fits = |flags: &&Flags| match &flags.cookie {
+        From::Text(text) => text.text(request).eq_ignore_ascii_case(name),
+        From::Expression(expression) => expression.matches(name),
+    };
+    if let Some(flags) = proxy.cookie_flags.iter().find(fits) {
+        for flag in &flags.flags {
+            cookie.set(*flag);
+        }
+    }
+    Some(cookie.parts.join(&b';'))
 }
 
 /// A domain must fit whole, whatever its case and a leading dot.

@@ -11,7 +11,7 @@ use compat_tests::program::Program;
 
 /// The groups that are asked of rnginx too.
 const READY: &[&str] =
-    &["requests", "connections", "names", "files", "answers", "values", "proxy", "upstreams", "access"];
+    &["requests", "connections", "names", "files", "answers", "values", "proxy", "upstreams", "access", "streams"];
 
 fn groups(name: &str) -> Vec<Group> {
     let path = compat_tests::root().join(format!("fixtures/nginx/peer/{name}.cases"));

@@ -355,11 +355,8 @@ fn allowance(way: &mut Way, cx: &mut Context<'_>, since: Instant) -> Option<usiz
 
 /// After a piece of a limited side, the time it may take.
 fn pause(way: &mut Way, count: usize) {
-    if way.rate > 0 {
-        let time = count as u64 * 1000 / way.rate;
-        if time > 0 {
-            rest(way, time);
-        }
+    if let Some(time) = (count as u64 * 1000).checked_div(way.rate).filter(|time| *time > 0) {
+        rest(way, time);
     }
 }
 

@@ -57,11 +57,12 @@ impl Upstreams {
     ///
     /// # Errors
     /// A server that is not found, a group without servers.
-    pub fn new(levels: &Levels<'_>, names: &mut Names<Request>, build: &Build<'_>) -> Result<Self, Diagnostic> {
+    pub fn new(levels: &Levels<'_>, names: &mut Names<Request>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
         let mut all = Self::default();
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
+            conf.declare(&mut build.declared, level.span)?;
             let group = conf.group(&name, level.span, 80, &mut |host| resolve(build, host))?;
             let key = match conf.key() {
                 Some(word) => {

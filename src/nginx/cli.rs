@@ -198,7 +198,7 @@ impl Run {
         let disk = Disk;
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
-        let zones = Zones::default();
+        let zones = std::sync::Arc::new(Zones::default());
         let Reading { sources, complaints, outcome } = generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.complain(complaint, &sources);

@@ -102,6 +102,10 @@ pub struct Generation {
     pub logs: Vec<Arc<File>>,
     /// Folders that must be there.
     pub folders: Vec<String>,
+    /// The zones of the process.
+    pub zones: Arc<crate::zone::registry::Registry>,
+    /// Which of them this configuration names.
+    pub named_zones: hashbrown::HashSet<String>,
 }
 
 /// A reading that ended: what it found on the way, and what stopped it.
@@ -122,7 +126,7 @@ pub fn compile(
     inputs: &Inputs,
     loader: &dyn Loader,
     resolver: &dyn Resolve,
-    zones: &crate::zone::registry::Registry,
+    zones: &Arc<crate::zone::registry::Registry>,
 ) -> Reading {
     let registry = Registry::new(&modules::modules());
     let mut sources = Sources::default();
@@ -144,8 +148,13 @@ pub fn compile(
         folders: Vec::new(),
         complaints: Vec::new(),
         zones,
+        declared: Default::default(),
     };
-    let outcome = generation(&walked.level, inputs, &mut build);
+    let mut outcome = generation(&walked.level, inputs, &mut build);
+    if let Ok(generation) = &mut outcome {
+        generation.zones = zones.clone();
+        generation.named_zones = build.declared.names();
+    }
     complaints.append(&mut build.complaints);
     Reading { sources, complaints, outcome }
 }
@@ -183,6 +192,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         None => None,
     };
     let later = |text: String| (Diagnostic::emerg(text), true);
+    build.declared.finish().map_err(later)?;
     let Some(events) = child(EVENTS).filter(|_| core.events) else {
         return Err(later("no \"events\" section in configuration".to_owned()));
     };
@@ -199,6 +209,8 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         sockets,
         logs: build.logs.values().cloned().collect(),
         folders: std::mem::take(&mut build.folders),
+        zones: Arc::default(),
+        named_zones: Default::default(),
     })
 }
 

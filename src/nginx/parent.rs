@@ -251,7 +251,7 @@ impl Parent {
         let disk = Disk;
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
-        let zones = Zones::default();
+        let zones = std::sync::Arc::new(Zones::default());
         let Reading { sources, complaints, outcome } = generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));

@@ -67,6 +67,10 @@ impl stream::Ledger for http::Counters {
         self.serial.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    fn numbered(&self) {
+        self.serial.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn closed(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
     }

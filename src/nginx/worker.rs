@@ -76,7 +76,8 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
         }
     }
     let sites = (generation.http.clone(), generation.stream.clone());
-    let control = Control { signals, parent, orders, zones: Zones::default(), sites, generation: None, loops, log };
+    let control =
+        Control { signals, parent, orders, zones: generation.zones.clone(), sites, generation: None, loops, log };
     control.begin(generation, listeners);
     if let Some(receiver) = first {
         event_loop(0, receiver, &shared, Some(control));
@@ -150,7 +151,7 @@ struct Control {
     signals: SignalQueue,
     parent: Option<Channel>,
     orders: Vec<UnboundedSender<Order>>,
-    zones: Zones,
+    zones: Arc<Zones>,
     sites: (Option<Arc<http::Site>>, Option<Arc<crate::stream::Site>>),
     generation: Option<Arc<Generation>>,
     loops: usize,
@@ -310,6 +311,7 @@ impl Control {
         }
         self.carry_over(&next);
         self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
+        self.zones.retain(&next.named_zones);
         self.log = next.log.clone();
         self.generation = Some(Arc::new(next));
         Ok(())

@@ -29,6 +29,8 @@ pub struct Build<'a> {
     pub complaints: Vec<Diagnostic>,
     /// The zones that outlive a configuration.
     pub zones: &'a crate::zone::registry::Registry,
+    /// The zones this configuration names.
+    pub declared: crate::zone::registry::Declared,
 }
 
 impl Build<'_> {

@@ -158,8 +158,10 @@ impl<S: Subject> Limiter<S> {
         for (zone, most) in &conf.limits {
             let known = zones.and_then(|zones| zones.zones.iter().find(|(name, ..)| name == zone));
             let Some((name, key, size)) = known else {
+                build.declared.declare(zone, 0, KIND).map_err(Diagnostic::emerg)?;
                 return Err(Diagnostic::emerg(format!("zero size shared memory zone \"{zone}\"")));
             };
+            build.declared.declare(name, *size, KIND).map_err(Diagnostic::emerg)?;
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
             let table = build.zones.open(name, *size, KIND, || Table::new(*size, NODE));
             limits.push(Limit { zone: zone.clone(), key, table, most: *most });

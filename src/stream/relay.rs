@@ -94,6 +94,8 @@ pub struct Relay<'a> {
     since: Instant,
     up: Way,
     down: Way,
+    /// The client has ended; the server will be the last to.
+    down_last: bool,
 }
 
 impl<'a> Relay<'a> {
@@ -108,7 +110,7 @@ impl<'a> Relay<'a> {
             }
             up.held = Held::Bytes(buffer);
         }
-        Self { session, server, manner, since: Instant::now(), up, down: Way::new(manner.download) }
+        Self { session, server, manner, since: Instant::now(), up, down: Way::new(manner.download), down_last: false }
     }
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
@@ -159,8 +161,12 @@ impl<'a> Relay<'a> {
                 }
             }
             return match (self.up.is_over(), self.down.is_over()) {
+                (true, true) if self.down_last => Some(End::Server),
                 (true, true) => Some(End::Client),
-                _ => None,
+                (up, _) => {
+                    self.down_last = up;
+                    None
+                }
             };
         }
         match (self.up.is_over(), self.down.is_over()) {
@@ -349,11 +355,8 @@ fn allowance(way: &mut Way, cx: &mut Context<'_>, since: Instant) -> Option<usiz
 
 /// After a piece of a limited side, the time it may take.
 fn pause(way: &mut Way, count: usize) {
-    if way.rate > 0 {
-        let time = count as u64 * 1000 / way.rate;
-        if time > 0 {
-            rest(way, time);
-        }
+    if let Some(time) = (count as u64 * 1000).checked_div(way.rate).filter(|time| *time > 0) {
+        rest(way, time);
     }
 }
 

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 pub trait Ledger {
     /// A connection was accepted; its number.
     fn opened(&self) -> u64;
+    /// A connection to a server took a number of its own.
+    fn numbered(&self);
     /// It has ended.
     fn closed(&self);
 }

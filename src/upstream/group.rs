@@ -299,6 +299,7 @@ impl Group {
     }
 
     /// All peers, backups last, each with whether it is one.
+    #[cfg(test)]
     pub fn peers(&self) -> impl Iterator<Item = (&Peer, bool)> {
         self.sets.iter().zip([false, true]).flat_map(|(set, backup)| set.peers.iter().map(move |peer| (peer, backup)))
     }

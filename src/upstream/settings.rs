@@ -8,6 +8,7 @@ use crate::conf::module::Conf;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::net::address::{Address, Endpoint, Host};
+use crate::zone::registry::Declared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -78,6 +79,23 @@ pub struct Upstream {
 
 impl Conf for Upstream {
     fn inherit(&mut self, _: &Self) {}
+}
+
+impl Upstream {
+    /// Declares the zone the group names.
+    ///
+    /// # Errors
+    /// nginx's words when the name is taken by another kind or size.
+    pub fn declare(&self, zones: &mut Declared, at: Option<Span>) -> Result<(), Diagnostic> {
+        let Some(zone) = &self.zone else { return Ok(()) };
+        zones.declare(&zone.name, zone.size, "upstream").map_err(|text| {
+            let complaint = Diagnostic::emerg(text);
+            match at {
+                Some(at) => complaint.at(at),
+                None => complaint,
+            }
+        })
+    }
 }
 
 /// Finds the addresses of a host name, IPv4 before IPv6.

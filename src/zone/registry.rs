@@ -46,9 +46,9 @@ impl Declared {
         }
     }
 
-    /// The declared size of a zone.
-    pub fn size(&self, name: &str) -> Option<u64> {
-        self.zones.get(name).map(|(size, _)| *size)
+    /// All names.
+    pub fn names(&self) -> HashSet<String> {
+        self.zones.keys().cloned().collect()
     }
 }
 
@@ -111,6 +111,6 @@ mod tests {
         assert_eq!(declared.declare("a", 10, "limit_conn"), Ok(()));
         assert!(declared.declare("a", 20, "limit_conn").is_err_and(|text| text.contains("already declared size 10")));
         assert!(declared.declare("a", 10, "limit_req").is_err_and(|text| text.contains("a different use")));
-        assert_eq!((declared.size("a"), declared.finish()), (Some(10), Ok(())));
+        assert_eq!((declared.names().len(), declared.finish()), (1, Ok(())));
     }
 }

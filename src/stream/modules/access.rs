@@ -29,7 +29,7 @@ impl Handler for Access {
             None => Flow::Next,
             Some(true) => Flow::Pass,
             Some(false) => {
-                session.log(Level::Error, "access forbidden by rule", "");
+                session.log(Level::Error, "access forbidden by rule while initializing session", "");
                 Flow::Finish(403)
             }
         }

@@ -246,7 +246,7 @@ impl Content for Proxy {
                 Target::Text(text) => match resolve(session, &String::from_utf8_lossy(&text.text(session))) {
                     Ok(pool) => pool,
                     Err(complaint) => {
-                        session.log(Level::Error, &complaint, "");
+                        log(session, Level::Error, &complaint);
                         return 500;
                     }
                 },
@@ -332,6 +332,7 @@ impl Proxy {
             }
         };
         let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay };
+        session.front.ledger.numbered();
         let server = match connect(address, &how) {
             Ok((server, false)) => server,
             Ok((server, true)) => match self.wait(&server).await {

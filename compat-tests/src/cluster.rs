@@ -45,7 +45,7 @@ pub enum Parts {
 /// The whole cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    program: Program,
+    nginx: Program,
     parts: Parts,
     files: Files,
     switch: Switch,
@@ -66,15 +66,15 @@ struct Files {
 }
 
 impl Files {
-    fn read(program: Program) -> io::Result<Self> {
+    fn read(nginx: Program, keepalived: Program) -> io::Result<Self> {
         let article = root().join("fixtures/site/article");
         let read = |name: &str| {
             fs::read(article.join(name))
                 .map_err(|error| io::Error::other(format!("fixtures/site/article/{name}: {error}")))
         };
         Ok(Self {
-            nginx: fs::read(program.nginx()?)?,
-            keepalived: fs::read(program.keepalived()?)?,
+            nginx: fs::read(nginx.nginx()?)?,
+            keepalived: fs::read(keepalived.keepalived()?)?,
             conf: read("nginx.conf")?,
             master: read("keepalived.conf")?,
             backup: read("keepalived.backup.conf")?,
@@ -164,15 +164,15 @@ impl Node {
 
 impl Cluster {
     /// The wire and the client; the three hosts are booted one by one.
-    pub fn new(program: Program, parts: Parts) -> io::Result<Self> {
+    pub fn new(nginx: Program, keepalived: Program, parts: Parts) -> io::Result<Self> {
         for tool in ["bash", "ps"] {
             installed(tool).map_err(|_| io::Error::other(format!("the article's nginx_check.sh needs {tool}")))?;
         }
-        let files = Files::read(program)?;
+        let files = Files::read(nginx, keepalived)?;
         let switch = Switch::new()?;
         let client = Host::new("client")?;
         switch.plug(&client, INTERFACE, address(100), 24)?;
-        Ok(Self { program, parts, files, switch, nodes: BTreeMap::new(), client, exchange: Arc::default() })
+        Ok(Self { nginx, parts, files, switch, nodes: BTreeMap::new(), client, exchange: Arc::default() })
     }
 
     /// The machine the users sit at.
@@ -206,7 +206,7 @@ impl Cluster {
         self.switch.plug(&host, INTERFACE, address(number), 24)?;
         let journal = host.run(journal)??;
         if number != 57 {
-            let (files, program) = (self.files.clone(), self.program);
+            let (files, program) = (self.files.clone(), self.nginx);
             host.run(move || files.install(program, number))??;
         }
         let mut node = Node { host, journal, services: Vec::new() };

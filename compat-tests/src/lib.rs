@@ -18,6 +18,7 @@ pub mod process;
 pub mod program;
 pub mod reflect;
 pub mod service;
+pub mod stand;
 pub mod watch;
 pub mod web;
 pub mod websocket;

@@ -154,6 +154,17 @@ impl Host {
         Ok(found)
     }
 
+    /// The machine's number of the process that has this number inside the host.
+    pub fn outer(&self, inner: i32) -> io::Result<Pid> {
+        let same = |pid: &Pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.and_then(|line| line.split_whitespace().last()?.parse::<i32>().ok()) == Some(inner)
+        };
+        let found = self.processes("")?.into_iter().find(same);
+        found.ok_or_else(|| io::Error::other(format!("no process {inner} on {}", self.name)))
+    }
+
     /// SIGKILL for everything that runs in the host, at once. Nothing can be started in it afterwards.
     pub fn kill_everything(&self) {
         if kill(self.init, Signal::SIGKILL).is_ok() {

@@ -81,6 +81,21 @@ impl Bench {
         Ok(Self { program, host, record, _backends: backends })
     }
 
+    /// The machine.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Who runs on it.
+    pub fn program(&self) -> Program {
+        self.program
+    }
+
+    /// What its backends saw, and what they answer.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// Runs every case of a group on one started server.
     pub fn run(&self, group: &Group) -> io::Result<Vec<Result<Outcome, String>>> {
         let mut server = Server::start(self, &group.config)?;

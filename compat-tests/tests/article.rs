@@ -177,7 +177,7 @@ fn the_article_runs_with_tomcat_a_real_broker_and_mqtt_clients() {
         println!("skipped: {name} is not installed");
         return;
     }
-    let mut cluster = Cluster::new(program(), Parts::None).expect("a network");
+    let mut cluster = Cluster::new(program(), program(), Parts::None).expect("a network");
     for number in [57, 58, 60] {
         cluster.boot(number).expect("a host");
     }

@@ -3,3 +3,6 @@
 mod article;
 mod house;
 mod peer;
+mod reload;
+mod signals;
+mod upgrade;

@@ -12,24 +12,29 @@ use compat_tests::watch::Watch;
 use compat_tests::{client, net, wait_for};
 use nix::sys::signal::{Signal, kill};
 
-const USAGE: &str = "usage: cargo demo [-- --original] [--hold]
-  --original  run the installed nginx and keepalived instead of rnginx and rkeepalived
-  --hold      keep the cluster up until Enter is pressed, and say how to look inside";
+const USAGE: &str = "usage: cargo demo [-- [--original|--original-nginx|--original-keepalived] [--hold]]
+  --original             run the installed nginx and keepalived instead of rnginx and rkeepalived
+  --original-nginx       ... only nginx, beside rkeepalived
+  --original-keepalived  ... only keepalived, beside rnginx
+  --hold                 keep the cluster up until Enter is pressed, and say how to look inside";
 
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Copy)]
 struct Wishes {
-    program: Program,
+    nginx: Program,
+    keepalived: Program,
     hold: bool,
 }
 
 fn main() -> ExitCode {
-    let mut wishes = Wishes { program: Program::Ours, hold: false };
+    let mut wishes = Wishes { nginx: Program::Ours, keepalived: Program::Ours, hold: false };
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--original" => wishes.program = Program::Original,
+            "--original" => (wishes.nginx, wishes.keepalived) = (Program::Original, Program::Original),
+            "--original-nginx" => wishes.nginx = Program::Original,
+            "--original-keepalived" => wishes.keepalived = Program::Original,
             "--hold" => wishes.hold = true,
             _ => {
                 eprintln!("{USAGE}");
@@ -69,7 +74,7 @@ type Step = fn(&mut Show) -> io::Result<String>;
 
 fn play(wishes: Wishes) -> io::Result<bool> {
     // Built before the process changes its place, and before any thread is started.
-    let programs = [wishes.program.nginx()?, wishes.program.keepalived()?];
+    let programs = [wishes.nginx.nginx()?, wishes.keepalived.keepalived()?];
     if !nix::unistd::geteuid().is_root() {
         net::become_root().map_err(|error| io::Error::other(format!("neither root nor a user namespace: {error}")))?;
     }
@@ -77,8 +82,11 @@ fn play(wishes: Wishes) -> io::Result<bool> {
     println!(
         "  client .100   hosts .57 (broker)   .58 (web, BACKUP)   .60 (web, broker, MASTER)   virtual address {VIRTUAL}\n"
     );
-    let mut show =
-        Show { cluster: Cluster::new(wishes.program, Parts::Embedded)?, users: Vec::new(), rows: Vec::new() };
+    let mut show = Show {
+        cluster: Cluster::new(wishes.nginx, wishes.keepalived, Parts::Embedded)?,
+        users: Vec::new(),
+        rows: Vec::new(),
+    };
     let steps: [(&'static str, Step); 7] = [
         ("start both daemons on .60 and .58", start),
         ("web: 5 requests, port 8880", web),

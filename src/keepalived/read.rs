@@ -10,7 +10,7 @@ use crate::conf::expand::{self, Environment};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
-use crate::conf::walk::{Dialect, Level, Walk, Wording};
+use crate::conf::walk::{Bases, Dialect, Level, Walk, Wording};
 use std::any::Any;
 use std::io;
 
@@ -104,7 +104,7 @@ pub fn read(
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
     let dialect = Dialect { lex: |_, _| crate::conf::tree::Block::default(), stop: false, wording: &Words };
-    let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), "", ROOT);
+    let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
     let outcome = walk.tree(&lex::keepalived::tree(&expanded.lines));
     let walked = walk.finish(outcome.err());
     let (site, finishing) = site::complete(blocks(&walked.level), has_interface);

@@ -8,6 +8,7 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
+use nix::errno::Errno;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -76,7 +77,7 @@ impl Monitor {
                         changes.extend(change(kind, body));
                     }
                 }
-                Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => changes.push(Change::Lost),
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => changes.push(Change::Lost),
                 Err(_) => return,
             }
         }

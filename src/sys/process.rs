@@ -137,3 +137,13 @@ pub fn realtime(priority: i32) -> io::Result<()> {
     let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Sends a signal by its number, real-time ones included.
+///
+/// # Errors
+/// What kill(2) said.
+#[expect(unsafe_code, reason = "nix's kill knows no real-time signals")]
+pub fn signal(pid: Pid, number: i32) -> io::Result<()> {
+    // SAFETY: the call takes two integers.
+    if unsafe { libc::kill(pid.as_raw(), number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

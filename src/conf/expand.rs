@@ -425,7 +425,8 @@ fn substitute(rest: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         let tail = rest.get(at + 1..).unwrap_or_default();
-        let hit = (byte == b'$').then(|| pairs.iter().find_map(|(name, value)| reference(tail, name).map(|n| (n, value))));
+        let hit =
+            (byte == b'$').then(|| pairs.iter().find_map(|(name, value)| reference(tail, name).map(|n| (n, value))));
         match hit.flatten() {
             Some((length, value)) => {
                 out.extend(value);

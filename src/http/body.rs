@@ -58,7 +58,14 @@ pub struct Body {
 impl Body {
     /// A body of known length.
     pub const fn of_length(length: u64) -> Self {
-        Self { framing: Framing::Length(length), announced: Some(length), chunked: false, received: 0, expects: false, saved: None }
+        Self {
+            framing: Framing::Length(length),
+            announced: Some(length),
+            chunked: false,
+            received: 0,
+            expects: false,
+            saved: None,
+        }
     }
 
     /// A body in chunks.
@@ -231,7 +238,8 @@ impl Request {
         }
         let front = self.connection.front.clone();
         let own = self.location.settings.client_body_buffer_size;
-        let mut memory = Vec::with_capacity(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(64 * 1024));
+        let mut memory =
+            Vec::with_capacity(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(64 * 1024));
         let mut held = front.hold(0);
         let mut file: Option<(File, u64)> = None;
         while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
@@ -361,9 +369,7 @@ impl Budget {
 
     /// Takes `bytes` if they are left.
     pub fn take(&self, bytes: u64) -> bool {
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
-            .is_ok()
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
     }
 
     /// Gives `bytes` back.

@@ -21,12 +21,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// The first fatal complaint.
-pub fn site(
-    levels: &Levels<'_>,
-    modules: &[Module],
-    build: &mut Build<'_>,
-    outer: &Log,
-) -> Result<Site, Diagnostic> {
+pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
     let variables = super::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
     let names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec());
     let mut names = names;
@@ -143,7 +138,8 @@ impl Builder<'_> {
         if let Some((_, table)) = self.types.iter().find(|(known, _)| *known == map) {
             return table.clone();
         }
-        let table: Types = map.iter().map(|(extension, kind)| (extension.as_slice().into(), kind.as_slice().into())).collect();
+        let table: Types =
+            map.iter().map(|(extension, kind)| (extension.as_slice().into(), kind.as_slice().into())).collect();
         let table = Arc::new(table);
         self.types.push((map, table.clone()));
         table
@@ -194,10 +190,15 @@ fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<
 }
 
 fn default_listen(level: &Level) -> Listening {
-    let span = level.span.unwrap_or(crate::conf::source::Span { source: crate::conf::source::SourceId(0), start: 0, end: 0 });
+    let span =
+        level.span.unwrap_or(crate::conf::source::Span { source: crate::conf::source::SourceId(0), start: 0, end: 0 });
     let port = if nix::unistd::geteuid().is_root() { 80 } else { 8000 };
     Listening {
-        endpoint: crate::net::address::Endpoint { host: crate::net::address::Host::Any, port: Some(port), last_port: None },
+        endpoint: crate::net::address::Endpoint {
+            host: crate::net::address::Host::Any,
+            port: Some(port),
+            last_port: None,
+        },
         text: format!("*:{port}"),
         options: Default::default(),
         set: false,
@@ -208,7 +209,12 @@ fn default_listen(level: &Level) -> Listening {
     }
 }
 
-fn join(entries: &mut Vec<Entry>, address: Address, listening: &Listening, server: &Arc<Server>) -> Result<usize, Diagnostic> {
+fn join(
+    entries: &mut Vec<Entry>,
+    address: Address,
+    listening: &Listening,
+    server: &Arc<Server>,
+) -> Result<usize, Diagnostic> {
     if let Some((index, entry)) = entries.iter_mut().enumerate().find(|(_, entry)| entry.address == address) {
         if listening.set {
             if entry.options_set {
@@ -290,7 +296,9 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
         let proxy_protocol = listening.proxy_protocol;
         let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol });
         let host = match &address {
-            Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => bound.iter().find(|other| wildcard(other, ip)),
+            Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => {
+                bound.iter().find(|other| wildcard(other, ip))
+            }
             _ => None,
         };
         match host {
@@ -310,4 +318,3 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
 pub fn find(level: &Level) -> Option<&Level> {
     level.children.iter().find(|child| child.context == HTTP)
 }
-

@@ -512,7 +512,9 @@ fn bad_line(request: &mut Request, error: LineError) -> Refused {
         LineError::Method => (400, "client sent invalid method while reading client request line"),
         LineError::Request => (400, "client sent invalid request while reading client request line"),
         LineError::Version => (505, "client sent invalid version while reading client request line"),
-        LineError::Http09Method => (400, "client sent invalid method in HTTP/0.9 request while reading client request line"),
+        LineError::Http09Method => {
+            (400, "client sent invalid method in HTTP/0.9 request while reading client request line")
+        }
     };
     let bytes = request.head.bytes.filled();
     let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
@@ -556,7 +558,12 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
                 let bytes = request.head.bytes.filled();
                 let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
                 let shown = String::from_utf8_lossy(shown).into_owned();
-                request.log(Level::Info, &format!("client sent invalid header line: \"{shown}\\x00...\" while reading client request headers"));
+                request.log(
+                    Level::Info,
+                    &format!(
+                        "client sent invalid header line: \"{shown}\\x00...\" while reading client request headers"
+                    ),
+                );
                 return Err(Refused::Answer(400));
             }
         }
@@ -574,9 +581,17 @@ fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Pa
     let name = request.head.headers.iter().find(|header| header.known == Some(known)).map(|header| text(&header.name));
     let name = name.unwrap_or_default();
     let message = if known == Known::Host {
-        format!("client sent duplicate host header: \"{name}: {}\", previous value: \"{name}: {}\"", text(value), text(earlier))
+        format!(
+            "client sent duplicate host header: \"{name}: {}\", previous value: \"{name}: {}\"",
+            text(value),
+            text(earlier)
+        )
     } else {
-        format!("client sent duplicate header line: \"{name}: {}\", previous value: \"{name}: {}\"", text(value), text(earlier))
+        format!(
+            "client sent duplicate header line: \"{name}: {}\", previous value: \"{name}: {}\"",
+            text(value),
+            text(earlier)
+        )
     };
     request.log(Level::Info, &message);
     Refused::Answer(400)
@@ -601,7 +616,10 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if wait(&request.connection.stream, deadline).await.is_err() {
-                    request.log(Level::Info, "client timed out (110: Connection timed out) while reading client request headers");
+                    request.log(
+                        Level::Info,
+                        "client timed out (110: Connection timed out) while reading client request headers",
+                    );
                     return Err(Refused::Logged(408));
                 }
             }

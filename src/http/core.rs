@@ -10,9 +10,7 @@ use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Buffers, Choice, Custom, Flag, Mask, Number, Offset, Plain, Size, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
-use crate::session::contexts::{
-    HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER,
-};
+use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER};
 use crate::session::errorlog;
 use crate::session::rows::rows_of;
 use std::collections::BTreeMap;
@@ -22,11 +20,7 @@ use std::time::Duration;
 pub const MODULE: Module = Module {
     name: "ngx_http_core_module",
     directives: DIRECTIVES,
-    scopes: &[
-        Scope::of::<Main>(HTTP),
-        Scope::of::<ServerConf>(HTTP_SERVER),
-        Scope::of::<LocationConf>(HTTP_LEVELS),
-    ],
+    scopes: &[Scope::of::<Main>(HTTP), Scope::of::<ServerConf>(HTTP_SERVER), Scope::of::<LocationConf>(HTTP_LEVELS)],
 };
 
 const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
@@ -40,8 +34,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets an address and port, or a socket path, on which the server takes requests, with its options."),
     Directive::new("server_name", SERVER, Arity::AtLeast(1), &Custom(listen::server_name))
         .doc("Sets the names of a virtual server: exact, with a leading or trailing wildcard, or expressions."),
-    Directive::new("location", SERVER.or(LOCATION), Arity::Block(1, 2, Opens::Context(LOCATION)), &Custom(location::location))
-        .doc("Opens settings for requests whose path begins with, equals or matches the argument."),
+    Directive::new(
+        "location",
+        SERVER.or(LOCATION),
+        Arity::Block(1, 2, Opens::Context(LOCATION)),
+        &Custom(location::location),
+    )
+    .doc("Opens settings for requests whose path begins with, equals or matches the argument."),
     Directive::new("types", HTTP_ANY, Arity::Block(0, 0, Opens::Rows), &Custom(types))
         .doc("Maps file name extensions to MIME types."),
     Directive::new("default_type", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut LocationConf| &mut c.default_type))
@@ -55,77 +54,152 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Makes a location serve internal redirects only; other requests get 404."),
     Directive::new("error_page", HTTP_ANY_IF, Arity::AtLeast(2), &Custom(error_page))
         .doc("Sets the URI shown for the given statuses, and optionally the status to answer with."),
-    Directive::new("recursive_error_pages", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.recursive_error_pages))
-        .default("off")
-        .doc("Allows an error page to lead to another error page."),
+    Directive::new(
+        "recursive_error_pages",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut LocationConf| &mut c.recursive_error_pages),
+    )
+    .default("off")
+    .doc("Allows an error page to lead to another error page."),
     Directive::new("error_log", HTTP_ANY, Arity::AtLeast(1), &Custom(error_log))
         .doc("Sets where errors are logged, and from which level on."),
-    Directive::new("client_max_body_size", HTTP_ANY, Arity::Exactly(1), &Offset(|c: &mut LocationConf| &mut c.client_max_body_size))
-        .default("1m")
-        .doc("Sets the largest allowed request body in bytes; 0 allows any."),
-    Directive::new("client_body_buffer_size", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut LocationConf| &mut c.client_body_buffer_size))
-        .default("16k")
-        .support(Support::Partial("a body over this size goes to memory up to the loop's budget before it goes to a file"))
-        .doc("Sets how many bytes of a request body are kept in memory."),
-    Directive::new("client_body_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut LocationConf| &mut c.client_body_timeout))
-        .default("60s")
-        .doc("Sets the time between two reads of a request body, after which 408 is answered."),
+    Directive::new(
+        "client_max_body_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Offset(|c: &mut LocationConf| &mut c.client_max_body_size),
+    )
+    .default("1m")
+    .doc("Sets the largest allowed request body in bytes; 0 allows any."),
+    Directive::new(
+        "client_body_buffer_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Size(|c: &mut LocationConf| &mut c.client_body_buffer_size),
+    )
+    .default("16k")
+    .support(Support::Partial("a body over this size goes to memory up to the loop's budget before it goes to a file"))
+    .doc("Sets how many bytes of a request body are kept in memory."),
+    Directive::new(
+        "client_body_timeout",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Time(|c: &mut LocationConf| &mut c.client_body_timeout),
+    )
+    .default("60s")
+    .doc("Sets the time between two reads of a request body, after which 408 is answered."),
     Directive::new("client_body_temp_path", HTTP_ANY, Arity::Between(1, 4), &Custom(temp_path))
         .default("client_body_temp")
         .doc("Sets the folder, and its levels, for request bodies that do not fit into memory."),
-    Directive::new("client_header_buffer_size", HTTP_SERVER, Arity::Exactly(1), &Size(|c: &mut ServerConf| &mut c.client_header_buffer_size))
-        .default("1k")
-        .doc("Sets the size in bytes of the first buffer for a request head."),
-    Directive::new("large_client_header_buffers", HTTP_SERVER, Arity::Exactly(2), &Buffers(|c: &mut ServerConf| &mut c.large_client_header_buffers))
-        .default("4 8k")
-        .doc("Sets the number and size of buffers for large request heads; a line must fit into one."),
-    Directive::new("client_header_timeout", HTTP_SERVER, Arity::Exactly(1), &Time(|c: &mut ServerConf| &mut c.client_header_timeout))
-        .default("60s")
-        .doc("Sets the time for a whole request head, after which 408 is answered."),
-    Directive::new("ignore_invalid_headers", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut ServerConf| &mut c.ignore_invalid_headers))
-        .default("on")
-        .doc("Leaves out headers whose names have unusual characters."),
-    Directive::new("underscores_in_headers", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut ServerConf| &mut c.underscores_in_headers))
-        .default("off")
-        .doc("Takes underscores in header names as usual characters."),
+    Directive::new(
+        "client_header_buffer_size",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Size(|c: &mut ServerConf| &mut c.client_header_buffer_size),
+    )
+    .default("1k")
+    .doc("Sets the size in bytes of the first buffer for a request head."),
+    Directive::new(
+        "large_client_header_buffers",
+        HTTP_SERVER,
+        Arity::Exactly(2),
+        &Buffers(|c: &mut ServerConf| &mut c.large_client_header_buffers),
+    )
+    .default("4 8k")
+    .doc("Sets the number and size of buffers for large request heads; a line must fit into one."),
+    Directive::new(
+        "client_header_timeout",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Time(|c: &mut ServerConf| &mut c.client_header_timeout),
+    )
+    .default("60s")
+    .doc("Sets the time for a whole request head, after which 408 is answered."),
+    Directive::new(
+        "ignore_invalid_headers",
+        HTTP_SERVER,
+        Arity::Flag,
+        &Flag(|c: &mut ServerConf| &mut c.ignore_invalid_headers),
+    )
+    .default("on")
+    .doc("Leaves out headers whose names have unusual characters."),
+    Directive::new(
+        "underscores_in_headers",
+        HTTP_SERVER,
+        Arity::Flag,
+        &Flag(|c: &mut ServerConf| &mut c.underscores_in_headers),
+    )
+    .default("off")
+    .doc("Takes underscores in header names as usual characters."),
     Directive::new("merge_slashes", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut ServerConf| &mut c.merge_slashes))
         .default("on")
         .doc("Takes several slashes in a path as one."),
     Directive::new("keepalive_timeout", HTTP_ANY, Arity::Between(1, 2), &Custom(keepalive_timeout))
         .default("75s")
         .doc("Sets how long an idle connection is kept, and the time told in a Keep-Alive header."),
-    Directive::new("keepalive_requests", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut LocationConf| &mut c.keepalive_requests, 0..=u64::MAX))
-        .default("1000")
-        .doc("Sets how many requests one connection may bring."),
+    Directive::new(
+        "keepalive_requests",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut LocationConf| &mut c.keepalive_requests, 0..=u64::MAX),
+    )
+    .default("1000")
+    .doc("Sets how many requests one connection may bring."),
     Directive::new("keepalive_time", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut LocationConf| &mut c.keepalive_time))
         .default("1h")
         .since("1.19.10")
         .doc("Sets how long one connection may bring requests."),
-    Directive::new("keepalive_disable", HTTP_ANY, Arity::Between(1, 2), &Mask(|c: &mut LocationConf| &mut c.keepalive_disable, KEEPALIVE_DISABLE))
-        .default("msie6")
-        .doc("Closes connections of browsers that misbehave."),
+    Directive::new(
+        "keepalive_disable",
+        HTTP_ANY,
+        Arity::Between(1, 2),
+        &Mask(|c: &mut LocationConf| &mut c.keepalive_disable, KEEPALIVE_DISABLE),
+    )
+    .default("msie6")
+    .doc("Closes connections of browsers that misbehave."),
     Directive::new("send_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut LocationConf| &mut c.send_timeout))
         .default("60s")
         .doc("Sets the time between two writes to a client, after which the connection is closed."),
-    Directive::new("lingering_close", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut LocationConf| &mut c.lingering_close, LINGERING))
-        .default("on")
-        .doc("Reads what a client still sends before its connection is closed."),
+    Directive::new(
+        "lingering_close",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Choice(|c: &mut LocationConf| &mut c.lingering_close, LINGERING),
+    )
+    .default("on")
+    .doc("Reads what a client still sends before its connection is closed."),
     Directive::new("lingering_time", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut LocationConf| &mut c.lingering_time))
         .default("30s")
         .doc("Sets how long such bytes are read at most."),
-    Directive::new("lingering_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut LocationConf| &mut c.lingering_timeout))
-        .default("5s")
-        .doc("Sets how long to wait for more such bytes."),
-    Directive::new("reset_timedout_connection", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.reset_timedout_connection))
-        .default("off")
-        .doc("Resets timed-out connections, so that nothing of them stays in the kernel."),
+    Directive::new(
+        "lingering_timeout",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Time(|c: &mut LocationConf| &mut c.lingering_timeout),
+    )
+    .default("5s")
+    .doc("Sets how long to wait for more such bytes."),
+    Directive::new(
+        "reset_timedout_connection",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut LocationConf| &mut c.reset_timedout_connection),
+    )
+    .default("off")
+    .doc("Resets timed-out connections, so that nothing of them stays in the kernel."),
     Directive::new("sendfile", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.sendfile))
         .default("off")
         .support(Support::Partial("large files are always sent by sendfile(2); the answer is the same"))
         .doc("Sends files without copying them through user space."),
-    Directive::new("sendfile_max_chunk", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut LocationConf| &mut c.sendfile_max_chunk))
-        .default("2m")
-        .doc("Sets how much of a file is sent before other connections get their turn."),
+    Directive::new(
+        "sendfile_max_chunk",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Size(|c: &mut LocationConf| &mut c.sendfile_max_chunk),
+    )
+    .default("2m")
+    .doc("Sets how much of a file is sent before other connections get their turn."),
     Directive::new("tcp_nopush", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.tcp_nopush))
         .default("off")
         .support(Support::Inert("head and body always leave together"))
@@ -133,27 +207,52 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("tcp_nodelay", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.tcp_nodelay))
         .default("on")
         .doc("Sends small packets at once."),
-    Directive::new("postpone_output", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut LocationConf| &mut c.postpone_output))
-        .default("1460")
-        .support(Support::Inert("output is sent when there is enough of it or nothing more at hand"))
-        .doc("Holds output back until there are so many bytes."),
-    Directive::new("server_tokens", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut LocationConf| &mut c.server_tokens, TOKENS))
-        .default("on")
-        .doc("Tells the version in error pages and the Server header."),
+    Directive::new(
+        "postpone_output",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Size(|c: &mut LocationConf| &mut c.postpone_output),
+    )
+    .default("1460")
+    .support(Support::Inert("output is sent when there is enough of it or nothing more at hand"))
+    .doc("Holds output back until there are so many bytes."),
+    Directive::new(
+        "server_tokens",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Choice(|c: &mut LocationConf| &mut c.server_tokens, TOKENS),
+    )
+    .default("on")
+    .doc("Tells the version in error pages and the Server header."),
     Directive::new("etag", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.etag))
         .default("on")
         .doc("Gives files an ETag header."),
-    Directive::new("if_modified_since", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut LocationConf| &mut c.if_modified_since, MODIFIED))
-        .default("exact")
-        .doc("Sets how a file's time is compared with If-Modified-Since."),
-    Directive::new("max_ranges", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut LocationConf| &mut c.max_ranges, 0..=i64::MAX as u64))
-        .doc("Sets how many ranges a request may ask for; more are answered with the whole."),
+    Directive::new(
+        "if_modified_since",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Choice(|c: &mut LocationConf| &mut c.if_modified_since, MODIFIED),
+    )
+    .default("exact")
+    .doc("Sets how a file's time is compared with If-Modified-Since."),
+    Directive::new(
+        "max_ranges",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut LocationConf| &mut c.max_ranges, 0..=i64::MAX as u64),
+    )
+    .doc("Sets how many ranges a request may ask for; more are answered with the whole."),
     Directive::new("absolute_redirect", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.absolute_redirect))
         .default("on")
         .doc("Sends redirects with scheme and host."),
-    Directive::new("server_name_in_redirect", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.server_name_in_redirect))
-        .default("off")
-        .doc("Takes the host of a redirect from server_name instead of the request."),
+    Directive::new(
+        "server_name_in_redirect",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut LocationConf| &mut c.server_name_in_redirect),
+    )
+    .default("off")
+    .doc("Takes the host of a redirect from server_name instead of the request."),
     Directive::new("port_in_redirect", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.port_in_redirect))
         .default("on")
         .doc("Names the port in redirects."),
@@ -169,27 +268,62 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("msie_padding", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.msie_padding))
         .default("on")
         .doc("Pads error pages for browsers that replace short ones."),
-    Directive::new("chunked_transfer_encoding", HTTP_ANY, Arity::Flag, &Flag(|c: &mut LocationConf| &mut c.chunked_transfer_encoding))
-        .default("on")
-        .doc("Sends bodies of unknown length in chunks to HTTP/1.1 clients."),
-    Directive::new("types_hash_max_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut LocationConf| &mut c.unused, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of types."),
-    Directive::new("types_hash_bucket_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut LocationConf| &mut c.unused2, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of types."),
-    Directive::new("server_names_hash_max_size", HTTP, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.names_max, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of server names."),
-    Directive::new("server_names_hash_bucket_size", HTTP, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.names_bucket, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of server names."),
-    Directive::new("variables_hash_max_size", HTTP, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.variables_max, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of variables."),
-    Directive::new("variables_hash_bucket_size", HTTP, Arity::Exactly(1), &Number(|c: &mut Main| &mut c.variables_bucket, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's table of variables."),
+    Directive::new(
+        "chunked_transfer_encoding",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut LocationConf| &mut c.chunked_transfer_encoding),
+    )
+    .default("on")
+    .doc("Sends bodies of unknown length in chunks to HTTP/1.1 clients."),
+    Directive::new(
+        "types_hash_max_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut LocationConf| &mut c.unused, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of types."),
+    Directive::new(
+        "types_hash_bucket_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut LocationConf| &mut c.unused2, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of types."),
+    Directive::new(
+        "server_names_hash_max_size",
+        HTTP,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.names_max, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of server names."),
+    Directive::new(
+        "server_names_hash_bucket_size",
+        HTTP,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.names_bucket, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of server names."),
+    Directive::new(
+        "variables_hash_max_size",
+        HTTP,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.variables_max, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of variables."),
+    Directive::new(
+        "variables_hash_bucket_size",
+        HTTP,
+        Arity::Exactly(1),
+        &Number(|c: &mut Main| &mut c.variables_bucket, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's table of variables."),
     Directive::new("connection_pool_size", HTTP_SERVER, Arity::Exactly(1), &Custom(connection_pool_size))
         .support(UNPOOLED)
         .doc("Sizes nginx's memory for a connection."),
@@ -199,9 +333,11 @@ const DIRECTIVES: &[Directive] = &[
 ];
 
 const KEEPALIVE_DISABLE: &[(&str, u32)] = &[("none", 1), ("msie6", 2), ("safari", 4)];
-const LINGERING: &[(&str, Lingering)] = &[("off", Lingering::Off), ("on", Lingering::On), ("always", Lingering::Always)];
+const LINGERING: &[(&str, Lingering)] =
+    &[("off", Lingering::Off), ("on", Lingering::On), ("always", Lingering::Always)];
 const TOKENS: &[(&str, Tokens)] = &[("off", Tokens::Off), ("on", Tokens::On), ("build", Tokens::Build)];
-const MODIFIED: &[(&str, Modified)] = &[("off", Modified::Off), ("exact", Modified::Exact), ("before", Modified::Before)];
+const MODIFIED: &[(&str, Modified)] =
+    &[("off", Modified::Off), ("exact", Modified::Exact), ("before", Modified::Before)];
 const SATISFY: &[(&str, Satisfy)] = &[("all", Satisfy::All), ("any", Satisfy::Any)];
 
 /// `lingering_close`.

@@ -137,7 +137,10 @@ impl Head {
 
     fn known_name(&self, name: &Part) -> Option<(Known, bool)> {
         let text = self.text(name);
-        NAMES.iter().find(|(known, ..)| known.len() == text.len() && text.eq_ignore_ascii_case(known)).map(|row| (row.1, row.2))
+        NAMES
+            .iter()
+            .find(|(known, ..)| known.len() == text.len() && text.eq_ignore_ascii_case(known))
+            .map(|row| (row.1, row.2))
     }
 
     /// The first value of a known header.

@@ -39,8 +39,9 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
     let _ = cx;
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
     let text = first.text().into_owned();
-    let endpoint = address::parse(&text, true)
-        .map_err(|what| Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span))?;
+    let endpoint = address::parse(&text, true).map_err(|what| {
+        Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span)
+    })?;
     let mut listening = Listening {
         endpoint,
         text,
@@ -98,7 +99,9 @@ pub fn server_name(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Stat
         }
         if let Some(pattern) = word.after("~") {
             if pattern.is_empty() {
-                return Err(Diagnostic::emerg(format!("empty regex in server name \"{}\"", word.text())).point(word.span));
+                return Err(
+                    Diagnostic::emerg(format!("empty regex in server name \"{}\"", word.text())).point(word.span)
+                );
             }
             expression(pattern).map_err(|text| Diagnostic::emerg(text).point(word.span))?;
         }

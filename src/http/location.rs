@@ -51,7 +51,9 @@ pub fn location(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &State
     if let Pattern::Regex(text, caseless) = &pattern {
         Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
     }
-    if let Some(outer) = cx.around().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.as_ref()) {
+    if let Some(outer) =
+        cx.around().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.as_ref())
+    {
         nested(&pattern, outer)?;
     }
     conf.pattern = Some(pattern);

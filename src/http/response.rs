@@ -495,7 +495,8 @@ async fn send_range(
         let sent = (offset as u64) - range.start;
         let count = usize::try_from(end - offset).unwrap_or(usize::MAX).min(chunk);
         let outcome = stream.try_output(|socket| {
-            nix::sys::sendfile::sendfile(socket.as_fd(), file.as_fd(), Some(&mut offset), count).map_err(io::Error::from)
+            nix::sys::sendfile::sendfile(socket.as_fd(), file.as_fd(), Some(&mut offset), count)
+                .map_err(io::Error::from)
         });
         match outcome {
             Ok(0) => return Err((sent, io::ErrorKind::UnexpectedEof.into())),

@@ -203,7 +203,12 @@ impl Settings {
     ///
     /// # Errors
     /// Texts that do not compile.
-    pub fn new(conf: &LocationConf, types: Arc<Types>, error_log: Log, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+    pub fn new(
+        conf: &LocationConf,
+        types: Arc<Types>,
+        error_log: Log,
+        cx: &mut Compile<'_, '_>,
+    ) -> Result<Self, Diagnostic> {
         let on = |flag: Option<bool>| flag.unwrap_or(true);
         let off = |flag: Option<bool>| flag.unwrap_or(false);
         let second = Duration::from_secs(1);
@@ -211,14 +216,21 @@ impl Settings {
         Ok(Self {
             root: root_text(conf, cx)?,
             types,
-            default_type: conf.default_type.as_ref().map(|word| Arc::from(&*word.bytes)).unwrap_or_else(|| Arc::from(&b"text/plain"[..])),
+            default_type: conf
+                .default_type
+                .as_ref()
+                .map(|word| Arc::from(&*word.bytes))
+                .unwrap_or_else(|| Arc::from(&b"text/plain"[..])),
             error_pages: pages(conf, cx)?,
             recursive_error_pages: off(conf.recursive_error_pages),
             error_log,
             client_max_body_size: conf.client_max_body_size.unwrap_or(1 << 20),
             client_body_buffer_size: conf.client_body_buffer_size.unwrap_or(16384) as usize,
             client_body_timeout: conf.client_body_timeout.unwrap_or(60 * second),
-            body_temp: conf.client_body_temp_path.clone().unwrap_or(TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
+            body_temp: conf
+                .client_body_temp_path
+                .clone()
+                .unwrap_or(TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
             keepalive_timeout,
             keepalive_header: header.map_or(0, |header| header.as_secs()),
             keepalive_requests: conf.keepalive_requests.unwrap_or(1000),

@@ -19,7 +19,10 @@ pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal
     host(request, entry)?;
     request.slots.reset(request.site.definitions.len());
     if request.version() > 1000 && request.host.is_empty() {
-        return Err((400, "client sent HTTP/1.1 request without \"Host\" header while reading client request headers".into()));
+        return Err((
+            400,
+            "client sent HTTP/1.1 request without \"Host\" header while reading client request headers".into(),
+        ));
     }
     let reading = |(status, text): Refusal| (status, format!("{text} while reading client request headers"));
     request.frame_body().map_err(reading)?;

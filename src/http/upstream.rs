@@ -64,7 +64,9 @@ impl Upstreams {
             let Some(conf) = level.own::<Upstream>() else { continue };
             let group = conf.group(&name, level.span, 80, &mut |host| resolve(build, host))?;
             let key = match conf.key() {
-                Some(word) => Some(Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))?),
+                Some(word) => {
+                    Some(Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))?)
+                }
                 None => None,
             };
             let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
@@ -87,13 +89,20 @@ impl Upstreams {
     ///
     /// # Errors
     /// `host not found` for a name without addresses.
-    pub fn implicit(&mut self, text: &str, endpoint: &Endpoint, port: u16, build: &Build<'_>) -> Result<Arc<Pool>, Diagnostic> {
+    pub fn implicit(
+        &mut self,
+        text: &str,
+        endpoint: &Endpoint,
+        port: u16,
+        build: &Build<'_>,
+    ) -> Result<Arc<Pool>, Diagnostic> {
         if let Some(pool) = self.pools.get(text) {
             return Ok(pool.clone());
         }
         let found = settings::addresses(endpoint, port, &mut |host| resolve(build, host))
             .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{text}\"")))?;
-        let pool = Arc::new(Pool { group: Group::implicit(text, found.into_iter()), key: None, keep: None, named: false });
+        let pool =
+            Arc::new(Pool { group: Group::implicit(text, found.into_iter()), key: None, keep: None, named: false });
         self.pools.insert(text.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -282,10 +291,12 @@ impl Attempts {
     }
 
     fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let at = |range: &std::ops::Range<u32>| {
-            self.head.get(range.start as usize..range.end as usize).unwrap_or_default()
-        };
-        self.entries.iter().filter(move |(header, _)| variable_name_is(at(header), name)).map(move |(_, value)| at(value))
+        let at =
+            |range: &std::ops::Range<u32>| self.head.get(range.start as usize..range.end as usize).unwrap_or_default();
+        self.entries
+            .iter()
+            .filter(move |(header, _)| variable_name_is(at(header), name))
+            .map(move |(_, value)| at(value))
     }
 
     /// Appends the values of a response header.

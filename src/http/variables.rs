@@ -62,7 +62,9 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("sent_http_location", |r, _, out| some(out, r.response.location().unwrap_or_default())),
     Variable::new("sent_http_last_modified", sent_last_modified),
     Variable::new("sent_http_connection", sent_connection),
-    Variable::new("sent_http_transfer_encoding", |r, _, out| some(out, if r.response.chunked { b"chunked" } else { b"" })),
+    Variable::new("sent_http_transfer_encoding", |r, _, out| {
+        some(out, if r.response.chunked { b"chunked" } else { b"" })
+    }),
     Variable::new("sent_http_etag", |r, _, out| some(out, &r.response.etag)),
     Variable::new("limit_conn_status", |r, _, out| some(out, r.limit_conn_status.as_bytes())),
 ];

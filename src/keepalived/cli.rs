@@ -97,7 +97,8 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     let style = Style { console: options.console && options.foreground, detail: options.detail, facility };
     let journal = Journal::new("Keepalived", &style);
     journal.say(format!("Starting {}", version()));
-    let line: Vec<String> = std::iter::once(program).chain(words.iter().map(String::as_str)).map(|word| format!("'{word}'")).collect();
+    let line: Vec<String> =
+        std::iter::once(program).chain(words.iter().map(String::as_str)).map(|word| format!("'{word}'")).collect();
     journal.say(format!("Command line: {}", line.join(" ")));
     for word in &options.stray {
         journal.say(format!("Unexpected argument(s): {word}"));

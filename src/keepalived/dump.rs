@@ -70,7 +70,12 @@ pub fn data(view: &View<'_>) -> String {
     if !view.site.groups.is_empty() {
         out.push_str("------< VRRP Sync groups >------\n");
         for group in &view.site.groups {
-            let _ = writeln!(out, " VRRP Sync Group = {}\n   VRRP member instances = {}", group.name, group.members.join(" "));
+            let _ = writeln!(
+                out,
+                " VRRP Sync Group = {}\n   VRRP member instances = {}",
+                group.name,
+                group.members.join(" ")
+            );
         }
     }
     out.push_str("------< VRRP Sockpool >------\n");
@@ -241,7 +246,8 @@ fn json_instance(seen: &Seen<'_>) -> String {
         StateKind::Master => 2,
         StateKind::Fault => 3,
     };
-    let vips: Vec<String> = instance.addresses.iter().map(|one| quoted(&format!("{}/{}", one.ip, one.prefix))).collect();
+    let vips: Vec<String> =
+        instance.addresses.iter().map(|one| quoted(&format!("{}/{}", one.ip, one.prefix))).collect();
     let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
     format!(
         "{{\"data\":{{\"iname\":{},\"ifp_ifname\":{},\"master_priority\":{},\"last_transition\":{}.{:06},\"vrid\":{},\
@@ -311,10 +317,14 @@ mod tests {
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &|_| true).unwrap().site;
         let machines: Vec<Router> = site.instances.iter().map(|one| Router::new(one.router.clone(), None)).collect();
         let instances = site.instances.iter().zip(&machines);
-        let instances = instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
+        let instances =
+            instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
         let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: &[] };
         let all = [data(&view), stats(&view), json(&view), format!("{site:?}")].concat();
-        assert!(all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"), "{all}");
+        assert!(
+            all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"),
+            "{all}"
+        );
         assert!(!all.contains("123456") && !all.contains("49, 50, 51"), "{all}");
     }
 }

@@ -116,7 +116,8 @@ pub fn parse(arguments: &[String]) -> Wish {
             break;
         }
         let outcome = if let Some(long) = word.strip_prefix("--") {
-            let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
+            let (name, value) =
+                long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
             match find(name) {
                 Some((letter, takes)) => one(&mut options, (letter, takes, word), value, &mut rest),
                 None => Err(Wish::Usage(format!("Unknown option --{name}"))),
@@ -252,6 +253,9 @@ mod tests {
         for line in ["-Z", "--nothing", "-f", "-S 9", "-n --pid"] {
             assert!(matches!(wish(line), Wish::Usage(_)), "{line}");
         }
-        assert_eq!((wish("-v"), wish("--help"), wish("--signum=DATA")), (Wish::Version, Wish::Help, Wish::Signal("DATA".into())));
+        assert_eq!(
+            (wish("-v"), wish("--help"), wish("--signum=DATA")),
+            (Wish::Version, Wish::Help, Wish::Signal("DATA".into()))
+        );
     }
 }

@@ -37,9 +37,14 @@ pub struct Invocation {
 enum Child {
     /// There is nothing for it to do.
     None,
-    Running { pid: Pid, since: Instant },
+    Running {
+        pid: Pid,
+        since: Instant,
+    },
     /// It died and is started again then.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
 }
 
 struct Parent<'a> {
@@ -201,7 +206,8 @@ impl Parent<'_> {
             process::rename(&name);
         }
         // A parent that died before this line would never be noticed otherwise.
-        let orphan = process::die_with_parent(Signal::SIGTERM).is_err() || nix::unistd::getppid().as_raw() as u32 != parent;
+        let orphan =
+            process::die_with_parent(Signal::SIGTERM).is_err() || nix::unistd::getppid().as_raw() as u32 != parent;
         let Ok(queue) = SignalQueue::new(&signals()) else { return code::FAILED };
         if orphan {
             return code::FAILED;

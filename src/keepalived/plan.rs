@@ -44,7 +44,8 @@ pub fn plan(old: &Site, new: &Site) -> Vec<Change> {
             continue;
         };
         let same = |a: &Address, b: &Address| Address { span: b.span, ..a.clone() } == *b;
-        let gone = before.addresses.iter().filter(|a| !instance.addresses.iter().any(|b| same(a, b))).cloned().collect();
+        let gone =
+            before.addresses.iter().filter(|a| !instance.addresses.iter().any(|b| same(a, b))).cloned().collect();
         let more = instance.addresses.iter().any(|a| !before.addresses.iter().any(|b| same(a, b)));
         changes.push(Change::Keep { old, new: at, gone, more });
     }
@@ -70,7 +71,10 @@ mod tests {
 
     #[test]
     fn an_instance_is_known_again_by_what_it_is_not_by_its_name() {
-        let changes = plan(&site(&[("A", 1, "1.1.1.1"), ("B", 2, "2.2.2.2")]), &site(&[("X", 2, "2.2.2.2"), ("C", 3, "3.3.3.3")]));
+        let changes = plan(
+            &site(&[("A", 1, "1.1.1.1"), ("B", 2, "2.2.2.2")]),
+            &site(&[("X", 2, "2.2.2.2"), ("C", 3, "3.3.3.3")]),
+        );
         assert_eq!(
             changes,
             [

@@ -84,7 +84,8 @@ impl Replay {
 
     fn run_until(&mut self, until: Instant) {
         for _ in 0..MOST {
-            let due = self.seats.iter().enumerate().filter_map(|(at, (router, _))| Some((router.poll_timeout()?, at))).min();
+            let due =
+                self.seats.iter().enumerate().filter_map(|(at, (router, _))| Some((router.poll_timeout()?, at))).min();
             let Some((due, at)) = due.filter(|(due, _)| *due <= until) else { return };
             let Some((router, instance)) = self.seats.get_mut(at) else { return };
             router.handle_timeout(due);
@@ -139,7 +140,8 @@ fn advert(instance: &Instance, (source, priority): (&str, &str), changes: &[&str
     let source: IpAddr = source.parse().map_err(|_| "no address")?;
     let priority = priority.parse().map_err(|_| "no priority")?;
     let mut router = instance.router.clone();
-    let destination = instance.group.or_else(|| router.peers.first().map(|peer| peer.address)).ok_or("no destination")?;
+    let destination =
+        instance.group.or_else(|| router.peers.first().map(|peer| peer.address)).ok_or("no destination")?;
     let (mut hops, mut spoilt) = (HOPS, Vec::new());
     let mut changes = changes.iter();
     while let Some(change) = changes.next() {

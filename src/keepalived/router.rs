@@ -149,7 +149,9 @@ impl Process {
         self.seats = instances.into_iter().map(|instance| self.seat(instance)).collect();
         for seat in &self.seats {
             self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
-            for wanted in seat.instance.addresses.iter().filter_map(|one| wanted(&self.world, &seat.instance.interface, one)) {
+            for wanted in
+                seat.instance.addresses.iter().filter_map(|one| wanted(&self.world, &seat.instance.interface, one))
+            {
                 // What an earlier life left behind; mostly nothing.
                 let _ = wanted.remove(&mut self.commands);
             }
@@ -177,13 +179,14 @@ impl Process {
             self.hear_netlink();
             self.hear_packets();
             let now = Instant::now();
-            self.track(now);
+            // Before scripts are looked at: the end of one that comes later then wakes the next turn.
             while let Some(signal) = signals.next() {
                 if self.obey(signal.number, now) {
                     self.stop();
                     return End::Stopped;
                 }
             }
+            self.track(now);
             self.settle(now);
             for at in 0..self.seats.len() {
                 if let Some(seat) = self.seats.get_mut(at)
@@ -203,10 +206,8 @@ impl Process {
         let files = self.files.iter().map(FileRunner::poll_timeout);
         let due = machines.chain(scripts).chain(files).chain(self.held_until).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
-        let mut fds = vec![
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds =
+            vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.channels.iter().map(|channel| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
@@ -347,4 +348,3 @@ fn wanted(world: &World, interface: &str, address: &super::blocks::address::Addr
 
 /// Packets of one channel that are taken before everybody else has a turn.
 const PACKETS_A_TURN: usize = 256;
-

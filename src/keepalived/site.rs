@@ -218,7 +218,8 @@ fn duplicates(instances: &[Instance], complaints: &mut Vec<Diagnostic>) {
         let (vrid, ipv6, interface, _) = instance.identity();
         if let Some(other) = seen.insert((vrid, ipv6, interface), &instance.name) {
             let family = if ipv6 { "IPv6" } else { "IPv4" };
-            let text = format!("{other} and {} both use VRID {vrid} with {family} on interface {interface}", instance.name);
+            let text =
+                format!("{other} and {} both use VRID {vrid} with {family} on interface {interface}", instance.name);
             complaints.push(Diagnostic::emerg(text));
         }
     }
@@ -253,7 +254,9 @@ impl Completion<'_> {
         let dynamic = self.global.dynamic_interfaces == Some(true);
         if !has_interface(&interface) {
             if dynamic {
-                let text = format!("Configuration specifies interface {interface} which doesn't currently exist - will use if created");
+                let text = format!(
+                    "Configuration specifies interface {interface} which doesn't currently exist - will use if created"
+                );
                 self.complaints.push(Diagnostic::new(Severity::Notice, text));
             } else {
                 self.error(format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist"));
@@ -263,7 +266,10 @@ impl Completion<'_> {
         let mut router = self.router(&given, vrid as u8);
         let addresses = self.addresses(&given, has_interface, dynamic);
         if addresses.is_empty() {
-            self.complaints.push(Diagnostic::new(Severity::Notice, format!("({name}) No VIP specified; at least one is sensible")));
+            self.complaints.push(Diagnostic::new(
+                Severity::Notice,
+                format!("({name}) No VIP specified; at least one is sensible"),
+            ));
         }
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
         let (own, excluded) = addresses.split_at(given.addresses.len().min(addresses.len()));
@@ -310,14 +316,16 @@ impl Completion<'_> {
         router.interval = given.interval.unwrap_or(Duration::from_secs(1));
         router.preempt = given.preempt != Some(false);
         router.preempt_delay = given.preempt_delay.unwrap_or_default();
-        router.peers = given.peers.iter().map(|peer| Peer { address: peer.address, hops: peer.least..=peer.most }).collect();
+        router.peers =
+            given.peers.iter().map(|peer| Peer { address: peer.address, hops: peer.least..=peer.most }).collect();
         let both = |own: Option<bool>, all: Option<bool>| own.or(all) == Some(true);
         let strict = both(given.strict, global.strict);
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
         router.higher_prio_send_advert = both(given.higher_prio_send_advert, global.higher_prio_send_advert);
-        router.down_timer_adverts = given.down_timer_adverts.or(global.down_timer_adverts).map_or(3, |adverts| adverts as u32);
+        router.down_timer_adverts =
+            given.down_timer_adverts.or(global.down_timer_adverts).map_or(3, |adverts| adverts as u32);
         router.announcing = announcing(given, global, strict);
         if !router.preempt && priority == 255 {
             self.error(format!("({name}) nopreempt is incompatible with priority 255. resetting nopreempt"));
@@ -371,7 +379,9 @@ impl Completion<'_> {
                 let interval = router.interval;
                 if interval.subsec_nanos() != 0 {
                     let decimal = format!("{}.{:06}", interval.as_secs(), interval.subsec_micros());
-                    self.error(format!("({name}) VRRPv2 advertisement interval {decimal}s must be an integer. rounding"));
+                    self.error(format!(
+                        "({name}) VRRPv2 advertisement interval {decimal}s must be an integer. rounding"
+                    ));
                     let rounded = (interval + Duration::from_millis(500)).as_secs().max(1);
                     router.interval = Duration::from_secs(rounded);
                 }
@@ -393,9 +403,12 @@ impl Completion<'_> {
     fn addresses(&mut self, given: &Given, has: &dyn Fn(&str) -> bool, dynamic: bool) -> Vec<Address> {
         let ipv6 = given.addresses.first().map(|address| address.ip.is_ipv6());
         let mut kept = Vec::new();
-        for (address, excluded) in given.addresses.iter().map(|a| (a, false)).chain(given.excluded.iter().map(|a| (a, true))) {
+        for (address, excluded) in
+            given.addresses.iter().map(|a| (a, false)).chain(given.excluded.iter().map(|a| (a, true)))
+        {
             if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
-                let text = format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
+                let text =
+                    format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
                 self.error(text);
                 continue;
             }
@@ -404,7 +417,8 @@ impl Completion<'_> {
                 && !dynamic
             {
                 self.complaints.push(
-                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip)).at(address.span),
+                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip))
+                        .at(address.span),
                 );
                 self.fatal("Non-existent interface specified in configuration".to_owned());
             }

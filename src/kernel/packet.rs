@@ -179,4 +179,3 @@ impl Frames {
         sys::packet::send_frame(&self.socket, port.index, frame)
     }
 }
-

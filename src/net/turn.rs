@@ -92,7 +92,15 @@ pub struct Turn {
 impl Turn {
     /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
     pub fn new(number: usize, unwritten: Unwritten) -> Self {
-        Self { number, clock: Clock::new(), spare: RefCell::default(), out: Cell::default(), line: Cell::default(), scratch: Cell::default(), unwritten }
+        Self {
+            number,
+            clock: Clock::new(),
+            spare: RefCell::default(),
+            out: Cell::default(),
+            line: Cell::default(),
+            scratch: Cell::default(),
+            unwritten,
+        }
     }
 
     /// An empty buffer of the usual size.

@@ -103,7 +103,9 @@ pub fn access_log(
         };
     }
     if target.bytes.contains(&b'$') {
-        return Err(Diagnostic::emerg("variables in \"access_log\" paths are known but not supported yet").point(target.span));
+        return Err(
+            Diagnostic::emerg("variables in \"access_log\" paths are known but not supported yet").point(target.span)
+        );
     }
     let syslog = target.after("syslog:").map(|parameters| errorlog::syslog(target, parameters)).transpose()?;
     let path = syslog.is_none().then(|| cx.full_prefix(&target.text()));
@@ -160,8 +162,8 @@ impl<S: Subject> Format<S> {
     /// # Errors
     /// nginx's words.
     pub fn new(text: &FormatText, names: &mut Names<S>) -> Result<Self, Diagnostic> {
-        let template = Template::compile(&text.text.bytes, names)
-            .map_err(|what| Diagnostic::emerg(what).at(text.text.span))?;
+        let template =
+            Template::compile(&text.text.bytes, names).map_err(|what| Diagnostic::emerg(what).at(text.text.span))?;
         Ok(Self { template, escape: text.escape })
     }
 
@@ -234,7 +236,12 @@ impl<S: Subject> AccessLog<S> {
     ///
     /// # Errors
     /// Texts that do not compile, servers that are not found.
-    pub fn new(text: &AccessText, format: Arc<Format<S>>, names: &mut Names<S>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
+    pub fn new(
+        text: &AccessText,
+        format: Arc<Format<S>>,
+        names: &mut Names<S>,
+        build: &mut Build<'_>,
+    ) -> Result<Self, Diagnostic> {
         let condition = match &text.condition {
             None => None,
             Some(word) => {

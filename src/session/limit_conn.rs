@@ -24,10 +24,15 @@ pub const MODULES: [Module; 2] = [
             limit_row(HTTP_ANY),
             level_row(HTTP_ANY),
             dry_row(HTTP_ANY),
-            Directive::new("limit_conn_status", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Limits| &mut c.status, 400..=599))
-                .default("503")
-                .since("1.3.15")
-                .doc("Sets the status of a refused request."),
+            Directive::new(
+                "limit_conn_status",
+                HTTP_ANY,
+                Arity::Exactly(1),
+                &Number(|c: &mut Limits| &mut c.status, 400..=599),
+            )
+            .default("503")
+            .since("1.3.15")
+            .doc("Sets the status of a refused request."),
         ],
         scopes: &[Scope::of::<Zones>(HTTP.or(STREAM)), Scope::of::<Limits>(HTTP_LEVELS.or(STREAM_ANY))],
     },
@@ -175,13 +180,17 @@ impl<S: Subject> Limiter<S> {
             if key.is_empty() || key.len() > 255 {
                 continue;
             }
-            let entered = limit.table.update(&key, || 0, |count| {
-                if *count >= limit.most {
-                    return false;
-                }
-                *count += 1;
-                true
-            });
+            let entered = limit.table.update(
+                &key,
+                || 0,
+                |count| {
+                    if *count >= limit.most {
+                        return false;
+                    }
+                    *count += 1;
+                    true
+                },
+            );
             match entered {
                 Ok(true) => tickets.push(Ticket { table: limit.table.clone(), key }),
                 Ok(false) | Err(_) => return Entry::Refused(limit.zone.clone()),

@@ -17,7 +17,11 @@ use std::sync::Arc;
 
 /// The rows of both products.
 pub const MODULES: [Module; 2] = [
-    Module { name: "ngx_http_map_module", directives: &directives(HTTP), scopes: &[Scope::of::<Maps>(HTTP.or(STREAM))] },
+    Module {
+        name: "ngx_http_map_module",
+        directives: &directives(HTTP),
+        scopes: &[Scope::of::<Maps>(HTTP.or(STREAM))],
+    },
     Module { name: "ngx_stream_map_module", directives: &directives(STREAM), scopes: &[] },
 ];
 
@@ -27,12 +31,22 @@ const fn directives(contexts: Contexts) -> [Directive; 3] {
     [
         Directive::new("map", contexts, Arity::Block(2, 2, Opens::Rows), &Custom(map))
             .doc("Defines a variable whose value is looked up by the value of the first argument."),
-        Directive::new("map_hash_max_size", contexts, Arity::Exactly(1), &Number(|c: &mut Maps| &mut c.max, 0..=u64::MAX))
-            .support(UNTUNED)
-            .doc("Sizes nginx's tables of maps."),
-        Directive::new("map_hash_bucket_size", contexts, Arity::Exactly(1), &Number(|c: &mut Maps| &mut c.bucket, 0..=u64::MAX))
-            .support(UNTUNED)
-            .doc("Sizes nginx's tables of maps."),
+        Directive::new(
+            "map_hash_max_size",
+            contexts,
+            Arity::Exactly(1),
+            &Number(|c: &mut Maps| &mut c.max, 0..=u64::MAX),
+        )
+        .support(UNTUNED)
+        .doc("Sizes nginx's tables of maps."),
+        Directive::new(
+            "map_hash_bucket_size",
+            contexts,
+            Arity::Exactly(1),
+            &Number(|c: &mut Maps| &mut c.bucket, 0..=u64::MAX),
+        )
+        .support(UNTUNED)
+        .doc("Sizes nginx's tables of maps."),
     ]
 }
 
@@ -102,7 +116,8 @@ impl<S: Subject> Table<S> {
             if let Some(pattern) = key.after("~") {
                 let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
                 let text = String::from_utf8_lossy(pattern);
-                let expression = Expression::compile(&text, caseless).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
+                let expression =
+                    Expression::compile(&text, caseless).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
                 for (_, name) in expression.names() {
                     names.define(name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
                 }
@@ -166,8 +181,14 @@ fn map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> Result<(
     if name.after("$").is_none_or(<[u8]>::is_empty) {
         return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
     }
-    let mut map =
-        Map { source: source.clone(), name: name.clone(), rows: vec![], default: None, hostnames: false, volatile: false };
+    let mut map = Map {
+        source: source.clone(),
+        name: name.clone(),
+        rows: vec![],
+        default: None,
+        hostnames: false,
+        volatile: false,
+    };
     let mut rows = Vec::new();
     rows_of(cx, statement, &mut rows)?;
     for row in rows {

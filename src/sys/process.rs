@@ -123,7 +123,11 @@ pub fn on_its_own(command: &mut Command, signal: Signal) {
 #[expect(unsafe_code, reason = "nix has no setpriority")]
 pub fn nice(value: i32) -> io::Result<()> {
     // SAFETY: the call takes three integers.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes a real-time priority (`SCHED_RR`), not handed on to children.
@@ -134,7 +138,8 @@ pub fn nice(value: i32) -> io::Result<()> {
 pub fn realtime(priority: i32) -> io::Result<()> {
     let parameter = libc::sched_param { sched_priority: priority };
     // SAFETY: the pointer is to a live local, and the kernel copies what it points to.
-    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
+    let outcome =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -59,8 +59,7 @@ impl Announcer {
             && let Some(address) = self.queue.pop_front()
         {
             actions.push_back(Action::Announce(address));
-            let pace =
-                if address.is_ipv6() { config.announcing.na_interval } else { config.announcing.arp_interval };
+            let pace = if address.is_ipv6() { config.announcing.na_interval } else { config.announcing.arp_interval };
             if !pace.is_zero() {
                 self.free_at = now + pace;
             }

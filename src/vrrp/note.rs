@@ -122,7 +122,9 @@ impl fmt::Display for Note {
                 f,
                 "Master received advert from {source} with same priority {priority} but higher IP address than ours"
             ),
-            Self::OurAddress => write!(f, "WARNING - equal priority advert received from remote host with our IP address."),
+            Self::OurAddress => {
+                write!(f, "WARNING - equal priority advert received from remote host with our IP address.")
+            }
             Self::TwoOwners => write!(
                 f,
                 "CONFIGURATION ERROR: local instance and a remote instance are both configured as address owner, please \

@@ -13,10 +13,7 @@ fn expanded(text: &str) -> Vec<String> {
 
 #[test]
 fn comments_end_lines_except_in_quotes() {
-    assert_eq!(
-        expanded("! all\n a b # 主备\n\tc \"d ! e\" ! f\r\ng \\# h\n"),
-        ["a b", "c \"d ! e\"", "g # h"]
-    );
+    assert_eq!(expanded("! all\n a b # 主备\n\tc \"d ! e\" ! f\r\ng \\# h\n"), ["a b", "c \"d ! e\"", "g # h"]);
 }
 
 #[test]

@@ -265,13 +265,17 @@ fn check_sizes(conf: &GatewayConf, prefix: &str, buffer_size: u64) -> Result<(),
         return fail(format!("\"{prefix}_busy_buffers_size\" must be equal to or greater than {ruler}"));
     }
     if busy > (count - 1) * size && conf.busy.is_some() || busy > (count - 1) * size {
-        return fail(format!("\"{prefix}_busy_buffers_size\" must be less than the size of all \"{prefix}_buffers\" minus one buffer"));
+        return fail(format!(
+            "\"{prefix}_busy_buffers_size\" must be less than the size of all \"{prefix}_buffers\" minus one buffer"
+        ));
     }
     if conf.temp_write.is_some_and(|write| write < least) {
         return fail(format!("\"{prefix}_temp_file_write_size\" must be equal to or greater than {ruler}"));
     }
     if conf.max_temp.is_some_and(|most| most != 0 && most < least) {
-        return fail(format!("\"{prefix}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be equal to or greater than {ruler}"));
+        return fail(format!(
+            "\"{prefix}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be equal to or greater than {ruler}"
+        ));
     }
     Ok(())
 }
@@ -320,69 +324,154 @@ macro_rules! gateway_directives {
             Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind))
                 .support(Support::Partial("transparent is refused"))
                 .doc("Sets the address connections to backends come from."),
-            Directive::new(concat!($prefix, "_buffer_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.buffer_size))
-                .default("4k")
-                .doc("Sets how large the head of a response may be."),
+            Directive::new(
+                concat!($prefix, "_buffer_size"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G| &mut c.buffer_size),
+            )
+            .default("4k")
+            .doc("Sets how large the head of a response may be."),
             Directive::new(concat!($prefix, "_buffering"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.buffering))
                 .default("on")
                 .doc("Reads responses as fast as backends send them, ahead of the client."),
             Directive::new(concat!($prefix, "_buffers"), ANY, Arity::Exactly(2), &Buffers(|c: &mut G| &mut c.buffers))
                 .support(Support::Partial("checked; responses are kept in one run of memory within the loop's budget"))
                 .doc("Sets the number and size of the buffers for a response."),
-            Directive::new(concat!($prefix, "_busy_buffers_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.busy))
-                .support(Support::Partial("checked; what is at hand is always sent"))
-                .doc("Sets how much may be on its way to the client while a response is still read."),
-            Directive::new(concat!($prefix, "_connect_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.connect_timeout))
-                .default("60s")
-                .doc("Sets the time to connect to a backend."),
-            Directive::new(concat!($prefix, "_send_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.send_timeout))
-                .default("60s")
-                .doc("Sets the time between two writes to a backend."),
-            Directive::new(concat!($prefix, "_read_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.read_timeout))
-                .default("60s")
-                .doc("Sets the time between two reads from a backend."),
+            Directive::new(
+                concat!($prefix, "_busy_buffers_size"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G| &mut c.busy),
+            )
+            .support(Support::Partial("checked; what is at hand is always sent"))
+            .doc("Sets how much may be on its way to the client while a response is still read."),
+            Directive::new(
+                concat!($prefix, "_connect_timeout"),
+                ANY,
+                Arity::Exactly(1),
+                &Time(|c: &mut G| &mut c.connect_timeout),
+            )
+            .default("60s")
+            .doc("Sets the time to connect to a backend."),
+            Directive::new(
+                concat!($prefix, "_send_timeout"),
+                ANY,
+                Arity::Exactly(1),
+                &Time(|c: &mut G| &mut c.send_timeout),
+            )
+            .default("60s")
+            .doc("Sets the time between two writes to a backend."),
+            Directive::new(
+                concat!($prefix, "_read_timeout"),
+                ANY,
+                Arity::Exactly(1),
+                &Time(|c: &mut G| &mut c.read_timeout),
+            )
+            .default("60s")
+            .doc("Sets the time between two reads from a backend."),
             Directive::new(concat!($prefix, "_hide_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.hide))
                 .doc("Keeps a response header from the client."),
             Directive::new(concat!($prefix, "_pass_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.pass))
                 .doc("Passes a response header on that would be hidden."),
-            Directive::new(concat!($prefix, "_ignore_client_abort"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.ignore_client_abort))
-                .default("off")
-                .doc("Finishes a backend's work although the client is gone."),
-            Directive::new(concat!($prefix, "_ignore_headers"), ANY, Arity::AtLeast(1), &Mask(|c: &mut G| &mut c.ignore_headers, IGNORE))
-                .doc("Does not act on the given response headers."),
-            Directive::new(concat!($prefix, "_intercept_errors"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.intercept_errors))
-                .default("off")
-                .doc("Shows error pages of the configuration instead of a backend's."),
-            Directive::new(concat!($prefix, "_max_temp_file_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.max_temp))
-                .default("1024m")
-                .doc("Sets how much of a response may wait in a file for a slow client; 0 for nothing."),
-            Directive::new(concat!($prefix, "_temp_file_write_size"), ANY, Arity::Exactly(1), &Size(|c: &mut G| &mut c.temp_write))
-                .support(Support::Partial("checked; a file is written as responses come"))
-                .doc("Sets how much is written to such a file at a time."),
+            Directive::new(
+                concat!($prefix, "_ignore_client_abort"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.ignore_client_abort),
+            )
+            .default("off")
+            .doc("Finishes a backend's work although the client is gone."),
+            Directive::new(
+                concat!($prefix, "_ignore_headers"),
+                ANY,
+                Arity::AtLeast(1),
+                &Mask(|c: &mut G| &mut c.ignore_headers, IGNORE),
+            )
+            .doc("Does not act on the given response headers."),
+            Directive::new(
+                concat!($prefix, "_intercept_errors"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.intercept_errors),
+            )
+            .default("off")
+            .doc("Shows error pages of the configuration instead of a backend's."),
+            Directive::new(
+                concat!($prefix, "_max_temp_file_size"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G| &mut c.max_temp),
+            )
+            .default("1024m")
+            .doc("Sets how much of a response may wait in a file for a slow client; 0 for nothing."),
+            Directive::new(
+                concat!($prefix, "_temp_file_write_size"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G| &mut c.temp_write),
+            )
+            .support(Support::Partial("checked; a file is written as responses come"))
+            .doc("Sets how much is written to such a file at a time."),
             Directive::new(concat!($prefix, "_temp_path"), ANY, Arity::Between(1, 4), &Custom(temp_path))
                 .support(Support::Partial("such files have no names, so levels do not matter"))
                 .doc("Sets the folder of such files."),
-            Directive::new(concat!($prefix, "_next_upstream"), ANY, Arity::AtLeast(1), &Mask(|c: &mut G| &mut c.next, NEXT))
-                .default("error timeout")
-                .doc("Sets when a request is passed on to another server."),
-            Directive::new(concat!($prefix, "_next_upstream_timeout"), ANY, Arity::Exactly(1), &Time(|c: &mut G| &mut c.next_timeout))
-                .default("0")
-                .doc("Sets how long a request may be passed on; 0 for any time."),
-            Directive::new(concat!($prefix, "_next_upstream_tries"), ANY, Arity::Exactly(1), &Number(|c: &mut G| &mut c.next_tries, 0..=u32::MAX as u64))
-                .default("0")
-                .doc("Sets how many servers a request may be passed to; 0 for all."),
-            Directive::new(concat!($prefix, "_pass_request_body"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.pass_body))
-                .default("on")
-                .doc("Passes the request's body on."),
-            Directive::new(concat!($prefix, "_pass_request_headers"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.pass_headers))
-                .default("on")
-                .doc("Passes the request's headers on."),
-            Directive::new(concat!($prefix, "_request_buffering"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.request_buffering))
-                .default("on")
-                .doc("Reads the whole request body before a backend is asked."),
-            Directive::new(concat!($prefix, "_socket_keepalive"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.socket_keepalive))
-                .default("off")
-                .doc("Sets SO_KEEPALIVE on connections to backends."),
+            Directive::new(
+                concat!($prefix, "_next_upstream"),
+                ANY,
+                Arity::AtLeast(1),
+                &Mask(|c: &mut G| &mut c.next, NEXT),
+            )
+            .default("error timeout")
+            .doc("Sets when a request is passed on to another server."),
+            Directive::new(
+                concat!($prefix, "_next_upstream_timeout"),
+                ANY,
+                Arity::Exactly(1),
+                &Time(|c: &mut G| &mut c.next_timeout),
+            )
+            .default("0")
+            .doc("Sets how long a request may be passed on; 0 for any time."),
+            Directive::new(
+                concat!($prefix, "_next_upstream_tries"),
+                ANY,
+                Arity::Exactly(1),
+                &Number(|c: &mut G| &mut c.next_tries, 0..=u32::MAX as u64),
+            )
+            .default("0")
+            .doc("Sets how many servers a request may be passed to; 0 for all."),
+            Directive::new(
+                concat!($prefix, "_pass_request_body"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.pass_body),
+            )
+            .default("on")
+            .doc("Passes the request's body on."),
+            Directive::new(
+                concat!($prefix, "_pass_request_headers"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.pass_headers),
+            )
+            .default("on")
+            .doc("Passes the request's headers on."),
+            Directive::new(
+                concat!($prefix, "_request_buffering"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.request_buffering),
+            )
+            .default("on")
+            .doc("Reads the whole request body before a backend is asked."),
+            Directive::new(
+                concat!($prefix, "_socket_keepalive"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G| &mut c.socket_keepalive),
+            )
+            .default("off")
+            .doc("Sets SO_KEEPALIVE on connections to backends."),
             Directive::new(concat!($prefix, "_force_ranges"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.force_ranges))
                 .default("off")
                 .support(Support::Partial("serves ranges of responses of known length only"))

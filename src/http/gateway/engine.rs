@@ -98,7 +98,11 @@ impl<P: Protocol> Engine<P> {
         let begun = Instant::now();
         loop {
             let Some(peer) = pool.group.select(&mut pick, seconds(request)) else {
-                request.attempts.list.push(Attempt { peer: pool.group.name.clone(), status: 502, ..Attempt::default() });
+                request.attempts.list.push(Attempt {
+                    peer: pool.group.name.clone(),
+                    status: 502,
+                    ..Attempt::default()
+                });
                 request.log(Level::Error, "no live upstreams while connecting to upstream");
                 return Err(502);
             };
@@ -189,7 +193,8 @@ impl<P: Protocol> Engine<P> {
             Ok(reply) => Ok((exchange, reply)),
             // A kept connection that turns out to be closed says nothing about its server: try a new one.
             Err(Failure::Error) if pooled && !exchange.received => {
-                let mut exchange = Exchange::open(request, &self.gateway, address).await.map_err(|failure| (failure, false))?;
+                let mut exchange =
+                    Exchange::open(request, &self.gateway, address).await.map_err(|failure| (failure, false))?;
                 let outcome = self.converse(request, &mut exchange, out, pick).await;
                 outcome.map(|reply| (exchange, reply)).map_err(|failure| (failure, true))
             }
@@ -197,7 +202,13 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    async fn converse(&self, request: &mut Request, exchange: &mut Exchange, out: &[u8], pick: &Pick) -> Result<Reply, Failure> {
+    async fn converse(
+        &self,
+        request: &mut Request,
+        exchange: &mut Exchange,
+        out: &[u8],
+        pick: &Pick,
+    ) -> Result<Reply, Failure> {
         exchange.send(request, &self.gateway, out).await?;
         let reply = exchange.read_head(request, &self.gateway).await?;
         note(request, |attempt| attempt.status = reply.status);
@@ -223,11 +234,19 @@ impl<P: Protocol> Engine<P> {
             return true;
         }
         let once = matches!(request.method, Method::Post | Method::Patch) || request.method_name() == b"LOCK";
-        (!once || self.gateway.next & next::NON_IDEMPOTENT != 0) && (self.gateway.request_buffering || !request.body.is_pending())
+        (!once || self.gateway.next & next::NON_IDEMPOTENT != 0)
+            && (self.gateway.request_buffering || !request.body.is_pending())
     }
 
     /// After a failure: whether to go on, or the status to answer with.
-    fn again(&self, request: &mut Request, failure: Failure, sent: bool, pick: &mut Pick, begun: Instant) -> Result<(), u16> {
+    fn again(
+        &self,
+        request: &mut Request,
+        failure: Failure,
+        sent: bool,
+        pick: &mut Pick,
+        begun: Instant,
+    ) -> Result<(), u16> {
         let bit = match failure {
             Failure::Error | Failure::Connect => next::ERROR,
             Failure::Timeout => next::TIMEOUT,

@@ -101,7 +101,11 @@ impl Exchange {
         };
         let (stream, pending) = stream::connect(address, &how).map_err(|error| {
             let text = crate::conf::walk::errno(&error);
-            let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) { Level::Error } else { Level::Crit };
+            let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {
+                Level::Error
+            } else {
+                Level::Crit
+            };
             request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
             Failure::Connect
         })?;
@@ -120,7 +124,10 @@ impl Exchange {
             let waited = timed(gateway.connect_timeout, self.stream.writable()).await;
             let outcome = match waited {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    request.log(Level::Error, "upstream timed out (110: Connection timed out) while connecting to upstream");
+                    request.log(
+                        Level::Error,
+                        "upstream timed out (110: Connection timed out) while connecting to upstream",
+                    );
                     return Err(Failure::Timeout);
                 }
                 Err(error) => Err(error),
@@ -153,7 +160,13 @@ impl Exchange {
     }
 
     /// Writes two runs of bytes; false when the server answers already and reads no more.
-    async fn write(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8], body: &[u8]) -> Result<bool, Failure> {
+    async fn write(
+        &mut self,
+        request: &mut Request,
+        gateway: &Gateway,
+        head: &[u8],
+        body: &[u8],
+    ) -> Result<bool, Failure> {
         let total = head.len() + body.len();
         let mut sent = 0;
         while sent < total {
@@ -163,7 +176,9 @@ impl Exchange {
                 let bytes = if first.is_empty() { second } else { first };
                 self.stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL))
             } else {
-                self.stream.try_output(|socket| socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], libc::MSG_NOSIGNAL))
+                self.stream.try_output(|socket| {
+                    socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], libc::MSG_NOSIGNAL)
+                })
             };
             match outcome {
                 Ok(count) => {
@@ -203,7 +218,10 @@ impl Exchange {
         match timed(gateway.send_timeout, wait).await {
             Ok(writable) => Ok(writable),
             Err(_) => {
-                request.log(Level::Error, "upstream timed out (110: Connection timed out) while sending request to upstream");
+                request.log(
+                    Level::Error,
+                    "upstream timed out (110: Connection timed out) while sending request to upstream",
+                );
                 Err(Failure::Timeout)
             }
         }
@@ -289,10 +307,15 @@ impl Exchange {
                     self.received = true;
                     note(request, |attempt| attempt.received += count as u64);
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    continue;
+                }
                 Err(error) => {
                     let text = crate::conf::walk::errno(&error);
-                    request.log(Level::Error, &format!("recv() failed ({text}) while reading response header from upstream"));
+                    request.log(
+                        Level::Error,
+                        &format!("recv() failed ({text}) while reading response header from upstream"),
+                    );
                     return Err(Failure::Error);
                 }
             }
@@ -303,7 +326,8 @@ impl Exchange {
                 }
                 Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {}
                 Ok(_) => {
-                    request.log(Level::Error, "upstream sent too big header while reading response header from upstream");
+                    request
+                        .log(Level::Error, "upstream sent too big header while reading response header from upstream");
                     return Err(Failure::InvalidHead);
                 }
                 Err(text) => {
@@ -346,7 +370,10 @@ impl Exchange {
             return Err(Failure::Aborted);
         }
         waited.map_err(|_| {
-            request.log(Level::Error, "upstream timed out (110: Connection timed out) while reading response header from upstream");
+            request.log(
+                Level::Error,
+                "upstream timed out (110: Connection timed out) while reading response header from upstream",
+            );
             Failure::Timeout
         })
     }

@@ -3,6 +3,6 @@
 pub mod conf;
 pub mod engine;
 pub mod exchange;
-pub mod reply;
 pub mod relay;
+pub mod reply;
 pub mod tunnel;

@@ -287,7 +287,9 @@ impl Relay<'_> {
                 self.request.response.sent += count as u64;
                 Ok(count)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(Step::Stuck),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Err(Step::Stuck)
+            }
             Err(error) => {
                 let text = crate::conf::walk::errno(&error);
                 self.request.log(Level::Info, &format!("send() failed ({text}) while sending to client"));
@@ -319,7 +321,9 @@ impl Relay<'_> {
                     let path = &self.gateway.temp_path;
                     self.request.log(
                         Level::Warn,
-                        &format!("an upstream response is buffered to a temporary file in {path} while reading upstream"),
+                        &format!(
+                            "an upstream response is buffered to a temporary file in {path} while reading upstream"
+                        ),
                     );
                     self.queue.file = Some(file);
                 }
@@ -383,7 +387,10 @@ impl Relay<'_> {
 
     /// Bytes just read: sent at once where nothing is in their way, without a copy.
     fn input(&mut self, bytes: &[u8]) {
-        let direct = self.plain && self.queue.is_empty() && self.request.response.out.is_empty() && !self.request.response.head_only;
+        let direct = self.plain
+            && self.queue.is_empty()
+            && self.request.response.out.is_empty()
+            && !self.request.response.head_only;
         let body = match &mut self.framing {
             Framing::Length(left) if direct => usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len()),
             Framing::Close if direct => bytes.len(),

@@ -114,7 +114,8 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
                 if length.is_some() {
                     return Err("upstream sent duplicate header line: \"Content-Length\"".to_owned());
                 }
-                length = Some(crate::conf::value::number(value).ok_or("upstream sent invalid \"Content-Length\" header")?);
+                length =
+                    Some(crate::conf::value::number(value).ok_or("upstream sent invalid \"Content-Length\" header")?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if !value.eq_ignore_ascii_case(b"chunked") {
@@ -173,7 +174,8 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
         request.forced_get = true;
     }
     request.attempts.url = None;
-    let next = if target.starts_with(b"@") { finish::named(request, &target) } else { finish::redirect(request, &target) };
+    let next =
+        if target.starts_with(b"@") { finish::named(request, &target) } else { finish::redirect(request, &target) };
     Some(match next {
         finish::Next::Send => Flow::Done,
         finish::Next::Restart(target) => Flow::Restart(target),
@@ -192,7 +194,13 @@ pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
 }
 
 /// Makes the client's response head of a reply.
-pub fn head<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, exchange: &mut Exchange, reply: &mut Reply) {
+pub fn head<P: Protocol>(
+    request: &mut Request,
+    gateway: &Gateway,
+    protocol: &P,
+    exchange: &mut Exchange,
+    reply: &mut Reply,
+) {
     let bytes = exchange.buffer.filled();
     let entries = reply.headers.clone();
     request.attempts.keep(bytes.get(..reply.head as usize).unwrap_or_default(), entries);

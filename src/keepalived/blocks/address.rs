@@ -145,11 +145,7 @@ fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(IpAddr
     }
 }
 
-fn option<'a>(
-    address: &mut Address,
-    word: &Word,
-    rest: &mut impl Iterator<Item = &'a Word>,
-) -> Result<(), Diagnostic> {
+fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<(), Diagnostic> {
     let name = word.text();
     let mut value = || match rest.next() {
         Some(word) => Ok(word.text().into_owned()),

@@ -3,7 +3,8 @@
 use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::Module;
 use crate::keepalived::contexts::{
-    BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SMTP_HOST, TCP_CHECK, UDP_CHECK, URL,
+    BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SMTP_HOST, TCP_CHECK, UDP_CHECK,
+    URL,
 };
 
 /// The keywords of health checks.

@@ -8,12 +8,15 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
-use crate::keepalived::slot::{Name, Nothing, Present, SECOND, Seconds, Switch, Whole, complain, first, seconds, whole};
+use crate::keepalived::slot::{
+    Name, Nothing, Present, SECOND, Seconds, Switch, Whole, complain, first, seconds, whole,
+};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The keywords of the whole daemon.
-pub const MODULE: Module = Module { name: "global_defs", directives: DIRECTIVES, scopes: &[Scope::of::<Global>(GLOBAL)] };
+pub const MODULE: Module =
+    Module { name: "global_defs", directives: DIRECTIVES, scopes: &[Scope::of::<Global>(GLOBAL)] };
 
 const COUNT: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
 
@@ -38,7 +41,11 @@ const DIRECTIVES: &[Directive] = &[
     inert("smtp_server", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
     inert("smtp_helo_name", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
     inert("smtp_connect_timeout", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    inert("notification_email", Arity::MaybeBlock(0, 255, Opens::Rows), "no mail is sent: smtp_alert itself is refused"),
+    inert(
+        "notification_email",
+        Arity::MaybeBlock(0, 255, Opens::Rows),
+        "no mail is sent: smtp_alert itself is refused",
+    ),
     Directive::new("smtp_alert", GLOBAL, Arity::AtLeast(0), &Custom(smtp_alert))
         .support(Support::Partial("mail is not sent: only `false` is accepted"))
         .doc("Chooses whether mail is sent at each change."),
@@ -53,8 +60,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Chooses whether mail is sent at each change."),
     inert("smtp_alert_checker", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
     inert("checker_log_all_failures", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
-    Directive::new("dynamic_interfaces", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.dynamic_interfaces, true))
-        .doc("Lets interfaces be missing at start."),
+    Directive::new(
+        "dynamic_interfaces",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Present(|c: &mut Global| &mut c.dynamic_interfaces, true),
+    )
+    .doc("Lets interfaces be missing at start."),
     inert("no_email_faults", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
     Directive::new("default_interface", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.default_interface))
         .doc("Sets the interface of static addresses without one."),
@@ -66,28 +78,68 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the group IPv4 adverts are sent to."),
     Directive::new("vrrp_mcast_group6", GLOBAL, Arity::AtLeast(1), &Custom(group6))
         .doc("Sets the group IPv6 adverts are sent to."),
-    Directive::new("vrrp_garp_master_delay", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_delay, 0..=4294))
-        .doc("Sets garp_master_delay for all instances."),
-    Directive::new("vrrp_garp_master_repeat", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_repeat, COUNT))
-        .doc("Sets garp_master_repeat for all instances."),
-    Directive::new("vrrp_garp_master_refresh", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_refresh, 0..=4294))
-        .doc("Sets garp_master_refresh for all instances."),
-    Directive::new("vrrp_garp_master_refresh_repeat", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_refresh_repeat, COUNT))
-        .doc("Sets garp_master_refresh_repeat for all instances."),
-    Directive::new("vrrp_garp_lower_prio_delay", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_lower_delay, 0..=4294))
-        .doc("Sets garp_lower_prio_delay for all instances."),
-    Directive::new("vrrp_garp_lower_prio_repeat", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.garp_lower_repeat, COUNT))
-        .doc("Sets garp_lower_prio_repeat for all instances."),
+    Directive::new(
+        "vrrp_garp_master_delay",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_delay, 0..=4294),
+    )
+    .doc("Sets garp_master_delay for all instances."),
+    Directive::new(
+        "vrrp_garp_master_repeat",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_repeat, COUNT),
+    )
+    .doc("Sets garp_master_repeat for all instances."),
+    Directive::new(
+        "vrrp_garp_master_refresh",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_refresh, 0..=4294),
+    )
+    .doc("Sets garp_master_refresh for all instances."),
+    Directive::new(
+        "vrrp_garp_master_refresh_repeat",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_refresh_repeat, COUNT),
+    )
+    .doc("Sets garp_master_refresh_repeat for all instances."),
+    Directive::new(
+        "vrrp_garp_lower_prio_delay",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_lower_delay, 0..=4294),
+    )
+    .doc("Sets garp_lower_prio_delay for all instances."),
+    Directive::new(
+        "vrrp_garp_lower_prio_repeat",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.garp_lower_repeat, COUNT),
+    )
+    .doc("Sets garp_lower_prio_repeat for all instances."),
     Directive::new("vrrp_garp_interval", GLOBAL, Arity::AtLeast(1), &Custom(garp_interval))
         .doc("Sets the seconds between two announcements of IPv4 addresses."),
     Directive::new("vrrp_gna_interval", GLOBAL, Arity::AtLeast(1), &Custom(gna_interval))
         .doc("Sets the seconds between two announcements of IPv6 addresses."),
     Directive::new("vrrp_min_garp", GLOBAL, Arity::AtLeast(0), &Switch(|c: &mut Global| &mut c.min_garp))
         .doc("Announces each address once."),
-    Directive::new("vrrp_lower_prio_no_advert", GLOBAL, Arity::AtLeast(0), &Switch(|c: &mut Global| &mut c.lower_prio_no_advert))
-        .doc("Sets lower_prio_no_advert for all instances."),
-    Directive::new("vrrp_higher_prio_send_advert", GLOBAL, Arity::AtLeast(0), &Switch(|c: &mut Global| &mut c.higher_prio_send_advert))
-        .doc("Sets higher_prio_send_advert for all instances."),
+    Directive::new(
+        "vrrp_lower_prio_no_advert",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Switch(|c: &mut Global| &mut c.lower_prio_no_advert),
+    )
+    .doc("Sets lower_prio_no_advert for all instances."),
+    Directive::new(
+        "vrrp_higher_prio_send_advert",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Switch(|c: &mut Global| &mut c.higher_prio_send_advert),
+    )
+    .doc("Sets higher_prio_send_advert for all instances."),
     Directive::new("vrrp_version", GLOBAL, Arity::AtLeast(1), &Custom(version))
         .doc("Sets the version of the protocol for all instances."),
     inert("vrrp_iptables", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
@@ -96,10 +148,20 @@ const DIRECTIVES: &[Directive] = &[
     inert("nftables_priority", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
     inert("nftables_counters", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
     inert("nftables_ifindex", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    Directive::new("vrrp_check_unicast_src", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.check_unicast_src, true))
-        .doc("Sets check_unicast_src for all instances."),
-    Directive::new("vrrp_skip_check_adv_addr", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.skip_check_adv_addr, true))
-        .doc("Sets skip_check_adv_addr for all instances."),
+    Directive::new(
+        "vrrp_check_unicast_src",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Present(|c: &mut Global| &mut c.check_unicast_src, true),
+    )
+    .doc("Sets check_unicast_src for all instances."),
+    Directive::new(
+        "vrrp_skip_check_adv_addr",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Present(|c: &mut Global| &mut c.skip_check_adv_addr, true),
+    )
+    .doc("Sets skip_check_adv_addr for all instances."),
     Directive::new("vrrp_strict", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.strict, true))
         .doc("Sets strict_mode for all instances."),
     Directive::new("vrrp_priority", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.nice, -20..=19))
@@ -117,8 +179,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("vrrp_notify_fifo", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.vrrp_notify_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
     Directive::missing("vrrp_notify_fifo_script", GLOBAL, Arity::AtLeast(0)),
-    Directive::new("vrrp_notify_priority_changes", GLOBAL, Arity::AtLeast(0), &Switch(|c: &mut Global| &mut c.notify_priority_changes))
-        .doc("Sets notify_priority_changes for all instances."),
+    Directive::new(
+        "vrrp_notify_priority_changes",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Switch(|c: &mut Global| &mut c.notify_priority_changes),
+    )
+    .doc("Sets notify_priority_changes for all instances."),
     Directive::missing("lvs_notify_fifo", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("lvs_notify_fifo_script", GLOBAL, Arity::AtLeast(0)),
     inert("checker_priority", Arity::AtLeast(0), "there is no such process yet"),
@@ -145,26 +212,61 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("dbus_service_name", GLOBAL, Arity::AtLeast(0)),
     Directive::new("script_user", GLOBAL, Arity::AtLeast(1), &Custom(script_user))
         .doc("Sets the user and the group scripts run as."),
-    Directive::new("enable_script_security", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.script_security, true))
-        .doc("Refuses scripts of root that others could change."),
+    Directive::new(
+        "enable_script_security",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Present(|c: &mut Global| &mut c.script_security, true),
+    )
+    .doc("Refuses scripts of root that others could change."),
     inert("vrrp_netlink_cmd_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
-    inert("vrrp_netlink_cmd_rcv_bufs_force", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "vrrp_netlink_cmd_rcv_bufs_force",
+        Arity::AtLeast(0),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert("vrrp_netlink_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
-    inert("vrrp_netlink_monitor_rcv_bufs_force", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "vrrp_netlink_monitor_rcv_bufs_force",
+        Arity::AtLeast(0),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert("process_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
-    inert("process_monitor_rcv_bufs_force", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "process_monitor_rcv_bufs_force",
+        Arity::AtLeast(0),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert("lvs_netlink_cmd_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
-    inert("lvs_netlink_cmd_rcv_bufs_force", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "lvs_netlink_cmd_rcv_bufs_force",
+        Arity::AtLeast(0),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert("lvs_netlink_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
-    inert("lvs_netlink_monitor_rcv_bufs_force", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "lvs_netlink_monitor_rcv_bufs_force",
+        Arity::AtLeast(0),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert("rs_init_notifies", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
     inert("no_checker_emails", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
     inert("vrrp_rx_bufs_policy", Arity::AtLeast(0), "adverts are read at once, so no buffer can be too small"),
     inert("vrrp_rx_bufs_multiplier", Arity::AtLeast(0), "adverts are read at once, so no buffer can be too small"),
-    Directive::new("vrrp_startup_delay", GLOBAL, Arity::AtLeast(1), &Seconds(|c: &mut Global| &mut c.startup_delay, 0..=4294 * SECOND))
-        .doc("Sets the seconds before anything is sent."),
-    Directive::new("log_unknown_vrids", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.log_unknown_vrids, true))
-        .doc("Logs adverts of routers nobody here takes part in."),
+    Directive::new(
+        "vrrp_startup_delay",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Seconds(|c: &mut Global| &mut c.startup_delay, 0..=4294 * SECOND),
+    )
+    .doc("Sets the seconds before anything is sent."),
+    Directive::new(
+        "log_unknown_vrids",
+        GLOBAL,
+        Arity::AtLeast(0),
+        &Present(|c: &mut Global| &mut c.log_unknown_vrids, true),
+    )
+    .doc("Logs adverts of routers nobody here takes part in."),
     Directive::missing("umask", GLOBAL, Arity::AtLeast(0)),
     inert("random_seed", Arity::AtLeast(0), "nothing that is served is random"),
     Directive::missing("reload_time_file", GLOBAL, Arity::AtLeast(0)),
@@ -183,7 +285,11 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("lvs_flush_on_stop", GLOBAL, Arity::AtLeast(0)),
     inert("nftables_ipvs", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
     inert("nftables_ipvs_priority", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ipvs_start_fwmark", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
+    inert(
+        "nftables_ipvs_start_fwmark",
+        Arity::AtLeast(0),
+        "no firewall rules are made: what would need them is refused",
+    ),
     Directive::missing("reload_check_config", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("reload_file", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("set_supplementary_groups", GLOBAL, Arity::AtLeast(0)),
@@ -197,8 +303,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("vmac_addr_prefix", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("vmac_prefix", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("vrrp_delay_after_boot", GLOBAL, Arity::AtLeast(0)),
-    Directive::new("vrrp_down_timer_adverts", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.down_timer_adverts, 1..=100))
-        .doc("Sets down_timer_adverts for all instances."),
+    Directive::new(
+        "vrrp_down_timer_adverts",
+        GLOBAL,
+        Arity::AtLeast(1),
+        &Whole(|c: &mut Global| &mut c.down_timer_adverts, 1..=100),
+    )
+    .doc("Sets down_timer_adverts for all instances."),
     Directive::missing("vrrp_garp_extra_if", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, Arity::AtLeast(0)),
     Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, Arity::AtLeast(0)),

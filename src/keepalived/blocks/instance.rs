@@ -79,8 +79,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("strict_mode", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.strict))
         .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
         .doc("Keeps to the letter of the RFC."),
-    Directive::new("promote_secondaries", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.promote_secondaries, true))
-        .doc("Keeps the other addresses of a network when the first is taken away."),
+    Directive::new(
+        "promote_secondaries",
+        INSTANCE,
+        BARE,
+        &Present(|c: &mut Instance| &mut c.promote_secondaries, true),
+    )
+    .doc("Keeps the other addresses of a network when the first is taken away."),
     Directive::new("accept", INSTANCE, BARE, &Nothing)
         .support(Support::Inert("traffic to the addresses is always accepted"))
         .doc("Accepts traffic to the addresses."),
@@ -132,14 +137,24 @@ const DIRECTIVES: &[Directive] = &[
         &Whole(|c: &mut Instance| &mut c.garp_refresh_repeat, COUNT),
     )
     .doc("Sets how often each address is announced then."),
-    Directive::new("garp_lower_prio_delay", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_lower_delay, 0..=4294))
-        .doc("Sets the seconds until addresses are announced again after a lower priority was heard."),
+    Directive::new(
+        "garp_lower_prio_delay",
+        INSTANCE,
+        ONE,
+        &Whole(|c: &mut Instance| &mut c.garp_lower_delay, 0..=4294),
+    )
+    .doc("Sets the seconds until addresses are announced again after a lower priority was heard."),
     Directive::new("garp_lower_prio_repeat", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_lower_repeat, COUNT))
         .doc("Sets how often each address is announced after a lower priority was heard."),
     Directive::new("lower_prio_no_advert", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.lower_prio_no_advert))
         .doc("Stays silent when a master hears a lower priority."),
-    Directive::new("higher_prio_send_advert", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.higher_prio_send_advert))
-        .doc("Sends one more advert when a master hears a higher priority."),
+    Directive::new(
+        "higher_prio_send_advert",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.higher_prio_send_advert),
+    )
+    .doc("Sends one more advert when a master hears a higher priority."),
     Directive::new("down_timer_adverts", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100))
         .doc("Sets how many missed adverts make a master dead."),
     Directive::missing("use_vmac", INSTANCE, BARE),
@@ -295,7 +310,12 @@ fn twice(cx: &mut Setting<'_>, statement: &Statement, complaint: Diagnostic, tex
 fn vrid(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let name = instance.name.clone();
     instance.vrid = Some(whole(&first(statement), &(1..=255)).map_err(|complaint| {
-        twice(cx, statement, complaint, format!("({name}) VRID '{}' not valid - must be between 1 & 255", first(statement)))
+        twice(
+            cx,
+            statement,
+            complaint,
+            format!("({name}) VRID '{}' not valid - must be between 1 & 255", first(statement)),
+        )
     })?);
     Ok(())
 }
@@ -382,7 +402,10 @@ fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -
     match text.parse() {
         Ok(address) => instance.source = Some(address),
         Err(_) => {
-            let text = format!("Configuration error: VRRP instance[{}] malformed src address[{text}]. Skipping...", instance.name);
+            let text = format!(
+                "Configuration error: VRRP instance[{}] malformed src address[{text}]. Skipping...",
+                instance.name
+            );
             return Err(complain(text));
         }
     }

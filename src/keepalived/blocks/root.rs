@@ -92,9 +92,10 @@ pub fn name(cx: &Setting<'_>, statement: &Statement) -> Result<String, Diagnosti
         return Err(complain(format!("{keyword} must have a name")));
     }
     let taken = cx.around().is_some_and(|around| {
-        around.children.iter().any(|child| {
-            child.context == cx.context() && child.words.get(1).is_some_and(|word| word.is(&name))
-        })
+        around
+            .children
+            .iter()
+            .any(|child| child.context == cx.context() && child.words.get(1).is_some_and(|word| word.is(&name)))
     });
     if taken {
         return Err(complain(format!("{} {name} already defined", keyword.replacen("vrrp_", "vrrp ", 1))));

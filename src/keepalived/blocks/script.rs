@@ -11,13 +11,13 @@ use crate::keepalived::contexts::SCRIPT;
 use crate::keepalived::slot::{Command, Present, Run, Whole, complain, first, whole};
 
 /// The keywords of scripts.
-pub const MODULE: Module = Module { name: "vrrp_script", directives: DIRECTIVES, scopes: &[Scope::of::<Script>(SCRIPT)] };
+pub const MODULE: Module =
+    Module { name: "vrrp_script", directives: DIRECTIVES, scopes: &[Scope::of::<Script>(SCRIPT)] };
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("script", SCRIPT, Arity::AtLeast(1), &Run(|c: &mut Script| &mut c.command))
         .doc("Sets the command, in one word; quotes keep arguments with it. No shell is involved."),
-    Directive::new("interval", SCRIPT, Arity::AtLeast(1), &Custom(interval))
-        .doc("Sets the seconds between two runs."),
+    Directive::new("interval", SCRIPT, Arity::AtLeast(1), &Custom(interval)).doc("Sets the seconds between two runs."),
     Directive::new("timeout", SCRIPT, Arity::AtLeast(1), &Custom(timeout))
         .doc("Sets the seconds after which a run counts as failed and is ended."),
     Directive::new("weight", SCRIPT, Arity::AtLeast(1), &Custom(weight))
@@ -77,8 +77,7 @@ pub fn open(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) ->
 fn duration(script: &Script, what: &str, text: &str) -> Result<i64, Diagnostic> {
     let range = 1..=4294;
     whole(text, &(0..=4294)).map(|seconds| seconds.max(*range.start())).map_err(|complaint| {
-        let also =
-            format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name);
+        let also = format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name);
         complaint.help(also)
     })
 }

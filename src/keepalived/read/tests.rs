@@ -31,7 +31,9 @@ fn the_articles_file_says_what_it_says_in_keepalived() {
 }
 
 fn instance(inside: &str) -> String {
-    format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 5\n virtual_ipaddress {{\n 1.2.3.4\n}}\n{inside}\n}}\n")
+    format!(
+        "vrrp_instance V {{\n interface ens33\n virtual_router_id 5\n virtual_ipaddress {{\n 1.2.3.4\n}}\n{inside}\n}}\n"
+    )
 }
 
 #[test]
@@ -46,8 +48,10 @@ fn mistakes_get_keepaliveds_words_and_line() {
     );
     assert_eq!(
         said(&instance(" priority")),
-        ["(/k.conf: Line 7) *** Configuration line starting `priority` is missing a parameter after keyword `priority` at \
-          word position 2"]
+        [
+            "(/k.conf: Line 7) *** Configuration line starting `priority` is missing a parameter after keyword `priority` at \
+          word position 2"
+        ]
     );
     assert_eq!(said(&instance(" state FOO")), ["(/k.conf: Line 7) (V) unknown state 'FOO', defaulting to BACKUP"]);
     assert_eq!(said("vrrp_instance {\n}\n"), ["(/k.conf: Line 1) vrrp_instance must have a name"]);
@@ -64,7 +68,10 @@ fn mistakes_get_keepaliveds_words_and_line() {
     );
     assert_eq!(
         said("vrrp_instance V {\n interface foo0\n virtual_router_id 5\n virtual_ipaddress {\n 1.2.3.4 }\n}\n"),
-        ["WARNING - interface foo0 for vrrp_instance V doesn't exist", "Non-existent interface specified in configuration"]
+        [
+            "WARNING - interface foo0 for vrrp_instance V doesn't exist",
+            "Non-existent interface specified in configuration"
+        ]
     );
 }
 
@@ -78,7 +85,10 @@ fn an_unknown_block_is_skipped_as_a_block() {
 #[test]
 fn a_keyword_that_is_not_served_is_refused_by_name() {
     let reading = reading("virtual_server 1.2.3.4 80 {\n delay_loop 6\n}\n");
-    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 1) keyword \"virtual_server\" is known but not supported yet");
+    assert_eq!(
+        reading.complaints[0].text,
+        "(/k.conf: Line 1) keyword \"virtual_server\" is known but not supported yet"
+    );
     assert_eq!(reading.worst(), Some(Kind::Unserved));
 }
 

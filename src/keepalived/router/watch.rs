@@ -1,12 +1,12 @@
 //! What happens outside, turned into events: netlink, packets, scripts, files.
 
 use super::{PACKETS_A_TURN, Process};
-use crate::kernel::address::Address;
-use crate::kernel::netlink::Change;
 use crate::keepalived::channel::Channel;
 use crate::keepalived::site::{Tracking, What};
 use crate::keepalived::track::script::ScriptRunner;
 use crate::keepalived::world::{Turn, World};
+use crate::kernel::address::Address;
+use crate::kernel::netlink::Change;
 use crate::vrrp::group;
 use crate::vrrp::machine::{Event, StateKind};
 use crate::vrrp::weight::{Standing, Tracked, Verdict, standing};
@@ -77,7 +77,10 @@ impl Process {
             return;
         }
         // Ours, or somebody else's doing? Only what is really gone while we are master was taken away.
-        if self.commands.addresses().is_ok_and(|all| all.iter().any(|one| one.index == address.index && one.ip == address.ip))
+        if self
+            .commands
+            .addresses()
+            .is_ok_and(|all| all.iter().any(|one| one.index == address.index && one.ip == address.ip))
         {
             return;
         }

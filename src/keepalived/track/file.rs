@@ -27,8 +27,15 @@ impl FileRunner {
         {
             // Never through a link: the file may lie where others can write.
             let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o644).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-            let written = options.open(&path).and_then(|mut file| std::io::Write::write_all(&mut file, format!("{value}\n").as_bytes()));
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o644)
+                .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+            let written = options
+                .open(&path)
+                .and_then(|mut file| std::io::Write::write_all(&mut file, format!("{value}\n").as_bytes()));
             // A file that cannot be made counts as one that is not there.
             let _ = written;
         }

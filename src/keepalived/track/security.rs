@@ -64,7 +64,9 @@ impl Policy {
         let found = find(name).ok_or_else(|| format!("WARNING - script '{name}' not found"))?;
         if !name.starts_with('/') {
             let path = found.display();
-            judged.lines.push(format!("WARNING - script `{name}` resolved by path search to `{path}`. Please specify full path."));
+            judged.lines.push(format!(
+                "WARNING - script `{name}` resolved by path search to `{path}`. Please specify full path."
+            ));
         }
         let path = fs::canonicalize(&found).map_err(|error| format!("WARNING - script '{name}' {error}"))?;
         let shown = path.display();
@@ -92,7 +94,8 @@ impl Policy {
         if let Ok(ids) = ids(DEFAULT_USER, None) {
             return Ok(ids);
         }
-        let line = format!("WARNING - default user '{DEFAULT_USER}' for script execution does not exist - please create.");
+        let line =
+            format!("WARNING - default user '{DEFAULT_USER}' for script execution does not exist - please create.");
         if self.enforced {
             return Err(line);
         }

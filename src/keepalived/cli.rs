@@ -1,9 +1,201 @@
-//! The command line.
+//! The command line and the parent process: test, daemonise, keep the VRRP process alive.
+//!
+//! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
+use super::journal::{DAEMON, Journal, Style};
+use super::options::{Options, Wish, parse, usage};
+use super::parent;
+use super::read::{self, Kind, Reading};
+use super::track::security::Policy;
+use super::world::World;
+use crate::conf::disk::Disk;
+use crate::conf::expand::Environment;
+use crate::conf::source::Loader;
+use crate::kernel::netlink::Commands;
+use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
+/// The version whose behaviour this program has.
+const VERSION: &str = "2.1.5";
+
+const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
+
+/// The codes keepalived's manual documents.
+pub mod code {
+    /// All is well.
+    pub const OK: u8 = 0;
+    /// The command line, or the system.
+    pub const FAILED: u8 = 1;
+    /// The configuration cannot be run.
+    pub const CONFIG: u8 = 3;
+    /// A configuration test found mistakes.
+    pub const TEST: u8 = 4;
+    /// A configuration test found insecure scripts.
+    pub const SECURITY: u8 = 5;
+    /// There is no configuration file.
+    pub const NO_FILE: u8 = 6;
+}
+
 /// Runs the program with these arguments.
-pub fn main(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let mut words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_else(|| "keepalived".to_owned());
+    let words: Vec<String> = words.collect();
+    ExitCode::from(match parse(&words) {
+        Wish::Run(options) => run(&program, &words, *options),
+        Wish::Version => say(&format!("{}\n", version())),
+        Wish::Help => say(&usage(&program)),
+        Wish::Signal(name) => signal(&name),
+        Wish::Usage(complaint) => {
+            say(&format!("{program}: {complaint}\n{}", usage(&program)));
+            code::FAILED
+        }
+    })
+}
+
+/// What `-v` prints.
+pub fn version() -> String {
+    format!("Keepalived v{VERSION} (rkeepalived {})", env!("CARGO_PKG_VERSION"))
+}
+
+fn say(text: &str) -> u8 {
+    // With standard error closed there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    code::OK
+}
+
+fn signal(name: &str) -> u8 {
+    let number = match name {
+        "STOP" => 15,
+        "RELOAD" => 1,
+        "DATA" => 10,
+        "STATS" => 12,
+        "STATS_CLEAR" => realtime_last() - 1,
+        "JSON" => realtime_first() + 2,
+        _ => {
+            say(&format!("Unknown sigfunc {name}\n"));
+            return code::FAILED;
+        }
+    };
+    // With standard output closed there is nobody to tell.
+    let _ = writeln!(std::io::stdout(), "{number}");
+    code::OK
+}
+
+fn run(program: &str, words: &[String], mut options: Options) -> u8 {
+    let Ok(file) = file(&options) else {
+        say("Config file must be exactly one file\n");
+        return code::NO_FILE;
+    };
+    let environment = environment(&options);
+    if let Some(target) = options.test.take() {
+        return test(&file, &environment, target);
+    }
+    let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
+    let style = Style { console: options.console && options.foreground, detail: options.detail, facility };
+    let journal = Journal::new("Keepalived", &style);
+    journal.say(format!("Starting {}", version()));
+    let line: Vec<String> =
+        std::iter::once(program).chain(words.iter().map(String::as_str)).map(|word| format!("'{word}'")).collect();
+    journal.say(format!("Command line: {}", line.join(" ")));
+    for word in &options.stray {
+        journal.say(format!("Unexpected argument(s): {word}"));
+    }
+    journal.say(format!("Configuration file {file}"));
+    let reading = match look(&file, &environment) {
+        Ok(reading) => reading,
+        Err(error) => {
+            journal.say(format!("Unable to find configuration file {file} - {error}"));
+            say(&format!("Unable to find configuration file {file}\n"));
+            return code::NO_FILE;
+        }
+    };
+    if reading.worst() >= Some(Kind::Unserved) {
+        for complaint in &reading.complaints {
+            journal.say(&complaint.text);
+            if !style.console {
+                say(&format!("{}\n", complaint.text));
+            }
+        }
+        journal.say("The configuration cannot be run. Terminating");
+        return code::CONFIG;
+    }
+    let invocation = parent::Invocation { program: program.to_owned(), file, environment, options, style };
+    parent::run(invocation, reading.site, journal)
+}
+
+/// The configuration file's full path: the daemon leaves its folder.
+fn file(options: &Options) -> std::io::Result<String> {
+    let given = options.file.as_deref().unwrap_or(DEFAULT_FILE);
+    let mut name = given.to_owned();
+    if given.contains(['*', '?', '[']) {
+        let mut names = Disk.glob(given)?.into_iter();
+        name = names.next().filter(|_| names.next().is_none()).ok_or(std::io::ErrorKind::NotFound)?;
+    }
+    Ok(std::path::absolute(&name)?.to_string_lossy().into_owned())
+}
+
+fn environment(options: &Options) -> Environment {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let short = host.split('.').next().unwrap_or_default().to_owned();
+    let id = options.id.clone().unwrap_or(short);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1 }
+}
+
+fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
+    let world = Commands::open().and_then(|mut commands| World::ask(&mut commands)).unwrap_or_default();
+    read::read(&Disk, file, environment, &|name| world.link(name).is_some())
+}
+
+/// `-t`: every complaint, and a code for the worst of them.
+fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
+    let (lines, code) = match look(file, environment) {
+        Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
+        Ok(reading) => {
+            let mut lines: Vec<String> = reading.complaints.iter().map(|complaint| complaint.text.clone()).collect();
+            let code = match reading.worst() {
+                Some(Kind::Missing) => code::CONFIG,
+                Some(Kind::Fatal | Kind::Unserved | Kind::Error) => code::TEST,
+                None | Some(Kind::Notice) => code::OK,
+            };
+            let insecure = scripts(&reading, &mut lines);
+            (lines, if code == code::OK && insecure { code::SECURITY } else { code })
+        }
+    };
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let written = target.map(|path| std::fs::write(path, &text));
+    if !matches!(written, Some(Ok(()))) {
+        say(&text);
+    }
+    code
+}
+
+/// What is wrong with the scripts, and whether the rules are violated.
+fn scripts(reading: &Reading, lines: &mut Vec<String>) -> bool {
+    let global = &reading.site.global;
+    let policy = Policy { enforced: global.script_security == Some(true), user: global.script_user.clone() };
+    let mut violated = false;
+    let mut insecure = false;
+    for script in &reading.site.scripts {
+        let judged = policy.judge(&script.command);
+        lines.extend(judged.lines);
+        insecure |= judged.insecure;
+        match judged.program {
+            None => {
+                let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
+                lines.push(format!("Disabling track script {} {why}", script.name));
+                violated |= judged.insecure;
+            }
+            Some(program) if program.uid == 0 && !policy.enforced => violated = true,
+            Some(_) => {}
+        }
+    }
+    if violated && !policy.enforced {
+        let also = if insecure { " There are insecure scripts." } else { "" };
+        lines.push(format!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.{also}"));
+    }
+    violated
 }

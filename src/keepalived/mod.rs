@@ -5,9 +5,23 @@
 //! `crate::vrrp` and their actions into system calls. `replay` runs the same machines on a fake clock.
 
 mod blocks;
+mod channel;
 mod contexts;
+mod dump;
+mod journal;
+mod notify;
+mod options;
+mod parent;
+mod plan;
 mod read;
+mod record;
+mod router;
 mod site;
 mod slot;
+mod track;
+mod world;
 
 pub mod cli;
+mod replay;
+
+pub use replay::replay;

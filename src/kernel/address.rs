@@ -4,6 +4,7 @@ use super::netlink::{Attributes, Commands};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -129,7 +130,7 @@ impl Wanted {
     pub fn add(&self, commands: &mut Commands) -> io::Result<()> {
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         match commands.request(RouteNetlinkMessage::NewAddress(self.message()), flags) {
-            Err(error) if error.raw_os_error() == Some(nix::libc::EEXIST) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(Errno::EEXIST as i32) => Ok(()),
             outcome => outcome,
         }
     }
@@ -139,7 +140,7 @@ impl Wanted {
     /// # Errors
     /// What the kernel answered.
     pub fn remove(&self, commands: &mut Commands) -> io::Result<()> {
-        let gone = [nix::libc::EADDRNOTAVAIL, nix::libc::ENODEV];
+        let gone = [Errno::EADDRNOTAVAIL as i32, Errno::ENODEV as i32];
         match commands.request(RouteNetlinkMessage::DelAddress(self.message()), 0) {
             Err(error) if error.raw_os_error().is_some_and(|code| gone.contains(&code)) => Ok(()),
             outcome => outcome,

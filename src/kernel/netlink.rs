@@ -7,6 +7,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -74,7 +75,7 @@ impl Monitor {
                         changes.extend(change(kind, body));
                     }
                 }
-                Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => changes.push(Change::Lost),
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => changes.push(Change::Lost),
                 Err(_) => return,
             }
         }

@@ -128,7 +128,7 @@ impl Outlet {
             socket.set_multicast_loop_v4(false)?;
         }
         // As keepalived does: adverts pass a busy queue first.
-        sys::packet::set_option(&socket, nix::libc::SOL_SOCKET, nix::libc::SO_PRIORITY, 6)?;
+        sys::packet::urgent(&socket)?;
         Ok(Self { socket })
     }
 
@@ -167,7 +167,7 @@ impl Frames {
     /// # Errors
     /// What the system said.
     pub fn open() -> io::Result<Self> {
-        let packet = Domain::from(nix::libc::AF_PACKET);
+        let packet = Domain::from(sys::packet::LINK_LAYER);
         Ok(Self { socket: Socket::new(packet, Type::RAW.nonblocking(), Some(Protocol::from(0)))? })
     }
 

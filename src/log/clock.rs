@@ -178,6 +178,15 @@ pub fn syslog_stamp() -> String {
     format!("{} {:2} {:02}:{:02}:{:02}", month_name(&at), at.day, at.hour, at.minute, at.second)
 }
 
+/// `Sun Nov  6 08:49:37 1994` in local time, as ctime(3) has it.
+pub fn ctime_stamp() -> String {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let at = civil(unix + i64::from(crate::sys::time::offset(unix)));
+    let day = DAYS.get(usize::from(at.weekday)).copied().unwrap_or_default();
+    let Civil { year, hour, minute, second, .. } = at;
+    format!("{day} {} {:2} {hour:02}:{minute:02}:{second:02} {year}", month_name(&at), at.day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+/// The address family of link-layer sockets.
+pub const LINK_LAYER: i32 = libc::AF_PACKET;
+
 /// Sends a whole frame out of the interface with this index.
 ///
 /// # Errors
@@ -36,7 +39,7 @@ pub fn send_frame(socket: &impl AsFd, index: u32, frame: &[u8]) -> io::Result<()
 /// # Errors
 /// What setsockopt(2) said.
 #[expect(unsafe_code, reason = "neither nix nor socket2 knows every option")]
-pub fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the pointer is to a live integer of the given size.
     let outcome = unsafe {
         libc::setsockopt(
@@ -58,10 +61,10 @@ pub fn ipv6_checksum(socket: &impl AsFd, offset: i32) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, offset)
 }
 
-/// Hears multicast for the groups this socket joined only.
+/// Marks what a socket sends as interactive, so that it passes a busy queue first.
 ///
 /// # Errors
 /// What setsockopt(2) said.
-pub fn own_groups_only(socket: &impl AsFd) -> io::Result<()> {
-    set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
+pub fn urgent(socket: &impl AsFd) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_PRIORITY, 6)
 }

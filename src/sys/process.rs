@@ -151,3 +151,13 @@ pub fn unblocked(command: &mut Command) {
         command.pre_exec(|| Ok(nix::sys::signal::SigSet::all().thread_unblock()?));
     }
 }
+
+/// Sends a signal by its number, real-time ones included.
+///
+/// # Errors
+/// What kill(2) said.
+#[expect(unsafe_code, reason = "nix's kill knows no real-time signals")]
+pub fn signal(pid: Pid, number: i32) -> io::Result<()> {
+    // SAFETY: the call takes two integers.
+    if unsafe { libc::kill(pid.as_raw(), number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -6,6 +6,8 @@ use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
 use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::wire::checksum;
+
 /// The length of an Ethernet frame that holds an ARP packet.
 const FRAME: usize = 14 + 28;
 
@@ -37,17 +39,29 @@ pub fn gratuitous_arp(mac: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
     Vec::new()
 }
 
-/// The ICMPv6 message announcing `address` at `mac`; its checksum is the kernel's to fill in.
+/// An Ethernet frame with an unsolicited neighbour advertisement to all nodes: `address` is at `mac`, whatever was known.
 pub fn unsolicited_na(mac: [u8; 6], address: Ipv6Addr, router: bool) -> Vec<u8> {
     const OVERRIDE: u8 = 0x20;
     const ROUTER: u8 = 0x80;
+    const ICMPV6: u8 = 58;
+    const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
     let flags = OVERRIDE | if router { ROUTER } else { 0 };
-    let mut bytes = vec![136, 0, 0, 0, flags, 0, 0, 0];
-    bytes.extend(address.octets());
+    let mut message = vec![136, 0, 0, 0, flags, 0, 0, 0];
+    message.extend(address.octets());
     // Target link-layer address, one unit of eight bytes.
-    bytes.extend([2, 1]);
-    bytes.extend(mac);
-    bytes
+    message.extend([2, 1]);
+    message.extend(mac);
+    let pseudo = [address.octets(), ALL_NODES.octets()].concat();
+    let sum = checksum(&[&pseudo, &[0, 0, 0, message.len() as u8, 0, 0, 0, ICMPV6], &message]);
+    if let Some(slot) = message.get_mut(2..4) {
+        slot.copy_from_slice(&sum.to_be_bytes());
+    }
+    let mut frame = vec![0x33, 0x33, 0, 0, 0, 1];
+    frame.extend(mac);
+    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, 255]);
+    frame.extend(pseudo);
+    frame.extend(message);
+    frame
 }
 
 #[cfg(test)]
@@ -66,7 +80,9 @@ mod tests {
 
     #[test]
     fn an_unsolicited_advertisement_overrides() {
-        let message = unsolicited_na([2, 0, 0, 0, 0, 1], Ipv6Addr::LOCALHOST, false);
-        assert_eq!((message[0], message[4], message.len()), (136, 0x20, 32));
+        let frame = unsolicited_na([2, 0, 0, 0, 0, 1], "fe80::1".parse().unwrap(), false);
+        assert_eq!((frame.len(), frame[54], frame[58]), (86, 136, 0x20));
+        let pseudo = [&frame[22..54], &[0, 0, 0, 32, 0, 0, 0, 58]].concat();
+        assert_eq!(checksum(&[&pseudo, &frame[54..]]), 0);
     }
 }

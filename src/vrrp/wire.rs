@@ -253,7 +253,7 @@ fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, length: usize) -> [u8;
 }
 
 /// The Internet checksum (RFC 1071) over the parts, each but the last of even length.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0_u32;
     for part in parts {
         let (pairs, odd) = part.as_chunks::<2>();

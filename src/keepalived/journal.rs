@@ -1,0 +1,69 @@
+//! Where keepalived's lines go: syslog, and standard error with `-l`.
+
+use crate::log::Level;
+use crate::log::clock::ctime_stamp;
+use crate::log::syslog::{Server, Syslog};
+
+/// The place of `daemon` among syslog's facilities.
+pub const DAEMON: u8 = 3;
+
+/// How lines are written, chosen on the command line.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// To standard error as well.
+    pub console: bool,
+    /// Say the details too (`-D`).
+    pub detail: bool,
+    /// The syslog facility; `None` for no syslog.
+    pub facility: Option<u8>,
+}
+
+/// One process's log.
+pub struct Journal {
+    style: Style,
+    syslog: Option<Syslog>,
+}
+
+impl Journal {
+    /// The log of the process that calls itself `ident`.
+    pub fn new(ident: &str, style: &Style) -> Self {
+        let tag = format!("{ident}[{}]", std::process::id());
+        let server = || Server::Unix("/dev/log".to_owned());
+        let syslog = style.facility.map(|facility| Syslog::new(server(), facility, Level::Info, tag, None));
+        Self { style: style.clone(), syslog }
+    }
+
+    /// A line; its parts of several lines are lines of their own.
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.write(Level::Info, text.as_ref());
+    }
+
+    /// A line for those who asked for detail.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        if self.style.detail {
+            self.write(Level::Info, text.as_ref());
+        }
+    }
+
+    /// A line somebody should act on at once.
+    pub fn alert(&self, text: impl AsRef<str>) {
+        self.write(Level::Alert, text.as_ref());
+    }
+
+    /// Whether details are said.
+    pub const fn is_detailed(&self) -> bool {
+        self.style.detail
+    }
+
+    #[expect(clippy::print_stderr, reason = "the console is what -l asks for")]
+    fn write(&self, level: Level, text: &str) {
+        for line in text.lines() {
+            if self.style.console {
+                eprintln!("{}: {line}", ctime_stamp());
+            }
+            if let Some(syslog) = &self.syslog {
+                syslog.send(level, line.as_bytes());
+            }
+        }
+    }
+}

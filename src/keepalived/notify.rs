@@ -1,0 +1,144 @@
+//! Telling others of changes: scripts and FIFOs.
+
+use super::journal::Journal;
+use super::site::{Instance, Site};
+use super::slot::Command as Given;
+use super::track::script::command;
+use super::track::security::Policy;
+use crate::vrrp::machine::StateKind;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Child;
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The state is this now; `Initialise` is the end.
+    State(StateKind),
+    /// A reload took the instance away.
+    Deleted,
+    /// The priority changed in this state.
+    Priority(StateKind),
+    /// A master heard a lower priority.
+    HeardLower,
+}
+
+impl Occasion {
+    /// The word scripts and FIFOs get.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::State(StateKind::Master) => "MASTER",
+            Self::State(StateKind::Backup) => "BACKUP",
+            Self::State(StateKind::Fault) => "FAULT",
+            Self::State(StateKind::Initialise) => "STOP",
+            Self::Deleted => "DELETED",
+            Self::Priority(StateKind::Master) => "MASTER_PRIORITY",
+            Self::Priority(_) => "BACKUP_PRIORITY",
+            Self::HeardLower => "MASTER_RX_LOWER_PRI",
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Default)]
+pub struct Notifier {
+    policy: Policy,
+    fifos: Vec<(File, String, bool)>,
+    children: Vec<Child>,
+}
+
+impl Notifier {
+    /// The scripts' rules and the FIFOs of `site`.
+    pub fn open(site: &Site, policy: Policy, journal: &Journal) -> Self {
+        let mut notifier = Self { policy, fifos: Vec::new(), children: Vec::new() };
+        for path in [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten() {
+            let made = nix::unistd::mkfifo(path.as_str(), Mode::from_bits_truncate(0o600)).is_ok();
+            // Read and write: a line written before the reader comes stays in the pipe.
+            let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+            match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+                Ok(fifo) => notifier.fifos.push((fifo, path.clone(), made)),
+                Err(error) => journal.say(format!("Unable to open fifo {path} - {error}")),
+            }
+        }
+        notifier
+    }
+
+    /// Tells of a change of an instance.
+    pub fn instance(&mut self, instance: &Instance, occasion: Occasion, priority: u8, journal: &Journal) {
+        let notify = &instance.notify;
+        let own = match occasion {
+            Occasion::State(StateKind::Master) => &notify.master,
+            Occasion::State(StateKind::Backup) => &notify.backup,
+            Occasion::State(StateKind::Fault) => &notify.fault,
+            Occasion::State(StateKind::Initialise) => &notify.stop,
+            Occasion::Deleted => &notify.deleted,
+            Occasion::HeardLower => &notify.master_rx_lower_pri,
+            Occasion::Priority(_) => &None,
+        };
+        let any = if occasion == Occasion::HeardLower { &None } else { &notify.any };
+        self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
+    }
+
+    /// Tells of a change of a group.
+    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, journal: &Journal) {
+        let notify = &group.notify;
+        let own = match state {
+            StateKind::Master => &notify.master,
+            StateKind::Backup => &notify.backup,
+            StateKind::Fault => &notify.fault,
+            StateKind::Initialise => &notify.stop,
+        };
+        self.tell(("GROUP", &group.name), (own, &notify.any), (Occasion::State(state), 0), journal);
+    }
+
+    fn tell(
+        &mut self,
+        (kind, name): (&str, &str),
+        (own, any): (&Option<Given>, &Option<Given>),
+        (occasion, priority): (Occasion, u8),
+        journal: &Journal,
+    ) {
+        let line = format!("{kind} \"{name}\" {} {priority}\n", occasion.word());
+        for (fifo, path, _) in &mut self.fifos {
+            // A pipe nobody empties is full some day; the daemon must not wait for it.
+            if let Err(error) = fifo.write_all(line.as_bytes()) {
+                journal.say(format!("Failed to write fifo {path} for {kind} {name} - {error}"));
+            }
+        }
+        if let Some(own) = own {
+            self.run(own, &[], journal);
+        }
+        if let Some(any) = any {
+            let priority = priority.to_string();
+            self.run(any, &[kind, name, occasion.word(), &priority], journal);
+        }
+    }
+
+    fn run(&mut self, given: &Given, extra: &[&str], journal: &Journal) {
+        let judged = self.policy.judge(given);
+        judged.lines.iter().for_each(|line| journal.say(line));
+        let Some(program) = judged.program else { return };
+        match command(&program).args(extra).spawn() {
+            Ok(child) => self.children.push(child),
+            Err(error) => journal.say(format!("Couldn't run {program}: {error}")),
+        }
+    }
+
+    /// Forgets the scripts that have ended.
+    pub fn reap(&mut self) {
+        self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    /// Takes away the FIFOs that were made here.
+    pub fn close(&mut self) {
+        for (_, path, made) in self.fifos.drain(..) {
+            if made {
+                // One that is gone already is as good.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}

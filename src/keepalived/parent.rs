@@ -1,0 +1,311 @@
+//! The parent: it holds the pid file, passes signals on, and starts the VRRP process again when that dies.
+
+use super::cli::{code, version};
+use super::journal::{Journal, Style};
+use super::options::Options;
+use super::router::{self, End, Start};
+use super::site::Site;
+use crate::conf::expand::Environment;
+use crate::run::pidfile::{Named, PidFile, named};
+use crate::run::supervise::Respawn;
+use crate::sys::process::{self, Daemon, Ready, Side};
+use crate::sys::signal::{SignalQueue, realtime_first, realtime_last};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::time::TimeSpec;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What the program was started with.
+pub struct Invocation {
+    /// The name it was started by.
+    pub program: String,
+    /// The configuration file.
+    pub file: String,
+    /// What its text depends on.
+    pub environment: Environment,
+    /// The command line.
+    pub options: Options,
+    /// How lines are written.
+    pub style: Style,
+}
+
+/// The VRRP process.
+enum Child {
+    /// There is nothing for it to do.
+    None,
+    Running {
+        pid: Pid,
+        since: Instant,
+    },
+    /// It died and is started again then.
+    Waiting {
+        until: Instant,
+    },
+}
+
+struct Parent<'a> {
+    invocation: &'a Invocation,
+    site: Site,
+    journal: Journal,
+    child: Child,
+    respawn: Respawn,
+    vrrp_pid: PathBuf,
+}
+
+/// Runs the daemon; the code is the process's.
+pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
+    let pid = path(invocation.options.pid.as_deref(), &site, "keepalived.pid");
+    match named(&pid) {
+        Named::Alive(other) if other != std::process::id() as i32 => {
+            journal.say("daemon is already running");
+            return code::OK;
+        }
+        Named::Dead => journal.say(format!("Remove a zombie pid file {}", pid.display())),
+        Named::Alive(_) | Named::Nobody => {}
+    }
+    let (ready, journal) = if invocation.options.foreground {
+        (Ready::nobody(), journal)
+    } else {
+        match process::daemonise() {
+            Ok(Daemon::Starter(code)) => return code,
+            // The log lines of a daemon carry the daemon's own number.
+            Ok(Daemon::Daemon(ready)) => (ready, Journal::new("Keepalived", &invocation.style)),
+            Err(error) => {
+                journal.say(format!("Unable to daemonise - {error}"));
+                return code::FAILED;
+            }
+        }
+    };
+    if let Some(mask) = invocation.options.umask {
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+    }
+    if invocation.options.core {
+        let unlimited = nix::sys::resource::RLIM_INFINITY;
+        // A hard limit below stays what it is.
+        let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, unlimited, unlimited);
+    }
+    let file = match PidFile::write(&pid) {
+        Ok(file) => file,
+        Err(error) => {
+            journal.say(format!("pidfile_write : Cannot open {} pidfile - {error}", pid.display()));
+            ready.tell(code::FAILED);
+            return code::FAILED;
+        }
+    };
+    let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp.pid");
+    if let Some(name) = name(&site, site.global.process_name.as_deref(), "Keepalived") {
+        process::rename(&name);
+    }
+    let parent =
+        Parent { invocation: &invocation, site, journal, child: Child::None, respawn: Respawn::default(), vrrp_pid };
+    let code = parent.live(ready);
+    drop(file);
+    code
+}
+
+fn path(given: Option<&str>, site: &Site, name: &str) -> PathBuf {
+    let root = &site.root;
+    let folder = match &root.instance {
+        Some(instance) => format!("/run/keepalived/{instance}"),
+        None if root.use_pid_dir == Some(true) => "/run/keepalived".to_owned(),
+        None => "/run".to_owned(),
+    };
+    given.map_or_else(|| Path::new(&folder).join(name), PathBuf::from)
+}
+
+fn name(site: &Site, own: Option<&str>, default: &str) -> Option<String> {
+    let names = site.global.process_names == Some(true);
+    own.map(str::to_owned).or_else(|| names.then(|| default.to_owned()))
+}
+
+fn signals() -> [i32; 8] {
+    let known = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD];
+    let [hup, int, term, usr1, usr2, chld] = known.map(|signal| signal as i32);
+    [hup, int, term, usr1, usr2, chld, realtime_last() - 1, realtime_first() + 2]
+}
+
+impl Parent<'_> {
+    fn live(mut self, ready: Ready) -> u8 {
+        let queue = match SignalQueue::new(&signals()) {
+            Ok(queue) => queue,
+            Err(error) => {
+                self.journal.say(format!("Unable to queue signals - {error}"));
+                ready.tell(code::FAILED);
+                return code::FAILED;
+            }
+        };
+        if self.site.instances.is_empty() || !self.invocation.options.vrrp {
+            self.journal.say("Warning - keepalived has no configuration to run");
+        } else if let Some(code) = self.fork() {
+            return code;
+        }
+        if !self.invocation.options.foreground
+            && let Err(error) = process::silence()
+        {
+            self.journal.say(format!("Unable to leave the terminal - {error}"));
+        }
+        ready.tell(code::OK);
+        self.journal.say("Startup complete");
+        loop {
+            self.sleep(&queue);
+            while let Some(signal) = queue.next() {
+                match signal.number {
+                    n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => return self.stop(&queue),
+                    n if n == Signal::SIGHUP as i32 => self.reload(),
+                    n if n == Signal::SIGCHLD as i32 => {}
+                    other => self.pass(other),
+                }
+            }
+            if let Some(code) = self.reap() {
+                return code;
+            }
+            if let Child::Waiting { until } = self.child
+                && until <= Instant::now()
+                && let Some(code) = self.fork()
+            {
+                return code;
+            }
+        }
+    }
+
+    fn sleep(&self, queue: &SignalQueue) {
+        let wait = match self.child {
+            Child::Waiting { until } => Some(until.saturating_duration_since(Instant::now())),
+            Child::None | Child::Running { .. } => None,
+        };
+        let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+        // An interrupted sleep is a short one.
+        let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
+    }
+
+    /// Starts the VRRP process; in that process, the code it ends with.
+    fn fork(&mut self) -> Option<u8> {
+        let before = std::process::id();
+        match process::fork() {
+            Ok(Side::Parent(pid)) => {
+                self.journal.say(format!("Starting VRRP child process, pid={pid}"));
+                self.child = Child::Running { pid, since: Instant::now() };
+                None
+            }
+            Ok(Side::Child) => Some(self.become_child(before)),
+            Err(error) => {
+                self.journal.say(format!("VRRP child process: fork error({error})"));
+                self.child = Child::Waiting { until: Instant::now() + Duration::from_secs(1) };
+                None
+            }
+        }
+    }
+
+    fn become_child(&self, parent: u32) -> u8 {
+        let journal = Journal::new("Keepalived_vrrp", &self.invocation.style);
+        if let Some(name) = name(&self.site, self.site.global.vrrp_process_name.as_deref(), "Keepalived_vrrp") {
+            process::rename(&name);
+        }
+        // A parent that died before this line would never be noticed otherwise.
+        let orphan =
+            process::die_with_parent(Signal::SIGTERM).is_err() || nix::unistd::getppid().as_raw() as u32 != parent;
+        let Ok(queue) = SignalQueue::new(&signals()) else { return code::FAILED };
+        if orphan {
+            return code::FAILED;
+        }
+        if !self.invocation.options.foreground {
+            // The parent's pipes and terminal are not the child's.
+            let _ = process::silence();
+        }
+        let file = PidFile::write(&self.vrrp_pid);
+        if let Err(error) = &file {
+            journal.say(format!("VRRP child process: cannot write pidfile - {error}"));
+        }
+        let options = &self.invocation.options;
+        let start = Start {
+            file: self.invocation.file.clone(),
+            environment: self.invocation.environment.clone(),
+            keep_addresses: options.keep_addresses,
+            watch_addresses: options.watch_addresses,
+            dump: options.dump,
+            record: options.record.clone(),
+        };
+        let end = router::run(start, journal, &queue);
+        drop(file);
+        match end {
+            End::Stopped => code::OK,
+            End::Config => code::CONFIG,
+            End::System => code::FAILED,
+        }
+    }
+
+    fn pass(&self, number: i32) {
+        if let Child::Running { pid, .. } = self.child {
+            // A child that is gone is noticed by its own signal.
+            let _ = process::signal(pid, number);
+        }
+    }
+
+    fn reload(&mut self) {
+        self.journal.say("Reloading ...");
+        match self.child {
+            Child::Running { .. } => self.pass(Signal::SIGHUP as i32),
+            // Perhaps there is something to run now.
+            Child::None if self.invocation.options.vrrp => self.child = Child::Waiting { until: Instant::now() },
+            Child::None | Child::Waiting { .. } => {}
+        }
+    }
+
+    /// Looks whether the child has ended; a code when the daemon must end with it.
+    fn reap(&mut self) -> Option<u8> {
+        let Child::Running { pid, since } = self.child else { return None };
+        let status = waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok()?;
+        match status {
+            WaitStatus::StillAlive => return None,
+            WaitStatus::Exited(_, status) if status == i32::from(code::CONFIG) => {
+                self.journal.alert(format!("pid {pid} exited with permanent error CONFIG. Terminating"));
+                return Some(code::CONFIG);
+            }
+            WaitStatus::Signaled(_, Signal::SIGSEGV, _) => {
+                self.journal.alert("Keepalived_vrrp exited due to segmentation fault (SIGSEGV).");
+            }
+            _ => {}
+        }
+        if self.invocation.options.no_respawn {
+            self.journal.alert(format!("VRRP child process({pid}) died: Exiting"));
+            return Some(code::FAILED);
+        }
+        let now = Instant::now();
+        let wait = self.respawn.after(since, now);
+        self.journal.alert(format!("VRRP child process({pid}) died: Respawning"));
+        if !wait.is_zero() {
+            let seconds = wait.as_secs();
+            self.journal.alert(format!("Restart of VRRP process delayed {seconds} seconds to limit respawn rate"));
+        }
+        self.child = Child::Waiting { until: now + wait };
+        None
+    }
+
+    fn stop(&mut self, queue: &SignalQueue) -> u8 {
+        self.journal.say("Stopping");
+        if let Child::Running { pid, .. } = self.child {
+            // A child that is gone already has stopped.
+            let _ = kill(pid, Signal::SIGTERM);
+            let patience = self.site.root.child_wait_time.unwrap_or(5).max(0) as u64;
+            let until = Instant::now() + Duration::from_secs(patience);
+            while matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    self.journal.say("vrrp process failed to die - forcing termination");
+                    let _ = kill(pid, Signal::SIGKILL);
+                    let _ = waitpid(pid, None);
+                    break;
+                }
+                let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+                let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None::<SigSet>);
+                while queue.next().is_some() {}
+            }
+        }
+        self.journal.say(format!("Stopped {}", version()));
+        code::OK
+    }
+}

@@ -1,0 +1,98 @@
+//! Events and actions as lines: a bug report, and a test that `replay` can run.
+
+use super::site::Instance;
+use crate::vrrp::machine::{Action, Event, StateKind};
+use crate::vrrp::wire;
+use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
+
+/// Where the lines go, if anywhere.
+pub struct Recorder {
+    file: Option<File>,
+    began: Instant,
+}
+
+impl Recorder {
+    /// Records to `path`, if given. Packets that are no adverts and passwords are not written.
+    pub fn open(path: Option<&str>, configuration: &str) -> Self {
+        let began = Instant::now();
+        let file = path.and_then(|path| File::create(path).ok());
+        let recorder = Self { file, began };
+        recorder.line(&format!("# recorded with {configuration}"));
+        recorder
+    }
+
+    /// An event of an instance.
+    pub fn event(&self, now: Instant, instance: &Instance, event: &Event) {
+        if self.file.is_some() {
+            let seconds = now.saturating_duration_since(self.began).as_secs_f64();
+            self.line(&format!("at {seconds:.6} {} {}", instance.name, event_text(event, instance)));
+        }
+    }
+
+    /// A deadline of an instance that was reached.
+    pub fn timeout(&self, now: Instant, name: &str) {
+        if self.file.is_some() {
+            let seconds = now.saturating_duration_since(self.began).as_secs_f64();
+            self.line(&format!("at {seconds:.6} {name} timeout"));
+        }
+    }
+
+    /// An action of an instance.
+    pub fn action(&self, name: &str, action: &Action) {
+        if self.file.is_some() {
+            self.line(&format!("> {name} {}", action_text(action)));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        if let Some(mut file) = self.file.as_ref() {
+            // A full disk must not stop a router.
+            let _ = writeln!(file, "{text}");
+        }
+    }
+}
+
+/// An event as a line.
+pub fn event_text(event: &Event, instance: &Instance) -> String {
+    match event {
+        Event::Standing(standing) => {
+            let fault = if standing.fault { " fault" } else { "" };
+            let waiting = if standing.waiting { " waiting" } else { "" };
+            format!("standing {}{fault}{waiting}", standing.priority)
+        }
+        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false) {
+            Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
+            Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
+        },
+        Event::Source(source) => format!("source {}", source.map_or("none".to_owned(), |ip| ip.to_string())),
+        Event::AddressLost => "address lost".to_owned(),
+        Event::Follow(state) => format!("follow {}", state_text(*state)),
+        Event::Reconfigure { announce, .. } => format!("reconfigure{}", if *announce { " announce" } else { "" }),
+        Event::Stop => "stop".to_owned(),
+    }
+}
+
+/// An action as a line.
+pub fn action_text(action: &Action) -> String {
+    match action {
+        Action::Advertise(priority) => format!("advert prio {priority}"),
+        Action::AddAddresses => "add addresses".to_owned(),
+        Action::RemoveAddresses => "remove addresses".to_owned(),
+        Action::Announcing(ip) => format!("announcing {ip}"),
+        Action::Announce(ip) => format!("announce {ip}"),
+        Action::Note(note) => format!("say {note}"),
+        Action::Changed(state) => format!("state {}", state_text(*state)),
+        Action::HeardLower => "heard lower".to_owned(),
+    }
+}
+
+const fn state_text(state: StateKind) -> &'static str {
+    match state {
+        StateKind::Initialise => "initialise",
+        StateKind::Backup => "backup",
+        StateKind::Master => "master",
+        StateKind::Fault => "fault",
+    }
+}

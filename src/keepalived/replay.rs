@@ -1,0 +1,164 @@
+//! The machines of a configuration on a fake clock: `.steps` files are read, run and written again.
+//!
+//! ```text
+//! vrrp_instance V {                 a configuration, up to the line of dashes
+//! ...
+//! ----
+//! host 192.168.110.12               whose adverts these are
+//! at 0 V standing 100               an event
+//! > V say Entering BACKUP STATE     what came of it
+//! at 3.609375 V timeout             a deadline; the machine's own, written by the replay
+//! ```
+//! What a replay gives back is the whole file as it should be, so a test compares texts.
+
+use super::read::read;
+use super::record::{action_text, event_text};
+use super::site::Instance;
+use crate::conf::expand::Environment;
+use crate::conf::source::Memory;
+use crate::vrrp::machine::{Event, Router, StateKind};
+use crate::vrrp::weight::Standing;
+use crate::vrrp::wire::{self, Datagram, HOPS};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Deadlines between two events; more would never end.
+const MOST: usize = 100_000;
+
+/// Runs a `.steps` file and gives it back with what really came of its events.
+///
+/// # Errors
+/// A line that cannot be understood, and why.
+pub fn replay(text: &str) -> Result<String, String> {
+    let (configuration, steps) = text.split_once("\n----\n").ok_or("no line of four dashes ends the configuration")?;
+    let memory = Memory::of("steps", configuration);
+    let reading = read(&memory, "steps", &Environment::default(), &|_| true).map_err(|error| error.to_string())?;
+    let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: format!("{configuration}\n----\n") };
+    for complaint in &reading.complaints {
+        replay.out.push_str(&format!("# {}\n", complaint.text));
+    }
+    replay.seats = reading.site.instances.into_iter().map(|one| (Router::new(one.router.clone(), None), one)).collect();
+    for line in steps.lines().filter(|line| !line.starts_with("> ") && !line.ends_with(" timeout")) {
+        if line.starts_with('#') && reading.complaints.iter().any(|one| line == format!("# {}", one.text)) {
+            continue;
+        }
+        replay.line(line).map_err(|why| format!("{line}: {why}"))?;
+    }
+    Ok(replay.out)
+}
+
+struct Replay {
+    start: Instant,
+    seats: Vec<(Router, Instance)>,
+    out: String,
+}
+
+impl Replay {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] | ["#", ..] => self.write(line),
+            ["host", ip] => {
+                let source = ip.parse().map_err(|_| "no address")?;
+                self.seats.iter_mut().for_each(|(router, _)| router.handle(self.start, Event::Source(Some(source))));
+                self.write(line);
+            }
+            ["at", seconds, "end"] => {
+                self.run_until(time(self.start, seconds)?);
+                self.write(line);
+            }
+            ["at", seconds, name, rest @ ..] => {
+                let now = time(self.start, seconds)?;
+                self.run_until(now);
+                let at = self.seats.iter().position(|(_, one)| one.name == *name).ok_or("no such instance")?;
+                self.write(line);
+                if let Some((router, instance)) = self.seats.get_mut(at) {
+                    router.handle(now, event(rest, instance)?);
+                }
+                self.drain();
+            }
+            _ => return Err("not a step".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn run_until(&mut self, until: Instant) {
+        for _ in 0..MOST {
+            let due =
+                self.seats.iter().enumerate().filter_map(|(at, (router, _))| Some((router.poll_timeout()?, at))).min();
+            let Some((due, at)) = due.filter(|(due, _)| *due <= until) else { return };
+            let Some((router, instance)) = self.seats.get_mut(at) else { return };
+            router.handle_timeout(due);
+            let seconds = due.saturating_duration_since(self.start).as_secs_f64();
+            let line = format!("at {seconds} {} timeout", instance.name);
+            self.write(&line);
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        for (router, instance) in &mut self.seats {
+            while let Some(action) = router.poll_action() {
+                self.out.push_str(&format!("> {} {}\n", instance.name, action_text(&action)));
+            }
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        self.out.push_str(line);
+        self.out.push('\n');
+    }
+}
+
+fn time(start: Instant, seconds: &str) -> Result<Instant, String> {
+    let seconds: f64 = seconds.parse().map_err(|_| "no time")?;
+    let since = Duration::try_from_secs_f64(seconds).map_err(|_| "no time")?;
+    start.checked_add(since).ok_or_else(|| "no time".to_owned())
+}
+
+fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
+    let event = match words {
+        ["standing", priority, flags @ ..] => Event::Standing(Standing {
+            priority: priority.parse().map_err(|_| "no priority")?,
+            fault: flags.contains(&"fault"),
+            waiting: flags.contains(&"waiting"),
+        }),
+        ["advert", source, "prio", priority, changes @ ..] => advert(instance, (source, priority), changes)?,
+        ["address", "lost"] => Event::AddressLost,
+        ["follow", "master"] => Event::Follow(StateKind::Master),
+        ["follow", "backup"] => Event::Follow(StateKind::Backup),
+        ["stop"] => Event::Stop,
+        _ => return Err("no such event".to_owned()),
+    };
+    // What a recorder would write is what stands in the file, so that both are one language.
+    debug_assert!(!event_text(&event, instance).is_empty());
+    Ok(event)
+}
+
+/// An advert of the instance's own kind, with `ttl N`, `vip IP` or `byte OFFSET VALUE` to spoil it.
+fn advert(instance: &Instance, (source, priority): (&str, &str), changes: &[&str]) -> Result<Event, String> {
+    let source: IpAddr = source.parse().map_err(|_| "no address")?;
+    let priority = priority.parse().map_err(|_| "no priority")?;
+    let mut router = instance.router.clone();
+    let destination =
+        instance.group.or_else(|| router.peers.first().map(|peer| peer.address)).ok_or("no destination")?;
+    let (mut hops, mut spoilt) = (HOPS, Vec::new());
+    let mut changes = changes.iter();
+    while let Some(change) = changes.next() {
+        let mut value = || changes.next().copied().ok_or("a change without its value");
+        match *change {
+            "ttl" => hops = value()?.parse().map_err(|_| "no TTL")?,
+            "vip" => router.addresses = vec![value()?.parse().map_err(|_| "no address")?],
+            "byte" => {
+                let offset: usize = value()?.parse().map_err(|_| "no offset")?;
+                spoilt.push((offset, value()?.parse::<u8>().map_err(|_| "no byte")?));
+            }
+            _ => return Err("no such change".to_owned()),
+        }
+    }
+    let mut payload = wire::emit(&router, priority, source, destination);
+    for (offset, byte) in spoilt {
+        *payload.get_mut(offset).ok_or("no such offset")? = byte;
+    }
+    Ok(Event::Received(Datagram { source, destination: Some(destination), hops, payload }))
+}

@@ -1,0 +1,291 @@
+//! A tracked script: when it runs, how long it may, and what its results come to.
+
+use super::security::Program;
+use crate::keepalived::site::Script;
+use crate::sys::process::on_its_own;
+use crate::vrrp::weight::Verdict;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A script that was told to end gets this long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A script that is being tracked.
+///
+/// Differs from keepalived: a script that may not be run counts as failed. [test: a_script_that_may_not_be_run_counts_as_failed]
+/// Differs from keepalived: an overrunning script gets no second copy. [test: an_overrunning_script_gets_no_second_copy]
+pub struct ScriptRunner {
+    /// What is to be run.
+    pub script: Script,
+    /// How, if it may.
+    program: Option<Program>,
+    next: Instant,
+    run: Option<Run>,
+    tally: Tally,
+}
+
+struct Run {
+    child: Child,
+    term_at: Instant,
+    termed: bool,
+}
+
+/// Results in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    verdict: Verdict,
+    /// Results in a row that speak against the verdict.
+    against: u32,
+    /// The last exit status.
+    status: i32,
+}
+
+impl Tally {
+    /// Nothing known; `bad` until a success if `init_fail`.
+    pub const fn new(init_fail: bool) -> Self {
+        Self { verdict: if init_fail { Verdict::Bad } else { Verdict::Unknown }, against: 0, status: 0 }
+    }
+
+    /// Takes a result; tells whether the verdict changed. The very first result decides alone.
+    pub fn add(&mut self, good: bool, (rise, fall): (u32, u32)) -> bool {
+        let verdict = if good { Verdict::Good } else { Verdict::Bad };
+        if verdict == self.verdict {
+            self.against = 0;
+            return false;
+        }
+        self.against += 1;
+        let needed = match self.verdict {
+            Verdict::Unknown => 1,
+            Verdict::Good => fall,
+            Verdict::Bad => rise,
+        };
+        if self.against < needed {
+            return false;
+        }
+        (self.verdict, self.against) = (verdict, 0);
+        true
+    }
+}
+
+impl ScriptRunner {
+    /// A script whose first run is due at once.
+    pub const fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
+        let mut tally = Tally::new(script.init_fail);
+        if program.is_none() {
+            tally.verdict = Verdict::Bad;
+        }
+        Self { script, program, next: now, run: None, tally }
+    }
+
+    /// What is known, taken over from the same script before a reload.
+    pub fn resume(&mut self, before: &Self) -> Option<String> {
+        if self.program.is_none() || before.tally.verdict == Verdict::Unknown {
+            return None;
+        }
+        self.tally = before.tally;
+        let how = if self.tally.verdict == Verdict::Good { "successful" } else { "unsuccessful" };
+        Some(format!("VRRP_Script({}) considered {how} on reload", self.script.name))
+    }
+
+    /// What is known.
+    pub const fn verdict(&self) -> Verdict {
+        self.tally.verdict
+    }
+
+    /// How it would be run.
+    pub const fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
+    }
+
+    /// When there is something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.program.as_ref()?;
+        Some(self.run.as_ref().map_or(self.next, |run| run.term_at.min(self.next)))
+    }
+
+    /// Starts what is due, ends what overruns; the lines are for the log.
+    pub fn handle_timeout(&mut self, now: Instant, lines: &mut Vec<String>) {
+        self.overrun(now, lines);
+        if self.next > now {
+            return;
+        }
+        // A run that was late does not make the next one late.
+        let next = self.next + self.script.interval;
+        self.next = if next <= now { now + self.script.interval } else { next };
+        let name = &self.script.name;
+        if self.run.is_some() {
+            lines.push(format!("Track script {name} is running, expect idle - skipping run"));
+            return;
+        }
+        let Some(program) = &self.program else { return };
+        match start(program) {
+            Ok(child) => {
+                self.run = Some(Run { child, term_at: now + self.script.timeout, termed: false });
+            }
+            Err(error) => {
+                lines.push(format!("Couldn't start {name}: {error}"));
+                self.judge(false, "could not be started", lines);
+            }
+        }
+    }
+
+    fn overrun(&mut self, now: Instant, lines: &mut Vec<String>) {
+        let Some(run) = self.run.as_mut().filter(|run| run.term_at <= now) else { return };
+        let signal = if run.termed { Signal::SIGKILL } else { Signal::SIGTERM };
+        // A group that is gone already has nothing left to end.
+        let _ = killpg(Pid::from_raw(run.child.id() as i32), signal);
+        run.term_at = now + GRACE;
+        if !std::mem::replace(&mut run.termed, true) {
+            lines.push(format!("VRRP_Script({}) timed_out", self.script.name));
+        }
+    }
+
+    /// Takes the result of a run that has ended; the lines are for the log.
+    pub fn reap(&mut self, lines: &mut Vec<String>) {
+        let Some(run) = self.run.as_mut() else { return };
+        let Ok(Some(status)) = run.child.try_wait() else { return };
+        let termed = run.termed;
+        self.run = None;
+        if termed {
+            return self.judge(false, "timed out", lines);
+        }
+        self.report(status, lines);
+    }
+
+    fn report(&mut self, status: ExitStatus, lines: &mut Vec<String>) {
+        let name = &self.script.name;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => {
+                if code != self.tally.status {
+                    lines.push(format!("Script `{name}` now returning {code}"));
+                    self.tally.status = code;
+                }
+                self.judge(code == 0, &format!("exited with status {code}"), lines);
+            }
+            (None, signal) => self.judge(false, &format!("due to signal {}", signal.unwrap_or_default()), lines),
+        }
+    }
+
+    fn judge(&mut self, good: bool, how: &str, lines: &mut Vec<String>) {
+        if !self.tally.add(good, (self.script.rise, self.script.fall)) {
+            return;
+        }
+        let name = &self.script.name;
+        lines.push(if good {
+            format!("VRRP_Script({name}) succeeded")
+        } else {
+            format!("VRRP_Script({name}) failed ({how})")
+        });
+    }
+
+    /// Ends a run at once, at a reload or at the end.
+    pub fn abandon(&mut self) {
+        if let Some(mut run) = self.run.take() {
+            let group = Pid::from_raw(run.child.id() as i32);
+            // A group that is gone already has nothing left to end.
+            let _ = killpg(group, Signal::SIGTERM).and_then(|()| killpg(group, Signal::SIGKILL));
+            let _ = run.child.wait();
+        }
+    }
+}
+
+/// Starts `program` as its user, leading a group of its own, hearing and saying nothing.
+///
+/// # Errors
+/// What the system said.
+pub fn start(program: &Program) -> std::io::Result<Child> {
+    let mut command = command(program);
+    on_its_own(&mut command, Signal::SIGTERM);
+    command.spawn()
+}
+
+/// The command a program is started by.
+pub fn command(program: &Program) -> Command {
+    let mut command = Command::new(&program.path);
+    command.args(&program.arguments).current_dir("/").process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if program.uid != 0 || program.gid != 0 {
+        command.uid(program.uid).gid(program.gid);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keepalived::slot::Command as Given;
+
+    fn script(name: &str) -> Script {
+        Script {
+            name: name.to_owned(),
+            command: Given { words: Vec::new(), user: None },
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+            weight: 0,
+            reverse: false,
+            rise: 3,
+            fall: 2,
+            init_fail: false,
+        }
+    }
+
+    fn program(path: &str, arguments: &[&str]) -> Option<Program> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        Some(Program { path: path.into(), arguments, uid, gid })
+    }
+
+    fn finish(runner: &mut ScriptRunner, lines: &mut Vec<String>) {
+        for _ in 0..1000 {
+            runner.reap(lines);
+            if runner.run.is_none() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_script_that_may_not_be_run_counts_as_failed() {
+        let runner = ScriptRunner::new(script("s"), None, Instant::now());
+        assert_eq!((runner.verdict(), runner.poll_timeout()), (Verdict::Bad, None));
+    }
+
+    #[test]
+    fn an_overrunning_script_gets_no_second_copy() {
+        let now = Instant::now();
+        let mut lines = Vec::new();
+        let mut runner = ScriptRunner::new(script("s"), program("/bin/sleep", &["60"]), now);
+        runner.handle_timeout(now, &mut lines);
+        let first = runner.run.as_ref().map(|run| run.child.id());
+        runner.handle_timeout(now + Duration::from_secs(1), &mut lines);
+        assert_eq!(runner.run.as_ref().map(|run| run.child.id()), first);
+        assert_eq!(lines, ["Track script s is running, expect idle - skipping run"]);
+        runner.handle_timeout(now + Duration::from_secs(6), &mut lines);
+        finish(&mut runner, &mut lines);
+        assert!(lines.contains(&"VRRP_Script(s) timed_out".to_owned()), "{lines:?}");
+        assert_eq!(runner.verdict(), Verdict::Bad);
+    }
+
+    #[test]
+    fn results_in_a_row_make_the_verdict() {
+        let mut tally = Tally::new(false);
+        assert!(tally.add(true, (3, 2)) && tally.verdict == Verdict::Good);
+        assert!(!tally.add(false, (3, 2)) && !tally.add(true, (3, 2)) && !tally.add(false, (3, 2)));
+        assert!(tally.add(false, (3, 2)) && tally.verdict == Verdict::Bad);
+        assert!(!tally.add(true, (3, 2)) && !tally.add(true, (3, 2)) && tally.add(true, (3, 2)));
+    }
+
+    #[test]
+    fn exits_are_reported_in_keepaliveds_words() {
+        let now = Instant::now();
+        let mut lines = Vec::new();
+        let mut runner = ScriptRunner::new(script("s"), program("/bin/false", &[]), now);
+        runner.handle_timeout(now, &mut lines);
+        finish(&mut runner, &mut lines);
+        assert_eq!(lines, ["Script `s` now returning 1", "VRRP_Script(s) failed (exited with status 1)"]);
+    }
+}

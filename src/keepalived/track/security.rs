@@ -1,0 +1,183 @@
+//! Whether a script may be run, and as whom: keepalived's rules.
+
+use crate::keepalived::slot::Command;
+use nix::unistd::{AccessFlags, Group, User};
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The user scripts run as when nothing says otherwise.
+const DEFAULT_USER: &str = "keepalived_script";
+
+/// A command that may be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The file.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}'", self.path.display())?;
+        self.arguments.iter().try_for_each(|argument| write!(f, " '{argument}'"))
+    }
+}
+
+/// What came of judging a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// It may be run.
+    pub program: Option<Program>,
+    /// Somebody else than root could change what root would run.
+    pub insecure: bool,
+    /// What there is to say.
+    pub lines: Vec<String>,
+}
+
+/// What the rules depend on.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// `enable_script_security`.
+    pub enforced: bool,
+    /// `script_user`.
+    pub user: Option<(String, Option<String>)>,
+}
+
+impl Policy {
+    /// Judges `command`.
+    pub fn judge(&self, command: &Command) -> Judged {
+        let mut judged = Judged { program: None, insecure: false, lines: Vec::new() };
+        judged.program = self.program(command, &mut judged).map_err(|line| judged.lines.push(line)).ok();
+        judged
+    }
+
+    fn program(&self, command: &Command, judged: &mut Judged) -> Result<Program, String> {
+        let (name, arguments) = command.words.split_first().ok_or_else(|| "script is empty".to_owned())?;
+        let (uid, gid) = self.identity(command, judged)?;
+        let found = find(name).ok_or_else(|| format!("WARNING - script '{name}' not found"))?;
+        if !name.starts_with('/') {
+            let path = found.display();
+            judged.lines.push(format!(
+                "WARNING - script `{name}` resolved by path search to `{path}`. Please specify full path."
+            ));
+        }
+        let path = fs::canonicalize(&found).map_err(|error| format!("WARNING - script '{name}' {error}"))?;
+        let shown = path.display();
+        let file = fs::metadata(&path).map_err(|error| format!("WARNING - script '{shown}' {error}"))?;
+        if !file.is_file() || !executable(&file, uid, gid) {
+            return Err(format!("script '{shown}' is not executable for uid:gid {uid}:{gid} - disabling."));
+        }
+        let setuid = file.mode() & 0o4000 != 0 && file.uid() == 0 || file.mode() & 0o2000 != 0 && file.gid() == 0;
+        if (uid == 0 || gid == 0 || setuid) && !path.ancestors().all(safe) {
+            judged.insecure = true;
+            let tail = if self.enforced { " - disabling." } else { "." };
+            let line = format!("Unsafe permissions found for script '{shown}'{tail}");
+            if self.enforced {
+                return Err(line);
+            }
+            judged.lines.push(line);
+        }
+        Ok(Program { path, arguments: arguments.to_vec(), uid, gid })
+    }
+
+    fn identity(&self, command: &Command, judged: &mut Judged) -> Result<(u32, u32), String> {
+        if let Some((user, group)) = command.user.as_ref().or(self.user.as_ref()) {
+            return ids(user, group.as_deref());
+        }
+        if let Ok(ids) = ids(DEFAULT_USER, None) {
+            return Ok(ids);
+        }
+        let line =
+            format!("WARNING - default user '{DEFAULT_USER}' for script execution does not exist - please create.");
+        if self.enforced {
+            return Err(line);
+        }
+        judged.lines.push(line);
+        Ok((0, 0))
+    }
+}
+
+fn ids(user: &str, group: Option<&str>) -> Result<(u32, u32), String> {
+    let found = User::from_name(user).ok().flatten();
+    let found = found.ok_or_else(|| format!("Script user '{user}' does not exist"))?;
+    let gid = match group {
+        None => found.gid,
+        Some(group) => {
+            let found = Group::from_name(group).ok().flatten();
+            found.ok_or_else(|| format!("Script group '{group}' does not exist"))?.gid
+        }
+    };
+    Ok((found.uid.as_raw(), gid.as_raw()))
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name));
+    }
+    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    let mut candidates = path.split(':').map(|folder| Path::new(folder).join(name));
+    candidates.find(|file| nix::unistd::access(file, AccessFlags::X_OK).is_ok())
+}
+
+fn executable(file: &Metadata, uid: u32, gid: u32) -> bool {
+    let bits = match () {
+        () if uid == 0 => 0o111,
+        () if file.uid() == uid => 0o100,
+        () if file.gid() == gid => 0o010,
+        () => 0o001,
+    };
+    file.mode() & bits != 0
+}
+
+/// Whether only root can change what lies at `path`: a sticky folder protects what is root's inside it.
+fn safe(path: &Path) -> bool {
+    let Ok(at) = fs::metadata(path) else { return false };
+    let sticky = at.is_dir() && at.mode() & 0o1000 != 0;
+    let by_group = at.gid() != 0 && at.mode() & 0o020 != 0;
+    let by_others = at.mode() & 0o002 != 0;
+    at.uid() == 0 && (sticky || !(by_group || by_others))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn command(words: &[&str]) -> Command {
+        Command { words: words.iter().map(|word| (*word).to_owned()).collect(), user: None }
+    }
+
+    fn root(enforced: bool) -> Policy {
+        Policy { enforced, user: Some(("root".to_owned(), None)) }
+    }
+
+    #[test]
+    fn a_script_of_the_system_may_be_run() {
+        let judged = root(true).judge(&command(&["/bin/true", "x"]));
+        let program = judged.program.unwrap();
+        assert_eq!((program.uid, program.gid, program.arguments.as_slice()), (0, 0, ["x".to_owned()].as_slice()));
+        assert!(judged.lines.is_empty() && !judged.insecure);
+    }
+
+    #[test]
+    fn a_script_others_may_write_to_is_refused_under_script_security() {
+        let path = std::env::temp_dir().join(format!("rha-script-{}", std::process::id()));
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        let words = [path.to_str().unwrap()];
+        let judged = root(true).judge(&command(&words));
+        assert_eq!(judged.program, None);
+        assert_eq!(judged.lines, [format!("Unsafe permissions found for script '{}' - disabling.", path.display())]);
+        assert!(root(false).judge(&command(&words)).insecure);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(root(true).judge(&command(&words)).lines[0].contains("is not executable for uid:gid 0:0 - disabling."));
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -181,6 +181,21 @@ impl Request {
         }
     }
 
+    /// Whether all of a chunked body has arrived already.
+    pub fn body_is_at_hand(&self) -> bool {
+        let Framing::Chunked(chunked) = &self.body.framing else { return false };
+        let mut chunked = chunked.clone();
+        let bytes = self.head.bytes.filled();
+        let mut at = 0;
+        loop {
+            match chunked.step(bytes, at) {
+                Ok(Piece::Data(range)) => at = range.end,
+                Ok(Piece::End(_)) | Err(_) => return true,
+                Ok(Piece::More) => return false,
+            }
+        }
+    }
+
     /// Forgets the part of the body that is at hand.
     ///
     /// # Errors

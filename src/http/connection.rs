@@ -502,8 +502,7 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
                 request.head.line = line;
                 request.method = request.head.line.method;
                 if !room.fits(length, true) {
-                    request.log(Level::Info, "client sent too long URI");
-                    return Err(Refused::Answer(414));
+                    return Err(too_long(request, room));
                 }
                 request.connection.requests.set(request.connection.requests.get() + 1);
                 request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -520,8 +519,7 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
             }
             Ok(None) => {
                 if !room.fits(request.head.bytes.filled().len() + 1, false) {
-                    request.log(Level::Info, "client sent too long URI");
-                    return Err(Refused::Answer(414));
+                    return Err(too_long(request, room));
                 }
                 return Ok(false);
             }
@@ -603,6 +601,18 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
             }
         }
     }
+}
+
+/// A request line that fits no buffer; nginx has read no more of it than its buffers hold.
+fn too_long(request: &mut Request, room: &Room) -> Refused {
+    let shown = request.head.bytes.filled().len().min(room.large.max(room.capacity));
+    request.head.line = h1::RequestLine { line: 0..shown as u32, version: 1000, ..h1::RequestLine::default() };
+    request.head_length = 0;
+    request.bad_line = Some(LineError::Request);
+    request.connection.requests.set(request.connection.requests.get() + 1);
+    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+    request.log(Level::Info, "client sent too long URI");
+    Refused::Answer(414)
 }
 
 fn too_large(request: &mut Request) -> Refused {

@@ -58,7 +58,9 @@ pub fn head(request: &Request, out: &mut Vec<u8>) {
     {
         line(out, b"Last-Modified", super::response::date(modified).as_bytes());
     }
-    let first = response.location().filter(|target| target.starts_with(b"/") && settings.absolute_redirect);
+    let first = response
+        .location()
+        .filter(|target| target.starts_with(b"/") && settings.absolute_redirect && !response.location_as_is);
     if let Some(target) = first {
         out.extend_from_slice(b"Location: ");
         location(request, target, out);

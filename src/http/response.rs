@@ -86,6 +86,8 @@ pub struct Response {
     pub last_modified_passed: bool,
     /// ETag; it stands among `headers` too.
     pub etag: Vec<u8>,
+    /// Whether Location is a backend's own and stays as it is.
+    pub location_as_is: bool,
     /// Whether a backend's Server is among `headers`.
     pub server_passed: bool,
     /// Whether a backend's Date is among `headers`.
@@ -153,6 +155,7 @@ impl Response {
     pub fn redirect(&mut self, target: &[u8]) {
         self.headers.remove(LOCATION);
         self.headers.add(LOCATION, target);
+        self.location_as_is = false;
     }
 
     /// The redirect target.

@@ -50,13 +50,13 @@ pub fn path(request: &mut Request) -> Result<(), Refusal> {
         uri.extend_from_slice(raw);
         Ok(())
     };
-    if let Some(args) = &line.args {
-        request.has_args = true;
+    if let Some(args) = line.args.clone() {
         let mut kept = std::mem::take(&mut request.args);
         kept.clear();
-        let text = request.head.text(args);
+        let text = request.head.text(&args);
         let end = memchr::memchr(b'#', text).unwrap_or(text.len());
         kept.extend_from_slice(text.get(..end).unwrap_or_default());
+        request.has_args = !kept.is_empty();
         request.args = kept;
     }
     request.uri = uri;

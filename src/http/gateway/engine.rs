@@ -25,6 +25,9 @@ pub trait Protocol: Send + Sync {
     /// Appends the request's head; `body` is the length of the body that follows, nothing for chunks.
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>);
 
+    /// Whether a body of unknown length can be passed on as it comes.
+    fn passes_chunks(&self, request: &Request) -> bool;
+
     /// A body that replaces the client's.
     fn body(&self, request: &Request) -> Option<Vec<u8>>;
 
@@ -85,7 +88,11 @@ fn seconds(request: &Request) -> u64 {
 
 impl<P: Protocol> Engine<P> {
     async fn pass(&self, request: &mut Request) -> Result<Flow<'static>, u16> {
-        if self.gateway.request_buffering && self.gateway.pass_body {
+        let unbuffered = !self.gateway.request_buffering
+            && self.gateway.pass_body
+            && self.protocol.passes_chunks(request)
+            && !request.body_is_at_hand();
+        if !unbuffered {
             request.save_body().await?;
         }
         if let Some(body) = self.protocol.body(request) {

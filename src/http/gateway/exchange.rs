@@ -1,4 +1,7 @@
 //! One conversation with a backend: its connection, the request on its way out, the head on its way in.
+//!
+//! Differs from nginx: 100 before an answer is not taken for the answer. [test: backends_see_what_nginx_shows_them]
+//! Differs from nginx: an answer without a head ends the connection. [test: backends_see_what_nginx_shows_them]
 
 use super::conf::Gateway;
 use super::engine::note;
@@ -319,7 +322,9 @@ impl Exchange {
                     return Err(Failure::Error);
                 }
             }
+            // Interim responses (RFC 9110 §15.2) are not the answer.
             match reply::parse(request, self.buffer.filled()) {
+                Ok(Some(reply)) if matches!(reply.status, 100 | 102..=199) => self.buffer.start += reply.head as usize,
                 Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => {
                     note(request, |attempt| attempt.header = Some(begun.elapsed()));
                     return Ok(reply);

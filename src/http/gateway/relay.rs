@@ -111,7 +111,7 @@ pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gatew
     let end = End { complete: relay.complete, reusable: relay.complete && !relay.leftover };
     if !relay.complete {
         relay.request.keepalive = false;
-        relay.request.response.broken |= !relay.request.response.head_only;
+        relay.request.malformed = true;
     }
     let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
     request.turn().give(buffer);
@@ -154,19 +154,21 @@ impl Relay<'_> {
 
     fn take_chunks(&mut self, bytes: &[u8]) {
         let mut at = 0;
+        let mut body = Vec::new();
         loop {
             match self.chunks.step(bytes, at) {
                 Ok(Piece::Data(range)) => {
                     at = range.end;
-                    self.give(bytes.get(range).unwrap_or_default(), false);
+                    body.extend_from_slice(bytes.get(range).unwrap_or_default());
                 }
-                Ok(Piece::More) => return,
+                Ok(Piece::More) => return self.give(&body, false),
                 Ok(Piece::End(end)) => {
                     self.leftover |= end < bytes.len();
-                    self.give(b"", true);
+                    self.give(&body, true);
                     return self.end(true);
                 }
                 Err(_) => {
+                    self.give(&body, false);
                     self.request.log(Level::Error, "upstream sent invalid chunked response while reading upstream");
                     return self.end(false);
                 }

@@ -165,6 +165,9 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
         let (name, value) = (of(bytes, name), of(bytes, value));
         let kept: [&[u8]; 6] =
             [b"Content-Type", b"Set-Cookie", b"Content-Disposition", b"Cache-Control", b"Expires", b"Accept-Ranges"];
+        if kept.first().is_some_and(|kind| name.eq_ignore_ascii_case(kind)) {
+            request.response.content_type = value.to_vec();
+        }
         if kept.iter().skip(1).any(|keep| name.eq_ignore_ascii_case(keep)) {
             request.response.headers.add(name, value);
         }
@@ -224,7 +227,7 @@ pub fn head<P: Protocol>(
         request.response.length = request.response.length.filter(|_| reply.status == 304);
     }
     request.response.ranges = gateway.force_ranges;
-    request.response.conditional = true;
+    request.response.conditional = false;
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
     note(request, |attempt| attempt.length = 0);
@@ -275,5 +278,8 @@ fn pass<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, nam
         _ => None,
     };
     let name = if lower(b"location") { LOCATION } else { name };
+    if name == LOCATION {
+        request.response.location_as_is = rewritten.is_none();
+    }
     request.response.headers.add(name, rewritten.as_deref().unwrap_or(value));
 }

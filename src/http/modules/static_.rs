@@ -106,7 +106,9 @@ pub fn respond(request: &mut Request, file: File, about: &Metadata) {
     let etag = request.location.settings.etag;
     let response = &mut request.response;
     response.status = 200;
-    response.content_type = kind;
+    if response.content_type.is_empty() {
+        response.content_type = kind;
+    }
     response.length = Some(about.len());
     response.last_modified = Some(about.mtime());
     response.ranges = true;

@@ -201,6 +201,10 @@ impl Protocol for Proxy {
         out.extend_from_slice(b"\r\n");
     }
 
+    fn passes_chunks(&self, request: &Request) -> bool {
+        self.body.is_none() && (self.version == 1001 || !request.body.is_chunked())
+    }
+
     fn body(&self, request: &Request) -> Option<Vec<u8>> {
         self.body.as_ref().map(|body| body.text(request))
     }

@@ -49,7 +49,7 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
         Signal::SIGWINCH,
     ];
     let Ok(signals) = SignalQueue::new(&watch.map(|signal| signal as i32)) else { return 2 };
-    if let Err(text) = settle(&generation.process, parent.is_some()) {
+    if let Err(text) = settle(&generation.process, parent.is_some(), &log) {
         log.write(Level::Emerg, None, &text);
         return 2;
     }
@@ -88,21 +88,28 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
     0
 }
 
-/// Limits, priority, user and folder.
-fn settle(process: &Process, forked: bool) -> Result<(), String> {
+/// Limits, priority, user and folder. nginx goes on without limits and priority it is refused, and so do we.
+fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
     use nix::sys::resource::{Resource, setrlimit};
-    if let Some(most) = process.rlimit_nofile {
-        setrlimit(Resource::RLIMIT_NOFILE, most, most)
-            .map_err(|error| format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({error})"))?;
+    if let Some(most) = process.rlimit_nofile
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, most, most)
+    {
+        let error = crate::conf::walk::errno(&error.into());
+        log.write(Level::Alert, None, &format!("setrlimit(RLIMIT_NOFILE, {most}) failed ({error})"));
     }
-    if let Some(value) = process.priority {
-        crate::sys::process::nice(value).map_err(|error| format!("setpriority({value}) failed ({error})"))?;
+    if let Some(value) = process.priority
+        && let Err(error) = crate::sys::process::nice(value)
+    {
+        let error = crate::conf::walk::errno(&error);
+        log.write(Level::Alert, None, &format!("setpriority({value}) failed ({error})"));
     }
     if forked && nix::unistd::geteuid().is_root() {
         become_user(process)?;
     }
     if let Some(folder) = &process.working_directory {
-        nix::unistd::chdir(folder.as_str()).map_err(|error| format!("chdir(\"{folder}\") failed ({error})"))?;
+        nix::unistd::chdir(folder.as_str()).map_err(|error| {
+            format!("chdir(\"{folder}\") failed ({})", crate::conf::walk::errno(&error.into()))
+        })?;
     }
     Ok(())
 }

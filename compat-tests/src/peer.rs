@@ -442,8 +442,8 @@ pub fn difference(original: &Outcome, ours: &Outcome) -> Option<String> {
 /// The part of `bytes` around the first place where it differs from `other`.
 fn shown(bytes: &[u8], other: &[u8]) -> String {
     let same = bytes.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let from = if bytes.len() <= 700 { 0 } else { same.saturating_sub(200) };
-    let to = bytes.len().min(from + 700);
-    let dots = if from > 0 { "..." } else { "" };
-    format!("{dots}{}", bytes[from..to].escape_ascii())
+    let from = same.saturating_sub(90);
+    let to = bytes.len().min(same + 220);
+    let dots = |cut: bool| if cut { "..." } else { "" };
+    format!("{}{}{}", dots(from > 0), bytes[from..to].escape_ascii(), dots(to < bytes.len()))
 }

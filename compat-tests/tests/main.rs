@@ -6,3 +6,4 @@ mod peer;
 mod reload;
 mod signals;
 mod upgrade;
+mod vrrp;

@@ -122,7 +122,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         journal.say("The configuration cannot be run. Terminating");
         return code::CONFIG;
     }
-    let invocation = parent::Invocation { program: program.to_owned(), file, environment, options, style };
+    let invocation = parent::Invocation { file, environment, options, style };
     parent::run(invocation, reading.site, journal)
 }
 

@@ -50,11 +50,6 @@ impl Journal {
         self.write(Level::Alert, text.as_ref());
     }
 
-    /// Whether details are said.
-    pub const fn is_detailed(&self) -> bool {
-        self.style.detail
-    }
-
     #[expect(clippy::print_stderr, reason = "the console is what -l asks for")]
     fn write(&self, level: Level, text: &str) {
         for line in text.lines() {

@@ -144,8 +144,7 @@ fn find(name: &str) -> Option<(char, Takes)> {
 }
 
 fn cluster(options: &mut Options, letters: &str, rest: &mut std::slice::Iter<'_, String>) -> Result<(), Wish> {
-    let mut chars = letters.char_indices();
-    while let Some((at, letter)) = chars.next() {
+    for (at, letter) in letters.char_indices() {
         let row = TABLE.iter().find(|(short, ..)| *short == letter && letter.is_ascii());
         let Some(&(_, _, takes, _)) = row else { return Err(Wish::Usage(format!("Unknown option -{letter}"))) };
         let attached = letters.get(at + letter.len_utf8()..).filter(|text| !text.is_empty() && takes != Nothing);

@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 
 /// What the program was started with.
 pub struct Invocation {
-    /// The name it was started by.
-    pub program: String,
     /// The configuration file.
     pub file: String,
     /// What its text depends on.

@@ -45,11 +45,6 @@ impl World {
         self.links.values().find(|link| link.name == name)
     }
 
-    /// The interface with this number.
-    pub fn link_by_index(&self, index: u32) -> Option<&Link> {
-        self.links.get(&index)
-    }
-
     /// Both names of the interface called `name`.
     pub fn port(&self, name: &str) -> Option<Port> {
         self.link(name).map(|link| Port { name: link.name.clone(), index: link.index })

@@ -59,7 +59,7 @@ impl SignalQueue {
             let mut info: libc::signalfd_siginfo = std::mem::zeroed();
             let size = size_of::<libc::signalfd_siginfo>();
             let got = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size);
-            (usize::try_from(got) == Ok(size)).then(|| Arrived { number: info.ssi_signo as i32, pid: info.ssi_pid })
+            (usize::try_from(got) == Ok(size)).then_some(Arrived { number: info.ssi_signo as i32, pid: info.ssi_pid })
         }
     }
 }

@@ -191,11 +191,6 @@ impl Router {
         self.priority
     }
 
-    /// What it was configured as.
-    pub const fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The master last heard.
     pub const fn heard(&self) -> Option<Heard> {
         self.heard

@@ -317,7 +317,6 @@ const DIRECTIVES: &[Directive] = &[
 
 /// What concerns the whole daemon; what was not given is `None`.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, clippy::missing_docs_in_private_items, reason = "each field is the keyword of its name")]
 pub struct Global {
     pub router_id: Option<String>,
     pub script_user: Option<(String, Option<String>)>,

@@ -12,7 +12,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Name, Nothing, Present, Run, SECOND, Seconds, Switch, Whole, command, complain, first, seconds, whole,
+    Command, Name, Nothing, Present, Run, SECOND, Switch, Whole, command, complain, first, seconds, whole,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -229,7 +229,6 @@ impl std::fmt::Debug for Secret {
 
 /// A virtual router as configured; what was not given is `None`.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, clippy::missing_docs_in_private_items, reason = "each field is the keyword of its name")]
 pub struct Instance {
     pub name: String,
     pub span: Option<Span>,

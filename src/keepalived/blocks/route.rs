@@ -1,6 +1,6 @@
 //! The words of a line in `virtual_routes`, `static_routes`, `virtual_rules` and `static_rules`. Not served yet.
 
-use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::Module;
 use crate::keepalived::contexts::{STATIC_ROUTE, STATIC_RULE, VIRTUAL_ROUTE, VIRTUAL_RULE};
 

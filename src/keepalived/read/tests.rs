@@ -141,9 +141,9 @@ fn no_name_stands_twice_in_a_context() {
 fn context(path: &str) -> Option<Contexts> {
     use crate::keepalived::contexts as c;
     Some(match path.rsplit('.').next()? {
-        "(root)" => c::ROOT,
-        "global_defs" => c::GLOBAL,
-        "vrrp_instance" => c::INSTANCE,
+        "(root)" => ROOT,
+        "global_defs" => GLOBAL,
+        "vrrp_instance" => INSTANCE,
         "authentication" => c::AUTHENTICATION,
         "auth_hmac" => c::HMAC,
         "unicast_peer" => c::PEER,
@@ -153,10 +153,10 @@ fn context(path: &str) -> Option<Contexts> {
         "static_routes" => c::STATIC_ROUTE,
         "virtual_rules" => c::VIRTUAL_RULE,
         "static_rules" => c::STATIC_RULE,
-        "vrrp_sync_group" => c::GROUP,
-        "vrrp_script" => c::SCRIPT,
+        "vrrp_sync_group" => GROUP,
+        "vrrp_script" => SCRIPT,
         "vrrp_track_process" => c::PROCESS,
-        "track_file" | "vrrp_track_file" => c::FILE,
+        "track_file" | "vrrp_track_file" => FILE,
         "track_group" => c::TRACK_GROUP,
         "garp_group" => c::GARP_GROUP,
         "SSL" => c::SSL,

@@ -2,7 +2,7 @@
 
 use super::security::Program;
 use crate::keepalived::site::Script;
-use crate::sys::process::on_its_own;
+use crate::sys::process::{on_its_own, unblocked};
 use crate::vrrp::weight::Verdict;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -210,6 +210,8 @@ pub fn command(program: &Program) -> Command {
     if program.uid != 0 || program.gid != 0 {
         command.uid(program.uid).gid(program.gid);
     }
+    // The daemon blocks the signals it queues; a script must be able to end, and so must what it starts.
+    unblocked(&mut command);
     command
 }
 

@@ -1,1 +1,256 @@
+use super::*;
+use crate::vrrp::config::Version;
+use crate::vrrp::wire::{HOPS, emit};
+use proptest::prelude::*;
 
+const OWN: &str = "192.0.2.11";
+const OTHER: &str = "192.0.2.12";
+
+fn config(priority: u8) -> Config {
+    Config::new(1, priority, vec!["192.0.2.10".parse().unwrap()])
+}
+
+fn good(priority: u8) -> Event {
+    Event::Standing(Standing { priority, fault: false, waiting: false })
+}
+
+fn heard(config: &Config, source: &str, priority: u8) -> Event {
+    let (source, group) = (source.parse().unwrap(), "224.0.0.18".parse().unwrap());
+    let payload = emit(config, priority, source, group);
+    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, payload })
+}
+
+/// A router that has started, the time it did, and a place for what it wants.
+fn started(config: Config) -> (Router, Instant) {
+    let now = Instant::now();
+    let priority = config.priority;
+    let mut router = Router::new(config, Some(OWN.parse().unwrap()));
+    router.handle(now, good(priority));
+    (router, now)
+}
+
+fn actions(router: &mut Router) -> Vec<Action> {
+    std::iter::from_fn(|| router.poll_action()).collect()
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+fn master(config: Config) -> (Router, Instant) {
+    let (mut router, _) = started(config);
+    let now = router.poll_timeout().unwrap();
+    router.handle_timeout(now);
+    assert_eq!(router.state(), StateKind::Master);
+    actions(&mut router);
+    (router, now)
+}
+
+#[test]
+fn a_backup_takes_over_after_three_silent_intervals_and_its_skew() {
+    for (priority, wait) in [(120, 3.53125), (100, 3.609375), (1, 3.99609375)] {
+        let (router, now) = started(config(priority));
+        assert_eq!(router.poll_timeout(), Some(now + seconds(wait)));
+    }
+}
+
+#[test]
+fn a_new_master_advertises_before_it_announces() {
+    let (mut router, _) = started(config(100));
+    let due = router.poll_timeout().unwrap();
+    actions(&mut router);
+    router.handle_timeout(due);
+    let all = actions(&mut router);
+    let place = |wanted: &Action| all.iter().position(|action| action == wanted).unwrap();
+    let ip = "192.0.2.10".parse().unwrap();
+    let order = [Action::AddAddresses, Action::Advertise(100), Action::Announce(ip), Action::Changed(StateKind::Master)];
+    assert!(order.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "{all:?}");
+    assert_eq!(all.iter().filter(|action| **action == Action::Announce(ip)).count(), 5);
+}
+
+#[test]
+fn the_owner_of_the_addresses_does_not_wait() {
+    let (mut router, _) = started(config(255));
+    assert_eq!(router.state(), StateKind::Master);
+    assert!(actions(&mut router).contains(&Action::Advertise(255)));
+}
+
+#[test]
+fn paced_announcements_do_not_collapse() {
+    let mut config = config(100);
+    config.announcing.arp_interval = Duration::from_millis(1);
+    let (mut router, _) = started(config);
+    let mut count = 0;
+    let end = router.poll_timeout().unwrap() + seconds(6.0);
+    while let Some(due) = router.poll_timeout().filter(|due| *due <= end) {
+        router.handle_timeout(due);
+        count += actions(&mut router).iter().filter(|action| matches!(action, Action::Announce(_))).count();
+    }
+    assert_eq!(count, 10);
+}
+
+#[test]
+fn a_higher_priority_wins_and_a_lower_one_does_not() {
+    let (mut router, now) = master(config(100));
+    router.handle(now, heard(&config(100), OTHER, 99));
+    assert_eq!(router.state(), StateKind::Master);
+    assert!(actions(&mut router).contains(&Action::Advertise(100)));
+    router.handle(now, heard(&config(100), OTHER, 101));
+    assert_eq!(router.state(), StateKind::Backup);
+    assert!(actions(&mut router).contains(&Action::RemoveAddresses));
+}
+
+#[test]
+fn among_equals_the_higher_address_wins() {
+    let (mut router, now) = master(config(100));
+    router.handle(now, heard(&config(100), "192.0.2.9", 100));
+    assert_eq!(router.state(), StateKind::Master);
+    router.handle(now, heard(&config(100), OTHER, 100));
+    assert_eq!(router.state(), StateKind::Backup);
+    let (mut router, now) = master(config(100));
+    router.handle(now, heard(&config(100), OWN, 100));
+    assert_eq!(actions(&mut router), [Action::Note(Note::OurAddress)]);
+}
+
+#[test]
+fn two_owners_reduce_their_priority() {
+    let (mut router, now) = master(config(255));
+    router.handle(now, heard(&config(255), OTHER, 255));
+    assert_eq!((router.state(), router.priority()), (StateKind::Master, 254));
+}
+
+#[test]
+fn a_master_that_gives_up_is_followed_after_the_skew() {
+    let (mut router, now) = started(config(100));
+    router.handle(now, heard(&config(100), OTHER, 120));
+    let later = now + seconds(1.0);
+    router.handle(later, heard(&config(100), OTHER, 0));
+    assert_eq!(router.poll_timeout(), Some(later + seconds(0.609375)));
+}
+
+#[test]
+fn a_lower_advert_does_not_hold_a_backup_back_unless_it_may_not_preempt() {
+    let (mut router, now) = started(config(100));
+    let due = router.poll_timeout();
+    router.handle(now + seconds(1.0), heard(&config(100), OTHER, 50));
+    assert_eq!(router.poll_timeout(), due);
+    let mut patient = config(100);
+    patient.preempt = false;
+    let (mut router, now) = started(patient);
+    router.handle(now + seconds(1.0), heard(&config(100), OTHER, 50));
+    assert_eq!(router.poll_timeout(), Some(now + seconds(4.609375)));
+    assert_eq!(router.heard().map(|heard| heard.priority), Some(50));
+}
+
+#[test]
+fn a_preempt_delay_bears_a_lower_master_for_a_while() {
+    let mut config = config(100);
+    config.preempt_delay = seconds(5.0);
+    let (mut router, start) = started(config.clone());
+    let mut at = start;
+    while router.state() == StateKind::Backup {
+        at += seconds(0.5);
+        if router.poll_timeout().is_some_and(|due| due <= at) {
+            router.handle_timeout(at);
+        } else {
+            router.handle(at, heard(&config, OTHER, 50));
+        }
+    }
+    // The last advert that was borne with came just before the delay ended.
+    let waited = (at - start).as_secs_f64();
+    assert!((8.5..9.5).contains(&waited), "{waited}");
+}
+
+#[test]
+fn a_malformed_packet_touches_no_timer() {
+    let (mut router, now) = master(config(100));
+    let due = router.poll_timeout();
+    let Event::Received(mut packet) = heard(&config(100), OTHER, 200) else { panic!() };
+    packet.payload[2] = 201;
+    router.handle(now + seconds(0.5), Event::Received(packet));
+    assert_eq!((router.poll_timeout(), router.state()), (due, StateKind::Master));
+    assert!(matches!(actions(&mut router).as_slice(), [Action::Note(Note::Refused(_))]));
+}
+
+#[test]
+fn a_fault_gives_up_twice_and_recovery_waits_in_full() {
+    let (mut router, now) = master(config(100));
+    router.handle(now, Event::Standing(Standing { priority: 100, fault: true, waiting: false }));
+    let zero = actions(&mut router).iter().filter(|action| **action == Action::Advertise(0)).count();
+    assert_eq!((zero, router.state(), router.poll_timeout()), (2, StateKind::Fault, None));
+    router.handle(now, good(100));
+    assert_eq!(router.poll_timeout(), Some(now + seconds(3.609375)));
+}
+
+#[test]
+fn a_changed_priority_moves_the_deadline_by_the_difference() {
+    let (mut router, now) = started(config(100));
+    router.handle(now, good(120));
+    assert_eq!(router.poll_timeout(), Some(now + seconds(3.53125)));
+}
+
+#[test]
+fn a_third_version_backup_adopts_the_masters_interval() {
+    let mut fast = config(100);
+    fast.version = Version::V3;
+    fast.interval = seconds(0.1);
+    let (mut router, now) = started(config(100));
+    let mut slow = fast.clone();
+    slow.interval = seconds(1.0);
+    router.handle(now, Event::Reconfigure { config: Box::new(fast), announce: false });
+    router.handle(now, heard(&slow, OTHER, 120));
+    assert_eq!(router.poll_timeout(), Some(now + seconds(3.609375)));
+}
+
+#[test]
+fn a_reload_keeps_a_master_master() {
+    let (mut router, now) = master(config(100));
+    let mut more = config(100);
+    more.addresses.push("192.0.2.20".parse().unwrap());
+    router.handle(now, Event::Reconfigure { config: Box::new(more), announce: true });
+    let all = actions(&mut router);
+    assert_eq!(router.state(), StateKind::Master);
+    assert!(all.contains(&Action::AddAddresses) && all.contains(&Action::Announce("192.0.2.20".parse().unwrap())));
+}
+
+proptest! {
+    /// Whatever two routers do on a healthy wire, in the end one of them is master and the other is not.
+    #[test]
+    fn two_routers_agree_on_one_master(a in 1_u8..=254, b in 1_u8..=254, start in 0_u64..4000, preempt: bool) {
+        let now = Instant::now();
+        let mut configs = [config(a), config(b)];
+        configs[0].preempt = preempt;
+        let sources = [OWN, OTHER];
+        let mut routers = [0, 1].map(|at| Router::new(configs[at].clone(), Some(sources[at].parse().unwrap())));
+        let starts = [now, now + Duration::from_millis(start)];
+        let mut begun = [false, false];
+        let end = now + seconds(30.0);
+        let mut clock = now;
+        while clock < end {
+            for at in [0, 1] {
+                if !begun[at] && starts[at] <= clock {
+                    begun[at] = true;
+                    routers[at].handle(clock, good(configs[at].priority));
+                }
+                if routers[at].poll_timeout().is_some_and(|due| due <= clock) {
+                    routers[at].handle_timeout(clock);
+                }
+                let adverts: Vec<u8> = actions(&mut routers[at]).into_iter().filter_map(|action| match action {
+                    Action::Advertise(priority) => Some(priority),
+                    _ => None,
+                }).collect();
+                for priority in adverts {
+                    let event = heard(&configs[at], sources[at], priority);
+                    routers[1 - at].handle(clock, event);
+                }
+            }
+            clock += Duration::from_millis(7);
+        }
+        let masters = routers.iter().filter(|router| router.state() == StateKind::Master).count();
+        prop_assert_eq!(masters, 1);
+        if preempt {
+            let best = if a >= b && !(a == b) { 0 } else { 1 };
+            if a != b { prop_assert_eq!(routers[best].state(), StateKind::Master); }
+        }
+    }
+}

@@ -27,8 +27,6 @@ pub enum Kind {
     File,
     /// The argument of `-g`; complaints name no line.
     CommandLine,
-    /// A default of the registry.
-    Default,
 }
 
 /// One text that was read.

@@ -87,7 +87,7 @@ impl Level {
 #[derive(Clone, Copy)]
 pub struct Levels<'a> {
     /// The enclosing levels.
-    pub outer: Option<&'a Levels<'a>>,
+    pub outer: Option<&'a Self>,
     /// The level itself.
     pub level: &'a Level,
 }
@@ -214,8 +214,6 @@ pub struct Walked {
     pub complaints: Vec<Diagnostic>,
     /// The complaint that ended the reading.
     pub fatal: Option<Diagnostic>,
-    /// Whether a row was met that is known and not served.
-    pub unserved: bool,
 }
 
 /// Reads a configuration against a registry.
@@ -227,7 +225,6 @@ pub struct Walk<'a> {
     bases: Bases,
     levels: Vec<Level>,
     complaints: Vec<Diagnostic>,
-    unserved: bool,
     depth: usize,
 }
 
@@ -251,7 +248,6 @@ impl<'a> Walk<'a> {
             bases,
             levels: vec![Level::new(context, None)],
             complaints: Vec::new(),
-            unserved: false,
             depth: 0,
         }
     }
@@ -290,7 +286,7 @@ impl<'a> Walk<'a> {
         }
         self.levels.truncate(1);
         let level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
-        Walked { level, complaints: self.complaints, fatal, unserved: self.unserved }
+        Walked { level, complaints: self.complaints, fatal }
     }
 
     fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
@@ -329,7 +325,6 @@ impl<'a> Walk<'a> {
             return Err(Diagnostic::emerg(wording.arity(&name)));
         }
         if row.support == Support::Missing {
-            self.unserved = true;
             return Err(Diagnostic::emerg(wording.unserved(&name)).point(word.span));
         }
         if row.set.includes() {

@@ -1,6 +1,6 @@
 //! Request bodies: read in pieces, kept in memory or in a file, or thrown away.
 //!
-//! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: a_body_over_its_buffer_reaches_the_backend_whole]
+//! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: connections_and_bodies_are_kept_as_nginx_keeps_them]
 
 use super::codec::h1::{Chunked, Piece};
 use super::head::Known;

@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
-use crate::session::contexts::{HTTP, LOCATION, SERVER};
+use crate::session::contexts::{LOCATION, SERVER};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,9 +35,9 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         servers.push((builder.server(&server, &mut cx)?, child));
     }
     let ports = ports(&servers, &mut cx)?;
-    let Compile { names, upstreams, build } = cx;
+    let Compile { names, upstreams, .. } = cx;
     let definitions = names.finish().map_err(Diagnostic::emerg)?;
-    Ok(Site { ports, definitions, upstreams, logs: build.logs.values().cloned().collect() })
+    Ok(Site { ports, definitions, upstreams })
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -68,10 +68,13 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     Ok(())
 }
 
+/// Types as configured: extension to type.
+type TypeMap = BTreeMap<Vec<u8>, Vec<u8>>;
+
 struct Builder<'a> {
     modules: &'a [Module],
     /// Type tables made so far, by the map they come from.
-    types: Vec<(BTreeMap<Vec<u8>, Vec<u8>>, Arc<Types>)>,
+    types: Vec<(TypeMap, Arc<Types>)>,
     outer: &'a Log,
 }
 
@@ -321,9 +324,4 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
         }
     }
     ports.into_iter().map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals })).collect()
-}
-
-/// Where the http block's level is among the main level's children.
-pub fn find(level: &Level) -> Option<&Level> {
-    level.children.iter().find(|child| child.context == HTTP)
 }

@@ -6,7 +6,7 @@ use super::encode;
 use super::head::{Head, Known};
 use super::listen::{Port, Virtual};
 use super::phase;
-use super::request::Request;
+use super::request::{Parts, Request};
 use super::site::{Server, Site};
 use crate::log::Level;
 use crate::net::address::Address;
@@ -39,8 +39,6 @@ pub struct Counters {
     pub waiting: AtomicU64,
     /// Numbers for connections.
     pub serial: AtomicU64,
-    /// Panics that ended one connection each.
-    pub panics: AtomicU64,
 }
 
 /// One loop's share of the http server.
@@ -57,10 +55,19 @@ pub struct Front {
     pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
     /// Keys for numbers nobody can guess.
     pub random: std::hash::RandomState,
-    spare: RefCell<Vec<Box<Option<Request>>>>,
+    spare: RefCell<Vec<Seat>>,
     serials: Cell<u64>,
 }
 
+/// A place for a request, and allocations of earlier ones.
+#[derive(Default)]
+struct Seat {
+    request: Box<Option<Request>>,
+    parts: Option<Parts>,
+}
+
+/// Seats a loop keeps for requests to come.
+const SEATS: usize = 256;
 /// Bytes of bodies a loop keeps in memory.
 const BUDGET: u64 = 64 << 20;
 
@@ -269,19 +276,19 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
         }
         let Some(bytes) = input.take() else { return };
         front.turn.clock.update();
-        let mut slot = front.spare.borrow_mut().pop().unwrap_or_default();
-        let parts = slot.take();
-        *slot = Some(Request::begin(connection, &entry.default, bytes, parts));
-        let Some(request) = slot.as_mut() else { return };
+        let mut seat = front.spare.borrow_mut().pop().unwrap_or_default();
+        let request = seat.request.insert(Request::begin(connection, &entry.default, bytes, seat.parts.take()));
         request.pipelined = std::mem::take(&mut pipelined);
         let next = one(request, entry, &mut deadline).await;
         input = next.1;
         pipelined = input.is_some();
         patience = next.2;
-        if let Some(finished) = slot.take() {
-            *slot = finished.spare();
+        if let Some(finished) = seat.request.take() {
+            seat.parts = Some(finished.retire());
         }
-        front.spare.borrow_mut().push(slot);
+        if front.spare.borrow().len() < SEATS {
+            front.spare.borrow_mut().push(seat);
+        }
         if !next.0 {
             return;
         }
@@ -676,25 +683,23 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
 
 impl Request {
     /// A request that begins with these bytes, in the allocations of an earlier one.
-    fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, spare: Option<Self>) -> Self {
-        let mut request = match spare {
-            Some(spare) => spare,
-            None => Self::new(connection.clone(), connection.site.clone(), server.clone(), Head::new(Buffer::new(0))),
-        };
-        request.connection = connection.clone();
-        request.site = connection.site.clone();
-        request.head.reset(bytes);
-        request.reset(server.clone());
+    fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, parts: Option<Parts>) -> Self {
+        let head = Head::new(bytes);
+        let mut request = Self::new(connection.clone(), connection.site.clone(), server.clone(), head);
+        if let Some(parts) = parts {
+            request.reuse(parts);
+        }
+        request.slots.reset(request.site.definitions.len());
         request.started = connection.front.turn.clock.now();
         request.serial = connection.requests.get() + 1;
         request
     }
 
-    /// What can be used again for another request; gives its buffer back to the loop.
-    fn spare(mut self) -> Option<Self> {
-        let front = self.connection.front.clone();
-        front.turn.give(self.head.reset(Buffer::new(0)));
-        None
+    /// Gives the buffer back to the loop, and what another request can use.
+    fn retire(mut self) -> Parts {
+        let bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
+        self.connection.front.turn.give(bytes);
+        self.parts()
     }
 
     /// Whether this connection may go on after this request.

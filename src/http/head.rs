@@ -103,15 +103,6 @@ impl Head {
         Self { bytes, line: RequestLine::default(), headers: Vec::new(), first: [u16::MAX; KNOWN], end: 0 }
     }
 
-    /// Forgets the head and gives its bytes for reuse.
-    pub fn reset(&mut self, bytes: Buffer) -> Buffer {
-        self.line = RequestLine::default();
-        self.headers.clear();
-        self.first = [u16::MAX; KNOWN];
-        self.end = 0;
-        std::mem::replace(&mut self.bytes, bytes)
-    }
-
     /// The bytes of a part.
     pub fn text(&self, part: &Part) -> &[u8] {
         self.bytes.at(part.start as usize, part.end as usize)

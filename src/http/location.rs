@@ -190,11 +190,6 @@ impl Locations {
         self.named.get(name)
     }
 
-    /// Every expression's named groups, for the names they define.
-    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        self.expressions.iter().map(|(expression, _)| expression)
-    }
-
     /// The location of a decoded path.
     pub fn find(&self, path: &[u8], captures: &mut Captures) -> Found {
         match self.search(path, captures) {

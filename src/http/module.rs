@@ -11,7 +11,6 @@ use crate::conf::walk::Levels;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
 use crate::session::build::Build;
-use std::sync::Arc;
 
 /// Compiled text with request variables.
 pub type Text = Template<Request>;
@@ -115,13 +114,5 @@ impl Compile<'_, '_> {
     /// nginx's words, pointing at the word.
     pub fn text(&mut self, word: &Word) -> Result<Text, Diagnostic> {
         Template::compile(&word.bytes, &mut self.names).map_err(|text| Diagnostic::emerg(text).at(word.span))
-    }
-
-    /// The compiled words, shared.
-    ///
-    /// # Errors
-    /// As [`Self::text`].
-    pub fn shared(&mut self, word: &Word) -> Result<Arc<Text>, Diagnostic> {
-        self.text(word).map(Arc::new)
     }
 }

@@ -92,8 +92,6 @@ fn parse(list: &[u8], length: u64, most: u64) -> Wanted {
             if ranges.len() as u64 > most {
                 return Wanted::Whole;
             }
-        } else if !(first.is_empty() || range.start >= range.end && range.start < length) && range.start < length {
-            return Wanted::Nothing;
         }
     }
     match ranges.is_empty() {

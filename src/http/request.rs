@@ -87,6 +87,18 @@ pub struct Request {
     pub limit_conn_status: &'static str,
 }
 
+/// Allocations that go from request to request.
+pub struct Parts {
+    uri: Vec<u8>,
+    args: Vec<u8>,
+    host: Vec<u8>,
+    headers: Vec<super::head::Header>,
+    response: Response,
+    slots: Slots,
+    captures: RefCell<Captures>,
+    attempts: Attempts,
+}
+
 /// What a subrequest knows of the request it was made for.
 pub struct Parent {
     /// The main request's URI, for logs.
@@ -150,34 +162,29 @@ impl Request {
         }
     }
 
-    /// Makes the request ready for the next head on its connection, keeping its allocations.
-    pub fn reset(&mut self, server: Arc<Server>) {
-        self.location = server.base.clone();
-        self.server = server;
-        self.method = Method::Get;
-        self.forced_get = false;
-        self.uri.clear();
-        self.args.clear();
-        self.has_args = false;
-        self.uri_as_sent = true;
-        self.host.clear();
-        self.body = Body::default();
-        self.response.reset();
-        self.slots.reset(self.site.definitions.len());
-        self.captures.borrow_mut().clear();
-        self.internal = false;
-        self.error_page = false;
-        self.uri_changes = super::phase::URI_CHANGES + 1;
-        self.keepalive = false;
-        self.lingering = false;
-        self.abandoned = false;
-        self.attempts.clear();
-        self.head_length = 0;
-        self.malformed = false;
-        self.bad_line = None;
-        self.pipelined = false;
-        self.held.clear();
-        self.limit_conn_status = "";
+    /// Takes over the allocations of an earlier request.
+    pub fn reuse(&mut self, parts: Parts) {
+        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
+        (self.uri, self.args, self.host) = (uri, args, host);
+        self.head.headers = headers;
+        self.response = response;
+        self.slots = slots;
+        self.captures = captures;
+        self.attempts = attempts;
+    }
+
+    /// The allocations of a finished request, emptied.
+    pub fn parts(self) -> Parts {
+        let Self { mut uri, mut args, mut host, head, mut response, slots, captures, mut attempts, .. } = self;
+        for text in [&mut uri, &mut args, &mut host] {
+            text.clear();
+        }
+        let mut headers = head.headers;
+        headers.clear();
+        response.reset();
+        captures.borrow_mut().clear();
+        attempts.clear();
+        Parts { uri, args, host, headers, response, slots, captures, attempts }
     }
 
     /// Keeps what the named groups of the last matching expression captured.

@@ -1,7 +1,6 @@
 //! A response: its head, and how head and body reach the client.
 
 use super::filter::BodyFilter;
-use super::head::Known;
 use super::request::Request;
 use crate::log::clock;
 use crate::net::stream::Stream;
@@ -323,14 +322,13 @@ impl Request {
             return;
         }
         let mut filters = std::mem::take(&mut self.response.filters);
-        let mut held: Vec<u8> = Vec::new();
-        let mut current: &[u8] = bytes;
+        let mut held: Option<Vec<u8>> = None;
         for filter in &mut filters {
             let mut next = Vec::new();
-            filter.body(current, last, &mut next);
-            held = next;
-            current = &held;
+            filter.body(held.as_deref().unwrap_or(bytes), last, &mut next);
+            held = Some(next);
         }
+        let current = held.as_deref().unwrap_or(bytes);
         let response = &mut self.response;
         if response.chunked {
             if !current.is_empty() {
@@ -376,6 +374,9 @@ impl Request {
     fn client_lost(&self, error: &io::Error) {
         use crate::log::Level;
         if error.kind() == io::ErrorKind::TimedOut {
+            if self.location.settings.reset_timedout {
+                let _ = self.connection.stream.socket().set_linger(Some(Duration::ZERO));
+            }
             self.log(Level::Info, "client timed out (110: Connection timed out) while sending response to client");
         } else {
             let text = crate::conf::walk::errno(error);
@@ -526,9 +527,4 @@ async fn send_range(
 /// A date for a header.
 pub fn date(unix: i64) -> String {
     clock::http_date(unix)
-}
-
-/// Whether the client asked for `value` in a list header such as If-None-Match.
-pub fn header_has(request: &Request, known: Known, value: &[u8]) -> bool {
-    request.header(known).is_some_and(|text| text.split(|byte| *byte == b',').any(|part| part.trim_ascii() == value))
 }

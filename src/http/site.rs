@@ -14,7 +14,6 @@ use crate::conf::tree::Word;
 use crate::log::Log;
 use crate::script::template::Template;
 use crate::script::variable::Definitions;
-use crate::session::errorlog::Target;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +26,6 @@ pub struct Site {
     pub definitions: Definitions<Request>,
     /// The groups of backends.
     pub upstreams: Upstreams,
-    /// Log files to flush when the site retires.
-    pub logs: Vec<Arc<crate::log::file::File>>,
 }
 
 /// A virtual server.
@@ -197,9 +194,6 @@ pub struct Settings {
     pub chunked: bool,
 }
 
-/// Opens the error logs a level names.
-pub type OpenLog<'a> = &'a dyn Fn(&[Target], &mut crate::session::build::Build<'_>) -> Log;
-
 impl Settings {
     /// The runtime form of merged settings.
     ///
@@ -232,7 +226,7 @@ impl Settings {
             body_temp: conf
                 .client_body_temp_path
                 .clone()
-                .unwrap_or(TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
+                .unwrap_or_else(|| TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
             keepalive_timeout,
             keepalive_header: header.map_or(0, |header| header.as_secs()),
             keepalive_requests: conf.keepalive_requests.unwrap_or(1000),

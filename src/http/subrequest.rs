@@ -33,6 +33,9 @@ impl Request {
             return sub;
         }
         Box::pin(phase::run(&mut sub)).await;
+        if sub.location.settings.log_subrequest {
+            phase::log(&mut sub);
+        }
         sub
     }
 

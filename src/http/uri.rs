@@ -5,9 +5,6 @@ pub type Kind = fn(u8) -> bool;
 
 /// In a path: control characters, space, `"#%<>?[\]^`{|}` and bytes over 0x7e.
 pub const PATH: Kind = |byte| matches!(byte, 0..=0x20 | b'"' | b'#' | b'%' | b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..=0xff);
-/// In arguments: also `&`, `+`, `;`.
-pub const ARGS: Kind = |byte| PATH(byte) || matches!(byte, b'&' | b'+' | b';');
-
 /// Appends `text` with escaped bytes as `%XX`.
 pub fn escape(text: &[u8], kind: Kind, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

@@ -69,19 +69,9 @@ impl Log {
         Self { sinks: sinks.into() }
     }
 
-    /// A log to standard error.
-    pub fn stderr(level: Level) -> Self {
-        Self::new(vec![(level, Sink::Stderr)])
-    }
-
     /// Whether any sink takes `level`.
     pub fn takes(&self, level: Level) -> bool {
         self.sinks.iter().any(|(least, _)| level <= *least)
-    }
-
-    /// Where the lines go.
-    pub fn sinks(&self) -> &[(Level, Sink)] {
-        &self.sinks
     }
 
     /// Writes a line; `connection` is nginx's `*7`.

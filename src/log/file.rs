@@ -118,9 +118,4 @@ impl File {
             pending.clear();
         }
     }
-
-    /// Lines that could not be written.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
 }

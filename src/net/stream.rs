@@ -8,7 +8,7 @@ use super::address::Address;
 use super::listen::sock_addr;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -42,11 +42,6 @@ impl Stream {
     /// The descriptor, for splice and sendfile.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket().as_fd()
-    }
-
-    /// Takes the socket off this loop.
-    pub fn into_socket(self) -> Socket {
-        self.io.into_inner()
     }
 
     /// Ready when there is something to read (or an end, or an error).
@@ -131,14 +126,6 @@ impl Stream {
         self.try_output(|mut socket| socket.write(bytes))
     }
 
-    /// Writes once from several places.
-    ///
-    /// # Errors
-    /// As [`Self::try_write`].
-    pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_output(|mut socket| socket.write_vectored(parts))
-    }
-
     /// Ends the sending side.
     pub fn shutdown(&self) {
         let _ = self.socket().shutdown(Shutdown::Write);
@@ -206,12 +193,6 @@ impl Deadline {
     /// Takes the deadline away; the timer stays for the next one.
     pub const fn clear(&mut self) {
         self.at = None;
-    }
-
-    /// Frees the timer too.
-    pub fn disarm(&mut self) {
-        self.at = None;
-        self.sleep = None;
     }
 
     /// Ready when the deadline has passed.

@@ -362,7 +362,7 @@ fn leave_terminal() -> std::io::Result<Left> {
 #[expect(clippy::print_stdout, reason = "-T prints to standard output")]
 fn dump(sources: &Sources) {
     for source in sources.iter().filter(|source| source.kind == crate::conf::source::Kind::File) {
-        print!("# configuration file {}:\n", source.name);
+        println!("# configuration file {}:", source.name);
         let mut out = std::io::stdout();
         let _ = out.write_all(&source.text).and_then(|()| out.write_all(b"\n"));
     }

@@ -77,6 +77,7 @@ const CORE: &[Directive] = &[
         .support(Support::Inert("the clock is looked at once for each batch of events anyway"))
         .doc("Sets how often nginx looks at the clock."),
     Directive::new("env", MAIN, Arity::Exactly(1), &Custom(env))
+        .support(Support::Inert("nothing in the worker reads the environment"))
         .doc("Keeps an environment variable for the worker, or sets one."),
     Directive::new("pcre_jit", MAIN, Arity::Flag, &Flag(|c: &mut Core| &mut c.pcre_jit))
         .default("off")
@@ -129,8 +130,6 @@ pub struct Core {
     pub working_directory: Option<Word>,
     /// `pid`.
     pub pid: Option<Word>,
-    /// `env`: names, or names and values.
-    pub env: Vec<String>,
     /// `error_log`.
     pub error_logs: Vec<errorlog::Target>,
     /// Whether there is an `events {}`.
@@ -221,8 +220,7 @@ fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement)
     Ok(())
 }
 
-fn env(_: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
-    conf.env.extend(statement.arguments().iter().map(|word| word.text().into_owned()));
+fn env(_: &mut Setting<'_>, _: &mut Core, _: &Statement) -> Result<(), Diagnostic> {
     Ok(())
 }
 

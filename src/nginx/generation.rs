@@ -60,8 +60,6 @@ pub struct Process {
     pub working_directory: Option<String>,
     /// The pid file's path.
     pub pid: String,
-    /// `env`.
-    pub env: Vec<String>,
     /// `worker_connections`.
     pub connections: u64,
 }
@@ -237,7 +235,6 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
         shutdown_timeout: core.shutdown_timeout,
         working_directory: core.working_directory.as_ref().map(|word| word.text().into_owned()),
         pid: full(&core.pid.as_ref().map_or_else(|| inputs.pid.clone(), |word| word.text().into_owned())),
-        env: core.env.clone(),
         connections,
     }
 }

@@ -104,7 +104,7 @@ pub fn sockets(
         if !busy || test {
             return Ok(());
         }
-        if round + 1 < tries || round + 1 == tries {
+        if round < tries {
             std::thread::sleep(Duration::from_millis(500));
         }
     }

@@ -15,7 +15,6 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What all loops of the worker share.
@@ -107,9 +106,8 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
         become_user(process)?;
     }
     if let Some(folder) = &process.working_directory {
-        nix::unistd::chdir(folder.as_str()).map_err(|error| {
-            format!("chdir(\"{folder}\") failed ({})", crate::conf::walk::errno(&error.into()))
-        })?;
+        nix::unistd::chdir(folder.as_str())
+            .map_err(|error| format!("chdir(\"{folder}\") failed ({})", crate::conf::walk::errno(&error.into())))?;
     }
     Ok(())
 }

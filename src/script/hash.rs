@@ -93,11 +93,6 @@ impl<T: Clone> Wildcards<T> {
     pub fn expressions(&self) -> impl Iterator<Item = (&Expression, &T)> {
         self.expressions.iter().map(|(expression, value)| (expression, value))
     }
-
-    /// Whether nothing was added.
-    pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.leading.is_empty() && self.trailing.is_empty() && self.expressions.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -73,14 +73,6 @@ impl<S: Subject> Template<S> {
         Ok(Self { parts: parts.into() })
     }
 
-    /// The whole text, when there is no variable in it.
-    pub fn literal(&self) -> Option<&[u8]> {
-        match &*self.parts {
-            [Part::Text(text)] => Some(text),
-            _ => None,
-        }
-    }
-
     /// The parts, in order.
     pub fn parts(&self) -> &[Part<S>] {
         &self.parts

@@ -14,7 +14,7 @@ fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
             level,
             name,
             std::ptr::from_ref(&value).cast(),
-            std::mem::size_of::<i32>() as libc::socklen_t,
+            size_of::<i32>() as libc::socklen_t,
         );
     }
 }

@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
             };
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
-                b'#' => self.at += memchr::memchr(b'\n', self.rest()).unwrap_or(self.rest().len()),
+                b'#' => self.at += memchr::memchr(b'\n', self.rest()).unwrap_or_else(|| self.rest().len()),
                 b';' | b'{' if words.is_empty() => return Err(self.unexpected(byte)),
                 b';' => return Ok(End::Semicolon),
                 b'{' => return Ok(End::Open),

@@ -298,8 +298,11 @@ pub fn normalise(path: &[u8], merge: bool, out: &mut Vec<u8>) -> Result<(), Line
     finish_segment(out, merge)
 }
 
-/// The next byte, whether it came as an escape that stays literal, and the rest.
-fn decoded(text: &[u8]) -> Result<Option<(u8, bool, &[u8])>, LineError> {
+/// A byte, whether it came as an escape that stays literal, and the rest.
+type Decoded<'a> = (u8, bool, &'a [u8]);
+
+/// The next byte of a path.
+fn decoded(text: &[u8]) -> Result<Option<Decoded<'_>>, LineError> {
     match text {
         [] => Ok(None),
         [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {

@@ -34,8 +34,6 @@ pub mod next {
     pub const HTTP_404: u32 = 1 << 9;
     /// Status 429.
     pub const HTTP_429: u32 = 1 << 10;
-    /// A cache being updated; nothing to a request on its way.
-    pub const UPDATING: u32 = 1 << 11;
     /// Never.
     pub const OFF: u32 = 1 << 31;
 }
@@ -264,7 +262,7 @@ fn check_sizes(conf: &GatewayConf, prefix: &str, buffer_size: u64) -> Result<(),
     if busy < least {
         return fail(format!("\"{prefix}_busy_buffers_size\" must be equal to or greater than {ruler}"));
     }
-    if busy > (count - 1) * size && conf.busy.is_some() || busy > (count - 1) * size {
+    if busy > (count - 1) * size {
         return fail(format!(
             "\"{prefix}_busy_buffers_size\" must be less than the size of all \"{prefix}_buffers\" minus one buffer"
         ));

@@ -152,7 +152,7 @@ impl<P: Protocol> Engine<P> {
         };
         request.attempts.list.push(Attempt { peer: address.0, ..Attempt::default() });
         let begun = Instant::now();
-        let outcome = self.exchange(request, pool, peer, &address.1, out, pick).await;
+        let outcome = self.exchange(request, (pool, peer, &address.1), out, pick).await;
         let elapsed = begun.elapsed();
         let now = seconds(request);
         match outcome {
@@ -186,9 +186,7 @@ impl<P: Protocol> Engine<P> {
     async fn exchange(
         &self,
         request: &mut Request,
-        pool: &Arc<Pool>,
-        peer: PeerRef,
-        address: &crate::net::address::Address,
+        (pool, peer, address): (&Arc<Pool>, PeerRef, &crate::net::address::Address),
         out: &[u8],
         pick: &Pick,
     ) -> Result<(Exchange, Reply), (Failure, bool)> {

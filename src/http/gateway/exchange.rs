@@ -322,9 +322,7 @@ impl Exchange {
                     return Err(Failure::Error);
                 }
             }
-            // Interim responses (RFC 9110 §15.2) are not the answer.
-            match reply::parse(request, self.buffer.filled()) {
-                Ok(Some(reply)) if matches!(reply.status, 100 | 102..=199) => self.buffer.start += reply.head as usize,
+            match self.parse(request) {
                 Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => {
                     note(request, |attempt| attempt.header = Some(begun.elapsed()));
                     return Ok(reply);
@@ -339,6 +337,16 @@ impl Exchange {
                     request.log(Level::Error, &format!("{text} while reading response header from upstream"));
                     return Err(Failure::InvalidHead);
                 }
+            }
+        }
+    }
+
+    /// Parses what is there; interim responses (RFC 9110 §15.2) are passed over.
+    fn parse(&mut self, request: &Request) -> Result<Option<Reply>, String> {
+        loop {
+            match reply::parse(request, self.buffer.filled())? {
+                Some(reply) if matches!(reply.status, 100 | 102..=199) => self.buffer.start += reply.head as usize,
+                other => return Ok(other),
             }
         }
     }

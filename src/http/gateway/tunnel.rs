@@ -23,8 +23,7 @@ struct Way {
 pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gateway) {
     let out = std::mem::take(&mut request.response.out);
     let first = exchange.buffer.filled();
-    let mut down = Way::default();
-    down.held = Some(filled(request.turn(), &[&out, first]));
+    let mut down = Way { held: Some(filled(request.turn(), &[&out, first])), ..Way::default() };
     request.turn().give_out(out);
     let rest = request.head.bytes.filled();
     let mut up = Way::default();

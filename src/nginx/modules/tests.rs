@@ -1,4 +1,4 @@
-use super::{EXTENSIONS, missing, modules};
+use super::{EXTENSIONS, missing, modules, served};
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
 use crate::conf::lex;
 use crate::conf::module::Module;
@@ -171,4 +171,13 @@ fn defaults_are_accepted_by_their_own_setters() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn inert_rows_say_why() {
+    for row in served().iter().flat_map(|module| module.directives) {
+        if let Support::Inert(why) | Support::Partial(why) = row.support {
+            assert!(why.len() > 10, "{}: {why}", row.name);
+        }
+    }
 }

@@ -107,9 +107,8 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
         become_user(process)?;
     }
     if let Some(folder) = &process.working_directory {
-        nix::unistd::chdir(folder.as_str()).map_err(|error| {
-            format!("chdir(\"{folder}\") failed ({})", crate::conf::walk::errno(&error.into()))
-        })?;
+        nix::unistd::chdir(folder.as_str())
+            .map_err(|error| format!("chdir(\"{folder}\") failed ({})", crate::conf::walk::errno(&error.into())))?;
     }
     Ok(())
 }

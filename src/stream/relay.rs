@@ -142,8 +142,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
-    pub async fn run(mut self) -> End {
-        let mut idle = Deadline::new();
+    pub async fn run(mut self, mut idle: Deadline) -> End {
         idle.set(self.manner.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {

@@ -1,19 +1,22 @@
 //! Bytes both ways between two sockets until one side ends.
 //!
-//! A direction copies through a pooled 16 KiB buffer until 256 KiB have passed; then it goes over to a pooled pipe, and
-//! the bytes never leave the kernel. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
+//! A direction copies through a pooled 16 KiB buffer. When it has filled 256 KiB of buffers it goes over to a pooled
+//! pipe, and the bytes never leave the kernel; when little comes at a time it goes back, for small pieces are cheaper
+//! to copy. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
 
 use super::session::{Front, Session};
 use crate::net::stream::{Deadline, Stream};
-use crate::net::turn::Buffer;
+use crate::net::turn::{BUFFER, Buffer};
 use crate::sys::pipe::Pipe;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Bytes a direction copies before it splices.
-const COPIED_FIRST: u64 = 256 * 1024;
+/// Bytes in full buffers after which a direction splices.
+const BULK: u64 = 256 * 1024;
+/// What a small piece takes off that sum.
+const SMALL: u64 = 32 * 1024;
 /// Bytes moved before others get their turn.
 const FAIR: usize = 1 << 20;
 /// Calls made before others get their turn.
@@ -63,6 +66,10 @@ struct Way {
     told: bool,
     /// No pipe was to be had, or there is a rate limit.
     copies: bool,
+    /// Whether it splices now.
+    splices: bool,
+    /// Bytes that came in large pieces, less what small ones took off.
+    bulk: u64,
     rate: u64,
     pause: Option<Box<Deadline>>,
     /// Bytes read.
@@ -73,7 +80,28 @@ struct Way {
 
 impl Way {
     const fn new(rate: u64) -> Self {
-        Self { held: Held::Nothing, ended: false, told: false, copies: rate > 0, rate, pause: None, taken: 0, given: 0 }
+        Self {
+            held: Held::Nothing,
+            ended: false,
+            told: false,
+            copies: rate > 0,
+            splices: false,
+            bulk: 0,
+            rate,
+            pause: None,
+            taken: 0,
+            given: 0,
+        }
+    }
+
+    /// Learns from a piece of `count` bytes how the next one should be moved.
+    fn learn(&mut self, count: usize) {
+        if count >= BUFFER {
+            self.bulk = (self.bulk + count as u64).min(2 * BULK);
+        } else {
+            self.bulk = self.bulk.saturating_sub(SMALL);
+        }
+        self.splices = !self.copies && self.bulk >= if self.splices { BULK / 2 } else { BULK };
     }
 
     const fn is_empty(&self) -> bool {
@@ -114,8 +142,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
-    pub async fn run(mut self) -> End {
-        let mut idle = Deadline::new();
+    pub async fn run(mut self, mut idle: Deadline) -> End {
         idle.set(self.manner.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {
@@ -247,6 +274,7 @@ fn shift(
             Ok(0) => way.ended = true,
             Ok(count) => {
                 way.taken += count as u64;
+                way.learn(count);
                 moved += count;
                 pause(way, count);
             }
@@ -269,7 +297,7 @@ fn end_of(way: &mut Way, error: io::Error) -> Trouble {
 
 /// Reads once, into a buffer or a pipe; what was taken for it is given back when nothing came.
 fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<usize> {
-    if !way.copies && way.taken >= COPIED_FIRST {
+    if way.splices {
         if let Some(pipe) = front.pipe() {
             return match from.try_input(|_| pipe.fill(from.fd(), PIECE)) {
                 Ok(0) => {
@@ -286,7 +314,7 @@ fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<
                 }
             };
         }
-        way.copies = true;
+        (way.copies, way.splices) = (true, false);
     }
     let mut buffer = front.turn.buffer();
     let room = buffer.room();

@@ -251,9 +251,11 @@ impl Content for Proxy {
                     }
                 },
             };
-            match self.reach(session, &pool).await {
+            // One timer a connection: what guards connecting guards the relay afterwards.
+            let mut deadline = Deadline::new();
+            match self.reach(session, &pool, &mut deadline).await {
                 Some((server, in_use)) => {
-                    self.relay(session, &server).await;
+                    self.relay(session, &server, deadline).await;
                     drop(in_use);
                     200
                 }
@@ -281,7 +283,12 @@ fn resolve(session: &Session, text: &str) -> Result<Arc<Pool>, String> {
 
 impl Proxy {
     /// Connects to a server of the group, trying others as configured.
-    async fn reach(&self, session: &mut Session, pool: &Arc<Pool>) -> Option<(Stream, InUse)> {
+    async fn reach(
+        &self,
+        session: &mut Session,
+        pool: &Arc<Pool>,
+        deadline: &mut Deadline,
+    ) -> Option<(Stream, InUse)> {
         let mut pick = pool.pick(session);
         pick.limit(self.tries);
         let began = Instant::now();
@@ -299,7 +306,7 @@ impl Proxy {
                 attempt.peer.clone_from(&peer.name);
             }
             let in_use = InUse { pool: pool.clone(), at, pick: Some(pick) };
-            if let Some(server) = self.connect(session, &peer.address).await {
+            if let Some(server) = self.connect(session, &peer.address, deadline).await {
                 pool.group.connected(at);
                 return Some((server, in_use));
             }
@@ -317,7 +324,7 @@ impl Proxy {
         }
     }
 
-    async fn connect(&self, session: &mut Session, address: &Address) -> Option<Stream> {
+    async fn connect(&self, session: &mut Session, address: &Address, deadline: &mut Deadline) -> Option<Stream> {
         let bind = match &self.bind {
             None => None,
             Some(Value::Fixed(address)) => Some(address.clone()),
@@ -335,7 +342,7 @@ impl Proxy {
         session.front.ledger.numbered();
         let server = match connect(address, &how) {
             Ok((server, false)) => server,
-            Ok((server, true)) => match self.wait(&server).await {
+            Ok((server, true)) => match self.wait(&server, deadline).await {
                 Ok(()) => server,
                 Err(error) => {
                     let text = match error.kind() {
@@ -366,8 +373,7 @@ impl Proxy {
     }
 
     /// Waits until a connection stands.
-    async fn wait(&self, server: &Stream) -> io::Result<()> {
-        let mut deadline = Deadline::new();
+    async fn wait(&self, server: &Stream, deadline: &mut Deadline) -> io::Result<()> {
         deadline.set(self.connect_timeout);
         poll_fn(|cx| match server.poll_writable(cx) {
             Poll::Ready(ready) => Poll::Ready(ready),
@@ -377,7 +383,7 @@ impl Proxy {
         server.socket().take_error()?.map_or(Ok(()), Err)
     }
 
-    async fn relay(&self, session: &mut Session, server: &Stream) {
+    async fn relay(&self, session: &mut Session, server: &Stream, deadline: Deadline) {
         let mut first = Vec::new();
         if self.protocol {
             let client = match session.client_address() {
@@ -392,7 +398,7 @@ impl Proxy {
             upload: rate_of(&self.upload, session),
             download: rate_of(&self.download, session),
         };
-        let end = Relay::new(session, server, manner, &first).run().await;
+        let end = Relay::new(session, server, manner, &first).run(deadline).await;
         finish(session);
         match end {
             End::Client | End::Server => {
@@ -421,6 +427,8 @@ fn rate_of(rate: &Value<u64>, session: &Session) -> u64 {
 }
 
 fn begin(session: &mut Session, name: &str) {
+    // Most sessions need one, and keep it for as long as they are idle.
+    session.attempts.reserve_exact(1);
     session.attempts.push(Attempt {
         peer: name.to_owned(),
         sent: 0,

@@ -45,10 +45,11 @@ pub fn machine() -> io::Result<()> {
             }
         }
     }
-    folder("/tmp/run/below/etc")?;
-    folder("/tmp/run/below/dev")?;
-    bind(Path::new("/etc"), Path::new("/tmp/run/below/etc"))?;
-    bind(Path::new("/dev"), Path::new("/tmp/run/below/dev"))?;
+    // A user namespace may mount a /proc of its own only while it sees a whole one.
+    for path in ["etc", "dev", "proc"] {
+        folder(&format!("/tmp/run/below/{path}"))?;
+        bind(&Path::new("/").join(path), &Path::new("/tmp/run/below").join(path))?;
+    }
     fs::copy("/proc/self/uid_map", "/tmp/run/below/uid_map")?;
     pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -91,7 +92,12 @@ impl Host {
         let namespace = told.recv().map_err(io::Error::other)?.into();
         let starter = agent.run(|| Agent::start("starter", || Ok(unshare(CloneFlags::CLONE_NEWPID)?)))??;
         let init = starter.run(first_process)??;
-        Ok(Self { name: name.to_owned(), init, namespace, starter, agent })
+        let host = Self { name: name.to_owned(), init, namespace, starter, agent };
+        // `ps` looks there, and a program may not start before it is.
+        crate::wait_for("the host's own /proc: this user may not mount one", Duration::from_secs(5), || {
+            host.run(|| std::path::Path::new("/proc/1/stat").exists()).ok().filter(|there| *there)
+        })?;
+        Ok(host)
     }
 
     /// What it is called.

@@ -72,7 +72,9 @@ fn built(name: &str) -> io::Result<PathBuf> {
         let (folder, profile) = build_folder().map_err(|error| error.to_string())?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "rha", "--bins", "--profile", &profile])
+            // Both packages, so that the library is built with the features it has already been built with.
+            .args(["build", "--quiet", "--package", "rha", "--package", "compat-tests", "--profile", &profile])
+            .args(["--bin", "rnginx", "--bin", "rkeepalived"])
             .arg("--target-dir")
             .arg(folder.parent().unwrap_or(&folder))
             .current_dir(crate::root())

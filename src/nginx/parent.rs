@@ -185,6 +185,12 @@ impl Parent {
             let Some(at) = self.workers.iter().position(|worker| worker.pid == pid) else { continue };
             let worker = self.workers.remove(at);
             self.log().write(level, None, &format!("worker process {pid} {text}"));
+            // A worker that cannot begin would fail again at once.
+            if text == "exited with code 2" {
+                let text = format!("worker process {pid} exited with fatal code 2 and cannot be respawned");
+                self.log().write(Level::Alert, None, &text);
+                continue;
+            }
             if !worker.leaving && !self.stopping && !self.resting {
                 self.start_worker(signals);
             }

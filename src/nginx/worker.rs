@@ -103,7 +103,7 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
         log.write(Level::Alert, None, &format!("setpriority({value}) failed ({error})"));
     }
     if forked && nix::unistd::geteuid().is_root() {
-        become_user(process)?;
+        become_user(process, log)?;
     }
     if let Some(folder) = &process.working_directory {
         nix::unistd::chdir(folder.as_str())
@@ -112,7 +112,7 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
     Ok(())
 }
 
-fn become_user(process: &Process) -> Result<(), String> {
+fn become_user(process: &Process, log: &Log) -> Result<(), String> {
     use nix::unistd::{Group, User, initgroups, setgid, setuid};
     let name = process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
     let Ok(Some(user)) = User::from_name(name) else { return Err(format!("getpwnam(\"{name}\") failed")) };
@@ -125,7 +125,11 @@ fn become_user(process: &Process) -> Result<(), String> {
     };
     setgid(group).map_err(|error| format!("setgid({group}) failed ({error})"))?;
     let name = std::ffi::CString::new(name).map_err(|_| "a user's name with a zero byte".to_owned())?;
-    initgroups(&name, group).map_err(|error| format!("initgroups({}, {group}) failed ({error})", user.name))?;
+    // nginx goes on here, and in a user namespace of one user nobody may set groups.
+    if let Err(error) = initgroups(&name, group) {
+        let error = crate::conf::walk::errno(&error.into());
+        log.write(Level::Emerg, None, &format!("initgroups({}, {group}) failed ({error})", user.name));
+    }
     setuid(user.uid).map_err(|error| format!("setuid({}) failed ({error})", user.uid))
 }
 

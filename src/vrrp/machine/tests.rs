@@ -63,7 +63,8 @@ fn a_new_master_advertises_before_it_announces() {
     let all = actions(&mut router);
     let place = |wanted: &Action| all.iter().position(|action| action == wanted).unwrap();
     let ip = "192.0.2.10".parse().unwrap();
-    let order = [Action::AddAddresses, Action::Advertise(100), Action::Announce(ip), Action::Changed(StateKind::Master)];
+    let order =
+        [Action::AddAddresses, Action::Advertise(100), Action::Announce(ip), Action::Changed(StateKind::Master)];
     assert!(order.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "{all:?}");
     assert_eq!(all.iter().filter(|action| **action == Action::Announce(ip)).count(), 5);
 }

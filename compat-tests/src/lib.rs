@@ -23,6 +23,7 @@ pub mod watch;
 pub mod web;
 pub mod websocket;
 pub mod wide;
+pub mod wire;
 
 use std::io;
 use std::path::{Path, PathBuf};

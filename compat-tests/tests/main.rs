@@ -2,6 +2,7 @@
 
 mod article;
 mod house;
+mod network;
 mod peer;
 mod reload;
 mod signals;

@@ -20,7 +20,7 @@
 //! | stream | 4 | sys, conf, log, net, zone, script, session, upstream | http |
 //! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream | keepalived |
 //! | keepalived | 5 | sys, conf, log, net, run, vrrp, kernel | http, stream, nginx |
-//! | migrate | 6 | conf, nginx, keepalived | their insides |
+//! | migrate | 6 | conf, session, nginx, keepalived | their insides |
 //!
 //! Floor 7 is `bin/`: ten lines a program. Only `nginx`, `keepalived` and `migrate` are public, so that the compiler
 //! reports dead code in every other room; inside a room plain `pub` reads as "this room's promise".

@@ -1,3 +1,4 @@
-//! The product's front door.
+//! rmigrate: tells an operator, before switching, what will be the same and what will differ.
 
 pub mod cli;
+mod survey;

@@ -15,6 +15,9 @@ mod site;
 mod upstream;
 mod variables;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::site;
 pub use connection::serve;
 pub use session::{Front, Ledger};

@@ -250,7 +250,7 @@ proptest! {
         let masters = routers.iter().filter(|router| router.state() == StateKind::Master).count();
         prop_assert_eq!(masters, 1);
         if preempt {
-            let best = if a >= b && !(a == b) { 0 } else { 1 };
+            let best = if a > b { 0 } else { 1 };
             if a != b { prop_assert_eq!(routers[best].state(), StateKind::Master); }
         }
     }

@@ -180,6 +180,8 @@ pub struct Connection {
     pub since: Instant,
     /// Whether it waits for a request.
     pub idle: Cell<bool>,
+    /// Whether `TCP_NODELAY` is set.
+    pub nodelay: Cell<bool>,
     /// Whether its configuration has been replaced.
     pub retired: Cell<bool>,
     slot: Cell<usize>,
@@ -230,6 +232,7 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
         requests: Cell::new(0),
         since: Instant::now(),
         idle: Cell::new(true),
+        nodelay: Cell::new(false),
         retired: Cell::new(false),
         slot: Cell::new(usize::MAX),
     });
@@ -279,7 +282,8 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
         let mut seat = front.spare.borrow_mut().pop().unwrap_or_default();
         let request = seat.request.insert(Request::begin(connection, &entry.default, bytes, seat.parts.take()));
         request.pipelined = std::mem::take(&mut pipelined);
-        let next = one(request, entry, &mut deadline).await;
+        // Boxed, so that an idle connection does not carry the room a request takes.
+        let next = Box::pin(one(request, entry, &mut deadline)).await;
         input = next.1;
         pipelined = input.is_some();
         patience = next.2;
@@ -386,7 +390,7 @@ async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
     if request.abandoned || request.response.broken {
         return closed;
     }
-    if request.keepalive && !request.connection.retired.get() {
+    if request.keepalive {
         if request.body.is_pending() && !request.discard_body().await {
             return closed;
         }
@@ -580,7 +584,7 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
                     return Err(duplicate(request, known, &earlier, &value));
                 }
                 if request.head.headers.last().is_some_and(|header| header.known == Some(Known::Host))
-                    && super::target::validate(request.head.text(&value)).is_none()
+                    && !super::target::validate(request.head.text(&value))
                 {
                     request.log(Level::Info, "client sent invalid host header while reading client request headers");
                     return Err(Refused::Answer(400));

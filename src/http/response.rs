@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a response's body is.
@@ -20,6 +21,8 @@ pub enum Content {
     None,
     /// Bytes.
     Bytes(Cow<'static, [u8]>),
+    /// Bytes of the configuration.
+    Shared(Arc<[u8]>),
     /// Parts of a file, each behind some bytes (multipart ranges), and bytes behind the last.
     File(File, Vec<(Vec<u8>, Range<u64>)>, Vec<u8>),
     /// It is sent piece by piece by its handler.
@@ -255,6 +258,10 @@ impl Request {
                 self.take(&bytes, true);
                 self.flush().await;
             }
+            Content::Shared(bytes) => {
+                self.take(&bytes, true);
+                self.flush().await;
+            }
             Content::File(file, parts, tail) => self.send_file(&file, parts, &tail).await,
             Content::None | Content::Streamed => self.flush().await,
         }
@@ -279,6 +286,12 @@ impl Request {
         }
         super::range::head(self);
         self.frame();
+        if (self.keepalive || self.response.upgrade)
+            && self.location.settings.tcp_nodelay
+            && !self.connection.nodelay.replace(true)
+        {
+            let _ = self.connection.stream.socket().set_tcp_nodelay(true);
+        }
         let mut out = self.turn().out();
         super::encode::head(self, &mut out);
         self.response.head_bytes = out.len() as u64;

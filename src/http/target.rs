@@ -65,11 +65,14 @@ pub fn path(request: &mut Request) -> Result<(), Refusal> {
 
 fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
     let absolute = request.head.line.host.clone();
-    let host = match &absolute {
-        Some(part) => validate(request.head.text(part)),
-        None => request.header(Known::Host).and_then(validate),
+    let mut host = std::mem::take(&mut request.host);
+    let found = match &absolute {
+        Some(part) => validate_into(request.head.text(part), &mut host),
+        None => request.header(Known::Host).is_some_and(|text| validate_into(text, &mut host)),
     };
-    let Some(host) = host else {
+    if !found {
+        host.clear();
+        request.host = host;
         if absolute.is_some() {
             return Err((400, "client sent invalid host in request line while reading client request line".to_owned()));
         }
@@ -78,7 +81,7 @@ fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
             request.server = server;
         }
         return Ok(());
-    };
+    }
     request.host = host;
     let mut groups: &[(usize, String)] = &[];
     let found = {
@@ -93,8 +96,24 @@ fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A host in lower case without port and without a dot at its end; nothing when it cannot be one.
-pub fn validate(text: &[u8]) -> Option<Vec<u8>> {
+/// Whether `text` can be a host; then it is in `host`, in lower case, without port and without a dot at its end.
+pub fn validate_into(text: &[u8], host: &mut Vec<u8>) -> bool {
+    let Some(end) = host_end(text) else { return false };
+    host.clear();
+    host.extend_from_slice(text.get(..end).unwrap_or_default());
+    host.make_ascii_lowercase();
+    if host.last() == Some(&b'.') {
+        host.pop();
+    }
+    !host.is_empty()
+}
+
+/// Whether `text` can be a host.
+pub fn validate(text: &[u8]) -> bool {
+    host_end(text).is_some_and(|end| !matches!(text.get(..end), None | Some([] | [b'.'])))
+}
+
+fn host_end(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     let mut bracket = text.first() == Some(&b'[');
     for (index, byte) in text.iter().enumerate() {
@@ -108,9 +127,5 @@ pub fn validate(text: &[u8]) -> Option<Vec<u8>> {
             _ => {}
         }
     }
-    let mut host = text.get(..end)?.to_ascii_lowercase();
-    if host.last() == Some(&b'.') {
-        host.pop();
-    }
-    (!host.is_empty()).then_some(host)
+    Some(end)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Bytes in a pooled buffer.
 pub const BUFFER: usize = 16 * 1024;
 /// Free buffers a loop keeps.
-const SPARE: usize = 256;
+const SPARE: usize = 64;
 
 /// A pooled buffer with a filled part.
 pub struct Buffer {

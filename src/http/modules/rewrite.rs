@@ -10,7 +10,9 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
+use crate::http::response::Content;
 use crate::script::variable::{Assign, Definition, SlotId};
+use std::sync::Arc;
 use crate::session::contexts::{HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
 
 /// The module.
@@ -50,6 +52,8 @@ impl Conf for Rules {
 /// A rule at work.
 enum Step {
     Return(u16, Option<Text>),
+    /// A text without variables.
+    Literal(u16, Arc<[u8]>),
     Store(SlotId, Text),
     Assign(Assign<Request>, Text),
 }
@@ -80,6 +84,11 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let mut steps = Vec::new();
     for rule in &rules.rules {
         steps.push(match rule {
+            Rule::Return { status, text: Some(text) }
+                if !text.bytes.contains(&b'$') && (*status < 300 || (400..1000).contains(status)) && !matches!(status, 444 | 499) =>
+            {
+                Step::Literal(*status, text.bytes.as_ref().into())
+            }
             Rule::Return { status, text } => Step::Return(*status, text.as_ref().map(|text| cx.text(text)).transpose()?),
             Rule::Set { name, value } => {
                 let value = cx.text(value)?;
@@ -112,11 +121,25 @@ impl Handler for Rewrite {
                     let text = value.text(request);
                     assign(request, &text);
                 }
+                Step::Literal(status, text) => return literal(request, *status, text),
                 Step::Return(status, text) => return answer(request, *status, text.as_ref()),
             }
         }
         Flow::Next
     }
+}
+
+/// Answers with a text of the configuration, without copying it before it is sent.
+fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static> {
+    super::static_::set_content_type(request);
+    let response = &mut request.response;
+    response.status = status;
+    response.length = Some(text.len() as u64);
+    response.content = Content::Shared(text.clone());
+    if response.error != 0 && !(300..600).contains(&status) {
+        response.error = 0;
+    }
+    Flow::Done
 }
 
 fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'static> {

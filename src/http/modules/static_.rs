@@ -11,6 +11,7 @@ use crate::log::Level;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -102,13 +103,10 @@ pub fn slash(request: &mut Request, uri: &[u8]) -> u16 {
 
 /// Makes a file the response.
 pub fn respond(request: &mut Request, file: File, about: &Metadata) {
-    let kind = content_type(request);
+    set_content_type(request);
     let etag = request.location.settings.etag;
     let response = &mut request.response;
     response.status = 200;
-    if response.content_type.is_empty() {
-        response.content_type = kind;
-    }
     response.length = Some(about.len());
     response.last_modified = Some(about.mtime());
     response.ranges = true;
@@ -123,8 +121,22 @@ pub fn respond(request: &mut Request, file: File, about: &Metadata) {
     };
 }
 
+/// Puts the type of the path's extension into the response, unless it has one.
+pub fn set_content_type(request: &mut Request) {
+    if !request.response.content_type.is_empty() {
+        return;
+    }
+    let mut kind = std::mem::take(&mut request.response.content_type);
+    kind.extend_from_slice(&kind_of(request));
+    request.response.content_type = kind;
+}
+
 /// The type of the path's extension.
 pub fn content_type(request: &Request) -> Vec<u8> {
+    kind_of(request).to_vec()
+}
+
+fn kind_of(request: &Request) -> Arc<[u8]> {
     let settings = &request.location.settings;
     let name = request.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let extension = match memchr::memrchr(b'.', name) {
@@ -133,11 +145,11 @@ pub fn content_type(request: &Request) -> Vec<u8> {
     };
     if !extension.is_empty() {
         if let Some(kind) = settings.types.get(extension) {
-            return kind.to_vec();
+            return kind.clone();
         }
         if let Some(kind) = settings.types.get(extension.to_ascii_lowercase().as_slice()) {
-            return kind.to_vec();
+            return kind.clone();
         }
     }
-    settings.default_type.to_vec()
+    settings.default_type.clone()
 }

@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "tests begin at some moment")]
-
 use super::*;
 use crate::vrrp::config::Version;
 use crate::vrrp::wire::{HOPS, emit};

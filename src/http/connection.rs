@@ -103,15 +103,35 @@ impl Front {
         held
     }
 
-    /// Closes idle connections that belong to another site than `current`.
-    pub fn retire(&self, current: Option<&Arc<Site>>) {
+    /// Lets connections that belong to another site than `current` end: after the request they are at, or, while they wait
+    /// for one, after a moment in which a request that is on its way is still served.
+    ///
+    /// Differs from nginx: waiting connections are not closed at once, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
+    pub fn retire(self: &Rc<Self>, current: Option<&Arc<Site>>) {
+        let mut waits = false;
         for (_, connection) in self.open.borrow().iter() {
             let Some(connection) = connection.upgrade() else { continue };
             if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site)) {
                 continue;
             }
             connection.retired.set(true);
-            if connection.idle.get() {
+            waits |= connection.idle.get();
+        }
+        if waits {
+            let front = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(GRACE).await;
+                front.close_idle();
+            });
+        }
+    }
+
+    fn close_idle(&self) {
+        for (_, connection) in self.open.borrow().iter() {
+            if let Some(connection) = connection.upgrade()
+                && connection.retired.get()
+                && connection.idle.get()
+            {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
             }
         }
@@ -130,6 +150,9 @@ impl Front {
         }
     }
 }
+
+/// How long a waiting connection outlives its configuration.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Memory taken from the loop's budget.
 pub struct Held {
@@ -262,7 +285,7 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
             let ready = wait(&connection.stream, &mut deadline).await;
             counters.waiting.fetch_sub(1, Ordering::Relaxed);
             connection.idle.set(false);
-            if ready.is_err() || connection.retired.get() && connection.requests.get() > 0 {
+            if ready.is_err() {
                 return;
             }
             let mut buffer = front.turn.buffer();

@@ -133,6 +133,9 @@ fn ip_text(ip: std::net::IpAddr) -> String {
 
 /// Whether the client may be told to keep the connection: version, Connection header, and old browsers.
 pub fn wants_keepalive(request: &Request) -> bool {
+    if request.connection.retired.get() {
+        return false;
+    }
     let connection = request.header(Known::Connection).unwrap_or_default().to_ascii_lowercase();
     let has = |word: &[u8]| memchr::memmem::find(&connection, word).is_some();
     let wanted = if has(b"close") { false } else { request.version() > 1000 || has(b"keep-alive") };

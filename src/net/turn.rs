@@ -60,6 +60,11 @@ impl Buffer {
         }
     }
 
+    /// The same bytes at the same places, in no more memory than they need.
+    pub fn fitted(&self) -> Self {
+        Self { bytes: self.at(0, self.end).into(), start: self.start, end: self.end }
+    }
+
     /// Makes room for at least `size` bytes in all.
     pub fn grow(&mut self, size: usize) {
         if size > self.bytes.len() {

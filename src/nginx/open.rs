@@ -166,7 +166,7 @@ pub fn pid(path: &str, test: bool) -> Result<(), Complaint> {
 
 /// Lets the worker's user open the logs again, as nginx does when it reopens them.
 pub fn hand_over_logs(generation: &Generation, log: &Log) {
-    let Some((user, _)) = &generation.process.user else { return };
+    let user = generation.process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
     let Ok(Some(user)) = nix::unistd::User::from_name(user) else { return };
     if !nix::unistd::geteuid().is_root() {
         return;

@@ -31,6 +31,10 @@ pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gatew
         up.held = Some(filled(request.turn(), &[rest]));
     }
     request.head.bytes.start = request.head.bytes.end;
+    // The head is needed for the log line when the tunnel ends, perhaps in days; the buffer it came in is not.
+    let fitted = request.head.bytes.fitted();
+    let whole = std::mem::replace(&mut request.head.bytes, fitted);
+    request.turn().give(whole);
     request.turn().give(std::mem::replace(&mut exchange.buffer, Buffer::new(0)));
     let turn = request.turn().clone();
     let (client, server) = (&request.connection.stream, &exchange.stream);

@@ -215,7 +215,7 @@ impl Connection {
     pub fn client(&self) -> String {
         let real = self.real.borrow();
         match real.as_ref().unwrap_or(&self.peer) {
-            Address::Ip(address) => address.ip().to_canonical().to_string(),
+            Address::Ip(address) => address.ip().to_string(),
             Address::Unix(_) => "unix:".to_owned(),
         }
     }

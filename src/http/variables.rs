@@ -79,7 +79,7 @@ pub static FAMILIES: [Family<Request>; 7] = [
     Family { prefix: "upstream_cookie_", get: |r, name, out| r.attempts.cookie(name, out) },
     Family { prefix: "cookie_", get: cookie },
     Family { prefix: "arg_", get: argument },
-    Family { prefix: "proxy_protocol_tlv_", get: |_, _, _| false },
+    Family { prefix: "proxy_protocol_tlv_", get: proxy_protocol_option },
 ];
 
 fn put(out: &mut Vec<u8>, text: &[u8]) -> bool {
@@ -121,7 +121,7 @@ fn host(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 fn binary_remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let real = request.connection.real.borrow();
     match real.as_ref().unwrap_or(&request.connection.peer) {
-        Address::Ip(address) => match address.ip().to_canonical() {
+        Address::Ip(address) => match address.ip() {
             std::net::IpAddr::V4(ip) => put(out, &ip.octets()),
             std::net::IpAddr::V6(ip) => put(out, &ip.octets()),
         },
@@ -132,7 +132,7 @@ fn binary_remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 fn remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let real = request.connection.real.borrow();
     match real.as_ref().unwrap_or(&request.connection.peer) {
-        Address::Ip(address) => write!(out, "{}", address.ip().to_canonical()).is_ok(),
+        Address::Ip(address) => write!(out, "{}", address.ip()).is_ok(),
         Address::Unix(_) => put(out, b"unix:"),
     }
 }
@@ -192,9 +192,14 @@ fn proxy_protocol(request: &Request, which: u32, out: &mut Vec<u8>) -> bool {
     }
 }
 
+fn proxy_protocol_option(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
+    let header = request.connection.proxied.borrow();
+    header.as_ref().and_then(|header| header.option(name)).is_some_and(|value| put(out, value))
+}
+
 fn server_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     match request.connection.local() {
-        Some(local) => write!(out, "{}", local.ip().to_canonical()).is_ok(),
+        Some(local) => write!(out, "{}", local.ip()).is_ok(),
         None => put(out, request.connection.bound.to_string().as_bytes()),
     }
 }

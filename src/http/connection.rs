@@ -152,7 +152,7 @@ impl Front {
 }
 
 /// How long a waiting connection outlives its configuration.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Memory taken from the loop's budget.
 pub struct Held {

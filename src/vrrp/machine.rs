@@ -565,5 +565,4 @@ impl Router {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test starts its clock somewhere")]
 mod tests;

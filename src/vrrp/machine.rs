@@ -565,4 +565,5 @@ impl Router {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test starts its clock somewhere")]
 mod tests;

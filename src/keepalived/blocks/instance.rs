@@ -390,9 +390,10 @@ fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &State
 
 fn peer(name: &str, line: &Statement) -> Result<Peer, Diagnostic> {
     let text = line.name();
-    let malformed =
-        |_| format!("Configuration error: VRRP instance[{name}] malformed unicast peer address[{text}]. Skipping...");
-    let address = text.parse().map_err(|error| complain(malformed(error)))?;
+    let Ok(address) = text.parse() else {
+        let prefix = format!("Configuration error: VRRP instance[{name}]");
+        return Err(complain(format!("{prefix} malformed unicast peer address[{text}]. Skipping...")));
+    };
     let mut peer = Peer { address, least: 0, most: 255 };
     let mut words = line.arguments().iter();
     while let Some(word) = words.next() {

@@ -1,6 +1,7 @@
 //! One test binary: every file beside this one is a module of it.
 
 mod article;
+mod complaints;
 mod house;
 mod network;
 mod peer;

@@ -155,11 +155,12 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     let (lines, code) = match look(file, environment) {
         Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
         Ok(reading) => {
-            let mut lines: Vec<String> = reading.complaints.iter().map(|complaint| complaint.text.clone()).collect();
+            let told = reading.complaints.iter().filter(|complaint| complaint.kind != Kind::Notice);
+            let mut lines: Vec<String> = told.map(|complaint| complaint.text.clone()).collect();
             let code = match reading.worst() {
                 Some(Kind::Missing) => code::CONFIG,
                 Some(Kind::Fatal | Kind::Unserved | Kind::Error) => code::TEST,
-                None | Some(Kind::Notice) => code::OK,
+                None | Some(Kind::Help | Kind::Notice) => code::OK,
             };
             let insecure = scripts(&reading, &mut lines);
             (lines, if code == code::OK && insecure { code::SECURITY } else { code })

@@ -53,17 +53,32 @@ pub struct Notifier {
 impl Notifier {
     /// The scripts' rules and the FIFOs of `site`.
     pub fn open(site: &Site, policy: Policy, journal: &Journal) -> Self {
-        let mut notifier = Self { policy, fifos: Vec::new(), children: Vec::new() };
-        for path in [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten() {
+        let mut notifier = Self::default();
+        notifier.adopt(site, policy, journal);
+        notifier
+    }
+
+    /// The rules and FIFOs of `site` from now on; a FIFO that stays keeps what nobody has read yet.
+    pub fn adopt(&mut self, site: &Site, policy: Policy, journal: &Journal) {
+        self.policy = policy;
+        let wanted: Vec<&String> =
+            [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten().collect();
+        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(|(_, path, _)| wanted.contains(&path));
+        self.fifos = gone;
+        self.close();
+        self.fifos = kept;
+        for path in wanted {
+            if self.fifos.iter().any(|(_, open, _)| open == path) {
+                continue;
+            }
             let made = nix::unistd::mkfifo(path.as_str(), Mode::from_bits_truncate(0o600)).is_ok();
             // Read and write: a line written before the reader comes stays in the pipe.
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
-                Ok(fifo) => notifier.fifos.push((fifo, path.clone(), made)),
+                Ok(fifo) => self.fifos.push((fifo, path.clone(), made)),
                 Err(error) => journal.say(format!("Unable to open fifo {path} - {error}")),
             }
         }
-        notifier
     }
 
     /// Tells of a change of an instance.

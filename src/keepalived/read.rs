@@ -34,7 +34,9 @@ pub struct Complaint {
 /// How bad a complaint is, by what the exit code will say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Worth a line, and nothing else.
+    /// What would help.
+    Help,
+    /// Worth a line at a run, and nothing else.
     Notice,
     /// Wrong: a configuration test fails because of it.
     Error,
@@ -135,10 +137,21 @@ fn lines(sources: &Sources, finishing: bool, complaint: &Diagnostic) -> Vec<Comp
             format!("({name}: Line {}) ", sources.position(span.source, span.start).0)
         }
     };
-    let mut lines = vec![Complaint { kind, text: format!("{place}{}", complaint.message) }];
+    let mut lines = vec![Complaint { kind, text: format!("{place}{}", without_secrets(&complaint.message)) }];
     // A near miss is our own addition; the line before it stays keepalived's.
-    lines.extend(complaint.help.iter().map(|help| Complaint { kind: Kind::Notice, text: format!("{place}{help}") }));
+    lines.extend(complaint.help.iter().map(|help| Complaint { kind: Kind::Help, text: format!("{place}{help}") }));
     lines
+}
+
+/// A complaint that quotes a whole line must not quote a password.
+fn without_secrets(message: &str) -> String {
+    const KEYWORD: &str = "auth_pass";
+    match message.find(KEYWORD) {
+        Some(at) if message.contains("quote") => {
+            format!("{}{KEYWORD} …'", message.get(..at).unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn blocks(level: &Level) -> Blocks {

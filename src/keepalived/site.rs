@@ -10,6 +10,7 @@ use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
 use super::slot::{Command, complain};
 use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::source::Span;
 use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -138,7 +139,7 @@ pub struct Blocks {
 pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, Vec<Diagnostic>) {
     let mut complaints = Vec::new();
     let Blocks { global, root, scripts, files, instances, groups } = given;
-    let scripts: Vec<Script> = scripts.into_iter().filter_map(|given| script(given, &mut complaints)).collect();
+    let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
     let instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
@@ -166,14 +167,19 @@ impl Site {
             group.members.retain(|member| {
                 let known = names.contains(member);
                 if !known {
-                    let text = format!("vrrp instance {member} specified in sync group {} doesn't exist", group.name);
+                    let text = format!(
+                        "Virtual router {member} specified in sync group {} doesn't exist - ignoring",
+                        group.name
+                    );
                     complaints.push(complain(text));
                 }
                 known
             });
             if group.members.len() == 1 {
-                let text = format!("Warning - vrrp sync group {} has only one member", group.name);
-                complaints.push(Diagnostic::new(Severity::Notice, text));
+                let name = &group.name;
+                let text =
+                    format!("Sync group {name} has only 1 virtual router(s) - this probably isn't what you want");
+                complaints.push(complain(text));
             }
             for instance in self.instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
                 let lists = [&group.interfaces, &group.scripts, &group.files];
@@ -191,11 +197,8 @@ impl Site {
     }
 }
 
-fn script(given: GivenScript, complaints: &mut Vec<Diagnostic>) -> Option<Script> {
-    let Some(mut command) = given.command else {
-        complaints.push(complain(format!("No script set for vrrp_script {} - removing", given.name)));
-        return None;
-    };
+fn script(given: GivenScript) -> Option<Script> {
+    let mut command = given.command?;
     command.user = given.user.or(command.user);
     let seconds = |value: Option<i64>| Duration::from_secs(value.unwrap_or(1).max(1) as u64);
     let count = |value: Option<i64>| u32::try_from(value.unwrap_or(1)).unwrap_or(1).max(1);
@@ -259,13 +262,14 @@ impl Completion<'_> {
                 );
                 self.complaints.push(Diagnostic::new(Severity::Notice, text));
             } else {
-                self.error(format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist"));
+                let text = format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist");
+                self.complaints.push(placed(complain(text), given.interface_span));
                 self.fatal("Non-existent interface specified in configuration".to_owned());
             }
         }
         let mut router = self.router(&given, vrid as u8);
         let addresses = self.addresses(&given, has_interface, dynamic);
-        if addresses.is_empty() {
+        if addresses.is_empty() && has_interface(&interface) {
             self.complaints.push(Diagnostic::new(
                 Severity::Notice,
                 format!("({name}) No VIP specified; at least one is sensible"),
@@ -284,7 +288,7 @@ impl Completion<'_> {
         } else {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
-        let tracking = self.tracking(&given, &interface, router.priority);
+        let tracking = self.tracking(&given, (&interface, router.priority), has_interface);
         Some(Instance {
             wants_master: given.master == Some(true),
             source: given.source,
@@ -336,13 +340,13 @@ impl Completion<'_> {
         }
         if !router.preempt_delay.is_zero() && (strict || master || !router.preempt) {
             let why = if strict {
-                "is incompatible with strict mode"
+                "preempt_delay is incompatible with strict mode - resetting"
             } else if master {
-                "will not work with initial state MASTER"
+                "Warning - preempt delay will not work with initial state MASTER - clearing"
             } else {
-                "is incompatible with nopreempt mode"
+                "preempt_delay is incompatible with nopreempt mode - resetting"
             };
-            self.error(format!("({name}) Warning - preempt_delay {why} - resetting"));
+            self.error(format!("({name}) {why}"));
             router.preempt_delay = Duration::ZERO;
         }
         if strict && master != (priority == 255) {
@@ -409,7 +413,7 @@ impl Completion<'_> {
             if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
                 let text =
                     format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
-                self.error(text);
+                self.complaints.push(complain(text).at(address.span));
                 continue;
             }
             if let Some(dev) = &address.dev
@@ -427,10 +431,22 @@ impl Completion<'_> {
         kept
     }
 
-    fn tracking(&mut self, given: &Given, interface: &str, priority: u8) -> Vec<Tracking> {
+    fn tracking(
+        &mut self,
+        given: &Given,
+        (interface, priority): (&str, u8),
+        has_interface: &dyn Fn(&str) -> bool,
+    ) -> Vec<Tracking> {
         let mut all = Vec::new();
         if given.track_primary != Some(false) {
             all.push(Tracking { what: What::Interface(interface.to_owned()), weight: 0, reverse: false });
+        }
+        for track in given.interfaces.iter().filter(|track| !has_interface(&track.name)) {
+            let text = format!("({}) tracked interface {} doesn't exist", given.name, track.name);
+            if self.global.dynamic_interfaces != Some(true) {
+                self.complaints.push(complain(text).at(track.span));
+                self.fatal("Non-existent interface specified in configuration".to_owned());
+            }
         }
         all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
         for track in &given.scripts {
@@ -469,6 +485,13 @@ impl Completion<'_> {
     fn unknown(&mut self, given: &Given, track: &Track, kind: &str) {
         let text = format!("({}) track {kind} {} not found, ignoring...", given.name, track.name);
         self.complaints.push(complain(text).at(track.span));
+    }
+}
+
+fn placed(complaint: Diagnostic, span: Option<Span>) -> Diagnostic {
+    match span {
+        Some(span) => complaint.at(span),
+        None => complaint,
     }
 }
 

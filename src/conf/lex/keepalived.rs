@@ -17,7 +17,7 @@ enum Token {
     Word(Word),
     Open(Span),
     Close(Span),
-    Unterminated(Span),
+    Unterminated(Line),
 }
 
 /// Lines made into blocks.
@@ -59,7 +59,13 @@ impl Builder {
             }
             Token::Open(span) => self.open(span),
             Token::Close(span) => self.close(span),
-            Token::Unterminated(span) => self.broken("Unterminated quote", span),
+            Token::Unterminated(line) => {
+                // A line that cannot be read as a whole is not read at all.
+                self.words.clear();
+                let text = String::from_utf8_lossy(&line.bytes);
+                self.broken(&format!("Unterminated quote '{text}'"), line.span);
+                self.broken(&format!("Unmatched quote: '{text}'"), line.span);
+            }
         }
     }
 
@@ -120,10 +126,9 @@ impl Builder {
             opener.block = Some(std::mem::replace(&mut self.block, around));
             self.block.nodes.push(Node::Statement(opener));
         }
-        if missing > 0
-            && let Some(line) = last
-        {
-            self.broken(&format!("There are {missing} missing '}}'s or extra '{{'s"), line.span);
+        if missing > 0 {
+            let message = format!("There are {missing} missing '}}'s or extra '{{'s");
+            self.block.nodes.push(Node::Broken(Diagnostic::new(Severity::Error, message)));
         }
         self.block.end = last.map(|line| line.span);
         self.block
@@ -175,7 +180,7 @@ impl Iterator for Tokens<'_> {
         }
         let span = self.line.part(start, self.at);
         if inside {
-            return Some(Token::Unterminated(span));
+            return Some(Token::Unterminated(self.line.clone()));
         }
         Some(Token::Word(Word { bytes: bytes.into(), span, quoted }))
     }

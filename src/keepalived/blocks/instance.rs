@@ -12,7 +12,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Name, Nothing, Present, Run, SECOND, Switch, Whole, command, complain, first, seconds, whole,
+    Command, Nothing, Present, Run, SECOND, Switch, Whole, command, complain, first, seconds, truth, whole,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const COUNT: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
 const DIRECTIVES: &[Directive] = &[
     Directive::new("state", INSTANCE, ONE, &Custom(state))
         .doc("Names the expected state; only an address owner skips the first election because of it."),
-    Directive::new("interface", INSTANCE, ONE, &Name(|c: &mut Instance| &mut c.interface))
+    Directive::new("interface", INSTANCE, ONE, &Custom(interface))
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
     Directive::new("priority", INSTANCE, ONE, &Custom(priority)).doc("Sets the priority; the highest becomes master."),
@@ -74,7 +74,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Lists scripts that matter."),
     Directive::new("track_file", INSTANCE, LINES, &Tracks(|c: &mut Instance| &mut c.files))
         .doc("Lists files that matter."),
-    Directive::new("skip_check_adv_addr", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.skip_check_adv_addr))
+    Directive::new("skip_check_adv_addr", INSTANCE, BARE, &Custom(skip_check_adv_addr))
         .doc("Believes the master last heard without a look at its addresses."),
     Directive::new("strict_mode", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.strict))
         .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
@@ -235,6 +235,8 @@ pub struct Instance {
     /// `state MASTER`.
     pub master: Option<bool>,
     pub interface: Option<String>,
+    /// Where the interface is named.
+    pub interface_span: Option<Span>,
     pub vrid: Option<i64>,
     pub priority: Option<i64>,
     pub version: Option<i64>,
@@ -291,6 +293,12 @@ pub fn open(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 
 type Outcome = Result<(), Diagnostic>;
 
+fn interface(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    instance.interface = Some(first(statement));
+    instance.interface_span = Some(statement.span);
+    Ok(())
+}
+
 fn state(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let text = first(statement);
     instance.master = Some(text == "MASTER");
@@ -313,7 +321,7 @@ fn vrid(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) ->
             cx,
             statement,
             complaint,
-            format!("({name}) VRID '{}' not valid - must be between 1 & 255", first(statement)),
+            format!("({name}): VRID '{}' not valid - must be between 1 & 255", first(statement)),
         )
     })?);
     Ok(())
@@ -372,17 +380,20 @@ fn auth_pass(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 
 fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     for line in super::track::lines(cx, statement) {
-        match peer(&line) {
+        match peer(&instance.name, &line) {
             Ok(peer) => instance.peers.push(peer),
-            Err(complaint) => cx.report(complain(format!("({}) {}", instance.name, complaint.message)).at(line.span)),
+            Err(complaint) => cx.report(complaint.at(line.span)),
         }
     }
     Ok(())
 }
 
-fn peer(line: &Statement) -> Result<Peer, Diagnostic> {
+fn peer(name: &str, line: &Statement) -> Result<Peer, Diagnostic> {
     let text = line.name();
-    let address = text.parse().map_err(|_| complain(format!("unicast peer address {text} invalid - ignoring")))?;
+    let Ok(address) = text.parse() else {
+        let prefix = format!("Configuration error: VRRP instance[{name}]");
+        return Err(complain(format!("{prefix} malformed unicast peer address[{text}]. Skipping...")));
+    };
     let mut peer = Peer { address, least: 0, most: 255 };
     let mut words = line.arguments().iter();
     while let Some(word) = words.next() {
@@ -390,7 +401,7 @@ fn peer(line: &Statement) -> Result<Peer, Diagnostic> {
         match &*word.bytes {
             b"min_ttl" => peer.least = whole(&value, &(0..=255))? as u8,
             b"max_ttl" => peer.most = whole(&value, &(0..=255))? as u8,
-            _ => return Err(complain(format!("unknown unicast_peer option {}", word.text()))),
+            _ => return Err(complain(format!("({name}) unknown unicast_peer option {}", word.text()))),
         }
     }
     Ok(peer)
@@ -414,6 +425,15 @@ fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -
 fn notify_deleted(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     instance.notify.deleted = command(statement.arguments())?;
     instance.notify_deleted = true;
+    Ok(())
+}
+
+fn skip_check_adv_addr(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let Some(value) = truth(statement.arguments().first()) else {
+        let text = first(statement);
+        return Err(complain(format!("({}) invalid skip_check_adv_addr {text} specified", instance.name)));
+    };
+    instance.skip_check_adv_addr = Some(value);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};
-use crate::conf::slot::{Custom, Plain};
+use crate::conf::slot::{Block, Custom, Plain};
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT, SERVER, TRACK_GROUP};
@@ -15,7 +15,7 @@ pub const MODULE: Module = Module { name: "root", directives: DIRECTIVES, scopes
 const DIRECTIVES: &[Directive] = &[
     Directive::new("global_defs", ROOT, Arity::Block(0, 255, Opens::Context(GLOBAL)), &Plain)
         .doc("Holds what concerns the whole daemon."),
-    Directive::new("vrrp_script", ROOT, named(SCRIPT), &Custom(super::script::open))
+    Directive::new("vrrp_script", ROOT, named(SCRIPT), &Block(super::script::open, super::script::close))
         .doc("Defines a script whose result virtual routers may track."),
     Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Custom(super::instance::open))
         .doc("Defines a virtual router."),

@@ -74,26 +74,44 @@ pub fn open(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) ->
 }
 
 /// Whole seconds; 0 is taken for 1.
-fn duration(script: &Script, what: &str, text: &str) -> Result<i64, Diagnostic> {
-    let range = 1..=4294;
-    whole(text, &(0..=4294)).map(|seconds| seconds.max(*range.start())).map_err(|complaint| {
-        let also = format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name);
-        complaint.help(also)
+fn duration(cx: &mut Setting<'_>, script: &Script, statement: &Statement) -> Result<i64, Diagnostic> {
+    let text = first(statement);
+    whole(&text, &(0..=4294)).map(|seconds| seconds.max(1)).map_err(|complaint| {
+        cx.report(complaint.at(statement.span));
+        let what = cx.row.name;
+        complain(format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name))
     })
 }
 
-fn interval(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
-    script.interval = Some(duration(script, "interval", &first(statement))?);
+fn interval(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.interval = Some(duration(cx, script, statement)?);
     Ok(())
 }
 
-fn timeout(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
-    script.timeout = Some(duration(script, "timeout", &first(statement))?);
+fn timeout(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.timeout = Some(duration(cx, script, statement)?);
     Ok(())
 }
 
-fn weight(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
-    script.weight = Some(whole(&first(statement), &(-253..=253))? as i32);
+/// `}` of a script.
+///
+/// # Errors
+/// There is nothing to run.
+pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    match cx.seen::<Script>() {
+        Some(script) if script.command.is_none() => {
+            Err(complain(format!("No script set for vrrp_script {} - removing", script.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn weight(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    let text = first(statement);
+    script.weight = Some(whole(&text, &(-253..=253)).map_err(|complaint| {
+        cx.report(complaint.at(statement.span));
+        complain(format!("vrrp_script {} weight {text} must be in [-253, 253]", script.name))
+    })? as i32);
     match statement.arguments().get(1) {
         None => {}
         Some(word) if word.is("reverse") => script.reverse = true,

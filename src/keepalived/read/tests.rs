@@ -69,11 +69,55 @@ fn mistakes_get_keepaliveds_words_and_line() {
     assert_eq!(
         said("vrrp_instance V {\n interface foo0\n virtual_router_id 5\n virtual_ipaddress {\n 1.2.3.4 }\n}\n"),
         [
-            "WARNING - interface foo0 for vrrp_instance V doesn't exist",
+            "(/k.conf: Line 2) WARNING - interface foo0 for vrrp_instance V doesn't exist",
             "Non-existent interface specified in configuration"
         ]
     );
 }
+
+#[test]
+fn a_line_that_is_quoted_whole_shows_no_password() {
+    let said = said(&instance(" authentication {\n auth_type PASS\n auth_pass \"topsecret\n }"));
+    assert_eq!(said[0], "(/k.conf: Line 9) Unterminated quote 'auth_pass …'");
+    assert!(!said.concat().contains("topsecret"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_configuration_whatever_makes_the_reader_panic(words in proptest::collection::vec(0_usize..LIVELY.len(), 0..40)) {
+        let text: String = words.into_iter().map(|at| LIVELY[at]).collect();
+        let _ = reading(&text);
+    }
+}
+
+const LIVELY: [&str; 26] = [
+    "vrrp_instance V {\n",
+    "vrrp_script s {\n",
+    "vrrp_sync_group G {\n",
+    "global_defs {\n",
+    "}\n",
+    "\n",
+    " ",
+    "{",
+    "interface ens33\n",
+    "virtual_router_id 51\n",
+    "priority 300\n",
+    "virtual_ipaddress {\n",
+    "1.2.3.4/99 dev\n",
+    "fe80::1/0 broadcast +\n",
+    "track_script {\n",
+    "s weight -999\n",
+    "\"",
+    "group {\n V\n V\n}\n",
+    "authentication {\nauth_pass \n",
+    "advert_int 99999999999999999999\n",
+    "$X=$X\n",
+    "$X",
+    "~SEQ(a,1,9) b\n",
+    "static_ipaddress {\n",
+    "notify \"a 'b\" c d e\n",
+    "track_file f {\nweight\n",
+];
 
 #[test]
 fn an_unknown_block_is_skipped_as_a_block() {

@@ -4,7 +4,7 @@
 
 use super::{Process, Seat, load, policy, wanted};
 use crate::keepalived::dump;
-use crate::keepalived::notify::{Notifier, Occasion};
+use crate::keepalived::notify::Occasion;
 use crate::keepalived::plan::{Change, plan};
 use crate::keepalived::site::Site;
 use crate::keepalived::track::file::FileRunner;
@@ -113,8 +113,7 @@ impl Process {
             }
         }
         self.files = self.site.files.iter().map(|file| FileRunner::new(file, now, false)).collect();
-        self.notifier.close();
-        self.notifier = Notifier::open(&self.site, self.policy.clone(), &self.journal);
+        self.notifier.adopt(&self.site, self.policy.clone(), &self.journal);
     }
 
     fn reconfigure(&mut self, at: usize, now: Instant, announce: bool) {

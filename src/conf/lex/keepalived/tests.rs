@@ -38,5 +38,5 @@ fn a_missing_brace_is_an_error_and_no_crash() {
 #[test]
 fn quotes_keep_words_together() {
     assert_eq!(read_text("a \"b {c} d\" e\n"), "a b {c} d e");
-    assert_eq!(read_text("a \"b\nc\n"), "!Unterminated quote;a;c");
+    assert_eq!(read_text("a \"b\nc\n"), "!Unterminated quote 'a \"b';!Unmatched quote: 'a \"b';c");
 }

@@ -162,44 +162,52 @@ impl<'a> Relay<'a> {
         end
     }
 
-    /// Moves what can be moved both ways.
+    /// Moves what can be moved, first up, then down; a side that has ended ends it before the other is looked at.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let front = self.session.front.clone();
         let seen = (self.up.taken, self.down.taken);
-        let (client, server, since) = (&self.session.stream, self.server, self.since);
-        let up = shift(&mut self.up, client, server, &front, (cx, since));
-        let down = shift(&mut self.down, server, client, &front, (cx, since));
+        let outcome = shift(&mut self.up, &self.session.stream, self.server, &front, (cx, self.since));
         self.count(seen);
-        for (outcome, doing, whose) in [(up, "client", "upstream"), (down, "upstream", "client")] {
-            match outcome {
-                Ok(()) => {}
-                Err(Trouble::Read(error)) => self.complain("recv", &error, &format!("reading from {doing}"), doing),
-                Err(Trouble::Write(error)) => {
-                    self.complain("send", &error, &format!("sending to {whose}"), whose);
-                    return Some(End::Failed);
-                }
+        if let Some(end) = self.judge(outcome, ("client", "upstream")) {
+            return Some(end);
+        }
+        let seen = (self.up.taken, self.down.taken);
+        let outcome = shift(&mut self.down, self.server, &self.session.stream, &front, (cx, self.since));
+        self.count(seen);
+        self.judge(outcome, ("upstream", "client"))
+    }
+
+    /// What a direction's outcome means for the whole.
+    fn judge(&mut self, outcome: Result<(), Trouble>, (from, to): (&str, &str)) -> Option<End> {
+        match outcome {
+            Ok(()) => {}
+            Err(Trouble::Read(error)) => self.complain("recv", &error, &format!("reading from {from}"), from),
+            Err(Trouble::Write(error)) => {
+                self.complain("writev", &error, &format!("sending to {to}"), to);
+                return Some(End::Failed);
             }
         }
-        if self.manner.half_close {
-            for (way, to) in [(&mut self.up, self.server), (&mut self.down, &self.session.stream)] {
-                if way.is_over() && !way.told {
-                    to.shutdown();
-                    way.told = true;
-                }
-            }
-            return match (self.up.is_over(), self.down.is_over()) {
-                (true, true) if self.down_last => Some(End::Server),
-                (true, true) => Some(End::Client),
-                (up, _) => {
-                    self.down_last = up;
-                    None
-                }
+        let (up, down) = (self.up.is_over(), self.down.is_over());
+        if !self.manner.half_close {
+            return match (up, down) {
+                (_, true) => Some(End::Server),
+                (true, _) => Some(End::Client),
+                _ => None,
             };
         }
-        match (self.up.is_over(), self.down.is_over()) {
-            (_, true) => Some(End::Server),
-            (true, _) => Some(End::Client),
-            _ => None,
+        for (way, to) in [(&mut self.up, self.server), (&mut self.down, &self.session.stream)] {
+            if way.is_over() && !way.told {
+                to.shutdown();
+                way.told = true;
+            }
+        }
+        match (up, down) {
+            (true, true) if self.down_last => Some(End::Server),
+            (true, true) => Some(End::Client),
+            _ => {
+                self.down_last = up;
+                None
+            }
         }
     }
 

@@ -1,17 +1,16 @@
 //! `ngx_stream_proxy_module`: connect to a server of a group, relay, try the next one when it cannot be reached.
 
+mod conf;
+
+use self::conf::{MODULE, ProxyConf, local_address};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Support};
-use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Custom, Flag, Number, Size, Time};
-use crate::conf::tree::{Statement, Word};
+use crate::conf::tree::Word;
 use crate::conf::value;
-use crate::conf::walk::{Levels, Setting, errno};
+use crate::conf::walk::{Levels, errno};
 use crate::log::Level;
 use crate::net::address::{self, Address, Host};
 use crate::net::proxy_protocol;
 use crate::net::stream::{Deadline, Outgoing, Stream, connect};
-use crate::session::contexts::{STREAM_ANY, STREAM_SERVER};
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
 use crate::stream::relay::{End, Manner, Relay};
 use crate::stream::session::{Attempt, Session};
@@ -20,7 +19,6 @@ use crate::upstream::settings::addresses;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -28,107 +26,6 @@ use std::time::{Duration, Instant};
 /// The module.
 pub fn modules() -> Vec<Module> {
     vec![Module::new(MODULE).install(install)]
-}
-
-const MODULE: crate::conf::module::Module = crate::conf::module::Module {
-    name: "ngx_stream_proxy_module",
-    directives: DIRECTIVES,
-    scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)],
-};
-
-const SELF_SIZED: Support = Support::Inert("buffers here are taken only while bytes move, and size themselves");
-const DATAGRAMS: Support = Support::Inert("it bounds datagram sessions, which listen refuses");
-const ONE: Arity = Arity::Exactly(1);
-
-const fn time(name: &'static str, slot: &'static Time<ProxyConf>) -> Directive {
-    Directive::new(name, STREAM_ANY, ONE, slot)
-}
-
-const fn size(name: &'static str, contexts: Contexts) -> Directive {
-    Directive::new(name, contexts, ONE, &Size(|c: &mut ProxyConf| &mut c.buffer_size)).support(SELF_SIZED)
-}
-
-const DIRECTIVES: &[Directive] = &[
-    Directive::new("proxy_pass", STREAM_SERVER, ONE, &Custom(proxy_pass))
-        .support(Support::Partial("a host name in a variable is refused, there is no resolver yet"))
-        .doc("Sets the server or group that connections are relayed to."),
-    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
-        .since("1.9.2")
-        .support(Support::Partial("transparent is refused"))
-        .doc("Sets the local address of connections to servers."),
-    Directive::new("proxy_socket_keepalive", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.socket_keepalive))
-        .default("off")
-        .since("1.15.6")
-        .doc("Turns TCP keepalive on for connections to servers."),
-    time("proxy_connect_timeout", &Time(|c: &mut ProxyConf| &mut c.connect_timeout))
-        .default("60s")
-        .doc("Sets how long connecting to a server may take."),
-    time("proxy_timeout", &Time(|c: &mut ProxyConf| &mut c.timeout))
-        .default("10m")
-        .doc("Closes a connection on which nothing has moved for so long."),
-    size("proxy_buffer_size", STREAM_ANY).default("16k").since("1.9.4").doc("Sizes nginx's two buffers of a connection."),
-    Directive::new("proxy_downstream_buffer", STREAM_ANY, ONE, &Custom(old_buffer))
-        .support(SELF_SIZED)
-        .doc("Is the old name of proxy_buffer_size."),
-    Directive::new("proxy_upstream_buffer", STREAM_ANY, ONE, &Custom(old_buffer))
-        .support(SELF_SIZED)
-        .doc("Is the old name of proxy_buffer_size."),
-    Directive::new("proxy_upload_rate", STREAM_ANY, ONE, &Custom(rate))
-        .since("1.9.3")
-        .doc("Limits how many bytes a second are read from a client; 0 does not."),
-    Directive::new("proxy_download_rate", STREAM_ANY, ONE, &Custom(rate))
-        .since("1.9.3")
-        .doc("Limits how many bytes a second are read from a server; 0 does not."),
-    Directive::new("proxy_requests", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.requests, 0..=u64::MAX))
-        .support(DATAGRAMS)
-        .doc("Counts the datagrams of a session."),
-    Directive::new("proxy_responses", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.responses, 0..=u64::MAX))
-        .support(DATAGRAMS)
-        .doc("Counts the datagrams expected in answer to one."),
-    Directive::new("proxy_next_upstream", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.next))
-        .default("on")
-        .doc("Tries the next server when one cannot be reached."),
-    Directive::new("proxy_next_upstream_tries", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.tries, 0..=u64::MAX))
-        .default("0")
-        .doc("Limits how many servers are tried; 0 does not."),
-    time("proxy_next_upstream_timeout", &Time(|c: &mut ProxyConf| &mut c.next_timeout))
-        .default("0")
-        .doc("Limits the time in which servers are tried; 0 does not."),
-    Directive::new("proxy_protocol", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.protocol))
-        .default("off")
-        .since("1.9.2")
-        .doc("Sends servers a PROXY protocol head that names the client."),
-    Directive::new("proxy_half_close", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.half_close))
-        .default("off")
-        .since("1.21.4")
-        .doc("Lets one side go on sending when the other has ended."),
-];
-
-/// Settings of the proxy.
-#[derive(Default)]
-struct ProxyConf {
-    pass: Option<Word>,
-    bind: Option<Option<Word>>,
-    socket_keepalive: Option<bool>,
-    connect_timeout: Option<Duration>,
-    timeout: Option<Duration>,
-    buffer_size: Option<u64>,
-    upload: Option<Word>,
-    download: Option<Word>,
-    requests: Option<u64>,
-    responses: Option<u64>,
-    next: Option<bool>,
-    tries: Option<u64>,
-    next_timeout: Option<Duration>,
-    protocol: Option<bool>,
-    half_close: Option<bool>,
-}
-
-impl Conf for ProxyConf {
-    fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; bind, socket_keepalive, connect_timeout, timeout, buffer_size, upload, download);
-        inherit!(self, outer; requests, responses, next, tries, next_timeout, protocol, half_close);
-    }
 }
 
 /// Whom a connection is for.
@@ -477,75 +374,3 @@ fn severity(error: &io::Error) -> Level {
     if error.raw_os_error().is_some_and(|code| USUAL.contains(&code)) { Level::Error } else { Level::Crit }
 }
 
-/// An address with or without a port.
-fn local_address(text: &str) -> Option<Address> {
-    let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let ip = plain.parse().ok().map(|ip| SocketAddr::new(ip, 0));
-    ip.or_else(|| text.parse().ok()).map(Address::Ip)
-}
-
-fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let Some(word) = statement.arguments().first() else { return Ok(()) };
-    if conf.pass.is_some() {
-        return Err(cx.complain("is duplicate"));
-    }
-    if !word.bytes.contains(&b'$') {
-        let text = word.text();
-        address::parse(&text, false)
-            .map_err(|what| Diagnostic::emerg(format!("{what} in upstream \"{text}\"")).point(word.span))?;
-    }
-    conf.pass = Some(word.clone());
-    Ok(())
-}
-
-fn proxy_bind(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
-    if conf.bind.is_some() {
-        return Err(cx.complain("is duplicate"));
-    }
-    if word.is("off") && rest.is_empty() {
-        conf.bind = Some(None);
-        return Ok(());
-    }
-    if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
-        return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
-    }
-    match rest.first() {
-        None => {}
-        Some(word) if word.is("transparent") => {
-            let text = "the \"transparent\" parameter of \"proxy_bind\" is known but not supported yet";
-            return Err(Diagnostic::emerg(text).point(word.span));
-        }
-        Some(word) => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
-    }
-    conf.bind = Some(Some(word.clone()));
-    Ok(())
-}
-
-fn rate(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let Some(word) = statement.arguments().first() else { return Ok(()) };
-    let slot = if cx.row.name == "proxy_upload_rate" { &mut conf.upload } else { &mut conf.download };
-    if slot.is_some() {
-        return Err(cx.complain("is duplicate"));
-    }
-    if !word.bytes.contains(&b'$') && value::size(&word.bytes, false).is_none() {
-        return Err(cx.complain("invalid value").point(word.span));
-    }
-    *slot = Some(word.clone());
-    Ok(())
-}
-
-fn old_buffer(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let Some(word) = statement.arguments().first() else { return Ok(()) };
-    if conf.buffer_size.is_some() {
-        return Err(cx.complain("is duplicate"));
-    }
-    let size = value::size(&word.bytes, false).ok_or_else(|| cx.complain("invalid value").point(word.span))?;
-    conf.buffer_size = Some(size);
-    let text = format!(
-        "the \"{}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead",
-        cx.row.name
-    );
-    cx.warn(statement, text);
-    Ok(())
-}

@@ -281,3 +281,74 @@ fn the_pid_file_is_there_when_the_starter_ends() -> io::Result<()> {
     })?;
     Ok(())
 }
+
+/// A group of three: VRRPv3 by multicast, VRRPv3 by unicast, VRRPv3 over IPv6 with an excluded IPv4 address.
+fn group(priority: u8, own: u8, other: u8) -> String {
+    let instance = |name: &str, vrid: u8, more: &str| {
+        format!(
+            "vrrp_instance {name} {{\n interface {PORT}\n virtual_router_id {vrid}\n priority {priority}\n version 3\n \
+             notify_master \"/usr/bin/touch /tmp/master-{name}\"\n{more}\n}}\n"
+        )
+    };
+    let unicast = format!(" unicast_src_ip 192.168.110.{own}\n unicast_peer {{\n 192.168.110.{other}\n }}\n");
+    [
+        "global_defs {\n vrrp_notify_fifo /tmp/fifo\n script_user root\n enable_script_security\n}\n".to_owned(),
+        "vrrp_sync_group G {\n group {\n M U S\n }\n}\n".to_owned(),
+        instance("M", 11, " advert_int 0.1\n virtual_ipaddress {\n 10.9.9.1/24\n }\n"),
+        instance("U", 12, &format!(" advert_int 0.25\n{unicast} virtual_ipaddress {{\n 10.9.8.1/24\n }}\n")),
+        instance(
+            "S",
+            13,
+            " virtual_ipaddress {\n fe80::99\n 2001:db8::1/64\n }\n virtual_ipaddress_excluded {\n 10.9.7.1\n }\n",
+        ),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_group_of_all_kinds_moves_as_one() -> io::Result<()> {
+    let addresses = [[10, 9, 9, 1], [10, 9, 8, 1], [10, 9, 7, 1]].map(Ipv4Addr::from);
+    for (a, b) in pairs() {
+        let mut pair = Pair::new(a, b)?;
+        pair.b.start(&group(100, 12, 11))?;
+        pair.a.start(&group(120, 11, 12))?;
+        let holds = |side: &pair::Side| {
+            side.host.addresses(PORT).map_or(0, |all| addresses.iter().filter(|one| all.contains(one)).count())
+        };
+        wait_for("all of it at one host", LIMIT, || (holds(&pair.a) == 3 && holds(&pair.b) == 0).then_some(()))
+            .map_err(|error| io::Error::other(format!("{error}; {}; {}", pair.a.log(), pair.b.log())))?;
+        for name in ["M", "U", "S"] {
+            let path = format!("/tmp/master-{name}");
+            wait_for("the script's trace", LIMIT, || {
+                let path = path.clone();
+                pair.a.host.run(move || fs::exists(path).unwrap_or(false)).ok()?.then_some(())
+            })?;
+        }
+        pair.a.stop()?;
+        wait_for("all of it at the other", LIMIT, || (holds(&pair.b) == 3 && holds(&pair.a) == 0).then_some(()))
+            .map_err(|error| io::Error::other(format!("{error}; {}", pair.b.log())))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_fifo_gets_a_line_a_change_and_keeps_it_over_a_reload() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = configuration("BACKUP", 120, "").replace(" router_id x", " router_id x\n vrrp_notify_fifo /tmp/fifo");
+    pair.a.start(&text)?;
+    pair.a.becomes_master()?;
+    pair.a.signal(Signal::SIGHUP);
+    pair.a.says("Reloading\n")?;
+    let read = || {
+        use std::io::Read as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let mut fifo = fs::OpenOptions::new().read(true).custom_flags(flags).open("/tmp/fifo")?;
+        let mut bytes = [0; 4096];
+        let length = fifo.read(&mut bytes)?;
+        io::Result::Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned())
+    };
+    let lines = pair.a.host.run(read)??;
+    assert_eq!(lines, "INSTANCE \"nginx\" BACKUP 120\nINSTANCE \"nginx\" MASTER 120\n");
+    Ok(())
+}

@@ -67,7 +67,9 @@ impl Bench {
     pub fn new(program: Program) -> io::Result<Self> {
         let host = Host::new(program.name())?;
         let binary = std::fs::read(program.nginx()?)?;
-        let site = crate::root().join("fixtures/nginx/peer/html");
+        // Read here: a host does not see the machine's /tmp, where the repository may lie.
+        let mut site = Vec::new();
+        read(&crate::root().join("fixtures/nginx/peer/html"), "", &mut site)?;
         host.run(move || install(&binary, &site))??;
         let record = Arc::new(Record::default());
         let listen = |port: u16| host.run(move || TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
@@ -107,12 +109,19 @@ impl Bench {
 }
 
 /// The files both have.
-fn install(binary: &[u8], site: &std::path::Path) -> io::Result<()> {
+fn install(binary: &[u8], site: &[(String, Option<Vec<u8>>)]) -> io::Result<()> {
     for folder in ["/var/log/nginx", "/var/lib/nginx", &format!("{PREFIX}/logs"), &format!("{PREFIX}/conf")] {
         mount::folder(folder)?;
     }
     mount::file(&format!("{PREFIX}/sbin/nginx"), binary, 0o755)?;
-    copy(site, &format!("{PREFIX}/html"))?;
+    mount::folder(&format!("{PREFIX}/html"))?;
+    for (name, bytes) in site {
+        let target = format!("{PREFIX}/html{name}");
+        match bytes {
+            Some(bytes) => settled(&target, bytes, 0o644)?,
+            None => mount::folder(&target)?,
+        }
+    }
     // Sizes that are awkward to keep in a repository.
     for (name, size) in [("100k.bin", 100 * 1024), ("1m.bin", 1024 * 1024)] {
         let bytes: Vec<u8> = (0..size).map(|place: u32| (place % 251) as u8).collect();
@@ -122,15 +131,16 @@ fn install(binary: &[u8], site: &std::path::Path) -> io::Result<()> {
     mount::folder(&format!("{PREFIX}/html/empty"))
 }
 
-fn copy(from: &std::path::Path, to: &str) -> io::Result<()> {
-    mount::folder(to)?;
+/// The folders (without bytes) and files below `from`, folders first.
+fn read(from: &std::path::Path, below: &str, into: &mut Vec<(String, Option<Vec<u8>>)>) -> io::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
-        let target = format!("{to}/{}", entry.file_name().to_string_lossy());
+        let name = format!("{below}/{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
+            into.push((name.clone(), None));
+            read(&entry.path(), &name, into)?;
         } else {
-            settled(&target, &std::fs::read(entry.path())?, 0o644)?;
+            into.push((name, Some(std::fs::read(entry.path())?)));
         }
     }
     Ok(())

@@ -237,6 +237,8 @@ pub const fn reason(status: u16) -> &'static str {
 
 /// A file up to this size is sent together with the head.
 const TOGETHER: u64 = 32 * 1024;
+/// From this size on a file's pages are sent apart from the head.
+const APART: u64 = 256 * 1024;
 
 impl Request {
     /// Sends the response, if a handler has not sent it already.
@@ -413,7 +415,9 @@ impl Request {
         for (before, range) in parts {
             self.response.out.extend_from_slice(&before);
             let out = std::mem::take(&mut self.response.out);
-            let sent = send_all(&self.connection.stream, &out, true, timeout).await;
+            // One packet with the head pays for small files; in large ones it would put every page out of step.
+            let together = range.end - range.start < APART;
+            let sent = send_all(&self.connection.stream, &out, together, timeout).await;
             self.turn().give_out(out);
             self.count(sent);
             if self.response.broken {

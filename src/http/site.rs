@@ -223,10 +223,7 @@ impl Settings {
             client_max_body_size: conf.client_max_body_size.unwrap_or(1 << 20),
             client_body_buffer_size: conf.client_body_buffer_size.unwrap_or(16384) as usize,
             client_body_timeout: conf.client_body_timeout.unwrap_or(60 * second),
-            body_temp: conf
-                .client_body_temp_path
-                .clone()
-                .unwrap_or_else(|| TempPath { path: "client_body_temp".to_owned(), levels: vec![] }),
+            body_temp: body_temp(conf, cx),
             keepalive_timeout,
             keepalive_header: header.map_or(0, |header| header.as_secs()),
             keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
@@ -253,6 +250,15 @@ impl Settings {
             chunked: on(conf.chunked_transfer_encoding),
         })
     }
+}
+
+/// The folder for request bodies, below the prefix, to be there before serving.
+fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> TempPath {
+    let given = conf.client_body_temp_path.clone();
+    let mut temp = given.unwrap_or_else(|| TempPath { path: "client_body_temp".to_owned(), levels: Vec::new() });
+    temp.path = cx.build.full(&temp.path);
+    cx.build.folder(&temp.path);
+    temp
 }
 
 fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {

@@ -77,7 +77,7 @@ const CORE: &[Directive] = &[
         .support(Support::Inert("the clock is looked at once for each batch of events anyway"))
         .doc("Sets how often nginx looks at the clock."),
     Directive::new("env", MAIN, Arity::Exactly(1), &Custom(env))
-        .support(Support::Inert("nothing in the worker reads the environment"))
+        .support(Support::Partial("the worker keeps the whole environment; a value given here is refused"))
         .doc("Keeps an environment variable for the worker, or sets one."),
     Directive::new("pcre_jit", MAIN, Arity::Flag, &Flag(|c: &mut Core| &mut c.pcre_jit))
         .default("off")
@@ -220,8 +220,14 @@ fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement)
     Ok(())
 }
 
-fn env(_: &mut Setting<'_>, _: &mut Core, _: &Statement) -> Result<(), Diagnostic> {
-    Ok(())
+fn env(_: &mut Setting<'_>, _: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
+    match statement.arguments().iter().find(|word| word.bytes.contains(&b'=')) {
+        Some(word) => {
+            let text = format!("a value in \"env {}\" is known but not supported yet", word.text());
+            Err(Diagnostic::emerg(text).point(word.span))
+        }
+        None => Ok(()),
+    }
 }
 
 fn error_log(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {

@@ -49,6 +49,13 @@ impl Build<'_> {
         self.logs.entry(path.to_owned()).or_insert_with(fresh).clone()
     }
 
+    /// Declares a folder that must be there before serving.
+    pub fn folder(&mut self, path: &str) {
+        if !self.folders.iter().any(|known| known == path) {
+            self.folders.push(path.to_owned());
+        }
+    }
+
     /// `path`, starting at the prefix unless it is absolute.
     pub fn full(&self, path: &str) -> String {
         crate::conf::walk::full(&self.prefix, path)

@@ -96,8 +96,6 @@ pub struct GatewayConf {
     pub ignore_headers: Option<u32>,
     /// `*_intercept_errors`.
     pub intercept_errors: Option<bool>,
-    /// `*_limit_rate`.
-    pub limit_rate: Option<u64>,
     /// `*_max_temp_file_size`.
     pub max_temp: Option<u64>,
     /// `*_temp_file_write_size`.
@@ -118,16 +116,14 @@ pub struct GatewayConf {
     pub request_buffering: Option<bool>,
     /// `*_socket_keepalive`.
     pub socket_keepalive: Option<bool>,
-    /// `*_force_ranges`.
-    pub force_ranges: Option<bool>,
 }
 
 impl Conf for GatewayConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list hide, pass; bind, buffer_size, buffering, buffers, busy, connect_timeout);
         inherit!(self, outer; send_timeout, read_timeout, ignore_client_abort, ignore_headers, intercept_errors);
-        inherit!(self, outer; limit_rate, max_temp, temp_write, temp_path, next, next_timeout, next_tries, pass_body);
-        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive, force_ranges);
+        inherit!(self, outer; max_temp, temp_write, temp_path, next, next_timeout, next_tries, pass_body);
+        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive);
     }
 }
 
@@ -171,8 +167,6 @@ pub struct Gateway {
     pub request_buffering: bool,
     /// `*_socket_keepalive`.
     pub socket_keepalive: bool,
-    /// `*_force_ranges`.
-    pub force_ranges: bool,
 }
 
 /// Response headers no gateway passes on unless told to.
@@ -206,7 +200,7 @@ impl Gateway {
         let minute = Duration::from_secs(60);
         let temp = conf.temp_path.as_ref().map_or_else(|| format!("{prefix}_temp"), |temp| temp.path.clone());
         let temp_path = cx.build.full(&temp);
-        cx.build.folders.push(temp_path.clone());
+        cx.build.folder(&temp_path);
         let next = conf.next.unwrap_or(next::ERROR | next::TIMEOUT);
         Ok(Self {
             bind,
@@ -228,7 +222,6 @@ impl Gateway {
             pass_headers: conf.pass_headers.unwrap_or(true),
             request_buffering: conf.request_buffering.unwrap_or(true),
             socket_keepalive: conf.socket_keepalive.unwrap_or(false),
-            force_ranges: conf.force_ranges.unwrap_or(false),
         })
     }
 
@@ -386,6 +379,9 @@ macro_rules! gateway_directives {
                 Arity::AtLeast(1),
                 &Mask(|c: &mut G| &mut c.ignore_headers, IGNORE),
             )
+            .support(Support::Partial(
+                "of these headers only X-Accel-Redirect and X-Accel-Buffering are ever acted upon",
+            ))
             .doc("Does not act on the given response headers."),
             Directive::new(
                 concat!($prefix, "_intercept_errors"),
@@ -470,10 +466,6 @@ macro_rules! gateway_directives {
             )
             .default("off")
             .doc("Sets SO_KEEPALIVE on connections to backends."),
-            Directive::new(concat!($prefix, "_force_ranges"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.force_ranges))
-                .default("off")
-                .support(Support::Partial("serves ranges of responses of known length only"))
-                .doc("Answers range requests from whole responses."),
         ]
     }};
 }

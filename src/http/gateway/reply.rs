@@ -226,7 +226,7 @@ pub fn head<P: Protocol>(
     if request.response.final_status() == 304 || reply.status == 204 {
         request.response.length = request.response.length.filter(|_| reply.status == 304);
     }
-    request.response.ranges = gateway.force_ranges;
+    request.response.ranges = false;
     request.response.conditional = false;
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;

@@ -38,8 +38,8 @@ pub trait Wording: Sync {
     fn no_block(&self, name: &str) -> String;
     /// A wrong number of arguments.
     fn arity(&self, name: &str) -> String;
-    /// A row that is known and not served.
-    fn unserved(&self, name: &str) -> String;
+    /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
+    fn unserved(&self, what: &str) -> String;
 }
 
 /// The settings given in one block.
@@ -127,6 +127,7 @@ pub struct Setting<'a> {
     loader: &'a dyn Loader,
     sources: &'a mut Sources,
     complaints: &'a mut Vec<Diagnostic>,
+    unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
 }
 
@@ -144,6 +145,13 @@ impl Setting<'_> {
     /// Adds a complaint after which the setter goes on, as one about a line among many.
     pub fn report(&mut self, complaint: Diagnostic) {
         self.complaints.push(complaint);
+    }
+
+    /// Notes that part of a served row is known and not served: it is checked as the original checks it, and a start
+    /// is refused because of it.
+    pub fn unserved(&mut self, statement: &Statement, what: &str) {
+        let message = self.dialect.wording.unserved(what);
+        self.unserved.push(Diagnostic::emerg(message).at(statement.span));
     }
 
     /// The kind of block the statement stands in (or opens).
@@ -212,6 +220,8 @@ pub struct Walked {
     pub level: Level,
     /// Warnings, and where the dialect goes on, errors.
     pub complaints: Vec<Diagnostic>,
+    /// What was checked and is not served; of nested blocks the outermost.
+    pub unserved: Vec<Diagnostic>,
     /// The complaint that ended the reading.
     pub fatal: Option<Diagnostic>,
 }
@@ -225,6 +235,9 @@ pub struct Walk<'a> {
     bases: Bases,
     levels: Vec<Level>,
     complaints: Vec<Diagnostic>,
+    unserved: Vec<Diagnostic>,
+    /// Inside a block that is not served, what it holds is not reported once more.
+    inside_unserved: bool,
     depth: usize,
 }
 
@@ -248,6 +261,8 @@ impl<'a> Walk<'a> {
             bases,
             levels: vec![Level::new(context, None)],
             complaints: Vec::new(),
+            unserved: Vec::new(),
+            inside_unserved: false,
             depth: 0,
         }
     }
@@ -286,7 +301,7 @@ impl<'a> Walk<'a> {
         }
         self.levels.truncate(1);
         let level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
-        Walked { level, complaints: self.complaints, fatal }
+        Walked { level, complaints: self.complaints, unserved: self.unserved, fatal }
     }
 
     fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
@@ -324,13 +339,18 @@ impl<'a> Walk<'a> {
         if !row.arity.takes(statement.arguments().len()) {
             return Err(Diagnostic::emerg(wording.arity(&name)));
         }
-        if row.support == Support::Missing {
-            return Err(Diagnostic::emerg(wording.unserved(&name)).point(word.span));
-        }
         if row.set.includes() {
             return self.include(statement);
         }
-        self.set(id, row, statement)
+        let around = self.inside_unserved;
+        if row.support == Support::Missing && !around {
+            let complaint = Diagnostic::emerg(wording.unserved(&format!("\"{name}\"")));
+            self.unserved.push(complaint.at(statement.span).point(word.span));
+            self.inside_unserved = true;
+        }
+        let outcome = self.set(id, row, statement);
+        self.inside_unserved = around;
+        outcome
     }
 
     fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
@@ -398,6 +418,7 @@ impl<'a> Walk<'a> {
             loader: self.loader,
             sources: self.sources,
             complaints: &mut self.complaints,
+            unserved: &mut self.unserved,
             bases: &self.bases,
         }
     }

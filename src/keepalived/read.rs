@@ -79,8 +79,8 @@ impl Wording for Words {
         format!("{LACKS}{name}` is missing a parameter after keyword `{name}` at word position 2")
     }
 
-    fn unserved(&self, name: &str) -> String {
-        format!("keyword \"{name}\"{UNSERVED}")
+    fn unserved(&self, what: &str) -> String {
+        format!("keyword {what}{UNSERVED}")
     }
 }
 
@@ -110,7 +110,8 @@ pub fn read(
     let outcome = walk.tree(&lex::keepalived::tree(&expanded.lines));
     let walked = walk.finish(outcome.err());
     let (site, finishing) = site::complete(blocks(&walked.level), has_interface);
-    let found = walked.complaints.into_iter().chain(walked.fatal).map(|complaint| (false, complaint));
+    let found =
+        walked.complaints.into_iter().chain(walked.unserved).chain(walked.fatal).map(|complaint| (false, complaint));
     let complaints = expanded
         .complaints
         .into_iter()

@@ -39,6 +39,7 @@ impl Bundle {
         {
             put(&mut out, text.as_bytes());
         }
+        put(&mut out, if inputs.allow_unserved { b"1" } else { b"" });
         list(&mut out, self.memory.texts.iter(), |out, (name, text)| {
             put(out, name.as_bytes());
             put(out, text);
@@ -64,7 +65,8 @@ impl Bundle {
         let error_log = text(&mut at)?;
         let pid = text(&mut at)?;
         let access_log = text(&mut at)?;
-        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log };
+        let allow_unserved = !take(&mut at)?.is_empty();
+        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved };
         let mut bundle = Self { inputs, ..Self::default() };
         for _ in 0..number(&mut at)? {
             let name = text(&mut at)?;

@@ -35,6 +35,7 @@ struct Options {
     error_log: Option<String>,
     parameters: String,
     signal: Option<String>,
+    allow_unserved: bool,
 }
 
 /// Runs the program with these arguments.
@@ -68,6 +69,10 @@ fn parse(arguments: &[OsString]) -> Result<Options, String> {
     let mut options = Options::default();
     let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = rest.next() {
+        if argument == "--allow-unserved" {
+            options.allow_unserved = true;
+            continue;
+        }
         let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
         let mut letters = letters.chars();
         while let Some(letter) = letters.next() {
@@ -167,7 +172,8 @@ impl Run {
         };
         let (pid, access_log) = (full(&layout.pid), full(&layout.access_log));
         let parameters = options.parameters.clone();
-        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log };
+        let allow_unserved = options.allow_unserved;
+        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved };
         Self { options, inputs, log_form: false }
     }
 
@@ -199,7 +205,8 @@ impl Run {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, outcome } = generation::compile(&self.inputs, &recorder, &resolver, &zones);
+        let Reading { sources, complaints, unserved, outcome } =
+            generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.complain(complaint, &sources);
         }
@@ -222,6 +229,13 @@ impl Run {
         if let (Some(signal), false) = (&self.options.signal, test) {
             return self.send(signal, &generation.process.pid);
         }
+        if !test && !self.inputs.allow_unserved && !unserved.is_empty() {
+            for complaint in &unserved {
+                self.complain(complaint, &sources);
+            }
+            say("rnginx: start it with --allow-unserved to leave these out\n");
+            return ExitCode::FAILURE;
+        }
         fine();
         let mut listeners = parent::inherited();
         if let Err((level, text)) = self.open(&generation, &mut listeners) {
@@ -235,6 +249,9 @@ impl Run {
             }
             if !self.options.quiet {
                 say(&format!("nginx: configuration file {} test is successful\n", self.inputs.conf));
+            }
+            for complaint in &unserved {
+                say(&format!("rnginx: [warn] not served: {}\n", print::nginx(complaint, &sources)));
             }
             return ExitCode::SUCCESS;
         }

@@ -220,14 +220,11 @@ fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement)
     Ok(())
 }
 
-fn env(_: &mut Setting<'_>, _: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
-    match statement.arguments().iter().find(|word| word.bytes.contains(&b'=')) {
-        Some(word) => {
-            let text = format!("a value in \"env {}\" is known but not supported yet", word.text());
-            Err(Diagnostic::emerg(text).point(word.span))
-        }
-        None => Ok(()),
+fn env(cx: &mut Setting<'_>, _: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
+    if statement.arguments().iter().any(|word| word.bytes.contains(&b'=')) {
+        cx.unserved(statement, "\"env\" with a value");
     }
+    Ok(())
 }
 
 fn error_log(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {

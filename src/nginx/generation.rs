@@ -37,6 +37,8 @@ pub struct Inputs {
     pub pid: String,
     /// The access log of servers that name none.
     pub access_log: String,
+    /// `--allow-unserved`: what is not served is left out, where a start would otherwise be refused.
+    pub allow_unserved: bool,
 }
 
 /// Settings of the process.
@@ -112,6 +114,8 @@ pub struct Reading {
     pub sources: Sources,
     /// Warnings.
     pub complaints: Vec<Diagnostic>,
+    /// What is checked and not served: `-t` warns of it, a start or reload is refused unless it is allowed.
+    pub unserved: Vec<Diagnostic>,
     /// The generation, or the fatal complaint and whether the syntax was fine.
     pub outcome: Result<Generation, (Diagnostic, bool)>,
 }
@@ -136,7 +140,7 @@ pub fn compile(
     let walked = walk.finish(read.err());
     let mut complaints = walked.complaints;
     if let Some(fatal) = walked.fatal {
-        return Reading { sources, complaints, outcome: Err((fatal, false)) };
+        return Reading { sources, complaints, unserved: walked.unserved, outcome: Err((fatal, false)) };
     }
     let mut build = Build {
         prefix: inputs.prefix.clone(),
@@ -145,6 +149,7 @@ pub fn compile(
         logs: Default::default(),
         folders: Vec::new(),
         complaints: Vec::new(),
+        unserved: Vec::new(),
         zones,
         declared: Default::default(),
     };
@@ -154,7 +159,9 @@ pub fn compile(
         generation.named_zones = build.declared.names();
     }
     complaints.append(&mut build.complaints);
-    Reading { sources, complaints, outcome }
+    let mut unserved = walked.unserved;
+    unserved.append(&mut build.unserved);
+    Reading { sources, complaints, unserved, outcome }
 }
 
 fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {

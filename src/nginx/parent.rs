@@ -258,11 +258,15 @@ impl Parent {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, outcome } = generation::compile(&self.inputs, &recorder, &resolver, &zones);
+        let Reading { sources, complaints, unserved, outcome } =
+            generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));
         }
         let next = outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &sources))?;
+        if let Some(complaint) = unserved.first().filter(|_| !self.inputs.allow_unserved) {
+            return Err(crate::conf::print::nginx(complaint, &sources));
+        }
         let log = self.log().clone();
         let say = |level, text: &str| log.write(level, None, text);
         open::folders(&next).map_err(|(_, text)| text)?;

@@ -26,7 +26,7 @@ impl Wording for Nginx {
         format!("invalid number of arguments in \"{name}\" directive")
     }
 
-    fn unserved(&self, name: &str) -> String {
-        format!("directive \"{name}\" is known but not supported yet")
+    fn unserved(&self, what: &str) -> String {
+        format!("directive {what} is known but not supported yet")
     }
 }

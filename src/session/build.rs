@@ -27,6 +27,8 @@ pub struct Build<'a> {
     pub folders: Vec<String>,
     /// Warnings found while compiling.
     pub complaints: Vec<Diagnostic>,
+    /// What was found while compiling that is checked and not served.
+    pub unserved: Vec<Diagnostic>,
     /// The zones that outlive a configuration.
     pub zones: &'a crate::zone::registry::Registry,
     /// The zones this configuration names.

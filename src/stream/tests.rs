@@ -36,8 +36,8 @@ impl Wording for Words {
     fn arity(&self, name: &str) -> String {
         format!("arity {name}")
     }
-    fn unserved(&self, name: &str) -> String {
-        name.to_owned()
+    fn unserved(&self, what: &str) -> String {
+        what.to_owned()
     }
 }
 
@@ -69,6 +69,7 @@ fn compile(text: &str) -> Result<Site, String> {
         logs: Default::default(),
         folders: Vec::new(),
         complaints: Vec::new(),
+        unserved: Vec::new(),
         zones: &zones,
         declared: Default::default(),
     };

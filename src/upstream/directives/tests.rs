@@ -23,8 +23,8 @@ impl Wording for Plain {
     fn arity(&self, name: &str) -> String {
         format!("arity {name}")
     }
-    fn unserved(&self, name: &str) -> String {
-        name.to_owned()
+    fn unserved(&self, what: &str) -> String {
+        what.to_owned()
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Level {
     pub words: Vec<Word>,
     /// From its first word to its `{`.
     pub span: Option<Span>,
+    /// Its `}`: the place nginx names for what it finds while merging.
+    pub end: Option<Span>,
     /// Blocks inside it, in order.
     pub children: Vec<Self>,
     confs: Vec<(TypeId, AnyConf)>,
@@ -62,6 +64,7 @@ impl Level {
             context,
             words: statement.map(|statement| statement.words.clone()).unwrap_or_default(),
             span: statement.map(|statement| statement.span),
+            end: statement.and_then(|statement| statement.block.as_ref()).and_then(|block| block.end),
             children: Vec::new(),
             confs: Vec::new(),
             given: HashSet::new(),
@@ -193,6 +196,12 @@ impl Setting<'_> {
     /// `path` as logs and data use it: relative paths start at the prefix.
     pub fn full_prefix(&self, path: &str) -> String {
         full(&self.bases.prefix, path)
+    }
+
+    /// `file:line` of a place, as nginx names an earlier one.
+    pub fn place(&self, span: Span) -> String {
+        let line = super::print::line(span, self.sources);
+        self.sources.text(span.source).map_or_else(String::new, |source| format!("{}:{line}", source.name))
     }
 
     /// The statements of the files `pattern` names, for blocks that read their rows themselves.

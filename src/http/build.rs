@@ -3,16 +3,17 @@
 use super::core::{LocationConf, ServerConf};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
-use super::module::{Compile, Module, Place};
+use super::module::{Check, Compile, Module, Place};
 use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::walk::{Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
+use crate::session::used::Used;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,11 +24,14 @@ use std::sync::Arc;
 /// The first fatal complaint.
 pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
     let variables = super::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
-    let names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec());
-    let mut names = names;
+    let mut names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec()).known(super::known::NAMES);
+    for name in levels.level.own::<Used>().map(Used::names).unwrap_or_default() {
+        let _ = names.meaning(name);
+    }
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
+    check(levels, modules, &mut cx)?;
     let mut builder = Builder { modules, types: Vec::new(), outer };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
@@ -36,8 +40,31 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     }
     let ports = ports(&servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
-    let definitions = names.finish().map_err(Diagnostic::emerg)?;
+    let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
+    for name in unserved {
+        let text = format!("the \"{name}\" variable is known but not supported yet");
+        build.unserved.push(Diagnostic::emerg(text));
+    }
     Ok(Site { ports, definitions, upstreams })
+}
+
+/// Merged settings, module by module and server by server, as nginx merges them when the http block ends.
+fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let placed = |complaint: Diagnostic| match (complaint.at, levels.level.end) {
+        (At::Nowhere, Some(end)) => complaint.at(end),
+        _ => complaint,
+    };
+    for check in modules.iter().filter_map(|module| module.check) {
+        for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
+            inside(&levels.inside(child), check, cx).map_err(placed)?;
+        }
+    }
+    Ok(())
+}
+
+fn inside(levels: &Levels<'_>, check: Check, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    check(levels, cx)?;
+    levels.level.children.iter().try_for_each(|child| inside(&levels.inside(child), check, cx))
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -105,7 +132,7 @@ impl Builder<'_> {
         let span = levels.level.span;
         for install in self.modules.iter().filter_map(|module| module.install) {
             install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
-                (crate::conf::diagnostic::At::Nowhere, Some(span)) => complaint.at(span),
+                (At::Nowhere, Some(span)) => complaint.at(span),
                 _ => complaint,
             })?;
         }

@@ -10,9 +10,11 @@ use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Buffers, Choice, Custom, Flag, Mask, Number, Offset, Plain, Size, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
-use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER};
+use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
-use crate::session::rows::rows_of;
+use crate::session::rows::each;
+use crate::session::shared::Shared;
+use crate::session::used::{self, Used};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use std::time::Duration;
 pub const MODULE: Module = Module {
     name: "ngx_http_core_module",
     directives: DIRECTIVES,
-    scopes: &[Scope::of::<Main>(HTTP), Scope::of::<ServerConf>(HTTP_SERVER), Scope::of::<LocationConf>(HTTP_LEVELS)],
+    scopes: &[Scope::of::<Shared>(MAIN), Scope::of::<Used>(HTTP.or(STREAM)), Scope::of::<Main>(HTTP), Scope::of::<ServerConf>(HTTP_SERVER), Scope::of::<LocationConf>(HTTP_LEVELS)],
 };
 
 const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
@@ -569,24 +571,25 @@ fn http(cx: &mut Setting<'_>, conf: &mut Main, _: &Statement) -> Result<(), Diag
 }
 
 fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let mut rows = Vec::new();
-    rows_of(cx, statement, &mut rows)?;
     let table = conf.types.get_or_insert_with(BTreeMap::new);
-    for row in rows {
-        let Some((kind, extensions)) = row.words.split_first() else { continue };
+    each(cx, statement, &mut |cx, row| {
+        let Some((kind, extensions)) = row.words.split_first() else { return Ok(()) };
+        if kind.is("include") {
+            return Err(Diagnostic::emerg("invalid number of arguments in \"include\" directive"));
+        }
         for extension in extensions {
             let key = extension.bytes.to_ascii_lowercase();
             if let Some(previous) = table.insert(key, kind.bytes.to_vec()) {
                 let previous = String::from_utf8_lossy(&previous).into_owned();
                 let (name, kind) = (extension.text(), kind.text());
                 cx.warn(
-                    &row,
+                    row,
                     format!("duplicate extension \"{name}\", content type: \"{kind}\", previous content type: \"{previous}\""),
                 );
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {

@@ -9,3 +9,6 @@ pub mod limit_conn;
 pub mod listening;
 pub mod map;
 pub mod rows;
+pub mod shared;
+pub mod slot;
+pub mod used;

@@ -50,6 +50,8 @@ pub struct Level {
     pub words: Vec<Word>,
     /// From its first word to its `{`.
     pub span: Option<Span>,
+    /// Its `}`: the place nginx names for what it finds while merging.
+    pub end: Option<Span>,
     /// Blocks inside it, in order.
     pub children: Vec<Self>,
     confs: Vec<(TypeId, AnyConf)>,
@@ -62,6 +64,7 @@ impl Level {
             context,
             words: statement.map(|statement| statement.words.clone()).unwrap_or_default(),
             span: statement.map(|statement| statement.span),
+            end: statement.and_then(|statement| statement.block.as_ref()).and_then(|block| block.end),
             children: Vec::new(),
             confs: Vec::new(),
             given: HashSet::new(),
@@ -193,6 +196,17 @@ impl Setting<'_> {
     /// `path` as logs and data use it: relative paths start at the prefix.
     pub fn full_prefix(&self, path: &str) -> String {
         full(&self.bases.prefix, path)
+    }
+
+    /// The bytes of a file a setter must look into.
+    ///
+    /// # Errors
+    /// nginx's words for a file that cannot be read.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
+        self.loader.load(path).map_err(|error| {
+            let call = if error.kind() == std::io::ErrorKind::IsADirectory { "read()" } else { "open()" };
+            Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error)))
+        })
     }
 
     /// The statements of the files `pattern` names, for blocks that read their rows themselves.

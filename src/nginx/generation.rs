@@ -133,7 +133,7 @@ pub fn compile(
     let registry = Registry::new(&modules::modules());
     let mut sources = Sources::default();
     let folder = inputs.conf.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-    let bases = Bases { conf: folder, prefix: inputs.prefix.clone() };
+    let bases = Bases { conf: folder.clone(), prefix: inputs.prefix.clone() };
     let mut walk = Walk::new(&registry, DIALECT, (loader, &mut sources), bases, MAIN);
     let read = if inputs.parameters.is_empty() { Ok(()) } else { walk.parameters(&inputs.parameters) };
     let read = read.and_then(|()| walk.file(&inputs.conf));
@@ -144,6 +144,8 @@ pub fn compile(
     }
     let mut build = Build {
         prefix: inputs.prefix.clone(),
+        folder: &folder,
+        files: loader,
         access_log_path: &inputs.access_log,
         resolver,
         logs: Default::default(),

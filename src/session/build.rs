@@ -17,6 +17,10 @@ pub trait Resolve {
 pub struct Build<'a> {
     /// Where relative paths start, ending in a slash.
     pub prefix: String,
+    /// Where relative paths of the configuration's own files start, ending in a slash.
+    pub folder: &'a str,
+    /// Reads the files settings name, as certificates.
+    pub files: &'a dyn Loader,
     /// The access log of servers that name none.
     pub access_log_path: &'a str,
     /// Looks up host names.

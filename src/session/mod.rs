@@ -9,3 +9,4 @@ pub mod limit_conn;
 pub mod listening;
 pub mod map;
 pub mod rows;
+pub mod tls;

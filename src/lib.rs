@@ -19,7 +19,8 @@
 //! | kernel | 3 | sys, net, log | VRRP |
 //! | http | 4 | sys, conf, log, net, tls, zone, script, session, upstream | stream |
 //! | stream | 4 | sys, conf, log, net, tls, zone, script, session, upstream | http |
-//! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream | keepalived |
+//! | mail | 4 | conf, net, session, tls | http, stream |
+//! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream, mail | keepalived |
 //! | keepalived | 5 | sys, conf, log, net, run, vrrp, kernel | http, stream, nginx |
 //! | migrate | 6 | conf, session, nginx, keepalived | their insides |
 //!
@@ -34,6 +35,7 @@ mod conf;
 mod http;
 mod kernel;
 mod log;
+mod mail;
 mod net;
 mod run;
 mod script;

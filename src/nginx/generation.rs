@@ -5,6 +5,7 @@
 
 use super::core::{Core, Events};
 use super::modules;
+use super::tuning::Tuning;
 use super::wording::Nginx;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::lex;
@@ -17,7 +18,7 @@ use crate::log::{Level as LogLevel, Log};
 use crate::net::address::Address;
 use crate::net::listen::Options;
 use crate::session::build::{Build, Resolve};
-use crate::session::contexts::{EVENTS, HTTP, MAIN, STREAM};
+use crate::session::contexts::{EVENTS, HTTP, MAIL, MAIN, STREAM};
 use crate::session::errorlog;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +115,8 @@ pub struct Reading {
     pub sources: Sources,
     /// Warnings.
     pub complaints: Vec<Diagnostic>,
+    /// Warnings that come after it is known that the syntax is fine.
+    pub late: Vec<Diagnostic>,
     /// What is checked and not served: `-t` warns of it, a start or reload is refused unless it is allowed.
     pub unserved: Vec<Diagnostic>,
     /// The generation, or the fatal complaint and whether the syntax was fine.
@@ -140,7 +143,13 @@ pub fn compile(
     let walked = walk.finish(read.err());
     let mut complaints = walked.complaints;
     if let Some(fatal) = walked.fatal {
-        return Reading { sources, complaints, unserved: walked.unserved, outcome: Err((fatal, false)) };
+        return Reading {
+            sources,
+            complaints,
+            late: Vec::new(),
+            unserved: walked.unserved,
+            outcome: Err((fatal, false)),
+        };
     }
     let mut build = Build {
         prefix: inputs.prefix.clone(),
@@ -151,6 +160,7 @@ pub fn compile(
         logs: Default::default(),
         folders: Vec::new(),
         complaints: Vec::new(),
+        late: Vec::new(),
         unserved: Vec::new(),
         zones,
         declared: Default::default(),
@@ -163,7 +173,7 @@ pub fn compile(
     complaints.append(&mut build.complaints);
     let mut unserved = walked.unserved;
     unserved.append(&mut build.unserved);
-    Reading { sources, complaints, unserved, outcome }
+    Reading { sources, complaints, late: build.late, unserved, outcome }
 }
 
 fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {
@@ -174,30 +184,37 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
     let levels = Levels::of(main);
     let child = |context| main.children.iter().find(|level| level.context == context);
     let mut sockets = Vec::new();
-    let http = match child(HTTP) {
-        Some(level) => {
-            let site = http::site(&levels.inside(level), &http::modules::all(), build, &log).map_err(syntax)?;
+    let (mut http, mut stream) = (None, None);
+    // As written: nginx is done with one block before it reads the next.
+    for level in &main.children {
+        let inside = levels.inside(level);
+        if level.context == HTTP {
+            let site = http::site(&inside, &http::modules::all(), build, &log).map_err(syntax)?;
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
                 service: Service::Http(port.clone()),
             }));
-            Some(Arc::new(site))
-        }
-        None => None,
-    };
-    let stream = match child(STREAM) {
-        Some(level) => {
-            let site = crate::stream::site(&levels.inside(level), build, &log).map_err(syntax)?;
+            http = Some(Arc::new(site));
+        } else if level.context == STREAM {
+            let site = crate::stream::site(&inside, build, &log).map_err(syntax)?;
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
                 service: Service::Stream(port.clone()),
             }));
-            Some(Arc::new(site))
+            stream = Some(Arc::new(site));
+        } else if level.context == MAIL {
+            crate::mail::check(&inside, build).map_err(syntax)?;
         }
-        None => None,
-    };
+    }
+    if let Some(masks) = main.own::<Tuning>().and_then(|tuning| tuning.masks).filter(|masks| *masks > 1)
+        && masks != core.loops.unwrap_or(1)
+    {
+        let text = "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, \
+                    using last mask for remaining worker processes";
+        build.late.push(Diagnostic::warn(text));
+    }
     let later = |text: String| (Diagnostic::emerg(text), true);
     build.declared.finish().map_err(later)?;
     let Some(events) = child(EVENTS).filter(|_| core.events) else {

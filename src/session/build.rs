@@ -1,6 +1,7 @@
 //! What a configuration declares while it compiles, for the product to open afterwards.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Loader;
 use crate::log::file::File;
 use hashbrown::HashMap;
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub struct Build<'a> {
     pub folders: Vec<String>,
     /// Warnings found while compiling.
     pub complaints: Vec<Diagnostic>,
+    /// Warnings nginx gives after it has said that the syntax is fine.
+    pub late: Vec<Diagnostic>,
     /// What was found while compiling that is checked and not served.
     pub unserved: Vec<Diagnostic>,
     /// The zones that outlive a configuration.

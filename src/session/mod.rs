@@ -8,5 +8,6 @@ pub mod format;
 pub mod limit_conn;
 pub mod listening;
 pub mod map;
+pub mod resolver;
 pub mod rows;
 pub mod tls;

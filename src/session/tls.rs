@@ -1,6 +1,6 @@
 //! The rows of TLS termination for http, stream and mail, and the one conf they write to.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::module::{Module, Scope};
 use crate::conf::walk::Levels;
 use crate::session::build::Build;
@@ -46,5 +46,6 @@ pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut 
     let resolver = build.resolver;
     let resolve = |host: &str| resolver.resolve(host);
     let files = Files { loader: build.files, folder: build.folder, resolve: &resolve, merged_at: outermost.level.end };
-    check::server(conf, &files, variables, &mut |warning| build.complaints.push(warning))
+    let outcome = check::server(conf, &files, variables, &mut |warning| build.complaints.push(warning));
+    outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint })
 }

@@ -91,8 +91,7 @@ impl Certificate {
             if !is_certificate(&block.label) {
                 continue;
             }
-            let (_, one) =
-                X509Certificate::from_der(&block.contents).map_err(|_| (call, BAD_DER.to_owned()))?;
+            let (_, one) = X509Certificate::from_der(&block.contents).map_err(|_| (call, BAD_DER.to_owned()))?;
             match &mut found {
                 None => found = Some(Self::leaf(&one)),
                 Some(leaf) => leaf.chain.push(one.subject().as_raw().to_vec()),
@@ -139,7 +138,9 @@ pub fn bundle(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let mut lists = 0;
     for block in blocks(bytes).filter_map(Result::ok) {
         if is_certificate(&block.label) {
-            names.extend(X509Certificate::from_der(&block.contents).ok().map(|(_, one)| one.subject().as_raw().to_vec()));
+            names.extend(
+                X509Certificate::from_der(&block.contents).ok().map(|(_, one)| one.subject().as_raw().to_vec()),
+            );
         } else if block.label == "X509 CRL" {
             lists += 1;
         }
@@ -225,7 +226,8 @@ fn ec(der: &[u8], curve: Option<&[u8]>) -> Option<Public> {
         curve = curve.or_else(|| field(parameters, 6).map(|(id, _)| id.to_vec()));
         rest = after;
     }
-    let point = field(rest, 0xa1).and_then(|(body, _)| field(body, 3)).map(|(bits, _)| bits.get(1..).unwrap_or_default());
+    let point =
+        field(rest, 0xa1).and_then(|(body, _)| field(body, 3)).map(|(bits, _)| bits.get(1..).unwrap_or_default());
     Some(Public::Ec(curve?, point.unwrap_or_default().to_vec()))
 }
 

@@ -4,7 +4,7 @@ use super::certificate::{self, Certificate};
 use super::directives::{TlsConf, Verify};
 use super::{ciphers, names};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::source::Loader;
+use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::conf::walk::{errno, full};
 use crate::net::address::{self, Host};
@@ -19,6 +19,8 @@ pub struct Files<'a> {
     pub folder: &'a str,
     /// Finds the hosts of responders.
     pub resolve: &'a dyn Fn(&str) -> Vec<IpAddr>,
+    /// Where nginx merges, which is the place it names for keys of session tickets.
+    pub merged_at: Option<Span>,
 }
 
 /// A complaint, fatal or not; none of them names a line unless it is given one.
@@ -49,7 +51,9 @@ impl Files<'_> {
             return Ok((word.text().into_owned(), data.to_vec()));
         }
         let path = self.path(word);
-        let bytes = self.read(&path, "r").map_err(|words| Diagnostic::emerg(format!("{path}\": BIO_new_file() failed (SSL: {words})")))?;
+        let bytes = self
+            .read(&path, "r")
+            .map_err(|words| Diagnostic::emerg(format!("{path}\": BIO_new_file() failed (SSL: {words})")))?;
         Ok((path, bytes))
     }
 
@@ -57,8 +61,16 @@ impl Files<'_> {
     ///
     /// # Errors
     /// nginx's and OpenSSL's words.
-    pub fn pair(&self, certificate: &Word, key: &Word, passwords: bool, level: u32) -> Result<(String, Certificate), Diagnostic> {
-        let unread = |what: &str, complaint: Diagnostic| Diagnostic::emerg(format!("cannot load {what} \"{}", complaint.message));
+    pub fn pair(
+        &self,
+        certificate: &Word,
+        key: &Word,
+        passwords: bool,
+        level: u32,
+    ) -> Result<(String, Certificate), Diagnostic> {
+        let unread = |what: &str, complaint: Diagnostic| {
+            Diagnostic::emerg(format!("cannot load {what} \"{}", complaint.message))
+        };
         let (path, bytes) = self.text(certificate).map_err(|complaint| unread("certificate", complaint))?;
         let leaf = Certificate::read(&bytes).map_err(|(call, words)| {
             Diagnostic::emerg(format!("cannot load certificate \"{path}\": {call} failed (SSL: {words})"))
@@ -170,7 +182,10 @@ pub fn lacking(conf: &TlsConf, mode: &str) -> Option<Diagnostic> {
         None => format!("no \"ssl_certificate\" is defined for the \"{mode}\" directive"),
         Some(_) if keys.is_empty() => format!("no \"ssl_certificate_key\" is defined for the \"{mode}\" directive"),
         Some(last) if keys.len() < certificates.len() => {
-            format!("no \"ssl_certificate_key\" is defined for certificate \"{}\" and the \"{mode}\" directive", last.text())
+            format!(
+                "no \"ssl_certificate_key\" is defined for certificate \"{}\" and the \"{mode}\" directive",
+                last.text()
+            )
         }
         Some(_) => return None,
     };
@@ -209,7 +224,7 @@ pub fn server(conf: &TlsConf, files: &Files<'_>, variables: bool, warn: &mut dyn
         names::groups(&list).map_err(|words| failed("SSL_CTX_set1_curves_list", &list, &words))?;
     }
     for file in &conf.ticket_keys {
-        files.ticket_key(file).map_err(|complaint| match conf.merged_at {
+        files.ticket_key(file).map_err(|complaint| match files.merged_at {
             Some(end) => complaint.at(end),
             None => complaint,
         })?;
@@ -238,8 +253,9 @@ fn ocsp(conf: &TlsConf, files: &Files<'_>) -> Outcome {
         return Err(Diagnostic::emerg("\"ssl_ocsp\" is incompatible with \"ssl_verify_client optional_no_ca\""));
     }
     match given(conf.ocsp_responder.as_ref()).map(Word::text) {
-        Some(url) => responder(&url, files)
-            .map_err(|(what, url)| Diagnostic::emerg(format!("{what} in OCSP responder \"{url}\" in \"ssl_ocsp_responder\""))),
+        Some(url) => responder(&url, files).map_err(|(what, url)| {
+            Diagnostic::emerg(format!("{what} in OCSP responder \"{url}\" in \"ssl_ocsp_responder\""))
+        }),
         None => Ok(()),
     }
 }
@@ -290,7 +306,8 @@ fn stapling(
             continue;
         };
         if let Err((what, url)) = responder(&url, files) {
-            let text = format!("\"ssl_stapling\" ignored, {what} in OCSP responder \"{url}\" in the certificate \"{path}\"");
+            let text =
+                format!("\"ssl_stapling\" ignored, {what} in OCSP responder \"{url}\" in the certificate \"{path}\"");
             warn(Diagnostic::warn(text));
         }
     }

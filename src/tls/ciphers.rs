@@ -122,7 +122,9 @@ impl Cipher<'_> {
             "SHA1" | "SHA" => self.mac == "SHA1",
             "SHA256" => self.mac == "SHA256",
             "SHA384" => self.mac == "SHA384",
-            "SSLv3" | "TLSv1.2" | "TLSv1" | "TLSv1.0" => self.version == word || (word == "TLSv1.0" && self.version == "TLSv1"),
+            "SSLv3" | "TLSv1.2" | "TLSv1" | "TLSv1.0" => {
+                self.version == word || (word == "TLSv1.0" && self.version == "TLSv1")
+            }
             "FIPS" => !null,
             name => name == self.name,
         }

@@ -110,7 +110,8 @@ pub fn check(conf: &ClientConf, files: &Files<'_>) -> Outcome {
     check::cipher_list(conf.ciphers.as_ref())?;
     if let Some(certificate) = given(&conf.certificate) {
         let Some(key) = &conf.key else {
-            let text = format!("no \"proxy_ssl_certificate_key\" is defined for certificate \"{}\"", certificate.text());
+            let text =
+                format!("no \"proxy_ssl_certificate_key\" is defined for certificate \"{}\"", certificate.text());
             return Err(Diagnostic::emerg(text));
         };
         if !certificate.bytes.contains(&b'$') && !key.bytes.contains(&b'$') {

@@ -101,7 +101,12 @@ pub const PROTOCOLS: &[(&str, u32)] =
 /// Every number there is.
 pub const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 
-const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn crate::conf::directive::Set) -> Directive {
+const fn row(
+    name: &'static str,
+    contexts: Contexts,
+    arity: Arity,
+    set: &'static dyn crate::conf::directive::Set,
+) -> Directive {
     Directive::new(name, contexts, arity, set).support(Support::Missing)
 }
 
@@ -132,14 +137,9 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_password_file", contexts, ONE, &Custom(password_file))
             .since("1.7.3")
             .doc("Names a file with passphrases for secret keys, one a line."),
-        row(
-            "ssl_prefer_server_ciphers",
-            contexts,
-            Arity::Flag,
-            &Flag(|c: &mut TlsConf| &mut c.prefer_server_ciphers),
-        )
-        .default("off")
-        .doc("Prefers the server's order of ciphers to the client's."),
+        row("ssl_prefer_server_ciphers", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.prefer_server_ciphers))
+            .default("off")
+            .doc("Prefers the server's order of ciphers to the client's."),
         row("ssl_protocols", contexts, Arity::AtLeast(1), &Mask(|c: &mut TlsConf| &mut c.protocols, PROTOCOLS))
             .default("TLSv1 TLSv1.1 TLSv1.2 TLSv1.3")
             .doc("Sets the versions of TLS that are spoken."),

@@ -16,5 +16,5 @@ macro_rules! modules {
 }
 
 modules! {
-    core_rows, rewrite, map, limit_conn, access, auth_request, try_files, proxy, stub_status, index, static_, headers, log,
+    core_rows, rewrite, map, limit_conn, access, auth_request, try_files, proxy, stub_status, index, static_, headers, log, ssl,
 }

@@ -1,13 +1,15 @@
 //! `ngx_http_ssl_module`: what http's servers need for TLS, checked as nginx checks it.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::directive::{Arity, Directive, Set as _, Support};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place};
+use crate::http::request::Request;
+use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_SERVER, SERVER};
 use crate::session::tls;
 use crate::tls::check::lacking;
@@ -17,7 +19,7 @@ use crate::tls::TlsConf;
 /// The module.
 pub fn modules() -> Vec<Module> {
     let shared = Module::new(tls::MODULES[0]).declare(declare).install(install);
-    vec![shared, Module::new(OCSP), Module::new(MODULE)]
+    vec![shared, Module::new(OCSP), Module::new(MODULE).variables(VARIABLES)]
 }
 
 const OCSP: crate::conf::module::Module = crate::conf::module::Module {
@@ -56,6 +58,33 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<HttpTls>(HTTP_SERVER)],
 };
 
+/// What is known of a connection's TLS: nothing, while none is served.
+const VARIABLES: &[Variable<Request>] = &[
+    Variable::new("ssl_protocol", |_, _, _| false),
+    Variable::new("ssl_cipher", |_, _, _| false),
+    Variable::new("ssl_ciphers", |_, _, _| false),
+    Variable::new("ssl_curve", |_, _, _| false),
+    Variable::new("ssl_curves", |_, _, _| false),
+    Variable::new("ssl_session_id", |_, _, _| false),
+    Variable::new("ssl_session_reused", |_, _, _| false),
+    Variable::new("ssl_early_data", |_, _, _| false),
+    Variable::new("ssl_server_name", |_, _, _| false),
+    Variable::new("ssl_alpn_protocol", |_, _, _| false),
+    Variable::new("ssl_client_cert", |_, _, _| false),
+    Variable::new("ssl_client_raw_cert", |_, _, _| false),
+    Variable::new("ssl_client_escaped_cert", |_, _, _| false),
+    Variable::new("ssl_client_s_dn", |_, _, _| false),
+    Variable::new("ssl_client_i_dn", |_, _, _| false),
+    Variable::new("ssl_client_s_dn_legacy", |_, _, _| false),
+    Variable::new("ssl_client_i_dn_legacy", |_, _, _| false),
+    Variable::new("ssl_client_serial", |_, _, _| false),
+    Variable::new("ssl_client_fingerprint", |_, _, _| false),
+    Variable::new("ssl_client_verify", |_, _, _| false),
+    Variable::new("ssl_client_v_start", |_, _, _| false),
+    Variable::new("ssl_client_v_end", |_, _, _| false),
+    Variable::new("ssl_client_v_remain", |_, _, _| false),
+];
+
 /// Settings of TLS that http alone has.
 #[derive(Default)]
 pub struct HttpTls {
@@ -74,7 +103,7 @@ impl Conf for HttpTls {
 }
 
 fn ssl(cx: &mut Setting<'_>, conf: &mut HttpTls, statement: &Statement) -> Result<(), Diagnostic> {
-    Flag(|c: &mut HttpTls| &mut c.enabled).store(cx, conf, statement)?;
+    Flag(|c: &mut HttpTls| &mut c.enabled).set(cx, conf, statement)?;
     conf.enabled_at = Some(statement.span);
     cx.warn(statement, "the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive instead");
     Ok(())
@@ -97,7 +126,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         let Some(last) = conf.certificates.last() else { return Ok(()) };
         if conf.keys.len() < conf.certificates.len() {
             let text = format!("no \"ssl_certificate_key\" is defined for certificate \"{}\"", last.text());
-            return Err(Diagnostic::emerg(text).nowhere());
+            return Err(Diagnostic::emerg(text).unlined());
         }
     }
     for word in conf.certificates.iter().chain(&conf.keys).filter(|word| word.bytes.contains(&b'$')) {

@@ -10,15 +10,17 @@
 //! | log | 1 | sys | configuration |
 //! | net | 2 | sys, conf, log | HTTP |
 //! | zone | 2 | sys, conf, log | HTTP |
+//! | tls | 2 | net, zone, conf, log | which server asks |
 //! | run | 2 | sys, net, log | configuration |
 //! | script | 3 | conf, log | requests |
-//! | session | 3 | script, zone, net, conf, log | http, stream |
+//! | session | 3 | script, tls, zone, net, conf, log | http, stream |
 //! | upstream | 3 | session, script, zone, net, conf, log | http, stream |
 //! | vrrp | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | kernel | 3 | sys, net, log | VRRP |
-//! | http | 4 | sys, conf, log, net, zone, script, session, upstream | stream |
-//! | stream | 4 | sys, conf, log, net, zone, script, session, upstream | http |
-//! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream | keepalived |
+//! | http | 4 | sys, conf, log, net, tls, zone, script, session, upstream | stream |
+//! | stream | 4 | sys, conf, log, net, tls, zone, script, session, upstream | http |
+//! | mail | 4 | conf, net, session, tls | http, stream |
+//! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream, mail | keepalived |
 //! | keepalived | 5 | sys, conf, log, net, run, vrrp, kernel | http, stream, nginx |
 //! | migrate | 6 | conf, session, nginx, keepalived | their insides |
 //!
@@ -33,12 +35,14 @@ mod conf;
 mod http;
 mod kernel;
 mod log;
+mod mail;
 mod net;
 mod run;
 mod script;
 mod session;
 mod stream;
 mod sys;
+mod tls;
 mod upstream;
 mod vrrp;
 mod zone;

@@ -5,6 +5,7 @@
 pub mod arena;
 pub mod backend;
 pub mod case;
+pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod link;

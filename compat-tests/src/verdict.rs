@@ -20,6 +20,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use crate::certificates;
 use crate::net::Host;
 use crate::program::Program;
 
@@ -94,8 +95,9 @@ const PREFIX: &str = "/prefix";
 /// What `program` says of `text` in `host`.
 pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
     let (path, text) = (program.nginx()?, text.to_vec());
+    let certificates = certificates::all()?;
     host.run(move || {
-        prepare(&text)?;
+        prepare(&text, certificates)?;
         let mut command = Command::new(path);
         command.args(["-t", "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
         if program == Program::Original {
@@ -109,7 +111,7 @@ pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
 }
 
 /// A fresh prefix with the configuration and a few files that cases name.
-fn prepare(text: &[u8]) -> io::Result<()> {
+fn prepare(text: &[u8], certificates: &[(String, Vec<u8>)]) -> io::Result<()> {
     let prefix = Path::new(PREFIX);
     if prefix.exists() {
         fs::remove_dir_all(prefix)?;
@@ -126,6 +128,9 @@ fn prepare(text: &[u8]) -> io::Result<()> {
             let entry = entry?;
             fs::copy(entry.path(), prefix.join("conf").join(entry.file_name()))?;
         }
+    }
+    for (name, bytes) in certificates {
+        fs::write(prefix.join("conf").join(name), bytes)?;
     }
     fs::write(prefix.join("conf/nginx.conf"), text)
 }

@@ -30,3 +30,23 @@ fn compare(name: &str) -> io::Result<()> {
 fn filters_are_judged_as_nginx_judges_them() -> io::Result<()> {
     compare("filters")
 }
+
+#[test]
+fn main_and_events_are_judged_as_nginx_judges_them() -> io::Result<()> {
+    compare("core")
+}
+
+#[test]
+fn mail_is_judged_as_nginx_judges_it() -> io::Result<()> {
+    compare("mail")
+}
+
+#[test]
+fn streams_are_judged_as_nginx_judges_them() -> io::Result<()> {
+    compare("streams")
+}
+
+#[test]
+fn tls_is_judged_as_nginx_judges_it() -> io::Result<()> {
+    compare("tls")
+}

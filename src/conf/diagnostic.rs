@@ -39,6 +39,8 @@ impl Severity {
 pub enum At {
     /// Nowhere: the original prints no file and line.
     Nowhere,
+    /// Nowhere, whoever passes the complaint on: the original names no place for it.
+    Unlined,
     /// A place in a text. The line printed is the line of the span's last byte, as nginx counts.
     Span(Span),
 }
@@ -79,6 +81,12 @@ impl Diagnostic {
     /// The same complaint, pointing at `span`.
     pub fn at(mut self, span: Span) -> Self {
         self.at = At::Span(span);
+        self
+    }
+
+    /// The same complaint, for which the original names no place.
+    pub fn unlined(mut self) -> Self {
+        self.at = At::Unlined;
         self
     }
 

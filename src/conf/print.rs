@@ -7,7 +7,7 @@ use super::source::{Kind, Sources, Span};
 /// `message in file:line`, as nginx writes it behind the level.
 pub fn nginx(complaint: &Diagnostic, sources: &Sources) -> String {
     match complaint.at {
-        At::Nowhere => complaint.message.clone(),
+        At::Nowhere | At::Unlined => complaint.message.clone(),
         At::Span(span) => format!("{}{}", complaint.message, place(span, sources)),
     }
 }

@@ -20,6 +20,8 @@ pub struct Size<C>(pub fn(&mut C) -> &mut Option<u64>);
 pub struct Offset<C>(pub fn(&mut C) -> &mut Option<u64>);
 /// A time in milliseconds' precision.
 pub struct Time<C>(pub fn(&mut C) -> &mut Option<Duration>);
+/// A time in whole seconds.
+pub struct Seconds<C>(pub fn(&mut C) -> &mut Option<Duration>);
 /// One word of a fixed set.
 pub struct Choice<C, T: 'static>(pub fn(&mut C) -> &mut Option<T>, pub &'static [(&'static str, T)]);
 /// Words of a fixed set, each a bit; the first argument gives the words' bits.
@@ -100,6 +102,7 @@ once!(Number, |cx, this, statement| match value::number(first(statement)) {
 once!(Size, |cx, _this, statement| value::size(first(statement), false).ok_or_else(|| cx.complain("invalid value")));
 once!(Offset, |cx, _this, statement| value::size(first(statement), true).ok_or_else(|| cx.complain("invalid value")));
 once!(Time, |cx, _this, statement| value::time(first(statement), false).ok_or_else(|| cx.complain("invalid value")));
+once!(Seconds, |cx, _this, statement| value::time(first(statement), true).ok_or_else(|| cx.complain("invalid value")));
 once!(Text, |cx, _this, statement| statement.words.get(1).cloned().ok_or_else(|| cx.complain("invalid value")));
 once!(Buffers, |cx, _this, statement| {
     let second = statement.words.get(2).map(|word| &*word.bytes).unwrap_or_default();

@@ -204,6 +204,17 @@ impl Setting<'_> {
         self.sources.text(span.source).map_or_else(String::new, |source| format!("{}:{line}", source.name))
     }
 
+    /// The bytes of a file a setter must look into.
+    ///
+    /// # Errors
+    /// nginx's words for a file that cannot be read.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
+        self.loader.load(path).map_err(|error| {
+            let call = if error.kind() == std::io::ErrorKind::IsADirectory { "read()" } else { "open()" };
+            Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error)))
+        })
+    }
+
     /// The statements of the files `pattern` names, for blocks that read their rows themselves.
     ///
     /// # Errors

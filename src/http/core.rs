@@ -22,7 +22,13 @@ use std::time::Duration;
 pub const MODULE: Module = Module {
     name: "ngx_http_core_module",
     directives: DIRECTIVES,
-    scopes: &[Scope::of::<Shared>(MAIN), Scope::of::<Used>(HTTP.or(STREAM)), Scope::of::<Main>(HTTP), Scope::of::<ServerConf>(HTTP_SERVER), Scope::of::<LocationConf>(HTTP_LEVELS)],
+    scopes: &[
+        Scope::of::<Shared>(MAIN),
+        Scope::of::<Used>(HTTP.or(STREAM)),
+        Scope::of::<Main>(HTTP),
+        Scope::of::<ServerConf>(HTTP_SERVER),
+        Scope::of::<LocationConf>(HTTP_LEVELS),
+    ],
 };
 
 const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");

@@ -132,7 +132,7 @@ fn lines(sources: &Sources, finishing: bool, complaint: &Diagnostic) -> Vec<Comp
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
     };
     let place = match complaint.at {
-        At::Nowhere => String::new(),
+        At::Nowhere | At::Unlined => String::new(),
         At::Span(span) => {
             let name = sources.text(span.source).map(|source| source.name.clone()).unwrap_or_default();
             format!("({name}: Line {}) ", sources.position(span.source, span.start).0)

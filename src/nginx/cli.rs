@@ -205,7 +205,7 @@ impl Run {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, unserved, outcome } =
+        let Reading { sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.complain(complaint, &sources);
@@ -214,6 +214,9 @@ impl Run {
         let fine = || {
             if test && !self.options.quiet {
                 say(&format!("nginx: the configuration file {} syntax is ok\n", self.inputs.conf));
+            }
+            for complaint in &late {
+                self.complain(complaint, &sources);
             }
         };
         let generation = match outcome {

@@ -134,6 +134,7 @@ pub struct Core {
     pub error_logs: Vec<errorlog::Target>,
     /// Whether there is an `events {}`.
     pub events: bool,
+    loaded: Vec<String>,
     lock_file: Option<Word>,
     timer_resolution: Option<Duration>,
     pcre_jit: Option<bool>,
@@ -233,14 +234,30 @@ fn error_log(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Re
     Ok(())
 }
 
-/// Modules nginx may load that are built in here.
-const BUILT_IN: [&str; 1] = ["ngx_stream_module.so"];
+/// Modules nginx may load that are built in here, or known here.
+const BUILT_IN: [&str; 7] = [
+    "ngx_stream_module.so",
+    "ngx_mail_module.so",
+    "ngx_http_geoip_module.so",
+    "ngx_stream_geoip_module.so",
+    "ngx_http_image_filter_module.so",
+    "ngx_http_perl_module.so",
+    "ngx_http_xslt_filter_module.so",
+];
 
-fn load_module(cx: &mut Setting<'_>, _: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
+fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(word) = statement.words.get(1) else { return Ok(()) };
+    if cx.level().is_some_and(|main| !main.children.is_empty()) {
+        return Err(cx.complain("is specified too late"));
+    }
     let path = cx.full_prefix(&word.text());
     let name = path.rsplit('/').next().unwrap_or_default();
     if BUILT_IN.contains(&name) {
+        if conf.loaded.iter().any(|loaded| loaded == name) {
+            let name = name.trim_end_matches(".so");
+            return Err(Diagnostic::emerg(format!("module \"{name}\" is already loaded")).point(word.span));
+        }
+        conf.loaded.push(name.to_owned());
         return Ok(());
     }
     let text =
@@ -265,7 +282,7 @@ fn use_(cx: &mut Setting<'_>, conf: &mut Events, statement: &Statement) -> Resul
         return Err(cx.complain("is duplicate"));
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
-    if !["epoll", "poll", "select"].iter().any(|name| word.is(name)) {
+    if !word.is("epoll") {
         return Err(Diagnostic::emerg(format!("invalid event type \"{}\"", word.text())).point(word.span));
     }
     conf.method = Some(word.text().into_owned());

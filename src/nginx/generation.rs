@@ -5,6 +5,7 @@
 
 use super::core::{Core, Events};
 use super::modules;
+use super::tuning::Tuning;
 use super::wording::Nginx;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::lex;
@@ -17,7 +18,7 @@ use crate::log::{Level as LogLevel, Log};
 use crate::net::address::Address;
 use crate::net::listen::Options;
 use crate::session::build::{Build, Resolve};
-use crate::session::contexts::{EVENTS, HTTP, MAIN, STREAM};
+use crate::session::contexts::{EVENTS, HTTP, MAIL, MAIN, STREAM};
 use crate::session::errorlog;
 use crate::session::shared::Shared;
 use std::sync::Arc;
@@ -115,6 +116,8 @@ pub struct Reading {
     pub sources: Sources,
     /// Warnings.
     pub complaints: Vec<Diagnostic>,
+    /// Warnings that come after it is known that the syntax is fine.
+    pub late: Vec<Diagnostic>,
     /// What is checked and not served: `-t` warns of it, a start or reload is refused unless it is allowed.
     pub unserved: Vec<Diagnostic>,
     /// The generation, or the fatal complaint and whether the syntax was fine.
@@ -134,22 +137,31 @@ pub fn compile(
     let registry = Registry::new(&modules::modules());
     let mut sources = Sources::default();
     let folder = inputs.conf.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-    let bases = Bases { conf: folder, prefix: inputs.prefix.clone() };
+    let bases = Bases { conf: folder.clone(), prefix: inputs.prefix.clone() };
     let mut walk = Walk::new(&registry, DIALECT, (loader, &mut sources), bases, MAIN);
     let read = if inputs.parameters.is_empty() { Ok(()) } else { walk.parameters(&inputs.parameters) };
     let read = read.and_then(|()| walk.file(&inputs.conf));
     let walked = walk.finish(read.err());
     let mut complaints = walked.complaints;
     if let Some(fatal) = walked.fatal {
-        return Reading { sources, complaints, unserved: walked.unserved, outcome: Err((fatal, false)) };
+        return Reading {
+            sources,
+            complaints,
+            late: Vec::new(),
+            unserved: walked.unserved,
+            outcome: Err((fatal, false)),
+        };
     }
     let mut build = Build {
         prefix: inputs.prefix.clone(),
+        folder: &folder,
+        files: loader,
         access_log_path: &inputs.access_log,
         resolver,
         logs: Default::default(),
         folders: Vec::new(),
         complaints: Vec::new(),
+        late: Vec::new(),
         unserved: Vec::new(),
         zones,
         declared: Default::default(),
@@ -162,7 +174,7 @@ pub fn compile(
     complaints.append(&mut build.complaints);
     let mut unserved = walked.unserved;
     unserved.append(&mut build.unserved);
-    Reading { sources, complaints, unserved, outcome }
+    Reading { sources, complaints, late: build.late, unserved, outcome }
 }
 
 fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {
@@ -173,30 +185,37 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
     let levels = Levels::of(main);
     let child = |context| main.children.iter().find(|level| level.context == context);
     let mut sockets = Vec::new();
-    let http = match child(HTTP) {
-        Some(level) => {
-            let site = http::site(&levels.inside(level), &http::modules::all(), build, &log).map_err(syntax)?;
+    let (mut http, mut stream) = (None, None);
+    // As written: nginx is done with one block before it reads the next.
+    for level in &main.children {
+        let inside = levels.inside(level);
+        if level.context == HTTP {
+            let site = http::site(&inside, &http::modules::all(), build, &log).map_err(syntax)?;
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
                 service: Service::Http(port.clone()),
             }));
-            Some(Arc::new(site))
-        }
-        None => None,
-    };
-    let stream = match child(STREAM) {
-        Some(level) => {
-            let site = crate::stream::site(&levels.inside(level), build, &log).map_err(syntax)?;
+            http = Some(Arc::new(site));
+        } else if level.context == STREAM {
+            let site = crate::stream::site(&inside, build, &log).map_err(syntax)?;
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
                 service: Service::Stream(port.clone()),
             }));
-            Some(Arc::new(site))
+            stream = Some(Arc::new(site));
+        } else if level.context == MAIL {
+            crate::mail::check(&inside, build).map_err(syntax)?;
         }
-        None => None,
-    };
+    }
+    if let Some(masks) = main.own::<Tuning>().and_then(|tuning| tuning.masks).filter(|masks| *masks > 1)
+        && masks != core.loops.unwrap_or(1)
+    {
+        let text = "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, \
+                    using last mask for remaining worker processes";
+        build.late.push(Diagnostic::warn(text));
+    }
     let later = |text: String| (Diagnostic::emerg(text), true);
     main.own::<Shared>().map_or(Ok(()), Shared::finish).map_err(later)?;
     build.declared.finish().map_err(later)?;

@@ -14,6 +14,7 @@ pub mod modules;
 mod open;
 mod parent;
 mod serve;
+mod tuning;
 mod verdict;
 pub mod wording;
 mod worker;

@@ -13,6 +13,8 @@ fn served() -> Vec<Module> {
     modules.extend(crate::http::modules::all().iter().map(|module| module.conf));
     modules.extend_from_slice(crate::upstream::directives::HTTP_MODULES);
     modules.extend(crate::stream::modules::all().iter().map(|module| module.conf));
+    modules.extend(crate::mail::modules());
+    modules.extend_from_slice(&super::tuning::MODULES);
     modules
 }
 

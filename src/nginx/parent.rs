@@ -258,9 +258,9 @@ impl Parent {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, unserved, outcome } =
+        let Reading { sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
-        for complaint in &complaints {
+        for complaint in complaints.iter().chain(&late) {
             self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));
         }
         let next = outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &sources))?;

@@ -1,6 +1,7 @@
 //! What a configuration declares while it compiles, for the product to open afterwards.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Loader;
 use crate::log::file::File;
 use hashbrown::HashMap;
 use std::net::IpAddr;
@@ -17,6 +18,10 @@ pub trait Resolve {
 pub struct Build<'a> {
     /// Where relative paths start, ending in a slash.
     pub prefix: String,
+    /// Where relative paths of the configuration's own files start, ending in a slash.
+    pub folder: &'a str,
+    /// Reads the files settings name, as certificates.
+    pub files: &'a dyn Loader,
     /// The access log of servers that name none.
     pub access_log_path: &'a str,
     /// Looks up host names.
@@ -27,6 +32,8 @@ pub struct Build<'a> {
     pub folders: Vec<String>,
     /// Warnings found while compiling.
     pub complaints: Vec<Diagnostic>,
+    /// Warnings nginx gives after it has said that the syntax is fine.
+    pub late: Vec<Diagnostic>,
     /// What was found while compiling that is checked and not served.
     pub unserved: Vec<Diagnostic>,
     /// The zones that outlive a configuration.

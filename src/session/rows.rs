@@ -24,7 +24,7 @@ fn inside(cx: &mut Setting<'_>, block: &Block, row: Row<'_>) -> Result<(), Diagn
         };
         one(cx, statement, row).map_err(|complaint| match complaint.at {
             At::Nowhere => complaint.at(statement.span),
-            At::Span(_) => complaint,
+            At::Span(_) | At::Unlined => complaint,
         })?;
     }
     Ok(())

@@ -32,7 +32,7 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
         let at = levels.inside(child);
         let server = server(&at, modules, &mut cx, outer)?;
         let listens = child.own::<Listens>().map(|conf| conf.listens.as_slice()).unwrap_or_default();
-        for listening in listens {
+        for listening in listens.iter().filter(|listening| !listening.udp) {
             for address in listening.addresses(|host| cx.build.resolver.resolve(host))? {
                 entries.push((address, listening, server.clone()));
             }
@@ -73,6 +73,9 @@ fn server(
     };
     let none = ServerConf::default();
     let conf = levels.get::<ServerConf>().unwrap_or(&none);
+    if let Some(resolver) = &conf.resolver {
+        resolver.check(cx.build)?;
+    }
     let error_log = match conf.error_logs.as_slice() {
         [] => outer.clone(),
         logs => errorlog::log(logs, cx.build)?,

@@ -1,6 +1,7 @@
 //! The `listen` row of stream.
 
 use super::core::{Listens, Main};
+use super::modules::ssl::StreamTls;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
@@ -23,6 +24,8 @@ pub struct Listening {
     pub bind: bool,
     /// `proxy_protocol`.
     pub proxy_protocol: bool,
+    /// `udp`.
+    pub udp: bool,
     /// Where it is written.
     pub span: Span,
 }
@@ -63,21 +66,44 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         options: Options::default(),
         bind: false,
         proxy_protocol: false,
+        udp: false,
         span: statement.span,
     };
     for word in parameters {
+        if word.is("ssl") {
+            cx.unserved(statement, "the \"ssl\" parameter of \"listen\"");
+            if let Some(tls) = cx.conf::<StreamTls>() {
+                tls.listen = Some(statement.span);
+            }
+        }
         parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
+    }
+    if listening.udp {
+        cx.unserved(statement, "the \"udp\" parameter of \"listen\"");
+        datagrams(cx, parameters)?;
     }
     // Names are resolved when the sockets are opened; literal addresses are compared at once, as nginx does.
     for address in listening.addresses(|_| Vec::new()).unwrap_or_default() {
         let shown = address.to_string();
+        let key = format!("{}{shown}", if listening.udp { "udp " } else { "" });
         let Some(main) = cx.conf::<Main>() else { continue };
-        if main.taken.contains(&shown) {
+        if main.taken.contains(&key) {
             return Err(Diagnostic::emerg(format!("duplicate \"{shown}\" address and port pair")));
         }
-        main.taken.push(shown);
+        main.taken.push(key);
     }
     conf.listens.push(listening);
+    Ok(())
+}
+
+/// What makes no sense for datagrams.
+fn datagrams(cx: &Setting<'_>, parameters: &[Word]) -> Result<(), Diagnostic> {
+    for name in ["backlog", "ssl", "so_keepalive", "proxy_protocol", "fastopen"] {
+        let given = |word: &Word| word.is(name) || word.after(name).is_some_and(|rest| rest.starts_with(b"="));
+        if parameters.iter().any(given) {
+            return Err(cx.complain(&format!("\"{name}\" parameter is incompatible with \"udp\"")));
+        }
+    }
     Ok(())
 }
 
@@ -85,11 +111,10 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
     match &*word.bytes {
         b"bind" => listening.bind = true,
         b"proxy_protocol" => listening.proxy_protocol = true,
-        b"ssl" | b"udp" => {
-            let text = format!("the \"{}\" parameter of \"listen\" is known but not supported yet", word.text());
-            return Err(Diagnostic::emerg(text));
-        }
+        b"ssl" => {}
+        b"udp" => listening.udp = true,
         b"deferred" => return Err(invalid(word)),
+        bytes if bytes.starts_with(b"accept_filter=") || bytes.starts_with(b"setfib=") => return Err(invalid(word)),
         _ => {
             if !listening::option(&mut listening.options, word)? {
                 return Err(invalid(word));

@@ -64,12 +64,15 @@ fn compile(text: &str) -> Result<Site, String> {
     let zones = Zones::default();
     let mut build = Build {
         prefix: "/".to_owned(),
+        folder: "/",
+        files: &loader,
         access_log_path: "/dev/null",
         resolver: &Nobody,
         logs: Default::default(),
         folders: Vec::new(),
         complaints: Vec::new(),
         unserved: Vec::new(),
+        late: Vec::new(),
         zones: &zones,
         declared: Default::default(),
     };

@@ -4,7 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number};
-use crate::conf::tree::Statement;
+use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;

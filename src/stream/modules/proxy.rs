@@ -4,6 +4,7 @@ mod conf;
 
 use self::conf::{MODULE, ProxyConf, local_address};
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::Scope;
 use crate::conf::tree::Word;
 use crate::conf::value;
 use crate::conf::walk::{Levels, errno};
@@ -11,10 +12,13 @@ use crate::log::Level;
 use crate::net::address::{self, Address, Host};
 use crate::net::proxy_protocol;
 use crate::net::stream::{Deadline, Outgoing, Stream, connect};
+use crate::session::contexts::STREAM_ANY;
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
 use crate::stream::relay::{End, Manner, Relay};
 use crate::stream::session::{Attempt, Session};
 use crate::stream::upstream::Pool;
+use crate::tls::check::Files;
+use crate::tls::{self, ClientConf};
 use crate::upstream::settings::addresses;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;
@@ -25,7 +29,32 @@ use std::time::{Duration, Instant};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE).install(install)]
+    vec![Module::new(MODULE).install(install), Module::new(TLS).install(tls)]
+}
+
+const TLS: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_stream_proxy_module",
+    directives: &tls::client::rows(STREAM_ANY),
+    scopes: &[Scope::of::<ClientConf>(STREAM_ANY)],
+};
+
+/// Checks what TLS towards servers would need.
+fn tls(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<ClientConf>() else { return Ok(()) };
+    if let Some(name) = &conf.name {
+        cx.text(name)?;
+    }
+    if conf.enabled != Some(true) {
+        return Ok(());
+    }
+    for word in conf.certificate.iter().chain(&conf.key).filter(|word| word.bytes.contains(&b'$')) {
+        cx.text(word)?;
+    }
+    let resolver = cx.build.resolver;
+    let resolve = |host: &str| resolver.resolve(host);
+    let (loader, folder) = (cx.build.files, cx.build.folder);
+    let files = Files { loader, folder, resolve: &resolve, merged_at: None };
+    tls::client::check(conf, &files).map_err(Diagnostic::unlined)
 }
 
 /// Whom a connection is for.

@@ -37,7 +37,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the server or group that connections are relayed to."),
     Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
         .since("1.9.2")
-        .support(Support::Partial("transparent is refused"))
+        .support(Support::Partial("transparent is checked, and not served"))
         .doc("Sets the local address of connections to servers."),
     Directive::new("proxy_socket_keepalive", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.socket_keepalive))
         .default("off")
@@ -162,8 +162,7 @@ fn proxy_bind(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     match rest.first() {
         None => {}
         Some(word) if word.is("transparent") => {
-            let text = "the \"transparent\" parameter of \"proxy_bind\" is known but not supported yet";
-            return Err(Diagnostic::emerg(text).point(word.span));
+            cx.unserved(statement, "the \"transparent\" parameter of \"proxy_bind\"");
         }
         Some(word) => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
     }

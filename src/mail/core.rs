@@ -1,0 +1,135 @@
+//! `ngx_mail_core_module`: servers, their addresses and protocols.
+
+use super::listen::{self, Listening};
+use super::protocol::Protocol;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set, Support};
+use crate::conf::module::{Conf, Module, Scope, inherit};
+use crate::conf::slot::{Block, Custom, Number, Text, Time};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
+use crate::session::contexts::{MAIL, MAIL_ANY, MAIL_SERVER, MAIN};
+use crate::session::errorlog::{self, Target};
+use crate::session::resolver::{self, ResolverText};
+use std::time::Duration;
+
+/// The module.
+pub const MODULE: Module = Module {
+    name: "ngx_mail_core_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Main>(MAIL), Scope::of::<MailConf>(MAIL_ANY), Scope::of::<Server>(MAIL_SERVER)],
+};
+
+/// A row of mail: none is served.
+pub const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
+    Directive::new(name, contexts, arity, set).support(Support::Missing)
+}
+
+const ONE: Arity = Arity::Exactly(1);
+
+const DIRECTIVES: &[Directive] = &[
+    row("mail", MAIN, Arity::Block(0, 0, Opens::Context(MAIL)), &Block(mail, |_| Ok(())))
+        .doc("Opens the block of the mail proxy."),
+    row("server", MAIL, Arity::Block(0, 0, Opens::Context(MAIL_SERVER)), &Block(|_, _: &mut Server, _| Ok(()), close))
+        .doc("Opens a server of one protocol."),
+    row("listen", MAIL_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
+        .doc("Sets an address and port, or a socket path, on which the server takes connections."),
+    row("protocol", MAIL_SERVER, ONE, &Custom(protocol)).doc("Sets the protocol where the port does not tell it."),
+    row("server_name", MAIL_ANY, ONE, &Text(|c: &mut MailConf| &mut c.server_name))
+        .doc("Sets the name clients are greeted with."),
+    row("timeout", MAIL_ANY, ONE, &Time(|c: &mut MailConf| &mut c.timeout))
+        .default("60s")
+        .doc("Sets how long a client may be silent before it is proxied."),
+    row("max_errors", MAIL_ANY, ONE, &Number(|c: &mut MailConf| &mut c.max_errors, 0..=u64::MAX))
+        .default("5")
+        .since("1.21.0")
+        .doc("Sets how many protocol errors a client may make."),
+    row("resolver", MAIL_ANY, Arity::AtLeast(1), &Custom(resolver))
+        .doc("Sets the name servers that find clients' host names."),
+    row("resolver_timeout", MAIL_ANY, ONE, &Time(|c: &mut MailConf| &mut c.resolver_timeout))
+        .default("30s")
+        .doc("Sets how long finding a name may take."),
+    row("error_log", MAIL_ANY, Arity::AtLeast(1), &Custom(error_log))
+        .doc("Sets where errors are logged, and from which level on."),
+];
+
+/// Settings of the mail block itself.
+#[derive(Default)]
+pub struct Main {
+    /// Every address and port listened on so far.
+    pub taken: Vec<String>,
+}
+
+impl Conf for Main {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// Settings of a server that may stand outside it too.
+#[derive(Default)]
+pub struct MailConf {
+    server_name: Option<Word>,
+    timeout: Option<Duration>,
+    max_errors: Option<u64>,
+    /// `resolver`; `off` is nothing.
+    pub resolver: Option<Option<ResolverText>>,
+    resolver_timeout: Option<Duration>,
+    /// `error_log`.
+    pub error_logs: Vec<Target>,
+}
+
+impl Conf for MailConf {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list error_logs; server_name, timeout, max_errors, resolver, resolver_timeout);
+    }
+}
+
+/// What only a server has.
+#[derive(Default)]
+pub struct Server {
+    /// `listen`, in order.
+    pub listens: Vec<Listening>,
+    /// `protocol`, or what the first telling port says.
+    pub protocol: Option<Protocol>,
+}
+
+impl Conf for Server {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+fn mail(cx: &mut Setting<'_>, _: &mut Main, _: &Statement) -> Result<(), Diagnostic> {
+    let again = cx.around().is_some_and(|main| main.children.iter().any(|level| level.context == MAIL));
+    if again { Err(cx.complain("is duplicate")) } else { Ok(()) }
+}
+
+fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    let span = cx.level().and_then(|level| level.span);
+    match (cx.conf::<Server>(), span) {
+        (Some(server), Some(span)) if server.listens.is_empty() => {
+            Err(Diagnostic::emerg("no \"listen\" is defined for server").at(span))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn protocol(_: &mut Setting<'_>, conf: &mut Server, statement: &Statement) -> Result<(), Diagnostic> {
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    let found = Protocol::named(&word.text());
+    let unknown = || Diagnostic::emerg(format!("unknown protocol \"{}\"", word.text())).point(word.span);
+    conf.protocol = Some(found.ok_or_else(unknown)?);
+    Ok(())
+}
+
+fn resolver(cx: &mut Setting<'_>, conf: &mut MailConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.resolver.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    let off = statement.arguments().first().is_some_and(|word| word.is("off"));
+    conf.resolver = Some(if off { None } else { Some(resolver::parse(statement)?) });
+    Ok(())
+}
+
+fn error_log(cx: &mut Setting<'_>, conf: &mut MailConf, statement: &Statement) -> Result<(), Diagnostic> {
+    let target = errorlog::parse(cx, statement)?;
+    conf.error_logs.push(target);
+    Ok(())
+}

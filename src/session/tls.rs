@@ -1,0 +1,51 @@
+//! The rows of TLS termination for http, stream and mail, and the one conf they write to.
+
+use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::module::{Module, Scope};
+use crate::conf::walk::Levels;
+use crate::session::build::Build;
+use crate::session::contexts::{HTTP_SERVER, MAIL_ANY, STREAM_ANY};
+use crate::tls::TlsConf;
+use crate::tls::check::{self, Files};
+use crate::tls::directives::rows;
+
+/// The rows of all three.
+pub const MODULES: [Module; 3] = [
+    Module {
+        name: "ngx_http_ssl_module",
+        directives: &rows(HTTP_SERVER),
+        scopes: &[Scope::of::<TlsConf>(HTTP_SERVER.or(STREAM_ANY).or(MAIL_ANY))],
+    },
+    Module { name: "ngx_stream_ssl_module", directives: &rows(STREAM_ANY), scopes: &[] },
+    Module { name: "ngx_mail_ssl_module", directives: &rows(MAIL_ANY), scopes: &[] },
+];
+
+/// Declares the zones a level's session caches live in; `kind` is the server that uses them.
+///
+/// # Errors
+/// A name that is taken.
+pub fn declare(levels: &Levels<'_>, kind: &'static str, build: &mut Build<'_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.level.own::<TlsConf>() else { return Ok(()) };
+    let ocsp = conf.ocsp_zone.iter().flatten().map(|zone| (zone, "ssl_ocsp_cache"));
+    for (zone, kind) in conf.session_zones.iter().map(|zone| (zone, kind)).chain(ocsp) {
+        let complain = |text| Diagnostic::emerg(text).at(zone.span);
+        build.declared.declare(&zone.name, zone.size, kind).map_err(complain)?;
+    }
+    Ok(())
+}
+
+/// Checks everything a server's context would be made of.
+///
+/// # Errors
+/// nginx's and OpenSSL's words.
+pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut Build<'_>) -> Result<(), Diagnostic> {
+    let mut outermost = levels;
+    while let Some(outer) = outermost.outer.filter(|outer| outer.level.span.is_some()) {
+        outermost = outer;
+    }
+    let resolver = build.resolver;
+    let resolve = |host: &str| resolver.resolve(host);
+    let files = Files { loader: build.files, folder: build.folder, resolve: &resolve, merged_at: outermost.level.end };
+    let outcome = check::server(conf, &files, variables, &mut |warning| build.complaints.push(warning));
+    outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint })
+}

@@ -4,6 +4,7 @@ use super::core::{LocationConf, ServerConf};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
+use super::modules::ssl;
 use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
@@ -38,7 +39,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         let server = levels.inside(child);
         servers.push((builder.server(&server, &mut cx)?, child));
     }
-    let ports = ports(&servers, &mut cx)?;
+    let ports = ports(levels, &servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
     let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
     for name in unserved {
@@ -198,9 +199,46 @@ struct Entry {
     default: Option<Arc<Server>>,
     options_set: bool,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
+    protocols: Protocols,
 }
 
-fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<Vec<Arc<Port>>, Diagnostic> {
+/// Which of `proxy_protocol`, `ssl` and `http2` the listens of an address ask for, as bits.
+#[derive(Default)]
+struct Protocols {
+    all: u8,
+    agreed: Option<u8>,
+    changed: bool,
+}
+
+impl Protocols {
+    /// Takes those of one more listen; `set` and `was_set` tell where socket options were given. True where nginx
+    /// warns that they differ.
+    const fn join(&mut self, more: u8, set: bool, was_set: bool) -> bool {
+        let (added, removed) = (more & !self.all != 0, self.all & !more != 0);
+        let disagrees = matches!(self.agreed, Some(agreed) if agreed != more);
+        let redefined = if added {
+            was_set && !set || self.changed || removed
+        } else if removed {
+            set || disagrees
+        } else {
+            set && self.changed || disagrees
+        };
+        self.agreed = Some(if added { self.all } else { more });
+        self.changed |= added || removed;
+        self.all |= more;
+        redefined
+    }
+}
+
+const fn protocols(listening: &Listening) -> u8 {
+    listening.proxy_protocol as u8 | (listening.ssl as u8) << 1 | (listening.http2 as u8) << 2
+}
+
+fn ports(
+    levels: &Levels<'_>,
+    servers: &[(Arc<Server>, &Level)],
+    cx: &mut Compile<'_, '_>,
+) -> Result<Vec<Arc<Port>>, Diagnostic> {
     let mut entries: Vec<Entry> = Vec::new();
     for (server, level) in servers {
         let conf = level.own::<ServerConf>();
@@ -218,14 +256,32 @@ fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<
                     return Err(Diagnostic::emerg(text).at(listening.span));
                 }
                 own.push(address.clone());
-                let index = join(&mut entries, address, &listening, server)?;
+                let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
                 if let Some(entry) = entries.get_mut(index) {
                     name_all(entry, server, &names, cx)?;
                 }
             }
         }
     }
+    let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
+    entries.iter().try_for_each(|entry| certificates(entry, &places))?;
     Ok(sockets(entries))
+}
+
+/// Every server of an address with TLS that may be asked for has a certificate, or refuses handshakes.
+fn certificates(entry: &Entry, places: &[(&Arc<Server>, Levels<'_>)]) -> Result<(), Diagnostic> {
+    if entry.protocols.all & 2 == 0 {
+        return Ok(());
+    }
+    let of =
+        |server: &Arc<Server>| places.iter().find(|(known, _)| Arc::ptr_eq(known, server)).map(|(_, levels)| levels);
+    let default = entry.default.iter().chain(entry.servers.first()).next();
+    let bare = default.and_then(of).is_some_and(ssl::is_bare);
+    let all = entry.servers.iter().filter(|_| bare);
+    match default.into_iter().chain(all).filter_map(of).find_map(ssl::lacks_certificate) {
+        Some(complaint) => Err(complaint),
+        None => Ok(()),
+    }
 }
 
 fn default_listen(level: &Level) -> Listening {
@@ -244,6 +300,8 @@ fn default_listen(level: &Level) -> Listening {
         bind: false,
         default_server: false,
         proxy_protocol: false,
+        ssl: false,
+        http2: false,
         span,
     }
 }
@@ -251,10 +309,11 @@ fn default_listen(level: &Level) -> Listening {
 fn join(
     entries: &mut Vec<Entry>,
     address: Address,
-    listening: &Listening,
-    server: &Arc<Server>,
+    (listening, server): (&Listening, &Arc<Server>),
+    complaints: &mut Vec<Diagnostic>,
 ) -> Result<usize, Diagnostic> {
     if let Some((index, entry)) = entries.iter_mut().enumerate().find(|(_, entry)| entry.address == address) {
+        let was_set = entry.options_set;
         if listening.set {
             if entry.options_set {
                 let text = format!("duplicate listen options for {}", shown(&address));
@@ -272,6 +331,10 @@ fn join(
             }
             entry.default = Some(server.clone());
         }
+        if entry.protocols.join(protocols(listening), listening.set, was_set) {
+            let text = format!("protocol options redefined for {}", shown(&address));
+            complaints.push(Diagnostic::warn(text).at(listening.span));
+        }
         entry.servers.push(server.clone());
         return Ok(index);
     }
@@ -282,6 +345,7 @@ fn join(
         names: Vec::new(),
         default: listening.default_server.then(|| server.clone()),
         options_set: listening.set,
+        protocols: Protocols { all: protocols(listening), ..Protocols::default() },
         wild: Default::default(),
     });
     Ok(entries.len() - 1)

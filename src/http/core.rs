@@ -12,6 +12,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
+use crate::session::format::LogFiles;
 use crate::session::rows::each;
 use crate::session::shared::Shared;
 use crate::session::used::{self, Used};
@@ -24,6 +25,7 @@ pub const MODULE: Module = Module {
     directives: DIRECTIVES,
     scopes: &[
         Scope::of::<Shared>(MAIN),
+        Scope::of::<LogFiles>(MAIN),
         Scope::of::<Used>(HTTP.or(STREAM)),
         Scope::of::<Main>(HTTP),
         Scope::of::<ServerConf>(HTTP_SERVER),
@@ -618,6 +620,7 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
             return Err(Diagnostic::emerg(format!("the ${name} variable cannot be used in the \"{row}\" directive")));
         }
     }
+    used::word(cx, path)?;
     let mut path = path.clone();
     if !alias && path.bytes.ends_with(b"/") {
         path.bytes = path.bytes.strip_suffix(b"/").unwrap_or_default().into();
@@ -632,7 +635,6 @@ fn internal(_: &mut Setting<'_>, conf: &mut LocationConf, _: &Statement) -> Resu
 }
 
 fn error_page(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let _ = cx;
     let Some((target, mut rest)) = statement.arguments().split_last() else { return Ok(()) };
     let mut answer = Answer::Kept;
     if let Some((last, statuses)) = rest.split_last()
@@ -648,6 +650,7 @@ fn error_page(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Stateme
         };
         rest = statuses;
     }
+    used::word(cx, target)?;
     for word in rest {
         let Some(status) = crate::conf::value::number(&word.bytes).and_then(|code| u16::try_from(code).ok()) else {
             return Err(Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span));

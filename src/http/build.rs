@@ -81,17 +81,24 @@ fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) ->
 
 /// The names that expressions of server names and locations bring.
 fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    let mut expressions = Vec::new();
+    let mut names = Vec::new();
     if let Some(conf) = level.own::<ServerConf>() {
-        for name in conf.names.iter().filter_map(|word| word.after("~")) {
-            expressions.extend(listen::expression(name).ok());
+        for word in &conf.names {
+            let expression = word.after("~").and_then(|name| listen::expression(name).ok());
+            names.extend(expression.map(|expression| (expression, Some(word.span))));
         }
     }
     if let Some(Pattern::Regex(text, caseless)) = level.own::<LocationConf>().and_then(|conf| conf.pattern.as_ref()) {
-        expressions.extend(crate::script::regex::Expression::compile(text, *caseless).ok());
+        let expression = crate::script::regex::Expression::compile(text, *caseless).ok();
+        names.extend(expression.map(|expression| (expression, level.span)));
     }
-    for (_, name) in expressions.iter().flat_map(|expression| expression.names()) {
-        cx.names.define(name, Definition::Stored).map_err(Diagnostic::emerg)?;
+    for (expression, span) in &names {
+        for (_, name) in expression.names() {
+            cx.names.define(name, Definition::Stored).map_err(|text| match span {
+                Some(span) => Diagnostic::emerg(text).at(*span),
+                None => Diagnostic::emerg(text),
+            })?;
+        }
     }
     Ok(())
 }
@@ -199,6 +206,9 @@ struct Entry {
     default: Option<Arc<Server>>,
     options_set: bool,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
+    /// What nginx warns of where it must tell servers apart by name.
+    conflicts: Vec<String>,
+    captures: bool,
     protocols: Protocols,
 }
 
@@ -258,10 +268,13 @@ fn ports(
                 own.push(address.clone());
                 let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
                 if let Some(entry) = entries.get_mut(index) {
-                    name_all(entry, server, &names, cx)?;
+                    name_all(entry, server, &names)?;
                 }
             }
         }
+    }
+    for entry in entries.iter_mut().filter(|entry| entry.servers.len() > 1 || entry.captures) {
+        cx.build.complaints.extend(entry.conflicts.drain(..).map(Diagnostic::warn));
     }
     let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
     entries.iter().try_for_each(|entry| certificates(entry, &places))?;
@@ -345,31 +358,30 @@ fn join(
         names: Vec::new(),
         default: listening.default_server.then(|| server.clone()),
         options_set: listening.set,
+        conflicts: Vec::new(),
+        captures: false,
         protocols: Protocols { all: protocols(listening), ..Protocols::default() },
         wild: Default::default(),
     });
     Ok(entries.len() - 1)
 }
 
-fn name_all(
-    entry: &mut Entry,
-    server: &Arc<Server>,
-    names: &[crate::conf::tree::Word],
-    cx: &mut Compile<'_, '_>,
-) -> Result<(), Diagnostic> {
+fn name_all(entry: &mut Entry, server: &Arc<Server>, names: &[crate::conf::tree::Word]) -> Result<(), Diagnostic> {
     let empty = [Vec::new()];
     let texts: Vec<Vec<u8>> = names.iter().map(|word| word.bytes.to_ascii_lowercase()).collect();
     for (index, name) in if texts.is_empty() { &empty[..] } else { &texts[..] }.iter().enumerate() {
         if name.starts_with(b"~") {
             let pattern = names.get(index).and_then(|word| word.after("~")).unwrap_or_default();
-            entry.wild.add_expression(listen::expression(pattern).map_err(Diagnostic::emerg)?, server.clone());
+            let expression = listen::expression(pattern).map_err(Diagnostic::emerg)?;
+            entry.captures |= entry.servers.len() == 1 && expression.captures_anything();
+            entry.wild.add_expression(expression, server.clone());
             continue;
         }
         let name = if name == b"$hostname" { host_name() } else { name.clone() };
         if entry.names.contains(&name) || !entry.wild.add(&name, server.clone()) {
             let text = String::from_utf8_lossy(&name);
             let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
-            cx.build.complaints.push(Diagnostic::warn(text));
+            entry.conflicts.push(text);
         }
         entry.names.push(name);
     }

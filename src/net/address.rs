@@ -68,6 +68,9 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             path => Ok(Endpoint { host: Host::Unix(path.to_owned()), port: None, last_port: None }),
         };
     }
+    if text.contains(['/', '?']) {
+        return Err("invalid host");
+    }
     if text.starts_with('[') {
         return bracketed(text, listen);
     }
@@ -76,12 +79,18 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             let (port, last_port) = ports(port, listen)?;
             host_of(host, listen).map(|host| Endpoint { host, port: Some(port), last_port })
         }
-        None if listen && !text.is_empty() && !text.contains('.') && text.starts_with(|c: char| c.is_ascii_digit()) => {
+        None if listen && only_ports(text) => {
             let (port, last_port) = ports(text, listen)?;
             Ok(Endpoint { host: Host::Any, port: Some(port), last_port })
         }
         None => host_of(text, listen).map(|host| Endpoint { host, port: None, last_port: None }),
     }
+}
+
+/// Whether all of a text is a port, or two with a dash between.
+fn only_ports(text: &str) -> bool {
+    let number = |text: &str| text.parse::<i64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('-').map_or_else(|| number(text), |(first, last)| number(first) && number(last))
 }
 
 fn bracketed(text: &str, listen: bool) -> Result<Endpoint, &'static str> {

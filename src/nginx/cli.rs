@@ -188,7 +188,9 @@ impl Run {
     }
 
     fn complain(&self, complaint: &Diagnostic, sources: &Sources) {
-        self.show(complaint.severity.word(), &print::nginx(complaint, sources));
+        if !complaint.message.is_empty() {
+            self.show(complaint.severity.word(), &print::nginx(complaint, sources));
+        }
     }
 
     fn go(mut self, arguments: Vec<OsString>) -> ExitCode {

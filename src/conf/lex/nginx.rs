@@ -54,6 +54,11 @@ impl<'a> Reader<'a> {
         self.span(self.at.saturating_sub(1), self.at)
     }
 
+    /// Behind the last byte: after a last line end nginx counts one more line.
+    const fn end(&self) -> Span {
+        self.span(self.text.len(), self.text.len())
+    }
+
     fn read(mut self) -> Block {
         let mut open: Vec<(Block, Statement)> = Vec::new();
         let mut block = Block::default();
@@ -82,7 +87,7 @@ impl<'a> Reader<'a> {
                 },
                 Ok(End::Eof) if open.is_empty() => break None,
                 Ok(End::Eof) => {
-                    break Some(Diagnostic::emerg("unexpected end of file, expecting \"}\"").at(self.here()));
+                    break Some(Diagnostic::emerg("unexpected end of file, expecting \"}\"").at(self.end()));
                 }
             }
         };
@@ -122,7 +127,7 @@ impl<'a> Reader<'a> {
         } else {
             "unexpected end of file, expecting \";\" or \"}\""
         };
-        Diagnostic::emerg(text).at(self.here())
+        Diagnostic::emerg(text).at(self.end())
     }
 
     /// Reads words up to what ends them.

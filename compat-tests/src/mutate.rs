@@ -75,20 +75,64 @@ pub fn pieces(text: &[u8]) -> Vec<Piece> {
 
 /// Words that are wrong in most places.
 const WRONG: &[&str] = &[
-    "foo", "-1", "0", "10q", "99999999999999999999", "\"\"", "on", "off", "$nosuch", "/nosuch/file", "1.5", "1k 2k", "~(",
-    "127.0.0.1:99999", "nosuch.invalid", "http://", "300.1.1.1/99", "auto", "default", "${x", "a=b", "TLSv9", "*", "10s5",
+    "foo",
+    "-1",
+    "0",
+    "10q",
+    "99999999999999999999",
+    "\"\"",
+    "on",
+    "off",
+    "$nosuch",
+    "/nosuch/file",
+    "1.5",
+    "1k 2k",
+    "~(",
+    "127.0.0.1:99999",
+    "nosuch.invalid",
+    "http://",
+    "300.1.1.1/99",
+    "auto",
+    "default",
+    "${x",
+    "a=b",
+    "TLSv9",
+    "*",
+    "10s5",
 ];
 
 /// Statements of many places, to be put where they do not belong.
 const STRANGERS: &[&str] = &[
-    "gzip on;", "listen 81;", "server { }", "location /zz { }", "worker_processes 2;", "events { }", "upstream zz { }",
-    "proxy_pass http://127.0.0.1:1;", "return 200;", "ssl_certificate cert.pem;", "use epoll;", "auth_http 127.0.0.1:1;",
-    "map $a $b { }", "include nosuch.conf;", "root /x;", "server 127.0.0.1;", "error_page 404 /x;", "if ($a) { }",
-    "set $zz 1;", "allow all;", "protocol imap;", "ssl_preread on;", "user nosuchuser;", "types { }", "geo $zzz { }",
+    "gzip on;",
+    "listen 81;",
+    "server { }",
+    "location /zz { }",
+    "worker_processes 2;",
+    "events { }",
+    "upstream zz { }",
+    "proxy_pass http://127.0.0.1:1;",
+    "return 200;",
+    "ssl_certificate cert.pem;",
+    "use epoll;",
+    "auth_http 127.0.0.1:1;",
+    "map $a $b { }",
+    "include nosuch.conf;",
+    "root /x;",
+    "server 127.0.0.1;",
+    "error_page 404 /x;",
+    "if ($a) { }",
+    "set $zz 1;",
+    "allow all;",
+    "protocol imap;",
+    "ssl_preread on;",
+    "user nosuchuser;",
+    "types { }",
+    "geo $zzz { }",
 ];
 
 /// Bytes that do not belong into a text.
-const JUNK: &[&[u8]] = &[b"\0", b"\xff\xfe", b"\x1b[0m", b"\\", b"\"", b"'", b"{", b"}", b";", b";;", b"#", b"$", b"\xe4\xbd", b"\x0b"];
+const JUNK: &[&[u8]] =
+    &[b"\0", b"\xff\xfe", b"\x1b[0m", b"\\", b"\"", b"'", b"{", b"}", b";", b";;", b"#", b"$", b"\xe4\xbd", b"\x0b"];
 
 fn replaced(text: &[u8], (start, end): (usize, usize), with: &[u8]) -> Vec<u8> {
     [&text[..start], with, &text[end..]].concat()

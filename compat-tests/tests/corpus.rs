@@ -40,7 +40,9 @@ fn mutants(whole: &[Item]) -> Vec<Item> {
     let short: Vec<&Item> = whole.iter().filter(|(_, text)| text.len() < 12_000).collect();
     let name = |number: usize, of: &str| format!("mutant {number} of {of}");
     (0..MUTANTS)
-        .filter_map(|number| short.get(number % short.len()).map(|(of, text)| (name(number, of), mutate(text, number as u64))))
+        .filter_map(|number| {
+            short.get(number % short.len()).map(|(of, text)| (name(number, of), mutate(text, number as u64)))
+        })
         .collect()
 }
 
@@ -95,14 +97,17 @@ fn compare(items: &[Item]) -> io::Result<BTreeMap<String, (&'static str, String)
     let hosts = [Host::new("judge")?, Host::new("second")?];
     std::thread::scope(|scope| {
         let threads: Vec<_> = hosts.into_iter().map(|host| scope.spawn(|| work(host))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| io::Error::other("a comparison ended early"))?)
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| io::Error::other("a comparison ended early"))?)
     })?;
     Ok(found.into_inner().unwrap_or_default())
 }
 
 fn judge(items: &[Item], most_listed: usize) -> io::Result<()> {
     let only = std::env::var("RHA_CASE").ok();
-    let items: Vec<Item> = items.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name == only)).cloned().collect();
+    let items: Vec<Item> =
+        items.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name == only)).cloned().collect();
     let found = compare(&items)?;
     if let Some(path) = std::env::var_os("RHA_REPORT") {
         let text: String = found.values().map(|(_, report)| report.as_str()).collect();
@@ -112,8 +117,11 @@ fn judge(items: &[Item], most_listed: usize) -> io::Result<()> {
     let known = known()?;
     let fresh: Vec<&str> =
         found.iter().filter(|(name, _)| !known.contains_key(*name)).map(|(_, (_, report))| report.as_str()).collect();
-    let stale: Vec<&String> =
-        items.iter().map(|(name, _)| name).filter(|name| known.contains_key(*name) && !found.contains_key(*name)).collect();
+    let stale: Vec<&String> = items
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| known.contains_key(*name) && !found.contains_key(*name))
+        .collect();
     assert!(fresh.is_empty(), "{} of {} differ and are not listed\n{}", fresh.len(), items.len(), fresh.concat());
     assert!(stale.is_empty(), "listed, and no longer different: {stale:#?}");
     assert!(found.len() <= most_listed, "{} listed differences are too many", found.len());

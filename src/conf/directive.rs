@@ -126,6 +126,11 @@ impl Directive {
         Self { support: Support::Missing, ..row }
     }
 
+    /// A row that is checked like any other and not served.
+    pub const fn checked(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Self {
+        Self::new(name, contexts, arity, set).support(Support::Missing)
+    }
+
     /// Sets the default, as the manual prints it.
     pub const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);

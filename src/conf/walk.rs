@@ -198,6 +198,12 @@ impl Setting<'_> {
         full(&self.bases.prefix, path)
     }
 
+    /// `file:line` of a place, as nginx names an earlier one.
+    pub fn place(&self, span: Span) -> String {
+        let line = super::print::line(span, self.sources);
+        self.sources.text(span.source).map_or_else(String::new, |source| format!("{}:{line}", source.name))
+    }
+
     /// The bytes of a file a setter must look into.
     ///
     /// # Errors

@@ -3,16 +3,18 @@
 use super::core::{LocationConf, ServerConf};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
-use super::module::{Compile, Module, Place};
+use super::module::{Check, Compile, Module, Place};
+use super::modules::ssl;
 use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::walk::{Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
+use crate::session::used::Used;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,21 +25,47 @@ use std::sync::Arc;
 /// The first fatal complaint.
 pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
     let variables = super::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
-    let names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec());
-    let mut names = names;
+    let mut names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec()).known(super::known::NAMES);
+    for name in levels.level.own::<Used>().map(Used::names).unwrap_or_default() {
+        let _ = names.meaning(name);
+    }
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
+    check(levels, modules, &mut cx)?;
     let mut builder = Builder { modules, types: Vec::new(), outer };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
         servers.push((builder.server(&server, &mut cx)?, child));
     }
-    let ports = ports(&servers, &mut cx)?;
+    let ports = ports(levels, &servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
-    let definitions = names.finish().map_err(Diagnostic::emerg)?;
+    let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
+    for name in unserved {
+        let text = format!("the \"{name}\" variable is known but not supported yet");
+        build.unserved.push(Diagnostic::emerg(text));
+    }
     Ok(Site { ports, definitions, upstreams })
+}
+
+/// Merged settings, module by module and server by server, as nginx merges them when the http block ends.
+fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let placed = |complaint: Diagnostic| match (complaint.at, levels.level.end) {
+        (At::Nowhere, Some(end)) => complaint.at(end),
+        _ => complaint,
+    };
+    for check in modules.iter().filter_map(|module| module.check) {
+        for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
+            inside(&levels.inside(child), check, cx).map_err(placed)?;
+        }
+    }
+    Ok(())
+}
+
+fn inside(levels: &Levels<'_>, check: Check, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    check(levels, cx)?;
+    levels.level.children.iter().try_for_each(|child| inside(&levels.inside(child), check, cx))
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -105,7 +133,7 @@ impl Builder<'_> {
         let span = levels.level.span;
         for install in self.modules.iter().filter_map(|module| module.install) {
             install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
-                (crate::conf::diagnostic::At::Nowhere, Some(span)) => complaint.at(span),
+                (At::Nowhere, Some(span)) => complaint.at(span),
                 _ => complaint,
             })?;
         }
@@ -171,9 +199,46 @@ struct Entry {
     default: Option<Arc<Server>>,
     options_set: bool,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
+    protocols: Protocols,
 }
 
-fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<Vec<Arc<Port>>, Diagnostic> {
+/// Which of `proxy_protocol`, `ssl` and `http2` the listens of an address ask for, as bits.
+#[derive(Default)]
+struct Protocols {
+    all: u8,
+    agreed: Option<u8>,
+    changed: bool,
+}
+
+impl Protocols {
+    /// Takes those of one more listen; `set` and `was_set` tell where socket options were given. True where nginx
+    /// warns that they differ.
+    const fn join(&mut self, more: u8, set: bool, was_set: bool) -> bool {
+        let (added, removed) = (more & !self.all != 0, self.all & !more != 0);
+        let disagrees = matches!(self.agreed, Some(agreed) if agreed != more);
+        let redefined = if added {
+            was_set && !set || self.changed || removed
+        } else if removed {
+            set || disagrees
+        } else {
+            set && self.changed || disagrees
+        };
+        self.agreed = Some(if added { self.all } else { more });
+        self.changed |= added || removed;
+        self.all |= more;
+        redefined
+    }
+}
+
+const fn protocols(listening: &Listening) -> u8 {
+    listening.proxy_protocol as u8 | (listening.ssl as u8) << 1 | (listening.http2 as u8) << 2
+}
+
+fn ports(
+    levels: &Levels<'_>,
+    servers: &[(Arc<Server>, &Level)],
+    cx: &mut Compile<'_, '_>,
+) -> Result<Vec<Arc<Port>>, Diagnostic> {
     let mut entries: Vec<Entry> = Vec::new();
     for (server, level) in servers {
         let conf = level.own::<ServerConf>();
@@ -191,14 +256,32 @@ fn ports(servers: &[(Arc<Server>, &Level)], cx: &mut Compile<'_, '_>) -> Result<
                     return Err(Diagnostic::emerg(text).at(listening.span));
                 }
                 own.push(address.clone());
-                let index = join(&mut entries, address, &listening, server)?;
+                let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
                 if let Some(entry) = entries.get_mut(index) {
                     name_all(entry, server, &names, cx)?;
                 }
             }
         }
     }
+    let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
+    entries.iter().try_for_each(|entry| certificates(entry, &places))?;
     Ok(sockets(entries))
+}
+
+/// Every server of an address with TLS that may be asked for has a certificate, or refuses handshakes.
+fn certificates(entry: &Entry, places: &[(&Arc<Server>, Levels<'_>)]) -> Result<(), Diagnostic> {
+    if entry.protocols.all & 2 == 0 {
+        return Ok(());
+    }
+    let of =
+        |server: &Arc<Server>| places.iter().find(|(known, _)| Arc::ptr_eq(known, server)).map(|(_, levels)| levels);
+    let default = entry.default.iter().chain(entry.servers.first()).next();
+    let bare = default.and_then(of).is_some_and(ssl::is_bare);
+    let all = entry.servers.iter().filter(|_| bare);
+    match default.into_iter().chain(all).filter_map(of).find_map(ssl::lacks_certificate) {
+        Some(complaint) => Err(complaint),
+        None => Ok(()),
+    }
 }
 
 fn default_listen(level: &Level) -> Listening {
@@ -217,6 +300,8 @@ fn default_listen(level: &Level) -> Listening {
         bind: false,
         default_server: false,
         proxy_protocol: false,
+        ssl: false,
+        http2: false,
         span,
     }
 }
@@ -224,10 +309,11 @@ fn default_listen(level: &Level) -> Listening {
 fn join(
     entries: &mut Vec<Entry>,
     address: Address,
-    listening: &Listening,
-    server: &Arc<Server>,
+    (listening, server): (&Listening, &Arc<Server>),
+    complaints: &mut Vec<Diagnostic>,
 ) -> Result<usize, Diagnostic> {
     if let Some((index, entry)) = entries.iter_mut().enumerate().find(|(_, entry)| entry.address == address) {
+        let was_set = entry.options_set;
         if listening.set {
             if entry.options_set {
                 let text = format!("duplicate listen options for {}", shown(&address));
@@ -245,6 +331,10 @@ fn join(
             }
             entry.default = Some(server.clone());
         }
+        if entry.protocols.join(protocols(listening), listening.set, was_set) {
+            let text = format!("protocol options redefined for {}", shown(&address));
+            complaints.push(Diagnostic::warn(text).at(listening.span));
+        }
         entry.servers.push(server.clone());
         return Ok(index);
     }
@@ -255,6 +345,7 @@ fn join(
         names: Vec::new(),
         default: listening.default_server.then(|| server.clone()),
         options_set: listening.set,
+        protocols: Protocols { all: protocols(listening), ..Protocols::default() },
         wild: Default::default(),
     });
     Ok(entries.len() - 1)

@@ -10,9 +10,12 @@ use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Buffers, Choice, Custom, Flag, Mask, Number, Offset, Plain, Size, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
-use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER};
+use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
-use crate::session::rows::rows_of;
+use crate::session::format::LogFiles;
+use crate::session::rows::each;
+use crate::session::shared::Shared;
+use crate::session::used::{self, Used};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,7 +23,14 @@ use std::time::Duration;
 pub const MODULE: Module = Module {
     name: "ngx_http_core_module",
     directives: DIRECTIVES,
-    scopes: &[Scope::of::<Main>(HTTP), Scope::of::<ServerConf>(HTTP_SERVER), Scope::of::<LocationConf>(HTTP_LEVELS)],
+    scopes: &[
+        Scope::of::<Shared>(MAIN),
+        Scope::of::<LogFiles>(MAIN),
+        Scope::of::<Used>(HTTP.or(STREAM)),
+        Scope::of::<Main>(HTTP),
+        Scope::of::<ServerConf>(HTTP_SERVER),
+        Scope::of::<LocationConf>(HTTP_LEVELS),
+    ],
 };
 
 const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
@@ -569,24 +579,25 @@ fn http(cx: &mut Setting<'_>, conf: &mut Main, _: &Statement) -> Result<(), Diag
 }
 
 fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let mut rows = Vec::new();
-    rows_of(cx, statement, &mut rows)?;
     let table = conf.types.get_or_insert_with(BTreeMap::new);
-    for row in rows {
-        let Some((kind, extensions)) = row.words.split_first() else { continue };
+    each(cx, statement, &mut |cx, row| {
+        let Some((kind, extensions)) = row.words.split_first() else { return Ok(()) };
+        if kind.is("include") {
+            return Err(Diagnostic::emerg("invalid number of arguments in \"include\" directive"));
+        }
         for extension in extensions {
             let key = extension.bytes.to_ascii_lowercase();
             if let Some(previous) = table.insert(key, kind.bytes.to_vec()) {
                 let previous = String::from_utf8_lossy(&previous).into_owned();
                 let (name, kind) = (extension.text(), kind.text());
                 cx.warn(
-                    &row,
+                    row,
                     format!("duplicate extension \"{name}\", content type: \"{kind}\", previous content type: \"{previous}\""),
                 );
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
@@ -609,6 +620,7 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
             return Err(Diagnostic::emerg(format!("the ${name} variable cannot be used in the \"{row}\" directive")));
         }
     }
+    used::word(cx, path)?;
     let mut path = path.clone();
     if !alias && path.bytes.ends_with(b"/") {
         path.bytes = path.bytes.strip_suffix(b"/").unwrap_or_default().into();
@@ -623,7 +635,6 @@ fn internal(_: &mut Setting<'_>, conf: &mut LocationConf, _: &Statement) -> Resu
 }
 
 fn error_page(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let _ = cx;
     let Some((target, mut rest)) = statement.arguments().split_last() else { return Ok(()) };
     let mut answer = Answer::Kept;
     if let Some((last, statuses)) = rest.split_last()
@@ -639,6 +650,7 @@ fn error_page(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Stateme
         };
         rest = statuses;
     }
+    used::word(cx, target)?;
     for word in rest {
         let Some(status) = crate::conf::value::number(&word.bytes).and_then(|code| u16::try_from(code).ok()) else {
             return Err(Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span));

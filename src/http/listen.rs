@@ -30,13 +30,16 @@ pub struct Listening {
     pub default_server: bool,
     /// `proxy_protocol`.
     pub proxy_protocol: bool,
+    /// `ssl`.
+    pub ssl: bool,
+    /// `http2`.
+    pub http2: bool,
     /// Where it is written.
     pub span: Span,
 }
 
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let _ = cx;
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
     let text = first.text().into_owned();
     let endpoint = address::parse(&text, true).map_err(|what| {
@@ -50,10 +53,25 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
         bind: false,
         default_server: false,
         proxy_protocol: false,
+        ssl: false,
+        http2: false,
         span: statement.span,
     };
     for word in parameters {
-        parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
+        match &*word.bytes {
+            b"ssl" => listening.ssl = true,
+            b"http2" => listening.http2 = true,
+            b"spdy" => {
+                let text = "invalid parameter \"spdy\": ngx_http_spdy_module was superseded by ngx_http_v2_module";
+                cx.warn(statement, text);
+            }
+            _ => parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?,
+        }
+    }
+    for (given, name) in [(listening.ssl, "ssl"), (listening.http2, "http2")] {
+        if given {
+            cx.unserved(statement, &format!("the \"{name}\" parameter of \"listen\""));
+        }
     }
     conf.listens.push(listening);
     Ok(())
@@ -67,10 +85,6 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
             listening.bind = true;
         }
         b"proxy_protocol" => listening.proxy_protocol = true,
-        b"ssl" | b"http2" | b"spdy" => {
-            let text = format!("the \"{}\" parameter of \"listen\" is known but not supported yet", word.text());
-            return Err(Diagnostic::emerg(text));
-        }
         _ => {
             if !listening::option(&mut listening.options, word)? {
                 return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())));

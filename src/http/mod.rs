@@ -15,6 +15,7 @@ mod filter;
 mod finish;
 mod gateway;
 mod head;
+mod known;
 mod listen;
 mod location;
 mod module;

@@ -21,6 +21,9 @@ pub type Install = fn(&Levels<'_>, &mut Place, &mut Compile<'_, '_>) -> Result<(
 /// Gives names a meaning before anything is installed.
 pub type Declare = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
 
+/// Checks merged settings of a server or a block inside one; a complaint without a place gets that of http's `}`.
+pub type Check = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+
 /// An http module.
 #[derive(Clone, Copy)]
 pub struct Module {
@@ -30,6 +33,8 @@ pub struct Module {
     pub variables: &'static [Variable<Request>],
     /// Run once for every level, before any `install`.
     pub declare: Option<Declare>,
+    /// Run once for every server and every block in it, before any `install`.
+    pub check: Option<Check>,
     /// Run once for every server and location.
     pub install: Option<Install>,
 }
@@ -37,7 +42,7 @@ pub struct Module {
 impl Module {
     /// A module of rows and scopes only.
     pub const fn new(conf: crate::conf::module::Module) -> Self {
-        Self { conf, variables: &[], declare: None, install: None }
+        Self { conf, variables: &[], declare: None, check: None, install: None }
     }
 
     /// The same with variables.
@@ -49,6 +54,12 @@ impl Module {
     /// The same with a `declare`.
     pub const fn declare(mut self, declare: Declare) -> Self {
         self.declare = Some(declare);
+        self
+    }
+
+    /// The same with a `check`.
+    pub const fn check(mut self, check: Check) -> Self {
+        self.check = Some(check);
         self
     }
 

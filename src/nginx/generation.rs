@@ -20,6 +20,7 @@ use crate::net::listen::Options;
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{EVENTS, HTTP, MAIL, MAIN, STREAM};
 use crate::session::errorlog;
+use crate::session::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,6 +217,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         build.late.push(Diagnostic::warn(text));
     }
     let later = |text: String| (Diagnostic::emerg(text), true);
+    main.own::<Shared>().map_or(Ok(()), Shared::finish).map_err(later)?;
     build.declared.finish().map_err(later)?;
     let Some(events) = child(EVENTS).filter(|_| core.events) else {
         return Err(later("no \"events\" section in configuration".to_owned()));

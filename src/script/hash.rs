@@ -17,6 +17,17 @@ impl<T> Default for Wildcards<T> {
     }
 }
 
+/// Whether a table of host names takes the key: no empty label, and at most one asterisk, as a label of its own in front
+/// or behind.
+pub fn is_hostname(key: &[u8]) -> bool {
+    let stars = key.iter().filter(|byte| **byte == b'*').count();
+    if stars > 1 || key.windows(2).any(|pair| pair == b"..") || key.contains(&0) {
+        return false;
+    }
+    let leading = key.len() > 1 && key.starts_with(b".") || key.len() > 2 && key.starts_with(b"*.");
+    stars == 0 || leading || key.len() > 2 && key.ends_with(b".*")
+}
+
 impl<T: Clone> Wildcards<T> {
     /// Adds a name (lower case); false when it is there already.
     pub fn add(&mut self, name: &[u8], value: T) -> bool {

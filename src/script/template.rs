@@ -54,21 +54,15 @@ impl<S: Subject> Template<S> {
     /// nginx's words for a `$` without a name or a `${` without its `}`.
     pub fn compile(text: &[u8], names: &mut Names<S>) -> Result<Self, String> {
         let mut parts = Vec::new();
-        let mut literal = Vec::new();
-        let mut rest = text;
-        while let Some(at) = memchr::memchr(b'$', rest) {
-            let (before, after) = rest.split_at(at);
-            literal.extend_from_slice(before);
-            let (part, next) = reference(after.get(1..).unwrap_or_default(), names)?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal).into()));
-            }
-            parts.push(part);
-            rest = next;
+        for piece in pieces(text)? {
+            parts.push(match piece {
+                Piece::Text(text) => Part::Text(text.into()),
+                Piece::Capture(number) => Part::Capture(number),
+                Piece::Name(name) => Part::from(names.meaning(&name)),
+            });
         }
-        literal.extend_from_slice(rest);
-        if !literal.is_empty() || parts.is_empty() {
-            parts.push(Part::Text(literal.into()));
+        if parts.is_empty() {
+            parts.push(Part::Text(Box::default()));
         }
         Ok(Self { parts: parts.into() })
     }
@@ -93,10 +87,43 @@ impl<S: Subject> Template<S> {
     }
 }
 
+/// A piece of a text as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Literal bytes.
+    Text(&'a [u8]),
+    /// `$1` to `$9`.
+    Capture(usize),
+    /// A variable, without its `$` and braces.
+    Name(String),
+}
+
+/// The pieces of a text.
+///
+/// # Errors
+/// nginx's words for a `$` without a name or a `${` without its `}`.
+pub fn pieces(text: &[u8]) -> Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'$', rest) {
+        let (before, after) = rest.split_at(at);
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before));
+        }
+        let (piece, next) = reference(after.get(1..).unwrap_or_default())?;
+        pieces.push(piece);
+        rest = next;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    Ok(pieces)
+}
+
 /// What follows a `$`, and the rest.
-fn reference<'a, S: Subject>(text: &'a [u8], names: &mut Names<S>) -> Result<(Part<S>, &'a [u8]), String> {
+fn reference(text: &[u8]) -> Result<(Piece<'_>, &[u8]), String> {
     if let [digit @ b'1'..=b'9', rest @ ..] = text {
-        return Ok((Part::Capture(usize::from(digit - b'0')), rest));
+        return Ok((Piece::Capture(usize::from(digit - b'0')), rest));
     }
     let (braced, body) = match text {
         [b'{', body @ ..] => (true, body),
@@ -116,6 +143,5 @@ fn reference<'a, S: Subject>(text: &'a [u8], names: &mut Names<S>) -> Result<(Pa
     if name.is_empty() {
         return Err("invalid variable name".to_owned());
     }
-    let name = String::from_utf8_lossy(name);
-    Ok((Part::from(names.meaning(&name)), rest))
+    Ok((Piece::Name(String::from_utf8_lossy(name).into_owned()), rest))
 }

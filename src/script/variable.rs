@@ -203,7 +203,11 @@ pub struct Names<S: Subject> {
     slots: HashMap<String, SlotId>,
     definitions: Vec<Option<Definition<S>>>,
     order: Vec<String>,
+    known: Known,
 }
+
+/// Names that have a meaning in the original and none here yet, and whether they may be defined anew.
+pub type Known = &'static [(&'static str, bool)];
 
 /// What a name compiles to.
 pub enum Meaning<S: 'static> {
@@ -224,7 +228,14 @@ impl<S: Subject> Names<S> {
             slots: HashMap::new(),
             definitions: Vec::new(),
             order: Vec::new(),
+            known: &[],
         }
+    }
+
+    /// The same with names that have a meaning in the original and none here yet; one ending in `_` is a family.
+    pub const fn known(mut self, known: Known) -> Self {
+        self.known = known;
+        self
     }
 
     /// What `name` means; a name nobody knows yet gets a slot, to be defined by the end.
@@ -261,7 +272,7 @@ impl<S: Subject> Names<S> {
     /// nginx's words when the name is a built-in that cannot be defined.
     pub fn define(&mut self, name: &str, definition: Definition<S>) -> Result<SlotId, String> {
         let lower = name.to_ascii_lowercase();
-        if self.builtin.contains_key(lower.as_str()) {
+        if self.builtin.contains_key(lower.as_str()) || self.known.contains(&(lower.as_str(), false)) {
             return Err(format!("the duplicate \"{lower}\" variable"));
         }
         let id = self.slot(&lower);
@@ -276,15 +287,24 @@ impl<S: Subject> Names<S> {
         self.builtin.get(name.to_ascii_lowercase().as_str()).copied()
     }
 
-    /// All definitions, in slot order.
+    /// All definitions, in slot order, and the names that are known, used and not served.
     ///
     /// # Errors
     /// nginx's words for a name that was used and never defined.
-    pub fn finish(self) -> Result<Definitions<S>, String> {
+    pub fn finish(self) -> Result<(Definitions<S>, Vec<String>), String> {
         let mut all = Vec::with_capacity(self.definitions.len());
+        let mut unserved = Vec::new();
         for (definition, name) in self.definitions.into_iter().zip(&self.order) {
-            all.push(definition.ok_or_else(|| format!("unknown \"{name}\" variable"))?);
+            let known = |(known, _): &(&str, bool)| *known == name || known.ends_with('_') && name.starts_with(known);
+            match definition {
+                Some(definition) => all.push(definition),
+                None if self.known.iter().any(known) => {
+                    unserved.push(name.clone());
+                    all.push(Definition::Stored);
+                }
+                None => return Err(format!("unknown \"{name}\" variable")),
+            }
         }
-        Ok(Definitions(all.into(), self.slots))
+        Ok((Definitions(all.into(), self.slots), unserved))
     }
 }

@@ -1,6 +1,7 @@
 //! `log_format` and `access_log` arguments, and lines made of them, in http and in stream.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::Conf;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
@@ -11,7 +12,10 @@ use crate::script::template::{Part, Template};
 use crate::script::variable::{Names, Subject};
 use crate::session::build::Build;
 use crate::session::errorlog::{self, SyslogText};
+use crate::session::slot::free;
+use crate::session::used;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// `escape=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +45,6 @@ pub struct FormatText {
 /// # Errors
 /// nginx's words.
 pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statement) -> Result<FormatText, Diagnostic> {
-    let _ = cx;
     let [name, rest @ ..] = statement.arguments() else { return Err(Diagnostic::emerg("invalid value")) };
     let name = name.text().into_owned();
     if known.iter().any(|format| format.name == name) {
@@ -63,9 +66,81 @@ pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statem
         };
         pieces = after;
     }
+    for piece in pieces {
+        check_piece(cx, piece)?;
+    }
     let bytes: Vec<u8> = pieces.iter().flat_map(|word| word.bytes.iter().copied()).collect();
     let text = Word { bytes: bytes.into(), span: statement.span, quoted: true };
     Ok(FormatText { name, escape, text })
+}
+
+/// Checks one argument of a format, and notes its variables; here `$1` is a name like any other.
+fn check_piece(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
+    let mut rest = &*word.bytes;
+    while let Some(at) = memchr::memchr(b'$', rest) {
+        let from = rest.get(at..).unwrap_or_default();
+        let after = from.get(1..).unwrap_or_default();
+        let (braced, body) = after.strip_prefix(b"{").map_or((false, after), |body| (true, body));
+        let end = body.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').unwrap_or(body.len());
+        let (name, tail) = body.split_at(end);
+        let shown = String::from_utf8_lossy(name).into_owned();
+        rest = match (braced, tail.strip_prefix(b"}")) {
+            (true, None) if !after.is_empty() => {
+                let text = format!("the closing bracket in \"{shown}\" variable is missing");
+                return Err(Diagnostic::emerg(text).point(word.span));
+            }
+            (true, Some(tail)) => tail,
+            _ => tail,
+        };
+        if name.is_empty() {
+            let text = format!("invalid parameter \"{}\"", String::from_utf8_lossy(from));
+            return Err(Diagnostic::emerg(text).point(word.span));
+        }
+        used::uses(cx, &shown);
+    }
+    Ok(())
+}
+
+/// The buffers of log files by path: one file, one size, flush time and compression.
+#[derive(Default)]
+pub struct LogFiles {
+    files: Vec<(String, (u64, Option<Duration>, Option<u64>))>,
+}
+
+impl Conf for LogFiles {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// `open_log_file_cache`: how many files at most; 0 for off.
+///
+/// # Errors
+/// nginx's words.
+pub fn open_log_file_cache(
+    cx: &mut Setting<'_>,
+    slot: &mut Option<u64>,
+    statement: &Statement,
+) -> Result<(), Diagnostic> {
+    free(cx, slot)?;
+    let (mut most, mut off) = (0, false);
+    for word in statement.arguments() {
+        let fail = || Diagnostic::emerg(format!("invalid \"open_log_file_cache\" parameter \"{}\"", word.text()));
+        if let Some(number) = word.after("max=") {
+            most = value::number(number).ok_or_else(fail)?;
+        } else if let Some(number) = word.after("min_uses=") {
+            value::number(number).ok_or_else(fail)?;
+        } else if let Some(time) = word.after("inactive=").or_else(|| word.after("valid=")) {
+            value::time(time, true).ok_or_else(fail)?;
+        } else if word.is("off") {
+            off = true;
+        } else {
+            return Err(fail());
+        }
+    }
+    if most == 0 && !off {
+        return Err(Diagnostic::emerg("\"open_log_file_cache\" must have \"max\" parameter"));
+    }
+    *slot = Some(if off { 0 } else { most });
+    Ok(())
 }
 
 /// An `access_log` as written.
@@ -80,7 +155,7 @@ pub struct AccessText {
     /// `buffer=`.
     pub buffer: u64,
     /// `flush=`.
-    pub flush: Option<std::time::Duration>,
+    pub flush: Option<Duration>,
     /// `if=`.
     pub condition: Option<Word>,
 }
@@ -102,13 +177,13 @@ pub fn access_log(
             [word, ..] => Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
         };
     }
-    if target.bytes.contains(&b'$') {
-        return Err(
-            Diagnostic::emerg("variables in \"access_log\" paths are known but not supported yet").point(target.span)
-        );
+    let varies = used::varies(&target.bytes) && target.after("syslog:").is_none();
+    if varies {
+        used::word(cx, target)?;
+        cx.unserved(statement, "\"access_log\" with variables in its path");
     }
     let syslog = target.after("syslog:").map(|parameters| errorlog::syslog(target, parameters)).transpose()?;
-    let path = syslog.is_none().then(|| cx.full_prefix(&target.text()));
+    let path = (syslog.is_none() && !varies).then(|| cx.full_prefix(&target.text()));
     let (format, parameters) = match rest {
         [] => (default.ok_or_else(|| Diagnostic::emerg("log format is not specified"))?.to_owned(), rest),
         [format, parameters @ ..] => (format.text().into_owned(), parameters),
@@ -117,16 +192,52 @@ pub fn access_log(
         return Err(Diagnostic::emerg(format!("unknown log format \"{format}\"")));
     }
     let mut log = AccessText { path, syslog, format, buffer: 0, flush: None, condition: None };
+    let mut gzip = None;
     for word in parameters {
+        if word.is("gzip") || word.after("gzip=").is_some() {
+            gzip = Some(compression(word)?);
+            log.buffer = if log.buffer == 0 { 64 << 10 } else { log.buffer };
+            cx.unserved(statement, "the \"gzip\" parameter of \"access_log\"");
+            continue;
+        }
         parameter(&mut log, word).map_err(|complaint| complaint.point(word.span))?;
+        if let Some(text) = word.after("if=") {
+            used::text(cx, text)?;
+        }
     }
     if log.flush.is_some() && log.buffer == 0 {
         return Err(Diagnostic::emerg(format!("no buffer is defined for access_log \"{}\"", target.text())));
     }
+    if log.buffer > 0 && varies {
+        return Err(Diagnostic::emerg("buffered logs cannot have variables in name"));
+    }
     if log.buffer > 0 && log.syslog.is_some() {
         return Err(Diagnostic::emerg("logs to syslog cannot be buffered"));
     }
+    if let (Some(path), true, Some(known)) = (&log.path, log.buffer > 0, cx.conf::<LogFiles>()) {
+        let settings = (log.buffer, log.flush, gzip);
+        match known.files.iter().find(|(known, _)| known == path) {
+            Some((_, earlier)) if *earlier != settings => {
+                let text = format!("access_log \"{}\" already defined with conflicting parameters", target.text());
+                return Err(Diagnostic::emerg(text));
+            }
+            Some(_) => {}
+            None => known.files.push((path.clone(), settings)),
+        }
+    }
+    if varies {
+        return Ok(None);
+    }
     Ok(Some(log))
+}
+
+/// `gzip` or `gzip=LEVEL`.
+fn compression(word: &Word) -> Result<u64, Diagnostic> {
+    let Some(level) = word.after("gzip=") else { return Ok(1) };
+    value::number(level).filter(|level| (1..=9).contains(level)).ok_or_else(|| {
+        let text = format!("invalid compression level \"{}\"", String::from_utf8_lossy(level));
+        Diagnostic::emerg(text).point(word.span)
+    })
 }
 
 fn parameter(log: &mut AccessText, word: &Word) -> Result<(), Diagnostic> {
@@ -142,8 +253,6 @@ fn parameter(log: &mut AccessText, word: &Word) -> Result<(), Diagnostic> {
         let mut condition = word.clone();
         condition.bytes = text.into();
         log.condition = Some(condition);
-    } else if word.is("gzip") || word.after("gzip=").is_some() {
-        return Err(Diagnostic::emerg("the \"gzip\" parameter of \"access_log\" is known but not supported yet"));
     } else {
         return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())));
     }

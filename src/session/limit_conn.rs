@@ -12,6 +12,7 @@ use crate::script::template::Template;
 use crate::script::variable::{Names, Subject};
 use crate::session::build::Build;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_LEVELS, STREAM, STREAM_ANY};
+use crate::session::{shared, used};
 use crate::zone::table::Table;
 use std::sync::Arc;
 
@@ -71,8 +72,6 @@ const LEVELS: &[(&str, Level)] =
 const KIND: &str = "limit_conn";
 /// Bytes of nginx's node beside the key.
 const NODE: usize = 44;
-/// A zone must hold nginx's slab header.
-const LEAST: u64 = 32768;
 
 /// The zones of an http or stream block.
 #[derive(Default)]
@@ -159,7 +158,7 @@ impl<S: Subject> Limiter<S> {
             let known = zones.and_then(|zones| zones.zones.iter().find(|(name, ..)| name == zone));
             let Some((name, key, size)) = known else {
                 build.declared.declare(zone, 0, KIND).map_err(Diagnostic::emerg)?;
-                return Err(Diagnostic::emerg(format!("zero size shared memory zone \"{zone}\"")));
+                continue;
             };
             build.declared.declare(name, *size, KIND).map_err(Diagnostic::emerg)?;
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
@@ -205,23 +204,15 @@ impl<S: Subject> Limiter<S> {
 fn limit_conn_zone(cx: &mut Setting<'_>, conf: &mut Zones, statement: &Statement) -> Result<(), Diagnostic> {
     let [key, parameter] = statement.arguments() else { return Ok(()) };
     let fail = |text: String| Err(Diagnostic::emerg(text).point(parameter.span));
+    used::word(cx, key)?;
     let Some(text) = parameter.after("zone=") else {
         return fail(format!("invalid parameter \"{}\"", parameter.text()));
     };
-    let Some(colon) = memchr::memchr(b':', text) else {
-        return fail(format!("invalid zone size \"{}\"", parameter.text()));
-    };
-    let (name, size) = text.split_at(colon);
-    let Some(size) = value::size(size.get(1..).unwrap_or_default(), false) else {
-        return fail(format!("invalid zone size \"{}\"", parameter.text()));
-    };
+    let (name, size) = shared::name_and_size(parameter, text)?;
     if name.is_empty() {
         return fail("\"limit_conn_zone\" must have \"zone\" parameter".to_owned());
     }
-    if size < LEAST {
-        return fail(format!("zone \"{}\" is too small", String::from_utf8_lossy(name)));
-    }
-    let name = String::from_utf8_lossy(name).into_owned();
+    shared::declare(cx, &name, size, KIND)?;
     if let Some((_, earlier, _)) = conf.zones.iter().find(|(known, ..)| *known == name) {
         let (row, key) = (cx.row.name, earlier.text());
         return fail(format!("{row} \"{name}\" is already bound to key \"{key}\""));
@@ -233,6 +224,7 @@ fn limit_conn_zone(cx: &mut Setting<'_>, conf: &mut Zones, statement: &Statement
 fn limit_conn(cx: &mut Setting<'_>, conf: &mut Limits, statement: &Statement) -> Result<(), Diagnostic> {
     let [zone, most] = statement.arguments() else { return Ok(()) };
     let name = zone.text().into_owned();
+    shared::declare(cx, &name, 0, KIND)?;
     if conf.limits.iter().any(|(known, _)| *known == name) {
         return Err(cx.complain("is duplicate"));
     }

@@ -6,12 +6,13 @@ use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Custom, Number};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::script::hash::Wildcards;
+use crate::script::hash::{Wildcards, is_hostname};
 use crate::script::regex::{Captures, Expression};
 use crate::script::template::Template;
 use crate::script::variable::{Compute, Definition, Names, Subject};
 use crate::session::contexts::{HTTP, STREAM};
-use crate::session::rows::rows_of;
+use crate::session::rows::each;
+use crate::session::used;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -178,9 +179,8 @@ impl<S: Subject> Compute<S> for Table<S> {
 
 fn map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> Result<(), Diagnostic> {
     let [source, name] = statement.arguments() else { return Ok(()) };
-    if name.after("$").is_none_or(<[u8]>::is_empty) {
-        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
-    }
+    used::word(cx, source)?;
+    used::name(name)?;
     let mut map = Map {
         source: source.clone(),
         name: name.clone(),
@@ -189,21 +189,42 @@ fn map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> Result<(
         hostnames: false,
         volatile: false,
     };
-    let mut rows = Vec::new();
-    rows_of(cx, statement, &mut rows)?;
-    for row in rows {
-        match row.words.as_slice() {
-            [only] if only.is("hostnames") => map.hostnames = true,
-            [only] if only.is("volatile") => map.volatile = true,
-            [key, value] if key.is("default") => {
-                if map.default.replace(value.clone()).is_some() {
-                    return Err(Diagnostic::emerg("duplicate default map parameter").at(row.span));
-                }
-            }
-            [key, value] => map.rows.push((key.clone(), value.clone())),
-            _ => return Err(Diagnostic::emerg("invalid number of the map parameters").at(row.span)),
-        }
-    }
+    each(cx, statement, &mut |cx, row| add(cx, &mut map, row))?;
     conf.maps.push(map);
     Ok(())
+}
+
+fn add(cx: &mut Setting<'_>, map: &mut Map, row: &Statement) -> Result<(), Diagnostic> {
+    match row.words.as_slice() {
+        [only] if only.is("hostnames") => map.hostnames = true,
+        [only] if only.is("volatile") => map.volatile = true,
+        [key, value] => {
+            used::word(cx, value)?;
+            if key.is("default") {
+                if map.default.replace(value.clone()).is_some() {
+                    return Err(Diagnostic::emerg("duplicate default map parameter"));
+                }
+                return Ok(());
+            }
+            check_key(map, key)?;
+            map.rows.push((key.clone(), value.clone()));
+        }
+        _ => return Err(Diagnostic::emerg("invalid number of the map parameters")),
+    }
+    Ok(())
+}
+
+/// What nginx finds wrong with a key when it reads it.
+fn check_key(map: &Map, key: &Word) -> Result<(), Diagnostic> {
+    if let Some(pattern) = key.after("~") {
+        let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
+        Expression::compile(&String::from_utf8_lossy(pattern), caseless).map_err(Diagnostic::emerg)?;
+        return Ok(());
+    }
+    let plain = |word: &Word| word.bytes.strip_prefix(b"\\").unwrap_or(&word.bytes).to_ascii_lowercase();
+    if map.hostnames && !is_hostname(&plain(key)) {
+        return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{}\"", key.text())));
+    }
+    let twin = map.rows.iter().any(|(other, _)| other.after("~").is_none() && plain(other) == plain(key));
+    if twin { Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text()))) } else { Ok(()) }
 }

@@ -1,33 +1,43 @@
 //! Blocks whose setter reads the rows itself: `types`, `map`, `geo`.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::Setting;
 
-/// The rows of a block, `include`d ones in their place.
+/// What is done with a row.
+pub type Row<'a> = &'a mut dyn FnMut(&mut Setting<'_>, &Statement) -> Result<(), Diagnostic>;
+
+/// Hands the rows of a block to `row`, `include`d ones in their place; an `include` without exactly one argument is a
+/// row like another.
 ///
 /// # Errors
-/// A broken place, or a file that cannot be read.
-pub fn rows_of(cx: &mut Setting<'_>, statement: &Statement, rows: &mut Vec<Statement>) -> Result<(), Diagnostic> {
-    statement.block.as_ref().map_or(Ok(()), |block| collect(cx, block, rows))
+/// A broken place, a block inside, a file that cannot be read, and whatever `row` says.
+pub fn each(cx: &mut Setting<'_>, statement: &Statement, row: Row<'_>) -> Result<(), Diagnostic> {
+    statement.block.as_ref().map_or(Ok(()), |block| inside(cx, block, row))
 }
 
-fn collect(cx: &mut Setting<'_>, block: &Block, rows: &mut Vec<Statement>) -> Result<(), Diagnostic> {
+fn inside(cx: &mut Setting<'_>, block: &Block, row: Row<'_>) -> Result<(), Diagnostic> {
     for node in &block.nodes {
-        let row = match node {
+        let statement = match node {
             Node::Broken(complaint) => return Err(complaint.clone()),
-            Node::Statement(row) => row,
+            Node::Statement(statement) => statement,
         };
-        if !row.words.first().is_some_and(|word| word.is("include")) {
-            rows.push(row.clone());
-            continue;
-        }
-        let [_, pattern] = row.words.as_slice() else {
-            return Err(Diagnostic::emerg("invalid number of arguments in \"include\" directive").at(row.span));
-        };
-        for included in cx.include(&pattern.text()).map_err(|complaint| complaint.at(row.span))? {
-            collect(cx, &included, rows)?;
-        }
+        one(cx, statement, row).map_err(|complaint| match complaint.at {
+            At::Nowhere => complaint.at(statement.span),
+            At::Span(_) | At::Unlined => complaint,
+        })?;
     }
     Ok(())
+}
+
+fn one(cx: &mut Setting<'_>, statement: &Statement, row: Row<'_>) -> Result<(), Diagnostic> {
+    if statement.block.is_some() {
+        return Err(Diagnostic::emerg("unexpected \"{\""));
+    }
+    match statement.words.as_slice() {
+        [name, pattern] if name.is("include") => {
+            cx.include(&pattern.text())?.iter().try_for_each(|included| inside(cx, included, row))
+        }
+        _ => row(cx, statement),
+    }
 }

@@ -39,7 +39,11 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
         }
     }
     let ports = sockets(entries);
-    let definitions = cx.names.finish().map_err(Diagnostic::emerg)?;
+    let (definitions, unserved) = cx.names.finish().map_err(Diagnostic::emerg)?;
+    for name in unserved {
+        let text = format!("the \"{name}\" variable is known but not supported yet");
+        cx.build.unserved.push(Diagnostic::emerg(text));
+    }
     Ok(Site { ports, definitions, upstreams: cx.upstreams })
 }
 

@@ -12,9 +12,7 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::net::address::{self, Host};
 use crate::session::contexts::{HTTP, STREAM, STREAM_UPSTREAM, UPSTREAM};
-
-/// The least a zone may measure: eight pages of nginx's slab.
-const LEAST_ZONE: u64 = 8 * 4096;
+use crate::session::{shared, used};
 
 const fn group(contexts: Contexts, opens: Contexts) -> Directive {
     Directive::new("upstream", contexts, Arity::Block(1, 1, Opens::Context(opens)), &Block::<Upstream>(upstream, close))
@@ -215,6 +213,7 @@ fn hash(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Res
         [_, word, ..] => return Err(invalid(word)),
         [] => return Ok(()),
     };
+    used::word(cx, key)?;
     choose(cx, conf, statement, Balancer::Hash(key.clone(), consistent));
     Ok(())
 }
@@ -253,7 +252,7 @@ fn keepalive(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -
     Ok(())
 }
 
-fn zone(_: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+fn zone(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
     let [name, rest @ ..] = statement.arguments() else { return Ok(()) };
     let text = name.text().into_owned();
     if text.is_empty() {
@@ -264,9 +263,10 @@ fn zone(_: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Resu
         Some(word) => value::size(&word.bytes, false)
             .ok_or_else(|| Diagnostic::emerg(format!("invalid zone size \"{}\"", word.text())).point(word.span))?,
     };
-    if !rest.is_empty() && size < LEAST_ZONE {
+    if !rest.is_empty() && size < shared::LEAST {
         return Err(Diagnostic::emerg(format!("zone \"{text}\" is too small")).point(name.span));
     }
+    shared::declare(cx, &text, size, if cx.context() == STREAM_UPSTREAM { "stream upstream" } else { "upstream" })?;
     conf.zone = Some(Zone { name: text, size });
     Ok(())
 }

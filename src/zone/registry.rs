@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The zones one configuration declares.
 #[derive(Debug, Default)]
 pub struct Declared {
-    zones: HashMap<String, (u64, &'static str)>,
+    zones: Vec<(String, u64, &'static str)>,
 }
 
 impl Declared {
@@ -17,8 +17,8 @@ impl Declared {
     /// # Errors
     /// nginx's words when the name is taken by another kind or size.
     pub fn declare(&mut self, name: &str, size: u64, kind: &'static str) -> Result<(), String> {
-        let Some((have, of)) = self.zones.get_mut(name) else {
-            self.zones.insert(name.to_owned(), (size, kind));
+        let Some((_, have, of)) = self.zones.iter_mut().find(|(known, ..)| known == name) else {
+            self.zones.push((name.to_owned(), size, kind));
             return Ok(());
         };
         if *of != kind {
@@ -40,15 +40,15 @@ impl Declared {
     /// # Errors
     /// When there is one.
     pub fn finish(&self) -> Result<(), String> {
-        match self.zones.iter().find(|(_, (size, _))| *size == 0) {
-            Some((name, _)) => Err(format!("zero size shared memory zone \"{name}\"")),
+        match self.zones.iter().find(|(_, size, _)| *size == 0) {
+            Some((name, ..)) => Err(format!("zero size shared memory zone \"{name}\"")),
             None => Ok(()),
         }
     }
 
     /// All names.
     pub fn names(&self) -> HashSet<String> {
-        self.zones.keys().cloned().collect()
+        self.zones.iter().map(|(name, ..)| name.clone()).collect()
     }
 }
 

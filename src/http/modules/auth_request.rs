@@ -11,6 +11,7 @@ use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::log::Level;
 use crate::script::variable::{Definition, SlotId};
+use crate::session::used;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
 /// The module.
@@ -107,11 +108,11 @@ fn auth_request(cx: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) ->
     Ok(())
 }
 
-fn auth_request_set(_: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) -> Result<(), Diagnostic> {
+fn auth_request_set(cx: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) -> Result<(), Diagnostic> {
     let [name, value] = statement.arguments() else { return Ok(()) };
-    if name.after("$").is_none_or(<[u8]>::is_empty) {
-        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
-    }
+    let own = used::name(name)?;
+    used::uses(cx, &own);
+    used::word(cx, value)?;
     conf.set.push((name.clone(), value.clone()));
     Ok(())
 }

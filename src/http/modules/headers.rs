@@ -12,6 +12,7 @@ use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::request::Request;
 use crate::log::clock;
 use crate::session::contexts::{HTTP_ANY_IF, HTTP_LEVELS};
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -23,6 +24,9 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     directives: &[
         Directive::new("add_header", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_header))
             .doc("Adds a header to responses of usual statuses, or with always to all."),
+        Directive::checked("add_trailer", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_trailer))
+            .since("1.13.2")
+            .doc("Adds a field after the body of responses of usual statuses, or with always of all."),
         Directive::new("expires", HTTP_ANY_IF, Arity::Between(1, 2), &Custom(expires))
             .default("off")
             .doc("Adds Expires and Cache-Control headers."),
@@ -53,12 +57,13 @@ enum When {
 #[derive(Default)]
 struct Headers {
     added: Vec<(Word, Word, bool)>,
+    trailers: Vec<(Word, Word, bool)>,
     expires: Option<Expires>,
 }
 
 impl Conf for Headers {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; list added; expires);
+        inherit!(self, outer; list added, trailers; expires);
     }
 }
 
@@ -174,17 +179,26 @@ fn until(now: i64, at: i64) -> (String, String) {
     (clock::http_date(at), control)
 }
 
-fn add_header(_: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
-    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
-    let always = match rest {
-        [] => false,
-        [word] if word.is("always") => true,
-        [word, ..] => {
-            return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
-        }
-    };
-    conf.added.push((name.clone(), value.clone(), always));
+fn add_header(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
+    conf.added.extend(added(cx, statement)?);
     Ok(())
+}
+
+fn add_trailer(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
+    conf.trailers.extend(added(cx, statement)?);
+    Ok(())
+}
+
+/// A name, its value, and whether it is added always.
+fn added(cx: &mut Setting<'_>, statement: &Statement) -> Result<Option<(Word, Word, bool)>, Diagnostic> {
+    let [name, value, rest @ ..] = statement.arguments() else { return Ok(None) };
+    used::word(cx, value)?;
+    match rest.first() {
+        Some(word) if !word.is("always") => {
+            Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span))
+        }
+        always => Ok(Some((name.clone(), value.clone(), always.is_some()))),
+    }
 }
 
 fn expires(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
@@ -197,6 +211,7 @@ fn expires(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> R
         _ => return Err(cx.complain("invalid value")),
     };
     if word.bytes.contains(&b'$') {
+        used::word(cx, word)?;
         conf.expires = Some(Expires::Variable(word.clone()));
         return Ok(());
     }

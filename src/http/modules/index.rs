@@ -12,6 +12,7 @@ use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::log::Level;
+use crate::session::used;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -143,6 +144,7 @@ fn index(cx: &mut Setting<'_>, conf: &mut Indices, statement: &Statement) -> Res
         if word.bytes.starts_with(b"/") && at != last {
             cx.warn(statement, "only the last index in \"index\" directive should be absolute");
         }
+        used::word(cx, word)?;
         conf.names.push(word.clone());
     }
     Ok(())

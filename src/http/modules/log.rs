@@ -10,7 +10,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
-use crate::session::contexts::{HTTP, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT};
+use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT};
 use crate::session::format::{self, AccessLog, AccessText, Escape, Format, FormatText};
 use std::sync::Arc;
 
@@ -25,8 +25,11 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format))
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
-            .support(Support::Partial("paths with variables and gzip= are refused"))
+            .support(Support::Partial("paths with variables and gzip= are not served"))
             .doc("Sets where requests are logged, and in which format."),
+        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+            .default("off")
+            .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(HTTP), Scope::of::<Logs>(HTTP_LEVELS)],
 };
@@ -45,11 +48,12 @@ impl Conf for Formats {
 #[derive(Default)]
 struct Logs {
     logs: Option<Vec<AccessText>>,
+    open: Option<u64>,
 }
 
 impl Conf for Logs {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; logs);
+        inherit!(self, outer; logs, open);
     }
 }
 
@@ -113,4 +117,8 @@ fn access_log(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> R
     let log = format::access_log(cx, &known, Some("combined"), statement)?;
     conf.logs.get_or_insert_with(Vec::new).extend(log);
     Ok(())
+}
+
+fn open_log_file_cache(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> Result<(), Diagnostic> {
+    format::open_log_file_cache(cx, &mut conf.open, statement)
 }

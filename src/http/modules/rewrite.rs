@@ -1,9 +1,12 @@
-//! `ngx_http_rewrite_module`: `return` and `set`; its other rows are not served yet.
+//! `ngx_http_rewrite_module`: `return` and `set` are served; `if`, `rewrite` and `break` are checked.
+
+mod condition;
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
-use crate::conf::module::{Conf, Scope};
-use crate::conf::slot::Custom;
+use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::{Block, Custom, Flag};
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
@@ -11,9 +14,11 @@ use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::http::response::Content;
+use crate::script::regex::Expression;
+use crate::session::used;
 use crate::script::variable::{Assign, Definition, SlotId};
 use std::sync::Arc;
-use crate::session::contexts::{HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -22,11 +27,29 @@ pub fn modules() -> Vec<Module> {
 
 const PLACES: crate::conf::directive::Contexts = SERVER.or(LOCATION).or(IF_IN_SERVER).or(IF_IN_LOCATION);
 
+const FLAGS: crate::conf::directive::Contexts = HTTP_ANY.or(IF_IN_SERVER).or(IF_IN_LOCATION);
+
+const IF: Block<Rules> = Block(condition::if_, |_| Ok(()));
+
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_rewrite_module",
     directives: &[
         Directive::new("return", PLACES, Arity::Between(1, 2), &Custom(return_))
             .doc("Ends a request with a status, and a text or the address to go to."),
+        Directive::checked("break", PLACES, Arity::Exactly(0), &Custom(|_, _: &mut Rules, _| Ok(())))
+            .doc("Ends the rules of the place."),
+        Directive::checked("rewrite", PLACES, Arity::Between(2, 3), &Custom(rewrite))
+            .doc("Replaces the path where an expression matches it."),
+        Directive::checked("if", SERVER, Arity::BlockAtLeast(1, Opens::Context(IF_IN_SERVER)), &IF)
+            .doc("Opens rules for requests that a condition fits."),
+        Directive::checked("if", LOCATION, Arity::BlockAtLeast(1, Opens::Context(IF_IN_LOCATION)), &IF)
+            .doc("Opens rules and settings for requests that a condition fits."),
+        Directive::checked("rewrite_log", FLAGS, Arity::Flag, &Flag(|c: &mut Rules| &mut c.log))
+            .default("off")
+            .doc("Logs what the rules do."),
+        Directive::checked("uninitialized_variable_warn", FLAGS, Arity::Flag, &Flag(|c: &mut Rules| &mut c.warn))
+            .default("on")
+            .doc("Logs the use of variables without a value."),
         Directive::new("set", PLACES, Arity::Exactly(2), &Custom(set)).doc("Gives a variable a value."),
     ],
     scopes: &[Scope::of::<Rules>(HTTP_LEVELS)],
@@ -43,10 +66,25 @@ enum Rule {
 #[derive(Default)]
 struct Rules {
     rules: Vec<Rule>,
+    /// Names of groups in expressions.
+    groups: Vec<(String, Span)>,
+    log: Option<bool>,
+    warn: Option<bool>,
 }
 
 impl Conf for Rules {
-    fn inherit(&mut self, _: &Self) {}
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; log, warn);
+    }
+}
+
+impl Rules {
+    /// Checks an expression, and notes the names it brings.
+    fn expression(&mut self, word: &Word, caseless: bool) -> Result<(), Diagnostic> {
+        let expression = Expression::compile(&word.text(), caseless).map_err(Diagnostic::emerg)?;
+        self.groups.extend(expression.names().iter().map(|(_, name)| (name.clone(), word.span)));
+        Ok(())
+    }
 }
 
 /// A rule at work.
@@ -68,6 +106,9 @@ fn name_of(word: &Word) -> String {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(rules) = levels.level.own::<Rules>() else { return Ok(()) };
+    for (name, span) in &rules.groups {
+        cx.names.define(name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(*span))?;
+    }
     for rule in &rules.rules {
         if let Rule::Set { name, .. } = rule {
             let text = name_of(name);
@@ -166,7 +207,7 @@ fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'stat
     }
 }
 
-fn return_(_: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
+fn return_(cx: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
     let [first, rest @ ..] = statement.arguments() else { return Ok(()) };
     let rule = match (value::number(&first.bytes), rest) {
         (None, []) => {
@@ -185,15 +226,32 @@ fn return_(_: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Resu
             return Err(Diagnostic::emerg(text).point(first.span));
         }
     };
+    if let Rule::Return { text: Some(text), .. } = &rule {
+        used::word(cx, text)?;
+    }
     conf.rules.push(rule);
     Ok(())
 }
 
-fn set(_: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
-    let [name, value] = statement.arguments() else { return Ok(()) };
-    if name.after("$").is_none_or(<[u8]>::is_empty) {
-        return Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", name.text())).point(name.span));
+fn rewrite(cx: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
+    let [pattern, replacement, rest @ ..] = statement.arguments() else { return Ok(()) };
+    if replacement.bytes.is_empty() {
+        return Err(Diagnostic::emerg("empty replacement").point(replacement.span));
     }
+    conf.expression(pattern, false)?;
+    if let Some(word) = rest.first()
+        && !["last", "break", "redirect", "permanent"].iter().any(|known| word.is(known))
+    {
+        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
+    }
+    used::word(cx, replacement)
+}
+
+fn set(cx: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value] = statement.arguments() else { return Ok(()) };
+    let own = used::name(name)?;
+    used::uses(cx, &own);
+    used::word(cx, value)?;
     conf.rules.push(Rule::Set { name: name.clone(), value: value.clone() });
     Ok(())
 }

@@ -135,11 +135,15 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     tls::server(levels, conf, true, cx.build)
 }
 
+/// Whether a server has no certificate.
+pub fn is_bare(levels: &Levels<'_>) -> bool {
+    levels.get::<TlsConf>().is_none_or(|conf| conf.certificates.is_empty())
+}
+
 /// What is wrong with a server that is the default of an address with TLS; nginx looks when all is merged.
 pub fn lacks_certificate(levels: &Levels<'_>) -> Option<Diagnostic> {
-    let bare = levels.get::<TlsConf>().is_none_or(|conf| conf.certificates.is_empty());
     let rejects = levels.get::<HttpTls>().is_some_and(|conf| conf.reject_handshake == Some(true));
-    if !bare || rejects {
+    if !is_bare(levels) || rejects {
         return None;
     }
     let complaint = Diagnostic::emerg("no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive");

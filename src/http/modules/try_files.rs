@@ -11,6 +11,7 @@ use crate::http::finish;
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
+use crate::session::used;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -134,6 +135,9 @@ fn try_files(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> R
         return Err(cx.complain("is duplicate"));
     }
     let Some((last, names)) = statement.arguments().split_last() else { return Ok(()) };
+    for word in statement.arguments() {
+        used::word(cx, word)?;
+    }
     conf.names = names.to_vec();
     conf.last = Some(match last.after("=") {
         Some(code) => match value::number(code) {

@@ -1,0 +1,142 @@
+//! `geo`: a variable whose value depends on the client's address, in http and in stream. Checked, not served yet.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value::{self, Network};
+use crate::conf::walk::{Levels, Setting};
+use crate::script::variable::{Definition, Names, Subject};
+use crate::session::contexts::{HTTP, STREAM};
+use crate::session::rows::each;
+use crate::session::used;
+use ranges::Ranges;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod ranges;
+
+/// The rows of both products.
+pub const MODULES: [Module; 2] = [
+    Module { name: "ngx_http_geo_module", directives: &[row(HTTP)], scopes: &[Scope::of::<Geos>(HTTP.or(STREAM))] },
+    Module { name: "ngx_stream_geo_module", directives: &[row(STREAM)], scopes: &[] },
+];
+
+const fn row(contexts: Contexts) -> Directive {
+    Directive::checked("geo", contexts, Arity::Block(1, 2, Opens::Rows), &Custom(geo))
+        .doc("Defines a variable whose value depends on the client's address, or that of another variable.")
+}
+
+/// The variables of an http or stream block.
+#[derive(Default)]
+pub struct Geos {
+    names: Vec<Word>,
+}
+
+impl Conf for Geos {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// Defines the variables of a level.
+///
+/// # Errors
+/// Names that cannot be defined.
+pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<(), Diagnostic> {
+    for word in levels.level.own::<Geos>().map(|conf| conf.names.as_slice()).unwrap_or_default() {
+        let name = used::name(word)?;
+        names.define(&name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(word.span))?;
+    }
+    Ok(())
+}
+
+/// The rows of a block so far.
+#[derive(Default)]
+struct Table {
+    networks: Option<Vec<(Network, String)>>,
+    ranges: Option<Ranges>,
+}
+
+fn geo(cx: &mut Setting<'_>, conf: &mut Geos, statement: &Statement) -> Result<(), Diagnostic> {
+    let name = match statement.arguments() {
+        [name] => name,
+        [source, name] => {
+            let source = used::name(source)?;
+            used::uses(cx, &source);
+            name
+        }
+        _ => return Ok(()),
+    };
+    used::name(name)?;
+    let mut table = Table::default();
+    each(cx, statement, &mut |cx, row| add(cx, &mut table, row))?;
+    conf.names.push(name.clone());
+    Ok(())
+}
+
+fn add(cx: &mut Setting<'_>, table: &mut Table, row: &Statement) -> Result<(), Diagnostic> {
+    match row.words.as_slice() {
+        [only] if only.is("ranges") => {
+            if table.networks.is_some() {
+                let text = "the \"ranges\" directive must be the first directive inside \"geo\" block";
+                return Err(Diagnostic::emerg(text));
+            }
+            table.ranges.get_or_insert_default();
+            Ok(())
+        }
+        [only] if only.is("proxy_recursive") => Ok(()),
+        [key, value] if key.is("proxy") => network(cx, row, value).map(|_| ()),
+        [key, value] => match &mut table.ranges {
+            Some(ranges) => ranges.add(cx, row, key, value),
+            None => network_row(cx, table.networks.get_or_insert_default(), row),
+        },
+        _ => Err(Diagnostic::emerg("invalid number of the geo parameters")),
+    }
+}
+
+fn network(cx: &mut Setting<'_>, row: &Statement, word: &Word) -> Result<Network, Diagnostic> {
+    let Some((network, odd)) = value::network(&word.bytes) else {
+        return Err(Diagnostic::emerg(format!("invalid network \"{}\"", word.text())));
+    };
+    if odd {
+        cx.warn(row, format!("low address bits of {} are meaningless", word.text()));
+    }
+    Ok(network)
+}
+
+fn network_row(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &Statement) -> Result<(), Diagnostic> {
+    let [key, value] = row.words.as_slice() else { return Ok(()) };
+    if key.is("default") {
+        for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            insert(cx, table, row, Network { address, bits: 0 });
+        }
+        return Ok(());
+    }
+    if key.is("delete") {
+        let gone = network(cx, row, value)?;
+        match table.iter().position(|(known, _)| *known == gone) {
+            Some(at) => {
+                table.remove(at);
+            }
+            None => cx.warn(row, format!("no network \"{}\" to delete", value.text())),
+        }
+        return Ok(());
+    }
+    let network = network(cx, row, key)?;
+    insert(cx, table, row, network);
+    Ok(())
+}
+
+fn insert(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &Statement, network: Network) {
+    let [key, value] = row.words.as_slice() else { return };
+    let value = value.text().into_owned();
+    let around = table.iter().filter(|(known, _)| known.holds(network.address));
+    let old = around.max_by_key(|(known, _)| known.bits).map(|(_, old)| old.clone()).unwrap_or_default();
+    match table.iter_mut().find(|(known, _)| *known == network) {
+        Some((_, have)) => {
+            let text = format!("duplicate network \"{}\", value: \"{value}\", old value: \"{old}\"", key.text());
+            cx.warn(row, text);
+            *have = value;
+        }
+        None => table.push((network, value)),
+    }
+}

@@ -1,7 +1,7 @@
 //! Whole configurations and broken ones made of them: the installed nginx and ours agree on verdict, first message and
 //! warnings, but for a list of differences that says why.
 //!
-//! `RHA_REPORT=file` writes every difference there; `RHA_CASE=name` asks about one.
+//! `RHA_REPORT=file` writes every difference there; `RHA_CASE=name` asks about one and shows it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -78,6 +78,9 @@ fn compare(items: &[Item]) -> io::Result<BTreeMap<String, (&'static str, String)
     let found = Mutex::new(BTreeMap::new());
     let work = |host: Host| -> io::Result<()> {
         while let Some((name, text)) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if items.len() == 1 {
+                eprintln!("{}", String::from_utf8_lossy(text));
+            }
             let theirs = verdict::ask(&host, Program::Original, text)?;
             let ours = verdict::ask(&host, Program::Ours, text)?;
             if let Some(kind) = difference(&theirs, &ours) {

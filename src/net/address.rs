@@ -68,6 +68,10 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             path => Ok(Endpoint { host: Host::Unix(path.to_owned()), port: None, last_port: None }),
         };
     }
+    // Paths are cut off before, where there may be one.
+    if text.contains(['/', '?']) {
+        return Err("invalid host");
+    }
     if text.starts_with('[') {
         return bracketed(text, listen);
     }
@@ -76,12 +80,16 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             let (port, last_port) = ports(port, listen)?;
             host_of(host, listen).map(|host| Endpoint { host, port: Some(port), last_port })
         }
-        None if listen && !text.is_empty() && !text.contains('.') && text.starts_with(|c: char| c.is_ascii_digit()) => {
+        None if listen && is_number(text.split('-').next().unwrap_or_default()) => {
             let (port, last_port) = ports(text, listen)?;
             Ok(Endpoint { host: Host::Any, port: Some(port), last_port })
         }
         None => host_of(text, listen).map(|host| Endpoint { host, port: None, last_port: None }),
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn bracketed(text: &str, listen: bool) -> Result<Endpoint, &'static str> {

@@ -2,6 +2,7 @@
 //!
 //! Differs from nginx: `*_hash_*` and pool sizes are accepted and have no effect, tables here need no tuning. [test: inert_rows_say_why]
 
+use super::gateway::cache::CachePaths;
 use super::listen::{self, Listening};
 use super::location::{self, Pattern};
 use crate::conf::diagnostic::Diagnostic;
@@ -13,6 +14,7 @@ use crate::conf::walk::Setting;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
+use crate::session::paths::{self, Owner, Paths};
 use crate::session::rows::each;
 use crate::session::shared::Shared;
 use crate::session::used::{self, Used};
@@ -26,6 +28,8 @@ pub const MODULE: Module = Module {
     scopes: &[
         Scope::of::<Shared>(MAIN),
         Scope::of::<LogFiles>(MAIN),
+        Scope::of::<Paths>(MAIN),
+        Scope::of::<CachePaths>(HTTP),
         Scope::of::<Used>(HTTP.or(STREAM)),
         Scope::of::<Main>(HTTP),
         Scope::of::<ServerConf>(HTTP_SERVER),
@@ -694,10 +698,11 @@ pub fn path_of(cx: &mut Setting<'_>, statement: &Statement) -> Result<TempPath, 
     for word in words {
         match crate::conf::value::number(&word.bytes) {
             Some(digits @ 1..=3) => levels.push(digits as usize),
-            _ => return Err(Diagnostic::emerg("invalid value").point(word.span)),
+            _ => return Err(cx.complain("invalid value").point(word.span)),
         }
     }
-    let _ = cx;
+    let bare = path.strip_suffix('/').unwrap_or(&path);
+    paths::add(cx, bare, &levels, Owner::Temporary, statement)?;
     Ok(TempPath { path, levels })
 }
 

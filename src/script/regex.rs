@@ -36,6 +36,11 @@ impl Expression {
         &self.names
     }
 
+    /// How many groups the expression has.
+    pub fn groups(&self) -> usize {
+        self.regex.captures_len() - 1
+    }
+
     /// Whether the expression has groups at all.
     pub fn captures_anything(&self) -> bool {
         self.regex.captures_len() > 1

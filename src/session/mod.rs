@@ -9,6 +9,7 @@ pub mod geo;
 pub mod limit_conn;
 pub mod listening;
 pub mod map;
+pub mod paths;
 pub mod resolver;
 pub mod rows;
 pub mod shared;

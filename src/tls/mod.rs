@@ -4,7 +4,7 @@
 
 mod certificate;
 pub mod check;
-mod ciphers;
+pub mod ciphers;
 pub mod client;
 pub mod directives;
 mod names;

@@ -1,12 +1,14 @@
 //! The rows every gateway has, instanced per prefix, and their settings.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Directive, Support};
 use crate::conf::module::{Conf, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::http::core::TempPath;
 use crate::http::module::{Compile, Text};
 use crate::net::address::{self, Address, Host};
+use crate::session::used;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub mod next {
     pub const HTTP_404: u32 = 1 << 9;
     /// Status 429.
     pub const HTTP_429: u32 = 1 << 10;
+    /// A stale answer while the cache is updated (`*_cache_use_stale`).
+    pub const UPDATING: u32 = 1 << 11;
     /// Never.
     pub const OFF: u32 = 1 << 31;
 }
@@ -51,6 +55,47 @@ pub const NEXT: &[(&str, u32)] = &[
     ("http_403", next::HTTP_403),
     ("http_404", next::HTTP_404),
     ("http_429", next::HTTP_429),
+    ("updating", next::UPDATING),
+    ("off", next::OFF),
+];
+
+/// The words of `*_next_upstream` for FastCGI, uwsgi and SCGI.
+pub const NEXT_FASTCGI: &[(&str, u32)] = &[
+    ("error", next::ERROR),
+    ("timeout", next::TIMEOUT),
+    ("invalid_header", next::INVALID_HEADER),
+    ("non_idempotent", next::NON_IDEMPOTENT),
+    ("http_500", next::HTTP_500),
+    ("http_503", next::HTTP_503),
+    ("http_403", next::HTTP_403),
+    ("http_404", next::HTTP_404),
+    ("http_429", next::HTTP_429),
+    ("updating", next::UPDATING),
+    ("off", next::OFF),
+];
+
+/// The words of `grpc_next_upstream`.
+pub const NEXT_GRPC: &[(&str, u32)] = &[
+    ("error", next::ERROR),
+    ("timeout", next::TIMEOUT),
+    ("invalid_header", next::INVALID_HEADER),
+    ("non_idempotent", next::NON_IDEMPOTENT),
+    ("http_500", next::HTTP_500),
+    ("http_502", next::HTTP_502),
+    ("http_503", next::HTTP_503),
+    ("http_504", next::HTTP_504),
+    ("http_403", next::HTTP_403),
+    ("http_404", next::HTTP_404),
+    ("http_429", next::HTTP_429),
+    ("off", next::OFF),
+];
+
+/// The words of `memcached_next_upstream`.
+pub const NEXT_MEMCACHED: &[(&str, u32)] = &[
+    ("error", next::ERROR),
+    ("timeout", next::TIMEOUT),
+    ("invalid_response", next::INVALID_HEADER),
+    ("not_found", next::HTTP_404),
     ("off", next::OFF),
 ];
 
@@ -67,9 +112,35 @@ pub const IGNORE: &[(&str, u32)] = &[
     ("Vary", 256),
 ];
 
+/// The gateways that share rows, as numbers that tell their settings apart.
+pub mod gateway {
+    /// `proxy_`
+    pub const PROXY: u8 = 0;
+    /// `fastcgi_`
+    pub const FASTCGI: u8 = 1;
+    /// `uwsgi_`
+    pub const UWSGI: u8 = 2;
+    /// `scgi_`
+    pub const SCGI: u8 = 3;
+    /// `grpc_`
+    pub const GRPC: u8 = 4;
+    /// `memcached_`
+    pub const MEMCACHED: u8 = 5;
+}
+
+/// Rows of a gateway that is not served.
+pub const fn unserved<const N: usize>(mut rows: [Directive; N]) -> [Directive; N] {
+    let mut at = 0;
+    while at < N {
+        rows[at].support = Support::Missing;
+        at += 1;
+    }
+    rows
+}
+
 /// Settings every gateway has.
 #[derive(Default)]
-pub struct GatewayConf {
+pub struct GatewayConf<const P: u8> {
     /// `*_bind`: nothing, `off`, or an address, and whether it is transparent.
     pub bind: Option<Option<Word>>,
     /// `*_buffer_size`.
@@ -116,14 +187,18 @@ pub struct GatewayConf {
     pub request_buffering: Option<bool>,
     /// `*_socket_keepalive`.
     pub socket_keepalive: Option<bool>,
+    /// `*_force_ranges`.
+    pub force_ranges: Option<bool>,
+    /// `*_limit_rate`.
+    pub limit_rate: Option<u64>,
 }
 
-impl Conf for GatewayConf {
+impl<const P: u8> Conf for GatewayConf<P> {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list hide, pass; bind, buffer_size, buffering, buffers, busy, connect_timeout);
         inherit!(self, outer; send_timeout, read_timeout, ignore_client_abort, ignore_headers, intercept_errors);
         inherit!(self, outer; max_temp, temp_write, temp_path, next, next_timeout, next_tries, pass_body);
-        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive);
+        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive, force_ranges, limit_rate);
     }
 }
 
@@ -186,9 +261,8 @@ impl Gateway {
     ///
     /// # Errors
     /// Sizes that do not go together, in nginx's words; texts that do not compile.
-    pub fn new(conf: &GatewayConf, prefix: &str, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+    pub fn new<const P: u8>(conf: &GatewayConf<P>, prefix: &str, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
         let buffer_size = conf.buffer_size.unwrap_or(4096);
-        check_sizes(conf, prefix, buffer_size)?;
         let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
         let mut hidden: Vec<Vec<u8>> = HIDDEN.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
         hidden.retain(|name| !passed(name));
@@ -243,7 +317,12 @@ pub fn local_address(text: &str) -> Option<Address> {
     }
 }
 
-fn check_sizes(conf: &GatewayConf, prefix: &str, buffer_size: u64) -> Result<(), Diagnostic> {
+/// Sizes that must go together.
+///
+/// # Errors
+/// nginx's words for the first that do not.
+pub fn check_sizes<const P: u8>(conf: &GatewayConf<P>, prefix: &str) -> Result<(), Diagnostic> {
+    let buffer_size = conf.buffer_size.unwrap_or(4096);
     let (count, size) = conf.buffers.unwrap_or((8, 4096));
     let fail = |text: String| Err(Diagnostic::emerg(text));
     let least = buffer_size.max(size);
@@ -272,7 +351,11 @@ fn check_sizes(conf: &GatewayConf, prefix: &str, buffer_size: u64) -> Result<(),
 }
 
 /// The setter of `*_bind`.
-pub fn bind(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement) -> Result<(), Diagnostic> {
+pub fn bind<const P: u8>(
+    cx: &mut Setting<'_>,
+    conf: &mut GatewayConf<P>,
+    statement: &Statement,
+) -> Result<(), Diagnostic> {
     if conf.bind.is_some() {
         return Err(cx.complain("is duplicate"));
     }
@@ -284,10 +367,14 @@ pub fn bind(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement)
     if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
         return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
     }
+    used::word(cx, word)?;
     match rest {
         [] => {}
         [word] if word.is("transparent") => {
-            return Err(Diagnostic::emerg("\"transparent\" is known but not supported yet").point(word.span));
+            let name = cx.row.name;
+            cx.unserved(statement, &format!("the \"transparent\" parameter of \"{name}\""));
+            conf.bind = Some(None);
+            return Ok(());
         }
         [word, ..] => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
     }
@@ -296,7 +383,11 @@ pub fn bind(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement)
 }
 
 /// The setter of `*_temp_path`.
-pub fn temp_path(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &Statement) -> Result<(), Diagnostic> {
+pub fn temp_path<const P: u8>(
+    cx: &mut Setting<'_>,
+    conf: &mut GatewayConf<P>,
+    statement: &Statement,
+) -> Result<(), Diagnostic> {
     if conf.temp_path.is_some() {
         return Err(cx.complain("is duplicate"));
     }
@@ -304,44 +395,30 @@ pub fn temp_path(cx: &mut Setting<'_>, conf: &mut GatewayConf, statement: &State
     Ok(())
 }
 
-/// The rows of one gateway.
-macro_rules! gateway_directives {
-    ($prefix:literal) => {{
+/// The rows of every gateway: connections and the next server.
+macro_rules! connection_rows {
+    ($prefix:literal, $gateway:expr, $next:expr) => {{
         use crate::conf::directive::{Arity, Directive, Support};
-        use crate::conf::slot::{Buffers, Custom, Flag, List, Mask, Number, Size, Time};
-        use crate::http::gateway::conf::{GatewayConf as G, IGNORE, NEXT, bind, temp_path};
+        use crate::conf::slot::{Custom, Flag, Mask, Number, Size, Time};
+        use crate::http::gateway::conf::{GatewayConf as G, bind};
         use crate::session::contexts::HTTP_ANY as ANY;
-        &[
-            Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind))
+        [
+            Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind::<{ $gateway }>))
                 .support(Support::Partial("transparent is refused"))
                 .doc("Sets the address connections to backends come from."),
             Directive::new(
                 concat!($prefix, "_buffer_size"),
                 ANY,
                 Arity::Exactly(1),
-                &Size(|c: &mut G| &mut c.buffer_size),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.buffer_size),
             )
             .default("4k")
             .doc("Sets how large the head of a response may be."),
-            Directive::new(concat!($prefix, "_buffering"), ANY, Arity::Flag, &Flag(|c: &mut G| &mut c.buffering))
-                .default("on")
-                .doc("Reads responses as fast as backends send them, ahead of the client."),
-            Directive::new(concat!($prefix, "_buffers"), ANY, Arity::Exactly(2), &Buffers(|c: &mut G| &mut c.buffers))
-                .support(Support::Partial("checked; responses are kept in one run of memory within the loop's budget"))
-                .doc("Sets the number and size of the buffers for a response."),
-            Directive::new(
-                concat!($prefix, "_busy_buffers_size"),
-                ANY,
-                Arity::Exactly(1),
-                &Size(|c: &mut G| &mut c.busy),
-            )
-            .support(Support::Partial("checked; what is at hand is always sent"))
-            .doc("Sets how much may be on its way to the client while a response is still read."),
             Directive::new(
                 concat!($prefix, "_connect_timeout"),
                 ANY,
                 Arity::Exactly(1),
-                &Time(|c: &mut G| &mut c.connect_timeout),
+                &Time(|c: &mut G<{ $gateway }>| &mut c.connect_timeout),
             )
             .default("60s")
             .doc("Sets the time to connect to a backend."),
@@ -349,7 +426,7 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_send_timeout"),
                 ANY,
                 Arity::Exactly(1),
-                &Time(|c: &mut G| &mut c.send_timeout),
+                &Time(|c: &mut G<{ $gateway }>| &mut c.send_timeout),
             )
             .default("60s")
             .doc("Sets the time between two writes to a backend."),
@@ -357,27 +434,74 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_read_timeout"),
                 ANY,
                 Arity::Exactly(1),
-                &Time(|c: &mut G| &mut c.read_timeout),
+                &Time(|c: &mut G<{ $gateway }>| &mut c.read_timeout),
             )
             .default("60s")
             .doc("Sets the time between two reads from a backend."),
-            Directive::new(concat!($prefix, "_hide_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.hide))
-                .doc("Keeps a response header from the client."),
-            Directive::new(concat!($prefix, "_pass_header"), ANY, Arity::Exactly(1), &List(|c: &mut G| &mut c.pass))
-                .doc("Passes a response header on that would be hidden."),
             Directive::new(
-                concat!($prefix, "_ignore_client_abort"),
+                concat!($prefix, "_next_upstream"),
+                ANY,
+                Arity::AtLeast(1),
+                &Mask(|c: &mut G<{ $gateway }>| &mut c.next, $next),
+            )
+            .default("error timeout")
+            .doc("Sets when a request is passed on to another server."),
+            Directive::new(
+                concat!($prefix, "_next_upstream_timeout"),
+                ANY,
+                Arity::Exactly(1),
+                &Time(|c: &mut G<{ $gateway }>| &mut c.next_timeout),
+            )
+            .default("0")
+            .doc("Sets how long a request may be passed on; 0 for any time."),
+            Directive::new(
+                concat!($prefix, "_next_upstream_tries"),
+                ANY,
+                Arity::Exactly(1),
+                &Number(|c: &mut G<{ $gateway }>| &mut c.next_tries, 0..=u32::MAX as u64),
+            )
+            .default("0")
+            .doc("Sets how many servers a request may be passed to; 0 for all."),
+            Directive::new(
+                concat!($prefix, "_socket_keepalive"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.ignore_client_abort),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.socket_keepalive),
             )
             .default("off")
-            .doc("Finishes a backend's work although the client is gone."),
+            .doc("Sets SO_KEEPALIVE on connections to backends."),
+        ]
+    }};
+}
+pub(crate) use connection_rows;
+
+/// The rows of the gateways whose answers have heads: which of their headers count.
+macro_rules! header_rows {
+    ($prefix:literal, $gateway:expr) => {{
+        use crate::conf::directive::{Arity, Directive, Support};
+        use crate::conf::slot::{Flag, List, Mask};
+        use crate::http::gateway::conf::{GatewayConf as G, IGNORE};
+        use crate::session::contexts::HTTP_ANY as ANY;
+        [
+            Directive::new(
+                concat!($prefix, "_hide_header"),
+                ANY,
+                Arity::Exactly(1),
+                &List(|c: &mut G<{ $gateway }>| &mut c.hide),
+            )
+            .doc("Keeps a response header from the client."),
+            Directive::new(
+                concat!($prefix, "_pass_header"),
+                ANY,
+                Arity::Exactly(1),
+                &List(|c: &mut G<{ $gateway }>| &mut c.pass),
+            )
+            .doc("Passes a response header on that would be hidden."),
             Directive::new(
                 concat!($prefix, "_ignore_headers"),
                 ANY,
                 Arity::AtLeast(1),
-                &Mask(|c: &mut G| &mut c.ignore_headers, IGNORE),
+                &Mask(|c: &mut G<{ $gateway }>| &mut c.ignore_headers, IGNORE),
             )
             .support(Support::Partial(
                 "of these headers only X-Accel-Redirect and X-Accel-Buffering are ever acted upon",
@@ -387,15 +511,60 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_intercept_errors"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.intercept_errors),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.intercept_errors),
             )
             .default("off")
             .doc("Shows error pages of the configuration instead of a backend's."),
+        ]
+    }};
+}
+pub(crate) use header_rows;
+
+/// The rows of the gateways that buffer requests and responses.
+macro_rules! buffer_rows {
+    ($prefix:literal, $gateway:expr) => {{
+        use crate::conf::directive::{Arity, Directive, Support};
+        use crate::conf::slot::{Buffers, Custom, Flag, Size};
+        use crate::http::gateway::conf::{GatewayConf as G, temp_path};
+        use crate::session::contexts::HTTP_ANY as ANY;
+        [
+            Directive::new(
+                concat!($prefix, "_buffering"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.buffering),
+            )
+            .default("on")
+            .doc("Reads responses as fast as backends send them, ahead of the client."),
+            Directive::new(
+                concat!($prefix, "_buffers"),
+                ANY,
+                Arity::Exactly(2),
+                &Buffers(|c: &mut G<{ $gateway }>| &mut c.buffers),
+            )
+            .support(Support::Partial("checked; responses are kept in one run of memory within the loop's budget"))
+            .doc("Sets the number and size of the buffers for a response."),
+            Directive::new(
+                concat!($prefix, "_busy_buffers_size"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.busy),
+            )
+            .support(Support::Partial("checked; what is at hand is always sent"))
+            .doc("Sets how much may be on its way to the client while a response is still read."),
+            Directive::new(
+                concat!($prefix, "_ignore_client_abort"),
+                ANY,
+                Arity::Flag,
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.ignore_client_abort),
+            )
+            .default("off")
+            .doc("Finishes a backend's work although the client is gone."),
             Directive::new(
                 concat!($prefix, "_max_temp_file_size"),
                 ANY,
                 Arity::Exactly(1),
-                &Size(|c: &mut G| &mut c.max_temp),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.max_temp),
             )
             .default("1024m")
             .doc("Sets how much of a response may wait in a file for a slow client; 0 for nothing."),
@@ -403,42 +572,23 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_temp_file_write_size"),
                 ANY,
                 Arity::Exactly(1),
-                &Size(|c: &mut G| &mut c.temp_write),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.temp_write),
             )
             .support(Support::Partial("checked; a file is written as responses come"))
             .doc("Sets how much is written to such a file at a time."),
-            Directive::new(concat!($prefix, "_temp_path"), ANY, Arity::Between(1, 4), &Custom(temp_path))
-                .support(Support::Partial("such files have no names, so levels do not matter"))
-                .doc("Sets the folder of such files."),
             Directive::new(
-                concat!($prefix, "_next_upstream"),
+                concat!($prefix, "_temp_path"),
                 ANY,
-                Arity::AtLeast(1),
-                &Mask(|c: &mut G| &mut c.next, NEXT),
+                Arity::Between(1, 4),
+                &Custom(temp_path::<{ $gateway }>),
             )
-            .default("error timeout")
-            .doc("Sets when a request is passed on to another server."),
-            Directive::new(
-                concat!($prefix, "_next_upstream_timeout"),
-                ANY,
-                Arity::Exactly(1),
-                &Time(|c: &mut G| &mut c.next_timeout),
-            )
-            .default("0")
-            .doc("Sets how long a request may be passed on; 0 for any time."),
-            Directive::new(
-                concat!($prefix, "_next_upstream_tries"),
-                ANY,
-                Arity::Exactly(1),
-                &Number(|c: &mut G| &mut c.next_tries, 0..=u32::MAX as u64),
-            )
-            .default("0")
-            .doc("Sets how many servers a request may be passed to; 0 for all."),
+            .support(Support::Partial("such files have no names, so levels do not matter"))
+            .doc("Sets the folder of such files."),
             Directive::new(
                 concat!($prefix, "_pass_request_body"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.pass_body),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.pass_body),
             )
             .default("on")
             .doc("Passes the request's body on."),
@@ -446,7 +596,7 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_pass_request_headers"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.pass_headers),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.pass_headers),
             )
             .default("on")
             .doc("Passes the request's headers on."),
@@ -454,19 +604,29 @@ macro_rules! gateway_directives {
                 concat!($prefix, "_request_buffering"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.request_buffering),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.request_buffering),
             )
             .default("on")
             .doc("Reads the whole request body before a backend is asked."),
-            Directive::new(
-                concat!($prefix, "_socket_keepalive"),
+            Directive::checked(
+                concat!($prefix, "_force_ranges"),
                 ANY,
                 Arity::Flag,
-                &Flag(|c: &mut G| &mut c.socket_keepalive),
+                &Flag(|c: &mut G<{ $gateway }>| &mut c.force_ranges),
             )
             .default("off")
-            .doc("Sets SO_KEEPALIVE on connections to backends."),
+            .since("1.7.7")
+            .doc("Answers requests for ranges whatever a backend says of them."),
+            Directive::checked(
+                concat!($prefix, "_limit_rate"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.limit_rate),
+            )
+            .default("0")
+            .since("1.7.7")
+            .doc("Sets how many bytes a second are read from a backend."),
         ]
     }};
 }
-pub(crate) use gateway_directives;
+pub(crate) use buffer_rows;

@@ -1,8 +1,11 @@
 //! Passing requests on: one engine for every protocol a backend may speak.
 
+pub mod cache;
 pub mod conf;
 pub mod engine;
 pub mod exchange;
+pub mod pass;
 pub mod relay;
 pub mod reply;
+pub mod secure;
 pub mod tunnel;

@@ -19,5 +19,6 @@ modules! {
     core_rows, rewrite, map, limit_conn, access, auth_request, try_files, proxy, stub_status, index, static_, headers, log, ssl,
     gzip, gunzip, gzip_static, auth_basic, autoindex, dav, empty_gif, flv, mp4, addition, slice, ssi, sub, userid, mirror,
     random_index, secure_link, browser, degradation, limit_req, realip, referer, charset, http2, files, requests, geoip,
-    image_filter, xslt, perl, geo, split_clients,
+    image_filter, xslt, perl, geo, split_clients, fastcgi, uwsgi, scgi, grpc,
+    memcached,
 }

@@ -6,11 +6,18 @@ mod rewrite;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Choice, Custom, Number, Pairs, Text};
+use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
+use crate::script::template::pieces;
+use crate::session::slot::{Lowat, Value};
+use crate::session::used;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::core::LocationConf;
-use crate::http::gateway::conf::{Gateway, GatewayConf, gateway_directives};
+use crate::http::gateway::cache::{self, CacheConf, cache_rows};
+use crate::http::gateway::conf::gateway::PROXY;
+use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::pass;
+use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::gateway::engine::Engine;
 use crate::http::location::Pattern;
 use crate::http::module::{Compile, Module, Place};
@@ -22,14 +29,23 @@ use request::{Destination, Proxy};
 
 /// The module, and the upstream variables every gateway fills.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(GATEWAY).variables(UPSTREAM), Module::new(MODULE).variables(VARIABLES).install(install)]
+    let mut modules: Vec<Module> = GATEWAY.map(Module::new).to_vec();
+    modules.push(Module::new(MODULE).variables(VARIABLES).declare(declare).check(check).install(install));
+    modules.push(Module::new(rows(&[], &[])).variables(UPSTREAM));
+    modules
 }
 
-const GATEWAY: crate::conf::module::Module = crate::conf::module::Module {
-    name: "ngx_http_proxy_module",
-    directives: gateway_directives!("proxy"),
-    scopes: &[Scope::of::<GatewayConf>(HTTP_LEVELS)],
-};
+const GATEWAY: [crate::conf::module::Module; 5] = [
+    rows(&connection_rows!("proxy", PROXY, NEXT), &[Scope::of::<GatewayConf<PROXY>>(HTTP_LEVELS)]),
+    rows(&header_rows!("proxy", PROXY), &[]),
+    rows(&buffer_rows!("proxy", PROXY), &[]),
+    rows(&cache_rows!("proxy", PROXY, NEXT), &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)]),
+    rows(&secure_rows!("proxy", PROXY), &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)]),
+];
+
+const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> crate::conf::module::Module {
+    crate::conf::module::Module { name: "ngx_http_proxy_module", directives, scopes }
+}
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_proxy_module",
@@ -41,7 +57,7 @@ const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", LOCATION.or(IF_IN_LOCATION).or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(proxy_pass))
-        .support(Support::Partial("https:// is refused"))
+        .support(Support::Partial("https:// is not served"))
         .doc("Sets the protocol, address and optionally the URI that requests of the location are passed to."),
     Directive::new("proxy_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut ProxyConf| &mut c.headers))
         .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
@@ -49,7 +65,7 @@ const DIRECTIVES: &[Directive] = &[
         .default("1.0")
         .since("1.1.4")
         .doc("Sets the protocol version towards the backend."),
-    Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.method))
+    Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut ProxyConf| &mut c.method))
         .doc("Sets the method of the request that is passed on."),
     Directive::new("proxy_set_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.body))
         .doc("Sets the body of the request that is passed on."),
@@ -62,6 +78,16 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags))
         .since("1.19.3")
         .doc("Sets or takes away flags of backends' cookies."),
+    Directive::checked("proxy_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut ProxyConf| &mut c.send_lowat))
+        .doc("Sets how much the kernel must take at once."),
+    Directive::checked("proxy_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<PROXY>| &mut c.background))
+        .default("off")
+        .since("1.11.10")
+        .doc("Fetches an answer that has expired while a client gets the old one."),
+    Directive::checked("proxy_cache_convert_head", HTTP_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.convert_head))
+        .default("on")
+        .since("1.9.7")
+        .doc("Asks for the whole where a client asks for the head of what is cached."),
     Directive::new("proxy_headers_hash_max_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX))
         .support(UNTUNED)
         .doc("Sizes nginx's tables of headers."),
@@ -121,6 +147,8 @@ pub struct ProxyConf {
     cookie_domains: Option<Vec<(Word, Word)>>,
     cookie_paths: Option<Vec<(Word, Word)>>,
     cookie_flags: Option<Vec<(Word, Vec<rewrite::Flag>)>>,
+    send_lowat: Option<u64>,
+    convert_head: Option<bool>,
     unused: Option<u64>,
     unused2: Option<u64>,
 }
@@ -128,14 +156,46 @@ pub struct ProxyConf {
 impl Conf for ProxyConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list headers; version, method, body, redirects, cookie_domains, cookie_paths, cookie_flags);
+        inherit!(self, outer; send_lowat, convert_head);
     }
+}
+
+fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<PROXY>::default()), "proxy")?;
+    cache::check::<PROXY>(levels, "proxy", cx)?;
+    let own = levels.level.own::<ProxyConf>();
+    for (_, value) in own.map(|conf| conf.headers.as_slice()).unwrap_or_default() {
+        pieces(&value.bytes).map_err(Diagnostic::emerg)?;
+    }
+    let pass = own.and_then(|conf| conf.pass.as_ref());
+    if pass.is_some_and(is_secure) {
+        secure::check::<PROXY>(levels, "proxy", cx)?;
+    }
+    Ok(())
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    match levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) {
+        Some(word) if !used::varies(&word.bytes) => {
+            pass::look_up(word, rest_of(word)?, Some(if is_secure(word) { 443 } else { 80 }), cx)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether requests are passed on over TLS.
+fn is_secure(pass: &Word) -> bool {
+    pass.bytes.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"https://"))
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(pass) = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
-    let none = GatewayConf::default();
-    let gateway = Gateway::new(levels.get::<GatewayConf>().unwrap_or(&none), "proxy", cx)?;
+    if is_secure(pass) {
+        return Ok(());
+    }
+    let none = GatewayConf::<PROXY>::default();
+    let gateway = Gateway::new(levels.get::<GatewayConf<PROXY>>().unwrap_or(&none), "proxy", cx)?;
     let pattern = levels.level.own::<LocationConf>().and_then(|conf| conf.pattern.clone());
     let destination = destination(pass, cx)?;
     let location = match &pattern {
@@ -169,7 +229,7 @@ fn rest_of(url: &Word) -> Result<&[u8], Diagnostic> {
         return Ok(url.bytes.get(7..).unwrap_or_default());
     }
     if scheme(b"https://") {
-        return Err(Diagnostic::emerg("\"proxy_pass\" to https:// is known but not supported yet").point(url.span));
+        return Ok(url.bytes.get(8..).unwrap_or_default());
     }
     Err(Diagnostic::emerg("invalid URL prefix").point(url.span))
 }
@@ -195,14 +255,18 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
     let pool = match cx.upstreams.get(&text) {
         Some(pool) => pool.clone(),
         None => {
-            let fail = |what: &str| Diagnostic::emerg(format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest)));
+            let fail = |what: &str| {
+                let text = format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest));
+                Diagnostic::emerg(text).at(pass.span)
+            };
             let endpoint = address::parse(&text, false).map_err(fail)?;
             if let (Host::Name(name), Some(port)) = (&endpoint.host, endpoint.port)
                 && cx.upstreams.get(name).is_some()
             {
-                return Err(Diagnostic::emerg(format!("upstream \"{name}\" may not have port {port}")));
+                let text = format!("upstream \"{name}\" may not have port {port}");
+                return Err(Diagnostic::emerg(text).at(pass.span));
             }
-            cx.upstreams.implicit(&text, &endpoint, 80, cx.build)?
+            cx.upstreams.implicit(&text, &endpoint, 80, cx.build).map_err(|complaint| complaint.at(pass.span))?
         }
     };
     Ok(Destination::Fixed {
@@ -218,7 +282,11 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
         return Err(cx.complain("is duplicate"));
     }
     let Some(url) = statement.words.get(1) else { return Ok(()) };
-    if !url.bytes.contains(&b'$') {
+    if is_secure(url) {
+        cx.unserved(statement, "\"proxy_pass\" with https://");
+    }
+    pass::setter(cx, url, if used::varies(&url.bytes) { b"" } else { rest_of(url)? })?;
+    if !used::varies(&url.bytes) {
         let (_, uri) = split(rest_of(url)?);
         let pattern = cx.level().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.clone());
         let plain = matches!(pattern, Some(Pattern::Exact(_) | Pattern::Prefix(..)));

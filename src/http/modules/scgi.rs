@@ -1,0 +1,95 @@
+//! `ngx_http_scgi_module`: requests passed on to SCGI servers. Checked, not served yet.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::{Custom, Flag};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::gateway::cache::{self, CacheConf, cache_rows};
+use crate::http::gateway::conf::gateway::SCGI;
+use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::pass;
+use crate::http::module::{Compile, Module};
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::{free};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    let mut modules: Vec<Module> = GATEWAY.map(Module::new).to_vec();
+    modules.push(Module::new(OWN).declare(declare).check(check));
+    modules
+}
+
+const GATEWAY: [crate::conf::module::Module; 4] = [
+    rows(&unserved(connection_rows!("scgi", SCGI, NEXT_FASTCGI)), &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)]),
+    rows(&unserved(header_rows!("scgi", SCGI)), &[]),
+    rows(&unserved(buffer_rows!("scgi", SCGI)), &[]),
+    rows(&cache_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
+];
+
+const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Scgi>(HTTP_LEVELS)]);
+
+const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> crate::conf::module::Module {
+    crate::conf::module::Module { name: "ngx_http_scgi_module", directives, scopes }
+}
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::checked("scgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
+    Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param)).doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("scgi_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<SCGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
+];
+
+/// Settings of the module.
+#[derive(Default)]
+struct Scgi {
+    pass: Option<Word>,
+    params: Vec<(Word, Word)>,
+}
+
+impl Conf for Scgi {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list params);
+    }
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    match levels.level.own::<Scgi>().and_then(|conf| conf.pass.as_ref()) {
+        Some(word) => pass::look_up(word, address(word), None, cx),
+        None => Ok(()),
+    }
+}
+
+fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<SCGI>::default()), "scgi")?;
+    cache::check::<SCGI>(levels, "scgi", cx)?;
+    let own = levels.level.own::<Scgi>();
+    for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
+        cx.text(value).map_err(|complaint| Diagnostic::emerg(complaint.message))?;
+    }
+    Ok(())
+}
+
+/// What follows the scheme, where there is one.
+fn address(word: &Word) -> &[u8] {
+    &word.bytes
+}
+
+fn pass_(cx: &mut Setting<'_>, conf: &mut Scgi, statement: &Statement) -> Result<(), Diagnostic> {
+    free(cx, &conf.pass)?;
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    pass::setter(cx, word, address(word))?;
+    conf.pass = Some(word.clone());
+    Ok(())
+}
+
+fn scgi_param(_: &mut Setting<'_>, conf: &mut Scgi, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
+    if let Some(word) = rest.first()
+        && !word.is("if_not_empty")
+    {
+        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
+    }
+    conf.params.push((name.clone(), value.clone()));
+    Ok(())
+}

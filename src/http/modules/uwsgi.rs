@@ -1,0 +1,108 @@
+//! `ngx_http_uwsgi_module`: requests passed on to uwsgi servers. Checked, not served yet.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::slot::{Custom, Flag, Number, Text};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::{Levels, Setting};
+use crate::http::gateway::cache::{self, CacheConf, cache_rows};
+use crate::http::gateway::secure::{self, SecureConf, secure_rows};
+use crate::http::gateway::conf::gateway::UWSGI;
+use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::pass;
+use crate::http::module::{Compile, Module};
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::{free};
+
+/// The module.
+pub fn modules() -> Vec<Module> {
+    let mut modules: Vec<Module> = GATEWAY.map(Module::new).to_vec();
+    modules.push(Module::new(OWN).declare(declare).check(check));
+    modules
+}
+
+const GATEWAY: [crate::conf::module::Module; 5] = [
+    rows(&unserved(connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI)), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&unserved(header_rows!("uwsgi", UWSGI)), &[]),
+    rows(&unserved(buffer_rows!("uwsgi", UWSGI)), &[]),
+    rows(&cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&secure_rows!("uwsgi", UWSGI), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
+];
+
+const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Uwsgi>(HTTP_LEVELS)]);
+
+const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> crate::conf::module::Module {
+    crate::conf::module::Module { name: "ngx_http_uwsgi_module", directives, scopes }
+}
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
+    Directive::checked("uwsgi_modifier1", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255)).doc("Sets the first modifier of packets."),
+    Directive::checked("uwsgi_modifier2", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255)).doc("Sets the second modifier of packets."),
+    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param)).doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string)).doc("Sets a text behind the parameters."),
+    Directive::checked("uwsgi_cache_background_update", HTTP_ANY, Arity::Exactly(1), &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
+];
+
+/// Settings of the module.
+#[derive(Default)]
+struct Uwsgi {
+    pass: Option<Word>,
+    modifiers: [Option<u64>; 2],
+    params: Vec<(Word, Word)>,
+    string: Option<Word>,
+}
+
+impl Conf for Uwsgi {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list params; string);
+    }
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    match levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) {
+        Some(word) => pass::look_up(word, address(word), None, cx),
+        None => Ok(()),
+    }
+}
+
+fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<UWSGI>::default()), "uwsgi")?;
+    cache::check::<UWSGI>(levels, "uwsgi", cx)?;
+    let own = levels.level.own::<Uwsgi>();
+    if own.and_then(|conf| conf.pass.as_ref()).is_some_and(|word| word.after("suwsgi://").is_some()) {
+        secure::check::<UWSGI>(levels, "uwsgi", cx)?;
+    }
+    for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
+        cx.text(value).map_err(|complaint| Diagnostic::emerg(complaint.message))?;
+    }
+    Ok(())
+}
+
+/// What follows the scheme, where there is one.
+fn address(word: &Word) -> &[u8] {
+    let text = &*word.bytes;
+    let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
+    let scheme = ["uwsgi://", "suwsgi://"].into_iter().find(begins).unwrap_or_default();
+    text.get(scheme.len()..).unwrap_or_default()
+}
+
+fn pass_(cx: &mut Setting<'_>, conf: &mut Uwsgi, statement: &Statement) -> Result<(), Diagnostic> {
+    free(cx, &conf.pass)?;
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    pass::setter(cx, word, address(word))?;
+    conf.pass = Some(word.clone());
+    Ok(())
+}
+
+fn uwsgi_param(_: &mut Setting<'_>, conf: &mut Uwsgi, statement: &Statement) -> Result<(), Diagnostic> {
+    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
+    if let Some(word) = rest.first()
+        && !word.is("if_not_empty")
+    {
+        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
+    }
+    conf.params.push((name.clone(), value.clone()));
+    Ok(())
+}

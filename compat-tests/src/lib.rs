@@ -13,6 +13,7 @@ pub mod load;
 pub mod measure;
 pub mod mount;
 pub mod mqtt;
+pub mod mutate;
 pub mod net;
 pub mod peer;
 pub mod process;

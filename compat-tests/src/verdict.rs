@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::certificates;
 use crate::net::Host;
@@ -95,9 +96,9 @@ const PREFIX: &str = "/prefix";
 /// What `program` says of `text` in `host`.
 pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
     let (path, text) = (program.nginx()?, text.to_vec());
-    let certificates = certificates::all()?;
+    let side = side_files()?;
     host.run(move || {
-        prepare(&text, certificates)?;
+        prepare(&text, side)?;
         let mut command = Command::new(path);
         command.args(["-t", "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
         if program == Program::Original {
@@ -110,29 +111,59 @@ pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
     })?
 }
 
-/// A fresh prefix with the configuration and a few files that cases name.
-fn prepare(text: &[u8], certificates: &[(String, Vec<u8>)]) -> io::Result<()> {
+/// A fresh prefix with the configuration, and the files that cases name, which stay from case to case.
+fn prepare(text: &[u8], side: &[(String, Vec<u8>)]) -> io::Result<()> {
     let prefix = Path::new(PREFIX);
-    if prefix.exists() {
-        fs::remove_dir_all(prefix)?;
-    }
-    for folder in ["conf", "logs", "html"] {
-        fs::create_dir_all(prefix.join(folder))?;
-    }
-    for folder in ["/var/lib/nginx", "/var/log/nginx"] {
-        fs::create_dir_all(folder)?;
-    }
-    let folder = crate::root().join("fixtures/nginx/verdict/files");
-    if folder.exists() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            fs::copy(entry.path(), prefix.join("conf").join(entry.file_name()))?;
+    let conf = prefix.join("conf");
+    for entry in fs::read_dir(prefix).into_iter().flatten() {
+        let path = entry?.path();
+        if path != conf {
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
         }
     }
-    for (name, bytes) in certificates {
-        fs::write(prefix.join("conf").join(name), bytes)?;
+    for folder in ["logs", "html"] {
+        fs::create_dir_all(prefix.join(folder))?;
     }
-    fs::write(prefix.join("conf/nginx.conf"), text)
+    if !conf.exists() {
+        for folder in ["/var/lib/nginx", "/var/log/nginx"] {
+            fs::create_dir_all(folder)?;
+        }
+        for (name, bytes) in side {
+            let path = conf.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&conf))?;
+            fs::write(path, bytes)?;
+        }
+    }
+    fs::write(conf.join("nginx.conf"), text)
+}
+
+/// The files that stand beside every configuration: those of the fixtures, and certificates.
+pub fn side_files() -> io::Result<&'static [(String, Vec<u8>)]> {
+    static FILES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+    if let Some(files) = FILES.get() {
+        return Ok(files);
+    }
+    let mut files = certificates::all()?.to_vec();
+    for folder in ["fixtures/nginx/verdict/files", "fixtures/nginx/corpus/include"] {
+        gather(&crate::root().join(folder), "", &mut files)?;
+    }
+    Ok(FILES.get_or_init(|| files))
+}
+
+fn gather(folder: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let below = format!("{name}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            gather(&entry.path(), &format!("{below}/"), files)?;
+        } else {
+            files.push((below, fs::read(entry.path())?));
+        }
+    }
+    Ok(())
 }
 
 /// What makes the installed nginx load every module that is a file.

@@ -38,6 +38,10 @@ pub trait Wording: Sync {
     fn no_block(&self, name: &str) -> String;
     /// A wrong number of arguments.
     fn arity(&self, name: &str) -> String;
+    /// Where a name that no row has is known to be from.
+    fn origin(&self, _name: &str) -> Option<String> {
+        None
+    }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
 }
@@ -378,6 +382,9 @@ impl<'a> Walk<'a> {
             return Diagnostic::emerg(self.dialect.wording.not_allowed(name));
         }
         let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
+        if let Some(origin) = self.dialect.wording.origin(name) {
+            return complaint.help(origin);
+        }
         match self.registry.nearest(name, context) {
             Some(near) => complaint.help(format!("did you mean \"{near}\"?")),
             None => complaint,

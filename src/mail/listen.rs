@@ -30,9 +30,6 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Server, statement: &Statement) ->
         |what| Diagnostic::emerg(format!("{what} in \"{text}\" of the \"listen\" directive")).point(first.span);
     let endpoint = address::parse(&text, true).map_err(refused)?;
     let port = endpoint.port;
-    if port.is_none() && !matches!(endpoint.host, Host::Unix(_)) {
-        return Err(refused("no port"));
-    }
     if conf.protocol.is_none() {
         conf.protocol = port.and_then(Protocol::on);
     }

@@ -19,6 +19,7 @@ use crate::tls::check::lacking;
 /// The first fatal complaint.
 pub fn check(levels: &Levels<'_>, build: &mut Build<'_>) -> Result<(), Diagnostic> {
     tls::declare(levels, "mail ssl", build)?;
+    hosts(levels, build)?;
     for child in levels.level.children.iter().filter(|child| child.context == MAIL_SERVER) {
         server(&levels.inside(child), build)?;
     }

@@ -53,7 +53,7 @@ const CORE: &[Directive] = &[
         .doc("Runs a parent and a worker; without, one process does all, for development."),
     Directive::new("user", MAIN, Arity::Between(1, 2), &Custom(user)).doc("Sets the user and group of the worker."),
     Directive::new("worker_processes", MAIN, Arity::Exactly(1), &Custom(worker_processes))
-        .support(Support::Partial("so many event loops in one worker process"))
+        .support(Support::Partial("so many event loops in one worker process, one where nginx would have no worker"))
         .doc("Sets how many event loops there are; auto is one for each CPU."),
     Directive::new(
         "worker_rlimit_nofile",
@@ -201,7 +201,7 @@ fn worker_processes(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
     } else {
         match value::number(&word.bytes) {
-            Some(0) | None => return Err(Diagnostic::emerg("invalid value").point(word.span)),
+            None => return Err(cx.complain("invalid value").point(word.span)),
             Some(count) => count as usize,
         }
     });
@@ -215,8 +215,8 @@ fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement)
     let Some(word) = statement.words.get(1) else { return Ok(()) };
     let (sign, digits) = word.bytes.strip_prefix(b"-").map_or((1, &*word.bytes), |rest| (-1, rest));
     match value::number(digits) {
-        Some(value) if value <= 20 => conf.priority = Some(sign * value as i32),
-        _ => return Err(Diagnostic::emerg("invalid number").point(word.span)),
+        Some(value) => conf.priority = Some(sign * i32::try_from(value).unwrap_or(i32::MAX)),
+        None => return Err(cx.complain("invalid number").point(word.span)),
     }
     Ok(())
 }

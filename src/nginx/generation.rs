@@ -257,7 +257,7 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
         daemon: core.daemon.unwrap_or(true),
         master: core.master.unwrap_or(true),
         user: core.user.clone(),
-        loops: core.loops.unwrap_or(1),
+        loops: core.loops.unwrap_or(1).max(1),
         rlimit_nofile: core.rlimit_nofile,
         priority: core.priority,
         shutdown_timeout: core.shutdown_timeout,

@@ -155,12 +155,26 @@ fn worker_cpu_affinity(cx: &mut Setting<'_>, conf: &mut Tuning, statement: &Stat
     Ok(())
 }
 
+/// Where OpenSSL looks for engines.
+const ENGINES: &str = "/usr/lib/x86_64-linux-gnu/engines-3/";
+
 fn ssl_engine(cx: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.engine.is_some() {
         return Err(cx.complain("is duplicate"));
     }
-    conf.engine = statement.arguments().first().cloned();
-    Ok(())
+    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    conf.engine = Some(word.clone());
+    let (id, file) = (word.text(), format!("{ENGINES}{}.so", word.text()));
+    if ["dynamic", "rdrand"].contains(&&*id) {
+        return Ok(());
+    }
+    let text = format!(
+        "ENGINE_by_id(\"{id}\") failed (SSL: error:12800067:DSO support routines::could not load the shared \
+         library:filename({file}): {file}: cannot open shared object file: No such file or directory \
+         error:12800067:DSO support routines::could not load the shared library error:13000084:engine routines::dso \
+         not found error:13000074:engine routines::no such engine:id={id})"
+    );
+    Err(Diagnostic::emerg(text).unlined().help("rnginx has no engines"))
 }
 
 fn thread_pool(_: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) -> Result<(), Diagnostic> {

@@ -1,6 +1,7 @@
 //! `error_log` and `syslog:` arguments: parsed here for every place that takes them, opened by the product.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::log::error::LEVELS;
@@ -43,6 +44,8 @@ pub struct SyslogText {
     pub tag: String,
     /// `nohostname` was not given.
     pub hostname: bool,
+    /// Where it is written.
+    pub span: Span,
 }
 
 /// Parses `error_log TARGET [LEVEL]`.
@@ -65,7 +68,7 @@ pub fn parse(cx: &mut Setting<'_>, statement: &Statement) -> Result<Target, Diag
         let known = LEVELS.iter().find(|(name, _)| word.is(name));
         match known {
             Some(_) if index > 0 => {
-                return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span));
+                return Err(Diagnostic::emerg(format!("duplicate log level \"{}\"", word.text())).point(word.span));
             }
             Some((_, found)) => level = *found,
             None => return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span)),
@@ -118,12 +121,16 @@ pub fn syslog(word: &Word, parameters: &[u8]) -> Result<SyslogText, Diagnostic> 
         }
     }
     let Some(server) = server else { return fail("no syslog server specified".to_owned()) };
+    if let Err(what) = address::parse(&server, false) {
+        return fail(format!("{what} in syslog server \"{server}\""));
+    }
     Ok(SyslogText {
         server,
         facility: facility.unwrap_or(23),
         severity: severity.unwrap_or(Level::Info),
         tag: tag.unwrap_or_else(|| "nginx".to_owned()),
         hostname,
+        span: word.span,
     })
 }
 
@@ -149,7 +156,7 @@ pub fn log(targets: &[Target], build: &mut Build<'_>) -> Result<Log, Diagnostic>
 /// # Errors
 /// An address that cannot be understood or found.
 pub fn sender(text: &SyslogText, build: &Build<'_>) -> Result<Syslog, Diagnostic> {
-    let fail = |what: &str| Diagnostic::emerg(format!("{what} in syslog server \"{}\"", text.server));
+    let fail = |what: &str| Diagnostic::emerg(format!("{what} in syslog server \"{}\"", text.server)).at(text.span);
     let endpoint = address::parse(&text.server, false).map_err(fail)?;
     let port = endpoint.port.unwrap_or(514);
     let server = match endpoint.host {

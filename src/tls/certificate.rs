@@ -177,7 +177,7 @@ pub fn key(bytes: &[u8], passwords: bool) -> Result<Public, String> {
 /// # Errors
 /// OpenSSL's words.
 pub fn dh_bits(bytes: &[u8]) -> Result<usize, String> {
-    let block = blocks(bytes).filter_map(Result::ok).find(|block| block.label == "DH PARAMETERS");
+    let block = blocks(bytes).filter_map(Result::ok).find(|block| block.label.ends_with("DH PARAMETERS"));
     let prime = block.as_ref().and_then(|block| field(&block.contents, 0x30)).and_then(|(body, _)| field(body, 2));
     let (prime, _) = prime.ok_or_else(|| format!("{NO_START}DH PARAMETERS"))?;
     Ok(unsigned(prime).len() * 8)

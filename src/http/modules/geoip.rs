@@ -41,7 +41,7 @@ fn database(cx: &mut Setting<'_>, conf: &mut GeoIp, statement: &Statement) -> Re
         return Err(cx.complain("is duplicate"));
     }
     if let Some(file) = statement.arguments().first()
-        && cx.read(&cx.full(&file.text())).is_err()
+        && cx.read(&file.text()).is_err()
     {
         return Err(Diagnostic::emerg(format!("GeoIP_open(\"{}\") failed", file.text())).point(file.span));
     }

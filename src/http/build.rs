@@ -1,6 +1,6 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
-use super::core::{LocationConf, ServerConf};
+use super::core::{LocationConf, Main, ServerConf};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
@@ -14,6 +14,7 @@ use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
+use crate::session::hashing::{self, Sizes};
 use crate::session::used::Used;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,6 +42,10 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     }
     let ports = ports(levels, &servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
+    if let Some(sizes) = levels.level.own::<Main>().and_then(Main::variables) {
+        let warning = hashing::check("variables_hash", names.all().map(str::as_bytes), sizes)?;
+        build.complaints.extend(warning);
+    }
     let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
     for name in unserved {
         let text = format!("the \"{name}\" variable is known but not supported yet");
@@ -273,8 +278,12 @@ fn ports(
             }
         }
     }
+    let sizes = levels.level.own::<Main>().map_or(Sizes { most: 512, bucket: 64 }, Main::server_names);
     for entry in entries.iter_mut().filter(|entry| entry.servers.len() > 1 || entry.captures) {
         cx.build.complaints.extend(entry.conflicts.drain(..).map(Diagnostic::warn));
+        let exact =
+            entry.names.iter().filter(|name| !name.contains(&b'*')).map(|name| name.strip_prefix(b".").unwrap_or(name));
+        cx.build.complaints.extend(hashing::check("server_names_hash", exact, sizes)?);
     }
     let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
     entries.iter().try_for_each(|entry| certificates(entry, &places))?;

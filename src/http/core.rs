@@ -14,9 +14,11 @@ use crate::conf::walk::Setting;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
+use crate::session::hashing::Sizes;
 use crate::session::paths::{self, Owner, Paths};
 use crate::session::rows::each;
 use crate::session::shared::Shared;
+use crate::session::slot::MimeLists;
 use crate::session::used::{self, Used};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub const MODULE: Module = Module {
         Scope::of::<Shared>(MAIN),
         Scope::of::<LogFiles>(MAIN),
         Scope::of::<Paths>(MAIN),
+        Scope::of::<MimeLists>(HTTP),
         Scope::of::<CachePaths>(HTTP),
         Scope::of::<Used>(HTTP.or(STREAM)),
         Scope::of::<Main>(HTTP),
@@ -439,6 +442,26 @@ impl Conf for ServerConf {
         for (own, outer) in self.pools.iter_mut().zip(outer.pools) {
             *own = own.or(outer);
         }
+    }
+}
+
+impl Main {
+    /// The sizes of nginx's table of server names.
+    pub fn server_names(&self) -> Sizes {
+        Sizes { most: self.names_max.unwrap_or(512), bucket: self.names_bucket.unwrap_or(64) }
+    }
+
+    /// The sizes of nginx's table of variables, where they are given.
+    pub fn variables(&self) -> Option<Sizes> {
+        let bucket = self.variables_bucket.unwrap_or(64);
+        self.variables_max.map(|most| Sizes { most, bucket })
+    }
+}
+
+impl LocationConf {
+    /// The sizes of nginx's table of types.
+    pub fn types_sizes(&self) -> Sizes {
+        Sizes { most: self.unused.unwrap_or(1024), bucket: self.unused2.unwrap_or(64) }
     }
 }
 

@@ -282,6 +282,11 @@ impl<S: Subject> Names<S> {
         Ok(id)
     }
 
+    /// Every name there is so far.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.builtin.keys().copied().chain(self.order.iter().map(String::as_str))
+    }
+
     /// The built-in called `name`.
     pub fn builtin(&self, name: &str) -> Option<Variable<S>> {
         self.builtin.get(name.to_ascii_lowercase().as_str()).copied()

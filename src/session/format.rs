@@ -101,10 +101,13 @@ fn check_piece(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// The buffers of log files by path: one file, one size, flush time and compression.
+/// A log file's buffer: its size, flush time and compression.
+type Buffering = (u64, Option<Duration>, Option<u64>);
+
+/// The buffers of log files by path: one file, one way.
 #[derive(Default)]
 pub struct LogFiles {
-    files: Vec<(String, (u64, Option<Duration>, Option<u64>))>,
+    files: Vec<(String, Buffering)>,
 }
 
 impl Conf for LogFiles {

@@ -10,7 +10,9 @@ use crate::script::hash::{Wildcards, is_hostname};
 use crate::script::regex::{Captures, Expression};
 use crate::script::template::Template;
 use crate::script::variable::{Compute, Definition, Names, Subject};
+use crate::session::build::Build;
 use crate::session::contexts::{HTTP, STREAM};
+use crate::session::hashing::{self, Sizes};
 use crate::session::rows::each;
 use crate::session::used;
 use hashbrown::HashMap;
@@ -78,8 +80,13 @@ impl Conf for Maps {
 ///
 /// # Errors
 /// Names that cannot be defined, texts and expressions that do not compile.
-pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<(), Diagnostic> {
+pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>, build: &mut Build<'_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.level.own::<Maps>() else { return Ok(()) };
+    let sizes = Sizes { most: conf.max.unwrap_or(2048), bucket: conf.bucket.unwrap_or(64) };
+    for map in &conf.maps {
+        let keys = map.rows.iter().map(|(key, _)| key).filter(|key| key.after("~").is_none());
+        build.complaints.extend(hashing::check("map_hash", keys.map(|key| &*key.bytes), sizes)?);
+    }
     for map in &conf.maps {
         let table: Arc<dyn Compute<S>> = Arc::new(Table::new(map, names)?);
         let name = String::from_utf8_lossy(map.name.after("$").unwrap_or_default()).into_owned();

@@ -6,6 +6,7 @@ pub mod contexts;
 pub mod errorlog;
 pub mod format;
 pub mod geo;
+pub mod hashing;
 pub mod limit_conn;
 pub mod listening;
 pub mod map;

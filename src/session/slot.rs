@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Set;
+use crate::conf::module::Conf;
 use crate::conf::tree::Statement;
 use crate::conf::tree::Word;
 use crate::conf::value;
@@ -17,6 +18,23 @@ pub struct SizeValue<C>(pub fn(&mut C) -> &mut Option<Word>);
 pub struct Predicates<C>(pub fn(&mut C) -> &mut Vec<Word>);
 /// MIME types; the text is the one that is always among them.
 pub struct MimeTypes<C>(pub fn(&mut C) -> &mut Vec<Box<[u8]>>, pub &'static str);
+/// All MIME types such rows name, whose lengths nginx limits.
+#[derive(Default)]
+pub struct MimeLists {
+    kinds: Vec<Box<[u8]>>,
+}
+
+impl Conf for MimeLists {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+impl MimeLists {
+    /// The types, some several times.
+    pub fn kinds(&self) -> &[Box<[u8]>] {
+        &self.kinds
+    }
+}
+
 /// `user:rw group:r all:r`.
 pub struct Access<C>(pub fn(&mut C) -> &mut Option<u32>);
 /// A number that must be a power of two.
@@ -87,6 +105,9 @@ slot!(MimeTypes, |cx, this, slot, statement| {
         if slot.iter().any(|known| **known == *kind) {
             cx.warn(statement, format!("duplicate MIME type \"{}\"", String::from_utf8_lossy(&kind)));
         } else {
+            if let Some(lists) = cx.conf::<MimeLists>() {
+                lists.kinds.push(kind.as_slice().into());
+            }
             slot.push(kind.into());
         }
     }

@@ -262,7 +262,8 @@ fn ocsp(conf: &TlsConf, files: &Files<'_>) -> Outcome {
 
 /// What is wrong with a responder's address, and the part of it nginx shows.
 fn responder(url: &str, files: &Files<'_>) -> Result<(), (String, String)> {
-    let Some(rest) = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).and(url.get(7..)) else {
+    let Some(rest) = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).and_then(|_| url.get(7..))
+    else {
         return Err(("invalid URL prefix".to_owned(), url.to_owned()));
     };
     let place = rest.split(['/', '?']).next().unwrap_or_default();

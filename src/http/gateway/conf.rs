@@ -4,7 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Directive, Support};
 use crate::conf::module::{Conf, inherit};
 use crate::conf::tree::{Statement, Word};
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Levels, Setting};
 use crate::http::core::TempPath;
 use crate::http::module::{Compile, Text};
 use crate::net::address::{self, Address, Host};
@@ -321,7 +321,9 @@ pub fn local_address(text: &str) -> Option<Address> {
 ///
 /// # Errors
 /// nginx's words for the first that do not.
-pub fn check_sizes<const P: u8>(conf: &GatewayConf<P>, prefix: &str) -> Result<(), Diagnostic> {
+pub fn check_sizes<const P: u8>(levels: &Levels<'_>, prefix: &str) -> Result<(), Diagnostic> {
+    let none = GatewayConf::<P>::default();
+    let conf = levels.get::<GatewayConf<P>>().unwrap_or(&none);
     let buffer_size = conf.buffer_size.unwrap_or(4096);
     let (count, size) = conf.buffers.unwrap_or((8, 4096));
     let fail = |text: String| Err(Diagnostic::emerg(text));

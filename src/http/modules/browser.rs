@@ -43,13 +43,13 @@ fn modern_browser(_: &mut Setting<'_>, conf: &mut Browser, statement: &Statement
         }
         return Err(Diagnostic::silent());
     };
-    let number = version_of(&version.bytes);
-    let number = number.ok_or_else(|| Diagnostic::emerg(format!("invalid browser version \"{}\"", version.text())))?;
     let known = NAMES.iter().any(|known| name.bytes.eq_ignore_ascii_case(known.as_bytes()) && *known != "unlisted");
     let known = known || [&b"mozilla"[..], b"netscape"].iter().any(|other| name.bytes.eq_ignore_ascii_case(other));
     if !known {
         return Err(Diagnostic::emerg(format!("unknown browser name \"{}\"", name.text())).point(name.span));
     }
+    let number = version_of(&version.bytes);
+    let number = number.ok_or_else(|| Diagnostic::emerg(format!("invalid browser version \"{}\"", version.text())))?;
     conf.modern.push((name.clone(), number));
     Ok(())
 }
@@ -70,9 +70,7 @@ fn ancient_browser(_: &mut Setting<'_>, conf: &mut Browser, statement: &Statemen
 
 fn browser_value(cx: &mut Setting<'_>, conf: &mut Browser, statement: &Statement) -> Result<(), Diagnostic> {
     let modern = cx.row.name == "modern_browser_value";
-    if conf.values.iter().any(|(known, _)| *known == modern) {
-        return Err(cx.complain("is duplicate"));
-    }
+    conf.values.retain(|(known, _)| *known != modern);
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     conf.values.push((modern, word.clone()));
     Ok(())

@@ -2,19 +2,39 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::http::core::ServerConf;
+use crate::http::core::{LocationConf, ServerConf};
 use crate::http::module::{Compile, Module};
+use crate::session::contexts::SERVER;
+use crate::session::hashing::{self, Sizes};
+use crate::session::slot::MimeLists;
+use std::collections::BTreeMap;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
     vec![Module::new(crate::http::core::MODULE).check(check)]
 }
 
-fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    match levels.get::<ServerConf>() {
-        Some(conf) if conf.has_small_heads() => Err(Diagnostic::emerg(
-            "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"",
-        )),
-        _ => Ok(()),
+fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if levels.get::<ServerConf>().is_some_and(ServerConf::has_small_heads) {
+        let text =
+            "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
+        return Err(Diagnostic::emerg(text));
     }
+    if let (Some(conf), Some(types)) = (levels.get::<LocationConf>(), of_own(levels)) {
+        let warning = hashing::check("types_hash", types.keys().map(Vec::as_slice), conf.types_sizes())?;
+        cx.build.complaints.extend(warning);
+    }
+    let lists = levels.get::<MimeLists>().map(MimeLists::kinds).unwrap_or_default();
+    let sizes = Sizes { most: 2048, bucket: 64 };
+    lists.iter().try_for_each(|kind| hashing::check("test_types_hash", [&**kind].into_iter(), sizes).map(|_| ()))
 }
+
+/// The types a level gives itself, or a server has from http.
+fn of_own<'a>(levels: &Levels<'a>) -> Option<&'a Types> {
+    let own = levels.level.own::<LocationConf>().and_then(|conf| conf.types.as_ref());
+    let server = levels.level.context == SERVER;
+    own.or_else(|| levels.get::<LocationConf>().filter(|_| server).and_then(|conf| conf.types.as_ref()))
+}
+
+/// Extension to type.
+type Types = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -73,7 +73,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<FASTCGI>::default()), "fastcgi")?;
+    conf::check_sizes::<FASTCGI>(levels, "fastcgi")?;
     cache::check::<FASTCGI>(levels, "fastcgi", cx)?;
     let own = levels.level.own::<FastCgi>();
     for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {

@@ -6,5 +6,5 @@ use crate::session::map;
 /// The module, with stream's rows beside its own.
 pub fn modules() -> Vec<Module> {
     let [http, stream] = map::MODULES;
-    vec![Module::new(http).declare(|levels, cx| map::declare(levels, &mut cx.names)), Module::new(stream)]
+    vec![Module::new(http).declare(|levels, cx| map::declare(levels, &mut cx.names, cx.build)), Module::new(stream)]
 }

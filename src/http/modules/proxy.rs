@@ -7,7 +7,6 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
-use crate::script::template::pieces;
 use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use crate::conf::tree::{Statement, Word};
@@ -161,11 +160,13 @@ impl Conf for ProxyConf {
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<PROXY>::default()), "proxy")?;
+    conf::check_sizes::<PROXY>(levels, "proxy")?;
     cache::check::<PROXY>(levels, "proxy", cx)?;
     let own = levels.level.own::<ProxyConf>();
-    for (_, value) in own.map(|conf| conf.headers.as_slice()).unwrap_or_default() {
-        pieces(&value.bytes).map_err(Diagnostic::emerg)?;
+    let headers = own.map(|conf| conf.headers.as_slice()).unwrap_or_default();
+    for value in headers.iter().map(|(_, value)| value).chain(own.and_then(|conf| conf.body.as_ref())) {
+        // nginx compiles these where it merges, and names that place.
+        cx.text(value).map_err(|complaint| Diagnostic::emerg(complaint.message))?;
     }
     let pass = own.and_then(|conf| conf.pass.as_ref());
     if pass.is_some_and(is_secure) {

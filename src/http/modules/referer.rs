@@ -8,6 +8,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module};
 use crate::script::hash::is_hostname;
+use crate::session::hashing::{self, Sizes};
 use crate::script::regex::Expression;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
 
@@ -36,7 +37,12 @@ impl Conf for Referers {
  fn inherit(&mut self, outer: &Self) { inherit!(self, outer; hash_max_size, hash_bucket_size); }
 }
 
-fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if let (Some(own), Some(conf)) = (levels.level.own::<Referers>(), levels.get::<Referers>()) {
+        let sizes = Sizes { most: conf.hash_max_size.unwrap_or(2048), bucket: conf.hash_bucket_size.unwrap_or(64) };
+        let exact = own.names.iter().filter(|name| !name.contains(&b'*')).map(Vec::as_slice);
+        cx.build.complaints.extend(hashing::check("referer_hash", exact, sizes)?);
+    }
     match levels.level.own::<Referers>() {
         Some(conf) if conf.none && conf.names.is_empty() && !conf.server_names => Err(Diagnostic::emerg(
             "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without any valid referer",

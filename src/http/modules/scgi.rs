@@ -62,7 +62,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<SCGI>::default()), "scgi")?;
+    conf::check_sizes::<SCGI>(levels, "scgi")?;
     cache::check::<SCGI>(levels, "scgi", cx)?;
     let own = levels.level.own::<Scgi>();
     for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {

@@ -69,7 +69,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    conf::check_sizes(levels.get().unwrap_or(&GatewayConf::<UWSGI>::default()), "uwsgi")?;
+    conf::check_sizes::<UWSGI>(levels, "uwsgi")?;
     cache::check::<UWSGI>(levels, "uwsgi", cx)?;
     let own = levels.level.own::<Uwsgi>();
     if own.and_then(|conf| conf.pass.as_ref()).is_some_and(|word| word.after("suwsgi://").is_some()) {

@@ -34,8 +34,9 @@ impl Ranges {
             return Err(Diagnostic::emerg(format!("invalid range \"{}\"", net.text())));
         };
         if delete {
-            let pieces: Vec<_> = pieces(first, last).collect();
-            if !pieces.into_iter().fold(true, |all, piece| self.remove(piece) && all) {
+            // Every part is looked for, whatever became of the others.
+            let found: Vec<bool> = pieces(first, last).map(|piece| self.remove(piece)).collect();
+            if found.contains(&false) {
                 cx.warn(row, format!("no address range \"{}\" to delete", net.text()));
             }
             return Ok(());

@@ -55,14 +55,15 @@ pub struct Front {
     pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
     /// Keys for numbers nobody can guess.
     pub random: std::hash::RandomState,
-    spare: RefCell<Vec<Seat>>,
+    #[expect(clippy::vec_box, reason = "a waiting connection has room for a pointer, not for a request")]
+    spare: RefCell<Vec<Box<Seat>>>,
     serials: Cell<u64>,
 }
 
 /// A place for a request, and allocations of earlier ones.
 #[derive(Default)]
 struct Seat {
-    request: Box<Option<Request>>,
+    request: Option<Request>,
     parts: Option<Parts>,
 }
 
@@ -103,23 +104,24 @@ impl Front {
         held
     }
 
-    /// Lets connections that belong to another site than `current` end: after the request they are at, or, while they wait
-    /// for one, after a moment in which a request that is on its way is still served.
+    /// Connections of other sites than `current` go over to it with their next request, if it still listens where they
+    /// came in; the rest end after the request they are at, or, while they wait for one, after a moment in which a request
+    /// that is on its way is still served.
     ///
-    /// Differs from nginx: waiting connections are not closed at once, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
+    /// Differs from nginx: waiting connections are not closed, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
     pub fn retire(self: &Rc<Self>, current: Option<&Arc<Site>>) {
         let mut waits = false;
         for (_, connection) in self.open.borrow().iter() {
             let Some(connection) = connection.upgrade() else { continue };
-            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site)) {
+            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site.borrow())) {
                 continue;
             }
-            connection.retired.set(true);
-            waits |= connection.idle.get();
+            connection.follow(current);
+            waits |= connection.standing.get() == Standing::Retired && connection.idle.get();
         }
         if waits {
             let front = self.clone();
-            tokio::task::spawn_local(async move {
+            crate::net::turn::spawn(async move {
                 tokio::time::sleep(GRACE).await;
                 front.close_idle();
             });
@@ -129,7 +131,7 @@ impl Front {
     fn close_idle(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
-                && connection.retired.get()
+                && connection.standing.get() == Standing::Retired
                 && connection.idle.get()
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
@@ -139,11 +141,15 @@ impl Front {
 }
 
 impl Front {
-    /// Closes connections whose site has been replaced, whatever they do.
+    /// Closes connections that are still at something under a site that has been replaced.
     pub fn close_retired(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
-                && connection.retired.get()
+                && match connection.standing.get() {
+                    Standing::Current => false,
+                    Standing::Following => !connection.idle.get(),
+                    Standing::Retired => true,
+                }
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
             }
@@ -178,14 +184,25 @@ impl Drop for Held {
     }
 }
 
+/// How a connection stands to the configuration its loop serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is served by it.
+    Current,
+    /// Its next request will be.
+    Following,
+    /// There is no next request: nobody listens where it came in any more.
+    Retired,
+}
+
 /// A client's connection.
 pub struct Connection {
     /// Its bytes.
     pub stream: Stream,
     /// The loop it lives on.
     pub front: Rc<Front>,
-    /// The configuration it was accepted by.
-    pub site: Arc<Site>,
+    /// The configuration its next request is served by.
+    pub site: RefCell<Arc<Site>>,
     /// Its number, for logs and `$connection`.
     pub number: u64,
     /// Who is at the other end.
@@ -205,12 +222,32 @@ pub struct Connection {
     pub idle: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
-    /// Whether its configuration has been replaced.
-    pub retired: Cell<bool>,
+    /// How it stands to the loop's configuration.
+    pub standing: Cell<Standing>,
     slot: Cell<usize>,
 }
 
 impl Connection {
+    /// Goes over to `current` with the next request, or to no other.
+    fn follow(&self, current: Option<&Arc<Site>>) {
+        let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
+        match current.filter(port) {
+            Some(site) => {
+                *self.site.borrow_mut() = site.clone();
+                self.standing.set(Standing::Following);
+            }
+            None => self.standing.set(Standing::Retired),
+        }
+    }
+
+    /// Who serves its requests.
+    fn entry(&self) -> Option<Arc<Virtual>> {
+        let site = self.site.borrow();
+        let port = site.ports.iter().find(|port| port.address == self.bound)?;
+        let local = if port.virtuals.len() > 1 { self.local() } else { None };
+        port.of(local).cloned()
+    }
+
     /// The client's address: the real one where one is known.
     pub fn client(&self) -> String {
         let real = self.real.borrow();
@@ -237,15 +274,20 @@ impl Drop for Connection {
     }
 }
 
-/// Serves one accepted connection to its end.
-pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Stream, Address)) {
+/// Takes an accepted connection in; the future serves it to its end.
+pub fn serve(
+    front: &Rc<Front>,
+    site: Arc<Site>,
+    port: &Port,
+    (stream, peer): (Stream, Address),
+) -> Option<impl Future<Output = ()> + use<>> {
     front.counters.accepted.fetch_add(1, Ordering::Relaxed);
     front.counters.active.fetch_add(1, Ordering::Relaxed);
     let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
     let connection = Rc::new(Connection {
         stream,
         front: front.clone(),
-        site,
+        site: RefCell::new(site),
         number,
         peer,
         real: RefCell::default(),
@@ -256,25 +298,24 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
         since: Instant::now(),
         idle: Cell::new(true),
         nodelay: Cell::new(false),
-        retired: Cell::new(false),
+        standing: Cell::new(Standing::Current),
         slot: Cell::new(usize::MAX),
     });
     connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
     let local = if port.virtuals.len() > 1 { connection.local() } else { None };
-    let Some(entry) = port.of(local).cloned() else { return };
-    drop(port);
-    requests(&connection, &entry).await;
+    let entry = port.of(local)?.clone();
+    Some(requests(connection, entry))
 }
 
 /// The loop over a connection's requests.
-async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
+async fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) {
     let front = &connection.front;
     let counters = &front.counters;
     let mut deadline = Deadline::new();
     let mut patience = entry.default.head.timeout;
     let mut input: Option<Buffer> = None;
     let mut pipelined = false;
-    if entry.proxy_protocol && !announce(connection, entry, &mut input).await {
+    if entry.proxy_protocol && !Box::pin(announce(&connection, &entry, &mut input)).await {
         return;
     }
     loop {
@@ -302,11 +343,29 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
         }
         let Some(bytes) = input.take() else { return };
         front.turn.clock.update();
+        if connection.standing.get() == Standing::Following {
+            let Some(next) = connection.entry() else { return };
+            entry = next;
+            connection.standing.set(Standing::Current);
+        }
         let mut seat = front.spare.borrow_mut().pop().unwrap_or_default();
-        let request = seat.request.insert(Request::begin(connection, &entry.default, bytes, seat.parts.take()));
+        let request = seat.request.insert(Request::begin(&connection, &entry.default, bytes, seat.parts.take()));
         request.pipelined = std::mem::take(&mut pipelined);
         // Boxed, so that an idle connection does not carry the room a request takes.
-        let next = Box::pin(one(request, entry, &mut deadline)).await;
+        let over = Box::pin(handle(request, &entry, &mut deadline)).await;
+        if let Some(tunnel) = request.tunnel.take() {
+            Box::pin(tunnel.run(request)).await;
+        }
+        counters.writing.fetch_sub(1, Ordering::Relaxed);
+        let next = if over {
+            CLOSED
+        } else {
+            phase::log(request);
+            match end(request) {
+                Some(next) => next,
+                None => Box::pin(end_slowly(request)).await,
+            }
+        };
         input = next.1;
         pipelined = input.is_some();
         patience = next.2;
@@ -325,8 +384,8 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
 /// Waits for input.
 async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
     poll_fn(|cx| {
-        if let Poll::Ready(ready) = stream.poll_readable(cx) {
-            return Poll::Ready(ready);
+        if stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     })
@@ -369,8 +428,8 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut
     }
 }
 
-/// One request from its first bytes to its end: whether the connection goes on, with what input, and how long it waits.
-async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> (bool, Option<Buffer>, Duration) {
+/// One request from its first bytes until its phases are done; whether that is all there is to say.
+async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> bool {
     let front = request.connection.front.clone();
     let counters = &front.counters;
     counters.reading.fetch_add(1, Ordering::Relaxed);
@@ -378,7 +437,7 @@ async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadlin
     counters.reading.fetch_sub(1, Ordering::Relaxed);
     counters.writing.fetch_add(1, Ordering::Relaxed);
     deadline.clear();
-    let over = match head {
+    match head {
         Ok(()) => {
             phase::run(request).await;
             false
@@ -395,43 +454,50 @@ async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadlin
             request.respond().await;
             false
         }
-    };
-    counters.writing.fetch_sub(1, Ordering::Relaxed);
-    if over {
-        return (false, None, Duration::ZERO);
     }
-    phase::log(request);
-    end(request).await
 }
 
-/// After a response: keep the connection, or close it as politely as the settings ask for.
-async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
-    let settings_of = request.location.clone();
-    let settings = &settings_of.settings;
+/// What becomes of a connection after a request: whether it goes on, with what input, and how long it waits.
+type Course = (bool, Option<Buffer>, Duration);
+/// It ends.
+const CLOSED: Course = (false, None, Duration::ZERO);
+
+/// After a response: keep the connection or close it, if that can be told at once.
+fn end(request: &mut Request) -> Option<Course> {
     request.held.clear();
-    let closed = (false, None, Duration::ZERO);
     if request.abandoned || request.response.broken {
-        return closed;
+        return Some(CLOSED);
     }
+    if !request.keepalive || request.body.is_pending() {
+        return None;
+    }
+    let bytes = &mut request.head.bytes;
+    let input = if bytes.filled().is_empty() {
+        None
+    } else {
+        let mut rest = std::mem::replace(bytes, Buffer::new(0));
+        rest.compact();
+        Some(rest)
+    };
+    Some((true, input, request.location.settings.keepalive_timeout))
+}
+
+/// The same where something is to be read first: the rest of a body, or what a client still sends while its connection is
+/// closed as politely as the settings ask for.
+async fn end_slowly(request: &mut Request) -> Course {
     if request.keepalive {
-        if request.body.is_pending() && !request.discard_body().await {
-            return closed;
+        if !request.discard_body().await {
+            return CLOSED;
         }
-        let bytes = &mut request.head.bytes;
-        let input = if bytes.filled().is_empty() {
-            None
-        } else {
-            let mut rest = std::mem::replace(bytes, Buffer::new(0));
-            rest.compact();
-            Some(rest)
-        };
-        return (true, input, settings.keepalive_timeout);
+        return end(request).unwrap_or(CLOSED);
     }
     if request.malformed || request.skip_buffered().is_err() {
-        return closed;
+        return CLOSED;
     }
     let more =
         request.body.is_pending() || !request.head.bytes.filled().is_empty() || request.connection.stream.is_readable();
+    let location = request.location.clone();
+    let settings = &location.settings;
     let linger = match settings.lingering {
         super::core::Lingering::Off => false,
         super::core::Lingering::On => more,
@@ -440,7 +506,7 @@ async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
     if linger {
         let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     }
-    closed
+    CLOSED
 }
 
 async fn drain(request: &Request, patience: Duration) {
@@ -712,7 +778,7 @@ impl Request {
     /// A request that begins with these bytes, in the allocations of an earlier one.
     fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, parts: Option<Parts>) -> Self {
         let head = Head::new(bytes);
-        let mut request = Self::new(connection.clone(), connection.site.clone(), server.clone(), head);
+        let mut request = Self::new(connection.clone(), connection.site.borrow().clone(), server.clone(), head);
         if let Some(parts) = parts {
             request.reuse(parts);
         }

@@ -241,8 +241,7 @@ impl Request {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match tokio::time::timeout(timeout, self.connection.stream.readable()).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => return Err(400),
+                        Ok(()) => {}
                         Err(_) => {
                             self.log(Level::Info, "client timed out (110: Connection timed out)");
                             return Err(408);

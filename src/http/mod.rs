@@ -22,6 +22,7 @@ mod module;
 pub mod modules;
 mod phase;
 mod range;
+mod reading;
 mod request;
 mod response;
 mod site;

@@ -1,10 +1,14 @@
 //! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
 
+use super::reactor::Reactor;
 use crate::log::clock::Clock;
 use crate::log::file::File;
 use parking_lot::Mutex;
+use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// Bytes in a pooled buffer.
 pub const BUFFER: usize = 16 * 1024;
@@ -92,12 +96,15 @@ pub struct Turn {
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
     unwritten: Unwritten,
+    /// Its sockets.
+    pub reactor: Rc<Reactor>,
 }
 
 impl Turn {
     /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
-    pub fn new(number: usize, unwritten: Unwritten) -> Self {
+    pub fn new(number: usize, unwritten: Unwritten, reactor: Rc<Reactor>) -> Self {
         Self {
+            reactor,
             number,
             clock: Clock::new(),
             spare: RefCell::default(),
@@ -174,4 +181,10 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     for file in unwritten.lock().drain(..) {
         file.flush(number, false);
     }
+}
+
+/// Starts a task on this loop. Its future stays on the thread it was made on, as every loop has one thread; said to the
+/// runtime this way it is queued without the lock and the wake-up that tasks from elsewhere need.
+pub fn spawn(future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    tokio::task::spawn(SendWrapper::new(future))
 }

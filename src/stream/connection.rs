@@ -68,7 +68,7 @@ async fn announce(session: &mut Session) -> Result<(), u16> {
     let mut buffer = session.turn().buffer();
     let outcome = loop {
         let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
-            Poll::Ready(ready) => Poll::Ready(ready),
+            Poll::Ready(()) => Poll::Ready(io::Result::Ok(())),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         });
         if ready.await.is_err() {

@@ -262,7 +262,7 @@ fn shift(
                 Ok(()) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match to.poll_writable(cx) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(ready) => ready.map_err(Trouble::Write)?,
+                    Poll::Ready(()) => {}
                 },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Trouble::Write(error)),
@@ -275,8 +275,7 @@ fn shift(
         let Some(most) = allowance(way, cx, since) else { return Ok(()) };
         match from.poll_readable(cx) {
             Poll::Pending => return Ok(()),
-            Poll::Ready(Err(error)) => return Err(end_of(way, error)),
-            Poll::Ready(Ok(())) => {}
+            Poll::Ready(()) => {}
         }
         match take(way, from, front, most) {
             Ok(0) => way.ended = true,

@@ -50,3 +50,18 @@ fn streams_are_judged_as_nginx_judges_them() -> io::Result<()> {
 fn tls_is_judged_as_nginx_judges_it() -> io::Result<()> {
     compare("tls")
 }
+
+#[test]
+fn rules_are_judged_as_nginx_judges_them() -> io::Result<()> {
+    compare("rules")
+}
+
+#[test]
+fn servers_are_judged_as_nginx_judges_them() -> io::Result<()> {
+    compare("servers")
+}
+
+#[test]
+fn gateways_are_judged_as_nginx_judges_them() -> io::Result<()> {
+    compare("gateways")
+}

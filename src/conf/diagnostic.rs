@@ -68,6 +68,11 @@ impl Diagnostic {
         Self::new(Severity::Emerg, message)
     }
 
+    /// A fatal complaint the original has no words for.
+    pub fn silent() -> Self {
+        Self::new(Severity::Emerg, "").unlined()
+    }
+
     /// A warning whose place the walk fills in.
     pub fn warn(message: impl Into<String>) -> Self {
         Self::new(Severity::Warn, message)

@@ -15,6 +15,7 @@ use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
 use crate::session::used::Used;
+use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let mut builder = Builder { modules, types: Vec::new(), outer };
+    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
@@ -81,17 +82,24 @@ fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) ->
 
 /// The names that expressions of server names and locations bring.
 fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    let mut expressions = Vec::new();
+    let mut names = Vec::new();
     if let Some(conf) = level.own::<ServerConf>() {
-        for name in conf.names.iter().filter_map(|word| word.after("~")) {
-            expressions.extend(listen::expression(name).ok());
+        for word in &conf.names {
+            let expression = word.after("~").and_then(|name| listen::expression(name).ok());
+            names.extend(expression.map(|expression| (expression, Some(word.span))));
         }
     }
     if let Some(Pattern::Regex(text, caseless)) = level.own::<LocationConf>().and_then(|conf| conf.pattern.as_ref()) {
-        expressions.extend(crate::script::regex::Expression::compile(text, *caseless).ok());
+        let expression = crate::script::regex::Expression::compile(text, *caseless).ok();
+        names.extend(expression.map(|expression| (expression, level.span)));
     }
-    for (_, name) in expressions.iter().flat_map(|expression| expression.names()) {
-        cx.names.define(name, Definition::Stored).map_err(Diagnostic::emerg)?;
+    for (expression, span) in &names {
+        for (_, name) in expression.names() {
+            cx.names.define(name, Definition::Stored).map_err(|text| match span {
+                Some(span) => Diagnostic::emerg(text).at(*span),
+                None => Diagnostic::emerg(text),
+            })?;
+        }
     }
     Ok(())
 }
@@ -102,7 +110,9 @@ type TypeMap = BTreeMap<Vec<u8>, Vec<u8>>;
 struct Builder<'a> {
     modules: &'a [Module],
     /// Type tables made so far, by the map they come from.
-    types: Vec<(TypeMap, Arc<Types>)>,
+    types: Vec<(Arc<TypeMap>, Arc<Types>)>,
+    /// The map of those who have none.
+    plain: Option<Arc<TypeMap>>,
     outer: &'a Log,
 }
 
@@ -170,12 +180,11 @@ impl Builder<'_> {
     }
 
     fn types(&mut self, conf: &LocationConf) -> Arc<Types> {
-        let default = || {
-            let row = |(extension, kind): (&str, &str)| (extension.as_bytes().to_vec(), kind.as_bytes().to_vec());
-            [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")].map(row).into()
+        let map = match &conf.types {
+            Some(map) => map.clone(),
+            None => self.plain.get_or_insert_with(plain_types).clone(),
         };
-        let map = conf.types.clone().unwrap_or_else(default);
-        if let Some((_, table)) = self.types.iter().find(|(known, _)| *known == map) {
+        if let Some((_, table)) = self.types.iter().find(|(known, _)| Arc::ptr_eq(known, &map)) {
             return table.clone();
         }
         let table: Types =
@@ -184,6 +193,12 @@ impl Builder<'_> {
         self.types.push((map, table.clone()));
         table
     }
+}
+
+/// The types of servers that name none.
+fn plain_types() -> Arc<TypeMap> {
+    let row = |(extension, kind): (&str, &str)| (extension.as_bytes().to_vec(), kind.as_bytes().to_vec());
+    Arc::new([("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")].map(row).into())
 }
 
 fn host_name() -> Vec<u8> {
@@ -195,10 +210,13 @@ struct Entry {
     address: Address,
     listening: Listening,
     servers: Vec<Arc<Server>>,
-    names: Vec<Vec<u8>>,
+    names: HashSet<Vec<u8>>,
     default: Option<Arc<Server>>,
     options_set: bool,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
+    /// What nginx warns of where it must tell servers apart by name.
+    conflicts: Vec<String>,
+    captures: bool,
     protocols: Protocols,
 }
 
@@ -258,10 +276,13 @@ fn ports(
                 own.push(address.clone());
                 let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
                 if let Some(entry) = entries.get_mut(index) {
-                    name_all(entry, server, &names, cx)?;
+                    name_all(entry, server, &names)?;
                 }
             }
         }
+    }
+    for entry in entries.iter_mut().filter(|entry| entry.servers.len() > 1 || entry.captures) {
+        cx.build.complaints.extend(entry.conflicts.drain(..).map(Diagnostic::warn));
     }
     let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
     entries.iter().try_for_each(|entry| certificates(entry, &places))?;
@@ -342,36 +363,34 @@ fn join(
         address,
         listening: listening.clone(),
         servers: vec![server.clone()],
-        names: Vec::new(),
+        names: HashSet::new(),
         default: listening.default_server.then(|| server.clone()),
         options_set: listening.set,
+        conflicts: Vec::new(),
+        captures: false,
         protocols: Protocols { all: protocols(listening), ..Protocols::default() },
         wild: Default::default(),
     });
     Ok(entries.len() - 1)
 }
 
-fn name_all(
-    entry: &mut Entry,
-    server: &Arc<Server>,
-    names: &[crate::conf::tree::Word],
-    cx: &mut Compile<'_, '_>,
-) -> Result<(), Diagnostic> {
+fn name_all(entry: &mut Entry, server: &Arc<Server>, names: &[crate::conf::tree::Word]) -> Result<(), Diagnostic> {
     let empty = [Vec::new()];
     let texts: Vec<Vec<u8>> = names.iter().map(|word| word.bytes.to_ascii_lowercase()).collect();
     for (index, name) in if texts.is_empty() { &empty[..] } else { &texts[..] }.iter().enumerate() {
         if name.starts_with(b"~") {
             let pattern = names.get(index).and_then(|word| word.after("~")).unwrap_or_default();
-            entry.wild.add_expression(listen::expression(pattern).map_err(Diagnostic::emerg)?, server.clone());
+            let expression = listen::expression(pattern).map_err(Diagnostic::emerg)?;
+            entry.captures |= entry.servers.len() == 1 && expression.captures_anything();
+            entry.wild.add_expression(expression, server.clone());
             continue;
         }
         let name = if name == b"$hostname" { host_name() } else { name.clone() };
-        if entry.names.contains(&name) || !entry.wild.add(&name, server.clone()) {
+        if !entry.names.insert(name.clone()) || !entry.wild.add(&name, server.clone()) {
             let text = String::from_utf8_lossy(&name);
             let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
-            cx.build.complaints.push(Diagnostic::warn(text));
+            entry.conflicts.push(text);
         }
-        entry.names.push(name);
     }
     Ok(())
 }

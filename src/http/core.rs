@@ -19,6 +19,7 @@ use crate::session::rows::each;
 use crate::session::shared::Shared;
 use crate::session::used::{self, Used};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the front end must know of the module.
@@ -436,6 +437,17 @@ impl Conf for ServerConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; client_header_buffer_size, large_client_header_buffers, client_header_timeout);
         inherit!(self, outer; ignore_invalid_headers, underscores_in_headers, merge_slashes);
+        for (own, outer) in self.pools.iter_mut().zip(outer.pools) {
+            *own = own.or(outer);
+        }
+    }
+}
+
+impl ServerConf {
+    /// Whether a large buffer for heads is smaller than nginx's memory for a connection.
+    pub fn has_small_heads(&self) -> bool {
+        let (_, size) = self.large_client_header_buffers.unwrap_or((4, 8192));
+        size < self.pools[0].unwrap_or(512)
     }
 }
 
@@ -485,7 +497,7 @@ pub struct LocationConf {
     /// What the block was opened with.
     pub pattern: Option<Pattern>,
     /// `types`: extension to type.
-    pub types: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
+    pub types: Option<Arc<BTreeMap<Vec<u8>, Vec<u8>>>>,
     /// `default_type`.
     pub default_type: Option<Word>,
     /// `root` or `alias`.
@@ -583,7 +595,7 @@ fn http(cx: &mut Setting<'_>, conf: &mut Main, _: &Statement) -> Result<(), Diag
 }
 
 fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let table = conf.types.get_or_insert_with(BTreeMap::new);
+    let table = Arc::make_mut(conf.types.get_or_insert_default());
     each(cx, statement, &mut |cx, row| {
         let Some((kind, extensions)) = row.words.split_first() else { return Ok(()) };
         if kind.is("include") {
@@ -697,9 +709,12 @@ pub fn path_of(cx: &mut Setting<'_>, statement: &Statement) -> Result<TempPath, 
     let mut levels = Vec::new();
     for word in words {
         match crate::conf::value::number(&word.bytes) {
-            Some(digits @ 1..=3) => levels.push(digits as usize),
+            Some(digits @ 1..=1000) => levels.push(digits as usize),
             _ => return Err(cx.complain("invalid value").point(word.span)),
         }
+    }
+    if levels.iter().map(|digits| digits + 1).sum::<usize>() > 10 + levels.len() {
+        return Err(cx.complain("invalid value"));
     }
     let bare = path.strip_suffix('/').unwrap_or(&path);
     paths::add(cx, bare, &levels, Owner::Temporary, statement)?;
@@ -730,8 +745,8 @@ fn pool(cx: &Setting<'_>, slot: &mut Option<u64>, statement: &Statement) -> Resu
     }
     let size = statement.words.get(1).and_then(|word| crate::conf::value::size(&word.bytes, false));
     let size = size.ok_or_else(|| cx.complain("invalid value"))?;
-    if size < 256 {
-        return Err(Diagnostic::emerg("the pool size must be no less than 256"));
+    if size < 112 {
+        return Err(Diagnostic::emerg("the pool size must be no less than 112"));
     }
     if size % 16 != 0 {
         return Err(Diagnostic::emerg("the pool size must be a multiple of 16"));

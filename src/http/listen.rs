@@ -61,9 +61,10 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
         match &*word.bytes {
             b"ssl" => listening.ssl = true,
             b"http2" => listening.http2 = true,
-            b"spdy" => {
-                let text = "invalid parameter \"spdy\": ngx_http_spdy_module was superseded by ngx_http_v2_module";
-                cx.warn(statement, text);
+            bytes if bytes.starts_with(b"accept_filter=") => {
+                // An emergency after which nginx goes on.
+                let text = format!("accept filters \"{}\" are not supported on this platform, ignored", word.text());
+                cx.report(Diagnostic::emerg(text).at(statement.span));
             }
             _ => parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?,
         }

@@ -167,11 +167,8 @@ impl Locations {
                 self.expressions.push((expression, location.clone()));
             }
             Some(Pattern::Named(name)) => {
-                if self.named.contains_key(name) {
-                    let text = format!("duplicate named location \"{}\"", String::from_utf8_lossy(name));
-                    return Err(Diagnostic::emerg(text));
-                }
-                self.named.insert(name.clone(), location.clone());
+                // The first of a name is found.
+                self.named.entry(name.clone()).or_insert_with(|| location.clone());
             }
         }
         Ok(())

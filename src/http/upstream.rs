@@ -5,7 +5,7 @@ use super::module::Text;
 use super::request::Request;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::net::address::Endpoint;
+use crate::net::address::{Endpoint, Host};
 use crate::net::stream::Stream;
 use crate::script::template::Template;
 use crate::script::variable::Names;
@@ -100,8 +100,13 @@ impl Upstreams {
         if let Some(pool) = self.pools.get(text) {
             return Ok(pool.clone());
         }
-        let found = settings::addresses(endpoint, port, &mut |host| resolve(build, host))
-            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{text}\"")))?;
+        let found = settings::addresses(endpoint, port, &mut |host| resolve(build, host)).map_err(|_| {
+            let host = match &endpoint.host {
+                Host::Name(name) => name,
+                _ => text,
+            };
+            Diagnostic::emerg(format!("host not found in upstream \"{host}\""))
+        })?;
         let pool =
             Arc::new(Pool { group: Group::implicit(text, found.into_iter()), key: None, keep: None, named: false });
         self.pools.insert(text.to_owned(), pool.clone());

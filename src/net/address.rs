@@ -68,7 +68,6 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             path => Ok(Endpoint { host: Host::Unix(path.to_owned()), port: None, last_port: None }),
         };
     }
-    // Paths are cut off before, where there may be one.
     if text.contains(['/', '?']) {
         return Err("invalid host");
     }
@@ -80,7 +79,7 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             let (port, last_port) = ports(port, listen)?;
             host_of(host, listen).map(|host| Endpoint { host, port: Some(port), last_port })
         }
-        None if listen && is_number(text.split('-').next().unwrap_or_default()) => {
+        None if listen && only_ports(text) => {
             let (port, last_port) = ports(text, listen)?;
             Ok(Endpoint { host: Host::Any, port: Some(port), last_port })
         }
@@ -88,8 +87,10 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
     }
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Whether all of a text is a port, or two with a dash between.
+fn only_ports(text: &str) -> bool {
+    let number = |text: &str| text.parse::<i64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('-').map_or_else(|| number(text), |(first, last)| number(first) && number(last))
 }
 
 fn bracketed(text: &str, listen: bool) -> Result<Endpoint, &'static str> {

@@ -226,5 +226,9 @@ fn check_key(map: &Map, key: &Word) -> Result<(), Diagnostic> {
         return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{}\"", key.text())));
     }
     let twin = map.rows.iter().any(|(other, _)| other.after("~").is_none() && plain(other) == plain(key));
-    if twin { Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text()))) } else { Ok(()) }
+    if twin {
+        Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", String::from_utf8_lossy(&plain(key)))))
+    } else {
+        Ok(())
+    }
 }

@@ -360,7 +360,7 @@ pub fn bind<const P: u8>(
         return Err(cx.complain("is duplicate"));
     }
     let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
-    if word.is("off") {
+    if word.is("off") && rest.is_empty() {
         conf.bind = Some(None);
         return Ok(());
     }

@@ -7,7 +7,7 @@ use crate::http::module::Compile;
 use crate::net::address::{self, Host};
 use crate::session::used;
 
-/// Checks an address without variables; `text` is what follows the scheme.
+/// Checks an address without variables; `text` is what follows the scheme, up to a URI where the gateway takes one.
 ///
 /// # Errors
 /// nginx's words.
@@ -15,9 +15,16 @@ pub fn setter(cx: &mut Setting<'_>, word: &Word, text: &[u8]) -> Result<(), Diag
     if used::varies(&word.bytes) {
         return used::word(cx, word);
     }
-    let host = String::from_utf8_lossy(host(text)).into_owned();
+    plain(word, text)
+}
+
+/// Checks an address in which a dollar is a letter like another.
+///
+/// # Errors
+/// nginx's words.
+pub fn plain(word: &Word, text: &[u8]) -> Result<(), Diagnostic> {
     let whole = String::from_utf8_lossy(text);
-    address::parse(&host, false)
+    address::parse(&whole, false)
         .map(|_| ())
         .map_err(|what| Diagnostic::emerg(format!("{what} in upstream \"{whole}\"")).point(word.span))
 }
@@ -37,7 +44,7 @@ pub fn host(text: &[u8]) -> &[u8] {
 /// A group named with a port, a port that lacks, a host that is not found.
 pub fn look_up(word: &Word, text: &[u8], port: Option<u16>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let name = String::from_utf8_lossy(host(text)).into_owned();
-    if used::varies(&word.bytes) || cx.upstreams.get(&name).is_some() {
+    if cx.upstreams.get(&name).is_some() {
         return Ok(());
     }
     let fail = |text: String| Diagnostic::emerg(text).at(word.span);

@@ -9,7 +9,6 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
-use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -42,7 +41,7 @@ fn modern_browser(_: &mut Setting<'_>, conf: &mut Browser, statement: &Statement
             conf.modern.push((name.clone(), 0));
             return Ok(());
         }
-        return Err(Diagnostic::emerg(format!("unknown browser name \"{}\"", name.text())).point(name.span));
+        return Err(Diagnostic::silent());
     };
     let number = version_of(&version.bytes);
     let number = number.ok_or_else(|| Diagnostic::emerg(format!("invalid browser version \"{}\"", version.text())))?;
@@ -75,7 +74,6 @@ fn browser_value(cx: &mut Setting<'_>, conf: &mut Browser, statement: &Statement
         return Err(cx.complain("is duplicate"));
     }
     let Some(word) = statement.arguments().first() else { return Ok(()) };
-    used::word(cx, word)?;
     conf.values.push((modern, word.clone()));
     Ok(())
 }

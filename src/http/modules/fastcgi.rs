@@ -12,6 +12,7 @@ use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, c
 use crate::http::gateway::pass;
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::used;
 use crate::session::slot::{Lowat, free};
 use crate::script::regex::Expression;
 
@@ -66,8 +67,8 @@ impl Conf for FastCgi {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     match levels.level.own::<FastCgi>().and_then(|conf| conf.pass.as_ref()) {
-        Some(word) => pass::look_up(word, address(word), None, cx),
-        None => Ok(()),
+        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, address(word), None, cx),
+        _ => Ok(()),
     }
 }
 

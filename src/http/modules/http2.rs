@@ -68,8 +68,8 @@ fn recv_buffer_size(cx: &mut Setting<'_>, conf: &mut Http2, statement: &Statemen
 
 fn pool_size(cx: &mut Setting<'_>, conf: &mut Http2, statement: &Statement) -> Result<(), Diagnostic> {
     let size = size(cx, &conf.pool_size, statement)?;
-    if size < 256 {
-        return Err(Diagnostic::emerg("the pool size must be no less than 256"));
+    if size < 112 {
+        return Err(Diagnostic::emerg("the pool size must be no less than 112"));
     }
     if size % 16 != 0 {
         return Err(Diagnostic::emerg("the pool size must be a multiple of 16"));

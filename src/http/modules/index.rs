@@ -139,7 +139,10 @@ fn index(cx: &mut Setting<'_>, conf: &mut Indices, statement: &Statement) -> Res
     let last = statement.arguments().len().saturating_sub(1);
     for (at, word) in statement.arguments().iter().enumerate() {
         if word.bytes.is_empty() {
-            return Err(Diagnostic::emerg("index \"\" in \"index\" directive is invalid").point(word.span));
+            // nginx names the first, whichever is empty.
+            let first = statement.arguments().first().map(|word| word.text()).unwrap_or_default();
+            let text = format!("index \"{first}\" in \"index\" directive is invalid");
+            return Err(Diagnostic::emerg(text).point(word.span));
         }
         if word.bytes.starts_with(b"/") && at != last {
             cx.warn(statement, "only the last index in \"index\" directive should be absolute");

@@ -64,7 +64,7 @@ fn address(word: &Word) -> &[u8] {
 fn pass_(cx: &mut Setting<'_>, conf: &mut Memcached, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.pass)?;
     let Some(word) = statement.arguments().first() else { return Ok(()) };
-    pass::setter(cx, word, address(word))?;
+    pass::plain(word, address(word))?;
     used::uses(cx, "memcached_key");
     conf.pass = Some(word.clone());
     Ok(())

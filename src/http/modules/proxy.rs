@@ -285,9 +285,16 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     if is_secure(url) {
         cx.unserved(statement, "\"proxy_pass\" with https://");
     }
-    pass::setter(cx, url, if used::varies(&url.bytes) { b"" } else { rest_of(url)? })?;
+    if used::varies(&url.bytes) {
+        used::word(cx, url)?;
+    }
     if !used::varies(&url.bytes) {
-        let (_, uri) = split(rest_of(url)?);
+        let rest = rest_of(url)?;
+        address::parse(&String::from_utf8_lossy(pass::host(rest)), false).map_err(|what| {
+            let text = format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest));
+            Diagnostic::emerg(text).point(url.span)
+        })?;
+        let (_, uri) = split(rest);
         let pattern = cx.level().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.clone());
         let plain = matches!(pattern, Some(Pattern::Exact(_) | Pattern::Prefix(..)));
         if !uri.is_empty() && (!plain || cx.context() != LOCATION) {

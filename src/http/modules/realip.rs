@@ -6,7 +6,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
-use crate::conf::value::{self, Network};
+use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -29,7 +29,7 @@ Directive::checked("real_ip_recursive", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Re
 #[derive(Clone)]
 enum Trusted {
     Unix,
-    Network(Network),
+    Network,
     Host(Word, Span),
 }
 
@@ -59,11 +59,11 @@ fn set_real_ip_from(cx: &mut Setting<'_>, conf: &mut RealIp, statement: &Stateme
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     conf.from.push(match value::network(&word.bytes) {
         _ if word.is("unix:") => Trusted::Unix,
-        Some((network, odd)) => {
+        Some((_, odd)) => {
             if odd {
                 cx.warn(statement, format!("low address bits of {} are meaningless", word.text()));
             }
-            Trusted::Network(network)
+            Trusted::Network
         }
         None => Trusted::Host(word.clone(), statement.span),
     });

@@ -1,13 +1,13 @@
 //! Rows of `ngx_http_core_module` on reading requests and pacing answers. Checked, not served yet.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Choice, Custom, Flag, Text, Time};
+use crate::conf::slot::{Block, Choice, Custom, Flag, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module};
-use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
+use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT, LOCATION};
 use crate::session::resolver::{self, ResolverText};
 use crate::session::slot::{free, Lowat, SizeValue};
 use std::time::Duration;
@@ -20,6 +20,13 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_core_module", directives: DIRECTIVES, scopes: &[Scope::of::<Requests>(HTTP_LEVELS)] };
 
 const DIRECTIVES: &[Directive] = &[
+    Directive::checked(
+        "limit_except",
+        LOCATION,
+        Arity::BlockAtLeast(1, Opens::Context(LIMIT_EXCEPT)),
+        &Block(limit_except, |_| Ok(())),
+    )
+    .doc("Opens settings for requests with other methods than the given ones."),
 Directive::checked("auth_delay", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.auth_delay)).default("0s").since("1.17.10").doc("Delays the answer to requests that are refused with 401."),
 Directive::checked("client_body_in_file_only", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Requests| &mut c.client_body_in_file_only, KEEP)).default("off").doc("Puts every request body into a file."),
 Directive::checked("client_body_in_single_buffer", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.client_body_in_single_buffer)).default("off").doc("Keeps a request body in one buffer."),
@@ -32,6 +39,10 @@ Directive::checked("resolver_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &m
 Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat)).doc("Sets how much the kernel must take at once."),
 ];
 
+const METHODS: [&str; 14] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK",
+    "PATCH",
+];
 const KEEP: &[(&str, u8)] = &[("off", 0), ("on", 1), ("clean", 2)];
 
 /// Settings of the module.
@@ -61,4 +72,12 @@ fn resolver(cx: &mut Setting<'_>, conf: &mut Requests, statement: &Statement) ->
     free(cx, &conf.resolvers)?;
     conf.resolvers = Some(resolver::parse(statement)?);
     Ok(())
+}
+
+fn limit_except(_: &mut Setting<'_>, _: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {
+    let unknown = |word: &&Word| !METHODS.iter().any(|method| word.bytes.eq_ignore_ascii_case(method.as_bytes()));
+    match statement.arguments().iter().find(unknown) {
+        Some(word) => Err(Diagnostic::emerg(format!("invalid method \"{}\"", word.text())).point(word.span)),
+        None => Ok(()),
+    }
 }

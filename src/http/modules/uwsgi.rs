@@ -13,6 +13,7 @@ use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, c
 use crate::http::gateway::pass;
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::used;
 use crate::session::slot::{free};
 
 /// The module.
@@ -62,8 +63,8 @@ impl Conf for Uwsgi {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     match levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) {
-        Some(word) => pass::look_up(word, address(word), None, cx),
-        None => Ok(()),
+        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, address(word), None, cx),
+        _ => Ok(()),
     }
 }
 

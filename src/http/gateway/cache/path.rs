@@ -74,7 +74,8 @@ fn keys_zone(word: &Word, text: &[u8]) -> Result<(String, u64), Diagnostic> {
     let parts = colon.map(|at| (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()));
     match parts.and_then(|(name, size)| Some((name, value::size(size, false)?))) {
         Some((name, size)) if size >= 8192 => Ok((String::from_utf8_lossy(name).into_owned(), size)),
-        _ => fail("invalid keys zone size", &word.text()),
+        Some(_) => Err(Diagnostic::emerg(format!("keys zone \"{}\" is too small", word.text())).point(word.span)),
+        None => fail("invalid keys zone size", &word.text()),
     }
 }
 
@@ -87,7 +88,7 @@ fn parameter(word: &Word) -> Result<(), Diagnostic> {
             return match value {
                 "on" | "off" => Ok(()),
                 _ => {
-                    let text = format!("invalid use_temp_path value \"{value}\", it must be \"on\" or \"off\"");
+                    let text = format!("invalid use_temp_path value \"{text}\", it must be \"on\" or \"off\"");
                     Err(Diagnostic::emerg(text).point(word.span))
                 }
             };

@@ -7,6 +7,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::http::module::{Compile, Text};
 use crate::http::request::Request;
+use crate::session::used;
 use crate::script::regex::{Captures, Expression};
 
 /// A `proxy_redirect` as written.
@@ -37,6 +38,9 @@ pub type Redirect = Pair;
 
 /// The setter of `proxy_redirect`.
 pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.redirects.as_ref().is_some_and(Vec::is_empty) {
+        return Err(cx.complain("is duplicate"));
+    }
     let row = match statement.arguments() {
         [word] if word.is("off") => {
             if conf.redirects.is_some() {
@@ -57,7 +61,8 @@ pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statemen
         }
         [word] => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
         [from, to] => {
-            check(from)?;
+            check(cx, from)?;
+            used::word(cx, to)?;
             RedirectText::Pair(from.clone(), to.clone())
         }
         _ => return Ok(()),
@@ -66,8 +71,8 @@ pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statemen
     Ok(())
 }
 
-fn check(from: &Word) -> Result<(), Diagnostic> {
-    let Some(pattern) = from.after("~") else { return Ok(()) };
+fn check(cx: &mut Setting<'_>, from: &Word) -> Result<(), Diagnostic> {
+    let Some(pattern) = from.after("~") else { return used::word(cx, from) };
     expression(pattern).map(|_| ()).map_err(|text| Diagnostic::emerg(text).point(from.span))
 }
 
@@ -77,10 +82,13 @@ fn expression(pattern: &[u8]) -> Result<Expression, String> {
 }
 
 fn cookie_pair(
-    cx: &Setting<'_>,
+    cx: &mut Setting<'_>,
     slot: &mut Option<Vec<(Word, Word)>>,
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
+    if slot.as_ref().is_some_and(Vec::is_empty) {
+        return Err(cx.complain("is duplicate"));
+    }
     match statement.arguments() {
         [word] if word.is("off") => {
             if slot.is_some() {
@@ -90,7 +98,8 @@ fn cookie_pair(
         }
         [word] => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
         [from, to] => {
-            check(from)?;
+            check(cx, from)?;
+            used::word(cx, to)?;
             slot.get_or_insert_with(Vec::new).push((from.clone(), to.clone()));
         }
         _ => {}
@@ -227,14 +236,18 @@ pub fn cookie_flags(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Stat
         conf.cookie_flags = Some(Vec::new());
         return Ok(());
     }
-    check(cookie)?;
+    if conf.cookie_flags.as_ref().is_some_and(Vec::is_empty) {
+        return Err(cx.complain("is duplicate"));
+    }
+    check(cx, cookie)?;
     let mut flags = Vec::new();
     for word in words {
-        let known = FLAGS.iter().find(|(name, _)| word.is(name));
-        let Some((_, flag)) = known else {
-            return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
-        };
-        flags.push(*flag);
+        used::word(cx, word)?;
+        if used::varies(&word.bytes) {
+            cx.unserved(statement, "\"proxy_cookie_flags\" with variables in flags");
+        }
+        // A word that is no flag changes nothing, as in nginx, which looks at them while serving.
+        flags.extend(FLAGS.iter().find(|(name, _)| word.is(name)).map(|(_, flag)| *flag));
     }
     conf.cookie_flags.get_or_insert_with(Vec::new).push((cookie.clone(), flags));
     Ok(())

@@ -33,12 +33,12 @@ fn unwrapped(words: &[Word]) -> Result<Vec<Word>, Diagnostic> {
     let mut words = words.to_vec();
     let opens = words.first().and_then(|word| word.bytes.strip_prefix(b"(")).map(<[u8]>::to_vec);
     let Some(first) = opens else { return Err(invalid(words.first().map(|word| &*word.bytes).unwrap_or_default())) };
+    if let Some(word) = words.first_mut() {
+        word.bytes = first.into();
+    }
     let closes = |word: &Word| word.bytes.ends_with(b")");
     if !words.last().is_some_and(closes) {
         return Err(invalid(words.last().map(|word| &*word.bytes).unwrap_or_default()));
-    }
-    if let Some(word) = words.first_mut() {
-        word.bytes = first.into();
     }
     let alone = words.len() == 1;
     if let Some(word) = words.last_mut() {

@@ -8,6 +8,8 @@ pub mod directive;
 pub mod disk;
 pub mod expand;
 pub mod lex;
+#[cfg(test)]
+pub mod fuzz;
 pub mod module;
 pub mod print;
 pub mod registry;

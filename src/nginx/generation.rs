@@ -270,3 +270,6 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
         connections,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,9 @@ pub mod diagnostic;
 pub mod directive;
 pub mod disk;
 pub mod expand;
-pub mod lex;
 #[cfg(test)]
 pub mod fuzz;
+pub mod lex;
 pub mod module;
 pub mod print;
 pub mod registry;

@@ -68,6 +68,7 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             path => Ok(Endpoint { host: Host::Unix(path.to_owned()), port: None, last_port: None }),
         };
     }
+    // Paths are cut off before, where there may be one.
     if text.contains(['/', '?']) {
         return Err("invalid host");
     }
@@ -79,7 +80,7 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
             let (port, last_port) = ports(port, listen)?;
             host_of(host, listen).map(|host| Endpoint { host, port: Some(port), last_port })
         }
-        None if listen && only_ports(text) => {
+        None if listen && is_number(text.split('-').next().unwrap_or_default()) => {
             let (port, last_port) = ports(text, listen)?;
             Ok(Endpoint { host: Host::Any, port: Some(port), last_port })
         }
@@ -87,10 +88,8 @@ pub fn parse(text: &str, listen: bool) -> Result<Endpoint, &'static str> {
     }
 }
 
-/// Whether all of a text is a port, or two with a dash between.
-fn only_ports(text: &str) -> bool {
-    let number = |text: &str| text.parse::<i64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('-').map_or_else(|| number(text), |(first, last)| number(first) && number(last))
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok()
 }
 
 fn bracketed(text: &str, listen: bool) -> Result<Endpoint, &'static str> {

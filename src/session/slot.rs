@@ -116,7 +116,7 @@ slot!(PowerOfTwo, |cx, _this, slot, statement| {
     free(cx, slot)?;
     let number = first(statement).and_then(|word| value::number(&word.bytes));
     let number = number.ok_or_else(|| cx.complain("invalid number"))?;
-    if !number.is_power_of_two() && number != 0 {
+    if !number.is_power_of_two() {
         return Err(cx.complain("must be a power of two"));
     }
     *slot = Some(number);

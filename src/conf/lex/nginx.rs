@@ -60,6 +60,11 @@ impl<'a> Reader<'a> {
         self.span(self.at.saturating_sub(1), self.at)
     }
 
+    /// Behind the last byte: after a last line end nginx counts one more line.
+    const fn end(&self) -> Span {
+        self.span(self.text.len(), self.text.len())
+    }
+
     fn read(mut self) -> Block {
         let mut open: Vec<(Block, Statement)> = Vec::new();
         let mut block = Block::default();

@@ -40,6 +40,11 @@ fn database(cx: &mut Setting<'_>, conf: &mut GeoIp, statement: &Statement) -> Re
     if conf.databases.contains(&cx.row.name) {
         return Err(cx.complain("is duplicate"));
     }
+    if let Some(file) = statement.arguments().first()
+        && cx.read(&file.text()).is_err()
+    {
+        return Err(Diagnostic::emerg(format!("GeoIP_open(\"{}\") failed", file.text())).point(file.span));
+    }
     if let [_, word] = statement.arguments()
         && !word.is("utf8")
     {

@@ -77,9 +77,10 @@ fn quality(cx: &mut Setting<'_>, conf: &mut Image, statement: &Statement) -> Res
     }
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     used::word(cx, word)?;
-    let least = u64::from(name != "image_filter_sharpen");
-    if !used::varies(&word.bytes) && number(&word.bytes).is_none_or(|number| number < least) {
-        return Err(cx.complain("invalid value"));
+    let bad = !used::varies(&word.bytes) && number(&word.bytes).is_none_or(|number| number == 0);
+    // nginx takes any text for the sharpness.
+    if bad && name != "image_filter_sharpen" {
+        return Err(Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span));
     }
     conf.numbers.push((name, word.clone()));
     Ok(())

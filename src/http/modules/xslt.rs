@@ -1,6 +1,6 @@
 //! `ngx_http_xslt_filter_module`: XML turned by style sheets. Checked, not served yet.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Text};
@@ -44,6 +44,11 @@ fn xslt_stylesheet(cx: &mut Setting<'_>, conf: &mut Xslt, statement: &Statement)
     let [sheet, parameters @ ..] = statement.arguments() else { return Ok(()) };
     for word in parameters {
         used::word(cx, word)?;
+    }
+    let path = cx.full(&sheet.text());
+    if cx.read(&path).is_err() {
+        let text = format!("xsltParseStylesheetFile(\"{path}\") failed");
+        return Err(Diagnostic::new(Severity::Error, text).point(sheet.span));
     }
     conf.sheets.push(sheet.clone());
     Ok(())

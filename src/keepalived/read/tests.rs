@@ -225,7 +225,8 @@ fn context(path: &str) -> Option<Contexts> {
 
 /// Whatever a text holds, something is said of it.
 fn fuzz(seconds: u64, least: usize) -> usize {
-    let blocks = ["fixtures/keepalived", "fixtures/site"].map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    let blocks = ["fixtures/keepalived", "fixtures/site"]
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let mut seeds = vec![ARTICLE.as_bytes().to_vec(), instance(" track_script {\n s weight 2\n}\n").into_bytes()];
     for keyword in include_str!("../../../fixtures/keepalived/keywords.tsv").lines().skip(1) {
         let cells: Vec<&str> = keyword.split('\t').collect();

@@ -25,10 +25,5 @@ const THREE: Arity = Arity::Exactly(3);
 const SOME: Arity = Arity::AtLeast(1);
 
 /// Every module of nginx 1.23.4 with all of its rows, as if nothing were served.
-pub const MODULES: &[&[Module]] = &[
-    http::MODULES,
-    handlers::MODULES,
-    filters::MODULES,
-    gateways::MODULES,
-    upstream::MODULES,
-];
+pub const MODULES: &[&[Module]] =
+    &[http::MODULES, handlers::MODULES, filters::MODULES, gateways::MODULES, upstream::MODULES];

@@ -12,7 +12,6 @@ use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
-use hashbrown::HashSet;
 use std::any::{Any, TypeId};
 
 /// What differs between the two languages' manners.
@@ -60,7 +59,8 @@ pub struct Level {
     pub children: Vec<Self>,
     /// By type.
     confs: Vec<(TypeId, AnyConf)>,
-    given: HashSet<RowId>,
+    /// The rows with a default that were given, until the level is merged.
+    given: Vec<RowId>,
 }
 
 impl Level {
@@ -72,13 +72,18 @@ impl Level {
             end: statement.and_then(|statement| statement.block.as_ref()).and_then(|block| block.end),
             children: Vec::new(),
             confs: Vec::new(),
-            given: HashSet::new(),
+            given: Vec::new(),
         }
     }
 
     /// What was given here, and after merging what holds here, if this level has a `C` of its own.
     pub fn own<C: Any>(&self) -> Option<&C> {
         self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
+    }
+
+    /// Whether settings of a scope stand at this level.
+    pub fn has(&self, scope: &Scope) -> bool {
+        self.find((scope.type_of)()).is_some()
     }
 
     fn find(&self, type_of: TypeId) -> Option<&AnyConf> {
@@ -417,8 +422,10 @@ impl<'a> Walk<'a> {
     }
 
     fn set(&mut self, id: RowId, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
-        if let Some(level) = self.levels.last_mut() {
-            level.given.insert(id);
+        if row.default.is_some()
+            && let Some(level) = self.levels.last_mut()
+        {
+            level.given.push(id);
         }
         let opened = match (row.arity.opens(), &statement.block) {
             (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
@@ -495,6 +502,9 @@ impl<'a> Walk<'a> {
                     level.put(of, (scope.new)());
                 }
             }
+            level.given = Vec::new();
+            level.confs.shrink_to_fit();
+            level.children.shrink_to_fit();
             let Level { confs, children, .. } = level;
             let frame = Frame { context, confs, outer: None };
             for child in children {

@@ -1,6 +1,6 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
-use super::core::{LocationConf, ServerConf};
+use super::core::{LocationConf, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
@@ -8,6 +8,7 @@ use super::modules::ssl;
 use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::module::Scope;
 use crate::conf::walk::{Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
@@ -56,17 +57,31 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
         (At::Nowhere, Some(end)) => complaint.at(end),
         _ => complaint,
     };
-    for check in modules.iter().filter_map(|module| module.check) {
+    for (module, run) in modules.iter().filter_map(|module| Some((module, module.check?))) {
+        let kin = modules.iter().filter(|other| other.conf.name == module.conf.name);
+        let check = Checked { scopes: kin.flat_map(|other| other.conf.scopes).collect(), run };
         for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
-            inside(&levels.inside(child), check, cx).map_err(placed)?;
+            check.inside(&levels.inside(child), cx).map_err(placed)?;
         }
     }
     Ok(())
 }
 
-fn inside(levels: &Levels<'_>, check: Check, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    check(levels, cx)?;
-    levels.level.children.iter().try_for_each(|child| inside(&levels.inside(child), check, cx))
+/// A module's check, and the settings it is about.
+struct Checked {
+    scopes: Vec<&'static Scope>,
+    run: Check,
+}
+
+impl Checked {
+    fn inside(&self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+        // Where a level has nothing of its own, all was found in order at the level around it.
+        let own = self.scopes.iter().any(|scope| levels.level.has(scope));
+        if own || self.scopes.is_empty() || levels.level.context == SERVER {
+            (self.run)(levels, cx)?;
+        }
+        levels.level.children.iter().try_for_each(|child| self.inside(&levels.inside(child), cx))
+    }
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -89,7 +104,7 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
             names.extend(expression.map(|expression| (expression, Some(word.span))));
         }
     }
-    if let Some(Pattern::Regex(text, caseless)) = level.own::<LocationConf>().and_then(|conf| conf.pattern.as_ref()) {
+    if let Some(Pattern::Regex(text, caseless)) = opened(level) {
         let expression = crate::script::regex::Expression::compile(text, *caseless).ok();
         names.extend(expression.map(|expression| (expression, level.span)));
     }
@@ -155,9 +170,10 @@ impl Builder<'_> {
         } else {
             crate::session::errorlog::log(&conf.error_logs, cx.build)?
         };
-        let settings = Settings::new(conf, self.types(conf), log, cx)?;
+        let pattern = levels.get::<Opened>().and_then(|opened| opened.pattern.as_ref());
+        let settings = Settings::new((conf, pattern), self.types(conf), log, cx)?;
         let inner = if context == LOCATION { self.locations(levels, cx)? } else { Locations::default() };
-        let groups = match own.and_then(|conf| conf.pattern.as_ref()) {
+        let groups = match opened(levels.level) {
             Some(Pattern::Regex(text, caseless)) => {
                 let expression =
                     crate::script::regex::Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
@@ -167,7 +183,7 @@ impl Builder<'_> {
         };
         Ok(Arc::new(Location {
             groups,
-            pattern: own.filter(|_| context == LOCATION).and_then(|conf| conf.pattern.clone()),
+            pattern: opened(levels.level).cloned(),
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),

@@ -10,7 +10,7 @@ use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Buffers, Choice, Custom, Flag, Mask, Number, Offset, Plain, Size, Text, Time};
 use crate::conf::tree::{Statement, Word};
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Level, Setting};
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
@@ -35,6 +35,7 @@ pub const MODULE: Module = Module {
         Scope::of::<Main>(HTTP),
         Scope::of::<ServerConf>(HTTP_SERVER),
         Scope::of::<LocationConf>(HTTP_LEVELS),
+        Scope::of::<Opened>(LOCATION),
     ],
 };
 
@@ -491,11 +492,25 @@ pub struct TempPath {
     pub levels: Vec<usize>,
 }
 
-/// A location's settings; every block inside http has them.
+/// What a location was opened with.
+#[derive(Default)]
+pub struct Opened {
+    /// Its name or expression.
+    pub pattern: Option<Pattern>,
+}
+
+/// What the location of a level was opened with, if it is one.
+pub fn opened(level: &Level) -> Option<&Pattern> {
+    level.own::<Opened>().and_then(|opened| opened.pattern.as_ref())
+}
+
+impl Conf for Opened {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// A location's settings; every block inside http may have them.
 #[derive(Default)]
 pub struct LocationConf {
-    /// What the block was opened with.
-    pub pattern: Option<Pattern>,
     /// `types`: extension to type.
     pub types: Option<Arc<BTreeMap<Vec<u8>, Vec<u8>>>>,
     /// `default_type`.
@@ -626,7 +641,7 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
         return Err(cx.complain(&format!("is duplicate, \"{other}\" directive was specified earlier")));
     }
     let Some(path) = statement.words.get(1) else { return Ok(()) };
-    if alias && matches!(conf.pattern, Some(Pattern::Named(_))) {
+    if alias && matches!(cx.level().and_then(opened), Some(Pattern::Named(_))) {
         return Err(Diagnostic::emerg("the \"alias\" directive cannot be used inside the named location"));
     }
     for name in ["document_root", "realpath_root"] {

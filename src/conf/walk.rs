@@ -81,9 +81,9 @@ impl Level {
         self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
     }
 
-    /// Whether settings of a scope stand at this level.
-    pub fn has(&self, scope: &Scope) -> bool {
-        self.find((scope.type_of)()).is_some()
+    /// Whether settings of one of these types stand at this level.
+    pub fn has(&self, types: &[TypeId]) -> bool {
+        self.confs.iter().any(|(of, _)| types.contains(of))
     }
 
     fn find(&self, type_of: TypeId) -> Option<&AnyConf> {
@@ -516,10 +516,10 @@ impl<'a> Walk<'a> {
 
     fn defaults(&mut self, target: TypeId, context: Contexts) -> Result<(), Diagnostic> {
         let registry = self.registry;
-        for (id, row, _) in registry.rows() {
+        for (id, row) in registry.with_default(target) {
             let given = self.levels.last().is_some_and(|level| level.given.contains(&id));
             let Some(text) = row.default else { continue };
-            if given || row.set.target() != target || !row.contexts.meets(context) {
+            if given || !row.contexts.meets(context) {
                 continue;
             }
             self.apply(row, &statement_of(row.name, text))?;

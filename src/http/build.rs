@@ -8,7 +8,6 @@ use super::modules::ssl;
 use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
-use crate::conf::module::Scope;
 use crate::conf::walk::{Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
@@ -17,6 +16,7 @@ use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
 use crate::session::used::Used;
 use hashbrown::HashSet;
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +59,8 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
     };
     for (module, run) in modules.iter().filter_map(|module| Some((module, module.check?))) {
         let kin = modules.iter().filter(|other| other.conf.name == module.conf.name);
-        let check = Checked { scopes: kin.flat_map(|other| other.conf.scopes).collect(), run };
+        let scopes = kin.flat_map(|other| other.conf.scopes);
+        let check = Checked { types: scopes.map(|scope| (scope.type_of)()).collect(), run };
         for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
             check.inside(&levels.inside(child), cx).map_err(placed)?;
         }
@@ -69,15 +70,15 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
 
 /// A module's check, and the settings it is about.
 struct Checked {
-    scopes: Vec<&'static Scope>,
+    types: Vec<TypeId>,
     run: Check,
 }
 
 impl Checked {
     fn inside(&self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
         // Where a level has nothing of its own, all was found in order at the level around it.
-        let own = self.scopes.iter().any(|scope| levels.level.has(scope));
-        if own || self.scopes.is_empty() || levels.level.context == SERVER {
+        let own = levels.level.has(&self.types);
+        if own || self.types.is_empty() || levels.level.context == SERVER {
             (self.run)(levels, cx)?;
         }
         levels.level.children.iter().try_for_each(|child| self.inside(&levels.inside(child), cx))

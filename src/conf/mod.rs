@@ -7,6 +7,8 @@ pub mod diagnostic;
 pub mod directive;
 pub mod disk;
 pub mod expand;
+#[cfg(test)]
+pub mod fuzz;
 pub mod lex;
 pub mod module;
 pub mod print;

@@ -16,20 +16,31 @@ pub struct Registry {
     scopes: Vec<Scope>,
     by_name: HashMap<&'static [u8], Vec<RowId>>,
     by_type: HashMap<TypeId, usize>,
+    /// The rows with a default that write to a conf.
+    defaults: HashMap<TypeId, Vec<RowId>>,
 }
 
 impl Registry {
     /// The registry of `modules`, in their order.
     pub fn new(modules: &[Module]) -> Self {
-        let mut registry =
-            Self { rows: Vec::new(), scopes: Vec::new(), by_name: HashMap::new(), by_type: HashMap::new() };
+        let mut registry = Self {
+            rows: Vec::new(),
+            scopes: Vec::new(),
+            by_name: HashMap::new(),
+            by_type: HashMap::new(),
+            defaults: HashMap::new(),
+        };
         for module in modules {
             for scope in module.scopes {
                 registry.by_type.insert((scope.type_of)(), registry.scopes.len());
                 registry.scopes.push(*scope);
             }
             for row in module.directives {
-                registry.by_name.entry(row.name.as_bytes()).or_default().push(RowId(registry.rows.len() as u32));
+                let id = RowId(registry.rows.len() as u32);
+                registry.by_name.entry(row.name.as_bytes()).or_default().push(id);
+                if row.default.is_some() {
+                    registry.defaults.entry(row.set.target()).or_default().push(id);
+                }
                 registry.rows.push((row, module.name));
             }
         }
@@ -49,6 +60,12 @@ impl Registry {
     /// All rows called `name`.
     pub fn named(&self, name: &[u8]) -> impl Iterator<Item = (RowId, &'static Directive)> {
         let ids = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.rows.get(id.0 as usize).map(|(row, _)| (*id, *row)))
+    }
+
+    /// The rows with a default that write to settings of a type.
+    pub fn with_default(&self, type_of: TypeId) -> impl Iterator<Item = (RowId, &'static Directive)> {
+        let ids = self.defaults.get(&type_of).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.rows.get(id.0 as usize).map(|(row, _)| (*id, *row)))
     }
 

@@ -8,11 +8,10 @@
 use super::diagnostic::{At, Diagnostic, Severity};
 use super::directive::{Contexts, Directive, Opens, Support};
 use super::lex;
-use super::module::AnyConf;
+use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
-use hashbrown::HashSet;
 use std::any::{Any, TypeId};
 
 /// What differs between the two languages' manners.
@@ -58,8 +57,10 @@ pub struct Level {
     pub end: Option<Span>,
     /// Blocks inside it, in order.
     pub children: Vec<Self>,
+    /// By type.
     confs: Vec<(TypeId, AnyConf)>,
-    given: HashSet<RowId>,
+    /// The rows with a default that were given, until the level is merged.
+    given: Vec<RowId>,
 }
 
 impl Level {
@@ -71,7 +72,7 @@ impl Level {
             end: statement.and_then(|statement| statement.block.as_ref()).and_then(|block| block.end),
             children: Vec::new(),
             confs: Vec::new(),
-            given: HashSet::new(),
+            given: Vec::new(),
         }
     }
 
@@ -80,13 +81,29 @@ impl Level {
         self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
     }
 
+    /// Whether settings of one of these types stand at this level.
+    pub fn has(&self, types: &[TypeId]) -> bool {
+        self.confs.iter().any(|(of, _)| types.contains(of))
+    }
+
     fn find(&self, type_of: TypeId) -> Option<&AnyConf> {
-        self.confs.iter().find(|(of, _)| *of == type_of).map(|(_, conf)| conf)
+        find(&self.confs, type_of)
     }
 
     fn take(&mut self, type_of: TypeId) -> Option<AnyConf> {
-        let index = self.confs.iter().position(|(of, _)| *of == type_of)?;
-        Some(self.confs.swap_remove(index).1)
+        let index = self.confs.binary_search_by_key(&type_of, |(of, _)| *of).ok()?;
+        Some(self.confs.remove(index).1)
+    }
+
+    fn put(&mut self, type_of: TypeId, conf: AnyConf) {
+        match self.confs.binary_search_by_key(&type_of, |(of, _)| *of) {
+            Ok(index) => {
+                if let Some((_, place)) = self.confs.get_mut(index) {
+                    *place = conf;
+                }
+            }
+            Err(index) => self.confs.insert(index, (type_of, conf)),
+        }
     }
 }
 
@@ -187,7 +204,7 @@ impl Setting<'_> {
         let scope = self.registry.scope(of)?;
         let level = self.levels.iter_mut().rev().find(|level| level.context.meets(scope.contexts))?;
         if level.find(of).is_none() {
-            level.confs.push((of, (scope.new)()));
+            level.put(of, (scope.new)());
         }
         level.confs.iter_mut().find(|(have, _)| *have == of).and_then(|(_, conf)| conf.downcast_mut())
     }
@@ -405,8 +422,10 @@ impl<'a> Walk<'a> {
     }
 
     fn set(&mut self, id: RowId, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
-        if let Some(level) = self.levels.last_mut() {
-            level.given.insert(id);
+        if row.default.is_some()
+            && let Some(level) = self.levels.last_mut()
+        {
+            level.given.push(id);
         }
         let opened = match (row.arity.opens(), &statement.block) {
             (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
@@ -462,7 +481,7 @@ impl<'a> Walk<'a> {
         let mut conf = self.levels.get_mut(at).and_then(|level| level.take(target)).unwrap_or_else(scope.new);
         let outcome = row.set.set(&mut self.setting(row), conf.as_mut(), statement);
         if let Some(level) = self.levels.get_mut(at) {
-            level.confs.push((target, conf));
+            level.put(target, conf);
         }
         outcome
     }
@@ -470,28 +489,26 @@ impl<'a> Walk<'a> {
     /// Where the innermost level is the outermost of a scope: defaults, then inheritance through what is inside.
     fn merge(&mut self) -> Result<(), Diagnostic> {
         let Some(context) = self.levels.last().map(|level| level.context) else { return Ok(()) };
-        let outer: Vec<Contexts> = self.levels.iter().rev().skip(1).map(|level| level.context).collect();
+        let around = self.levels.iter().rev().skip(1).fold(Contexts(0), |sum, level| sum.or(level.context));
         let registry = self.registry;
-        let outermost: Vec<_> = registry
-            .scopes()
-            .iter()
-            .filter(|scope| scope.contexts.meets(context) && !outer.iter().any(|outer| scope.contexts.meets(*outer)))
-            .collect();
-        for scope in &outermost {
+        let here = |scope: &Scope| scope.contexts.meets(context) && !scope.contexts.meets(around);
+        for scope in registry.scopes().iter().filter(|scope| here(scope)) {
             self.defaults((scope.type_of)(), context)?;
         }
         if let Some(level) = self.levels.last_mut() {
-            for scope in &outermost {
+            for scope in registry.scopes().iter().filter(|scope| here(scope)) {
                 let of = (scope.type_of)();
                 if level.find(of).is_none() {
-                    level.confs.push((of, (scope.new)()));
+                    level.put(of, (scope.new)());
                 }
-                if let Some(conf) = level.take(of) {
-                    for child in &mut level.children {
-                        pass_down(child, scope, conf.as_ref());
-                    }
-                    level.confs.push((of, conf));
-                }
+            }
+            level.given = Vec::new();
+            level.confs.shrink_to_fit();
+            level.children.shrink_to_fit();
+            let Level { confs, children, .. } = level;
+            let frame = Frame { context, confs, outer: None };
+            for child in children {
+                pass_down(child, registry, &frame, &here);
             }
         }
         Ok(())
@@ -499,10 +516,10 @@ impl<'a> Walk<'a> {
 
     fn defaults(&mut self, target: TypeId, context: Contexts) -> Result<(), Diagnostic> {
         let registry = self.registry;
-        for (id, row, _) in registry.rows() {
+        for (id, row) in registry.with_default(target) {
             let given = self.levels.last().is_some_and(|level| level.given.contains(&id));
             let Some(text) = row.default else { continue };
-            if given || row.set.target() != target || !row.contexts.meets(context) {
+            if given || !row.contexts.meets(context) {
                 continue;
             }
             self.apply(row, &statement_of(row.name, text))?;
@@ -511,21 +528,46 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn pass_down(level: &mut Level, scope: &super::module::Scope, outer: &dyn Any) {
-    if !level.context.meets(scope.contexts) {
-        return;
+/// A merged level around the one that is being merged.
+struct Frame<'a> {
+    context: Contexts,
+    confs: &'a [(TypeId, AnyConf)],
+    outer: Option<&'a Self>,
+}
+
+impl Frame<'_> {
+    /// The nearest settings of a scope, through levels that may have them.
+    fn nearest(&self, scope: &Scope) -> Option<&AnyConf> {
+        let mut at = Some(self);
+        while let Some(frame) = at.filter(|frame| frame.context.meets(scope.contexts)) {
+            if let Some(conf) = find(frame.confs, (scope.type_of)()) {
+                return Some(conf);
+            }
+            at = frame.outer;
+        }
+        None
     }
-    let of = (scope.type_of)();
-    let own = level.take(of).map(|mut conf| {
-        (scope.inherit)(conf.as_mut(), outer);
-        conf
-    });
-    let here = own.as_deref().map_or(outer, |conf| conf as &dyn Any);
-    for child in &mut level.children {
-        pass_down(child, scope, here);
+}
+
+fn find(confs: &[(TypeId, AnyConf)], type_of: TypeId) -> Option<&AnyConf> {
+    let index = confs.binary_search_by_key(&type_of, |(of, _)| *of).ok()?;
+    confs.get(index).map(|(_, conf)| conf)
+}
+
+/// Lets a level's settings, and those inside it, take what they leave unset, for the scopes that are merged `here`.
+fn pass_down(level: &mut Level, registry: &Registry, outer: &Frame<'_>, here: &dyn Fn(&Scope) -> bool) {
+    for (of, conf) in &mut level.confs {
+        let scope = registry.scope(*of).filter(|scope| here(scope));
+        if let Some(scope) = scope
+            && let Some(nearest) = outer.nearest(scope)
+        {
+            (scope.inherit)(conf.as_mut(), nearest.as_ref());
+        }
     }
-    if let Some(conf) = own {
-        level.confs.push((of, conf));
+    let Level { context, confs, children, .. } = level;
+    let frame = Frame { context: *context, confs, outer: Some(outer) };
+    for child in children {
+        pass_down(child, registry, &frame, here);
     }
 }
 

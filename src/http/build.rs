@@ -1,6 +1,6 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
-use super::core::{LocationConf, Main, ServerConf};
+use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
@@ -16,6 +16,8 @@ use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use crate::session::used::Used;
+use hashbrown::HashSet;
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +36,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let mut builder = Builder { modules, types: Vec::new(), outer };
+    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
@@ -60,17 +62,32 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
         (At::Nowhere, Some(end)) => complaint.at(end),
         _ => complaint,
     };
-    for check in modules.iter().filter_map(|module| module.check) {
+    for (module, run) in modules.iter().filter_map(|module| Some((module, module.check?))) {
+        let kin = modules.iter().filter(|other| other.conf.name == module.conf.name);
+        let scopes = kin.flat_map(|other| other.conf.scopes);
+        let check = Checked { types: scopes.map(|scope| (scope.type_of)()).collect(), run };
         for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
-            inside(&levels.inside(child), check, cx).map_err(placed)?;
+            check.inside(&levels.inside(child), cx).map_err(placed)?;
         }
     }
     Ok(())
 }
 
-fn inside(levels: &Levels<'_>, check: Check, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    check(levels, cx)?;
-    levels.level.children.iter().try_for_each(|child| inside(&levels.inside(child), check, cx))
+/// A module's check, and the settings it is about.
+struct Checked {
+    types: Vec<TypeId>,
+    run: Check,
+}
+
+impl Checked {
+    fn inside(&self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+        // Where a level has nothing of its own, all was found in order at the level around it.
+        let own = levels.level.has(&self.types);
+        if own || self.types.is_empty() || levels.level.context == SERVER {
+            (self.run)(levels, cx)?;
+        }
+        levels.level.children.iter().try_for_each(|child| self.inside(&levels.inside(child), cx))
+    }
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -93,7 +110,7 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
             names.extend(expression.map(|expression| (expression, Some(word.span))));
         }
     }
-    if let Some(Pattern::Regex(text, caseless)) = level.own::<LocationConf>().and_then(|conf| conf.pattern.as_ref()) {
+    if let Some(Pattern::Regex(text, caseless)) = opened(level) {
         let expression = crate::script::regex::Expression::compile(text, *caseless).ok();
         names.extend(expression.map(|expression| (expression, level.span)));
     }
@@ -114,7 +131,9 @@ type TypeMap = BTreeMap<Vec<u8>, Vec<u8>>;
 struct Builder<'a> {
     modules: &'a [Module],
     /// Type tables made so far, by the map they come from.
-    types: Vec<(TypeMap, Arc<Types>)>,
+    types: Vec<(Arc<TypeMap>, Arc<Types>)>,
+    /// The map of those who have none.
+    plain: Option<Arc<TypeMap>>,
     outer: &'a Log,
 }
 
@@ -157,9 +176,10 @@ impl Builder<'_> {
         } else {
             crate::session::errorlog::log(&conf.error_logs, cx.build)?
         };
-        let settings = Settings::new(conf, self.types(conf), log, cx)?;
+        let pattern = levels.get::<Opened>().and_then(|opened| opened.pattern.as_ref());
+        let settings = Settings::new((conf, pattern), self.types(conf), log, cx)?;
         let inner = if context == LOCATION { self.locations(levels, cx)? } else { Locations::default() };
-        let groups = match own.and_then(|conf| conf.pattern.as_ref()) {
+        let groups = match opened(levels.level) {
             Some(Pattern::Regex(text, caseless)) => {
                 let expression =
                     crate::script::regex::Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
@@ -169,7 +189,7 @@ impl Builder<'_> {
         };
         Ok(Arc::new(Location {
             groups,
-            pattern: own.filter(|_| context == LOCATION).and_then(|conf| conf.pattern.clone()),
+            pattern: opened(levels.level).cloned(),
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),
@@ -182,12 +202,11 @@ impl Builder<'_> {
     }
 
     fn types(&mut self, conf: &LocationConf) -> Arc<Types> {
-        let default = || {
-            let row = |(extension, kind): (&str, &str)| (extension.as_bytes().to_vec(), kind.as_bytes().to_vec());
-            [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")].map(row).into()
+        let map = match &conf.types {
+            Some(map) => map.clone(),
+            None => self.plain.get_or_insert_with(plain_types).clone(),
         };
-        let map = conf.types.clone().unwrap_or_else(default);
-        if let Some((_, table)) = self.types.iter().find(|(known, _)| *known == map) {
+        if let Some((_, table)) = self.types.iter().find(|(known, _)| Arc::ptr_eq(known, &map)) {
             return table.clone();
         }
         let table: Types =
@@ -196,6 +215,12 @@ impl Builder<'_> {
         self.types.push((map, table.clone()));
         table
     }
+}
+
+/// The types of servers that name none.
+fn plain_types() -> Arc<TypeMap> {
+    let row = |(extension, kind): (&str, &str)| (extension.as_bytes().to_vec(), kind.as_bytes().to_vec());
+    Arc::new([("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")].map(row).into())
 }
 
 fn host_name() -> Vec<u8> {
@@ -207,7 +232,7 @@ struct Entry {
     address: Address,
     listening: Listening,
     servers: Vec<Arc<Server>>,
-    names: Vec<Vec<u8>>,
+    names: HashSet<Vec<u8>>,
     default: Option<Arc<Server>>,
     options_set: bool,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
@@ -364,7 +389,7 @@ fn join(
         address,
         listening: listening.clone(),
         servers: vec![server.clone()],
-        names: Vec::new(),
+        names: HashSet::new(),
         default: listening.default_server.then(|| server.clone()),
         options_set: listening.set,
         conflicts: Vec::new(),
@@ -387,12 +412,11 @@ fn name_all(entry: &mut Entry, server: &Arc<Server>, names: &[crate::conf::tree:
             continue;
         }
         let name = if name == b"$hostname" { host_name() } else { name.clone() };
-        if entry.names.contains(&name) || !entry.wild.add(&name, server.clone()) {
+        if !entry.names.insert(name.clone()) || !entry.wild.add(&name, server.clone()) {
             let text = String::from_utf8_lossy(&name);
             let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
             entry.conflicts.push(text);
         }
-        entry.names.push(name);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Buffers, Choice, Custom, Flag, Mask, Number, Offset, Plain, Size, Text, Time};
 use crate::conf::tree::{Statement, Word};
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Level, Setting};
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
@@ -21,6 +21,7 @@ use crate::session::shared::Shared;
 use crate::session::slot::MimeLists;
 use crate::session::used::{self, Used};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the front end must know of the module.
@@ -37,6 +38,7 @@ pub const MODULE: Module = Module {
         Scope::of::<Main>(HTTP),
         Scope::of::<ServerConf>(HTTP_SERVER),
         Scope::of::<LocationConf>(HTTP_LEVELS),
+        Scope::of::<Opened>(LOCATION),
     ],
 };
 
@@ -513,13 +515,27 @@ pub struct TempPath {
     pub levels: Vec<usize>,
 }
 
-/// A location's settings; every block inside http has them.
+/// What a location was opened with.
+#[derive(Default)]
+pub struct Opened {
+    /// Its name or expression.
+    pub pattern: Option<Pattern>,
+}
+
+/// What the location of a level was opened with, if it is one.
+pub fn opened(level: &Level) -> Option<&Pattern> {
+    level.own::<Opened>().and_then(|opened| opened.pattern.as_ref())
+}
+
+impl Conf for Opened {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// A location's settings; every block inside http may have them.
 #[derive(Default)]
 pub struct LocationConf {
-    /// What the block was opened with.
-    pub pattern: Option<Pattern>,
     /// `types`: extension to type.
-    pub types: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
+    pub types: Option<Arc<BTreeMap<Vec<u8>, Vec<u8>>>>,
     /// `default_type`.
     pub default_type: Option<Word>,
     /// `root` or `alias`.
@@ -617,7 +633,7 @@ fn http(cx: &mut Setting<'_>, conf: &mut Main, _: &Statement) -> Result<(), Diag
 }
 
 fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
-    let table = conf.types.get_or_insert_with(BTreeMap::new);
+    let table = Arc::make_mut(conf.types.get_or_insert_default());
     each(cx, statement, &mut |cx, row| {
         let Some((kind, extensions)) = row.words.split_first() else { return Ok(()) };
         if kind.is("include") {
@@ -648,7 +664,7 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
         return Err(cx.complain(&format!("is duplicate, \"{other}\" directive was specified earlier")));
     }
     let Some(path) = statement.words.get(1) else { return Ok(()) };
-    if alias && matches!(conf.pattern, Some(Pattern::Named(_))) {
+    if alias && matches!(cx.level().and_then(opened), Some(Pattern::Named(_))) {
         return Err(Diagnostic::emerg("the \"alias\" directive cannot be used inside the named location"));
     }
     for name in ["document_root", "realpath_root"] {

@@ -1,6 +1,6 @@
 //! URI → location: the `location` row, and the search nginx makes (exact, longest prefix, expressions in order).
 
-use super::core::LocationConf;
+use super::core::{Opened, opened};
 use super::site::Location;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
@@ -33,7 +33,7 @@ impl Pattern {
 }
 
 /// The setter of `location`.
-pub fn location(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
+pub fn location(cx: &mut Setting<'_>, conf: &mut Opened, statement: &Statement) -> Result<(), Diagnostic> {
     let pattern = match statement.arguments() {
         [modifier, name] => match &*modifier.bytes {
             b"=" => Pattern::Exact(name.bytes.clone()),
@@ -51,9 +51,7 @@ pub fn location(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &State
     if let Pattern::Regex(text, caseless) = &pattern {
         Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
     }
-    if let Some(outer) =
-        cx.around().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.as_ref())
-    {
+    if let Some(outer) = cx.around().and_then(opened) {
         nested(&pattern, outer)?;
     }
     conf.pattern = Some(pattern);

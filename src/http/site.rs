@@ -200,7 +200,7 @@ impl Settings {
     /// # Errors
     /// Texts that do not compile.
     pub fn new(
-        conf: &LocationConf,
+        (conf, pattern): (&LocationConf, Option<&Pattern>),
         types: Arc<Types>,
         error_log: Log,
         cx: &mut Compile<'_, '_>,
@@ -210,7 +210,7 @@ impl Settings {
         let second = Duration::from_secs(1);
         let (keepalive_timeout, header) = conf.keepalive_timeout.unwrap_or((75 * second, None));
         Ok(Self {
-            root: root_text(conf, cx)?,
+            root: root_text(conf, pattern, cx)?,
             types,
             default_type: conf
                 .default_type
@@ -261,8 +261,8 @@ fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> TempPath {
     temp
 }
 
-fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
-    let prefix_length = match &conf.pattern {
+fn root_text(conf: &LocationConf, pattern: Option<&Pattern>, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
+    let prefix_length = match pattern {
         Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => Some(name.len()),
         _ => None,
     };

@@ -207,12 +207,16 @@ impl Run {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, late, unserved, outcome } =
+        let Reading { tree, sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
             self.complain(complaint, &sources);
         }
         let test = self.options.test;
+        if test {
+            // The run ends soon: taking a large configuration apart would be for nothing.
+            std::mem::forget(tree);
+        }
         let fine = || {
             if test && !self.options.quiet {
                 say(&format!("nginx: the configuration file {} syntax is ok\n", self.inputs.conf));
@@ -258,6 +262,7 @@ impl Run {
             for complaint in &unserved {
                 say(&format!("rnginx: [warn] not served: {}\n", print::nginx(complaint, &sources)));
             }
+            std::mem::forget(generation);
             return ExitCode::SUCCESS;
         }
         self.start(generation, listeners, arguments)

@@ -112,6 +112,8 @@ pub struct Generation {
 
 /// A reading that ended: what it found on the way, and what stopped it.
 pub struct Reading {
+    /// What was read, kept so that a run that ends at once need not take it apart.
+    pub tree: Option<Level>,
     /// Every text that was read.
     pub sources: Sources,
     /// Warnings.
@@ -145,6 +147,7 @@ pub fn compile(
     let mut complaints = walked.complaints;
     if let Some(fatal) = walked.fatal {
         return Reading {
+            tree: None,
             sources,
             complaints,
             late: Vec::new(),
@@ -174,7 +177,8 @@ pub fn compile(
     complaints.append(&mut build.complaints);
     let mut unserved = walked.unserved;
     unserved.append(&mut build.unserved);
-    Reading { sources, complaints, late: build.late, unserved, outcome }
+    let late = build.late;
+    Reading { tree: Some(walked.level), sources, complaints, late, unserved, outcome }
 }
 
 fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {
@@ -266,3 +270,6 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
         connections,
     }
 }
+
+#[cfg(test)]
+mod tests;

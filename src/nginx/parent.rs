@@ -258,7 +258,7 @@ impl Parent {
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
         let zones = std::sync::Arc::new(Zones::default());
-        let Reading { sources, complaints, late, unserved, outcome } =
+        let Reading { tree: _, sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in complaints.iter().chain(&late) {
             self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));

@@ -27,7 +27,9 @@ pub const MODULES: [Module; 3] = [
 pub fn declare(levels: &Levels<'_>, kind: &'static str, build: &mut Build<'_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.level.own::<TlsConf>() else { return Ok(()) };
     let ocsp = conf.ocsp_zone.iter().flatten().map(|zone| (zone, "ssl_ocsp_cache"));
-    for (zone, kind) in conf.session_zones.iter().map(|zone| (zone, kind)).chain(ocsp) {
+    let mut zones: Vec<_> = conf.session_zones.iter().map(|zone| (zone, kind)).chain(ocsp).collect();
+    zones.sort_by_key(|(zone, _)| zone.span.start);
+    for (zone, kind) in zones {
         let complain = |text| Diagnostic::emerg(text).at(zone.span);
         build.declared.declare(&zone.name, zone.size, kind).map_err(complain)?;
     }

@@ -50,14 +50,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The byte just read, where nginx counts its line.
-    /// Behind the last byte, which is on a line of its own where the text ends one.
-    fn behind(&self) -> Span {
-        let end = self.text.len() as u32;
-        Span { source: self.source, start: end, end: end + 1 }
-    }
-
     fn here(&self) -> Span {
         self.span(self.at.saturating_sub(1), self.at)
+    }
+
+    /// Behind the last byte: after a last line end nginx counts one more line.
+    const fn end(&self) -> Span {
+        self.span(self.text.len(), self.text.len())
     }
 
     fn read(mut self) -> Block {
@@ -88,7 +87,7 @@ impl<'a> Reader<'a> {
                 },
                 Ok(End::Eof) if open.is_empty() => break None,
                 Ok(End::Eof) => {
-                    break Some(Diagnostic::emerg("unexpected end of file, expecting \"}\"").at(self.behind()));
+                    break Some(Diagnostic::emerg("unexpected end of file, expecting \"}\"").at(self.end()));
                 }
             }
         };
@@ -128,7 +127,7 @@ impl<'a> Reader<'a> {
         } else {
             "unexpected end of file, expecting \";\" or \"}\""
         };
-        Diagnostic::emerg(text).at(self.behind())
+        Diagnostic::emerg(text).at(self.end())
     }
 
     /// Reads words up to what ends them.

@@ -113,11 +113,16 @@ fn charset_map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> 
             return fail(from);
         }
         let fine = match wide {
-            true => to.bytes.chunks_exact(2).all(|pair| byte(pair).is_some()),
+            true => to.bytes.chunks(2).map(byte).collect::<Option<Vec<u8>>>().is_some_and(|bytes| begins_a_text(&bytes)),
             false => byte(&to.bytes).is_some(),
         };
         if fine { Ok(()) } else { fail(to) }
     })
+}
+
+/// Whether bytes begin with a character of UTF-8.
+fn begins_a_text(bytes: &[u8]) -> bool {
+    bytes.utf8_chunks().next().is_some_and(|chunk| !chunk.valid().is_empty())
 }
 
 /// A byte in hexadecimal digits.

@@ -24,17 +24,23 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
         let warning = hashing::check("types_hash", types.keys().map(Vec::as_slice), conf.types_sizes())?;
         cx.build.complaints.extend(warning);
     }
+    if !is_first(levels) {
+        return Ok(());
+    }
     let lists = levels.get::<MimeLists>().map(MimeLists::kinds).unwrap_or_default();
     let sizes = Sizes { most: 2048, bucket: 64 };
     lists.iter().try_for_each(|kind| hashing::check("test_types_hash", [&**kind].into_iter(), sizes).map(|_| ()))
 }
 
-/// The types a level gives itself, or a server has from http.
-fn of_own<'a>(levels: &Levels<'a>) -> Option<&'a Types> {
+/// The types a level gives itself; http's are looked at once, with the first server.
+fn of_own<'a>(levels: &Levels<'a>) -> Option<&'a BTreeMap<Vec<u8>, Vec<u8>>> {
     let own = levels.level.own::<LocationConf>().and_then(|conf| conf.types.as_ref());
-    let server = levels.level.context == SERVER;
-    own.or_else(|| levels.get::<LocationConf>().filter(|_| server).and_then(|conf| conf.types.as_ref()))
+    let outer = || levels.get::<LocationConf>().filter(|_| is_first(levels)).and_then(|conf| conf.types.as_ref());
+    own.or_else(outer).map(|types| &**types)
 }
 
-/// Extension to type.
-type Types = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Whether a level is the first server.
+fn is_first(levels: &Levels<'_>) -> bool {
+    let servers = levels.outer.and_then(|outer| outer.level.children.iter().find(|level| level.context == SERVER));
+    servers.is_some_and(|first| std::ptr::eq(first, levels.level))
+}

@@ -11,7 +11,7 @@ use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::core::LocationConf;
+use crate::http::core::opened;
 use crate::http::gateway::cache::{self, CacheConf, cache_rows};
 use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
@@ -197,7 +197,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     }
     let none = GatewayConf::<PROXY>::default();
     let gateway = Gateway::new(levels.get::<GatewayConf<PROXY>>().unwrap_or(&none), "proxy", cx)?;
-    let pattern = levels.level.own::<LocationConf>().and_then(|conf| conf.pattern.clone());
+    let pattern = opened(levels.level).cloned();
     let destination = destination(pass, cx)?;
     let location = match &pattern {
         Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
@@ -296,7 +296,7 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
             Diagnostic::emerg(text).point(url.span)
         })?;
         let (_, uri) = split(rest);
-        let pattern = cx.level().and_then(|level| level.own::<LocationConf>()).and_then(|conf| conf.pattern.clone());
+        let pattern = cx.level().and_then(opened).cloned();
         let plain = matches!(pattern, Some(Pattern::Exact(_) | Pattern::Prefix(..)));
         if !uri.is_empty() && (!plain || cx.context() != LOCATION) {
             return Err(Diagnostic::emerg(

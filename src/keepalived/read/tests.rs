@@ -222,3 +222,38 @@ fn context(path: &str) -> Option<Contexts> {
         _ => return None,
     })
 }
+
+/// Whatever a text holds, something is said of it.
+fn fuzz(seconds: u64, least: usize) -> usize {
+    let blocks = ["fixtures/keepalived", "fixtures/site"]
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    let mut seeds = vec![ARTICLE.as_bytes().to_vec(), instance(" track_script {\n s weight 2\n}\n").into_bytes()];
+    for keyword in include_str!("../../../fixtures/keepalived/keywords.tsv").lines().skip(1) {
+        let cells: Vec<&str> = keyword.split('\t').collect();
+        if let [block, name, ..] = cells.as_slice() {
+            seeds.push(format!("{block} {{\n {name} 1 2\n}}\n").into_bytes());
+        }
+    }
+    for folder in blocks.iter().filter(|folder| folder.is_dir()) {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        seeds.extend(entries.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()));
+    }
+    crate::conf::fuzz::run(&seeds, seconds, least, |text| {
+        let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
+        let _ = read(&memory, "/k.conf", &Environment::default(), &|name| name == "ens33");
+    })
+}
+
+#[test]
+fn no_text_makes_the_reading_panic() {
+    assert_eq!(fuzz(0, 2000), 2000);
+}
+
+/// `RHA_FUZZ_SECONDS=600 cargo test … -- --ignored keepalived_for_a_time` looks longer.
+#[test]
+#[ignore = "runs as long as it is told"]
+fn keepalived_for_a_time() {
+    let seconds = std::env::var("RHA_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let count = fuzz(seconds, 1);
+    eprintln!("{count} texts in {seconds} s");
+}

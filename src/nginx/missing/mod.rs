@@ -2,14 +2,10 @@
 //!
 //! A row leaves here in effect as soon as a served module has one of its name in its contexts (`modules`).
 
-mod core;
 mod filters;
 mod gateways;
 mod handlers;
 mod http;
-mod mail;
-mod stream;
-mod tls;
 mod upstream;
 
 use crate::conf::directive::Arity;
@@ -29,14 +25,5 @@ const THREE: Arity = Arity::Exactly(3);
 const SOME: Arity = Arity::AtLeast(1);
 
 /// Every module of nginx 1.23.4 with all of its rows, as if nothing were served.
-pub const MODULES: &[&[Module]] = &[
-    core::MODULES,
-    http::MODULES,
-    tls::MODULES,
-    handlers::MODULES,
-    filters::MODULES,
-    gateways::MODULES,
-    upstream::MODULES,
-    stream::MODULES,
-    mail::MODULES,
-];
+pub const MODULES: &[&[Module]] =
+    &[http::MODULES, handlers::MODULES, filters::MODULES, gateways::MODULES, upstream::MODULES];

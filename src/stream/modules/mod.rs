@@ -14,4 +14,4 @@ macro_rules! modules {
     };
 }
 
-modules! { core_rows, realip, set, limit_conn, access, map, geo, split_clients, log, ssl, ssl_preread, proxy, answer }
+modules! { core_rows, realip, set, limit_conn, access, map, geo, geoip, split_clients, log, ssl, ssl_preread, proxy, answer }

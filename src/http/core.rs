@@ -2,6 +2,8 @@
 //!
 //! Differs from nginx: `*_hash_*` and pool sizes are accepted and have no effect, tables here need no tuning. [test: inert_rows_say_why]
 
+mod sizes;
+
 use super::gateway::cache::CachePaths;
 use super::listen::{self, Listening};
 use super::location::{self, Pattern};
@@ -14,7 +16,6 @@ use crate::conf::walk::{Level, Setting};
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LOCATION, MAIN, SERVER, STREAM};
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
-use crate::session::hashing::Sizes;
 use crate::session::paths::{self, Owner, Paths};
 use crate::session::rows::each;
 use crate::session::shared::Shared;
@@ -444,34 +445,6 @@ impl Conf for ServerConf {
         for (own, outer) in self.pools.iter_mut().zip(outer.pools) {
             *own = own.or(outer);
         }
-    }
-}
-
-impl Main {
-    /// The sizes of nginx's table of server names.
-    pub fn server_names(&self) -> Sizes {
-        Sizes { most: self.names_max.unwrap_or(512), bucket: self.names_bucket.unwrap_or(64) }
-    }
-
-    /// The sizes of nginx's table of variables, where they are given.
-    pub fn variables(&self) -> Option<Sizes> {
-        let bucket = self.variables_bucket.unwrap_or(64);
-        self.variables_max.map(|most| Sizes { most, bucket })
-    }
-}
-
-impl LocationConf {
-    /// The sizes of nginx's table of types.
-    pub fn types_sizes(&self) -> Sizes {
-        Sizes { most: self.unused.unwrap_or(1024), bucket: self.unused2.unwrap_or(64) }
-    }
-}
-
-impl ServerConf {
-    /// Whether a large buffer for heads is smaller than nginx's memory for a connection.
-    pub fn has_small_heads(&self) -> bool {
-        let (_, size) = self.large_client_header_buffers.unwrap_or((4, 8192));
-        size < self.pools[0].unwrap_or(512)
     }
 }
 

@@ -1,6 +1,6 @@
 //! bytes ⇄ requests: accepting, reading heads, keep-alive, pipelining, lingering close.
 
-use super::body::Budget;
+use super::body::{Budget, Saved};
 use super::encode;
 use super::head::Head;
 use super::listen::{Port, Virtual};
@@ -295,7 +295,7 @@ pub fn serve(
         local: OnceCell::new(),
         bound: port.address.clone(),
         requests: Cell::new(0),
-        since: Instant::now(),
+        since: front.turn.clock.instant(),
         idle: Cell::new(true),
         nodelay: Cell::new(false),
         standing: Cell::new(Standing::Current),
@@ -322,7 +322,7 @@ async fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) {
         if input.is_none() {
             connection.idle.set(true);
             counters.waiting.fetch_add(1, Ordering::Relaxed);
-            deadline.set(patience);
+            deadline.set(front.turn.clock.instant(), patience);
             let ready = wait(&connection.stream, &mut deadline).await;
             counters.waiting.fetch_sub(1, Ordering::Relaxed);
             connection.idle.set(false);
@@ -342,7 +342,6 @@ async fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) {
             input = Some(buffer);
         }
         let Some(bytes) = input.take() else { return };
-        front.turn.clock.update();
         if connection.standing.get() == Standing::Following {
             let Some(next) = connection.entry() else { return };
             entry = next;
@@ -398,7 +397,7 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut
     let log = &entry.default.base.settings.error_log;
     loop {
         let mut deadline = Deadline::new();
-        deadline.set(entry.default.head.timeout);
+        deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
         if wait(&connection.stream, &mut deadline).await.is_err() {
             return false;
         }
@@ -468,7 +467,11 @@ fn end(request: &mut Request) -> Option<Course> {
     if request.abandoned || request.response.broken {
         return Some(CLOSED);
     }
-    if !request.keepalive || request.body.is_pending() {
+    if !request.keepalive {
+        let over = request.malformed || request.skip_buffered().is_err() || !lingers(request);
+        return over.then_some(CLOSED);
+    }
+    if request.body.is_pending() {
         return None;
     }
     let bytes = &mut request.head.bytes;
@@ -486,27 +489,25 @@ fn end(request: &mut Request) -> Option<Course> {
 /// closed as politely as the settings ask for.
 async fn end_slowly(request: &mut Request) -> Course {
     if request.keepalive {
-        if !request.discard_body().await {
-            return CLOSED;
-        }
-        return end(request).unwrap_or(CLOSED);
+        return if request.discard_body().await { end(request).unwrap_or(CLOSED) } else { CLOSED };
     }
-    if request.malformed || request.skip_buffered().is_err() {
-        return CLOSED;
-    }
-    let more =
-        request.body.is_pending() || !request.head.bytes.filled().is_empty() || request.connection.stream.is_readable();
     let location = request.location.clone();
     let settings = &location.settings;
-    let linger = match settings.lingering {
-        super::core::Lingering::Off => false,
-        super::core::Lingering::On => more,
-        super::core::Lingering::Always => true,
-    };
-    if linger {
-        let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
-    }
+    let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     CLOSED
+}
+
+/// Whether what the client still sends is awaited before its connection is closed.
+fn lingers(request: &Request) -> bool {
+    match request.location.settings.lingering {
+        super::core::Lingering::Off => false,
+        super::core::Lingering::On => {
+            request.body.is_pending()
+                || !request.head.bytes.filled().is_empty()
+                || request.connection.stream.is_readable()
+        }
+        super::core::Lingering::Always => true,
+    }
 }
 
 async fn drain(request: &Request, patience: Duration) {
@@ -544,6 +545,9 @@ impl Request {
     fn retire(mut self) -> Parts {
         let bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
         self.connection.front.turn.give(bytes);
+        if let Some(Saved::Memory(body)) = self.body.saved.take() {
+            self.connection.front.turn.give_body(body);
+        }
         self.parts()
     }
 
@@ -552,7 +556,7 @@ impl Request {
         let settings = &self.location.settings;
         settings.keepalive_timeout > Duration::ZERO
             && self.connection.requests.get() < settings.keepalive_requests
-            && self.connection.since.elapsed() <= settings.keepalive_time
+            && self.turn().clock.instant().saturating_duration_since(self.connection.since) <= settings.keepalive_time
             && encode::wants_keepalive(self)
     }
 }

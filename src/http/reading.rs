@@ -32,7 +32,7 @@ pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &m
             break;
         }
         if !timed {
-            deadline.set(settings.timeout);
+            deadline.set(request.turn().clock.instant(), settings.timeout);
             timed = true;
         }
         more(request, deadline).await?;

@@ -42,6 +42,8 @@ struct Slot {
     /// Tells it from an earlier socket in the same slot.
     generation: u32,
     ready: u8,
+    /// Whether the kernel is asked about writing too.
+    both: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -49,7 +51,16 @@ struct Slot {
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 256;
 /// So many at once mean that more are on their way: look again when they are dealt with, before going to sleep.
-const BUSY: usize = 4;
+const BUSY: usize = 8;
+/// With fewer, looking again is tried once in so many rounds, and kept up for as long as it finds something.
+const TRY: u32 = 16;
+
+/// What the kernel is asked to report of a socket: its edges.
+fn interest(key: usize, generation: u32, both: bool) -> EpollEvent {
+    let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+    flags.set(EpollFlags::EPOLLOUT, both);
+    EpollEvent::new(flags, u64::from(generation) << 32 | key as u64)
+}
 
 /// The sockets of a loop.
 pub struct Reactor {
@@ -68,18 +79,18 @@ impl Reactor {
         Ok(Rc::new(Self { epoll, slots: RefCell::default(), generations: std::cell::Cell::new(0) }))
     }
 
-    /// Takes a descriptor in; it must be closed, or given to [`Source::leave`], when the result is dropped.
+    /// Takes a descriptor in, for reading and if `both` for writing too, without which it counts as writable until a call
+    /// says otherwise. It must be closed, or given to [`Source::leave`], when the result is dropped.
     ///
     /// # Errors
     /// What `epoll_ctl(2)` said.
-    pub fn watch(self: &Rc<Self>, fd: &impl AsFd) -> io::Result<Source> {
+    pub fn watch(self: &Rc<Self>, fd: &impl AsFd, both: bool) -> io::Result<Source> {
         let generation = self.generations.get().wrapping_add(1);
         self.generations.set(generation);
-        let key = self.slots.borrow_mut().insert(Slot { generation, ..Slot::default() });
+        let ready = if both { 0 } else { Way::Write.ready() };
+        let key = self.slots.borrow_mut().insert(Slot { generation, ready, both, ..Slot::default() });
         let source = Source { reactor: self.clone(), key: key as u32 };
-        let data = u64::from(generation) << 32 | key as u64;
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        self.epoll.add(fd, EpollEvent::new(flags, data))?;
+        self.epoll.add(fd, interest(key, generation, both))?;
         Ok(source)
     }
 
@@ -87,9 +98,10 @@ impl Reactor {
     ///
     /// # Errors
     /// When the runtime cannot watch the epoll, or it fails.
-    pub async fn run(self: Rc<Self>, rest: impl Fn()) -> io::Result<()> {
+    pub async fn run(&self, rest: impl Fn()) -> io::Result<()> {
         let outer = crate::sys::socket::watch(self.epoll.0.try_clone()?)?;
         let mut events = [EpollEvent::empty(); EVENTS];
+        let (mut again, mut rounds) = (false, 0);
         loop {
             rest();
             let count = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
@@ -100,11 +112,13 @@ impl Reactor {
             for event in events.iter().take(count) {
                 self.tell(event);
             }
-            if count >= BUSY {
+            rounds = if again { 0 } else { rounds + 1 };
+            again = count >= BUSY || count > 0 && (again || rounds >= TRY);
+            if again {
                 // Behind the tasks just woken, in the same round of the runtime.
-                let mut again = false;
+                let mut queued = false;
                 poll_fn(|cx| {
-                    if std::mem::replace(&mut again, true) {
+                    if std::mem::replace(&mut queued, true) {
                         return Poll::Ready(());
                     }
                     cx.waker().wake_by_ref();
@@ -184,10 +198,23 @@ impl Source {
         Poll::Pending
     }
 
-    /// The last call found it not ready, or used up what there was.
-    pub fn clear(&self, way: Way) {
+    /// The last read found nothing, or used up what there was.
+    pub fn drained(&self) {
         if let Some(slot) = self.reactor.slots.borrow_mut().get_mut(self.key as usize) {
-            slot.ready &= !way.ready();
+            slot.ready &= !Way::Read.ready();
+        }
+    }
+
+    /// The last write to `fd` found no room. The first time, the kernel is asked to report room from here on.
+    pub fn filled(&self, fd: &impl AsFd) {
+        let mut slots = self.reactor.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(self.key as usize) else { return };
+        slot.ready &= !Way::Write.ready();
+        if !std::mem::replace(&mut slot.both, true) {
+            let mut event = interest(self.key as usize, slot.generation, true);
+            if self.reactor.epoll.modify(fd, &mut event).is_err() {
+                slot.ready |= Way::Write.ready() | Way::Write.ended();
+            }
         }
     }
 

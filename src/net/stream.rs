@@ -33,7 +33,7 @@ impl Stream {
     /// # Errors
     /// When the loop cannot register it.
     pub fn new(reactor: &Rc<Reactor>, socket: Socket) -> io::Result<Self> {
-        Ok(Self { source: reactor.watch(&socket)?, socket })
+        Ok(Self { source: reactor.watch(&socket, false)?, socket })
     }
 
     /// The socket, for options and addresses.
@@ -71,6 +71,18 @@ impl Stream {
         self.source.is_ready(Way::Read)
     }
 
+    /// Whether a connection stands that was said to be pending. If not, it is writable when it does.
+    pub fn stands(&self) -> bool {
+        if !self.source.is_ready(Way::Write) {
+            return false;
+        }
+        let stands = self.socket.peer_addr().is_ok();
+        if !stands {
+            self.source.filled(&self.socket);
+        }
+        stands
+    }
+
     /// Reads once.
     ///
     /// # Errors
@@ -80,7 +92,7 @@ impl Stream {
         let outcome = self.try_input(|mut socket| socket.read(into));
         // A short read empties the socket: readiness is cleared without asking it again.
         if outcome.as_ref().is_ok_and(|count| *count > 0 && *count < room) {
-            self.source.clear(Way::Read);
+            self.source.drained();
         }
         outcome
     }
@@ -95,7 +107,7 @@ impl Stream {
         }
         let outcome = run(&self.socket);
         if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
-            self.source.clear(Way::Read);
+            self.source.drained();
         }
         outcome
     }
@@ -107,7 +119,7 @@ impl Stream {
     pub fn try_output<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
         let outcome = run(&self.socket);
         if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
-            self.source.clear(Way::Write);
+            self.source.filled(&self.socket);
         }
         outcome
     }
@@ -162,7 +174,10 @@ pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
         Err(error) => return Err(error),
     };
-    Ok((Stream::new(reactor, socket)?, pending))
+    // A connection to this machine stands already when connect(2) says that it is pending.
+    let near = matches!(address, Address::Ip(ip) if ip.ip().is_loopback());
+    let source = reactor.watch(&socket, pending && !near)?;
+    Ok((Stream { source, socket }, pending))
 }
 
 /// A deadline that is moved often and fires rarely: the timer below it is armed again only when it goes off early.
@@ -178,10 +193,10 @@ impl Deadline {
         Self { at: None, sleep: None }
     }
 
-    /// Moves the deadline.
-    pub fn set(&mut self, after: Duration) {
+    /// Moves the deadline to so long after `now`, which may be the loop's idea of it.
+    pub fn set(&mut self, now: std::time::Instant, after: Duration) {
         // Far deadlines are capped, so that the sum cannot overflow.
-        self.at = Some(Instant::now() + after.min(Duration::from_secs(86_400 * 365)));
+        self.at = Some(Instant::from_std(now) + after.min(Duration::from_secs(86_400 * 365)));
     }
 
     /// Takes the deadline away; the timer stays for the next one.

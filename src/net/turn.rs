@@ -1,11 +1,13 @@
 //! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
 
 use super::reactor::Reactor;
+use super::stream::Deadline;
 use crate::log::clock::Clock;
 use crate::log::file::File;
 use parking_lot::Mutex;
 use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -14,6 +16,9 @@ use tokio::task::JoinHandle;
 pub const BUFFER: usize = 16 * 1024;
 /// Free buffers a loop keeps.
 const SPARE: usize = 64;
+
+/// Free vectors for bodies a loop keeps.
+const BODIES: usize = 16;
 
 /// A pooled buffer with a filled part.
 pub struct Buffer {
@@ -55,6 +60,17 @@ impl Buffer {
         self.bytes.len()
     }
 
+    /// Appends a byte, in more memory if it must.
+    pub fn push(&mut self, byte: u8) {
+        if self.room().is_empty() {
+            self.grow(self.size() + BUFFER);
+        }
+        if let Some(room) = self.room().first_mut() {
+            *room = byte;
+            self.end += 1;
+        }
+    }
+
     /// Moves the filled part to the front.
     pub fn compact(&mut self) {
         if self.start > 0 {
@@ -92,9 +108,11 @@ pub struct Turn {
     /// Its clock, looked at once for each batch of work.
     pub clock: Clock,
     spare: RefCell<Vec<Buffer>>,
+    deadlines: RefCell<Vec<Deadline>>,
     out: Cell<Vec<u8>>,
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
+    bodies: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
     /// Its sockets.
     pub reactor: Rc<Reactor>,
@@ -108,9 +126,11 @@ impl Turn {
             number,
             clock: Clock::new(),
             spare: RefCell::default(),
+            deadlines: RefCell::default(),
             out: Cell::default(),
             line: Cell::default(),
             scratch: Cell::default(),
+            bodies: RefCell::default(),
             unwritten,
         }
     }
@@ -128,6 +148,32 @@ impl Turn {
             buffer.end = 0;
             spare.push(buffer);
         }
+    }
+
+    /// A deadline whose timer may be armed already, for waits too short to arm one each.
+    pub fn deadline(&self) -> Deadline {
+        self.deadlines.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a deadline back.
+    pub fn give_deadline(&self, mut deadline: Deadline) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        if deadlines.len() < SPARE {
+            deadline.clear();
+            deadlines.push(deadline);
+        }
+    }
+
+    /// Wakes tasks whose sockets are ready, until the loop ends; before each look logs are written and the clock is read.
+    ///
+    /// # Errors
+    /// When the loop's epoll fails.
+    pub async fn run(self: Rc<Self>) -> io::Result<()> {
+        let rest = || {
+            write_logs(self.number, &self.unwritten);
+            self.clock.update();
+        };
+        self.reactor.run(rest).await
     }
 
     /// The loop's output vector; give it back with [`Self::give_out`].
@@ -154,6 +200,20 @@ impl Turn {
     pub fn give_scratch(&self, scratch: Vec<u8>) {
         if !scratch.is_empty() {
             self.scratch.set(scratch);
+        }
+    }
+
+    /// An empty vector for a body; give it back with [`Self::give_body`].
+    pub fn body(&self) -> Vec<u8> {
+        self.bodies.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a body's vector back, unless it grew large.
+    pub fn give_body(&self, mut body: Vec<u8>) {
+        let mut bodies = self.bodies.borrow_mut();
+        if bodies.len() < BODIES && (BUFFER..=8 * BUFFER).contains(&body.capacity()) {
+            body.clear();
+            bodies.push(body);
         }
     }
 

@@ -238,7 +238,7 @@ impl Waited {
     fn new(socket: &Socket, shared: bool, reactor: &Rc<Reactor>) -> io::Result<Self> {
         use std::os::fd::AsFd as _;
         let fd = if shared { crate::sys::socket::exclusive(socket)? } else { socket.as_fd().try_clone_to_owned()? };
-        Ok(Self { source: reactor.watch(&fd)?, fd })
+        Ok(Self { source: reactor.watch(&fd, false)?, fd })
     }
 }
 
@@ -274,7 +274,7 @@ async fn accept(
                     begin(&fronts, &served, stream, &peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    waited.source.clear(Way::Read);
+                    waited.source.drained();
                     break;
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {

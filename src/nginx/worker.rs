@@ -143,14 +143,13 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
         .on_thread_park(move || write_logs(number, &to_write))
         .build();
     let (Ok(runtime), Ok(reactor)) = (runtime, Reactor::new()) else { return };
-    let turn = Rc::new(Turn::new(number, unwritten.clone(), reactor.clone()));
-    let front = http::Front::new(turn, shared.counters.clone());
+    let turn = Rc::new(Turn::new(number, unwritten.clone(), reactor));
+    let front = http::Front::new(turn.clone(), shared.counters.clone());
     let shared = shared.clone();
-    let to_write = unwritten.clone();
     runtime.block_on(async move {
         let log = control.as_ref().map(|control| control.log.clone());
         spawn(async move {
-            if let Err(error) = reactor.run(move || write_logs(number, &to_write)).await
+            if let Err(error) = turn.run().await
                 && let Some(log) = log
             {
                 log.write(Level::Alert, None, &format!("epoll_wait() failed ({})", crate::conf::walk::errno(&error)));

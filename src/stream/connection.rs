@@ -64,7 +64,7 @@ fn enter(session: &mut Session) -> Option<u16> {
 async fn announce(session: &mut Session) -> Result<(), u16> {
     const WHILE: &str = " while reading PROXY protocol";
     let mut deadline = Deadline::new();
-    deadline.set(session.server.proxy_protocol_timeout);
+    deadline.set(session.turn().clock.instant(), session.server.proxy_protocol_timeout);
     let mut buffer = session.turn().buffer();
     let outcome = loop {
         let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {

@@ -143,7 +143,8 @@ impl<'a> Relay<'a> {
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
     pub async fn run(mut self, mut idle: Deadline) -> End {
-        idle.set(self.manner.timeout);
+        let turn = self.session.turn().clone();
+        idle.set(turn.clock.instant(), self.manner.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {
             if let Some(end) = self.turn(cx) {
@@ -153,7 +154,7 @@ impl<'a> Relay<'a> {
             // While a rate limit holds a side back, the connection is not idle.
             if moved != before || self.up.pause.is_some() || self.down.pause.is_some() {
                 before = moved;
-                idle.set(self.manner.timeout);
+                idle.set(turn.clock.instant(), self.manner.timeout);
             }
             idle.poll(cx).map(|()| End::TimedOut)
         })
@@ -397,6 +398,6 @@ fn pause(way: &mut Way, count: usize) {
 
 fn rest(way: &mut Way, milliseconds: u64) {
     let mut deadline = Deadline::new();
-    deadline.set(Duration::from_millis(milliseconds));
+    deadline.set(Instant::now(), Duration::from_millis(milliseconds));
     way.pause = Some(Box::new(deadline));
 }

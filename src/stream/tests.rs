@@ -180,11 +180,9 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
         let ledger = counts.clone();
         runtime.block_on(async move {
             let reactor = Reactor::new().expect("an epoll");
-            let front = Front::new(Rc::new(Turn::new(0, Unwritten::default(), reactor.clone())), ledger);
-            drop(spawn({
-                let reactor = reactor.clone();
-                async move { reactor.run(|| {}).await.expect("events") }
-            }));
+            let turn = Rc::new(Turn::new(0, Unwritten::default(), reactor.clone()));
+            let front = Front::new(turn.clone(), ledger);
+            drop(spawn(async move { turn.run().await.expect("events") }));
             let mut tasks = Vec::new();
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");

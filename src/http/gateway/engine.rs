@@ -169,7 +169,7 @@ impl<P: Protocol> Engine<P> {
                 let failed = !result.upstream_complete;
                 pool.group.free(peer, failed, pick, now);
                 if result.reusable {
-                    let (stream, requests, opened) = exchange.into_parts();
+                    let (stream, requests, opened) = exchange.into_parts(request.turn());
                     request.connection.front.idle.park(pool, peer, (stream, requests + 1, opened));
                 }
                 request.attempts.url = None;
@@ -200,7 +200,7 @@ impl<P: Protocol> Engine<P> {
         let parked = request.connection.front.idle.take(pool, peer);
         let pooled = parked.is_some();
         let mut exchange = match parked {
-            Some(parked) => Exchange::reuse(parked),
+            Some(parked) => Exchange::reuse(parked, request.turn()),
             None => Exchange::open(request, &self.gateway, address).map_err(|failure| (failure, false))?,
         };
         if pooled {

@@ -11,8 +11,8 @@ use crate::http::request::Request;
 use crate::http::upstream::Parked;
 use crate::log::Level;
 use crate::net::address::Address;
-use crate::net::stream::{self, Outgoing, Stream};
-use crate::net::turn::Buffer;
+use crate::net::stream::{self, Deadline, Outgoing, Stream};
+use crate::net::turn::{Buffer, Turn};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt as _;
@@ -67,6 +67,7 @@ pub struct Exchange {
     pub received: bool,
     /// Whether the connection may serve another request.
     pub reusable: bool,
+    deadline: Deadline,
     requests: u64,
     opened: Instant,
 }
@@ -78,16 +79,18 @@ async fn timed<T>(time: Duration, work: impl Future<Output = T>) -> io::Result<T
 
 impl Exchange {
     /// Goes on with an idle connection.
-    pub fn reuse(parked: Parked) -> Self {
-        Self::new(parked.stream, parked.requests, parked.opened, true)
+    pub fn reuse(parked: Parked, turn: &Turn) -> Self {
+        Self::new(parked.stream, (parked.requests, parked.opened), turn, true)
     }
 
-    fn new(stream: Stream, requests: u64, opened: Instant, connected: bool) -> Self {
-        Self { stream, buffer: Buffer::new(0), connected, received: false, reusable: true, requests, opened }
+    fn new(stream: Stream, (requests, opened): (u64, Instant), turn: &Turn, connected: bool) -> Self {
+        let deadline = turn.deadline();
+        Self { stream, buffer: Buffer::new(0), connected, received: false, reusable: true, deadline, requests, opened }
     }
 
     /// The connection for the next request.
-    pub fn into_parts(self) -> (Stream, u64, Instant) {
+    pub fn into_parts(self, turn: &Turn) -> (Stream, u64, Instant) {
+        turn.give_deadline(self.deadline);
         (self.stream, self.requests, self.opened)
     }
 
@@ -108,7 +111,7 @@ impl Exchange {
             request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
             Failure::Connect
         })?;
-        Ok(Self::new(stream, 0, Instant::now(), false))
+        Ok(Self::new(stream, (0, Instant::now()), request.turn(), false))
     }
 
     /// Waits for the handshake.
@@ -350,18 +353,20 @@ impl Exchange {
         }
     }
 
-    async fn ready(&self, request: &mut Request, gateway: &Gateway, watch: &mut bool) -> Result<(), Failure> {
+    async fn ready(&mut self, request: &mut Request, gateway: &Gateway, watch: &mut bool) -> Result<(), Failure> {
         let client = &request.connection.stream;
+        self.deadline.set(request.turn().clock.instant(), gateway.read_timeout);
+        let Self { stream, deadline, .. } = self;
         let mut gone = false;
         let wait = poll_fn(|cx| {
-            if self.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(());
+            if stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(false);
             }
             if *watch && client.poll_readable(cx).is_ready() {
                 match left(client) {
                     Left::Gone => {
                         gone = true;
-                        return Poll::Ready(());
+                        return Poll::Ready(false);
                     }
                     Left::Sent => *watch = false,
                     Left::No => {
@@ -370,9 +375,9 @@ impl Exchange {
                     }
                 }
             }
-            Poll::Pending
+            deadline.poll(cx).map(|()| true)
         });
-        let waited = timed(gateway.read_timeout, wait).await;
+        let over = wait.await;
         if gone {
             request.log(
                 Level::Info,
@@ -381,13 +386,14 @@ impl Exchange {
             request.response.broken = true;
             return Err(Failure::Aborted);
         }
-        waited.map_err(|_| {
+        if over {
             request.log(
                 Level::Error,
                 "upstream timed out (110: Connection timed out) while reading response header from upstream",
             );
-            Failure::Timeout
-        })
+            return Err(Failure::Timeout);
+        }
+        Ok(())
     }
 }
 

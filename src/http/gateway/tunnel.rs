@@ -57,7 +57,7 @@ impl Tunnel {
         request.head.bytes.start = request.head.bytes.end;
         request.turn().give(std::mem::replace(&mut exchange.buffer, Buffer::new(0)));
         request.shrink();
-        let (server, ..) = exchange.into_parts();
+        let (server, ..) = exchange.into_parts(request.turn());
         Self { server, down, up, timeout: gateway.read_timeout, pool: pool.clone(), peer, pick: pick.clone(), begun }
     }
 
@@ -89,7 +89,7 @@ impl Tunnel {
 
     async fn relay(&mut self, client: &Stream, turn: &Turn) -> io::Result<()> {
         let mut deadline = Deadline::new();
-        deadline.set(self.timeout);
+        deadline.set(turn.clock.instant(), self.timeout);
         let mut before = 0;
         let Self { server, down, up, timeout, .. } = self;
         poll_fn(|cx| {
@@ -107,7 +107,7 @@ impl Tunnel {
             let moved = down.moved + up.moved;
             if moved != before {
                 before = moved;
-                deadline.set(*timeout);
+                deadline.set(turn.clock.instant(), *timeout);
             }
             deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })

@@ -300,7 +300,10 @@ impl Proxy {
 
     /// Waits until a connection stands.
     async fn wait(&self, server: &Stream, deadline: &mut Deadline) -> io::Result<()> {
-        deadline.set(self.connect_timeout);
+        if server.stands() {
+            return Ok(());
+        }
+        deadline.set(Instant::now(), self.connect_timeout);
         poll_fn(|cx| match server.poll_writable(cx) {
             Poll::Ready(()) => Poll::Ready(io::Result::Ok(())),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),

@@ -2,9 +2,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use nom::bytes::complete::take_while1;
-use nom::character::complete::{char, digit1, one_of};
+use nom::character::complete::{digit1, one_of};
 use nom::combinator::{all_consuming, map_opt, opt};
-use nom::sequence::{pair, preceded, terminated};
+use nom::sequence::{pair, terminated};
 use nom::{IResult, Parser};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -24,16 +24,6 @@ pub fn number(text: &[u8]) -> Option<u64> {
         .ok()
         .map(|(_, value): (_, u64)| value)
         .filter(|value| i64::try_from(*value).is_ok())
-}
-
-/// A decimal number with up to `places` places, in units of the last place (`ngx_atofp`).
-pub fn fixed_point(text: &[u8], places: u32) -> Option<u64> {
-    let parts = pair(unsigned, opt(preceded(char('.'), opt(digit1))));
-    let (_, (whole, fraction)) = all_consuming(parts).parse(text).ok()?;
-    let fraction: &[u8] = fraction.flatten().unwrap_or_default();
-    let missing = places.checked_sub(u32::try_from(fraction.len()).ok()?)?;
-    let low = if fraction.is_empty() { 0 } else { number_of(fraction)? };
-    whole.checked_mul(10_u64.checked_pow(places)?)?.checked_add(low.checked_mul(10_u64.checked_pow(missing)?)?)
 }
 
 /// Bytes: digits and `k` or `m`; with `giga`, also `g` (`ngx_parse_size`, `ngx_parse_offset`).
@@ -156,7 +146,6 @@ mod tests {
             (Some(3 << 20), Some(8192), Some(1 << 30))
         );
         assert_eq!((size(b"1g", false), size(b"", false), size(b"-1", false)), (None, None, None));
-        assert_eq!((fixed_point(b"1.5", 2), fixed_point(b"1.555", 2), fixed_point(b".5", 2)), (Some(150), None, None));
     }
 
     #[test]
@@ -169,7 +158,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_valued_without_a_panic(text: Vec<u8>) {
-            let _ = (number(&text), fixed_point(&text, 3), size(&text, true), time(&text, false), network(&text));
+            let _ = (number(&text), size(&text, true), time(&text, false), network(&text));
         }
     }
 }

@@ -164,6 +164,11 @@ impl Setting<'_> {
         self.levels.iter().rev().nth(1)
     }
 
+    /// The whole, as far as it has been read.
+    pub fn outermost(&self) -> Option<&Level> {
+        self.levels.first()
+    }
+
     /// The innermost level.
     pub fn level(&self) -> Option<&Level> {
         self.levels.last()
@@ -239,6 +244,8 @@ pub struct Walk<'a> {
     /// Inside a block that is not served, what it holds is not reported once more.
     inside_unserved: bool,
     depth: usize,
+    /// What follows the statement that is read, or the end of its block.
+    next: Option<Span>,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -264,6 +271,7 @@ impl<'a> Walk<'a> {
             unserved: Vec::new(),
             inside_unserved: false,
             depth: 0,
+            next: None,
         }
     }
 
@@ -294,6 +302,11 @@ impl<'a> Walk<'a> {
         self.block(block)
     }
 
+    /// How many complaints there are so far.
+    pub fn found(&self) -> usize {
+        self.complaints.len()
+    }
+
     /// Closes the outermost level.
     pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
         if fatal.is_none() {
@@ -305,9 +318,10 @@ impl<'a> Walk<'a> {
     }
 
     fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
-        for node in &block.nodes {
+        for (index, node) in block.nodes.iter().enumerate() {
             let outcome = match node {
                 Node::Statement(statement) => {
+                    self.next = block.nodes.get(index + 1).and_then(Node::place).or(block.end);
                     self.statement(statement).map_err(|complaint| placed(complaint, statement))
                 }
                 Node::Broken(complaint) => Err(complaint.clone()),
@@ -330,11 +344,17 @@ impl<'a> Walk<'a> {
             return Err(self.stranger(&name, context).point(word.span));
         };
         let wording = self.dialect.wording;
-        if statement.block.is_some() && row.arity.opens().is_none() {
-            return Err(Diagnostic::emerg(wording.unterminated(&name)));
+        if let (Some(block), None) = (&statement.block, row.arity.opens()) {
+            let complaint = Diagnostic::emerg(wording.unterminated(&name));
+            return if self.dialect.stop { Err(complaint) } else { self.stray(statement, block, complaint) };
         }
         if statement.block.is_none() && row.arity.needs_block() {
-            return Err(Diagnostic::emerg(wording.no_block(&name)));
+            let complaint = Diagnostic::emerg(wording.no_block(&name));
+            match (self.dialect.stop, row.arity.opens(), self.next) {
+                (false, Some(Opens::Rows), _) => {}
+                (false, _, Some(next)) => return Err(complaint.at(next)),
+                _ => return Err(complaint),
+            }
         }
         if !row.arity.takes(statement.arguments().len()) {
             return Err(Diagnostic::emerg(wording.arity(&name)));
@@ -351,6 +371,16 @@ impl<'a> Walk<'a> {
         let outcome = self.set(id, row, statement);
         self.inside_unserved = around;
         outcome
+    }
+
+    /// A brace behind a statement that opens nothing: it is left out, and what it holds is read where it stands.
+    fn stray(&mut self, statement: &Statement, block: &Block, complaint: Diagnostic) -> Result<(), Diagnostic> {
+        let plain = Statement { block: None, ..statement.clone() };
+        if let Err(wrong) = self.statement(&plain) {
+            self.complaints.push(placed(wrong, &plain));
+        }
+        self.complaints.push(block.start.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+        self.block(block)
     }
 
     fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {

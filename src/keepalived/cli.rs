@@ -112,11 +112,12 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
             return code::NO_FILE;
         }
     };
-    if reading.worst() >= Some(Kind::Unserved) {
-        for complaint in &reading.complaints {
-            journal.say(&complaint.text);
+    let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
+    if reading.worst() >= Some(Kind::Fatal) || !unserved.is_empty() {
+        for line in reading.complaints.iter().map(|complaint| &complaint.text).chain(unserved) {
+            journal.say(line);
             if !style.console {
-                say(&format!("{}\n", complaint.text));
+                say(&format!("{line}\n"));
             }
         }
         journal.say("The configuration cannot be run. Terminating");
@@ -159,10 +160,11 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
             let mut lines: Vec<String> = told.map(|complaint| complaint.text.clone()).collect();
             let code = match reading.worst() {
                 Some(Kind::Missing) => code::CONFIG,
-                Some(Kind::Fatal | Kind::Unserved | Kind::Error) => code::TEST,
+                Some(Kind::Fatal | Kind::Error) => code::TEST,
                 None | Some(Kind::Help | Kind::Notice) => code::OK,
             };
-            let insecure = scripts(&reading, &mut lines);
+            let insecure = code != code::CONFIG && scripts(&reading, &mut lines);
+            lines.extend(reading.unserved.iter().map(|line| format!("rkeepalived: {line}")));
             (lines, if code == code::OK && insecure { code::SECURITY } else { code })
         }
     };

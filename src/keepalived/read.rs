@@ -1,15 +1,19 @@
 //! From a configuration file to a checked site, with everything there is to complain about.
 
 use super::blocks::MODULES;
+use super::blocks::interface::Pace;
+use super::blocks::server::{self, Server};
 use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
-use super::contexts::{FILE, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
+use super::slot::Command;
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::expand::{self, Environment};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
+use crate::conf::tree::{Block, Node};
 use crate::conf::walk::{Bases, Dialect, Level, Walk, Wording};
 use std::any::Any;
 use std::io;
@@ -18,8 +22,12 @@ use std::io;
 pub struct Reading {
     /// What it says, as far as it could be understood.
     pub site: Site,
-    /// Everything that is wrong, as the lines to print.
+    /// Everything that is wrong, as the lines to print, in keepalived's order.
     pub complaints: Vec<Complaint>,
+    /// What is known and not served, as lines, once a keyword.
+    pub unserved: Vec<String>,
+    /// The scripts of virtual servers.
+    pub checks: Vec<Command>,
 }
 
 /// One line about a configuration.
@@ -40,8 +48,6 @@ pub enum Kind {
     Notice,
     /// Wrong: a configuration test fails because of it.
     Error,
-    /// Known and not served: neither a test nor a run goes on.
-    Unserved,
     /// The configuration cannot be run.
     Fatal,
     /// A keyword lacks its argument.
@@ -67,12 +73,12 @@ impl Wording for Words {
         format!("Unknown keyword '{name}'")
     }
 
-    fn unterminated(&self, name: &str) -> String {
-        format!("Unexpected '{{' after '{name}' - ignoring")
+    fn unterminated(&self, _: &str) -> String {
+        UNEXPECTED.to_owned()
     }
 
-    fn no_block(&self, name: &str) -> String {
-        format!("Missing '{{' after '{name}'")
+    fn no_block(&self, _: &str) -> String {
+        "Missing '{' at beginning of configuration block".to_owned()
     }
 
     fn arity(&self, name: &str) -> String {
@@ -80,12 +86,12 @@ impl Wording for Words {
     }
 
     fn unserved(&self, what: &str) -> String {
-        format!("keyword {what}{UNSERVED}")
+        format!("keyword {what}")
     }
 }
 
 const LACKS: &str = "*** Configuration line starting `";
-const UNSERVED: &str = " is known but not supported yet";
+const UNEXPECTED: &str = "Unexpected '{' - ignoring";
 
 /// Every keyword.
 pub fn registry() -> Registry {
@@ -105,42 +111,118 @@ pub fn read(
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
-    let dialect = Dialect { lex: |_, _| crate::conf::tree::Block::default(), stop: false, wording: &Words };
+    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
-    let outcome = walk.tree(&lex::keepalived::tree(&expanded.lines));
-    let walked = walk.finish(outcome.err());
+    let tree = lex::keepalived::tree(&expanded.lines);
+    let mut passes = Vec::new();
+    for (at, node) in tree.nodes.iter().enumerate() {
+        let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
+        let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
+        // A dialect that goes on never ends the walk.
+        let _ = walk.tree(&alone);
+        passes.resize(walk.found(), Pass::of(node));
+    }
+    let walked = walk.finish(None);
     let (site, finishing) = site::complete(blocks(&walked.level), has_interface);
-    let found =
-        walked.complaints.into_iter().chain(walked.unserved).chain(walked.fatal).map(|complaint| (false, complaint));
-    let complaints = expanded
-        .complaints
-        .into_iter()
-        .map(|complaint| (false, complaint))
-        .chain(found)
-        .chain(finishing.into_iter().map(|complaint| (true, complaint)))
-        .flat_map(|(finishing, complaint)| lines(&sources, finishing, &complaint))
-        .collect();
-    Ok(Reading { site, complaints })
+    let mut found: Vec<(Pass, bool, Diagnostic)> =
+        expanded.complaints.into_iter().map(|complaint| (Pass::Parent, false, complaint)).collect();
+    found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)));
+    let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
+    found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
+    found.extend(finishing.into_iter().map(|complaint| (Pass::RouterEnd, true, complaint)));
+    found.sort_by_key(|(pass, ..)| *pass);
+    let mut complaints: Vec<Complaint> =
+        found.iter().flat_map(|(_, finishing, complaint)| lines(&sources, *finishing, complaint)).collect();
+    // keepalived ends where a word is missing.
+    if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
+        complaints.truncate(last + 1);
+    }
+    let checks = servers().flat_map(scripts).collect();
+    let mut unserved: Vec<String> = Vec::new();
+    for complaint in &walked.unserved {
+        let line = format!("not served: {}", shown(&sources, complaint, ": "));
+        if !unserved.contains(&line) {
+            unserved.push(line);
+        }
+    }
+    Ok(Reading { site, complaints, unserved, checks })
+}
+
+/// The processes of keepalived, each of which reads its own part of the file, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pass {
+    /// The parent: what concerns all, and the shape of the whole.
+    Parent,
+    /// Virtual servers.
+    Checkers,
+    /// Virtual servers as a whole.
+    CheckersEnd,
+    /// Virtual routers.
+    Router,
+    /// Virtual routers as a whole.
+    RouterEnd,
+    /// BFD sessions.
+    Bfd,
+}
+
+impl Pass {
+    /// Who reads a node of the outermost level.
+    fn of(node: &Node) -> Self {
+        let Node::Statement(statement) = node else { return Self::Parent };
+        match &*statement.name() {
+            "virtual_server" | "virtual_server_group" | "SSL" | "track_file" | "vrrp_track_file" => Self::Checkers,
+            "bfd_instance" => Self::Bfd,
+            "vrrp_instance" | "vrrp_script" | "vrrp_sync_group" | "static_ipaddress" | "static_routes"
+            | "static_rules" | "track_group" | "garp_group" | "linkbeat_interfaces" | "linkbeat_use_polling"
+            | "vrrp_track_process" | "interface_up_down_delays" => Self::Router,
+            _ => Self::Parent,
+        }
+    }
+
+    /// Who says a thing first: quotes and braces are seen by the parent, and the checkers need to know of sessions.
+    fn but(self, complaint: &Diagnostic) -> Self {
+        const SHAPE: [&str; 4] = ["Unterminated quote", "Unmatched quote", "Extra '}'", "There are "];
+        const NAMES: [&str; 3] = ["Unknown keyword", "BFD ", UNEXPECTED];
+        let starts = |with: &[&str]| with.iter().any(|start| complaint.message.starts_with(start));
+        match self {
+            _ if starts(&SHAPE) => Self::Parent,
+            Self::Bfd if starts(&NAMES) => Self::Checkers,
+            _ => self,
+        }
+    }
+}
+
+fn scripts(server: &Server) -> Vec<Command> {
+    let reals = server.reals.iter().flat_map(|real| real.up.iter().chain(&real.down).chain(&real.checks));
+    server.up.iter().chain(&server.down).chain(reals).cloned().collect()
+}
+
+/// A complaint with its place before it.
+fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
+    let place = match complaint.at {
+        At::Nowhere => String::new(),
+        At::Span(span) => {
+            let name = sources.text(span.source).map(|source| source.name.clone()).unwrap_or_default();
+            format!("({name}: Line {}){after}", sources.position(span.source, span.start).0)
+        }
+    };
+    format!("{place}{}", without_secrets(&complaint.message))
 }
 
 fn lines(sources: &Sources, finishing: bool, complaint: &Diagnostic) -> Vec<Complaint> {
     let kind = match complaint.severity {
         Severity::Notice | Severity::Warn => Kind::Notice,
         _ if complaint.message.starts_with(LACKS) => Kind::Missing,
-        _ if complaint.message.ends_with(UNSERVED) => Kind::Unserved,
         Severity::Emerg if finishing => Kind::Fatal,
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
     };
-    let place = match complaint.at {
-        At::Nowhere => String::new(),
-        At::Span(span) => {
-            let name = sources.text(span.source).map(|source| source.name.clone()).unwrap_or_default();
-            format!("({name}: Line {}) ", sources.position(span.source, span.start).0)
-        }
-    };
-    let mut lines = vec![Complaint { kind, text: format!("{place}{}", without_secrets(&complaint.message)) }];
+    let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " ") }];
     // A near miss is our own addition; the line before it stays keepalived's.
-    lines.extend(complaint.help.iter().map(|help| Complaint { kind: Kind::Help, text: format!("{place}{help}") }));
+    let help = complaint.help.iter().map(|help| {
+        let text = shown(sources, &Diagnostic { message: help.clone(), ..complaint.clone() }, " ");
+        Complaint { kind: Kind::Help, text }
+    });
+    lines.extend(help);
     lines
 }
 
@@ -163,6 +245,7 @@ fn blocks(level: &Level) -> Blocks {
         files: each::<File>(level, FILE),
         instances: each::<Instance>(level, INSTANCE),
         groups: each::<Group>(level, GROUP),
+        paces: each::<Pace>(level, GARP_GROUP),
     }
 }
 

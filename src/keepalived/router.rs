@@ -45,6 +45,8 @@ pub struct Start {
     pub watch_addresses: bool,
     /// Dump the configuration to the log (`-d`).
     pub dump: bool,
+    /// Run although some keywords are not served.
+    pub allow_unserved: bool,
     /// Write events and actions to this file.
     pub record: Option<String>,
 }
@@ -313,7 +315,11 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<Site> {
     match read::read(&Disk, &start.file, &start.environment, &has) {
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
-            (reading.worst() < Some(Kind::Unserved)).then_some(reading.site)
+            let unserved = !start.allow_unserved && !reading.unserved.is_empty();
+            if unserved {
+                reading.unserved.iter().for_each(|line| journal.say(line));
+            }
+            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some(reading.site)
         }
         Err(error) => {
             journal.say(format!("Unable to open configuration file '{}' - {error}", start.file));

@@ -5,6 +5,7 @@ use super::blocks::file::File;
 use super::blocks::global::Global;
 use super::blocks::group::Group;
 use super::blocks::instance::{Instance as Given, Notify};
+use super::blocks::interface::Pace;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
@@ -133,12 +134,24 @@ pub struct Blocks {
     pub instances: Vec<Given>,
     /// `vrrp_sync_group`.
     pub groups: Vec<Group>,
+    /// `garp_group`.
+    pub paces: Vec<Pace>,
 }
+
+/// Said once, after everything about single interfaces.
+const ABSENT: &str = "Non-existent interface specified in configuration";
 
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
 pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, Vec<Diagnostic>) {
     let mut complaints = Vec::new();
-    let Blocks { global, root, scripts, files, instances, groups } = given;
+    let Blocks { global, root, scripts, files, instances, groups, paces } = given;
+    let mut vital = false;
+    let paced = paces.iter().flat_map(|pace| &pace.needs);
+    let owned = instances.iter().flat_map(|instance| &instance.needs);
+    for need in root.needs.iter().chain(paced).chain(owned).filter(|need| !has_interface(&need.dev)) {
+        vital |= need.vital;
+        complaints.push(complain(need.text.clone()).at(need.span));
+    }
     let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
     let instances: Vec<Instance> = instances
         .into_iter()
@@ -147,6 +160,10 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
             cx.instance(given, has_interface)
         })
         .collect();
+    if vital || complaints.iter().any(|complaint| complaint.message == ABSENT) {
+        complaints.retain(|complaint| complaint.message != ABSENT);
+        complaints.push(Diagnostic::emerg(ABSENT));
+    }
     duplicates(&instances, &mut complaints);
     let mut site = Site { global, root, scripts, files, instances, groups };
     site.groups(&mut complaints);
@@ -264,7 +281,7 @@ impl Completion<'_> {
             } else {
                 let text = format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist");
                 self.complaints.push(placed(complain(text), given.interface_span));
-                self.fatal("Non-existent interface specified in configuration".to_owned());
+                self.fatal(ABSENT.to_owned());
             }
         }
         let mut router = self.router(&given, vrid as u8);
@@ -424,7 +441,7 @@ impl Completion<'_> {
                     complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip))
                         .at(address.span),
                 );
-                self.fatal("Non-existent interface specified in configuration".to_owned());
+                self.fatal(ABSENT.to_owned());
             }
             kept.push(address.clone());
         }
@@ -445,7 +462,7 @@ impl Completion<'_> {
             let text = format!("({}) tracked interface {} doesn't exist", given.name, track.name);
             if self.global.dynamic_interfaces != Some(true) {
                 self.complaints.push(complain(text).at(track.span));
-                self.fatal("Non-existent interface specified in configuration".to_owned());
+                self.fatal(ABSENT.to_owned());
             }
         }
         all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
@@ -455,7 +472,6 @@ impl Completion<'_> {
                     all.push(one(track, What::Script(track.name.clone()), (script.weight, script.reverse)));
                 }
                 None => {
-                    self.unknown(given, track, "script");
                     all.push(one(track, What::Script(track.name.clone()), (0, false)));
                 }
             }
@@ -466,7 +482,7 @@ impl Completion<'_> {
                     let default = (file.weight.unwrap_or(1), file.reverse);
                     all.push(one(track, What::File(track.name.clone()), default));
                 }
-                None => self.unknown(given, track, "file"),
+                None => {}
             }
         }
         if priority == 255 {
@@ -480,11 +496,6 @@ impl Completion<'_> {
             });
         }
         all
-    }
-
-    fn unknown(&mut self, given: &Given, track: &Track, kind: &str) {
-        let text = format!("({}) track {kind} {} not found, ignoring...", given.name, track.name);
-        self.complaints.push(complain(text).at(track.span));
     }
 }
 

@@ -86,7 +86,8 @@ impl Builder {
         self.end_of_line();
         match self.last.take() {
             Some(opener) if self.around.len() < DEPTH => {
-                self.around.push((std::mem::take(&mut self.block), opener));
+                let inside = Block { start: Some(span), ..Block::default() };
+                self.around.push((std::mem::replace(&mut self.block, inside), opener));
             }
             opener => {
                 self.block.nodes.extend(opener.map(Node::Statement));

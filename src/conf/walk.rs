@@ -129,6 +129,7 @@ pub struct Setting<'a> {
     complaints: &'a mut Vec<Diagnostic>,
     unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
+    end: Option<Span>,
 }
 
 impl Setting<'_> {
@@ -162,6 +163,11 @@ impl Setting<'_> {
     /// The block around the one the statement opens.
     pub fn around(&self) -> Option<&Level> {
         self.levels.iter().rev().nth(1)
+    }
+
+    /// The `}` of the block that is being closed.
+    pub const fn end(&self) -> Option<Span> {
+        self.end
     }
 
     /// The whole, as far as it has been read.
@@ -432,6 +438,7 @@ impl<'a> Walk<'a> {
         self.apply(row, statement)?;
         self.block(block)?;
         let mut cx = self.setting(row);
+        cx.end = block.end;
         row.set.close(&mut cx).map_err(|complaint| match block.end {
             Some(end) if complaint.at == At::Nowhere => complaint.at(end),
             _ => complaint,
@@ -450,6 +457,7 @@ impl<'a> Walk<'a> {
             complaints: &mut self.complaints,
             unserved: &mut self.unserved,
             bases: &self.bases,
+            end: None,
         }
     }
 

@@ -5,7 +5,10 @@
 use super::journal::{DAEMON, Journal, Style};
 use super::options::{Options, Wish, parse, usage};
 use super::parent;
-use super::read::{self, Kind, Reading};
+use super::blocks::instance::Notify;
+use super::read::{self, Kind, Pass, Reading};
+use super::site::{Script, Site};
+use super::slot::Command;
 use super::track::security::Policy;
 use super::world::World;
 use crate::conf::disk::Disk;
@@ -156,16 +159,26 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     let (lines, code) = match look(file, environment) {
         Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
         Ok(reading) => {
-            let told = reading.complaints.iter().filter(|complaint| complaint.kind != Kind::Notice);
-            let mut lines: Vec<String> = told.map(|complaint| complaint.text.clone()).collect();
+            let scripts = if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(&reading) };
             let code = match reading.worst() {
                 Some(Kind::Missing) => code::CONFIG,
+                _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
                 Some(Kind::Fatal | Kind::Error) => code::TEST,
-                None | Some(Kind::Help | Kind::Notice) => code::OK,
+                _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
+                None | Some(Kind::Help | Kind::Notice | Kind::Warning) => code::OK,
             };
-            let insecure = code != code::CONFIG && scripts(&reading, &mut lines);
-            lines.extend(reading.unserved.iter().map(|line| format!("rkeepalived: {line}")));
-            (lines, if code == code::OK && insecure { code::SECURITY } else { code })
+            let mut told: Vec<(Pass, String)> = reading
+                .complaints
+                .iter()
+                .filter(|complaint| complaint.kind != Kind::Notice)
+                .map(|complaint| (complaint.pass, complaint.text.clone()))
+                .collect();
+            for judged in scripts {
+                let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());
+                told.splice(at..at, judged.lines.into_iter().map(|line| (judged.after, line)));
+            }
+            let unserved = reading.unserved.iter().map(|line| format!("rkeepalived: {line}"));
+            (told.into_iter().map(|(_, line)| line).chain(unserved).collect(), code)
         }
     };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -176,29 +189,52 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     code
 }
 
-/// What is wrong with the scripts, and whether the rules are violated.
-fn scripts(reading: &Reading, lines: &mut Vec<String>) -> bool {
-    let global = &reading.site.global;
+/// What is wrong with the scripts of one process.
+struct Judged {
+    /// Behind whose complaints it is said.
+    after: Pass,
+    lines: Vec<String>,
+    /// A script would run as root, unwatched.
+    violated: bool,
+}
+
+/// What is wrong with the scripts: those of the start, of virtual servers, of virtual routers.
+fn scripts(reading: &Reading) -> Vec<Judged> {
+    let site = &reading.site;
+    let absent = reading.complaints.iter().any(|complaint| complaint.text == super::site::ABSENT);
+    let mut all = vec![
+        judge(site, (Pass::Parent, "start/shutdown "), &site.global.start_scripts, &[]),
+        judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
+    ];
+    if site.configured && !absent {
+        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let mut commands: Vec<Command> = notify.flat_map(Notify::commands).cloned().collect();
+        commands.extend(site.global.fifo_scripts.iter().cloned());
+        all.push(judge(site, (Pass::Router, ""), &commands, &site.scripts));
+    }
+    all
+}
+
+fn judge(site: &Site, (after, whose): (Pass, &str), commands: &[Command], tracked: &[Script]) -> Judged {
+    let global = &site.global;
     let policy = Policy { enforced: global.script_security == Some(true), user: global.script_user.clone() };
-    let mut violated = false;
-    let mut insecure = false;
-    for script in &reading.site.scripts {
-        let judged = policy.judge(&script.command);
-        lines.extend(judged.lines);
+    let (mut lines, mut violated, mut insecure) = (Vec::new(), false, false);
+    let named = tracked.iter().map(|script| (&script.command, Some(&script.name)));
+    for (command, name) in named.chain(commands.iter().map(|command| (command, None))) {
+        let judged = policy.judge(command);
         insecure |= judged.insecure;
-        match judged.program {
-            None => {
-                let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
-                lines.push(format!("Disabling track script {} {why}", script.name));
-                violated |= judged.insecure;
-            }
-            Some(program) if program.uid == 0 && !policy.enforced => violated = true,
-            Some(_) => {}
+        violated |= judged.insecure || judged.program.as_ref().is_some_and(|program| program.uid == 0);
+        if let (None, Some(name)) = (&judged.program, name) {
+            let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
+            lines.push(format!("Disabling track script {name} {why}"));
         }
     }
-    if violated && !policy.enforced {
+    violated &= !policy.enforced;
+    if violated {
         let also = if insecure { " There are insecure scripts." } else { "" };
-        lines.push(format!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.{also}"));
+        lines.push(format!(
+            "SECURITY VIOLATION - {whose}scripts are being executed but script_security not enabled.{also}"
+        ));
     }
-    violated
+    Judged { after, lines, violated }
 }

@@ -37,6 +37,8 @@ pub struct Complaint {
     pub kind: Kind,
     /// The line.
     pub text: String,
+    /// Which of keepalived's processes says it.
+    pub pass: Pass,
 }
 
 /// How bad a complaint is, by what the exit code will say.
@@ -46,6 +48,8 @@ pub enum Kind {
     Help,
     /// Worth a line at a run, and nothing else.
     Notice,
+    /// Told in a test, which does not fail because of it.
+    Warning,
     /// Wrong: a configuration test fails because of it.
     Error,
     /// The configuration cannot be run.
@@ -129,10 +133,12 @@ pub fn read(
     found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)));
     let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
     found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
-    found.extend(finishing.into_iter().map(|complaint| (Pass::RouterEnd, true, complaint)));
     found.sort_by_key(|(pass, ..)| *pass);
+    for complaint in finishing {
+        settle(&mut found, complaint);
+    }
     let mut complaints: Vec<Complaint> =
-        found.iter().flat_map(|(_, finishing, complaint)| lines(&sources, *finishing, complaint)).collect();
+        found.iter().flat_map(|(pass, finishing, complaint)| lines(&sources, (*pass, *finishing), complaint)).collect();
     // keepalived ends where a word is missing.
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
@@ -150,7 +156,7 @@ pub fn read(
 
 /// The processes of keepalived, each of which reads its own part of the file, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Pass {
+pub enum Pass {
     /// The parent: what concerns all, and the shape of the whole.
     Parent,
     /// Virtual servers.
@@ -192,6 +198,23 @@ impl Pass {
     }
 }
 
+/// Puts a complaint of the end where keepalived has it: beside the others about its line, or behind everything.
+fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, complaint: Diagnostic) {
+    let after = |other: &Diagnostic| match (other.at, complaint.at) {
+        (At::Span(other), At::Span(own)) => other.source == own.source && other.start > own.start,
+        _ => false,
+    };
+    let behind = |pass: Pass| found.iter().position(|(other, ..)| *other > pass).unwrap_or(found.len());
+    let (at, pass) = match complaint.at {
+        At::Nowhere => (behind(Pass::RouterEnd), Pass::RouterEnd),
+        At::Span(_) => {
+            let next = found.iter().position(|(pass, _, other)| *pass == Pass::Router && after(other));
+            (next.unwrap_or_else(|| behind(Pass::Router)), Pass::Router)
+        }
+    };
+    found.insert(at, (pass, true, complaint));
+}
+
 fn scripts(server: &Server) -> Vec<Command> {
     let reals = server.reals.iter().flat_map(|real| real.up.iter().chain(&real.down).chain(&real.checks));
     server.up.iter().chain(&server.down).chain(reals).cloned().collect()
@@ -209,18 +232,19 @@ fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
     format!("{place}{}", without_secrets(&complaint.message))
 }
 
-fn lines(sources: &Sources, finishing: bool, complaint: &Diagnostic) -> Vec<Complaint> {
+fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnostic) -> Vec<Complaint> {
     let kind = match complaint.severity {
-        Severity::Notice | Severity::Warn => Kind::Notice,
+        Severity::Notice => Kind::Notice,
+        Severity::Warn => Kind::Warning,
         _ if complaint.message.starts_with(LACKS) => Kind::Missing,
         Severity::Emerg if finishing => Kind::Fatal,
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
     };
-    let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " ") }];
+    let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " "), pass }];
     // A near miss is our own addition; the line before it stays keepalived's.
     let help = complaint.help.iter().map(|help| {
         let text = shown(sources, &Diagnostic { message: help.clone(), ..complaint.clone() }, " ");
-        Complaint { kind: Kind::Help, text }
+        Complaint { kind: Kind::Help, text, pass }
     });
     lines.extend(help);
     lines

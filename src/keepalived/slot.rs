@@ -181,6 +181,11 @@ pub fn also(cx: &mut Setting<'_>, statement: &Statement, complaint: Diagnostic, 
     complain(worded(template, cx, &first(statement)))
 }
 
+/// An address where keepalived drops what follows a `/`.
+pub fn address(text: &str) -> Option<std::net::IpAddr> {
+    text.split('/').next()?.parse().ok()
+}
+
 /// A truth value; no word means true.
 pub fn truth(word: Option<&Word>) -> Option<bool> {
     match word.map(|word| &*word.bytes) {

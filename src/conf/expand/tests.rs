@@ -44,6 +44,19 @@ fn a_variable_that_holds_itself_ends() {
     assert!(expanded("$X=a $X\n$X\n").len() <= 1);
 }
 
+#[test]
+fn what_a_line_becomes_is_bounded() {
+    let doubling: String = (0..40).map(|n| format!("$V{}=$V{n} $V{n}\n", n + 1)).collect();
+    for text in [format!("$V0=x\n{doubling}$V40\nlast\n"), "~SEQ(i, 1, 4000000000) ~SEQ(j, 1, 4000000000) v $i $j\nlast\n".to_owned()] {
+        let mut sources = Sources::default();
+        let read = read((&Memory::of("/etc/k", &text), &mut sources), "/etc/k", &Environment::default()).unwrap();
+        assert!(read.lines.len() <= 2 * MOST_LINES, "{}", read.lines.len());
+        assert!(read.lines.iter().map(|line| line.bytes.len()).sum::<usize>() < 64 << 20);
+        assert!(read.complaints[0].message.starts_with("The line becomes more than"), "{:?}", read.complaints[0]);
+        assert_eq!(read.lines.last().unwrap().bytes, b"last");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_whatever_makes_the_reader_panic(text in "[-$~@{}()\\\\\"!#=,a-c0-9 \n]{0,80}") {

@@ -60,8 +60,9 @@ impl Builder {
             Token::Open(span) => self.open(span),
             Token::Close(span) => self.close(span),
             Token::Unterminated(line) => {
-                // A line that cannot be read as a whole is not read at all.
-                self.words.clear();
+                // What stands before the quote is read all the same.
+                self.end_of_line();
+                self.flush();
                 let text = String::from_utf8_lossy(&line.bytes);
                 self.broken(&format!("Unterminated quote '{text}'"), line.span);
                 self.broken(&format!("Unmatched quote: '{text}'"), line.span);

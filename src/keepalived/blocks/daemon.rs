@@ -4,7 +4,7 @@ use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::slot::{Kind, also, complain, count, first, number, split, whole, worded};
+use crate::keepalived::slot::{Kind, also, command, complain, count, first, number, whole, worded};
 use std::net::IpAddr;
 
 type Outcome = Result<(), Diagnostic>;
@@ -55,24 +55,36 @@ pub fn notification_email(cx: &mut Setting<'_>, _: &mut Global, statement: &Stat
 ///
 /// # Errors
 /// There is none.
-pub fn startup_script(_: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    start_script("startup", statement)
+pub fn startup_script(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    start_script("startup", global, statement)
 }
 
 /// `shutdown_script COMMAND [USER [GROUP]]`.
 ///
 /// # Errors
 /// There is none.
-pub fn shutdown_script(_: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    start_script("shutdown", statement)
+pub fn shutdown_script(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    start_script("shutdown", global, statement)
 }
 
-fn start_script(which: &str, statement: &Statement) -> Outcome {
-    match statement.arguments().first() {
-        None => Err(complain(format!("{which} script missing"))),
-        Some(word) if split(&word.text()).is_err() => Err(complain(format!("Invalid {which} script"))),
-        Some(_) => Ok(()),
+fn start_script(which: &str, global: &mut Global, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain(format!("{which} script missing")));
     }
+    global.start_scripts.extend(command(statement.arguments())?);
+    Ok(())
+}
+
+/// `notify_fifo_script COMMAND [USER [GROUP]]`.
+///
+/// # Errors
+/// There is none.
+pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain(worded("No {k} specified", cx, "")));
+    }
+    global.fifo_scripts.extend(command(statement.arguments())?);
+    Ok(())
 }
 
 /// `max_auto_priority [PRIORITY]`.

@@ -2,7 +2,7 @@
 
 use super::group::Mail;
 use super::daemon::{
-    cpu_affinity, dynamic_interfaces, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon, lvs_timeouts,
+    cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon, lvs_timeouts,
     max_auto_priority, notification_email, old_rlimit, reload_time_file, rt_priority, rx_multiplier, rx_policy,
     shutdown_script, smtp_server, smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_priority,
     vrrp_rt_priority,
@@ -15,6 +15,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
 use crate::keepalived::slot::{
+    Command,
     Judged, JudgedSwitch, Kind, Name, Needed, Nothing, Positive, Present, Seconds, Signed, Switch, Text, Unsigned, complain, first,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -143,9 +144,9 @@ const DIRECTIVES: &[Directive] = &[
     inert("bfd_rlimit_rttime", ONE, &Judged(Kind::Unsigned, 1..=WIDE, "Invalid bfd real-time limit - {v}", ""), "there is no such process yet"),
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Text(|c: &mut Global| &mut c.notify_fifo, "No {k} name specified")).doc("Sets a FIFO every change is written to."),
-    Directive::missing("notify_fifo_script", GLOBAL, BARE).judged(&Needed("No {k} specified")),
+    Directive::missing("notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
     Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Text(|c: &mut Global| &mut c.vrrp_notify_fifo, "No {k} name specified")).doc("Sets a FIFO every change of virtual routers is written to."),
-    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE).judged(&Needed("No {k} specified")),
+    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
     Directive::new("vrrp_notify_priority_changes", GLOBAL, BARE, &Switch(|c: &mut Global| &mut c.notify_priority_changes, "Invalid value '{v}' for global {k} specified")).doc("Sets notify_priority_changes for all instances."),
     Directive::missing("lvs_notify_fifo", GLOBAL, BARE).judged(&Needed("No {k} name specified")),
     Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE).judged(&Needed("No {k} specified")),
@@ -252,6 +253,10 @@ pub struct Global {
     pub process_names: Option<bool>,
     pub notify_fifo: Option<String>,
     pub vrrp_notify_fifo: Option<String>,
+    /// `startup_script` and `shutdown_script`.
+    pub start_scripts: Vec<Command>,
+    /// `notify_fifo_script` and `vrrp_notify_fifo_script`.
+    pub fifo_scripts: Vec<Command>,
 }
 
 impl Conf for Global {

@@ -13,7 +13,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, also, command, complain,
+    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address, also, command, complain,
     count, first, seconds, truth, worded,
 };
 use std::net::IpAddr;
@@ -236,6 +236,14 @@ pub struct Notify {
     pub any: Option<Command>,
 }
 
+impl Notify {
+    /// All of them that are given.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let all = [&self.master, &self.backup, &self.fault, &self.stop, &self.deleted, &self.master_rx_lower_pri, &self.any];
+        all.into_iter().flatten()
+    }
+}
+
 /// A peer as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -318,6 +326,8 @@ pub struct Instance {
     pub needs: Vec<Need>,
     /// The keywords say unicast, whether or not there are peers.
     pub says_unicast: bool,
+    /// In a group, which bears with weights or not.
+    pub grouped: Option<bool>,
 }
 
 impl Conf for Instance {
@@ -343,9 +353,38 @@ pub fn open(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
     Ok(())
 }
 
+/// `}` of a virtual router.
+///
+/// # Errors
+/// None; the last of several complaints is handed over.
+pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    let end = cx.end();
+    let Some(instance) = cx.conf::<Instance>() else { return Ok(()) };
+    let name = instance.name.clone();
+    let mut said = Vec::new();
+    if instance.peers.is_empty() && instance.unicast_ttl.take().is_some() {
+        said.push(format!("({name}): Cannot use unicast_ttl without unicast peers - resetting"));
+    }
+    let virtual_one = instance.virtual_interface == Some(true);
+    if !instance.peers.is_empty() && virtual_one && instance.xmit_base.is_none() {
+        instance.xmit_base = Some(true);
+        said.push(format!("({name}) unicast with use_vmac requires vmac_xmit_base - setting"));
+    }
+    for text in said {
+        let complaint = complain(text);
+        cx.report(end.map_or(complaint.clone(), |at| complaint.at(at)));
+    }
+    Ok(())
+}
+
 type Outcome = Result<(), Diagnostic>;
 
 fn interface(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let name = first(statement);
+    if name == "lo" {
+        let text = format!("({}) cannot use a loopback interface ({name}) for vrrp - ignoring", instance.name);
+        return Err(complain(text));
+    }
     instance.interface = Some(first(statement));
     instance.interface_span = Some(statement.span);
     Ok(())
@@ -435,7 +474,7 @@ fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &State
 fn peer(cx: &mut Setting<'_>, instance: &Instance, line: &Statement) -> Result<Peer, Diagnostic> {
     let (text, name) = (line.name(), &instance.name);
     let prefix = format!("Configuration error: VRRP instance[{name}]");
-    let Ok(address) = text.parse::<IpAddr>() else {
+    let Some(address) = ip_address(&text) else {
         return Err(complain(format!("{prefix} malformed unicast peer address[{text}]. Skipping...")));
     };
     if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
@@ -470,7 +509,7 @@ fn peer(cx: &mut Setting<'_>, instance: &Instance, line: &Statement) -> Result<P
 fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let (text, name) = (first(statement), &instance.name);
     let prefix = format!("Configuration error: VRRP instance[{name}]");
-    let Ok(address) = text.parse::<IpAddr>() else {
+    let Some(address) = ip_address(&text) else {
         return Err(complain(format!("{prefix} malformed src address[{text}]. Skipping...")));
     };
     if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {

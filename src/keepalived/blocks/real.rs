@@ -12,7 +12,7 @@ use crate::keepalived::contexts::{
     BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, TCP_CHECK, UDP_CHECK,
 };
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Run, Seconds, Switch, Text, Unsigned, complain, first, worded,
+    Command, JudgedSwitch, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -165,7 +165,7 @@ pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Out
         cx.report(wrong.at(statement.span));
         invalid()
     })?;
-    real.address = ip.parse().map_err(|_| invalid())?;
+    real.address = address(&ip).ok_or_else(invalid)?;
     real.port = match given {
         Some(_) => port,
         None => cx.seen::<Server>().map_or(0, Server::port),

@@ -22,7 +22,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Holds what concerns the whole daemon."),
     Directive::new("vrrp_script", ROOT, one(SCRIPT), &Block(super::script::open, super::script::close))
         .doc("Defines a script whose result virtual routers may track."),
-    Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Custom(super::instance::open))
+    Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Block(super::instance::open, super::instance::close))
         .doc("Defines a virtual router."),
     Directive::new("vrrp_sync_group", ROOT, named(GROUP), &Custom(super::group::open))
         .doc("Defines virtual routers that change state together."),

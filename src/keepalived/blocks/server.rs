@@ -10,7 +10,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, also, complain, count, first, worded,
+    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, address, also, complain, count, first, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -226,7 +226,7 @@ pub fn open(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) ->
                 cx.report(wrong.at(statement.span));
                 complain(invalid())
             })?;
-            let address: IpAddr = ip.parse().map_err(|_| complain(invalid()))?;
+            let address = address(ip).ok_or_else(|| complain(invalid()))?;
             server.ipv6 = Some(address.is_ipv6());
             server.target = Some(Target::Address(address, port));
         }
@@ -481,7 +481,7 @@ fn sorry(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Ou
         cx.report(wrong.at(statement.span));
         invalid()
     })?;
-    let address: IpAddr = ip.parse().map_err(|_| invalid())?;
+    let address = address(&ip).ok_or_else(invalid)?;
     if server.ipv6.is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
         let text = format!("Address family of virtual server and sorry server {ip} don't match - skipping sorry server.");
         return Err(complain(text));

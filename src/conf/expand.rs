@@ -191,11 +191,11 @@ impl Expander<'_> {
             return;
         }
         match sequence(&bytes) {
-            Some(Ok(lines)) => {
-                if lines.len() >= MOST_LINES {
+            Some(Ok(repeated)) => {
+                if repeated.rounds.len() >= MOST_LINES {
                     self.bounded(span);
                 }
-                lines.into_iter().for_each(|line| self.expand(line, made, (span, depth + 1)));
+                self.repeat(repeated, made, (span, depth + 1));
                 return;
             }
             Some(Err(why)) => {
@@ -211,6 +211,29 @@ impl Expander<'_> {
         match self.variable(&bytes) {
             Some(lines) => lines.into_iter().for_each(|line| self.expand(line, made, (span, depth + 1))),
             None => made.push(unescape(&bytes)),
+        }
+    }
+
+    /// Each round of a sequence is its line with the round's variables, which may stand inside other variables.
+    fn repeat(&mut self, repeated: Repeated, made: &mut Vec<Vec<u8>>, (span, depth): (Span, usize)) {
+        let mut outer = Vec::new();
+        for pairs in &repeated.rounds {
+            if made.len() > MOST_LINES {
+                break;
+            }
+            for (name, value) in pairs {
+                let before = self.variables.insert(name.clone(), vec![value.clone()]);
+                if !outer.iter().any(|(known, _)| known == name) {
+                    outer.push((name.clone(), before));
+                }
+            }
+            self.expand(repeated.line.clone(), made, (span, depth));
+        }
+        for (name, before) in outer {
+            match before {
+                Some(value) => self.variables.insert(name, value),
+                None => self.variables.remove(&name),
+            };
         }
     }
 
@@ -240,7 +263,10 @@ impl Expander<'_> {
                     (rest.get(..end)?.to_vec(), end)
                 }
             };
-            if let Some(value) = self.value(&name) {
+            // Without braces a name ends at a blank, a comma or a bracket, and nowhere else.
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b')' | b'"');
+            let whole = rest.starts_with(b"{") || rest.get(length).is_none_or(ends);
+            if let Some(value) = whole.then(|| self.value(&name)).flatten() {
                 let (before, after) = (bytes.get(..at)?, bytes.get(at + 1 + length..).unwrap_or_default());
                 return Some(put_in(before, &value, after));
             }
@@ -407,24 +433,34 @@ fn put_in(before: &[u8], value: &[Vec<u8>], after: &[u8]) -> Vec<Vec<u8>> {
     value.iter().enumerate().map(line).collect()
 }
 
-/// The lines a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for, or what is wrong with it.
-fn sequence(bytes: &[u8]) -> Option<Result<Vec<Vec<u8>>, Option<&'static str>>> {
+/// A line that is read once for each round, with the round's variables.
+struct Repeated {
+    line: Vec<u8>,
+    rounds: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// What a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for, or what is wrong with it.
+fn sequence(bytes: &[u8]) -> Option<Result<Repeated, Option<&'static str>>> {
     let at = bytes.windows(4).position(|four| four == b"~SEQ" || four == b"~LST")?;
     Some(repeated(bytes, at))
 }
 
-fn repeated(bytes: &[u8], at: usize) -> Result<Vec<Vec<u8>>, Option<&'static str>> {
+fn repeated(bytes: &[u8], at: usize) -> Result<Repeated, Option<&'static str>> {
     let tail = bytes.get(at + 4..).unwrap_or_default();
     let (hexadecimal, tail) = tail.strip_prefix(b"x").map_or((false, tail), |tail| (true, tail));
     let inside = tail.strip_prefix(b"(").ok_or(None)?;
     let end = inside.iter().position(|byte| *byte == b')').ok_or(None)?;
     let arguments = split(inside.get(..end).unwrap_or_default());
     let rest = inside.get(end + 1..).unwrap_or_default();
-    let before = bytes.get(..at).unwrap_or_default();
-    let whole = |text: Vec<u8>| [before, text.as_slice()].concat();
-    if bytes.get(at..at + 4) == Some(b"~LST") {
-        return list(&arguments, rest).map(|lines| lines.into_iter().map(whole).collect());
-    }
+    let line = [bytes.get(..at).unwrap_or_default(), rest].concat();
+    let rounds = match bytes.get(at..at + 4) {
+        Some(b"~LST") => list(&arguments)?,
+        _ => numbers(&arguments, hexadecimal)?,
+    };
+    Ok(Repeated { line, rounds })
+}
+
+fn numbers(arguments: &[Vec<u8>], hexadecimal: bool) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, Option<&'static str>> {
     const DEFINITION: Option<&str> = Some("Invalid ~SEQ definition");
     let name = arguments.first().ok_or(DEFINITION)?;
     let number = |word: &Vec<u8>| std::str::from_utf8(word).ok()?.parse::<i64>().ok();
@@ -441,29 +477,28 @@ fn repeated(bytes: &[u8], at: usize) -> Result<Vec<Vec<u8>>, Option<&'static str
     if hexadecimal && (start < 0 || stop < 0) {
         return Err(Some("~SEQx is only valid for positive numbers"));
     }
-    let mut lines = Vec::new();
+    let mut rounds = Vec::new();
     let mut value = start;
-    while (step > 0 && value <= stop || step < 0 && value >= stop) && lines.len() < MOST_LINES {
+    while (step > 0 && value <= stop || step < 0 && value >= stop) && rounds.len() < MOST_LINES {
         let text = if hexadecimal { format!("{value:x}") } else { value.to_string() };
-        lines.push(whole(substitute(rest, &[(name.clone(), text.into_bytes())])));
+        rounds.push(vec![(name.clone(), text.into_bytes())]);
         let Some(next) = value.checked_add(step) else { break };
         value = next;
     }
-    Ok(lines)
+    Ok(rounds)
 }
 
-fn list(arguments: &[Vec<u8>], rest: &[u8]) -> Result<Vec<Vec<u8>>, Option<&'static str>> {
+fn list(arguments: &[Vec<u8>]) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, Option<&'static str>> {
     let names = tuple(arguments.first().ok_or(None)?);
     let values = arguments.get(1..).filter(|values| !values.is_empty()).ok_or(None)?;
-    let line = |values: &Vec<u8>| {
+    let round = |values: &Vec<u8>| {
         let values = tuple(values);
         if values.len() > names.len() {
             return Err(Some("~LST specification has too many values"));
         }
-        let pairs: Vec<_> = names.iter().cloned().zip(values).collect();
-        Ok(substitute(rest, &pairs))
+        Ok(names.iter().cloned().zip(values).collect())
     };
-    values.iter().map(line).collect()
+    values.iter().map(round).collect()
 }
 
 /// `{a,b}` as its members; anything else as itself.
@@ -490,37 +525,6 @@ fn split(arguments: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     parts.into_iter().map(|part| part.trim_ascii().to_vec()).collect()
-}
-
-/// `rest` with each `$name` and `${name}` replaced.
-fn substitute(rest: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = rest.get(at) {
-        let tail = rest.get(at + 1..).unwrap_or_default();
-        let hit =
-            (byte == b'$').then(|| pairs.iter().find_map(|(name, value)| reference(tail, name).map(|n| (n, value))));
-        match hit.flatten() {
-            Some((length, value)) => {
-                out.extend(value);
-                at += 1 + length;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
-/// How many bytes of `text` refer to `name`.
-fn reference(text: &[u8], name: &[u8]) -> Option<usize> {
-    if let Some(inside) = text.strip_prefix(b"{") {
-        return inside.strip_prefix(name)?.starts_with(b"}").then_some(name.len() + 2);
-    }
-    let rest = text.strip_prefix(name)?;
-    rest.first().is_none_or(|byte| !is_name(*byte)).then_some(name.len())
 }
 
 #[cfg(test)]

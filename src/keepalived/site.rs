@@ -10,7 +10,7 @@ use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
 use super::slot::{Command, complain};
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
 use std::collections::BTreeMap;
@@ -151,7 +151,7 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
     for address in &root.addresses {
         if let Some(dev) = address.dev.as_ref().filter(|dev| !has_interface(dev)) {
             vital = true;
-            let text = format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip);
+            let text = format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown());
             complaints.push(complain(text).at(address.span));
         }
     }
@@ -163,6 +163,16 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
     }
     let configured = !instances.is_empty();
     let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
+    if global.dynamic_interfaces != Some(true) {
+        let own = instances.iter().map(|one| (&one.name, &one.interfaces));
+        for (name, tracks) in own.chain(groups.iter().map(|one| (&one.name, &one.interfaces))) {
+            for track in tracks.iter().filter(|track| !has_interface(&track.name)) {
+                vital = true;
+                let text = format!("({name}) tracked interface {} doesn't exist", track.name);
+                complaints.push(complain(text).at(track.span));
+            }
+        }
+    }
     let groups = membership(groups, &instances, &mut complaints);
     let mut instances = instances;
     for given in &mut instances {
@@ -175,13 +185,21 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
             cx.instance(given, has_interface)
         })
         .collect();
-    if vital || complaints.iter().any(|complaint| complaint.message == ABSENT) {
-        complaints.retain(|complaint| complaint.message != ABSENT);
+    vital |= complaints.iter().any(|complaint| complaint.message == ABSENT);
+    if vital {
+        // keepalived ends here, and says nothing about the routers themselves.
+        complaints.retain(|complaint| complaint.at != At::Nowhere || complaint.severity == Severity::Notice);
         complaints.push(Diagnostic::emerg(ABSENT));
     }
-    duplicates(&instances, &mut complaints);
+    if !vital {
+        duplicates(&instances, &mut complaints);
+    }
     let mut site = Site { global, root, scripts, files, instances, groups, configured };
-    site.groups(&mut complaints);
+    let mut about_groups = Vec::new();
+    site.groups(&mut about_groups);
+    if !vital {
+        complaints.append(&mut about_groups);
+    }
     for script in &site.scripts {
         let used = |tracking: &Tracking| tracking.what == What::Script(script.name.clone());
         if !site.instances.iter().any(|instance| instance.tracking.iter().any(used)) {
@@ -358,7 +376,7 @@ impl Completion<'_> {
         } else {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
-        let tracking = self.tracking(&given, (&interface, router.priority), has_interface);
+        let tracking = self.tracking(&given, (&interface, router.priority));
         Some(Instance {
             wants_master: given.master == Some(true),
             source: given.source,
@@ -445,7 +463,6 @@ impl Completion<'_> {
     /// What strict mode does not bear with.
     fn strictness(&mut self, given: &Given, version: Version) {
         let (name, global) = (&given.name, self.global);
-        let set = |own: Option<i64>, all: Option<i64>, most: i64| own.or(all).is_some_and(|value| value > most);
         let rules = [
             (
                 given.down_timer_adverts.or(global.down_timer_adverts).is_some_and(|adverts| adverts != 3),
@@ -456,8 +473,12 @@ impl Completion<'_> {
                 "warning - accept mode for VRRP version 2 does not comply with RFC3768 - resetting",
             ),
             (
-                set(given.garp_repeat, global.garp_repeat, 1),
+                given.garp_lower_repeat.or(global.garp_lower_repeat).is_some(),
                 "Strict mode requires no repeat garps. resetting",
+            ),
+            (
+                given.garp_lower_delay.or(global.garp_lower_delay).is_some(),
+                "Strict mode requires no repeat garp delay. resetting",
             ),
             (
                 given.lower_prio_no_advert.or(global.lower_prio_no_advert) == Some(false),
@@ -561,7 +582,7 @@ impl Completion<'_> {
         {
             if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
                 let text =
-                    format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
+                    format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.shown());
                 self.complaints.push(complain(text).at(address.span));
                 continue;
             }
@@ -570,7 +591,7 @@ impl Completion<'_> {
                 && !dynamic
             {
                 self.complaints.push(
-                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip))
+                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown()))
                         .at(address.span),
                 );
                 self.fatal(ABSENT.to_owned());
@@ -584,18 +605,10 @@ impl Completion<'_> {
         &mut self,
         given: &Given,
         (interface, priority): (&str, u8),
-        has_interface: &dyn Fn(&str) -> bool,
     ) -> Vec<Tracking> {
         let mut all = Vec::new();
         if given.track_primary != Some(false) {
             all.push(Tracking { what: What::Interface(interface.to_owned()), weight: 0, reverse: false });
-        }
-        for track in given.interfaces.iter().filter(|track| !has_interface(&track.name)) {
-            let text = format!("({}) tracked interface {} doesn't exist", given.name, track.name);
-            if self.global.dynamic_interfaces != Some(true) {
-                self.complaints.push(complain(text).at(track.span));
-                self.fatal(ABSENT.to_owned());
-            }
         }
         all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
         for track in &given.scripts {

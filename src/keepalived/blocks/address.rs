@@ -74,6 +74,14 @@ pub struct Address {
     pub span: Span,
 }
 
+impl Address {
+    /// As keepalived shows it: with its length, unless that is all of it.
+    pub fn shown(&self) -> String {
+        let whole = if self.ip.is_ipv6() { 128 } else { 32 };
+        if self.prefix == whole { self.ip.to_string() } else { format!("{}/{}", self.ip, self.prefix) }
+    }
+}
+
 /// A block of such lines.
 pub struct Addresses<C>(pub fn(&mut C) -> &mut Vec<Address>);
 
@@ -184,28 +192,29 @@ impl From<String> for Wrong {
 fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<(), Wrong> {
     let name = word.text();
     let ip = address.ip;
+    let shown = address.shown();
     let mut value = || match rest.next() {
         Some(word) => Ok(word.text().into_owned()),
-        None => Err(format!("No {name} parameter specified for {ip}")),
+        None => Err(format!("No {name} parameter specified for {shown}")),
     };
     match &*name {
         "dev" => {
             let dev = value()?;
             if address.dev.is_some() {
-                return Err(format!("Cannot specify ipaddress device more than once for {ip}").into());
+                return Err(format!("Cannot specify ipaddress device more than once for {shown}").into());
             }
             address.dev = Some(dev);
         }
-        "scope" => address.scope = scope(&value()?, ip)?,
+        "scope" => address.scope = scope(&value()?, address)?,
         "broadcast" | "brd" if ip.is_ipv6() => {
             let text = format!(
-                "VRRP is trying to assign a broadcast {name} to the IPv6 address {ip} !!?? WTF... skipping VIP..."
+                "VRRP is trying to assign a broadcast {name} to the IPv6 address {shown} !!?? WTF... skipping VIP..."
             );
             rest.next();
             return Err(Wrong { removes: true, ..text.into() });
         }
         "broadcast" | "brd" => address.broadcast = Some(broadcast(&value()?, (ip, address.prefix))?),
-        "label" => address.label = label(value()?, ip)?,
+        "label" => address.label = label(value()?, address)?,
         "peer" => peer(address, &value()?)?,
         "home" => address.home = true,
         "-nodad" => address.nodad = false,
@@ -247,9 +256,10 @@ fn peer(address: &mut Address, text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn scope(text: &str, ip: IpAddr) -> Result<u8, Wrong> {
-    if ip.is_ipv6() {
-        return Err(format!("Cannot specify scope for IPv6 addresses ({ip}) - ignoring scope").into());
+fn scope(text: &str, address: &Address) -> Result<u8, Wrong> {
+    let shown = address.shown();
+    if address.ip.is_ipv6() {
+        return Err(format!("Cannot specify scope for IPv6 addresses ({shown}) - ignoring scope").into());
     }
     Ok(match text {
         "global" => 0,
@@ -257,7 +267,7 @@ fn scope(text: &str, ip: IpAddr) -> Result<u8, Wrong> {
         "link" => 253,
         "host" => 254,
         "nowhere" => 255,
-        number => number.parse().map_err(|_| format!("Invalid scope '{text}' specified for {ip} - ignoring"))?,
+        number => number.parse().map_err(|_| format!("Invalid scope '{text}' specified for {shown} - ignoring"))?,
     })
 }
 
@@ -274,9 +284,10 @@ fn broadcast(text: &str, (ip, prefix): (IpAddr, u8)) -> Result<Ipv4Addr, Wrong> 
     }
 }
 
-fn label(text: String, ip: IpAddr) -> Result<Option<String>, Wrong> {
-    if ip.is_ipv6() {
-        return Err(format!("Cannot specify label for IPv6 addresses ({ip}) - ignoring label").into());
+fn label(text: String, address: &Address) -> Result<Option<String>, Wrong> {
+    if address.ip.is_ipv6() {
+        let shown = address.shown();
+        return Err(format!("Cannot specify label for IPv6 addresses ({shown}) - ignoring label").into());
     }
     if text.len() < 16 {
         return Ok(Some(text));

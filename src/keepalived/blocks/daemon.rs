@@ -87,6 +87,45 @@ pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
     Ok(())
 }
 
+/// A process's name, of which the kernel keeps fifteen bytes.
+fn process_name(cx: &mut Setting<'_>, statement: &Statement) -> String {
+    const MOST: usize = 15;
+    let mut name = first(statement);
+    if name.len() > MOST {
+        let text = format!("Process name {name} more than {MOST} characters, truncating");
+        cx.report(complain(text).at(statement.span));
+        name = name.chars().take(MOST).collect();
+    }
+    name
+}
+
+/// `process_name NAME`.
+///
+/// # Errors
+/// None; a long one is cut with a complaint.
+pub fn parent_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    global.process_name = Some(process_name(cx, statement));
+    Ok(())
+}
+
+/// `vrrp_process_name NAME`.
+///
+/// # Errors
+/// None; a long one is cut with a complaint.
+pub fn vrrp_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    global.vrrp_process_name = Some(process_name(cx, statement));
+    Ok(())
+}
+
+/// The name of a process there is not.
+///
+/// # Errors
+/// None; a long one is cut with a complaint.
+pub fn other_name(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+    process_name(cx, statement);
+    Ok(())
+}
+
 /// `max_auto_priority [PRIORITY]`.
 ///
 /// # Errors

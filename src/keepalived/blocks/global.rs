@@ -3,8 +3,8 @@
 use super::group::Mail;
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon, lvs_timeouts,
-    max_auto_priority, notification_email, old_rlimit, reload_time_file, rt_priority, rx_multiplier, rx_policy,
-    shutdown_script, smtp_server, smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_priority,
+    max_auto_priority, notification_email, old_rlimit, other_name, parent_name, reload_time_file, rt_priority, rx_multiplier, rx_policy,
+    shutdown_script, smtp_server, smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_name, vrrp_priority,
     vrrp_rt_priority,
 };
 use crate::conf::diagnostic::Diagnostic;
@@ -16,7 +16,7 @@ use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
 use crate::keepalived::slot::{
     Command,
-    Judged, JudgedSwitch, Kind, Name, Needed, Nothing, Positive, Present, Seconds, Signed, Switch, Text, Unsigned, complain, first,
+    Judged, JudgedSwitch, Kind, Needed, Nothing, Positive, Present, Seconds, Signed, Switch, Text, Unsigned, complain, first,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -40,11 +40,11 @@ const fn inert(name: &'static str, arity: Arity, set: &'static dyn Set, why: &'s
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("process_names", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.process_names, true)).doc("Names each process by its part."),
-    Directive::new("process_name", GLOBAL, ONE, &Name(|c: &mut Global| &mut c.process_name)).doc("Names the parent process."),
-    Directive::new("vrrp_process_name", GLOBAL, ONE, &Name(|c: &mut Global| &mut c.vrrp_process_name)).doc("Names the VRRP process."),
-    inert("lvs_process_name", ONE, &Nothing, "there is no such process yet"),
-    inert("checker_process_name", ONE, &Nothing, "there is no such process yet"),
-    inert("bfd_process_name", ONE, &Nothing, "there is no such process yet"),
+    Directive::new("process_name", GLOBAL, ONE, &Custom(parent_name)).doc("Names the parent process."),
+    Directive::new("vrrp_process_name", GLOBAL, ONE, &Custom(vrrp_name)).doc("Names the VRRP process."),
+    inert("lvs_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    inert("checker_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    inert("bfd_process_name", ONE, &Custom(other_name), "there is no such process yet"),
     Directive::new("router_id", GLOBAL, BARE, &Text(|c: &mut Global| &mut c.router_id, "routerid name missing - ignoring")).doc("Names this host in mails and dumps."),
     inert("notification_email_from", BARE, &Needed("emailfrom missing - ignoring"), "no mail is sent: smtp_alert itself is refused"),
     inert("smtp_server", ONE, &Custom(smtp_server), "no mail is sent: smtp_alert itself is refused"),

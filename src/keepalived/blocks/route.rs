@@ -116,10 +116,14 @@ struct Route {
     destination: Option<String>,
     dev: Option<String>,
     untracked: bool,
+    /// Another protocol's.
+    foreign: bool,
     group: Option<String>,
     said: Vec<Diagnostic>,
 }
 
+/// The routing protocol that is keepalived's own.
+const OWN: u8 = 18;
 const TYPES: [&str; 10] = [
     "unicast",
     "local",
@@ -203,8 +207,9 @@ impl Route {
             "table" => super::line::table(&words.need()?, "route")?,
             "protocol" => {
                 let text = words.need()?;
-                super::line::named(&text, &super::line::PROTOCOLS)
+                let number = super::line::named(&text, &super::line::PROTOCOLS)
                     .ok_or_else(|| Found::from(format!("Protocol {text} not found or invalid for route")))?;
+                self.foreign = number != OWN;
             }
             "scope" => {
                 let text = words.need()?;
@@ -365,6 +370,12 @@ impl Route {
 
     fn finish(&mut self) -> Result<(), Found> {
         let Some(destination) = &self.destination else { return Err("Route must have a destination".into()) };
+        if self.foreign && !self.untracked {
+            let text = format!(
+                "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({OWN}), resetting protocol"
+            );
+            self.said.push(complain(text));
+        }
         if self.dev.is_none() && !self.untracked {
             if self.group.is_some() {
                 self.said.push(complain("Static route cannot have track group if no oif specified"));

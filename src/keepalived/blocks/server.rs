@@ -521,7 +521,7 @@ pub fn complete(server: &Server) -> Vec<Diagnostic> {
         return said;
     }
     kind(&mut server, &mut said);
-    twins(&server, &mut said);
+    twins(&mut server, &mut said);
     quorum(&server, &mut said);
     ports(&server, &mut said);
     said
@@ -557,10 +557,11 @@ fn kind(server: &mut Server, said: &mut Vec<Diagnostic>) {
 }
 
 /// Real servers that are there twice, or are the sorry server as well.
-fn twins(server: &Server, said: &mut Vec<Diagnostic>) {
+fn twins(server: &mut Server, said: &mut Vec<Diagnostic>) {
     let shown = server.shown();
     let protocol = server.protocol.unwrap_or("none");
-    for (at, real) in server.reals.iter().enumerate() {
+    let mut kept: Vec<Real> = Vec::new();
+    for real in std::mem::take(&mut server.reals) {
         let name = format!("[{}]:{protocol}:{}", real.address, real.port);
         let inhibit = real.inhibit.or(server.inhibit) == Some(true);
         if server.sorry == Some((real.address, real.port)) && inhibit != server.sorry_inhibit {
@@ -569,10 +570,13 @@ fn twins(server: &Server, said: &mut Vec<Diagnostic>) {
             said.push(complain(format!("Virtual server {shown}: real server {name} {text}")));
         }
         let same = |other: &Real| (other.address, other.port) == (real.address, real.port);
-        if server.reals.iter().take(at).any(same) {
+        if kept.iter().any(same) {
             said.push(complain(format!("VS {shown}: real server {name} is duplicated - removing second rs")));
+        } else {
+            kept.push(real);
         }
     }
+    server.reals = kept;
 }
 
 fn quorum(server: &Server, said: &mut Vec<Diagnostic>) {

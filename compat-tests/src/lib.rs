@@ -19,6 +19,7 @@ pub mod program;
 pub mod reflect;
 pub mod service;
 pub mod stand;
+pub mod verdict;
 pub mod watch;
 pub mod web;
 pub mod websocket;

@@ -8,4 +8,5 @@ mod peer;
 mod reload;
 mod signals;
 mod upgrade;
+mod verdicts;
 mod vrrp;

@@ -1,0 +1,164 @@
+//! What `-t` says of a configuration, asked of the installed nginx and of ours: cases as text, and the two runs.
+//!
+//! ```text
+//! # a remark
+//! == A sentence                      a case: the main file follows as it is, byte for byte
+//! http { }
+//! == [server] Another                the same inside `events { } http { server {` … `} }`; also [http], [location],
+//! gzip maybe;                        [upstream], [events], [stream], [stream-server], [mail]; line numbers are the text's own
+//! == [http] One newer than nginx     a case that cannot be compared says itself what is expected
+//! gzip on;
+//! -- exit 1
+//! -- nginx: [emerg] … in nginx.conf:1
+//! ```
+//!
+//! Each run has the same fresh prefix, `/prefix/`, with `conf/`, `logs/`, `html/`. nginx loads its dynamic modules; what
+//! rnginx adds about directives it does not serve is left out, and so are the words only one of the versions knows.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use crate::net::Host;
+use crate::program::Program;
+
+/// One configuration and what is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Case {
+    /// A sentence.
+    pub title: String,
+    /// The main file.
+    pub text: Vec<u8>,
+    /// What is said of it, where the installed nginx cannot be asked.
+    pub expected: Option<Verdict>,
+}
+
+/// What a program says of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// Its lines.
+    pub lines: Vec<String>,
+}
+
+/// The blocks around a case's text, which begin on its first line.
+const AROUND: [(&str, &str, &str); 8] = [
+    ("http", "events { } http { ", "}\n"),
+    ("server", "events { } http { server { ", "} }\n"),
+    ("location", "events { } http { server { location / { ", "} } }\n"),
+    ("upstream", "events { } http { upstream u { ", "} }\n"),
+    ("events", "events { ", "}\n"),
+    ("stream", "events { } stream { ", "}\n"),
+    ("stream-server", "events { } stream { server { ", "} }\n"),
+    ("mail", "events { } mail { ", "}\n"),
+];
+
+/// The cases of a file.
+pub fn parse(file: &[u8]) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    let mut end = "";
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        if let Some(title) = text.strip_prefix("== ") {
+            finish(&mut cases, end);
+            let title = title.trim_end();
+            let around = AROUND.iter().find(|(name, ..)| title.starts_with(&format!("[{name}]")));
+            end = around.map_or("", |(.., end)| end);
+            let text = around.map_or("", |(_, begin, _)| begin).as_bytes().to_vec();
+            cases.push(Case { title: title.to_owned(), text, expected: None });
+        } else if let (Some(case), Some(said)) = (cases.last_mut(), text.strip_prefix("-- ")) {
+            let expected = case.expected.get_or_insert_default();
+            match said.trim_end().strip_prefix("exit ") {
+                Some(status) => expected.status = status.parse().ok(),
+                None => expected.lines.push(said.trim_end().to_owned()),
+            }
+        } else if let Some(case) = cases.last_mut() {
+            case.text.extend_from_slice(line);
+        }
+    }
+    finish(&mut cases, end);
+    cases
+}
+
+fn finish(cases: &mut [Case], end: &str) {
+    if let Some(case) = cases.last_mut() {
+        case.text.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// Where a run happens, the same for both programs.
+const PREFIX: &str = "/prefix";
+
+/// What `program` says of `text` in `host`.
+pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
+    let (path, text) = (program.nginx()?, text.to_vec());
+    host.run(move || {
+        prepare(&text)?;
+        let mut command = Command::new(path);
+        command.args(["-t", "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
+        if program == Program::Original {
+            command.args(["-g", &modules()]);
+        }
+        let output = command.output()?;
+        let lines = output.stderr.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned());
+        let own = |line: &String| !line.is_empty() && !line.starts_with("rnginx: [warn] not served: ");
+        Ok(Verdict { status: output.status.code(), lines: lines.filter(own).map(undated).collect() })
+    })?
+}
+
+/// A fresh prefix with the configuration and a few files that cases name.
+fn prepare(text: &[u8]) -> io::Result<()> {
+    let prefix = Path::new(PREFIX);
+    if prefix.exists() {
+        fs::remove_dir_all(prefix)?;
+    }
+    for folder in ["conf", "logs", "html"] {
+        fs::create_dir_all(prefix.join(folder))?;
+    }
+    for folder in ["/var/lib/nginx", "/var/log/nginx"] {
+        fs::create_dir_all(folder)?;
+    }
+    let folder = crate::root().join("fixtures/nginx/verdict/files");
+    if folder.exists() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            fs::copy(entry.path(), prefix.join("conf").join(entry.file_name()))?;
+        }
+    }
+    fs::write(prefix.join("conf/nginx.conf"), text)
+}
+
+/// What makes the installed nginx load every module that is a file.
+fn modules() -> String {
+    let names = ["ngx_stream_module", "ngx_mail_module", "ngx_http_geoip_module", "ngx_stream_geoip_module"];
+    let names =
+        names.iter().chain(&["ngx_http_image_filter_module", "ngx_http_perl_module", "ngx_http_xslt_filter_module"]);
+    let paths = names.map(|name| format!("/usr/lib/nginx/modules/{name}.so"));
+    paths.filter(|path| Path::new(path).exists()).map(|path| format!("load_module {path};")).collect()
+}
+
+/// A line without the time and process it may begin with.
+fn undated(line: String) -> String {
+    match line.split_once("#0: ") {
+        Some((head, tail)) if line.starts_with(|first: char| first.is_ascii_digit()) => {
+            let level = head.split(['[', ']']).nth(1).unwrap_or_default();
+            format!("nginx: [{level}] {tail}")
+        }
+        _ => line,
+    }
+}
+
+/// What is wrong with our verdict on a case, if anything.
+pub fn difference(host: &Host, case: &Case) -> io::Result<Option<String>> {
+    let theirs = match &case.expected {
+        Some(expected) => expected.clone(),
+        None => ask(host, Program::Original, &case.text)?,
+    };
+    let ours = ask(host, Program::Ours, &case.text)?;
+    let text = String::from_utf8_lossy(&case.text);
+    let text = text.get(..text.len().min(2000)).unwrap_or_default();
+    let report = || format!("{}\n{text}\n  nginx {theirs:#?}\n  ours {ours:#?}", case.title);
+    Ok((theirs != ours).then(report))
+}

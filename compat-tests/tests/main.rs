@@ -2,6 +2,7 @@
 
 mod article;
 mod complaints;
+mod corpus;
 mod house;
 mod network;
 mod peer;

@@ -93,7 +93,7 @@ pub fn read(
         random: environment.seed,
         folder: String::new(),
     };
-    expander.file(path, 0)?;
+    expander.file(path, path, 0)?;
     Ok(expander.out)
 }
 
@@ -116,11 +116,12 @@ enum Kept {
 }
 
 impl Expander<'_> {
-    fn file(&mut self, path: &str, depth: usize) -> std::io::Result<()> {
+    /// Reads a file; complaints name it as it was named.
+    fn file(&mut self, path: &str, named: &str, depth: usize) -> std::io::Result<()> {
         let text = self.loader.load(path)?;
         let folder = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
         let outer = std::mem::replace(&mut self.folder, folder);
-        let id = self.sources.add(path, Kind::File, text);
+        let id = self.sources.add(named, Kind::File, text);
         let bytes = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
         let mut lines = lines(&bytes, id).into_iter();
         while let Some(line) = lines.next() {
@@ -318,7 +319,8 @@ impl Expander<'_> {
             self.out.complaints.push(Diagnostic::new(severity, message).at(span));
         }
         for name in names {
-            if let Err(error) = self.file(&name, depth) {
+            let named = name.strip_prefix(&self.folder).filter(|_| !pattern.starts_with('/')).unwrap_or(&name).to_owned();
+            if let Err(error) = self.file(&name, &named, depth) {
                 let message = match error.kind() {
                     std::io::ErrorKind::NotFound => format!("Config files missing '{pattern}'."),
                     _ => format!("Configuration file '{name}' open problem ({error}) - skipping"),

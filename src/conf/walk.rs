@@ -326,6 +326,16 @@ impl<'a> Walk<'a> {
     fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
         for (index, node) in block.nodes.iter().enumerate() {
             let outcome = match node {
+                Node::Statement(statement) if self.swallows(statement) => {
+                    // Rows without a brace are what follows, to the end of the block that holds them.
+                    let rest = block.nodes.get(index + 1..).unwrap_or_default().to_vec();
+                    let rows = Block { nodes: rest, end: block.end, start: None };
+                    let whole = Statement { block: Some(rows), ..statement.clone() };
+                    if let Err(complaint) = self.statement(&whole) {
+                        self.complaints.push(placed(complaint, statement));
+                    }
+                    return Ok(());
+                }
                 Node::Statement(statement) => {
                     self.next = block.nodes.get(index + 1).and_then(Node::place).or(block.end);
                     self.statement(statement).map_err(|complaint| placed(complaint, statement))
@@ -342,6 +352,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Whether a statement lacks the brace of its rows, where the dialect goes on.
+    fn swallows(&self, statement: &Statement) -> bool {
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let row = || self.registry.find(&statement.words.first()?.bytes, context);
+        !self.dialect.stop
+            && statement.block.is_none()
+            && row().is_some_and(|(_, row)| row.arity.needs_block() && row.arity.opens() == Some(Opens::Rows))
+    }
+
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let Some(word) = statement.words.first() else { return Ok(()) };
@@ -356,11 +375,10 @@ impl<'a> Walk<'a> {
         }
         if statement.block.is_none() && row.arity.needs_block() {
             let complaint = Diagnostic::emerg(wording.no_block(&name));
-            match (self.dialect.stop, row.arity.opens(), self.next) {
-                (false, Some(Opens::Rows), _) => {}
-                (false, _, Some(next)) => return Err(complaint.at(next)),
-                _ => return Err(complaint),
-            }
+            return Err(match self.next.filter(|_| !self.dialect.stop) {
+                Some(next) => complaint.at(next),
+                None => complaint,
+            });
         }
         if !row.arity.takes(statement.arguments().len()) {
             return Err(Diagnostic::emerg(wording.arity(&name)));

@@ -8,8 +8,8 @@ use super::parent;
 use super::blocks::instance::Notify;
 use super::read::{self, Kind, Pass, Reading};
 use super::site::{Script, Site};
-use super::slot::Command;
-use super::track::security::Policy;
+use super::slot::{Command, Machine};
+use super::track::security::{self, Policy};
 use super::world::World;
 use crate::conf::disk::Disk;
 use crate::conf::expand::Environment;
@@ -151,7 +151,8 @@ fn environment(options: &Options) -> Environment {
 
 fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
     let world = Commands::open().and_then(|mut commands| World::ask(&mut commands)).unwrap_or_default();
-    read::read(&Disk, file, environment, &|name| world.link(name).is_some())
+    let has_interface = |name: &str| world.link(name).is_some();
+    read::read(&Disk, file, environment, &Machine { has_interface: &has_interface, has_user: &security::is_known })
 }
 
 /// `-t`: every complaint, and a code for the worst of them.

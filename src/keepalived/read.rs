@@ -6,7 +6,7 @@ use super::blocks::server::{self, Server};
 use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
 use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
-use super::slot::Command;
+use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::expand::{self, Environment};
@@ -110,7 +110,7 @@ pub fn read(
     loader: &dyn Loader,
     path: &str,
     environment: &Environment,
-    has_interface: &dyn Fn(&str) -> bool,
+    machine: &Machine<'_>,
 ) -> io::Result<Reading> {
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
@@ -127,15 +127,22 @@ pub fn read(
         passes.resize(walk.found(), Pass::of(node));
     }
     let walked = walk.finish(None);
-    let (site, finishing) = site::complete(blocks(&walked.level), has_interface);
-    let mut found: Vec<(Pass, bool, Diagnostic)> =
-        expanded.complaints.into_iter().map(|complaint| (Pass::Parent, false, complaint)).collect();
+    let (site, finishing) = site::complete(blocks(&walked.level), machine);
+    let mut found: Vec<(Pass, bool, Diagnostic)> = Vec::new();
     found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)));
     let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
     found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
     found.sort_by_key(|(pass, ..)| *pass);
+    for complaint in expanded.complaints {
+        settle(&mut found, (Pass::Parent, false), complaint);
+    }
     for complaint in finishing {
-        settle(&mut found, complaint);
+        let pass = match complaint.at {
+            At::Nowhere => Pass::RouterEnd,
+            At::Span(_) if complaint.message == site::NO_USER => Pass::Parent,
+            At::Span(_) => Pass::Router,
+        };
+        settle(&mut found, (pass, true), complaint);
     }
     let mut complaints: Vec<Complaint> =
         found.iter().flat_map(|(pass, finishing, complaint)| lines(&sources, (*pass, *finishing), complaint)).collect();
@@ -146,7 +153,7 @@ pub fn read(
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
     for complaint in &walked.unserved {
-        let line = format!("not served: {}", shown(&sources, complaint, ": "));
+        let line = format!("not served: {}", shown(&sources, complaint, " "));
         if !unserved.contains(&line) {
             unserved.push(line);
         }
@@ -198,21 +205,15 @@ impl Pass {
     }
 }
 
-/// Puts a complaint of the end where keepalived has it: beside the others about its line, or behind everything.
-fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, complaint: Diagnostic) {
+/// Puts a complaint where keepalived has it: beside the others of its process about its line, or behind them.
+fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, (pass, finishing): (Pass, bool), complaint: Diagnostic) {
     let after = |other: &Diagnostic| match (other.at, complaint.at) {
         (At::Span(other), At::Span(own)) => other.source == own.source && other.start > own.start,
-        _ => false,
+        (At::Nowhere, At::Span(_)) => true,
+        (_, At::Nowhere) => false,
     };
-    let behind = |pass: Pass| found.iter().position(|(other, ..)| *other > pass).unwrap_or(found.len());
-    let (at, pass) = match complaint.at {
-        At::Nowhere => (behind(Pass::RouterEnd), Pass::RouterEnd),
-        At::Span(_) => {
-            let next = found.iter().position(|(pass, _, other)| *pass == Pass::Router && after(other));
-            (next.unwrap_or_else(|| behind(Pass::Router)), Pass::Router)
-        }
-    };
-    found.insert(at, (pass, true, complaint));
+    let next = found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said));
+    found.insert(next.unwrap_or(found.len()), (pass, finishing, complaint));
 }
 
 fn scripts(server: &Server) -> Vec<Command> {

@@ -14,6 +14,7 @@
 use super::read::read;
 use super::record::{action_text, event_text};
 use super::site::Instance;
+use super::slot::Machine;
 use crate::conf::expand::Environment;
 use crate::conf::source::Memory;
 use crate::vrrp::machine::{Event, Router, StateKind};
@@ -32,7 +33,8 @@ const MOST: usize = 100_000;
 pub fn replay(text: &str) -> Result<String, String> {
     let (configuration, steps) = text.split_once("\n----\n").ok_or("no line of four dashes ends the configuration")?;
     let memory = Memory::of("steps", configuration);
-    let reading = read(&memory, "steps", &Environment::default(), &|_| true).map_err(|error| error.to_string())?;
+    let anywhere = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+    let reading = read(&memory, "steps", &Environment::default(), &anywhere).map_err(|error| error.to_string())?;
     let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: format!("{configuration}\n----\n") };
     for complaint in &reading.complaints {
         replay.out.push_str(&format!("# {}\n", complaint.text));

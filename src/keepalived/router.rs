@@ -14,7 +14,8 @@ use super::record::Recorder;
 use super::site::{Instance, Site};
 use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
-use super::track::security::Policy;
+use super::slot::Machine;
+use super::track::security::{self, Policy};
 use super::world::World;
 use crate::conf::disk::Disk;
 use crate::conf::expand::Environment;
@@ -311,8 +312,9 @@ impl Process {
 /// Reads the configuration and says what is wrong with it; `None` when it cannot be run.
 fn load(start: &Start, journal: &Journal, world: &World) -> Option<Site> {
     journal.say(format!("Opening file '{}'.", start.file));
-    let has = |name: &str| world.link(name).is_some();
-    match read::read(&Disk, &start.file, &start.environment, &has) {
+    let has_interface = |name: &str| world.link(name).is_some();
+    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
+    match read::read(&Disk, &start.file, &start.environment, &machine) {
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();

@@ -9,7 +9,7 @@ use super::blocks::interface::Pace;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
-use super::slot::{Command, complain};
+use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
@@ -144,8 +144,10 @@ pub struct Blocks {
 pub const ABSENT: &str = "Non-existent interface specified in configuration";
 
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
-pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, Vec<Diagnostic>) {
+pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
     let mut complaints = Vec::new();
+    let has_interface = machine.has_interface;
+    users(&given, machine, &mut complaints);
     let Blocks { global, root, scripts, files, instances, groups, paces } = given;
     let mut vital = false;
     for address in &root.addresses {
@@ -171,6 +173,18 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
                 let text = format!("({name}) tracked interface {} doesn't exist", track.name);
                 complaints.push(complain(text).at(track.span));
             }
+        }
+    }
+    for given in &instances {
+        let Some(name) = given.interface.as_ref().filter(|name| !has_interface(name)) else { continue };
+        if global.dynamic_interfaces == Some(true) {
+            let text =
+                format!("Configuration specifies interface {name} which doesn't currently exist - will use if created");
+            complaints.push(Diagnostic::new(Severity::Notice, text));
+        } else {
+            vital = true;
+            let text = format!("WARNING - interface {name} for vrrp_instance {} doesn't exist", given.name);
+            complaints.push(placed(complain(text), given.interface_span));
         }
     }
     let groups = membership(groups, &instances, &mut complaints);
@@ -207,6 +221,24 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
         }
     }
     (site, complaints)
+}
+
+/// What is said of a `script_user` there is not.
+pub const NO_USER: &str = "Error setting global script uid/gid";
+
+/// Users that are named are there.
+fn users(given: &Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
+    let missing = |(user, group): &(String, Option<String>)| !(machine.has_user)(user, group.as_deref());
+    if given.global.script_user.as_ref().is_some_and(missing) {
+        complaints.push(placed(complain(NO_USER), given.global.script_user_span));
+    }
+    for script in &given.scripts {
+        if script.user.as_ref().is_some_and(missing) {
+            let program = script.command.as_ref().and_then(|command| command.words.first().cloned());
+            let text = format!("Unable to set uid/gid for script '{}'", program.unwrap_or_default());
+            complaints.push(placed(complain(text), script.user_span));
+        }
+    }
 }
 
 /// Members exist, and in one group only; what is left of the groups.
@@ -343,18 +375,6 @@ impl Completion<'_> {
             return None;
         };
         let dynamic = self.global.dynamic_interfaces == Some(true);
-        if !has_interface(&interface) {
-            if dynamic {
-                let text = format!(
-                    "Configuration specifies interface {interface} which doesn't currently exist - will use if created"
-                );
-                self.complaints.push(Diagnostic::new(Severity::Notice, text));
-            } else {
-                let text = format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist");
-                self.complaints.push(placed(complain(text), given.interface_span));
-                self.fatal(ABSENT.to_owned());
-            }
-        }
         let addresses = self.addresses(&given, has_interface, dynamic);
         let newer = given.version.or(self.global.version) == Some(3) || given.family() == Some(true);
         if addresses.is_empty() && has_interface(&interface) {
@@ -425,7 +445,8 @@ impl Completion<'_> {
             self.error(format!("({name}) State MASTER must match being address owner"));
         }
         let master = if strict { owner } else { master };
-        router.authentication = self.authentication(given, strict);
+        let newer = router.version == Version::V3 || given.family() == Some(true);
+        router.authentication = self.authentication(given, strict, newer);
         self.preemption(given, (strict, master), &mut router);
         if strict {
             self.strictness(given, router.version);
@@ -494,8 +515,12 @@ impl Completion<'_> {
         }
     }
 
-    fn authentication(&mut self, given: &Given, strict: bool) -> Authentication {
+    fn authentication(&mut self, given: &Given, strict: bool, newer: bool) -> Authentication {
         match (given.auth_pass_type, &given.auth_pass) {
+            (Some(true), _) if newer && !strict => {
+                self.error(format!("({}) VRRP version 3 does not support authentication. Ignoring.", given.name));
+                Authentication::None
+            }
             (Some(true), _) if strict => {
                 self.error(format!("({}) Strict mode does not support authentication. Ignoring.", given.name));
                 Authentication::None
@@ -552,10 +577,7 @@ impl Completion<'_> {
                 }
             }
             Version::V3 => {
-                if router.authentication != Authentication::None {
-                    self.error(format!("({name}) VRRP version 3 does not support authentication. Ignoring."));
-                    router.authentication = Authentication::None;
-                }
+                router.authentication = Authentication::None;
                 let most = Duration::from_millis(40_950);
                 let shown = router.interval.as_secs_f64();
                 if router.interval > most {

@@ -47,6 +47,14 @@ pub struct Command {
     pub user: Option<(String, Option<String>)>,
 }
 
+/// What a configuration is held against besides its own words.
+pub struct Machine<'a> {
+    /// Whether there is an interface of this name.
+    pub has_interface: &'a dyn Fn(&str) -> bool,
+    /// Whether there is a user of this name, and a group of that.
+    pub has_user: &'a dyn Fn(&str, Option<&str>) -> bool,
+}
+
 /// A complaint after which reading goes on.
 pub fn complain(message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Severity::Error, message)
@@ -133,14 +141,14 @@ pub fn decimal(text: &str, range: &RangeInclusive<u64>, places: u32) -> Result<u
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().take_while(u8::is_ascii_digit).count();
+    if fraction.len() > places as usize {
+        return Err(wrong(format!("number '{text}' has too many decimal places"), false));
+    }
     if digits(whole) < whole.len() || digits(fraction) < fraction.len() || text.is_empty() {
         // What was read so far is what the range is held against.
         let read: String = text.chars().filter(|c| *c != '.').take_while(char::is_ascii_digit).collect();
         let ignored = read.parse::<u64>().unwrap_or(0) < *range.start();
         return Err(wrong(format!("invalid number '{text}'"), ignored));
-    }
-    if fraction.len() > places as usize {
-        return Err(wrong(format!("number '{text}' has too many decimal places"), false));
     }
     let scale = 10_u64.saturating_pow(places);
     let value = format!("{whole}{fraction:0<width$}", width = places as usize).parse().unwrap_or(u64::MAX);

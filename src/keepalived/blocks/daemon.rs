@@ -67,10 +67,14 @@ pub fn shutdown_script(_: &mut Setting<'_>, global: &mut Global, statement: &Sta
     start_script("shutdown", global, statement)
 }
 
-fn start_script(which: &str, global: &mut Global, statement: &Statement) -> Outcome {
+fn start_script(which: &'static str, global: &mut Global, statement: &Statement) -> Outcome {
     if statement.arguments().is_empty() {
         return Err(complain(format!("{which} script missing")));
     }
+    if global.start_scripts_given.contains(&which) {
+        return Err(complain(format!("{which} script already specified")));
+    }
+    global.start_scripts_given.push(which);
     global.start_scripts.extend(command(statement.arguments())?);
     Ok(())
 }
@@ -83,6 +87,10 @@ pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
     if statement.arguments().is_empty() {
         return Err(complain(worded("No {k} specified", cx, "")));
     }
+    if global.fifo_scripts_given.contains(&cx.row.name) {
+        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+    }
+    global.fifo_scripts_given.push(cx.row.name);
     global.fifo_scripts.extend(command(statement.arguments())?);
     Ok(())
 }
@@ -123,6 +131,33 @@ pub fn vrrp_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statemen
 /// None; a long one is cut with a complaint.
 pub fn other_name(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
     process_name(cx, statement);
+    Ok(())
+}
+
+/// `notify_fifo PATH`.
+///
+/// # Errors
+/// There is none, or one already.
+pub fn notify_fifo(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    fifo(cx, &mut global.notify_fifo, statement)
+}
+
+/// `vrrp_notify_fifo PATH`.
+///
+/// # Errors
+/// There is none, or one already.
+pub fn vrrp_fifo(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    fifo(cx, &mut global.vrrp_notify_fifo, statement)
+}
+
+fn fifo(cx: &Setting<'_>, slot: &mut Option<String>, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain(worded("No {k} name specified", cx, "")));
+    }
+    if slot.is_some() {
+        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+    }
+    *slot = Some(first(statement));
     Ok(())
 }
 

@@ -3,14 +3,15 @@
 use super::group::Mail;
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon, lvs_timeouts,
-    max_auto_priority, notification_email, old_rlimit, other_name, parent_name, reload_time_file, rt_priority, rx_multiplier, rx_policy,
-    shutdown_script, smtp_server, smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_name, vrrp_priority,
+    max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name, reload_time_file, rt_priority, rx_multiplier, rx_policy,
+    shutdown_script, smtp_server, smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority,
     vrrp_rt_priority,
 };
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
+use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
@@ -143,9 +144,9 @@ const DIRECTIVES: &[Directive] = &[
     inert("bfd_cpu_affinity", BARE, &Custom(cpu_affinity), "there is no such process yet"),
     inert("bfd_rlimit_rttime", ONE, &Judged(Kind::Unsigned, 1..=WIDE, "Invalid bfd real-time limit - {v}", ""), "there is no such process yet"),
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
-    Directive::new("notify_fifo", GLOBAL, BARE, &Text(|c: &mut Global| &mut c.notify_fifo, "No {k} name specified")).doc("Sets a FIFO every change is written to."),
+    Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
     Directive::missing("notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
-    Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Text(|c: &mut Global| &mut c.vrrp_notify_fifo, "No {k} name specified")).doc("Sets a FIFO every change of virtual routers is written to."),
+    Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo)).doc("Sets a FIFO every change of virtual routers is written to."),
     Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
     Directive::new("vrrp_notify_priority_changes", GLOBAL, BARE, &Switch(|c: &mut Global| &mut c.notify_priority_changes, "Invalid value '{v}' for global {k} specified")).doc("Sets notify_priority_changes for all instances."),
     Directive::missing("lvs_notify_fifo", GLOBAL, BARE).judged(&Needed("No {k} name specified")),
@@ -221,6 +222,8 @@ const DIRECTIVES: &[Directive] = &[
 pub struct Global {
     pub router_id: Option<String>,
     pub script_user: Option<(String, Option<String>)>,
+    /// Where that is said.
+    pub script_user_span: Option<Span>,
     pub script_security: Option<bool>,
     pub dynamic_interfaces: Option<bool>,
     pub default_interface: Option<String>,
@@ -255,6 +258,10 @@ pub struct Global {
     pub vrrp_notify_fifo: Option<String>,
     /// `startup_script` and `shutdown_script`.
     pub start_scripts: Vec<Command>,
+    /// Which of them were given.
+    pub start_scripts_given: Vec<&'static str>,
+    /// Which of the following were given.
+    pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.
     pub fifo_scripts: Vec<Command>,
 }
@@ -270,6 +277,7 @@ fn script_user(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) 
         return Err(complain("No script username specified"));
     }
     let group = statement.arguments().get(1).map(|word| word.text().into_owned());
+    global.script_user_span = Some(statement.span);
     global.script_user = Some((first(statement), group));
     Ok(())
 }

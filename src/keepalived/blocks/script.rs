@@ -71,6 +71,8 @@ pub struct Script {
     pub fall: Option<i64>,
     /// `user`.
     pub user: Option<(String, Option<String>)>,
+    /// Where the user is named.
+    pub user_span: Option<Span>,
     /// `init_fail`.
     pub init_fail: Option<bool>,
     /// Where it begins.
@@ -129,6 +131,7 @@ fn weight(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> R
 }
 
 fn user(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.user_span = Some(statement.span);
     let group = statement.arguments().get(1).map(|word| word.text().into_owned());
     script.user = Some((first(statement), group));
     Ok(())

@@ -289,7 +289,8 @@ fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
         };
     }
     let (start, end) = text.split_once('-').map_or((&*text, None), |(start, end)| (start, Some(end)));
-    let shown = words.first().map_or_else(|| text.clone().into_owned(), |port| format!("{text} /port/{}", port.text()));
+    let with_port = words.first().map(|port| format!("/port/{}", port.text())).unwrap_or_default();
+    let shown = format!("{text} {with_port}");
     let invalid = || complain(format!("Invalid virtual server group IP address {shown} - skipping"));
     port(words.first()).map_err(|wrong| {
         cx.report(wrong.at(line.span));
@@ -417,9 +418,7 @@ pub fn method(statement: &Statement, of: &str) -> Result<Method, Diagnostic> {
                 let missing = || complain(format!("Missing port for {of} server gue tunnel."));
                 let word = words.next().ok_or_else(missing)?;
                 port = true;
-                if count(&word.text(), &(1..=65_535)).is_err() {
-                    return Err(complain(format!("Invalid gue tunnel port {} for {of} server.", word.text())));
-                }
+                count(&word.text(), &(1..=65_535))?;
             }
             option @ ("nocsum" | "csum" | "remcsum") => sum = Some(option.to_owned()),
             option => return Err(complain(format!("Invalid tunnel option {option} for {of} server."))),

@@ -162,12 +162,23 @@ impl Expander<'_> {
                 *last = kept.trim_ascii_end().to_vec();
             }
             match lines.next() {
-                Some(line) => value.push(line.bytes),
+                Some(line) => {
+                    self.quotes(&line);
+                    value.push(line.bytes);
+                }
                 None => break,
             }
         }
         value.retain(|line| !line.is_empty());
         self.variables.insert(name, value);
+    }
+
+    /// A line of a definition has its quotes in pairs.
+    fn quotes(&mut self, line: &Line) {
+        if line.bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
+            let message = format!("Unterminated quote '{}'", String::from_utf8_lossy(&line.bytes));
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(line.span));
+        }
     }
 
     fn line(&mut self, line: Line, depth: usize) {

@@ -327,10 +327,11 @@ impl<'a> Walk<'a> {
         for (index, node) in block.nodes.iter().enumerate() {
             let outcome = match node {
                 Node::Statement(statement) if self.swallows(statement) => {
-                    // Rows without a brace are what follows, to the end of the block that holds them.
+                    // A block without a brace is what follows, to the end of the block that holds it.
                     let rest = block.nodes.get(index + 1..).unwrap_or_default().to_vec();
                     let rows = Block { nodes: rest, end: block.end, start: None };
                     let whole = Statement { block: Some(rows), ..statement.clone() };
+                    self.lacks_brace(statement, block.nodes.get(index + 1).and_then(Node::place).or(block.end));
                     if let Err(complaint) = self.statement(&whole) {
                         self.complaints.push(placed(complaint, statement));
                     }
@@ -358,7 +359,21 @@ impl<'a> Walk<'a> {
         let row = || self.registry.find(&statement.words.first()?.bytes, context);
         !self.dialect.stop
             && statement.block.is_none()
-            && row().is_some_and(|(_, row)| row.arity.needs_block() && row.arity.opens() == Some(Opens::Rows))
+            && row().is_some_and(|(_, row)| match row.arity.opens() {
+                Some(Opens::Rows) => row.arity.needs_block(),
+                Some(Opens::Context(_)) => row.arity.needs_block() && self.levels.len() > 1,
+                None => false,
+            })
+    }
+
+    /// Says that a context was opened without a brace; lists of rows are silent about it.
+    fn lacks_brace(&mut self, statement: &Statement, next: Option<Span>) {
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let row = statement.words.first().and_then(|word| self.registry.find(&word.bytes, context));
+        if row.is_some_and(|(_, row)| matches!(row.arity.opens(), Some(Opens::Context(_)))) {
+            let complaint = Diagnostic::emerg(self.dialect.wording.no_block(&statement.name()));
+            self.complaints.push(next.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+        }
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {

@@ -13,7 +13,7 @@ use crate::conf::expand::{self, Environment};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
-use crate::conf::tree::{Block, Node};
+use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{Bases, Dialect, Level, Walk, Wording};
 use std::any::Any;
 use std::io;
@@ -117,14 +117,25 @@ pub fn read(
     let registry = registry();
     let dialect = Dialect { lex: |_, _| Block::default(), stop: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
-    let tree = lex::keepalived::tree(&expanded.lines);
+    let opens = |name: &[u8]| {
+        let mut rows = registry.named(name).peekable();
+        rows.peek().is_none() || rows.any(|(_, row)| row.arity.opens().is_some())
+    };
+    let tree = lex::keepalived::tree(&expanded.lines, &opens);
     let mut passes = Vec::new();
-    for (at, node) in tree.nodes.iter().enumerate() {
+    let mut nodes = tree.nodes.iter().enumerate();
+    while let Some((at, node)) = nodes.next() {
         let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
         let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
         // A dialect that goes on never ends the walk.
         let _ = walk.tree(&alone);
         passes.resize(walk.found(), Pass::of(node));
+        if let Some(whole) = unopened(node, tree.nodes.get(at + 1..).unwrap_or_default()) {
+            let length = whole.block.as_ref().map_or(0, |block| block.nodes.len());
+            let _ = walk.tree(&Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
+            passes.resize(walk.found(), Pass::Parent);
+            nodes.by_ref().take(length).for_each(drop);
+        }
     }
     let walked = walk.finish(None);
     let (site, finishing) = site::complete(blocks(&walked.level), machine);
@@ -159,6 +170,17 @@ pub fn read(
         }
     }
     Ok(Reading { site, complaints, unserved, checks })
+}
+
+/// `global_defs` without its brace, with what is its own all the same: everything up to the brace that closes nothing.
+fn unopened(node: &Node, rest: &[Node]) -> Option<Statement> {
+    let Node::Statement(statement) = node else { return None };
+    if statement.block.is_some() || statement.name() != "global_defs" {
+        return None;
+    }
+    let own = rest.iter().take_while(|node| matches!(node, Node::Statement(_)));
+    let block = Block { nodes: own.cloned().collect(), ..Block::default() };
+    Some(Statement { block: Some(block), ..statement.clone() })
 }
 
 /// The processes of keepalived, each of which reads its own part of the file, one after the other.

@@ -253,7 +253,8 @@ impl Expander<'_> {
     ///
     /// Differs from keepalived: what one line may become is bounded, and the rest is left out with a complaint. [test: what_a_line_becomes_is_bounded]
     fn bounded(&mut self, span: Span) {
-        let message = format!("The line becomes more than {MOST_LINES} lines or {MOST_BYTES} bytes - the rest is left out");
+        let message =
+            format!("The line becomes more than {MOST_LINES} lines or {MOST_BYTES} bytes - the rest is left out");
         let complaint = Diagnostic::new(Severity::Error, message).at(span);
         if self.out.complaints.last() != Some(&complaint) {
             self.out.complaints.push(complaint);
@@ -320,7 +321,13 @@ impl Expander<'_> {
         let braces = pattern.contains('{');
         let wild = pattern.contains(['*', '?', '[']);
         if names.is_empty() {
-            let needed = if braces { must.braces } else if wild { must.pattern } else { must.name };
+            let needed = if braces {
+                must.braces
+            } else if wild {
+                must.pattern
+            } else {
+                must.name
+            };
             let severity = if needed { Severity::Error } else { Severity::Warn };
             let message = match (wild && !braces, must.pattern) {
                 (true, false) => return,
@@ -330,7 +337,8 @@ impl Expander<'_> {
             self.out.complaints.push(Diagnostic::new(severity, message).at(span));
         }
         for name in names {
-            let named = name.strip_prefix(&self.folder).filter(|_| !pattern.starts_with('/')).unwrap_or(&name).to_owned();
+            let named =
+                name.strip_prefix(&self.folder).filter(|_| !pattern.starts_with('/')).unwrap_or(&name).to_owned();
             if let Err(error) = self.file(&name, &named, depth) {
                 let message = match error.kind() {
                     std::io::ErrorKind::NotFound => format!("Config files missing '{pattern}'."),
@@ -449,16 +457,22 @@ fn put_in(before: &[u8], value: &[Vec<u8>], after: &[u8]) -> Vec<Vec<u8>> {
 /// A line that is read once for each round, with the round's variables.
 struct Repeated {
     line: Vec<u8>,
-    rounds: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    rounds: Rounds,
 }
 
+/// For each round the names and values of its variables.
+type Rounds = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
+
+/// What is wrong with a sequence, beyond that something is.
+type Why = Option<&'static str>;
+
 /// What a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for, or what is wrong with it.
-fn sequence(bytes: &[u8]) -> Option<Result<Repeated, Option<&'static str>>> {
+fn sequence(bytes: &[u8]) -> Option<Result<Repeated, Why>> {
     let at = bytes.windows(4).position(|four| four == b"~SEQ" || four == b"~LST")?;
     Some(repeated(bytes, at))
 }
 
-fn repeated(bytes: &[u8], at: usize) -> Result<Repeated, Option<&'static str>> {
+fn repeated(bytes: &[u8], at: usize) -> Result<Repeated, Why> {
     let tail = bytes.get(at + 4..).unwrap_or_default();
     let (hexadecimal, tail) = tail.strip_prefix(b"x").map_or((false, tail), |tail| (true, tail));
     let inside = tail.strip_prefix(b"(").ok_or(None)?;
@@ -473,7 +487,7 @@ fn repeated(bytes: &[u8], at: usize) -> Result<Repeated, Option<&'static str>> {
     Ok(Repeated { line, rounds })
 }
 
-fn numbers(arguments: &[Vec<u8>], hexadecimal: bool) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, Option<&'static str>> {
+fn numbers(arguments: &[Vec<u8>], hexadecimal: bool) -> Result<Rounds, Why> {
     const DEFINITION: Option<&str> = Some("Invalid ~SEQ definition");
     let name = arguments.first().ok_or(DEFINITION)?;
     let number = |word: &Vec<u8>| std::str::from_utf8(word).ok()?.parse::<i64>().ok();
@@ -501,7 +515,7 @@ fn numbers(arguments: &[Vec<u8>], hexadecimal: bool) -> Result<Vec<Vec<(Vec<u8>,
     Ok(rounds)
 }
 
-fn list(arguments: &[Vec<u8>]) -> Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, Option<&'static str>> {
+fn list(arguments: &[Vec<u8>]) -> Result<Rounds, Why> {
     let names = tuple(arguments.first().ok_or(None)?);
     let values = arguments.get(1..).filter(|values| !values.is_empty()).ok_or(None)?;
     let round = |values: &Vec<u8>| {

@@ -372,7 +372,8 @@ impl<'a> Walk<'a> {
         let row = statement.words.first().and_then(|word| self.registry.find(&word.bytes, context));
         if row.is_some_and(|(_, row)| matches!(row.arity.opens(), Some(Opens::Context(_)))) {
             let complaint = Diagnostic::emerg(self.dialect.wording.no_block(&statement.name()));
-            self.complaints.push(next.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+            self.complaints
+                .push(next.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
         }
     }
 
@@ -418,7 +419,8 @@ impl<'a> Walk<'a> {
         if let Err(wrong) = self.statement(&plain) {
             self.complaints.push(placed(wrong, &plain));
         }
-        self.complaints.push(block.start.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+        self.complaints
+            .push(block.start.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
         self.block(block)
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
+use super::blocks::instance::Notify;
 use super::journal::{DAEMON, Journal, Style};
 use super::options::{Options, Wish, parse, usage};
 use super::parent;
-use super::blocks::instance::Notify;
 use super::read::{self, Kind, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};

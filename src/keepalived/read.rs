@@ -106,12 +106,7 @@ pub fn registry() -> Registry {
 ///
 /// # Errors
 /// The file could not be read.
-pub fn read(
-    loader: &dyn Loader,
-    path: &str,
-    environment: &Environment,
-    machine: &Machine<'_>,
-) -> io::Result<Reading> {
+pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine: &Machine<'_>) -> io::Result<Reading> {
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
@@ -140,7 +135,9 @@ pub fn read(
     let walked = walk.finish(None);
     let (site, finishing) = site::complete(blocks(&walked.level), machine);
     let mut found: Vec<(Pass, bool, Diagnostic)> = Vec::new();
-    found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)));
+    found.extend(
+        walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)),
+    );
     let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
     found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
     found.sort_by_key(|(pass, ..)| *pass);
@@ -207,9 +204,18 @@ impl Pass {
         match &*statement.name() {
             "virtual_server" | "virtual_server_group" | "SSL" | "track_file" | "vrrp_track_file" => Self::Checkers,
             "bfd_instance" => Self::Bfd,
-            "vrrp_instance" | "vrrp_script" | "vrrp_sync_group" | "static_ipaddress" | "static_routes"
-            | "static_rules" | "track_group" | "garp_group" | "linkbeat_interfaces" | "linkbeat_use_polling"
-            | "vrrp_track_process" | "interface_up_down_delays" => Self::Router,
+            "vrrp_instance"
+            | "vrrp_script"
+            | "vrrp_sync_group"
+            | "static_ipaddress"
+            | "static_routes"
+            | "static_rules"
+            | "track_group"
+            | "garp_group"
+            | "linkbeat_interfaces"
+            | "linkbeat_use_polling"
+            | "vrrp_track_process"
+            | "interface_up_down_delays" => Self::Router,
             _ => Self::Parent,
         }
     }

@@ -190,7 +190,8 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
     let groups = membership(groups, &instances, &mut complaints);
     let mut instances = instances;
     for given in &mut instances {
-        given.grouped = groups.iter().find(|group| group.members.contains(&given.name)).map(|group| group.weighted == Some(true));
+        given.grouped =
+            groups.iter().find(|group| group.members.contains(&given.name)).map(|group| group.weighted == Some(true));
     }
     let instances: Vec<Instance> = instances
         .into_iter()
@@ -292,7 +293,8 @@ impl Site {
                 let weighs = script.weight.map(i64::from).or_else(|| {
                     self.scripts.iter().find(|one| one.name == script.name).map(|one| i64::from(one.weight))
                 });
-                let owner = self.instances.iter().any(|one| group.members.contains(&one.name) && one.router.priority == 255);
+                let owner =
+                    self.instances.iter().any(|one| group.members.contains(&one.name) && one.router.priority == 255);
                 if owner && weighs.is_some_and(|weight| weight != 0) {
                     let text = format!(
                         "({}) Cannot have weighted track script '{}' with member having priority 255 - clearing weight",
@@ -435,8 +437,7 @@ impl Completion<'_> {
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
-        router.higher_prio_send_advert =
-            !strict && both(given.higher_prio_send_advert, global.higher_prio_send_advert);
+        router.higher_prio_send_advert = !strict && both(given.higher_prio_send_advert, global.higher_prio_send_advert);
         router.down_timer_adverts =
             given.down_timer_adverts.or(global.down_timer_adverts).map_or(3, |adverts| adverts as u32);
         router.announcing = announcing(given, global, strict);
@@ -603,8 +604,11 @@ impl Completion<'_> {
             given.addresses.iter().map(|a| (a, false)).chain(given.excluded.iter().map(|a| (a, true)))
         {
             if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
-                let text =
-                    format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.shown());
+                let text = format!(
+                    "({}): address family must match VRRP instance [{}] - ignoring",
+                    given.name,
+                    address.shown()
+                );
                 self.complaints.push(complain(text).at(address.span));
                 continue;
             }
@@ -623,11 +627,7 @@ impl Completion<'_> {
         kept
     }
 
-    fn tracking(
-        &mut self,
-        given: &Given,
-        (interface, priority): (&str, u8),
-    ) -> Vec<Tracking> {
+    fn tracking(&mut self, given: &Given, (interface, priority): (&str, u8)) -> Vec<Tracking> {
         let mut all = Vec::new();
         if given.track_primary != Some(false) {
             all.push(Tracking { what: What::Interface(interface.to_owned()), weight: 0, reverse: false });
@@ -644,12 +644,9 @@ impl Completion<'_> {
             }
         }
         for track in &given.files {
-            match self.files.iter().find(|file| file.name == track.name) {
-                Some(file) => {
-                    let default = (file.weight.unwrap_or(1), file.reverse);
-                    all.push(one(track, What::File(track.name.clone()), default));
-                }
-                None => {}
+            if let Some(file) = self.files.iter().find(|file| file.name == track.name) {
+                let default = (file.weight.unwrap_or(1), file.reverse);
+                all.push(one(track, What::File(track.name.clone()), default));
             }
         }
         let reason = match given.grouped {

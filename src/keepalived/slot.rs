@@ -28,8 +28,6 @@ pub struct Text<C>(pub fn(&mut C) -> &mut Option<String>, pub &'static str);
 pub struct Needed(pub &'static str);
 /// A bare keyword that means this.
 pub struct Present<C>(pub fn(&mut C) -> &mut Option<bool>, pub bool);
-/// One word, which the walk has counted.
-pub struct Name<C>(pub fn(&mut C) -> &mut Option<String>);
 /// A command, and the user and group it runs as; the complaint about a second one.
 pub struct Run<C>(pub fn(&mut C) -> &mut Option<Command>, pub &'static str);
 /// A keyword that has nothing to say here.
@@ -58,6 +56,15 @@ pub struct Machine<'a> {
 /// A complaint after which reading goes on.
 pub fn complain(message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Severity::Error, message)
+}
+
+/// A complaint about a block that was read, at its end.
+pub fn at_end(statement: &Statement, message: impl Into<String>) -> Diagnostic {
+    let complaint = complain(message);
+    match statement.block.as_ref().and_then(|block| block.end) {
+        Some(end) => complaint.at(end),
+        None => complaint,
+    }
 }
 
 /// The text of the first argument.
@@ -209,7 +216,8 @@ pub fn truth(word: Option<&Word>) -> Option<bool> {
 /// The quotes in the command do not match.
 pub fn command(arguments: &[Word]) -> Result<Option<Command>, Diagnostic> {
     let Some(word) = arguments.first() else { return Ok(None) };
-    let words = split(&word.text()).map_err(|end| complain(format!("String '{}': missing terminating {end}", word.text())))?;
+    let words =
+        split(&word.text()).map_err(|end| complain(format!("String '{}': missing terminating {end}", word.text())))?;
     let text = |at: usize| arguments.get(at).map(|word| word.text().into_owned());
     Ok((!words.is_empty()).then(|| Command { words, user: text(1).map(|user| (user, text(2))) }))
 }
@@ -298,7 +306,6 @@ slot!(Text, |this, cx, statement| match statement.arguments().first() {
     None => return Err(complain(worded(this.1, cx, ""))),
 });
 slot!(Present, |this, _cx, _statement| this.1);
-slot!(Name, |_this, _cx, statement| first(statement));
 
 impl<C: 'static> Set for Run<C> {
     fn target(&self) -> TypeId {

@@ -48,7 +48,10 @@ fn a_variable_that_holds_itself_ends() {
 #[test]
 fn what_a_line_becomes_is_bounded() {
     let doubling: String = (0..40).map(|n| format!("$V{}=$V{n} $V{n}\n", n + 1)).collect();
-    for text in [format!("$V0=x\n{doubling}$V40\nlast\n"), "~SEQ(i, 1, 4000000000) ~SEQ(j, 1, 4000000000) v $i $j\nlast\n".to_owned()] {
+    for text in [
+        format!("$V0=x\n{doubling}$V40\nlast\n"),
+        "~SEQ(i, 1, 4000000000) ~SEQ(j, 1, 4000000000) v $i $j\nlast\n".to_owned(),
+    ] {
         let mut sources = Sources::default();
         let read = read((&Memory::of("/etc/k", &text), &mut sources), "/etc/k", &Environment::default()).unwrap();
         assert!(read.lines.len() <= 2 * MOST_LINES, "{}", read.lines.len());

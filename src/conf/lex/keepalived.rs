@@ -124,15 +124,12 @@ impl Builder<'_> {
             self.skipped -= 1;
             return;
         }
-        match self.around.pop() {
-            Some((around, mut opener)) => {
-                let mut inside = std::mem::replace(&mut self.block, around);
-                inside.end = Some(span);
-                opener.block = Some(inside);
-                self.block.nodes.push(Node::Statement(opener));
-            }
-            // It closes a brace without meaning.
-            None => {}
+        // Otherwise it closes a brace without meaning.
+        if let Some((around, mut opener)) = self.around.pop() {
+            let mut inside = std::mem::replace(&mut self.block, around);
+            inside.end = Some(span);
+            opener.block = Some(inside);
+            self.block.nodes.push(Node::Statement(opener));
         }
     }
 

@@ -148,9 +148,8 @@ fn address(line: &Statement, fixed: bool, complaints: &mut Vec<Diagnostic>) -> O
                 None => complaints.push(complain(format!("No track_group parameter specified for {}", address.ip))),
             }
         } else if let Err(wrong) = option(&mut address, word, &mut words) {
-            let Wrong { complaint, instead_of, removes } = wrong;
-            complaints.extend(instead_of);
-            complaints.push(complaint);
+            let removes = wrong.removes;
+            complaints.extend(wrong.before.into_iter().chain([wrong.text]).map(complain));
             if removes {
                 return None;
             }
@@ -178,14 +177,14 @@ pub fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(Ip
 
 /// What is wrong with an option: what is said before, and whether the whole line is left out.
 struct Wrong {
-    complaint: Diagnostic,
-    instead_of: Option<Diagnostic>,
+    before: Option<String>,
+    text: String,
     removes: bool,
 }
 
 impl From<String> for Wrong {
     fn from(text: String) -> Self {
-        Self { complaint: complain(text), instead_of: None, removes: false }
+        Self { before: None, text, removes: false }
     }
 }
 
@@ -230,7 +229,7 @@ fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item 
                     Ok(seconds) => Some(seconds as u32),
                     Err(complaint) => {
                         let wrong = format!("preferred_lft {text} is invalid");
-                        return Err(Wrong { instead_of: Some(complaint), ..wrong.into() });
+                        return Err(Wrong { before: Some(complaint.message), ..wrong.into() });
                     }
                 },
             };
@@ -246,8 +245,7 @@ fn peer(address: &mut Address, text: &str) -> Result<(), Wrong> {
     }
     let Some(peer) = ip_and_prefix(text, &mut Vec::new()) else {
         let wrong: Wrong = format!("Invalid peer address {text}").into();
-        let instead_of = Some(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
-        return Err(Wrong { instead_of, ..wrong });
+        return Err(Wrong { before: Some(format!("VRRP parsed invalid IP {text}. skipping IP...")), ..wrong });
     };
     if peer.0.is_ipv6() != address.ip.is_ipv6() {
         return Err(format!("Peer address {text} does not match address family").into());

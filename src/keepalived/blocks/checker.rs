@@ -14,7 +14,6 @@ use crate::keepalived::contexts::{
 };
 use crate::keepalived::slot::{
     Command, JudgedSwitch, Present, Seconds, Switch, Text, Unsigned, also, command, complain, count, first, whole,
-
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -68,12 +67,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Unsigned(|c: &mut Checker| &mut c.mark, 0..=WIDE, "Invalid {k} connection value '{v}'"),
     ),
-    row(
-        "retry",
-        EVERY,
-        ONE,
-        &Unsigned(|c: &mut Checker| &mut c.retry, 0..=WIDE, "Invalid {k} connection value '{v}'"),
-    ),
+    row("retry", EVERY, ONE, &Unsigned(|c: &mut Checker| &mut c.retry, 0..=WIDE, "Invalid {k} connection value '{v}'")),
     row(
         "delay_before_retry",
         EVERY,
@@ -92,12 +86,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Seconds(|c: &mut Checker| &mut c.delay, 1..=LONGEST, "{k} '{v}' is invalid - ignoring"),
     ),
-    row(
-        "alpha",
-        EVERY.or(BFD_CHECK),
-        BARE,
-        &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}"),
-    ),
+    row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}")),
     row("log_all_failures", EVERY, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
     row("nb_get_retry", HTTP_GET, BARE, &Custom(old_retry)),
     row("virtualhost", HTTP_GET, BARE, &Text(|c: &mut Checker| &mut c.host, "HTTP_GET virtualhost name missing")),
@@ -226,7 +215,9 @@ pub fn close(cx: &mut Setting<'_>) -> Outcome {
     let none = Checker::default();
     let checker = cx.level().and_then(|level| level.own::<Checker>()).unwrap_or(&none);
     let lacks = match cx.row.name {
-        "HTTP_GET" | "SSL_GET" if checker.urls == 0 => "HTTP/SSL_GET checker has no urls specified - ignoring".to_owned(),
+        "HTTP_GET" | "SSL_GET" if checker.urls == 0 => {
+            "HTTP/SSL_GET checker has no urls specified - ignoring".to_owned()
+        }
         "MISC_CHECK" if checker.command.is_none() => {
             "No script path has been specified for MISC_CHECKER - skipping".to_owned()
         }

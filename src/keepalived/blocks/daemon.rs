@@ -4,7 +4,7 @@ use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::slot::{Kind, also, command, complain, count, first, number, whole, worded};
+use crate::keepalived::slot::{Kind, also, at_end, command, complain, count, first, number, whole, worded};
 use std::net::IpAddr;
 
 type Outcome = Result<(), Diagnostic>;
@@ -44,9 +44,7 @@ pub fn smtp_timeout(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement)
 /// Nobody is named.
 pub fn notification_email(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
     if super::track::words(cx, statement).is_empty() {
-        let complaint = complain("Warning - empty notification_email block");
-        let end = statement.block.as_ref().and_then(|block| block.end);
-        return Err(end.map_or(complaint.clone(), |at| complaint.at(at)));
+        return Err(at_end(statement, "Warning - empty notification_email block"));
     }
     Ok(())
 }
@@ -310,8 +308,7 @@ pub fn vrrp_priority(cx: &mut Setting<'_>, global: &mut Global, statement: &Stat
         return Err(complain("No vrrp process priority specified"));
     }
     let judged = whole(&first(statement), &(-20..=19));
-    global.nice =
-        Some(judged.map_err(|wrong| also(cx, statement, wrong, "Invalid vrrp process priority specified"))?);
+    global.nice = Some(judged.map_err(|wrong| also(cx, statement, wrong, "Invalid vrrp process priority specified"))?);
     Ok(())
 }
 
@@ -369,7 +366,11 @@ pub fn cpu_affinity(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement)
         let text = word.text();
         if let Err(complaint) = whole(&text, &(0..=processors - 1)) {
             cx.report(complaint.at(statement.span));
-            let read: String = text.char_indices().take_while(|(at, c)| c.is_ascii_digit() || (*at == 0 && *c == '-')).map(|(_, c)| c).collect();
+            let read: String = text
+                .char_indices()
+                .take_while(|(at, c)| c.is_ascii_digit() || (*at == 0 && *c == '-'))
+                .map(|(_, c)| c)
+                .collect();
             let read = read.parse::<i64>().unwrap_or(0) as i32;
             return Err(complain(format!("Invalid cpu_id:{read} specified for {process} process")));
         }

@@ -94,7 +94,8 @@ fn weight(cx: &mut Setting<'_>, file: &mut File, statement: &Statement) -> Resul
         Ok(weight) => file.weight = Some(weight as i32),
         Err(complaint) => {
             cx.report(complaint.at(statement.span));
-            let text = format!("Weight ({text}) for track_file {name} must be between [-254..254] inclusive. Ignoring...");
+            let text =
+                format!("Weight ({text}) for track_file {name} must be between [-254..254] inclusive. Ignoring...");
             cx.report(complain(text).at(statement.span));
         }
     }
@@ -119,9 +120,8 @@ fn init_file(cx: &mut Setting<'_>, file: &mut File, statement: &Statement) -> Re
                 Ok(value) => {
                     init.0 = value;
                     if value.abs() > 254 {
-                        let text = format!(
-                            "Track file {name} init value {value} is outside sensible range [-254, 254]"
-                        );
+                        let text =
+                            format!("Track file {name} init value {value} is outside sensible range [-254, 254]");
                         cx.report(complain(text).at(statement.span));
                     }
                 }

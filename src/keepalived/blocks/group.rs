@@ -10,7 +10,7 @@ use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GROUP;
-use crate::keepalived::slot::{Present, Run, complain, first, truth, worded};
+use crate::keepalived::slot::{Present, Run, at_end, complain, first, truth, worded};
 use std::any::{Any, TypeId};
 
 /// The keywords of groups.
@@ -29,7 +29,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Lists scripts all members track."),
     Directive::new("track_file", GROUP, TRACKS, &Tracks(Tracked::File, |c: &mut Group| &mut c.files))
         .doc("Lists files all members track."),
-    Directive::missing("track_process", GROUP, TRACKS).judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes)),
+    Directive::missing("track_process", GROUP, TRACKS)
+        .judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes)),
     Directive::missing("track_bfd", GROUP, TRACKS).judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions)),
     Directive::new("notify_master", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.master, TWICE))
         .doc("Sets what is run when the group becomes master."),
@@ -101,9 +102,7 @@ fn members(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> Re
     }
     group.members = super::track::words(cx, statement).iter().map(|word| word.text().into_owned()).collect();
     if group.members.is_empty() {
-        let complaint = complain(format!("Warning - sync group {} has empty group block", group.name));
-        let end = statement.block.as_ref().and_then(|block| block.end);
-        return Err(end.map_or(complaint.clone(), |at| complaint.at(at)));
+        return Err(at_end(statement, format!("Warning - sync group {} has empty group block", group.name)));
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address, also, command, complain,
-    count, first, seconds, truth, worded,
+    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address,
+    also, command, complain, count, first, seconds, truth, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,8 +39,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
     Directive::new("priority", INSTANCE, ONE, &Custom(priority)).doc("Sets the priority; the highest becomes master."),
-    Directive::new("version", INSTANCE, ONE, &Signed(|c: &mut Instance| &mut c.version, 2..=3, "({n}): Version must be either 2 or 3"))
-        .doc("Sets the version of the protocol."),
+    Directive::new(
+        "version",
+        INSTANCE,
+        ONE,
+        &Signed(|c: &mut Instance| &mut c.version, 2..=3, "({n}): Version must be either 2 or 3"),
+    )
+    .doc("Sets the version of the protocol."),
     Directive::new("advert_int", INSTANCE, ONE, &Custom(advert_int)).doc("Sets the seconds between two adverts."),
     Directive::new("nopreempt", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.preempt, false))
         .doc("Leaves a master of lower priority in peace."),
@@ -66,29 +71,44 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("unicast_src_ip", INSTANCE, ONE, &Custom(unicast_source)).doc("Sets the source address of adverts."),
     Directive::new("track_src_ip", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.track_source, true))
         .doc("Faults the instance while the configured source address is absent."),
-    Directive::new("unicast_ttl", INSTANCE, ONE, &Unsigned(
-        |c: &mut Instance| &mut c.unicast_ttl,
-        0..=255,
-        "({n}): TTL '{v}' not valid - must be between 0 & 255",
-    ))
-        .doc("Sets the TTL of unicast adverts."),
+    Directive::new(
+        "unicast_ttl",
+        INSTANCE,
+        ONE,
+        &Unsigned(
+            |c: &mut Instance| &mut c.unicast_ttl,
+            0..=255,
+            "({n}): TTL '{v}' not valid - must be between 0 & 255",
+        ),
+    )
+    .doc("Sets the TTL of unicast adverts."),
     Directive::new("check_unicast_src", INSTANCE, BARE, &Custom(check_unicast_src))
         .doc("Drops unicast adverts from others than the peers."),
     Directive::new("native_ipv6", INSTANCE, BARE, &Custom(native_ipv6))
         .doc("Speaks IPv6; the first address decides as well."),
     Directive::new("dont_track_primary", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.track_primary, false))
         .doc("Ignores the state of the instance's own interface."),
-    Directive::new("track_interface", INSTANCE, LINES, &Tracks(Tracked::Interface, |c: &mut Instance| &mut c.interfaces))
-        .doc("Lists further interfaces that matter."),
+    Directive::new(
+        "track_interface",
+        INSTANCE,
+        LINES,
+        &Tracks(Tracked::Interface, |c: &mut Instance| &mut c.interfaces),
+    )
+    .doc("Lists further interfaces that matter."),
     Directive::new("track_script", INSTANCE, LINES, &Tracks(Tracked::Script, |c: &mut Instance| &mut c.scripts))
         .doc("Lists scripts that matter."),
     Directive::new("track_file", INSTANCE, LINES, &Tracks(Tracked::File, |c: &mut Instance| &mut c.files))
         .doc("Lists files that matter."),
     Directive::new("skip_check_adv_addr", INSTANCE, BARE, &Custom(skip_check_adv_addr))
         .doc("Believes the master last heard without a look at its addresses."),
-    Directive::new("strict_mode", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.strict, "({n}) invalid {k} {v} specified"))
-        .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
-        .doc("Keeps to the letter of the RFC."),
+    Directive::new(
+        "strict_mode",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.strict, "({n}) invalid {k} {v} specified"),
+    )
+    .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
+    .doc("Keeps to the letter of the RFC."),
     Directive::new(
         "promote_secondaries",
         INSTANCE,
@@ -105,8 +125,8 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Judged(Kind::Unsigned, 0..=4, "({n}) Debug value '{v}' not valid; must be between 0-4", ""),
     )
-        .support(Support::Inert("keepalived 2.1.5 does nothing with it either"))
-        .doc("Sets how much is logged."),
+    .support(Support::Inert("keepalived 2.1.5 does nothing with it either"))
+    .doc("Sets how much is logged."),
     Directive::new("kernel_rx_buf_size", INSTANCE, BARE, &Custom(buffer))
         .support(Support::Inert("adverts are read at once, so no buffer can be too small"))
         .doc("Sets the size of the receive buffer."),
@@ -133,25 +153,33 @@ const DIRECTIVES: &[Directive] = &[
         "notify_priority_changes",
         INSTANCE,
         BARE,
-        &Switch(
-            |c: &mut Instance| &mut c.notify_priority_changes,
-            "({n}) Invalid value '{v}' for {k} specified",
-        ),
+        &Switch(|c: &mut Instance| &mut c.notify_priority_changes, "({n}) Invalid value '{v}' for {k} specified"),
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
     Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
         .support(Support::Partial("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
-    Directive::new("garp_master_delay", INSTANCE, ONE, &Unsigned(|c: &mut Instance| &mut c.garp_delay, 0..=4294, INVALID))
-        .doc("Sets the seconds until addresses are announced again."),
-    Directive::new("garp_master_repeat", INSTANCE, ONE, &Positive(|c: &mut Instance| &mut c.garp_repeat, WIDE, INVALID, ZERO))
-        .doc("Sets how often each address is announced in a batch."),
-    Directive::new("garp_master_refresh", INSTANCE, ONE, &Unsigned(
-        |c: &mut Instance| &mut c.garp_refresh,
-        0..=WIDE,
-        "({n}): Invalid {k} '{v}' - ignoring",
-    ))
-        .doc("Sets the seconds between announcements while master."),
+    Directive::new(
+        "garp_master_delay",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_delay, 0..=4294, INVALID),
+    )
+    .doc("Sets the seconds until addresses are announced again."),
+    Directive::new(
+        "garp_master_repeat",
+        INSTANCE,
+        ONE,
+        &Positive(|c: &mut Instance| &mut c.garp_repeat, WIDE, INVALID, ZERO),
+    )
+    .doc("Sets how often each address is announced in a batch."),
+    Directive::new(
+        "garp_master_refresh",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_refresh, 0..=WIDE, "({n}): Invalid {k} '{v}' - ignoring"),
+    )
+    .doc("Sets the seconds between announcements while master."),
     Directive::new(
         "garp_master_refresh_repeat",
         INSTANCE,
@@ -166,14 +194,20 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Instance| &mut c.garp_lower_delay, 0..=4294, INVALID),
     )
     .doc("Sets the seconds until addresses are announced again after a lower priority was heard."),
-    Directive::new("garp_lower_prio_repeat", INSTANCE, ONE, &Unsigned(
-        |c: &mut Instance| &mut c.garp_lower_repeat,
-        0..=i32::MAX as i64,
-        "({n}): Invalid {k} '{v}'",
-    ))
-        .doc("Sets how often each address is announced after a lower priority was heard."),
-    Directive::new("lower_prio_no_advert", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.lower_prio_no_advert, "({n}) invalid {k} {v} specified"))
-        .doc("Stays silent when a master hears a lower priority."),
+    Directive::new(
+        "garp_lower_prio_repeat",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_lower_repeat, 0..=i32::MAX as i64, "({n}): Invalid {k} '{v}'"),
+    )
+    .doc("Sets how often each address is announced after a lower priority was heard."),
+    Directive::new(
+        "lower_prio_no_advert",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.lower_prio_no_advert, "({n}) invalid {k} {v} specified"),
+    )
+    .doc("Stays silent when a master hears a lower priority."),
     Directive::new(
         "higher_prio_send_advert",
         INSTANCE,
@@ -181,12 +215,13 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Instance| &mut c.higher_prio_send_advert, "({n}) invalid {k} {v} specified"),
     )
     .doc("Sends one more advert when a master hears a higher priority."),
-    Directive::new("down_timer_adverts", INSTANCE, ONE, &Unsigned(
-        |c: &mut Instance| &mut c.down_timer_adverts,
-        1..=100,
-        "({n}): Invalid {k} [1:100] '{v}'",
-    ))
-        .doc("Sets how many missed adverts make a master dead."),
+    Directive::new(
+        "down_timer_adverts",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100, "({n}): Invalid {k} [1:100] '{v}'"),
+    )
+    .doc("Sets how many missed adverts make a master dead."),
     Directive::missing("use_vmac", INSTANCE, BARE).judged(&Custom(use_vmac)),
     Directive::missing("vmac_xmit_base", INSTANCE, BARE).judged(&Present(|c: &mut Instance| &mut c.xmit_base, true)),
     Directive::missing("use_vmac_addr", INSTANCE, BARE),
@@ -197,7 +232,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("v3_checksum_as_v2", INSTANCE, BARE),
     Directive::missing("unicast_fault_no_peer", INSTANCE, BARE),
     Directive::missing("mcast_dst_ip", INSTANCE, ONE).judged(&Custom(destination)),
-    Directive::missing("track_process", INSTANCE, LINES).judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes)),
+    Directive::missing("track_process", INSTANCE, LINES)
+        .judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes)),
     Directive::missing("track_bfd", INSTANCE, LINES).judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions)),
     Directive::missing("linkbeat_use_polling", INSTANCE, BARE).judged(&Custom(old_linkbeat)),
     Directive::missing("virtual_routes", INSTANCE, LINES).judged(&Custom(super::route::virtual_routes)),
@@ -239,7 +275,8 @@ pub struct Notify {
 impl Notify {
     /// All of them that are given.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let all = [&self.master, &self.backup, &self.fault, &self.stop, &self.deleted, &self.master_rx_lower_pri, &self.any];
+        let all =
+            [&self.master, &self.backup, &self.fault, &self.stop, &self.deleted, &self.master_rx_lower_pri, &self.any];
         all.into_iter().flatten()
     }
 }
@@ -372,7 +409,10 @@ pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
     }
     for text in said {
         let complaint = complain(text);
-        cx.report(end.map_or(complaint.clone(), |at| complaint.at(at)));
+        cx.report(match end {
+            Some(at) => complaint.at(at),
+            None => complaint,
+        });
     }
     Ok(())
 }
@@ -424,9 +464,8 @@ fn priority(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 fn advert_int(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Advert interval ({v}) not valid! Must be > 0 - ignoring";
     let judged = seconds(&first(statement), &(SECOND / 100..=255 * SECOND));
-    let judged = judged.map_err(|wrong| {
-        also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" })
-    });
+    let judged =
+        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
     instance.interval = Some(judged?);
     Ok(())
 }
@@ -434,9 +473,8 @@ fn advert_int(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
 fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Preempt_delay not valid! must be between 0-1000";
     let judged = seconds(&first(statement), &(0..=1000 * SECOND));
-    let judged = judged.map_err(|wrong| {
-        also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" })
-    });
+    let judged =
+        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
     instance.preempt_delay = Some(judged?);
     Ok(())
 }
@@ -497,10 +535,7 @@ fn peer(cx: &mut Setting<'_>, instance: &Instance, line: &Statement) -> Result<P
         }
     }
     if peer.least > peer.most {
-        let text = format!(
-            "({name}) min_ttl {} > max_ttl {} - all packets will be discarded",
-            peer.least, peer.most
-        );
+        let text = format!("({name}) min_ttl {} > max_ttl {} - all packets will be discarded", peer.least, peer.most);
         cx.report(complain(text).at(line.span));
     }
     Ok(peer)
@@ -556,7 +591,9 @@ fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
         return Err(complain(format!("({name}) malformed mcast dest address {text}. Skipping...")));
     };
     if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
-        return Err(complain(format!("({name}) mcast dest address {text} MUST match VRRP instance family. Skipping...")));
+        return Err(complain(format!(
+            "({name}) mcast dest address {text} MUST match VRRP instance family. Skipping..."
+        )));
     }
     if !address.is_multicast() {
         return Err(complain(format!("({name}) mcast_dst_ip {text} not multicast. Skipping...")));
@@ -639,8 +676,7 @@ fn vrf(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
 
 fn old_linkbeat(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
     let name = &instance.name;
-    let text =
-        format!("({name}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block");
+    let text = format!("({name}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block");
     Err(complain(text))
 }
 

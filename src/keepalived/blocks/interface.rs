@@ -9,7 +9,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GARP_GROUP;
-use crate::keepalived::slot::{SECOND, Seconds, complain, first, seconds};
+use crate::keepalived::slot::{SECOND, Seconds, at_end, complain, first, seconds};
 use std::time::Duration;
 
 /// The keywords of `garp_group`.
@@ -61,9 +61,8 @@ pub fn open(_: &mut Setting<'_>, _: &mut Root, _: &Statement) -> Result<(), Diag
 /// # Errors
 /// It sets no pace.
 pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
-    let number = cx.around().map_or(0, |around| {
-        around.children.iter().filter(|level| level.context == GARP_GROUP).count()
-    });
+    let number =
+        cx.around().map_or(0, |around| around.children.iter().filter(|level| level.context == GARP_GROUP).count());
     match cx.seen::<Pace>() {
         Some(pace) if pace.arp.is_some() || pace.na.is_some() => Ok(()),
         _ => Err(complain(format!("garp group {number} does not have any delay set - removing"))),
@@ -83,9 +82,7 @@ fn interface(_: &mut Setting<'_>, pace: &mut Pace, statement: &Statement) -> Res
 fn interfaces(cx: &mut Setting<'_>, pace: &mut Pace, statement: &Statement) -> Result<(), Diagnostic> {
     let lines = super::track::lines(cx, statement);
     if lines.is_empty() {
-        let complaint = complain("Warning - empty garp_group interfaces block");
-        let end = statement.block.as_ref().and_then(|block| block.end);
-        return Err(end.map_or(complaint.clone(), |at| complaint.at(at)));
+        return Err(at_end(statement, "Warning - empty garp_group interfaces block"));
     }
     for line in lines {
         pace.needs.extend(line.words.iter().map(|word| need(word.text().into_owned(), &line)));
@@ -102,7 +99,7 @@ pub fn linkbeat(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) ->
         root.needs.push(Need::wanted(line.name().into_owned(), "linkbeat interface", line.span));
         let mut words = line.arguments().iter();
         let kind = words.next().filter(|word| !["MII", "ETHTOOL", "IOCTL"].iter().any(|kind| word.is(kind)));
-        let extra = kind.or_else(|| words.next().and(line.arguments().first()));
+        let extra = kind.or_else(|| words.next().and_then(|_| line.arguments().first()));
         if let Some(word) = extra {
             let text = format!("extra characters {} in linkbeat interface", word.text());
             cx.report(complain(text).at(line.span));

@@ -37,14 +37,14 @@ impl Need {
 /// What ends the reading of a line.
 pub struct Found {
     /// What is said before it.
-    pub before: Option<Diagnostic>,
+    pub before: Option<String>,
     /// What is wrong.
-    pub complaint: Diagnostic,
+    pub text: String,
 }
 
 impl From<String> for Found {
     fn from(text: String) -> Self {
-        Self { before: None, complaint: complain(text) }
+        Self { before: None, text }
     }
 }
 
@@ -57,7 +57,7 @@ impl From<&str> for Found {
 impl Found {
     /// Reports both.
     pub fn report(self, cx: &mut Setting<'_>, span: Span) {
-        self.before.into_iter().chain([self.complaint]).for_each(|complaint| cx.report(complaint.at(span)));
+        self.before.into_iter().chain([self.text]).for_each(|text| cx.report(complain(text).at(span)));
     }
 }
 
@@ -120,7 +120,7 @@ pub fn address(text: &str, said: &mut Vec<Diagnostic>) -> Option<IpAddr> {
 pub fn number(text: &str, most: i64, wrong: impl FnOnce() -> String) -> Result<(), Found> {
     match count(text, &(0..=most)) {
         Ok(_) => Ok(()),
-        Err(complaint) => Err(Found { before: Some(complaint), complaint: complain(wrong()) }),
+        Err(complaint) => Err(Found { before: Some(complaint.message), text: wrong() }),
     }
 }
 

@@ -24,12 +24,21 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("weight", PROCESS, BARE).judged(&Custom(weight)),
     Directive::missing("quorum", PROCESS, ONE).judged(&Custom(quorum)),
     Directive::missing("quorum_max", PROCESS, ONE).judged(&Custom(quorum_max)),
-    Directive::missing("delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.delay, 1..=3600 * SECOND, DELAY)),
-    Directive::missing("terminate_delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.terminate_delay, 1..=3600 * SECOND, DELAY)),
-    Directive::missing("fork_delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.fork_delay, 1..=3600 * SECOND, DELAY)),
+    Directive::missing("delay", PROCESS, ONE).judged(&Seconds(
+        |c: &mut Process| &mut c.delay,
+        1..=3600 * SECOND,
+        DELAY,
+    )),
+    Directive::missing("terminate_delay", PROCESS, ONE).judged(&Seconds(
+        |c: &mut Process| &mut c.terminate_delay,
+        1..=3600 * SECOND,
+        DELAY,
+    )),
+    Directive::missing("fork_delay", PROCESS, ONE).judged(&Seconds(
+        |c: &mut Process| &mut c.fork_delay,
+        1..=3600 * SECOND,
+        DELAY,
+    )),
     Directive::missing("full_command", PROCESS, BARE).judged(&Present(|c: &mut Process| &mut c.full_command, true)),
 ];
 

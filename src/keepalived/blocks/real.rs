@@ -47,11 +47,7 @@ const DIRECTIVES: &[Directive] = &[
         ),
     ),
     row("lvs_method", ONE, &Custom(forwarding)),
-    row(
-        "uthreshold",
-        ONE,
-        &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"),
-    ),
+    row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring")),
     row(
         "lthreshold",
         ONE,
@@ -67,11 +63,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Seconds(|c: &mut Real| &mut c.retry_delay, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
     ),
-    row(
-        "warmup",
-        ONE,
-        &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
-    ),
+    row("warmup", ONE, &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring")),
     row(
         "connect_timeout",
         ONE,
@@ -159,7 +151,7 @@ type Outcome = Result<(), Diagnostic>;
 pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Outcome {
     let ip = first(statement);
     let given = statement.arguments().get(1);
-    let shown = given.map_or("(null)".into(), |word| word.text());
+    let shown = given.map_or_else(|| "(null)".into(), |word| word.text());
     let invalid = || complain(format!("Invalid real server ip address/port {ip}/{shown} - skipping"));
     let port = port(given).map_err(|wrong| {
         cx.report(wrong.at(statement.span));

@@ -9,7 +9,7 @@ use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{
     BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PROCESS, ROOT, SCRIPT, SERVER, SSL, TRACK_GROUP,
 };
-use crate::keepalived::slot::{Needed, Present, Text, Unsigned, complain, first};
+use crate::keepalived::slot::{Needed, Present, Text, Unsigned, at_end, complain, first};
 
 /// The keywords of the file itself.
 pub const MODULE: Module = Module { name: "root", directives: DIRECTIVES, scopes: &[Scope::of::<Root>(ROOT)] };
@@ -60,8 +60,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("SSL", ROOT, named(SSL)).judged(&Custom(super::server::open_ssl)),
     Directive::missing("virtual_server_group", ROOT, Arity::Block(1, 255, Opens::Rows))
         .judged(&Custom(super::server::group)),
-    Directive::missing("virtual_server", ROOT, one(SERVER))
-        .judged(&Block(super::server::open, super::server::close)),
+    Directive::missing("virtual_server", ROOT, one(SERVER)).judged(&Block(super::server::open, super::server::close)),
     Directive::missing("bfd_instance", ROOT, one(BFD)).judged(&Block(super::bfd::open, super::bfd::close)),
 ];
 
@@ -122,9 +121,7 @@ fn track_group_members(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement
     if super::track::words(cx, statement).is_empty() {
         let group = cx.level().and_then(|level| level.words.get(1)).map(|word| word.text().into_owned());
         let text = format!("Warning - track group {} has empty group block", group.unwrap_or_default());
-        let end = statement.block.as_ref().and_then(|block| block.end);
-        let complaint = complain(text);
-        return Err(end.map_or(complaint.clone(), |at| complaint.at(at)));
+        return Err(at_end(statement, text));
     }
     Ok(())
 }

@@ -124,18 +124,8 @@ struct Route {
 
 /// The routing protocol that is keepalived's own.
 const OWN: u8 = 18;
-const TYPES: [&str; 10] = [
-    "unicast",
-    "local",
-    "broadcast",
-    "anycast",
-    "multicast",
-    "throw",
-    "unreachable",
-    "prohibit",
-    "blackhole",
-    "nat",
-];
+const TYPES: [&str; 10] =
+    ["unicast", "local", "broadcast", "anycast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat"];
 const NUMBERS: [(&str, &str, i64); 8] = [
     ("hoplimit", "hoplimit", 255),
     ("window", "window value", u32::MAX as i64),
@@ -337,7 +327,7 @@ impl Route {
                     }
                     let address = super::line::address(&text, &mut self.said);
                     let address = address.ok_or_else(|| Found::from(format!("invalid nexthop address {text}")))?;
-                    self.ipv6.get_or_insert(address.is_ipv6());
+                    self.ipv6.get_or_insert_with(|| address.is_ipv6());
                     if self.ipv6 != Some(address.is_ipv6()) {
                         return Err("IPv4/6 mismatch for nexthop".into());
                     }
@@ -353,8 +343,7 @@ impl Route {
                         Ok(()) if text == "0" => return Err("Invalid weight 0 specified for route".into()),
                         Ok(()) => {}
                         Err(found) => {
-                            self.said.extend(found.before);
-                            self.said.push(found.complaint);
+                            self.said.extend(found.before.into_iter().chain([found.text]).map(complain));
                         }
                     }
                 }
@@ -371,17 +360,15 @@ impl Route {
     fn finish(&mut self) -> Result<(), Found> {
         let Some(destination) = &self.destination else { return Err("Route must have a destination".into()) };
         if self.foreign && !self.untracked {
-            let text = format!(
-                "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({OWN}), resetting protocol"
-            );
+            let text =
+                format!("Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({OWN}), resetting protocol");
             self.said.push(complain(text));
         }
         if self.dev.is_none() && !self.untracked {
             if self.group.is_some() {
                 self.said.push(complain("Static route cannot have track group if no oif specified"));
             }
-            let text =
-                format!("Warning - cannot track route {destination} with no interface specified, not tracking");
+            let text = format!("Warning - cannot track route {destination} with no interface specified, not tracking");
             self.said.push(complain(text));
         }
         Ok(())

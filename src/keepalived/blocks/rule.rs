@@ -166,16 +166,7 @@ impl Rule {
                 self.preference = text.parse().ok();
             }
             "tos" | "dsfield" => super::line::tos(&words.need()?)?,
-            "fwmark" => {
-                let text = words.need()?;
-                let number = |part: &str| match part.strip_prefix("0x") {
-                    Some(digits) => u32::from_str_radix(digits, 16).is_ok(),
-                    None => part.parse::<u32>().is_ok(),
-                };
-                if !text.split('/').all(number) {
-                    return Err(format!("Invalid rule fwmark {text} specified").into());
-                }
-            }
+            "fwmark" => mark(&words.need()?)?,
             "realms" => {
                 let text = words.need()?;
                 if !super::line::realms(&text) {
@@ -184,7 +175,9 @@ impl Rule {
             }
             "suppress_prefixlength" | "sup_pl" => {
                 let most = if self.ipv6 == Some(true) { 128 } else { 32 };
-                super::line::number(&words.need()?, most, || format!("Invalid suppress_prefixlength {word} specified"))?;
+                super::line::number(&words.need()?, most, || {
+                    format!("Invalid suppress_prefixlength {word} specified")
+                })?;
             }
             "suppress_ifgroup" | "sup_group" => {
                 let text = words.need()?;
@@ -194,8 +187,10 @@ impl Rule {
             }
             "dev" | "iif" | "oif" => self.devs.push(words.need()?),
             "tunnel-id" => super::line::number(&words.need()?, WIDE, || format!("Invalid tunnel-id {word} specified"))?,
-            "uidrange" if !super::line::range(&words.need()?) => {
-                return Err(format!("Invalid uidrange {word} specified").into());
+            "uidrange" => {
+                if !super::line::range(&words.need()?) {
+                    return Err(format!("Invalid uidrange {word} specified").into());
+                }
             }
             "l3mdev" => return self.act(),
             "protocol" => {
@@ -224,7 +219,6 @@ impl Rule {
             "nop" => return self.act(),
             "track_group" if self.fixed => self.group = Some(words.need()?),
             action if ACTIONS.contains(&action) => return self.act(),
-            "uidrange" => {}
             other => return Err(format!("Unknown rule option {other}").into()),
         }
         Ok(())
@@ -244,4 +238,13 @@ impl Rule {
             _ => Ok(()),
         }
     }
+}
+
+/// `MARK[/MASK]`.
+fn mark(text: &str) -> Result<(), Found> {
+    let number = |part: &str| match part.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).is_ok(),
+        None => part.parse::<u32>().is_ok(),
+    };
+    if text.split('/').all(number) { Ok(()) } else { Err(format!("Invalid rule fwmark {text} specified").into()) }
 }

@@ -17,33 +17,54 @@ pub const MODULE: Module =
 const DIRECTIVES: &[Directive] = &[
     Directive::new("script", SCRIPT, Arity::AtLeast(0), &Run(|c: &mut Script| &mut c.command, ""))
         .doc("Sets the command, in one word; quotes keep arguments with it. No shell is involved."),
-    Directive::new("interval", SCRIPT, Arity::AtLeast(1), &Positive(
-        |c: &mut Script| &mut c.interval,
-        4294,
-        "({n}): vrrp script interval '{v}' must be between 1 and 4294 - ignoring",
-        "({n}): vrrp script interval must be greater than 0, setting to 1",
-    )).doc("Sets the seconds between two runs."),
-    Directive::new("timeout", SCRIPT, Arity::AtLeast(1), &Positive(
-        |c: &mut Script| &mut c.timeout,
-        4294,
-        "({n}): vrrp script timeout '{v}' invalid - ignoring",
-        "({n}): vrrp script timeout must be greater than 0, setting to 1",
-    ))
-        .doc("Sets the seconds after which a run counts as failed and is ended."),
+    Directive::new(
+        "interval",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Positive(
+            |c: &mut Script| &mut c.interval,
+            4294,
+            "({n}): vrrp script interval '{v}' must be between 1 and 4294 - ignoring",
+            "({n}): vrrp script interval must be greater than 0, setting to 1",
+        ),
+    )
+    .doc("Sets the seconds between two runs."),
+    Directive::new(
+        "timeout",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Positive(
+            |c: &mut Script| &mut c.timeout,
+            4294,
+            "({n}): vrrp script timeout '{v}' invalid - ignoring",
+            "({n}): vrrp script timeout must be greater than 0, setting to 1",
+        ),
+    )
+    .doc("Sets the seconds after which a run counts as failed and is ended."),
     Directive::new("weight", SCRIPT, Arity::AtLeast(1), &Custom(weight))
         .doc("Sets what is added to the priority while the script succeeds, or taken away while it fails."),
-    Directive::new("rise", SCRIPT, Arity::AtLeast(1), &Unsigned(
-        |c: &mut Script| &mut c.rise,
-        1..=i32::MAX as i64,
-        "({n}): vrrp script rise value '{v}' invalid, defaulting to 1",
-    ))
-        .doc("Sets how many successes in a row make a failed script good again."),
-    Directive::new("fall", SCRIPT, Arity::AtLeast(1), &Unsigned(
-        |c: &mut Script| &mut c.fall,
-        1..=i32::MAX as i64,
-        "({n}): vrrp script fall value '{v}' invalid, defaulting to 1",
-    ))
-        .doc("Sets how many failures in a row make a good script bad."),
+    Directive::new(
+        "rise",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Unsigned(
+            |c: &mut Script| &mut c.rise,
+            1..=i32::MAX as i64,
+            "({n}): vrrp script rise value '{v}' invalid, defaulting to 1",
+        ),
+    )
+    .doc("Sets how many successes in a row make a failed script good again."),
+    Directive::new(
+        "fall",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Unsigned(
+            |c: &mut Script| &mut c.fall,
+            1..=i32::MAX as i64,
+            "({n}): vrrp script fall value '{v}' invalid, defaulting to 1",
+        ),
+    )
+    .doc("Sets how many failures in a row make a good script bad."),
     Directive::new("user", SCRIPT, Arity::AtLeast(1), &Custom(user))
         .doc("Sets the user and the group the script runs as."),
     Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))
@@ -125,7 +146,7 @@ fn weight(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> R
         Some(word) if word.is("reverse") => script.reverse = true,
         Some(word) => {
             return Err(complain(format!("vrrp_script {} unknown weight option {}", script.name, word.text())));
-        },
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, address, also, complain, count, first, worded,
+    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, address, also, at_end, complain, count, first, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,8 +29,7 @@ const WIDE: i64 = u32::MAX as i64;
 /// The longest time, in microseconds.
 pub const LONGEST: u64 = u64::MAX - 1;
 const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
-const SCHEDULERS: [&str; 13] =
-    ["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq"];
+const SCHEDULERS: [&str; 13] = ["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq"];
 
 const fn row(name: &'static str, arity: Arity, set: &'static dyn crate::conf::directive::Set) -> Directive {
     Directive::missing(name, SERVER, arity).judged(set)
@@ -47,13 +46,25 @@ const DIRECTIVES: &[Directive] = &[
     row(
         "delay_before_retry",
         ONE,
-        &Seconds(|c: &mut Server| &mut c.retry_delay, 0..=LONGEST, "virtual server delay before retry '{v}' invalid - ignoring"),
+        &Seconds(
+            |c: &mut Server| &mut c.retry_delay,
+            0..=LONGEST,
+            "virtual server delay before retry '{v}' invalid - ignoring",
+        ),
     ),
-    row("warmup", ONE, &Seconds(|c: &mut Server| &mut c.warmup, 0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring")),
+    row(
+        "warmup",
+        ONE,
+        &Seconds(|c: &mut Server| &mut c.warmup, 0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring"),
+    ),
     row(
         "connect_timeout",
         ONE,
-        &Seconds(|c: &mut Server| &mut c.timeout, 1..=WIDE as u64, "virtual server connect_timeout {v} invalid - ignoring"),
+        &Seconds(
+            |c: &mut Server| &mut c.timeout,
+            1..=WIDE as u64,
+            "virtual server connect_timeout {v} invalid - ignoring",
+        ),
     ),
     row(
         "delay_loop",
@@ -85,18 +96,34 @@ const DIRECTIVES: &[Directive] = &[
     row("omega", BARE, &Present(|c: &mut Server| &mut c.omega, true)),
     row("quorum_up", ONE, &Run(|c: &mut Server| &mut c.up, TWICE)),
     row("quorum_down", ONE, &Run(|c: &mut Server| &mut c.down, TWICE)),
-    row("quorum", ONE, &Unsigned(|c: &mut Server| &mut c.quorum, 1..=WIDE, "Quorum {v} must be in [1, 4294967295]. Setting to 1.")),
-    row("hysteresis", ONE, &Unsigned(|c: &mut Server| &mut c.hysteresis, 0..=WIDE, "Hysteresis {v} must be in [0, 4294967295] - ignoring")),
+    row(
+        "quorum",
+        ONE,
+        &Unsigned(|c: &mut Server| &mut c.quorum, 1..=WIDE, "Quorum {v} must be in [1, 4294967295]. Setting to 1."),
+    ),
+    row(
+        "hysteresis",
+        ONE,
+        &Unsigned(|c: &mut Server| &mut c.hysteresis, 0..=WIDE, "Hysteresis {v} must be in [0, 4294967295] - ignoring"),
+    ),
     row(
         "weight",
         ONE,
-        &Unsigned(|c: &mut Server| &mut c.weight, 1..=i32::MAX as i64, "Virtual server weight {v} is outside range 1-2147483647"),
+        &Unsigned(
+            |c: &mut Server| &mut c.weight,
+            1..=i32::MAX as i64,
+            "Virtual server weight {v} is outside range 1-2147483647",
+        ),
     ),
     row("sorry_server", ONE, &Custom(sorry)),
     row("sorry_server_inhibit", BARE, &Custom(sorry_inhibit)),
     row("sorry_server_lvs_method", BARE, &Custom(sorry_forwarding)),
     row("snmp_name", BARE, &Custom(snmp_name)),
-    row("real_server", Arity::Block(1, 255, Opens::Context(REAL_SERVER)), &Block(super::real::open, super::real::close)),
+    row(
+        "real_server",
+        Arity::Block(1, 255, Opens::Context(REAL_SERVER)),
+        &Block(super::real::open, super::real::close),
+    ),
 ];
 
 /// What a virtual server is.
@@ -263,9 +290,7 @@ pub fn group(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Outco
     if entries > 0 {
         return Ok(());
     }
-    let complaint = complain(format!("virtual server group {name} has no entries - removing"));
-    let end = statement.block.as_ref().and_then(|block| block.end);
-    Err(end.map_or(complaint.clone(), |at| complaint.at(at)))
+    Err(at_end(statement, format!("virtual server group {name} has no entries - removing")))
 }
 
 /// `fwmark N [inet|inet6]` or `ADDRESS[-END] [PORT]`.
@@ -308,12 +333,10 @@ fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
         return Err(complain(format!("Virtual server group range '{text}' has extra characters at end '{rest}'")));
     }
     match u32::from_str_radix(end, radix) {
-        Ok(high) if high > most => {
-            Err(complain(format!("Virtual server group range '{text}' end '{end}' too large")))
+        Ok(high) if high > most => Err(complain(format!("Virtual server group range '{text}' end '{end}' too large"))),
+        Ok(high) if high <= low => {
+            Err(complain(format!("Address range end is not greater than address range start - {text} - skipping")))
         }
-        Ok(high) if high <= low => Err(complain(format!(
-            "Address range end is not greater than address range start - {text} - skipping"
-        ))),
         Ok(_) => Ok(()),
         Err(_) => Err(complain(format!("Virtual server group range '{text}' end '{end}' too large"))),
     }
@@ -482,7 +505,8 @@ fn sorry(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Ou
     })?;
     let address = address(&ip).ok_or_else(invalid)?;
     if server.ipv6.is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
-        let text = format!("Address family of virtual server and sorry server {ip} don't match - skipping sorry server.");
+        let text =
+            format!("Address family of virtual server and sorry server {ip} don't match - skipping sorry server.");
         return Err(complain(text));
     }
     server.sorry = Some((address, if given.is_some() { port } else { server.port() }));
@@ -530,7 +554,9 @@ fn kind(server: &mut Server, said: &mut Vec<Diagnostic>) {
     let mark = matches!(server.target, Some(Target::Mark(_)));
     let shown = server.shown();
     if mark && server.suspend == Some(true) {
-        said.push(complain(format!("Virtual server {shown}: cannot use ha_suspend with fwmarks - clearing ha_suspend")));
+        said.push(complain(format!(
+            "Virtual server {shown}: cannot use ha_suspend with fwmarks - clearing ha_suspend"
+        )));
     }
     if mark && server.protocol.take().is_some() {
         let text = format!("Warning: Virtual server {shown}: protocol specified for fwmark - protocol will be ignored");
@@ -606,7 +632,8 @@ fn ports(server: &Server, said: &mut Vec<Diagnostic>) {
     for real in server.reals.iter().filter(|real| real.method.or(server.method).unwrap_or(Method::Nat) != Method::Nat) {
         let name = format!("[{}]:{protocol}:{}", real.address, real.port);
         if mark && real.port != 0 {
-            let text = format!("WARNING - fwmark virtual server {shown}, real server {name} has port specified - clearing");
+            let text =
+                format!("WARNING - fwmark virtual server {shown}, real server {name} has port specified - clearing");
             said.push(complain(text));
         } else if !mark && real.port != port {
             let text = format!("WARNING - virtual server {shown} and real server {name} ports don't match - resetting");
@@ -622,4 +649,3 @@ fn ports(server: &Server, said: &mut Vec<Diagnostic>) {
         said.push(complain(format!("WARNING - virtual server {shown} and sorry server ports don't match - resetting")));
     }
 }
-

@@ -199,7 +199,7 @@ fn context(path: &str) -> Option<Contexts> {
         "vrrp_track_process" => c::PROCESS,
         "track_file" | "vrrp_track_file" => FILE,
         "track_group" => c::TRACK_GROUP,
-        "garp_group" => c::GARP_GROUP,
+        "garp_group" => GARP_GROUP,
         "SSL" => c::SSL,
         "virtual_server_group" => c::SERVER_GROUP,
         "virtual_server" => c::SERVER,

@@ -38,7 +38,10 @@ fn a_missing_brace_is_an_error_and_no_crash() {
 #[test]
 fn a_brace_behind_a_plain_keyword_means_nothing_and_counts() {
     assert_eq!(read_text("a {\n plain x {\n b\n }\n c\n}\n"), "a{plain x;!Unexpected '{' - ignoring;b};c");
-    assert_eq!(read_text("a {\n plain x {\n b\n }\n"), "a{plain x;!Unexpected '{' - ignoring;b};!There are 1 missing '}'s or extra '{'s");
+    assert_eq!(
+        read_text("a {\n plain x {\n b\n }\n"),
+        "a{plain x;!Unexpected '{' - ignoring;b};!There are 1 missing '}'s or extra '{'s"
+    );
 }
 
 #[test]

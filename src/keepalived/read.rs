@@ -26,6 +26,8 @@ pub struct Reading {
     pub complaints: Vec<Complaint>,
     /// What is known and not served, as lines, once a keyword.
     pub unserved: Vec<String>,
+    /// The text, with everything put in; what a recording begins with.
+    pub text: String,
     /// The scripts of virtual servers.
     pub checks: Vec<Command>,
 }
@@ -158,6 +160,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
     }
+    let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
     for complaint in &walked.unserved {
@@ -166,7 +169,21 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
             unserved.push(line);
         }
     }
-    Ok(Reading { site, complaints, unserved, checks })
+    Ok(Reading { site, complaints, unserved, text, checks })
+}
+
+/// A line as a file would have it: what is no comment now must not become one.
+fn as_written(line: &[u8]) -> String {
+    let mut quoted = false;
+    let mut text = String::new();
+    for c in String::from_utf8_lossy(line).chars() {
+        quoted ^= c == '"';
+        if !quoted && matches!(c, '!' | '#') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
 }
 
 /// `global_defs` without its brace, with what is its own all the same: everything up to the brace that closes nothing.

@@ -117,10 +117,10 @@ impl Process {
         journal.detail("Registering Kernel netlink command channel");
         let mut commands = Commands::open().map_err(|error| failed(&journal, error))?;
         let world = World::ask(&mut commands).map_err(|error| failed(&journal, error))?;
-        let site = load(&start, &journal, &world).ok_or(End::Config)?;
+        let (site, text) = load(&start, &journal, &world).ok_or(End::Config)?;
         journal.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&journal, error))?;
-        let recorder = Recorder::open(start.record.as_deref(), &start.file);
+        let recorder = Recorder::open(start.record.as_deref(), &text);
         let policy = policy(&site);
         let notifier = Notifier::open(&site, policy.clone(), &journal);
         let mut process = Self {
@@ -218,6 +218,7 @@ impl Process {
 
     fn seat(&self, instance: Instance) -> Seat {
         let source = self.source(&instance);
+        self.recorder.seat(Instant::now(), &instance.name, source);
         let machine = Router::new(instance.router.clone(), source);
         Seat { instance, machine, standing: None, source, id: 1, failing: None, since: SystemTime::now() }
     }
@@ -309,8 +310,8 @@ impl Process {
     }
 }
 
-/// Reads the configuration and says what is wrong with it; `None` when it cannot be run.
-fn load(start: &Start, journal: &Journal, world: &World) -> Option<Site> {
+/// Reads the configuration and says what is wrong with it; `None` when it cannot be run. With its whole text.
+fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String)> {
     journal.say(format!("Opening file '{}'.", start.file));
     let has_interface = |name: &str| world.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
@@ -321,7 +322,7 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<Site> {
             if unserved {
                 reading.unserved.iter().for_each(|line| journal.say(line));
             }
-            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some(reading.site)
+            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
             journal.say(format!("Unable to open configuration file '{}' - {error}", start.file));

@@ -523,11 +523,18 @@ fn peer(cx: &mut Setting<'_>, instance: &Instance, line: &Statement) -> Result<P
     let mut words = line.arguments().iter();
     while let Some(word) = words.next() {
         let option = word.text();
-        let Some(value) = words.next() else { return Err(complain(format!("({name}) {option} is missing a value"))) };
+        let wrong = |what: String| complain(format!("({name}) {what}")).at(line.span);
+        let Some(value) = words.next() else {
+            cx.report(wrong(format!("{option} is missing a value")));
+            break;
+        };
         let bound = match &*option {
             "min_ttl" => &mut peer.least,
             "max_ttl" => &mut peer.most,
-            _ => return Err(complain(format!("({name}) unknown unicast_peer option {option}"))),
+            _ => {
+                cx.report(wrong(format!("unknown unicast_peer option {option}")));
+                break;
+            }
         };
         match count(&value.text(), &(0..=255)) {
             Ok(hops) => *bound = hops as u8,

@@ -31,9 +31,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The repository's root.
+/// The repository's root: where cargo runs us, or else where this was built (which another checkout may have done).
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    let member =
+        std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|member| member.ends_with("compat-tests"));
+    let member = member.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    member.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// Asks every few milliseconds until the answer is `Some` or the time is over; `what` names the wait in the error.

@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The repository's root.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the member lies in the repository").to_path_buf()
-}
+use compat_tests::root;
 
 /// The floor table in `src/lib.rs`: room to the rooms it may use.
 fn floors() -> BTreeMap<String, BTreeSet<String>> {

@@ -6,6 +6,7 @@ use super::codec::h1::{Chunked, Piece};
 use super::head::Known;
 use super::request::Request;
 use crate::log::Level;
+use crate::net::turn::Buffer;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -81,6 +82,14 @@ impl Body {
         self.announced
     }
 
+    /// Bytes still to come of a body of known length; without end for others.
+    fn left(&self) -> usize {
+        match &self.framing {
+            Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            Framing::None | Framing::Chunked(_) => usize::MAX,
+        }
+    }
+
     /// Whether it comes in chunks.
     pub const fn is_chunked(&self) -> bool {
         self.chunked
@@ -100,6 +109,12 @@ impl Body {
         self.expects = true;
     }
 }
+
+/// Bytes of a body read at a time.
+const PIECE: usize = 64 * 1024;
+
+/// Bytes behind a body that are read with it.
+const BEYOND: usize = 64;
 
 /// Why a body could not be read: the status to answer with.
 pub type Refused = u16;
@@ -221,32 +236,30 @@ impl Request {
             let size = bytes.size() + 16 * 1024;
             bytes.grow(size);
         }
-        let limit = match &self.body.framing {
-            Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        };
+        let mut bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
+        let limit = self.body.left();
+        let size = bytes.room().len().min(limit);
+        let got = self.receive(bytes.room().get_mut(..size).unwrap_or_default()).await;
+        self.head.bytes = bytes;
+        self.head.bytes.end += got?;
+        Ok(())
+    }
+
+    /// Reads what the client sends next: at least a byte.
+    async fn receive(&mut self, into: &mut [u8]) -> Result<usize, Refused> {
         let timeout = self.location.settings.client_body_timeout;
         loop {
-            let room = self.head.bytes.room();
-            let size = room.len().min(limit);
-            match self.connection.stream.try_read(room.get_mut(..size).unwrap_or_default()) {
+            match self.connection.stream.try_read(into) {
                 Ok(0) => {
                     self.log(Level::Info, "client prematurely closed connection");
                     self.response.broken = true;
                     return Err(400);
                 }
-                Ok(count) => {
-                    self.head.bytes.end += count;
-                    return Ok(());
-                }
+                Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match tokio::time::timeout(timeout, self.connection.stream.readable()).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => return Err(400),
-                        Err(_) => {
-                            self.log(Level::Info, "client timed out (110: Connection timed out)");
-                            return Err(408);
-                        }
+                    if tokio::time::timeout(timeout, self.connection.stream.readable()).await.is_err() {
+                        self.log(Level::Info, "client timed out (110: Connection timed out)");
+                        return Err(408);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -257,6 +270,32 @@ impl Request {
                 }
             }
         }
+    }
+
+    /// Appends the next bytes of a body of known length, read where they will stay, at most [`PIECE`] at a time.
+    async fn body_straight(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+        if !self.head.bytes.filled().is_empty() || !matches!(self.body.framing, Framing::Length(1..)) {
+            return self.body_piece(out).await;
+        }
+        self.welcome().await;
+        let (before, size) = (out.len(), self.body.left().min(PIECE));
+        // A little more than there is: a read that fills all it was given would leave open whether something is left.
+        out.resize(before + size + BEYOND, 0);
+        let got = self.receive(out.get_mut(before..).unwrap_or_default()).await;
+        let received = *got.as_ref().unwrap_or(&0);
+        let count = received.min(self.body.left());
+        let bytes = &mut self.head.bytes;
+        for byte in out.get(before + count..before + received).unwrap_or_default() {
+            bytes.push(*byte);
+        }
+        out.truncate(before + count);
+        got?;
+        self.body.received += count as u64;
+        self.body.raw += count as u64;
+        if let Framing::Length(left) = &mut self.body.framing {
+            *left -= count as u64;
+        }
+        Ok(self.body.left() > 0)
     }
 
     /// Reads the whole body and keeps it, in memory while the loop's budget allows.
@@ -272,11 +311,11 @@ impl Request {
         }
         let front = self.connection.front.clone();
         let own = self.location.settings.client_body_buffer_size;
-        let mut memory =
-            Vec::with_capacity(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(64 * 1024));
+        let mut memory = self.turn().body();
+        memory.reserve(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(PIECE));
         let mut held = front.hold(0);
         let mut file: Option<(File, u64)> = None;
-        while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
+        while self.body_straight(&mut memory).await? || !memory.is_empty() && file.is_some() {
             let within = memory.len() <= own || held.grow(memory.len());
             if file.is_none() && within {
                 continue;

@@ -1,11 +1,11 @@
 //! bytes ⇄ requests: accepting, reading heads, keep-alive, pipelining, lingering close.
 
-use super::body::Budget;
-use super::codec::h1::{self, LineError, Next};
+use super::body::{Budget, Saved};
 use super::encode;
-use super::head::{Head, Known};
+use super::head::Head;
 use super::listen::{Port, Virtual};
 use super::phase;
+use super::reading::{Refused, read_head};
 use super::request::{Parts, Request};
 use super::site::{Server, Site};
 use crate::log::Level;
@@ -55,14 +55,15 @@ pub struct Front {
     pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
     /// Keys for numbers nobody can guess.
     pub random: std::hash::RandomState,
-    spare: RefCell<Vec<Seat>>,
+    #[expect(clippy::vec_box, reason = "a waiting connection has room for a pointer, not for a request")]
+    spare: RefCell<Vec<Box<Seat>>>,
     serials: Cell<u64>,
 }
 
 /// A place for a request, and allocations of earlier ones.
 #[derive(Default)]
 struct Seat {
-    request: Box<Option<Request>>,
+    request: Option<Request>,
     parts: Option<Parts>,
 }
 
@@ -103,23 +104,24 @@ impl Front {
         held
     }
 
-    /// Lets connections that belong to another site than `current` end: after the request they are at, or, while they wait
-    /// for one, after a moment in which a request that is on its way is still served.
+    /// Connections of other sites than `current` go over to it with their next request, if it still listens where they
+    /// came in; the rest end after the request they are at, or, while they wait for one, after a moment in which a request
+    /// that is on its way is still served.
     ///
-    /// Differs from nginx: waiting connections are not closed at once, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
+    /// Differs from nginx: waiting connections are not closed, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
     pub fn retire(self: &Rc<Self>, current: Option<&Arc<Site>>) {
         let mut waits = false;
         for (_, connection) in self.open.borrow().iter() {
             let Some(connection) = connection.upgrade() else { continue };
-            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site)) {
+            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site.borrow())) {
                 continue;
             }
-            connection.retired.set(true);
-            waits |= connection.idle.get();
+            connection.follow(current);
+            waits |= connection.standing.get() == Standing::Retired && connection.idle.get();
         }
         if waits {
             let front = self.clone();
-            tokio::task::spawn_local(async move {
+            crate::net::turn::spawn(async move {
                 tokio::time::sleep(GRACE).await;
                 front.close_idle();
             });
@@ -129,7 +131,7 @@ impl Front {
     fn close_idle(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
-                && connection.retired.get()
+                && connection.standing.get() == Standing::Retired
                 && connection.idle.get()
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
@@ -139,11 +141,15 @@ impl Front {
 }
 
 impl Front {
-    /// Closes connections whose site has been replaced, whatever they do.
+    /// Closes connections that are still at something under a site that has been replaced.
     pub fn close_retired(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
-                && connection.retired.get()
+                && match connection.standing.get() {
+                    Standing::Current => false,
+                    Standing::Following => !connection.idle.get(),
+                    Standing::Retired => true,
+                }
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
             }
@@ -178,14 +184,25 @@ impl Drop for Held {
     }
 }
 
+/// How a connection stands to the configuration its loop serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is served by it.
+    Current,
+    /// Its next request will be.
+    Following,
+    /// There is no next request: nobody listens where it came in any more.
+    Retired,
+}
+
 /// A client's connection.
 pub struct Connection {
     /// Its bytes.
     pub stream: Stream,
     /// The loop it lives on.
     pub front: Rc<Front>,
-    /// The configuration it was accepted by.
-    pub site: Arc<Site>,
+    /// The configuration its next request is served by.
+    pub site: RefCell<Arc<Site>>,
     /// Its number, for logs and `$connection`.
     pub number: u64,
     /// Who is at the other end.
@@ -205,12 +222,32 @@ pub struct Connection {
     pub idle: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
-    /// Whether its configuration has been replaced.
-    pub retired: Cell<bool>,
+    /// How it stands to the loop's configuration.
+    pub standing: Cell<Standing>,
     slot: Cell<usize>,
 }
 
 impl Connection {
+    /// Goes over to `current` with the next request, or to no other.
+    fn follow(&self, current: Option<&Arc<Site>>) {
+        let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
+        match current.filter(port) {
+            Some(site) => {
+                *self.site.borrow_mut() = site.clone();
+                self.standing.set(Standing::Following);
+            }
+            None => self.standing.set(Standing::Retired),
+        }
+    }
+
+    /// Who serves its requests.
+    fn entry(&self) -> Option<Arc<Virtual>> {
+        let site = self.site.borrow();
+        let port = site.ports.iter().find(|port| port.address == self.bound)?;
+        let local = if port.virtuals.len() > 1 { self.local() } else { None };
+        port.of(local).cloned()
+    }
+
     /// The client's address: the real one where one is known.
     pub fn client(&self) -> String {
         let real = self.real.borrow();
@@ -237,15 +274,20 @@ impl Drop for Connection {
     }
 }
 
-/// Serves one accepted connection to its end.
-pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Stream, Address)) {
+/// Takes an accepted connection in; the future serves it to its end.
+pub fn serve(
+    front: &Rc<Front>,
+    site: Arc<Site>,
+    port: &Port,
+    (stream, peer): (Stream, Address),
+) -> Option<impl Future<Output = ()> + use<>> {
     front.counters.accepted.fetch_add(1, Ordering::Relaxed);
     front.counters.active.fetch_add(1, Ordering::Relaxed);
     let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
     let connection = Rc::new(Connection {
         stream,
         front: front.clone(),
-        site,
+        site: RefCell::new(site),
         number,
         peer,
         real: RefCell::default(),
@@ -253,35 +295,34 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
         local: OnceCell::new(),
         bound: port.address.clone(),
         requests: Cell::new(0),
-        since: Instant::now(),
+        since: front.turn.clock.instant(),
         idle: Cell::new(true),
         nodelay: Cell::new(false),
-        retired: Cell::new(false),
+        standing: Cell::new(Standing::Current),
         slot: Cell::new(usize::MAX),
     });
     connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
     let local = if port.virtuals.len() > 1 { connection.local() } else { None };
-    let Some(entry) = port.of(local).cloned() else { return };
-    drop(port);
-    requests(&connection, &entry).await;
+    let entry = port.of(local)?.clone();
+    Some(requests(connection, entry))
 }
 
 /// The loop over a connection's requests.
-async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
+async fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) {
     let front = &connection.front;
     let counters = &front.counters;
     let mut deadline = Deadline::new();
     let mut patience = entry.default.head.timeout;
     let mut input: Option<Buffer> = None;
     let mut pipelined = false;
-    if entry.proxy_protocol && !announce(connection, entry, &mut input).await {
+    if entry.proxy_protocol && !Box::pin(announce(&connection, &entry, &mut input)).await {
         return;
     }
     loop {
         if input.is_none() {
             connection.idle.set(true);
             counters.waiting.fetch_add(1, Ordering::Relaxed);
-            deadline.set(patience);
+            deadline.set(front.turn.clock.instant(), patience);
             let ready = wait(&connection.stream, &mut deadline).await;
             counters.waiting.fetch_sub(1, Ordering::Relaxed);
             connection.idle.set(false);
@@ -301,12 +342,29 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
             input = Some(buffer);
         }
         let Some(bytes) = input.take() else { return };
-        front.turn.clock.update();
+        if connection.standing.get() == Standing::Following {
+            let Some(next) = connection.entry() else { return };
+            entry = next;
+            connection.standing.set(Standing::Current);
+        }
         let mut seat = front.spare.borrow_mut().pop().unwrap_or_default();
-        let request = seat.request.insert(Request::begin(connection, &entry.default, bytes, seat.parts.take()));
+        let request = seat.request.insert(Request::begin(&connection, &entry.default, bytes, seat.parts.take()));
         request.pipelined = std::mem::take(&mut pipelined);
         // Boxed, so that an idle connection does not carry the room a request takes.
-        let next = Box::pin(one(request, entry, &mut deadline)).await;
+        let over = Box::pin(handle(request, &entry, &mut deadline)).await;
+        if let Some(tunnel) = request.tunnel.take() {
+            Box::pin(tunnel.run(request)).await;
+        }
+        counters.writing.fetch_sub(1, Ordering::Relaxed);
+        let next = if over {
+            CLOSED
+        } else {
+            phase::log(request);
+            match end(request) {
+                Some(next) => next,
+                None => Box::pin(end_slowly(request)).await,
+            }
+        };
         input = next.1;
         pipelined = input.is_some();
         patience = next.2;
@@ -323,10 +381,10 @@ async fn requests(connection: &Rc<Connection>, entry: &Arc<Virtual>) {
 }
 
 /// Waits for input.
-async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
+pub async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
     poll_fn(|cx| {
-        if let Poll::Ready(ready) = stream.poll_readable(cx) {
-            return Poll::Ready(ready);
+        if stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     })
@@ -339,7 +397,7 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut
     let log = &entry.default.base.settings.error_log;
     loop {
         let mut deadline = Deadline::new();
-        deadline.set(entry.default.head.timeout);
+        deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
         if wait(&connection.stream, &mut deadline).await.is_err() {
             return false;
         }
@@ -369,8 +427,8 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut
     }
 }
 
-/// One request from its first bytes to its end: whether the connection goes on, with what input, and how long it waits.
-async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> (bool, Option<Buffer>, Duration) {
+/// One request from its first bytes until its phases are done; whether that is all there is to say.
+async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> bool {
     let front = request.connection.front.clone();
     let counters = &front.counters;
     counters.reading.fetch_add(1, Ordering::Relaxed);
@@ -378,7 +436,7 @@ async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadlin
     counters.reading.fetch_sub(1, Ordering::Relaxed);
     counters.writing.fetch_add(1, Ordering::Relaxed);
     deadline.clear();
-    let over = match head {
+    match head {
         Ok(()) => {
             phase::run(request).await;
             false
@@ -395,52 +453,61 @@ async fn one(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadlin
             request.respond().await;
             false
         }
-    };
-    counters.writing.fetch_sub(1, Ordering::Relaxed);
-    if over {
-        return (false, None, Duration::ZERO);
     }
-    phase::log(request);
-    end(request).await
 }
 
-/// After a response: keep the connection, or close it as politely as the settings ask for.
-async fn end(request: &mut Request) -> (bool, Option<Buffer>, Duration) {
-    let settings_of = request.location.clone();
-    let settings = &settings_of.settings;
+/// What becomes of a connection after a request: whether it goes on, with what input, and how long it waits.
+type Course = (bool, Option<Buffer>, Duration);
+/// It ends.
+const CLOSED: Course = (false, None, Duration::ZERO);
+
+/// After a response: keep the connection or close it, if that can be told at once.
+fn end(request: &mut Request) -> Option<Course> {
     request.held.clear();
-    let closed = (false, None, Duration::ZERO);
     if request.abandoned || request.response.broken {
-        return closed;
+        return Some(CLOSED);
     }
-    if request.keepalive {
-        if request.body.is_pending() && !request.discard_body().await {
-            return closed;
-        }
-        let bytes = &mut request.head.bytes;
-        let input = if bytes.filled().is_empty() {
-            None
-        } else {
-            let mut rest = std::mem::replace(bytes, Buffer::new(0));
-            rest.compact();
-            Some(rest)
-        };
-        return (true, input, settings.keepalive_timeout);
+    if !request.keepalive {
+        let over = request.malformed || request.skip_buffered().is_err() || !lingers(request);
+        return over.then_some(CLOSED);
     }
-    if request.malformed || request.skip_buffered().is_err() {
-        return closed;
+    if request.body.is_pending() {
+        return None;
     }
-    let more =
-        request.body.is_pending() || !request.head.bytes.filled().is_empty() || request.connection.stream.is_readable();
-    let linger = match settings.lingering {
-        super::core::Lingering::Off => false,
-        super::core::Lingering::On => more,
-        super::core::Lingering::Always => true,
+    let bytes = &mut request.head.bytes;
+    let input = if bytes.filled().is_empty() {
+        None
+    } else {
+        let mut rest = std::mem::replace(bytes, Buffer::new(0));
+        rest.compact();
+        Some(rest)
     };
-    if linger {
-        let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
+    Some((true, input, request.location.settings.keepalive_timeout))
+}
+
+/// The same where something is to be read first: the rest of a body, or what a client still sends while its connection is
+/// closed as politely as the settings ask for.
+async fn end_slowly(request: &mut Request) -> Course {
+    if request.keepalive {
+        return if request.discard_body().await { end(request).unwrap_or(CLOSED) } else { CLOSED };
     }
-    closed
+    let location = request.location.clone();
+    let settings = &location.settings;
+    let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
+    CLOSED
+}
+
+/// Whether what the client still sends is awaited before its connection is closed.
+fn lingers(request: &Request) -> bool {
+    match request.location.settings.lingering {
+        super::core::Lingering::Off => false,
+        super::core::Lingering::On => {
+            request.body.is_pending()
+                || !request.head.bytes.filled().is_empty()
+                || request.connection.stream.is_readable()
+        }
+        super::core::Lingering::Always => true,
+    }
 }
 
 async fn drain(request: &Request, patience: Duration) {
@@ -460,259 +527,11 @@ async fn drain(request: &Request, patience: Duration) {
     request.turn().give(buffer);
 }
 
-/// Why there is no request to run.
-enum Refused {
-    /// The connection ends without a word.
-    Silent,
-    /// The connection ends, and the access log says this status.
-    Logged(u16),
-    /// The client is told.
-    Answer(u16),
-}
-
-/// Reads and checks a request head, and finds its server.
-async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> Result<(), Refused> {
-    let settings = entry.default.head.clone();
-    let mut room = Room::new(&settings);
-    let mut at = None;
-    let mut timed = false;
-    loop {
-        if advance(request, &mut at, &mut room)? {
-            break;
-        }
-        if !timed {
-            deadline.set(settings.timeout);
-            timed = true;
-        }
-        more(request, deadline).await?;
-    }
-    request.head.bytes.start = request.head.end as usize;
-    request.head_length = u64::from(request.head.end - request.head.line.method_name.start);
-    super::target::locate(request, entry).map_err(|(status, message)| {
-        request.log(Level::Info, &message);
-        Refused::Answer(status)
-    })
-}
-
-/// How much of nginx's header buffers the lines seen so far would take.
-struct Room {
-    capacity: usize,
-    used: usize,
-    left: usize,
-    large: usize,
-}
-
-impl Room {
-    const fn new(settings: &super::site::HeadSettings) -> Self {
-        Self { capacity: settings.first, used: 0, left: settings.large_count, large: settings.large_size }
-    }
-
-    /// Whether a (partial) line of `length` fits, and if `whole`, counts it.
-    const fn fits(&mut self, length: usize, whole: bool) -> bool {
-        let (mut capacity, mut used, mut left) = (self.capacity, self.used, self.left);
-        if used + length > capacity {
-            if left == 0 || length > self.large {
-                return false;
-            }
-            left -= 1;
-            capacity = self.large;
-            used = 0;
-        }
-        if whole {
-            (self.capacity, self.used, self.left) = (capacity, used + length, left);
-        }
-        true
-    }
-}
-
-/// Parses what is there; true when the head is complete.
-fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Result<bool, Refused> {
-    if at.is_none() {
-        match h1::request_line(request.head.bytes.filled()) {
-            Ok(Some(line)) => {
-                let length = line.end as usize;
-                *at = Some(line.end);
-                request.head_length = u64::from(line.end - line.method_name.start);
-                request.head.line = line;
-                request.method = request.head.line.method;
-                if !room.fits(length, true) {
-                    return Err(too_long(request, room));
-                }
-                request.connection.requests.set(request.connection.requests.get() + 1);
-                request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
-                if let Err((status, text)) = super::target::path(request) {
-                    request.uri.clear();
-                    request.has_args = false;
-                    request.log(Level::Info, &text);
-                    return Err(Refused::Answer(status));
-                }
-                if request.version() < 1000 {
-                    request.head.end = length as u32;
-                    return Ok(true);
-                }
-            }
-            Ok(None) => {
-                if !room.fits(request.head.bytes.filled().len() + 1, false) {
-                    return Err(too_long(request, room));
-                }
-                return Ok(false);
-            }
-            Err(error) => return Err(bad_line(request, error)),
-        }
-    }
-    let Some(from) = at else { return Ok(false) };
-    headers(request, from, room)
-}
-
-fn bad_line(request: &mut Request, error: LineError) -> Refused {
-    let (status, text) = match error {
-        LineError::Method => (400, "client sent invalid method while reading client request line"),
-        LineError::Request | LineError::Protocol => {
-            (400, "client sent invalid request while reading client request line")
-        }
-        LineError::Version => (505, "client sent invalid version while reading client request line"),
-        LineError::Http09Method => {
-            (400, "client sent invalid method in HTTP/0.9 request while reading client request line")
-        }
-    };
-    let bytes = request.head.bytes.filled();
-    let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
-    request.head.line.line = 0..end as u32;
-    request.head.line.version = 1000;
-    request.bad_line = Some(error);
-    request.connection.requests.set(request.connection.requests.get() + 1);
-    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
-    request.log(Level::Info, text);
-    Refused::Answer(status)
-}
-
-fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool, Refused> {
-    let (ignore, underscores) = (request.server.head.ignore_invalid, request.server.head.underscores);
-    loop {
-        let parsed = h1::header_line(request.head.bytes.filled(), *at, underscores);
-        match parsed {
-            Ok(Next::Header(line)) => {
-                if !room.fits((line.end - *at) as usize, true) {
-                    return Err(too_large(request));
-                }
-                *at = line.end;
-                if line.odd && ignore {
-                    let name = String::from_utf8_lossy(request.head.text(&line.name)).into_owned();
-                    request.log(Level::Info, &format!("client sent invalid header line: \"{name}\""));
-                    continue;
-                }
-                request.head_length = u64::from(line.end - request.head.line.method_name.start);
-                let value = line.value.clone();
-                if let Some((known, earlier)) = request.head.add(line.name, line.value) {
-                    return Err(duplicate(request, known, &earlier, &value));
-                }
-                if request.head.headers.last().is_some_and(|header| header.known == Some(Known::Host))
-                    && !super::target::validate(request.head.text(&value))
-                {
-                    request.log(Level::Info, "client sent invalid host header while reading client request headers");
-                    return Err(Refused::Answer(400));
-                }
-            }
-            Ok(Next::End(end)) => {
-                request.head.end = end;
-                return Ok(true);
-            }
-            Ok(Next::More) => {
-                let partial = request.head.bytes.filled().len() - *at as usize;
-                return if room.fits(partial + 1, false) { Ok(false) } else { Err(too_large(request)) };
-            }
-            Err(place) => {
-                let bytes = request.head.bytes.filled();
-                let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
-                let shown = String::from_utf8_lossy(shown).into_owned();
-                request.log(
-                    Level::Info,
-                    &format!(
-                        "client sent invalid header line: \"{shown}\\x00...\" while reading client request headers"
-                    ),
-                );
-                return Err(Refused::Answer(400));
-            }
-        }
-    }
-}
-
-/// A request line that fits no buffer; nginx has read no more of it than its buffers hold.
-fn too_long(request: &mut Request, room: &Room) -> Refused {
-    let shown = request.head.bytes.filled().len().min(room.large.max(room.capacity));
-    request.head.line = h1::RequestLine { line: 0..shown as u32, version: 1000, ..h1::RequestLine::default() };
-    request.head_length = 0;
-    request.bad_line = Some(LineError::Request);
-    request.connection.requests.set(request.connection.requests.get() + 1);
-    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
-    request.log(Level::Info, "client sent too long URI");
-    Refused::Answer(414)
-}
-
-fn too_large(request: &mut Request) -> Refused {
-    request.lingering = true;
-    request.log(Level::Info, "client sent too large request while reading client request headers");
-    Refused::Answer(494)
-}
-
-fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Part) -> Refused {
-    let text = |part: &h1::Part| String::from_utf8_lossy(request.head.text(part)).into_owned();
-    let name = request.head.headers.iter().find(|header| header.known == Some(known)).map(|header| text(&header.name));
-    let name = name.unwrap_or_default();
-    let message = if known == Known::Host {
-        format!(
-            "client sent duplicate host header: \"{name}: {}\", previous value: \"{name}: {}\"",
-            text(value),
-            text(earlier)
-        )
-    } else {
-        format!(
-            "client sent duplicate header line: \"{name}: {}\", previous value: \"{name}: {}\"",
-            text(value),
-            text(earlier)
-        )
-    };
-    request.log(Level::Info, &message);
-    Refused::Answer(400)
-}
-
-/// Reads more of a head.
-async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refused> {
-    if request.head.bytes.room().is_empty() {
-        let size = request.head.bytes.size() * 2;
-        request.head.bytes.grow(size);
-    }
-    loop {
-        let room = request.head.bytes.room();
-        match request.connection.stream.try_read(room) {
-            Ok(0) => {
-                request.log(Level::Info, "client prematurely closed connection while reading client request headers");
-                return Err(Refused::Logged(400));
-            }
-            Ok(count) => {
-                request.head.bytes.end += count;
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if wait(&request.connection.stream, deadline).await.is_err() {
-                    request.log(
-                        Level::Info,
-                        "client timed out (110: Connection timed out) while reading client request headers",
-                    );
-                    return Err(Refused::Logged(408));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Refused::Silent),
-        }
-    }
-}
-
 impl Request {
     /// A request that begins with these bytes, in the allocations of an earlier one.
     fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, parts: Option<Parts>) -> Self {
         let head = Head::new(bytes);
-        let mut request = Self::new(connection.clone(), connection.site.clone(), server.clone(), head);
+        let mut request = Self::new(connection.clone(), connection.site.borrow().clone(), server.clone(), head);
         if let Some(parts) = parts {
             request.reuse(parts);
         }
@@ -726,6 +545,9 @@ impl Request {
     fn retire(mut self) -> Parts {
         let bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
         self.connection.front.turn.give(bytes);
+        if let Some(Saved::Memory(body)) = self.body.saved.take() {
+            self.connection.front.turn.give_body(body);
+        }
         self.parts()
     }
 
@@ -734,7 +556,7 @@ impl Request {
         let settings = &self.location.settings;
         settings.keepalive_timeout > Duration::ZERO
             && self.connection.requests.get() < settings.keepalive_requests
-            && self.connection.since.elapsed() <= settings.keepalive_time
+            && self.turn().clock.instant().saturating_duration_since(self.connection.since) <= settings.keepalive_time
             && encode::wants_keepalive(self)
     }
 }

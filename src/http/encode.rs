@@ -1,6 +1,7 @@
 //! A response head as nginx writes it: the same lines in the same order.
 
 use super::codec::h1::Method;
+use super::connection::Standing;
 use super::core::Tokens;
 use super::head::Known;
 use super::request::Request;
@@ -133,22 +134,19 @@ fn ip_text(ip: std::net::IpAddr) -> String {
 
 /// Whether the client may be told to keep the connection: version, Connection header, and old browsers.
 pub fn wants_keepalive(request: &Request) -> bool {
-    if request.connection.retired.get() {
+    if request.connection.standing.get() == Standing::Retired {
         return false;
     }
-    let connection = request.header(Known::Connection).unwrap_or_default().to_ascii_lowercase();
-    let has = |word: &[u8]| memchr::memmem::find(&connection, word).is_some();
+    let connection = request.header(Known::Connection).unwrap_or_default();
+    let has = |word: &[u8]| connection.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
     let wanted = if has(b"close") { false } else { request.version() > 1000 || has(b"keep-alive") };
-    let agent = request.header(Known::UserAgent).unwrap_or_default();
     let disabled = request.location.settings.keepalive_disable;
-    let msie6 = memchr::memmem::find(agent, b"MSIE 6.").is_some() && memchr::memmem::find(agent, b"Opera").is_none();
-    if disabled & 2 != 0 && msie6 && request.method == Method::Post {
+    let agent = request.header(Known::UserAgent).unwrap_or_default();
+    let names = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
+    if disabled & 2 != 0 && request.method == Method::Post && names(b"MSIE 6.") && !names(b"Opera") {
         return false;
     }
-    let safari = memchr::memmem::find(agent, b"Safari/").is_some()
-        && memchr::memmem::find(agent, b"Mac OS X").is_some()
-        && memchr::memmem::find(agent, b"Chrome/").is_none();
-    if disabled & 4 != 0 && safari {
+    if disabled & 4 != 0 && names(b"Safari/") && names(b"Mac OS X") && !names(b"Chrome/") {
         return false;
     }
     wanted

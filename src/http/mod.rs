@@ -21,6 +21,7 @@ mod module;
 pub mod modules;
 mod phase;
 mod range;
+mod reading;
 mod request;
 mod response;
 mod site;

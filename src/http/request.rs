@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::codec::h1::Method;
 use super::connection::Connection;
+use super::gateway::tunnel::Tunnel;
 use super::head::{Head, Known};
 use super::response::Response;
 use super::site::{Location, Server, Site};
@@ -46,7 +47,7 @@ pub struct Request {
     /// The request's body.
     pub body: Body,
     /// The response.
-    pub response: Response,
+    pub response: Box<Response>,
     /// Values of the configuration's variables.
     pub slots: Slots,
     /// What the last expression captured.
@@ -68,7 +69,9 @@ pub struct Request {
     /// Set on requests made by the server itself.
     pub parent: Option<Parent>,
     /// What the backends did.
-    pub attempts: Attempts,
+    pub attempts: Box<Attempts>,
+    /// What becomes of the connection after the phases, when a backend agreed to another protocol.
+    pub tunnel: Option<Box<Tunnel>>,
     /// When the first byte was there.
     pub started: Duration,
     /// Bytes of the head.
@@ -93,10 +96,10 @@ pub struct Parts {
     args: Vec<u8>,
     host: Vec<u8>,
     headers: Vec<super::head::Header>,
-    response: Response,
+    response: Box<Response>,
     slots: Slots,
     captures: RefCell<Captures>,
-    attempts: Attempts,
+    attempts: Box<Attempts>,
 }
 
 /// What a subrequest knows of the request it was made for.
@@ -139,7 +142,7 @@ impl Request {
             uri_as_sent: true,
             host: Vec::new(),
             body: Body::default(),
-            response: Response::default(),
+            response: Box::default(),
             slots: Slots::default(),
             captures: RefCell::default(),
             internal: false,
@@ -150,7 +153,8 @@ impl Request {
             lingering: false,
             abandoned: false,
             parent: None,
-            attempts: Attempts::default(),
+            attempts: Box::default(),
+            tunnel: None,
             started: Duration::ZERO,
             head_length: 0,
             malformed: false,
@@ -185,6 +189,19 @@ impl Request {
         captures.borrow_mut().clear();
         attempts.clear();
         Parts { uri, args, host, headers, response, slots, captures, attempts }
+    }
+
+    /// Lets go of all memory that is not filled: the request waits, perhaps for days, for its log line.
+    pub fn shrink(&mut self) {
+        let fitted = self.head.bytes.fitted();
+        let whole = std::mem::replace(&mut self.head.bytes, fitted);
+        self.turn().give(whole);
+        for text in [&mut self.uri, &mut self.args, &mut self.host] {
+            text.shrink_to_fit();
+        }
+        self.head.headers.shrink_to_fit();
+        self.response.shrink();
+        self.attempts.shrink();
     }
 
     /// Keeps what the named groups of the last matching expression captured.

@@ -123,20 +123,56 @@ pub struct Response {
 }
 
 impl Response {
-    /// Makes the response ready for another request.
+    /// Makes the response ready for another request, in its allocations.
     pub fn reset(&mut self) {
-        let mut kept = Self {
-            content_type: std::mem::take(&mut self.content_type),
-            etag: std::mem::take(&mut self.etag),
-            reason: std::mem::take(&mut self.reason),
-            headers: std::mem::take(&mut self.headers),
-            ..Self::default()
-        };
-        for text in [&mut kept.content_type, &mut kept.etag, &mut kept.reason] {
+        let Self {
+            status,
+            error,
+            reason,
+            content_type,
+            length,
+            last_modified,
+            last_modified_passed,
+            etag,
+            location_as_is,
+            server_passed,
+            date_passed,
+            headers,
+            ranges,
+            conditional,
+            content,
+            upgrade,
+            head_made,
+            head_only,
+            chunked,
+            head_bytes,
+            sent,
+            broken,
+            filters,
+            out,
+        } = self;
+        (*status, *error, *length, *last_modified) = (0, 0, None, None);
+        for text in [reason, content_type, etag, out] {
             text.clear();
         }
-        kept.headers.clear();
-        *self = kept;
+        for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, conditional] {
+            *flag = false;
+        }
+        for flag in [upgrade, head_made, head_only, chunked, broken] {
+            *flag = false;
+        }
+        headers.clear();
+        *content = Content::None;
+        (*head_bytes, *sent) = (0, 0);
+        filters.clear();
+    }
+
+    /// Lets go of memory that is not filled.
+    pub fn shrink(&mut self) {
+        for text in [&mut self.content_type, &mut self.etag, &mut self.reason, &mut self.headers.bytes] {
+            text.shrink_to_fit();
+        }
+        self.headers.entries.shrink_to_fit();
     }
 
     /// The status as sent.
@@ -477,9 +513,9 @@ fn hex(mut value: usize, digits: &mut [u8; 16]) -> &[u8] {
 /// Waits until the socket takes bytes, or the time is over.
 ///
 /// # Errors
-/// `TimedOut`, or what the loop says.
+/// `TimedOut`.
 pub async fn writable(stream: &Stream, timeout: Duration) -> io::Result<()> {
-    tokio::time::timeout(timeout, stream.writable()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(timeout, stream.writable()).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
 /// Sends all of `bytes`; `more` tells the kernel that there is more to come.

@@ -139,9 +139,10 @@ pub struct Parked {
 pub struct Idle {
     stacks: RefCell<Vec<(Arc<Pool>, Vec<Parked>)>>,
     sweeping: Cell<bool>,
+    trimming: Cell<bool>,
 }
 
-/// How long a stack may hold more connections than `keepalive` says: bursts then need not connect again.
+/// How long a connection beyond what `keepalive` says may be idle: bursts then need not connect again.
 const GRACE: Duration = Duration::from_millis(10);
 
 impl Idle {
@@ -183,16 +184,30 @@ impl Idle {
         self.sweep_later();
     }
 
-    /// Cuts stacks down to their size after the grace time.
+    /// Closes what a stack holds beyond its size and nobody took for the grace time, until no stack is too large.
     fn trim_later(self: &Rc<Self>) {
+        if self.trimming.replace(true) {
+            return;
+        }
         let idle = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(GRACE).await;
-            let Some(idle) = idle.upgrade() else { return };
-            for (pool, stack) in idle.stacks.borrow_mut().iter_mut() {
-                let most = pool.keep.map_or(0, |keep| keep.most);
-                let surplus = stack.len().saturating_sub(most);
-                stack.drain(..surplus);
+        crate::net::turn::spawn(async move {
+            loop {
+                tokio::time::sleep(GRACE).await;
+                let Some(idle) = idle.upgrade() else { return };
+                let mut large = false;
+                for (pool, stack) in idle.stacks.borrow_mut().iter_mut() {
+                    let most = pool.keep.map_or(0, |keep| keep.most);
+                    let surplus = stack.len().saturating_sub(most);
+                    // The newest are taken first, so that what is not needed gathers at the front.
+                    let unused = stack.iter().take(surplus).take_while(|parked| parked.parked.elapsed() >= GRACE);
+                    let unused = unused.count();
+                    stack.drain(..unused);
+                    large |= unused < surplus;
+                }
+                if !large {
+                    idle.trimming.set(false);
+                    return;
+                }
             }
         });
     }
@@ -203,7 +218,7 @@ impl Idle {
             return;
         }
         let idle = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        crate::net::turn::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let Some(idle) = idle.upgrade() else { return };
@@ -269,6 +284,14 @@ impl Attempts {
         self.host.clear();
         self.head.clear();
         self.entries.clear();
+    }
+
+    /// Lets go of memory that is not filled.
+    pub fn shrink(&mut self) {
+        self.list.shrink_to_fit();
+        self.host.shrink_to_fit();
+        self.head.shrink_to_fit();
+        self.entries.shrink_to_fit();
     }
 
     /// The backend a log line names.

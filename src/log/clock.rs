@@ -1,7 +1,7 @@
 //! Times as logs and headers write them, formatted once a second.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -106,6 +106,7 @@ pub fn parse_http_date(text: &[u8]) -> Option<i64> {
 /// The current time in every form that is written often.
 pub struct Clock {
     now: Cell<Duration>,
+    instant: Cell<Instant>,
     second: Cell<u64>,
     forms: RefCell<Forms>,
 }
@@ -124,7 +125,12 @@ pub struct Forms {
 impl Clock {
     /// A clock that shows the present.
     pub fn new() -> Self {
-        let clock = Self { now: Cell::default(), second: Cell::new(u64::MAX), forms: RefCell::default() };
+        let clock = Self {
+            now: Cell::default(),
+            instant: Cell::new(Instant::now()),
+            second: Cell::new(u64::MAX),
+            forms: RefCell::default(),
+        };
         clock.update();
         clock
     }
@@ -133,6 +139,7 @@ impl Clock {
     pub fn update(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.now.set(now);
+        self.instant.set(Instant::now());
         if self.second.replace(now.as_secs()) != now.as_secs() {
             *self.forms.borrow_mut() = forms(now.as_secs() as i64);
         }
@@ -141,6 +148,11 @@ impl Clock {
     /// Time since 1970 at the last update.
     pub fn now(&self) -> Duration {
         self.now.get()
+    }
+
+    /// The same moment on the clock that only goes forward.
+    pub fn instant(&self) -> Instant {
+        self.instant.get()
     }
 
     /// The forms of the current second.

@@ -3,5 +3,6 @@
 pub mod address;
 pub mod listen;
 pub mod proxy_protocol;
+pub mod reactor;
 pub mod stream;
 pub mod turn;

@@ -6,74 +6,81 @@
 
 use super::address::Address;
 use super::listen::sock_addr;
+use super::reactor::{Reactor, Source, Way};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep};
 
 /// A connected socket on an event loop.
 pub struct Stream {
-    io: AsyncFd<Socket>,
+    // Before the socket: it leaves the reactor's table, then is closed.
+    source: Source,
+    socket: Socket,
 }
 
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
 
 impl Stream {
-    /// Puts a connected, non-blocking socket on this loop.
+    /// Puts a connected, non-blocking socket on a loop.
     ///
     /// # Errors
     /// When the loop cannot register it.
-    pub fn new(socket: Socket) -> io::Result<Self> {
-        Ok(Self { io: crate::sys::socket::watch(socket)? })
+    pub fn new(reactor: &Rc<Reactor>, socket: Socket) -> io::Result<Self> {
+        Ok(Self { source: reactor.watch(&socket, false)?, socket })
     }
 
     /// The socket, for options and addresses.
-    pub fn socket(&self) -> &Socket {
-        self.io.get_ref()
+    pub const fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// The descriptor, for splice and sendfile.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.socket().as_fd()
+        self.socket.as_fd()
     }
 
     /// Ready when there is something to read (or an end, or an error).
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_read_ready(cx).map_ok(|mut guard| guard.retain_ready())
+    pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll(Way::Read, cx)
     }
 
     /// Ready when the socket takes bytes again.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_write_ready(cx).map_ok(|mut guard| guard.retain_ready())
+    pub fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll(Way::Write, cx)
     }
 
     /// Waits until there is something to read.
-    ///
-    /// # Errors
-    /// When the loop is going away.
-    pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_readable(cx)).await
+    pub async fn readable(&self) {
+        poll_fn(|cx| self.poll_readable(cx)).await;
     }
 
     /// Waits until the socket takes bytes.
-    ///
-    /// # Errors
-    /// When the loop is going away.
-    pub async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_writable(cx)).await
+    pub async fn writable(&self) {
+        poll_fn(|cx| self.poll_writable(cx)).await;
     }
 
     /// Whether something (also an end) can be read, without a system call.
     pub fn is_readable(&self) -> bool {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.poll_readable(&mut cx).is_ready()
+        self.source.is_ready(Way::Read)
+    }
+
+    /// Whether a connection stands that was said to be pending. If not, it is writable when it does.
+    pub fn stands(&self) -> bool {
+        if !self.source.is_ready(Way::Write) {
+            return false;
+        }
+        let stands = self.socket.peer_addr().is_ok();
+        if !stands {
+            self.source.filled(&self.socket);
+        }
+        stands
     }
 
     /// Reads once.
@@ -81,27 +88,28 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` when nothing is there; what recv(2) said otherwise.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let mut got = None;
         let room = into.len();
-        let outcome = self.io.try_io(Interest::READABLE, |mut socket| {
-            let count = socket.read(into)?;
-            got = Some(count);
-            // A short read empties the socket: readiness is cleared without asking it again.
-            if count > 0 && count < room { Err(FULL.into()) } else { Ok(()) }
-        });
-        match (got, outcome) {
-            (Some(count), _) => Ok(count),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => Err(FULL.into()),
+        let outcome = self.try_input(|mut socket| socket.read(into));
+        // A short read empties the socket: readiness is cleared without asking it again.
+        if outcome.as_ref().is_ok_and(|count| *count > 0 && *count < room) {
+            self.source.drained();
         }
+        outcome
     }
 
-    /// Runs a read-like call and clears readiness when it would block.
+    /// Runs a read-like call, unless it is known to block, and clears readiness when it would.
     ///
     /// # Errors
     /// What the call said.
     pub fn try_input<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
-        self.io.try_io(Interest::READABLE, run)
+        if !self.source.is_ready(Way::Read) {
+            return Err(FULL.into());
+        }
+        let outcome = run(&self.socket);
+        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
+            self.source.drained();
+        }
+        outcome
     }
 
     /// Runs a write-like call at once; on `WouldBlock` the next wait is a real one.
@@ -109,11 +117,9 @@ impl Stream {
     /// # Errors
     /// What the call said.
     pub fn try_output<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
-        let outcome = run(self.socket());
-        if let Err(error) = &outcome
-            && error.kind() == FULL
-        {
-            let _ = self.io.try_io(Interest::WRITABLE, |_| Err::<(), _>(FULL.into()));
+        let outcome = run(&self.socket);
+        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
+            self.source.filled(&self.socket);
         }
         outcome
     }
@@ -128,7 +134,7 @@ impl Stream {
 
     /// Ends the sending side.
     pub fn shutdown(&self) {
-        let _ = self.socket().shutdown(Shutdown::Write);
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 }
 
@@ -148,7 +154,7 @@ pub struct Outgoing {
 ///
 /// # Errors
 /// What socket(2), bind(2) or connect(2) said.
-pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
+pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
     let name = sock_addr(address)?;
     let tcp = matches!(address, Address::Ip(_));
     let protocol = tcp.then_some(Protocol::TCP);
@@ -168,7 +174,10 @@ pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> 
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
         Err(error) => return Err(error),
     };
-    Ok((Stream::new(socket)?, pending))
+    // A connection to this machine stands already when connect(2) says that it is pending.
+    let near = matches!(address, Address::Ip(ip) if ip.ip().is_loopback());
+    let source = reactor.watch(&socket, pending && !near)?;
+    Ok((Stream { source, socket }, pending))
 }
 
 /// A deadline that is moved often and fires rarely: the timer below it is armed again only when it goes off early.
@@ -184,10 +193,10 @@ impl Deadline {
         Self { at: None, sleep: None }
     }
 
-    /// Moves the deadline.
-    pub fn set(&mut self, after: Duration) {
+    /// Moves the deadline to so long after `now`, which may be the loop's idea of it.
+    pub fn set(&mut self, now: std::time::Instant, after: Duration) {
         // Far deadlines are capped, so that the sum cannot overflow.
-        self.at = Some(Instant::now() + after.min(Duration::from_secs(86_400 * 365)));
+        self.at = Some(Instant::from_std(now) + after.min(Duration::from_secs(86_400 * 365)));
     }
 
     /// Takes the deadline away; the timer stays for the next one.

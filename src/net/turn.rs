@@ -1,15 +1,24 @@
 //! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
 
+use super::reactor::Reactor;
+use super::stream::Deadline;
 use crate::log::clock::Clock;
 use crate::log::file::File;
 use parking_lot::Mutex;
+use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// Bytes in a pooled buffer.
 pub const BUFFER: usize = 16 * 1024;
 /// Free buffers a loop keeps.
 const SPARE: usize = 64;
+
+/// Free vectors for bodies a loop keeps.
+const BODIES: usize = 16;
 
 /// A pooled buffer with a filled part.
 pub struct Buffer {
@@ -51,6 +60,17 @@ impl Buffer {
         self.bytes.len()
     }
 
+    /// Appends a byte, in more memory if it must.
+    pub fn push(&mut self, byte: u8) {
+        if self.room().is_empty() {
+            self.grow(self.size() + BUFFER);
+        }
+        if let Some(room) = self.room().first_mut() {
+            *room = byte;
+            self.end += 1;
+        }
+    }
+
     /// Moves the filled part to the front.
     pub fn compact(&mut self) {
         if self.start > 0 {
@@ -88,22 +108,29 @@ pub struct Turn {
     /// Its clock, looked at once for each batch of work.
     pub clock: Clock,
     spare: RefCell<Vec<Buffer>>,
+    deadlines: RefCell<Vec<Deadline>>,
     out: Cell<Vec<u8>>,
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
+    bodies: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
+    /// Its sockets.
+    pub reactor: Rc<Reactor>,
 }
 
 impl Turn {
     /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
-    pub fn new(number: usize, unwritten: Unwritten) -> Self {
+    pub fn new(number: usize, unwritten: Unwritten, reactor: Rc<Reactor>) -> Self {
         Self {
+            reactor,
             number,
             clock: Clock::new(),
             spare: RefCell::default(),
+            deadlines: RefCell::default(),
             out: Cell::default(),
             line: Cell::default(),
             scratch: Cell::default(),
+            bodies: RefCell::default(),
             unwritten,
         }
     }
@@ -121,6 +148,32 @@ impl Turn {
             buffer.end = 0;
             spare.push(buffer);
         }
+    }
+
+    /// A deadline whose timer may be armed already, for waits too short to arm one each.
+    pub fn deadline(&self) -> Deadline {
+        self.deadlines.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a deadline back.
+    pub fn give_deadline(&self, mut deadline: Deadline) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        if deadlines.len() < SPARE {
+            deadline.clear();
+            deadlines.push(deadline);
+        }
+    }
+
+    /// Wakes tasks whose sockets are ready, until the loop ends; before each look logs are written and the clock is read.
+    ///
+    /// # Errors
+    /// When the loop's epoll fails.
+    pub async fn run(self: Rc<Self>) -> io::Result<()> {
+        let rest = || {
+            write_logs(self.number, &self.unwritten);
+            self.clock.update();
+        };
+        self.reactor.run(rest).await
     }
 
     /// The loop's output vector; give it back with [`Self::give_out`].
@@ -150,6 +203,20 @@ impl Turn {
         }
     }
 
+    /// An empty vector for a body; give it back with [`Self::give_body`].
+    pub fn body(&self) -> Vec<u8> {
+        self.bodies.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a body's vector back, unless it grew large.
+    pub fn give_body(&self, mut body: Vec<u8>) {
+        let mut bodies = self.bodies.borrow_mut();
+        if bodies.len() < BODIES && (BUFFER..=8 * BUFFER).contains(&body.capacity()) {
+            body.clear();
+            bodies.push(body);
+        }
+    }
+
     /// An empty vector for a log line; give it back with [`Self::give_line`].
     pub fn line(&self) -> Vec<u8> {
         self.line.take()
@@ -174,4 +241,10 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     for file in unwritten.lock().drain(..) {
         file.flush(number, false);
     }
+}
+
+/// Starts a task on this loop. Its future stays on the thread it was made on, as every loop has one thread; said to the
+/// runtime this way it is queued without the lock and the wake-up that tasks from elsewhere need.
+pub fn spawn(future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    tokio::task::spawn(SendWrapper::new(future))
 }

@@ -6,18 +6,19 @@ use crate::http::{self, Front};
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
+use crate::net::reactor::{Reactor, Source, Way};
 use crate::net::stream::Stream;
 use crate::stream;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -188,7 +189,7 @@ impl Loop {
     fn end_later(&self) {
         let Some(time) = self.shared.process.shutdown_timeout else { return };
         let (front, streams) = (self.front.clone(), self.streams.clone());
-        tokio::task::spawn_local(async move {
+        crate::net::turn::spawn(async move {
             tokio::time::sleep(time).await;
             front.close_retired();
             streams.close_retired();
@@ -198,12 +199,7 @@ impl Loop {
     fn listen(&self, fd: OwnedFd, served: Served, log: &Log) -> Option<Listener> {
         let socket = Socket::from(fd);
         let served = Rc::new(RefCell::new(served));
-        let waited = if self.shared.process.loops > 1 {
-            crate::sys::socket::exclusive(&socket).and_then(crate::sys::socket::watch)
-        } else {
-            use std::os::fd::AsFd as _;
-            socket.as_fd().try_clone_to_owned().and_then(crate::sys::socket::watch)
-        };
+        let waited = Waited::new(&socket, self.shared.process.loops > 1, &self.front.turn.reactor);
         let waited = match waited {
             Ok(waited) => waited,
             Err(error) => {
@@ -213,7 +209,7 @@ impl Loop {
         };
         let fronts = Fronts { http: self.front.clone(), stream: self.streams.clone() };
         let accepting = accept(fronts, self.shared.clone(), (socket, waited), served.clone(), log.clone());
-        Some(Listener { served, task: tokio::task::spawn_local(accepting) })
+        Some(Listener { served, task: crate::net::turn::spawn(accepting) })
     }
 
     /// Stops listening and waits for connections to finish.
@@ -231,17 +227,39 @@ impl Loop {
     }
 }
 
+/// What a loop waits for to learn of connections: the listener, or where loops share it a descriptor of which the kernel
+/// wakes one loop for each connection.
+struct Waited {
+    source: Source,
+    fd: OwnedFd,
+}
+
+impl Waited {
+    fn new(socket: &Socket, shared: bool, reactor: &Rc<Reactor>) -> io::Result<Self> {
+        use std::os::fd::AsFd as _;
+        let fd = if shared { crate::sys::socket::exclusive(socket)? } else { socket.as_fd().try_clone_to_owned()? };
+        Ok(Self { source: reactor.watch(&fd, false)?, fd })
+    }
+}
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        // The parent has the listener open too.
+        self.source.leave(&self.fd);
+    }
+}
+
 /// Accepts connections for as long as the listener is wanted.
 async fn accept(
     fronts: Fronts,
     shared: Arc<Shared>,
-    (socket, waited): (Socket, AsyncFd<OwnedFd>),
+    (socket, waited): (Socket, Waited),
     served: Rc<RefCell<Served>>,
     log: Log,
 ) {
     let most = shared.process.connections.saturating_mul(shared.process.loops as u64);
     loop {
-        let Ok(mut guard) = waited.readable().await else { return };
+        poll_fn(|cx| waited.source.poll(Way::Read, cx)).await;
         for _ in 0..64 {
             match crate::sys::socket::accept(&socket) {
                 Ok((stream, peer)) => {
@@ -256,7 +274,7 @@ async fn accept(
                     begin(&fronts, &served, stream, &peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    guard.clear_ready();
+                    waited.source.drained();
                     break;
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
@@ -276,13 +294,15 @@ fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &S
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
     };
-    let Ok(stream) = Stream::new(socket) else { return };
+    let Ok(stream) = Stream::new(&fronts.http.turn.reactor, socket) else { return };
     match served.borrow().clone() {
         Served::Http(site, port) => {
-            tokio::task::spawn_local(http::serve(fronts.http.clone(), site, port, (stream, peer)));
+            if let Some(serving) = http::serve(&fronts.http, site, &port, (stream, peer)) {
+                crate::net::turn::spawn(serving);
+            }
         }
         Served::Stream(site, port) => {
-            tokio::task::spawn_local(stream::serve(fronts.stream.clone(), site, port, (stream, peer)));
+            crate::net::turn::spawn(stream::serve(fronts.stream.clone(), site, port, (stream, peer)));
         }
     }
 }

@@ -7,7 +7,8 @@ use super::open::{self, Listeners};
 use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
-use crate::net::turn::{Turn, Unwritten, write_logs};
+use crate::net::reactor::Reactor;
+use crate::net::turn::{Turn, Unwritten, spawn, write_logs};
 use crate::sys::signal::SignalQueue;
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
@@ -141,16 +142,23 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
         .enable_all()
         .on_thread_park(move || write_logs(number, &to_write))
         .build();
-    let Ok(runtime) = runtime else { return };
-    let local = tokio::task::LocalSet::new();
-    let turn = Rc::new(Turn::new(number, unwritten.clone()));
-    let front = http::Front::new(turn, shared.counters.clone());
+    let (Ok(runtime), Ok(reactor)) = (runtime, Reactor::new()) else { return };
+    let turn = Rc::new(Turn::new(number, unwritten.clone(), reactor));
+    let front = http::Front::new(turn.clone(), shared.counters.clone());
     let shared = shared.clone();
-    local.block_on(&runtime, async move {
+    runtime.block_on(async move {
+        let log = control.as_ref().map(|control| control.log.clone());
+        spawn(async move {
+            if let Err(error) = turn.run().await
+                && let Some(log) = log
+            {
+                log.write(Level::Alert, None, &format!("epoll_wait() failed ({})", crate::conf::walk::errno(&error)));
+            }
+        });
         if let Some(control) = control {
-            tokio::task::spawn_local(control.run());
+            spawn(control.run());
         }
-        Loop::new(front, shared).run(orders).await;
+        let _ = spawn(Loop::new(front, shared).run(orders)).await;
     });
     write_logs(number, &unwritten);
 }

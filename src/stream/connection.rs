@@ -64,11 +64,11 @@ fn enter(session: &mut Session) -> Option<u16> {
 async fn announce(session: &mut Session) -> Result<(), u16> {
     const WHILE: &str = " while reading PROXY protocol";
     let mut deadline = Deadline::new();
-    deadline.set(session.server.proxy_protocol_timeout);
+    deadline.set(session.turn().clock.instant(), session.server.proxy_protocol_timeout);
     let mut buffer = session.turn().buffer();
     let outcome = loop {
         let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
-            Poll::Ready(ready) => Poll::Ready(ready),
+            Poll::Ready(()) => Poll::Ready(io::Result::Ok(())),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         });
         if ready.await.is_err() {

@@ -143,7 +143,8 @@ impl<'a> Relay<'a> {
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
     pub async fn run(mut self, mut idle: Deadline) -> End {
-        idle.set(self.manner.timeout);
+        let turn = self.session.turn().clone();
+        idle.set(turn.clock.instant(), self.manner.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {
             if let Some(end) = self.turn(cx) {
@@ -153,7 +154,7 @@ impl<'a> Relay<'a> {
             // While a rate limit holds a side back, the connection is not idle.
             if moved != before || self.up.pause.is_some() || self.down.pause.is_some() {
                 before = moved;
-                idle.set(self.manner.timeout);
+                idle.set(turn.clock.instant(), self.manner.timeout);
             }
             idle.poll(cx).map(|()| End::TimedOut)
         })
@@ -262,7 +263,7 @@ fn shift(
                 Ok(()) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match to.poll_writable(cx) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(ready) => ready.map_err(Trouble::Write)?,
+                    Poll::Ready(()) => {}
                 },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Trouble::Write(error)),
@@ -275,8 +276,7 @@ fn shift(
         let Some(most) = allowance(way, cx, since) else { return Ok(()) };
         match from.poll_readable(cx) {
             Poll::Pending => return Ok(()),
-            Poll::Ready(Err(error)) => return Err(end_of(way, error)),
-            Poll::Ready(Ok(())) => {}
+            Poll::Ready(()) => {}
         }
         match take(way, from, front, most) {
             Ok(0) => way.ended = true,
@@ -398,6 +398,6 @@ fn pause(way: &mut Way, count: usize) {
 
 fn rest(way: &mut Way, milliseconds: u64) {
     let mut deadline = Deadline::new();
-    deadline.set(Duration::from_millis(milliseconds));
+    deadline.set(Instant::now(), Duration::from_millis(milliseconds));
     way.pause = Some(Box::new(deadline));
 }

@@ -5,8 +5,9 @@ use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Bases, Dialect, Levels, Walk, Wording};
 use crate::log::Log;
 use crate::net::address::Address;
+use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
-use crate::net::turn::{Turn, Unwritten};
+use crate::net::turn::{Turn, Unwritten, spawn};
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{MAIN, STREAM};
 use crate::session::{access, limit_conn, map};
@@ -174,15 +175,18 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let counts = Arc::new(Counts::default());
         let ledger = counts.clone();
-        tokio::task::LocalSet::new().block_on(&runtime, async move {
-            let front = Front::new(Rc::new(Turn::new(0, Unwritten::default())), ledger);
+        runtime.block_on(async move {
+            let reactor = Reactor::new().expect("an epoll");
+            let turn = Rc::new(Turn::new(0, Unwritten::default(), reactor.clone()));
+            let front = Front::new(turn.clone(), ledger);
+            drop(spawn(async move { turn.run().await.expect("events") }));
             let mut tasks = Vec::new();
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");
                 stream.set_nonblocking(true).expect("non-blocking");
-                let stream = Stream::new(stream.into()).expect("on the loop");
+                let stream = Stream::new(&reactor, stream.into()).expect("on the loop");
                 let client = (stream, Address::Ip(peer));
-                tasks.push(tokio::task::spawn_local(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
+                tasks.push(spawn(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
             }
             for task in tasks {
                 task.await.expect("a session that ends");

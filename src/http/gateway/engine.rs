@@ -3,7 +3,8 @@
 use super::conf::{Gateway, next};
 use super::exchange::{Exchange, Failure};
 use super::reply::Reply;
-use super::{relay, reply, tunnel};
+use super::tunnel::Tunnel;
+use super::{relay, reply};
 use crate::http::codec::h1::Method;
 use crate::http::phase::{Flow, Handler};
 use crate::http::request::Request;
@@ -158,11 +159,17 @@ impl<P: Protocol> Engine<P> {
         match outcome {
             Ok((mut exchange, reply)) => {
                 let result = self.deliver(request, &mut exchange, reply).await;
+                if result.upgraded {
+                    // The connection goes on with it when the phases, and all they hold, are done.
+                    let tunnel = Tunnel::new(request, exchange, &self.gateway, (pool, peer, pick, begun));
+                    request.tunnel = Some(Box::new(tunnel));
+                    return Ok(result.flow);
+                }
                 note(request, |attempt| attempt.response = Some(begun.elapsed()));
                 let failed = !result.upstream_complete;
                 pool.group.free(peer, failed, pick, now);
                 if result.reusable {
-                    let (stream, requests, opened) = exchange.into_parts();
+                    let (stream, requests, opened) = exchange.into_parts(request.turn());
                     request.connection.front.idle.park(pool, peer, (stream, requests + 1, opened));
                 }
                 request.attempts.url = None;
@@ -193,8 +200,8 @@ impl<P: Protocol> Engine<P> {
         let parked = request.connection.front.idle.take(pool, peer);
         let pooled = parked.is_some();
         let mut exchange = match parked {
-            Some(parked) => Exchange::reuse(parked),
-            None => Exchange::open(request, &self.gateway, address).await.map_err(|failure| (failure, false))?,
+            Some(parked) => Exchange::reuse(parked, request.turn()),
+            None => Exchange::open(request, &self.gateway, address).map_err(|failure| (failure, false))?,
         };
         if pooled {
             note(request, |attempt| attempt.connect = Some(Duration::ZERO));
@@ -205,9 +212,10 @@ impl<P: Protocol> Engine<P> {
             // A kept connection that turns out to be closed says nothing about its server: try a new one.
             Err(Failure::Error) if pooled && !exchange.received => {
                 let mut exchange =
-                    Exchange::open(request, &self.gateway, address).await.map_err(|failure| (failure, false))?;
+                    Exchange::open(request, &self.gateway, address).map_err(|failure| (failure, false))?;
                 let outcome = self.converse(request, &mut exchange, out, pick).await;
-                outcome.map(|reply| (exchange, reply)).map_err(|failure| (failure, true))
+                let connected = exchange.connected;
+                outcome.map(|reply| (exchange, reply)).map_err(|failure| (failure, connected))
             }
             Err(failure) => Err((failure, exchange.connected)),
         }
@@ -276,7 +284,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Takes a reply to the client.
     async fn deliver(&self, request: &mut Request, exchange: &mut Exchange, mut reply: Reply) -> Delivered {
-        let mut delivered = Delivered { flow: Flow::Done, reusable: false, upstream_complete: true };
+        let mut delivered = Delivered { flow: Flow::Done, reusable: false, upgraded: false, upstream_complete: true };
         if let Some(flow) = reply::redirect(request, &self.gateway, exchange, &reply) {
             delivered.flow = flow;
             return delivered;
@@ -290,12 +298,12 @@ impl<P: Protocol> Engine<P> {
             }
         }
         reply::head(request, &self.gateway, &self.protocol, exchange, &mut reply);
-        if reply.status == 101 && reply.upgrade {
+        if reply.status == 101 && reply.upgrade && !request.is_subrequest() {
             request.keepalive = false;
             request.response.upgrade = true;
             request.response.content = crate::http::response::Content::Streamed;
             request.start();
-            tunnel::run(request, exchange, &self.gateway).await;
+            delivered.upgraded = true;
             return delivered;
         }
         let end = relay::run(request, exchange, &self.gateway, reply).await;
@@ -309,6 +317,7 @@ impl<P: Protocol> Engine<P> {
 struct Delivered {
     flow: Flow<'static>,
     reusable: bool,
+    upgraded: bool,
     upstream_complete: bool,
 }
 

@@ -11,8 +11,8 @@ use crate::http::request::Request;
 use crate::http::upstream::Parked;
 use crate::log::Level;
 use crate::net::address::Address;
-use crate::net::stream::{self, Outgoing, Stream};
-use crate::net::turn::Buffer;
+use crate::net::stream::{self, Deadline, Outgoing, Stream};
+use crate::net::turn::{Buffer, Turn};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt as _;
@@ -67,42 +67,41 @@ pub struct Exchange {
     pub received: bool,
     /// Whether the connection may serve another request.
     pub reusable: bool,
+    deadline: Deadline,
     requests: u64,
     opened: Instant,
 }
 
 /// Waits for the server with a time limit.
-async fn timed<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+async fn timed<T>(time: Duration, work: impl Future<Output = T>) -> io::Result<T> {
+    tokio::time::timeout(time, work).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
 impl Exchange {
     /// Goes on with an idle connection.
-    pub fn reuse(parked: Parked) -> Self {
-        Self::new(parked.stream, parked.requests, parked.opened, true)
+    pub fn reuse(parked: Parked, turn: &Turn) -> Self {
+        Self::new(parked.stream, (parked.requests, parked.opened), turn, true)
     }
 
-    fn new(stream: Stream, requests: u64, opened: Instant, connected: bool) -> Self {
-        Self { stream, buffer: Buffer::new(0), connected, received: false, reusable: true, requests, opened }
+    fn new(stream: Stream, (requests, opened): (u64, Instant), turn: &Turn, connected: bool) -> Self {
+        let deadline = turn.deadline();
+        Self { stream, buffer: Buffer::new(0), connected, received: false, reusable: true, deadline, requests, opened }
     }
 
     /// The connection for the next request.
-    pub fn into_parts(self) -> (Stream, u64, Instant) {
+    pub fn into_parts(self, turn: &Turn) -> (Stream, u64, Instant) {
+        turn.give_deadline(self.deadline);
         (self.stream, self.requests, self.opened)
     }
 
-    /// Connects. A connection still on its way is waited for only when nothing can be sent yet.
+    /// Begins to connect. A connection still on its way is waited for only when nothing can be sent yet: on loopback it
+    /// stands when connect(2) returns.
     ///
     /// # Errors
     /// Why it failed, logged.
-    pub async fn open(request: &mut Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
-        let begun = Instant::now();
-        let how = Outgoing {
-            bind: gateway.local(request),
-            keepalive: gateway.socket_keepalive,
-            nodelay: request.location.settings.tcp_nodelay,
-        };
-        let (stream, pending) = stream::connect(address, &how).map_err(|error| {
+    pub fn open(request: &Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
+        let how = Outgoing { bind: gateway.local(request), keepalive: gateway.socket_keepalive, nodelay: false };
+        let (stream, _) = stream::connect(&request.turn().reactor, address, &how).map_err(|error| {
             let text = crate::conf::walk::errno(&error);
             let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {
                 Level::Error
@@ -112,38 +111,33 @@ impl Exchange {
             request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
             Failure::Connect
         })?;
-        let mut exchange = Self::new(stream, 0, Instant::now(), !pending);
-        if pending {
-            exchange.await_connection(request, gateway).await?;
-        }
-        note(request, |attempt| attempt.connect = Some(begun.elapsed()));
-        Ok(exchange)
+        Ok(Self::new(stream, (0, Instant::now()), request.turn(), false))
     }
 
-    /// Waits for the handshake; on loopback it is over when connect(2) returns, so the peer is asked for first.
+    /// Waits for the handshake.
     async fn await_connection(&mut self, request: &mut Request, gateway: &Gateway) -> Result<(), Failure> {
-        let established = |stream: &Stream| stream.socket().peer_addr().is_ok();
-        if !established(&self.stream) {
-            let waited = timed(gateway.connect_timeout, self.stream.writable()).await;
-            let outcome = match waited {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    request.log(
-                        Level::Error,
-                        "upstream timed out (110: Connection timed out) while connecting to upstream",
-                    );
-                    return Err(Failure::Timeout);
-                }
-                Err(error) => Err(error),
-                Ok(()) => self.stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err)),
-            };
-            if let Err(error) = outcome {
-                let text = crate::conf::walk::errno(&error);
-                request.log(Level::Error, &format!("connect() failed ({text}) while connecting to upstream"));
-                return Err(Failure::Connect);
-            }
+        if timed(gateway.connect_timeout, self.stream.writable()).await.is_err() {
+            request.log(Level::Error, "upstream timed out (110: Connection timed out) while connecting to upstream");
+            return Err(Failure::Timeout);
         }
-        self.connected = true;
+        let outcome = self.stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err));
+        outcome.map_err(|error| not_connected(request, &error))?;
+        self.established(request);
         Ok(())
+    }
+
+    /// The connection stands.
+    fn established(&mut self, request: &mut Request) {
+        self.connected = true;
+        let time = self.opened.elapsed();
+        note(request, |attempt| attempt.connect = Some(time));
+    }
+
+    /// Small pieces are sent as they come, where the location says so.
+    pub fn hurry(&self, request: &Request) {
+        if request.location.settings.tcp_nodelay {
+            let _ = self.stream.socket().set_tcp_nodelay(true);
+        }
     }
 
     /// Sends the request: its head, and the body from memory, from a file, or as it comes from the client.
@@ -185,8 +179,14 @@ impl Exchange {
             };
             match outcome {
                 Ok(count) => {
+                    if !self.connected {
+                        self.established(request);
+                    }
                     sent += count;
                     note(request, |attempt| attempt.sent += count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.connected => {
+                    self.await_connection(request, gateway).await?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.writable_or_answer(request, gateway).await? {
@@ -195,6 +195,7 @@ impl Exchange {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if !self.connected => return Err(not_connected(request, &error)),
                 Err(error) => {
                     // The server may have answered before it closed.
                     self.reusable = false;
@@ -213,10 +214,10 @@ impl Exchange {
     async fn writable_or_answer(&self, request: &mut Request, gateway: &Gateway) -> Result<bool, Failure> {
         let stream = &self.stream;
         let wait = poll_fn(|cx| {
-            if let Poll::Ready(ready) = stream.poll_writable(cx) {
-                return Poll::Ready(ready.map(|()| true));
+            if stream.poll_writable(cx).is_ready() {
+                return Poll::Ready(true);
             }
-            stream.poll_readable(cx).map(|ready| ready.map(|()| false))
+            stream.poll_readable(cx).map(|()| false)
         });
         match timed(gateway.send_timeout, wait).await {
             Ok(writable) => Ok(writable),
@@ -257,6 +258,7 @@ impl Exchange {
     /// `*_request_buffering off`: passes the body on as it comes.
     async fn send_stream(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8]) -> Result<bool, Failure> {
         let chunked = request.body.is_chunked();
+        self.hurry(request);
         let mut out = head.to_vec();
         let mut piece = Vec::new();
         loop {
@@ -351,18 +353,20 @@ impl Exchange {
         }
     }
 
-    async fn ready(&self, request: &mut Request, gateway: &Gateway, watch: &mut bool) -> Result<(), Failure> {
+    async fn ready(&mut self, request: &mut Request, gateway: &Gateway, watch: &mut bool) -> Result<(), Failure> {
         let client = &request.connection.stream;
+        self.deadline.set(request.turn().clock.instant(), gateway.read_timeout);
+        let Self { stream, deadline, .. } = self;
         let mut gone = false;
         let wait = poll_fn(|cx| {
-            if let Poll::Ready(ready) = self.stream.poll_readable(cx) {
-                return Poll::Ready(ready);
+            if stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(false);
             }
             if *watch && client.poll_readable(cx).is_ready() {
                 match left(client) {
                     Left::Gone => {
                         gone = true;
-                        return Poll::Ready(Ok(()));
+                        return Poll::Ready(false);
                     }
                     Left::Sent => *watch = false,
                     Left::No => {
@@ -371,9 +375,9 @@ impl Exchange {
                     }
                 }
             }
-            Poll::Pending
+            deadline.poll(cx).map(|()| true)
         });
-        let waited = timed(gateway.read_timeout, wait).await;
+        let over = wait.await;
         if gone {
             request.log(
                 Level::Info,
@@ -382,14 +386,22 @@ impl Exchange {
             request.response.broken = true;
             return Err(Failure::Aborted);
         }
-        waited.map_err(|_| {
+        if over {
             request.log(
                 Level::Error,
                 "upstream timed out (110: Connection timed out) while reading response header from upstream",
             );
-            Failure::Timeout
-        })
+            return Err(Failure::Timeout);
+        }
+        Ok(())
     }
+}
+
+/// A connection that did not come to stand.
+fn not_connected(request: &Request, error: &io::Error) -> Failure {
+    let text = crate::conf::walk::errno(error);
+    request.log(Level::Error, &format!("connect() failed ({text}) while connecting to upstream"));
+    Failure::Connect
 }
 
 /// What a client that became readable did.

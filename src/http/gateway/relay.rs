@@ -433,8 +433,9 @@ impl Relay<'_> {
     async fn wait(&mut self, source: &mut Deadline, client: &mut Deadline) -> bool {
         let want_read = self.may_read();
         let want_write = self.pending() > 0 && !self.request.is_subrequest();
-        source.set(self.gateway.read_timeout);
-        client.set(self.request.location.settings.send_timeout);
+        let now = self.request.turn().clock.instant();
+        source.set(now, self.gateway.read_timeout);
+        client.set(now, self.request.location.settings.send_timeout);
         let (from, to) = (&self.exchange.stream, &self.request.connection.stream);
         let outcome = poll_fn(|cx| {
             if want_read && from.poll_readable(cx).is_ready() {

@@ -56,9 +56,7 @@ impl Content for Answer {
                         rest = rest.get(count..).unwrap_or_default();
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if session.stream.writable().await.is_err() {
-                            return 500;
-                        }
+                        session.stream.writable().await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return 500,

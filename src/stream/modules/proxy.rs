@@ -237,7 +237,7 @@ impl Proxy {
         };
         let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay };
         session.front.ledger.numbered();
-        let server = match connect(address, &how) {
+        let server = match connect(&session.turn().reactor, address, &how) {
             Ok((server, false)) => server,
             Ok((server, true)) => match self.wait(&server, deadline).await {
                 Ok(()) => server,
@@ -271,9 +271,12 @@ impl Proxy {
 
     /// Waits until a connection stands.
     async fn wait(&self, server: &Stream, deadline: &mut Deadline) -> io::Result<()> {
-        deadline.set(self.connect_timeout);
+        if server.stands() {
+            return Ok(());
+        }
+        deadline.set(Instant::now(), self.connect_timeout);
         poll_fn(|cx| match server.poll_writable(cx) {
-            Poll::Ready(ready) => Poll::Ready(ready),
+            Poll::Ready(()) => Poll::Ready(io::Result::Ok(())),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         })
         .await?;

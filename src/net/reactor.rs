@@ -1,0 +1,233 @@
+//! An event loop's sockets: which are ready, and who waits for them.
+//!
+//! The loop has an epoll of its own, inside the one its runtime sleeps on. A socket enters with one call and leaves by
+//! being closed; who waits is woken without a lock. While there is work the runtime's own epoll is not asked at all.
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use slab::Slab;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// The two things a socket can be ready for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Reading: bytes, an end, or an error.
+    Read,
+    /// Writing: room, or an error.
+    Write,
+}
+
+impl Way {
+    /// Its bit while it is ready.
+    const fn ready(self) -> u8 {
+        match self {
+            Self::Read => 1,
+            Self::Write => 2,
+        }
+    }
+
+    /// Its bit once it is ready for good: an end or an error is not used up by looking at it.
+    const fn ended(self) -> u8 {
+        self.ready() << 2
+    }
+}
+
+/// What is known of one socket.
+#[derive(Default)]
+struct Slot {
+    /// Tells it from an earlier socket in the same slot.
+    generation: u32,
+    ready: u8,
+    /// Whether the kernel is asked about writing too.
+    both: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 256;
+/// So many at once mean that more are on their way: look again when they are dealt with, before going to sleep.
+const BUSY: usize = 8;
+/// With fewer, looking again is tried once in so many rounds, and kept up for as long as it finds something.
+const TRY: u32 = 16;
+
+/// What the kernel is asked to report of a socket: its edges.
+fn interest(key: usize, generation: u32, both: bool) -> EpollEvent {
+    let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+    flags.set(EpollFlags::EPOLLOUT, both);
+    EpollEvent::new(flags, u64::from(generation) << 32 | key as u64)
+}
+
+/// The sockets of a loop.
+pub struct Reactor {
+    epoll: Epoll,
+    slots: RefCell<Slab<Slot>>,
+    generations: std::cell::Cell<u32>,
+}
+
+impl Reactor {
+    /// A reactor without sockets.
+    ///
+    /// # Errors
+    /// What `epoll_create1(2)` said.
+    pub fn new() -> io::Result<Rc<Self>> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Rc::new(Self { epoll, slots: RefCell::default(), generations: std::cell::Cell::new(0) }))
+    }
+
+    /// Takes a descriptor in, for reading and if `both` for writing too, without which it counts as writable until a call
+    /// says otherwise. It must be closed, or given to [`Source::leave`], when the result is dropped.
+    ///
+    /// # Errors
+    /// What `epoll_ctl(2)` said.
+    pub fn watch(self: &Rc<Self>, fd: &impl AsFd, both: bool) -> io::Result<Source> {
+        let generation = self.generations.get().wrapping_add(1);
+        self.generations.set(generation);
+        let ready = if both { 0 } else { Way::Write.ready() };
+        let key = self.slots.borrow_mut().insert(Slot { generation, ready, both, ..Slot::default() });
+        let source = Source { reactor: self.clone(), key: key as u32 };
+        self.epoll.add(fd, interest(key, generation, both))?;
+        Ok(source)
+    }
+
+    /// Wakes who waits for what the kernel reports, until the task is dropped; `rest` runs before each look.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch the epoll, or it fails.
+    pub async fn run(&self, rest: impl Fn()) -> io::Result<()> {
+        let outer = crate::sys::socket::watch(self.epoll.0.try_clone()?)?;
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let (mut again, mut rounds) = (false, 0);
+        loop {
+            rest();
+            let count = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for event in events.iter().take(count) {
+                self.tell(event);
+            }
+            rounds = if again { 0 } else { rounds + 1 };
+            again = count >= BUSY || count > 0 && (again || rounds >= TRY);
+            if again {
+                // Behind the tasks just woken, in the same round of the runtime.
+                let mut queued = false;
+                poll_fn(|cx| {
+                    if std::mem::replace(&mut queued, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+                continue;
+            }
+            // What comes from here on is an edge of the outer epoll.
+            poll_fn(|cx| match outer.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut guard)) => {
+                    guard.clear_ready();
+                    Poll::Ready(Ok(()))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            })
+            .await?;
+        }
+    }
+
+    fn tell(&self, event: &EpollEvent) {
+        let (key, generation) = (event.data() as u32 as usize, (event.data() >> 32) as u32);
+        let flags = event.events();
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(key).filter(|slot| slot.generation == generation) else { return };
+        let failed = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
+        if failed || flags.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP) {
+            slot.ready |= Way::Read.ready();
+            if failed || flags.contains(EpollFlags::EPOLLRDHUP) {
+                slot.ready |= Way::Read.ended();
+            }
+            if let Some(reader) = &slot.reader {
+                reader.wake_by_ref();
+            }
+        }
+        if failed || flags.contains(EpollFlags::EPOLLOUT) {
+            slot.ready |= Way::Write.ready();
+            if failed {
+                slot.ready |= Way::Write.ended();
+            }
+            if let Some(writer) = &slot.writer {
+                writer.wake_by_ref();
+            }
+        }
+    }
+}
+
+/// A socket's place in the reactor.
+pub struct Source {
+    reactor: Rc<Reactor>,
+    key: u32,
+}
+
+impl Source {
+    /// Whether it is ready, as far as is known without asking.
+    pub fn is_ready(&self, way: Way) -> bool {
+        let slots = self.reactor.slots.borrow();
+        slots.get(self.key as usize).is_some_and(|slot| slot.ready & (way.ready() | way.ended()) != 0)
+    }
+
+    /// Ready when it is; else the task is woken when it becomes so.
+    pub fn poll(&self, way: Way, cx: &Context<'_>) -> Poll<()> {
+        let mut slots = self.reactor.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(self.key as usize) else { return Poll::Ready(()) };
+        if slot.ready & (way.ready() | way.ended()) != 0 {
+            return Poll::Ready(());
+        }
+        let waits = match way {
+            Way::Read => &mut slot.reader,
+            Way::Write => &mut slot.writer,
+        };
+        match waits {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waits = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// The last read found nothing, or used up what there was.
+    pub fn drained(&self) {
+        if let Some(slot) = self.reactor.slots.borrow_mut().get_mut(self.key as usize) {
+            slot.ready &= !Way::Read.ready();
+        }
+    }
+
+    /// The last write to `fd` found no room. The first time, the kernel is asked to report room from here on.
+    pub fn filled(&self, fd: &impl AsFd) {
+        let mut slots = self.reactor.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(self.key as usize) else { return };
+        slot.ready &= !Way::Write.ready();
+        if !std::mem::replace(&mut slot.both, true) {
+            let mut event = interest(self.key as usize, slot.generation, true);
+            if self.reactor.epoll.modify(fd, &mut event).is_err() {
+                slot.ready |= Way::Write.ready() | Way::Write.ended();
+            }
+        }
+    }
+
+    /// Takes a descriptor out whose socket others have open too, so that closing it is not enough.
+    pub fn leave(&self, fd: &impl AsFd) {
+        let _ = self.reactor.epoll.delete(fd);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let gone = self.reactor.slots.borrow_mut().try_remove(self.key as usize);
+        // Outside the borrow: a waker's drop may drop the last handle of a task.
+        drop(gone);
+    }
+}

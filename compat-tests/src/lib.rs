@@ -20,6 +20,7 @@ pub mod process;
 pub mod program;
 pub mod reflect;
 pub mod service;
+pub mod spoil;
 pub mod stand;
 pub mod verdict;
 pub mod watch;

@@ -4,6 +4,7 @@ mod article;
 mod complaints;
 mod corpus;
 mod house;
+mod keepalived_corpus;
 mod network;
 mod peer;
 mod reload;

@@ -53,6 +53,27 @@ fn a_master_that_stops_is_followed_and_takes_over_again() -> io::Result<()> {
 }
 
 #[test]
+fn a_recording_of_a_run_is_a_test() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    pair.a.record(&configuration("BACKUP", 100, TRACKED))?;
+    pair.a.becomes_master()?;
+    pair.b.start(&configuration("BACKUP", 120, TRACKED))?;
+    pair.a.lets_go()?;
+    pair.b.stop()?;
+    pair.a.becomes_master()?;
+    pair.a.stop()?;
+    let recording = pair.a.host.run(|| fs::read_to_string("/tmp/recording"))??;
+    assert!(!recording.contains("123456"), "the password is in it");
+    for step in ["nginx advert 192.168.110.12 prio 120", "nginx timeout", "> nginx add addresses", "nginx stop"] {
+        assert!(recording.contains(step), "{step} is missing in\n{recording}");
+    }
+    let again = rha::keepalived::replay(&recording).map_err(io::Error::other)?;
+    let place = again.lines().zip(recording.lines()).find(|(again, then)| again != then);
+    assert_eq!(again, recording, "{place:?}");
+    Ok(())
+}
+
+#[test]
 fn a_killed_master_is_followed_after_three_intervals() -> io::Result<()> {
     for (a, b) in pairs() {
         let pair = Pair::started(a, b, TRACKED)?;

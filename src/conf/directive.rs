@@ -143,6 +143,12 @@ impl Directive {
         self
     }
 
+    /// Sets what judges the arguments of a row that is known and not served.
+    pub const fn judged(mut self, set: &'static dyn Set) -> Self {
+        self.set = set;
+        self
+    }
+
     /// Names the version that brought it.
     pub const fn since(mut self, version: &'static str) -> Self {
         self.since = version;

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// Lines one line may become: sequences of sequences end here.
 const MOST_LINES: usize = 65_536;
 
+/// Bytes a line may grow to.
+const MOST_BYTES: usize = 65_536;
+
 /// Variables inside variables, files inside files.
 const DEPTH: usize = 32;
 
@@ -46,6 +49,23 @@ pub struct Environment {
     pub seed: u64,
 }
 
+/// What `include` and its variants insist on: a plain name's file, a match of a pattern, one for each of the braces.
+#[derive(Clone, Copy, Debug)]
+struct Must {
+    name: bool,
+    pattern: bool,
+    braces: bool,
+}
+
+const INCLUDES: [(&[u8], Must); 6] = [
+    (b"include", Must { name: false, pattern: false, braces: false }),
+    (b"includer", Must { name: false, pattern: false, braces: false }),
+    (b"includem", Must { name: true, pattern: false, braces: false }),
+    (b"includew", Must { name: true, pattern: true, braces: false }),
+    (b"includeb", Must { name: false, pattern: false, braces: true }),
+    (b"includea", Must { name: true, pattern: true, braces: true }),
+];
+
 /// Everything a configuration file says, expanded.
 #[derive(Debug, Default)]
 pub struct Expanded {
@@ -73,7 +93,7 @@ pub fn read(
         random: environment.seed,
         folder: String::new(),
     };
-    expander.file(path, 0)?;
+    expander.file(path, path, 0)?;
     Ok(expander.out)
 }
 
@@ -96,11 +116,12 @@ enum Kept {
 }
 
 impl Expander<'_> {
-    fn file(&mut self, path: &str, depth: usize) -> std::io::Result<()> {
+    /// Reads a file; complaints name it as it was named.
+    fn file(&mut self, path: &str, named: &str, depth: usize) -> std::io::Result<()> {
         let text = self.loader.load(path)?;
         let folder = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
         let outer = std::mem::replace(&mut self.folder, folder);
-        let id = self.sources.add(path, Kind::File, text);
+        let id = self.sources.add(named, Kind::File, text);
         let bytes = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
         let mut lines = lines(&bytes, id).into_iter();
         while let Some(line) = lines.next() {
@@ -141,7 +162,10 @@ impl Expander<'_> {
                 *last = kept.trim_ascii_end().to_vec();
             }
             match lines.next() {
-                Some(line) => value.push(line.bytes),
+                Some(line) => {
+                    self.quotes(&line);
+                    value.push(line.bytes);
+                }
                 None => break,
             }
         }
@@ -149,32 +173,91 @@ impl Expander<'_> {
         self.variables.insert(name, value);
     }
 
+    /// A line of a definition has its quotes in pairs.
+    fn quotes(&mut self, line: &Line) {
+        if line.bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
+            let message = format!("Unterminated quote '{}'", String::from_utf8_lossy(&line.bytes));
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(line.span));
+        }
+    }
+
     fn line(&mut self, line: Line, depth: usize) {
         let mut made = Vec::new();
-        self.expand(line.bytes.clone(), &mut made, 0);
+        self.expand(line.bytes.clone(), &mut made, (line.span, 0));
         let exact = made.len() == 1 && made.first() == Some(&line.bytes);
         for bytes in made {
             let line = Line { bytes, span: line.span, exact: line.exact && exact };
-            match word_after(&line.bytes, b"include") {
-                Some(pattern) => self.include(&String::from_utf8_lossy(&pattern), line.span, depth + 1),
+            let include = INCLUDES.iter().find_map(|(word, must)| Some((word_after(&line.bytes, word)?, *must)));
+            match include {
+                Some((pattern, must)) => {
+                    self.include(&String::from_utf8_lossy(&pattern), must, (line.span, depth + 1));
+                }
                 None => self.out.lines.push(line),
             }
         }
     }
 
-    fn expand(&mut self, bytes: Vec<u8>, made: &mut Vec<Vec<u8>>, depth: usize) {
-        if depth > DEPTH || made.len() > MOST_LINES {
+    fn expand(&mut self, bytes: Vec<u8>, made: &mut Vec<Vec<u8>>, (span, depth): (Span, usize)) {
+        if depth > DEPTH || made.len() > MOST_LINES || bytes.len() > MOST_BYTES {
+            self.bounded(span);
             return;
         }
-        if let Some(lines) = sequence(&bytes) {
-            for line in lines {
-                self.expand(line, made, depth + 1);
+        match sequence(&bytes) {
+            Some(Ok(repeated)) => {
+                if repeated.rounds.len() >= MOST_LINES {
+                    self.bounded(span);
+                }
+                self.repeat(repeated, made, (span, depth + 1));
+                return;
             }
-            return;
+            Some(Err(why)) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let kind = if text.contains("~LST") { "LST" } else { "SEQ" };
+                let messages = why.map(|why| format!("{why} '{text}'")).into_iter();
+                let messages = messages.chain([format!("Invalid ~{kind} specification '{text}'")]);
+                self.out.complaints.extend(messages.map(|text| Diagnostic::new(Severity::Error, text).at(span)));
+                return;
+            }
+            None => {}
         }
         match self.variable(&bytes) {
-            Some(lines) => lines.into_iter().for_each(|line| self.expand(line, made, depth + 1)),
+            Some(lines) => lines.into_iter().for_each(|line| self.expand(line, made, (span, depth + 1))),
             None => made.push(unescape(&bytes)),
+        }
+    }
+
+    /// Each round of a sequence is its line with the round's variables, which may stand inside other variables.
+    fn repeat(&mut self, repeated: Repeated, made: &mut Vec<Vec<u8>>, (span, depth): (Span, usize)) {
+        let mut outer = Vec::new();
+        for pairs in &repeated.rounds {
+            if made.len() > MOST_LINES {
+                break;
+            }
+            for (name, value) in pairs {
+                let before = self.variables.insert(name.clone(), vec![value.clone()]);
+                if !outer.iter().any(|(known, _)| known == name) {
+                    outer.push((name.clone(), before));
+                }
+            }
+            self.expand(repeated.line.clone(), made, (span, depth));
+        }
+        for (name, before) in outer {
+            match before {
+                Some(value) => self.variables.insert(name, value),
+                None => self.variables.remove(&name),
+            };
+        }
+    }
+
+    /// What a line becomes has an end; said once a line.
+    ///
+    /// Differs from keepalived: what one line may become is bounded, and the rest is left out with a complaint. [test: what_a_line_becomes_is_bounded]
+    fn bounded(&mut self, span: Span) {
+        let message =
+            format!("The line becomes more than {MOST_LINES} lines or {MOST_BYTES} bytes - the rest is left out");
+        let complaint = Diagnostic::new(Severity::Error, message).at(span);
+        if self.out.complaints.last() != Some(&complaint) {
+            self.out.complaints.push(complaint);
         }
     }
 
@@ -193,7 +276,10 @@ impl Expander<'_> {
                     (rest.get(..end)?.to_vec(), end)
                 }
             };
-            if let Some(value) = self.value(&name) {
+            // Without braces a name ends at a blank, a comma or a bracket, and nowhere else.
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b')' | b'"');
+            let whole = rest.starts_with(b"{") || rest.get(length).is_none_or(ends);
+            if let Some(value) = whole.then(|| self.value(&name)).flatten() {
                 let (before, after) = (bytes.get(..at)?, bytes.get(at + 1 + length..).unwrap_or_default());
                 return Some(put_in(before, &value, after));
             }
@@ -229,17 +315,37 @@ impl Expander<'_> {
         }
     }
 
-    fn include(&mut self, pattern: &str, span: Span, depth: usize) {
+    fn include(&mut self, pattern: &str, must: Must, (span, depth): (Span, usize)) {
         let full = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{}{pattern}", self.folder) };
         let names = if depth > DEPTH { Vec::new() } else { self.loader.glob(&full).unwrap_or_default() };
+        let braces = pattern.contains('{');
+        let wild = pattern.contains(['*', '?', '[']);
         if names.is_empty() {
-            let message = format!("Unable to open config file(s) '{pattern}'");
-            self.out.complaints.push(Diagnostic::new(Severity::Notice, message).at(span));
+            let needed = if braces {
+                must.braces
+            } else if wild {
+                must.pattern
+            } else {
+                must.name
+            };
+            let severity = if needed { Severity::Error } else { Severity::Warn };
+            let message = match (wild && !braces, must.pattern) {
+                (true, false) => return,
+                (true, true) => format!("No config files matched '{pattern}'."),
+                (false, _) => format!("Config files missing '{pattern}'."),
+            };
+            self.out.complaints.push(Diagnostic::new(severity, message).at(span));
         }
         for name in names {
-            if let Err(error) = self.file(&name, depth) {
-                let message = format!("Unable to open config file '{name}' - {error}");
-                self.out.complaints.push(Diagnostic::new(Severity::Notice, message).at(span));
+            let named =
+                name.strip_prefix(&self.folder).filter(|_| !pattern.starts_with('/')).unwrap_or(&name).to_owned();
+            if let Err(error) = self.file(&name, &named, depth) {
+                let message = match error.kind() {
+                    std::io::ErrorKind::NotFound => format!("Config files missing '{pattern}'."),
+                    _ => format!("Configuration file '{name}' open problem ({error}) - skipping"),
+                };
+                let severity = if must.name { Severity::Error } else { Severity::Warn };
+                self.out.complaints.push(Diagnostic::new(severity, message).at(span));
             }
         }
     }
@@ -348,49 +454,78 @@ fn put_in(before: &[u8], value: &[Vec<u8>], after: &[u8]) -> Vec<Vec<u8>> {
     value.iter().enumerate().map(line).collect()
 }
 
-/// The lines a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for.
-fn sequence(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// A line that is read once for each round, with the round's variables.
+struct Repeated {
+    line: Vec<u8>,
+    rounds: Rounds,
+}
+
+/// For each round the names and values of its variables.
+type Rounds = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
+
+/// What is wrong with a sequence, beyond that something is.
+type Why = Option<&'static str>;
+
+/// What a `~SEQ(var, [start,] [step,] end)` or `~LST(var, a, b)` stands for, or what is wrong with it.
+fn sequence(bytes: &[u8]) -> Option<Result<Repeated, Why>> {
     let at = bytes.windows(4).position(|four| four == b"~SEQ" || four == b"~LST")?;
-    let hexadecimal = bytes.get(at + 4) == Some(&b'x');
-    let open = at + 4 + usize::from(hexadecimal);
-    let inside = bytes.get(open..)?.strip_prefix(b"(")?;
-    let end = inside.iter().position(|byte| *byte == b')')?;
-    let arguments = split(inside.get(..end)?);
-    let rest = inside.get(end + 1..)?;
-    let before = bytes.get(..at)?;
-    let whole = |text: Vec<u8>| [before, text.as_slice()].concat();
-    if bytes.get(at..at + 4) == Some(b"~LST") {
-        return list(&arguments, rest).map(|lines| lines.into_iter().map(whole).collect());
-    }
-    let name = arguments.first()?;
-    let numbers: Vec<i64> =
-        arguments.get(1..)?.iter().map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect::<Option<_>>()?;
-    let (start, step, stop) = match *numbers.as_slice() {
+    Some(repeated(bytes, at))
+}
+
+fn repeated(bytes: &[u8], at: usize) -> Result<Repeated, Why> {
+    let tail = bytes.get(at + 4..).unwrap_or_default();
+    let (hexadecimal, tail) = tail.strip_prefix(b"x").map_or((false, tail), |tail| (true, tail));
+    let inside = tail.strip_prefix(b"(").ok_or(None)?;
+    let end = inside.iter().position(|byte| *byte == b')').ok_or(None)?;
+    let arguments = split(inside.get(..end).unwrap_or_default());
+    let rest = inside.get(end + 1..).unwrap_or_default();
+    let line = [bytes.get(..at).unwrap_or_default(), rest].concat();
+    let rounds = match bytes.get(at..at + 4) {
+        Some(b"~LST") => list(&arguments)?,
+        _ => numbers(&arguments, hexadecimal)?,
+    };
+    Ok(Repeated { line, rounds })
+}
+
+fn numbers(arguments: &[Vec<u8>], hexadecimal: bool) -> Result<Rounds, Why> {
+    const DEFINITION: Option<&str> = Some("Invalid ~SEQ definition");
+    let name = arguments.first().ok_or(DEFINITION)?;
+    let number = |word: &Vec<u8>| std::str::from_utf8(word).ok()?.parse::<i64>().ok();
+    let numbers: Option<Vec<i64>> = arguments.get(1..).unwrap_or_default().iter().map(number).collect();
+    let (start, step, stop) = match *numbers.ok_or(DEFINITION)?.as_slice() {
         [stop] => (1, 1, stop),
         [start, stop] => (start, if stop < start { -1 } else { 1 }, stop),
         [start, step, stop] => (start, step, stop),
-        _ => return None,
+        _ => return Err(DEFINITION),
     };
-    if step == 0 {
-        return None;
+    if step == 0 || (step > 0) != (stop >= start) {
+        return Err(Some("Invalid ~SEQ values"));
     }
-    let mut lines = Vec::new();
+    if hexadecimal && (start < 0 || stop < 0) {
+        return Err(Some("~SEQx is only valid for positive numbers"));
+    }
+    let mut rounds = Vec::new();
     let mut value = start;
-    while (step > 0 && value <= stop || step < 0 && value >= stop) && lines.len() < MOST_LINES {
+    while (step > 0 && value <= stop || step < 0 && value >= stop) && rounds.len() < MOST_LINES {
         let text = if hexadecimal { format!("{value:x}") } else { value.to_string() };
-        lines.push(whole(substitute(rest, &[(name.clone(), text.into_bytes())])));
-        value = value.checked_add(step)?;
+        rounds.push(vec![(name.clone(), text.into_bytes())]);
+        let Some(next) = value.checked_add(step) else { break };
+        value = next;
     }
-    Some(lines)
+    Ok(rounds)
 }
 
-fn list(arguments: &[Vec<u8>], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let names = tuple(arguments.first()?);
-    let lines = arguments.get(1..)?.iter().map(|values| {
-        let pairs: Vec<_> = names.iter().cloned().zip(tuple(values)).collect();
-        substitute(rest, &pairs)
-    });
-    Some(lines.collect())
+fn list(arguments: &[Vec<u8>]) -> Result<Rounds, Why> {
+    let names = tuple(arguments.first().ok_or(None)?);
+    let values = arguments.get(1..).filter(|values| !values.is_empty()).ok_or(None)?;
+    let round = |values: &Vec<u8>| {
+        let values = tuple(values);
+        if values.len() > names.len() {
+            return Err(Some("~LST specification has too many values"));
+        }
+        Ok(names.iter().cloned().zip(values).collect())
+    };
+    values.iter().map(round).collect()
 }
 
 /// `{a,b}` as its members; anything else as itself.
@@ -417,37 +552,6 @@ fn split(arguments: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     parts.into_iter().map(|part| part.trim_ascii().to_vec()).collect()
-}
-
-/// `rest` with each `$name` and `${name}` replaced.
-fn substitute(rest: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = rest.get(at) {
-        let tail = rest.get(at + 1..).unwrap_or_default();
-        let hit =
-            (byte == b'$').then(|| pairs.iter().find_map(|(name, value)| reference(tail, name).map(|n| (n, value))));
-        match hit.flatten() {
-            Some((length, value)) => {
-                out.extend(value);
-                at += 1 + length;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
-/// How many bytes of `text` refer to `name`.
-fn reference(text: &[u8], name: &[u8]) -> Option<usize> {
-    if let Some(inside) = text.strip_prefix(b"{") {
-        return inside.strip_prefix(name)?.starts_with(b"}").then_some(name.len() + 2);
-    }
-    let rest = text.strip_prefix(name)?;
-    rest.first().is_none_or(|byte| !is_name(*byte)).then_some(name.len())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What both dialects become: statements with words, blocks and spans.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{At, Diagnostic};
 use super::source::Span;
 use std::borrow::Cow;
 use std::fmt;
@@ -68,6 +68,8 @@ impl Statement {
 pub struct Block {
     /// What stands inside, in order.
     pub nodes: Vec<Node>,
+    /// The opening brace, where the dialect keeps it.
+    pub start: Option<Span>,
     /// The closing brace, or the end of the file.
     pub end: Option<Span>,
 }
@@ -89,4 +91,17 @@ pub enum Node {
     Statement(Statement),
     /// A place that could not be read; found in order, so that complaints about earlier statements come first.
     Broken(Diagnostic),
+}
+
+impl Node {
+    /// Where it stands.
+    pub fn place(&self) -> Option<Span> {
+        match self {
+            Self::Statement(statement) => Some(statement.span),
+            Self::Broken(complaint) => match complaint.at {
+                At::Span(span) => Some(span),
+                At::Nowhere | At::Unlined => None,
+            },
+        }
+    }
 }

@@ -153,6 +153,7 @@ pub struct Setting<'a> {
     complaints: &'a mut Vec<Diagnostic>,
     unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
+    end: Option<Span>,
 }
 
 impl Setting<'_> {
@@ -186,6 +187,16 @@ impl Setting<'_> {
     /// The block around the one the statement opens.
     pub fn around(&self) -> Option<&Level> {
         self.levels.iter().rev().nth(1)
+    }
+
+    /// The `}` of the block that is being closed.
+    pub const fn end(&self) -> Option<Span> {
+        self.end
+    }
+
+    /// The whole, as far as it has been read.
+    pub fn outermost(&self) -> Option<&Level> {
+        self.levels.first()
     }
 
     /// The innermost level.
@@ -280,6 +291,8 @@ pub struct Walk<'a> {
     /// Inside a block that is not served, what it holds is not reported once more.
     inside_unserved: bool,
     depth: usize,
+    /// What follows the statement that is read, or the end of its block.
+    next: Option<Span>,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -305,6 +318,7 @@ impl<'a> Walk<'a> {
             unserved: Vec::new(),
             inside_unserved: false,
             depth: 0,
+            next: None,
         }
     }
 
@@ -335,6 +349,11 @@ impl<'a> Walk<'a> {
         self.block(block)
     }
 
+    /// How many complaints there are so far.
+    pub fn found(&self) -> usize {
+        self.complaints.len()
+    }
+
     /// Closes the outermost level.
     pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
         if fatal.is_none() {
@@ -346,9 +365,21 @@ impl<'a> Walk<'a> {
     }
 
     fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
-        for node in &block.nodes {
+        for (index, node) in block.nodes.iter().enumerate() {
             let outcome = match node {
+                Node::Statement(statement) if self.swallows(statement) => {
+                    // A block without a brace is what follows, to the end of the block that holds it.
+                    let rest = block.nodes.get(index + 1..).unwrap_or_default().to_vec();
+                    let rows = Block { nodes: rest, end: block.end, start: None };
+                    let whole = Statement { block: Some(rows), ..statement.clone() };
+                    self.lacks_brace(statement, block.nodes.get(index + 1).and_then(Node::place).or(block.end));
+                    if let Err(complaint) = self.statement(&whole) {
+                        self.complaints.push(placed(complaint, statement));
+                    }
+                    return Ok(());
+                }
                 Node::Statement(statement) => {
+                    self.next = block.nodes.get(index + 1).and_then(Node::place).or(block.end);
                     self.statement(statement).map_err(|complaint| placed(complaint, statement))
                 }
                 Node::Broken(complaint) => Err(complaint.clone()),
@@ -363,6 +394,30 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Whether a statement lacks the brace of its rows, where the dialect goes on.
+    fn swallows(&self, statement: &Statement) -> bool {
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let row = || self.registry.find(&statement.words.first()?.bytes, context);
+        !self.dialect.stop
+            && statement.block.is_none()
+            && row().is_some_and(|(_, row)| match row.arity.opens() {
+                Some(Opens::Rows) => row.arity.needs_block(),
+                Some(Opens::Context(_)) => row.arity.needs_block() && self.levels.len() > 1,
+                None => false,
+            })
+    }
+
+    /// Says that a context was opened without a brace; lists of rows are silent about it.
+    fn lacks_brace(&mut self, statement: &Statement, next: Option<Span>) {
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let row = statement.words.first().and_then(|word| self.registry.find(&word.bytes, context));
+        if row.is_some_and(|(_, row)| matches!(row.arity.opens(), Some(Opens::Context(_)))) {
+            let complaint = Diagnostic::emerg(self.dialect.wording.no_block(&statement.name()));
+            self.complaints
+                .push(next.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+        }
+    }
+
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let Some(word) = statement.words.first() else { return Ok(()) };
@@ -371,11 +426,16 @@ impl<'a> Walk<'a> {
             return Err(self.stranger(&name, context).point(word.span));
         };
         let wording = self.dialect.wording;
-        if statement.block.is_some() && row.arity.opens().is_none() {
-            return Err(Diagnostic::emerg(wording.unterminated(&name)));
+        if let (Some(block), None) = (&statement.block, row.arity.opens()) {
+            let complaint = Diagnostic::emerg(wording.unterminated(&name));
+            return if self.dialect.stop { Err(complaint) } else { self.stray(statement, block, complaint) };
         }
         if statement.block.is_none() && row.arity.needs_block() {
-            return Err(Diagnostic::emerg(wording.no_block(&name)));
+            let complaint = Diagnostic::emerg(wording.no_block(&name));
+            return Err(match self.next.filter(|_| !self.dialect.stop) {
+                Some(next) => complaint.at(next),
+                None => complaint,
+            });
         }
         if !row.arity.takes(statement.arguments().len()) {
             return Err(Diagnostic::emerg(wording.arity(&name)));
@@ -392,6 +452,17 @@ impl<'a> Walk<'a> {
         let outcome = self.set(id, row, statement);
         self.inside_unserved = around;
         outcome
+    }
+
+    /// A brace behind a statement that opens nothing: it is left out, and what it holds is read where it stands.
+    fn stray(&mut self, statement: &Statement, block: &Block, complaint: Diagnostic) -> Result<(), Diagnostic> {
+        let plain = Statement { block: None, ..statement.clone() };
+        if let Err(wrong) = self.statement(&plain) {
+            self.complaints.push(placed(wrong, &plain));
+        }
+        self.complaints
+            .push(block.start.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
+        self.block(block)
     }
 
     fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
@@ -448,6 +519,7 @@ impl<'a> Walk<'a> {
         self.apply(row, statement)?;
         self.block(block)?;
         let mut cx = self.setting(row);
+        cx.end = block.end;
         row.set.close(&mut cx).map_err(|complaint| match block.end {
             Some(end) if complaint.at == At::Nowhere => complaint.at(end),
             _ => complaint,
@@ -466,6 +538,7 @@ impl<'a> Walk<'a> {
             complaints: &mut self.complaints,
             unserved: &mut self.unserved,
             bases: &self.bases,
+            end: None,
         }
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
+use super::blocks::instance::Notify;
 use super::journal::{DAEMON, Journal, Style};
 use super::options::{Options, Wish, parse, usage};
 use super::parent;
-use super::read::{self, Kind, Reading};
-use super::track::security::Policy;
+use super::read::{self, Kind, Pass, Reading};
+use super::site::{Script, Site};
+use super::slot::{Command, Machine};
+use super::track::security::{self, Policy};
 use super::world::World;
 use crate::conf::disk::Disk;
 use crate::conf::expand::Environment;
@@ -112,11 +115,12 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
             return code::NO_FILE;
         }
     };
-    if reading.worst() >= Some(Kind::Unserved) {
-        for complaint in &reading.complaints {
-            journal.say(&complaint.text);
+    let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
+    if reading.worst() >= Some(Kind::Fatal) || !unserved.is_empty() {
+        for line in reading.complaints.iter().map(|complaint| &complaint.text).chain(unserved) {
+            journal.say(line);
             if !style.console {
-                say(&format!("{}\n", complaint.text));
+                say(&format!("{line}\n"));
             }
         }
         journal.say("The configuration cannot be run. Terminating");
@@ -147,7 +151,8 @@ fn environment(options: &Options) -> Environment {
 
 fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
     let world = Commands::open().and_then(|mut commands| World::ask(&mut commands)).unwrap_or_default();
-    read::read(&Disk, file, environment, &|name| world.link(name).is_some())
+    let has_interface = |name: &str| world.link(name).is_some();
+    read::read(&Disk, file, environment, &Machine { has_interface: &has_interface, has_user: &security::is_known })
 }
 
 /// `-t`: every complaint, and a code for the worst of them.
@@ -155,15 +160,26 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     let (lines, code) = match look(file, environment) {
         Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
         Ok(reading) => {
-            let told = reading.complaints.iter().filter(|complaint| complaint.kind != Kind::Notice);
-            let mut lines: Vec<String> = told.map(|complaint| complaint.text.clone()).collect();
+            let scripts = if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(&reading) };
             let code = match reading.worst() {
                 Some(Kind::Missing) => code::CONFIG,
-                Some(Kind::Fatal | Kind::Unserved | Kind::Error) => code::TEST,
-                None | Some(Kind::Help | Kind::Notice) => code::OK,
+                _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
+                Some(Kind::Fatal | Kind::Error) => code::TEST,
+                _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
+                None | Some(Kind::Help | Kind::Notice | Kind::Warning) => code::OK,
             };
-            let insecure = scripts(&reading, &mut lines);
-            (lines, if code == code::OK && insecure { code::SECURITY } else { code })
+            let mut told: Vec<(Pass, String)> = reading
+                .complaints
+                .iter()
+                .filter(|complaint| complaint.kind != Kind::Notice)
+                .map(|complaint| (complaint.pass, complaint.text.clone()))
+                .collect();
+            for judged in scripts {
+                let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());
+                told.splice(at..at, judged.lines.into_iter().map(|line| (judged.after, line)));
+            }
+            let unserved = reading.unserved.iter().map(|line| format!("rkeepalived: {line}"));
+            (told.into_iter().map(|(_, line)| line).chain(unserved).collect(), code)
         }
     };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -174,29 +190,52 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     code
 }
 
-/// What is wrong with the scripts, and whether the rules are violated.
-fn scripts(reading: &Reading, lines: &mut Vec<String>) -> bool {
-    let global = &reading.site.global;
+/// What is wrong with the scripts of one process.
+struct Judged {
+    /// Behind whose complaints it is said.
+    after: Pass,
+    lines: Vec<String>,
+    /// A script would run as root, unwatched.
+    violated: bool,
+}
+
+/// What is wrong with the scripts: those of the start, of virtual servers, of virtual routers.
+fn scripts(reading: &Reading) -> Vec<Judged> {
+    let site = &reading.site;
+    let absent = reading.complaints.iter().any(|complaint| complaint.text == super::site::ABSENT);
+    let mut all = vec![
+        judge(site, (Pass::Parent, "start/shutdown "), &site.global.start_scripts, &[]),
+        judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
+    ];
+    if site.configured && !absent {
+        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let mut commands: Vec<Command> = notify.flat_map(Notify::commands).cloned().collect();
+        commands.extend(site.global.fifo_scripts.iter().cloned());
+        all.push(judge(site, (Pass::Router, ""), &commands, &site.scripts));
+    }
+    all
+}
+
+fn judge(site: &Site, (after, whose): (Pass, &str), commands: &[Command], tracked: &[Script]) -> Judged {
+    let global = &site.global;
     let policy = Policy { enforced: global.script_security == Some(true), user: global.script_user.clone() };
-    let mut violated = false;
-    let mut insecure = false;
-    for script in &reading.site.scripts {
-        let judged = policy.judge(&script.command);
-        lines.extend(judged.lines);
+    let (mut lines, mut violated, mut insecure) = (Vec::new(), false, false);
+    let named = tracked.iter().map(|script| (&script.command, Some(&script.name)));
+    for (command, name) in named.chain(commands.iter().map(|command| (command, None))) {
+        let judged = policy.judge(command);
         insecure |= judged.insecure;
-        match judged.program {
-            None => {
-                let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
-                lines.push(format!("Disabling track script {} {why}", script.name));
-                violated |= judged.insecure;
-            }
-            Some(program) if program.uid == 0 && !policy.enforced => violated = true,
-            Some(_) => {}
+        violated |= judged.insecure || judged.program.as_ref().is_some_and(|program| program.uid == 0);
+        if let (None, Some(name)) = (&judged.program, name) {
+            let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
+            lines.push(format!("Disabling track script {name} {why}"));
         }
     }
-    if violated && !policy.enforced {
+    violated &= !policy.enforced;
+    if violated {
         let also = if insecure { " There are insecure scripts." } else { "" };
-        lines.push(format!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.{also}"));
+        lines.push(format!(
+            "SECURITY VIOLATION - {whose}scripts are being executed but script_security not enabled.{also}"
+        ));
     }
-    violated
+    Judged { after, lines, violated }
 }

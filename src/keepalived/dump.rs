@@ -310,11 +310,13 @@ mod tests {
     use crate::conf::expand::Environment;
     use crate::conf::source::Memory;
     use crate::keepalived::read::read;
+    use crate::keepalived::slot::Machine;
 
     #[test]
     fn a_dump_never_shows_a_password() {
         let text = include_str!("read/article.conf");
-        let site = read(&Memory::of("k", text), "k", &Environment::default(), &|_| true).unwrap().site;
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let machines: Vec<Router> = site.instances.iter().map(|one| Router::new(one.router.clone(), None)).collect();
         let instances = site.instances.iter().zip(&machines);
         let instances =

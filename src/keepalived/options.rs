@@ -38,6 +38,8 @@ pub struct Options {
     pub core: bool,
     /// `-P` was given, or `--all`, or neither `-C` nor `-B` stands alone.
     pub vrrp: bool,
+    /// `--allow-unserved`.
+    pub allow_unserved: bool,
     /// `--record`.
     pub record: Option<String>,
     /// Words that belong to no option.
@@ -102,6 +104,7 @@ const TABLE: &[(char, &str, Takes, &str)] = &[
     ('\u{102}', "signum", Argument, "Return signal number for STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON"),
     ('t', "config-test", Attached, "Check the configuration for obvious errors, output to stderr by default"),
     ('\u{103}', "record", Argument, "Write events and actions of the virtual routers to FILE"),
+    ('\u{104}', "allow-unserved", Nothing, "Start although some keywords are known and not served"),
     ('v', "version", Nothing, "Display the version number"),
     ('h', "help", Nothing, "Display this help message"),
 ];
@@ -198,6 +201,7 @@ fn one(
         'P' => options.vrrp = true,
         '\u{102}' => return Err(Wish::Signal(value.unwrap_or_default())),
         '\u{103}' => options.record = value,
+        '\u{104}' => options.allow_unserved = true,
         'v' => return Err(Wish::Version),
         'h' => return Err(Wish::Help),
         // Accepted because what they speak of is not there: checkers, BFD, IPVS, and releasing addresses is the rule.

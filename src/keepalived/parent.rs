@@ -225,6 +225,7 @@ impl Parent<'_> {
             keep_addresses: options.keep_addresses,
             watch_addresses: options.watch_addresses,
             dump: options.dump,
+            allow_unserved: options.allow_unserved,
             record: options.record.clone(),
         };
         let end = router::run(start, journal, &queue);

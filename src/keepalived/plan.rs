@@ -58,6 +58,7 @@ mod tests {
     use crate::conf::expand::Environment;
     use crate::conf::source::Memory;
     use crate::keepalived::read::read;
+    use crate::keepalived::slot::Machine;
 
     fn site(instances: &[(&str, u8, &str)]) -> Site {
         let text: String = instances
@@ -66,7 +67,8 @@ mod tests {
                 format!("vrrp_instance {name} {{\ninterface e\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n{ip}\n}}\n}}\n")
             })
             .collect();
-        read(&Memory::of("k", &text), "k", &Environment::default(), &|_| true).unwrap().site
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap().site
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! From a configuration file to a checked site, with everything there is to complain about.
 
 use super::blocks::MODULES;
+use super::blocks::interface::Pace;
+use super::blocks::server::{self, Server};
 use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
-use super::contexts::{FILE, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
+use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::expand::{self, Environment};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
+use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{Bases, Dialect, Level, Walk, Wording};
 use std::any::Any;
 use std::io;
@@ -18,8 +22,14 @@ use std::io;
 pub struct Reading {
     /// What it says, as far as it could be understood.
     pub site: Site,
-    /// Everything that is wrong, as the lines to print.
+    /// Everything that is wrong, as the lines to print, in keepalived's order.
     pub complaints: Vec<Complaint>,
+    /// What is known and not served, as lines, once a keyword.
+    pub unserved: Vec<String>,
+    /// The text, with everything put in; what a recording begins with.
+    pub text: String,
+    /// The scripts of virtual servers.
+    pub checks: Vec<Command>,
 }
 
 /// One line about a configuration.
@@ -29,6 +39,8 @@ pub struct Complaint {
     pub kind: Kind,
     /// The line.
     pub text: String,
+    /// Which of keepalived's processes says it.
+    pub pass: Pass,
 }
 
 /// How bad a complaint is, by what the exit code will say.
@@ -38,10 +50,10 @@ pub enum Kind {
     Help,
     /// Worth a line at a run, and nothing else.
     Notice,
+    /// Told in a test, which does not fail because of it.
+    Warning,
     /// Wrong: a configuration test fails because of it.
     Error,
-    /// Known and not served: neither a test nor a run goes on.
-    Unserved,
     /// The configuration cannot be run.
     Fatal,
     /// A keyword lacks its argument.
@@ -67,12 +79,12 @@ impl Wording for Words {
         format!("Unknown keyword '{name}'")
     }
 
-    fn unterminated(&self, name: &str) -> String {
-        format!("Unexpected '{{' after '{name}' - ignoring")
+    fn unterminated(&self, _: &str) -> String {
+        UNEXPECTED.to_owned()
     }
 
-    fn no_block(&self, name: &str) -> String {
-        format!("Missing '{{' after '{name}'")
+    fn no_block(&self, _: &str) -> String {
+        "Missing '{' at beginning of configuration block".to_owned()
     }
 
     fn arity(&self, name: &str) -> String {
@@ -80,12 +92,12 @@ impl Wording for Words {
     }
 
     fn unserved(&self, what: &str) -> String {
-        format!("keyword {what}{UNSERVED}")
+        format!("keyword {what}")
     }
 }
 
 const LACKS: &str = "*** Configuration line starting `";
-const UNSERVED: &str = " is known but not supported yet";
+const UNEXPECTED: &str = "Unexpected '{' - ignoring";
 
 /// Every keyword.
 pub fn registry() -> Registry {
@@ -96,51 +108,191 @@ pub fn registry() -> Registry {
 ///
 /// # Errors
 /// The file could not be read.
-pub fn read(
-    loader: &dyn Loader,
-    path: &str,
-    environment: &Environment,
-    has_interface: &dyn Fn(&str) -> bool,
-) -> io::Result<Reading> {
+pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine: &Machine<'_>) -> io::Result<Reading> {
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
-    let dialect = Dialect { lex: |_, _| crate::conf::tree::Block::default(), stop: false, wording: &Words };
+    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
-    let outcome = walk.tree(&lex::keepalived::tree(&expanded.lines));
-    let walked = walk.finish(outcome.err());
-    let (site, finishing) = site::complete(blocks(&walked.level), has_interface);
-    let found =
-        walked.complaints.into_iter().chain(walked.unserved).chain(walked.fatal).map(|complaint| (false, complaint));
-    let complaints = expanded
-        .complaints
-        .into_iter()
-        .map(|complaint| (false, complaint))
-        .chain(found)
-        .chain(finishing.into_iter().map(|complaint| (true, complaint)))
-        .flat_map(|(finishing, complaint)| lines(&sources, finishing, &complaint))
-        .collect();
-    Ok(Reading { site, complaints })
+    let opens = |name: &[u8]| {
+        let mut rows = registry.named(name).peekable();
+        rows.peek().is_none() || rows.any(|(_, row)| row.arity.opens().is_some())
+    };
+    let tree = lex::keepalived::tree(&expanded.lines, &opens);
+    let mut passes = Vec::new();
+    let mut nodes = tree.nodes.iter().enumerate();
+    while let Some((at, node)) = nodes.next() {
+        let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
+        let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
+        // A dialect that goes on never ends the walk.
+        let _ = walk.tree(&alone);
+        passes.resize(walk.found(), Pass::of(node));
+        if let Some(whole) = unopened(node, tree.nodes.get(at + 1..).unwrap_or_default()) {
+            let length = whole.block.as_ref().map_or(0, |block| block.nodes.len());
+            let _ = walk.tree(&Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
+            passes.resize(walk.found(), Pass::Parent);
+            nodes.by_ref().take(length).for_each(drop);
+        }
+    }
+    let walked = walk.finish(None);
+    let (site, finishing) = site::complete(blocks(&walked.level), machine);
+    let mut found: Vec<(Pass, bool, Diagnostic)> = Vec::new();
+    found.extend(
+        walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)),
+    );
+    let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
+    found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
+    found.sort_by_key(|(pass, ..)| *pass);
+    for complaint in expanded.complaints {
+        settle(&mut found, (Pass::Parent, false), complaint);
+    }
+    for complaint in finishing {
+        let pass = match complaint.at {
+            At::Nowhere | At::Unlined => Pass::RouterEnd,
+            At::Span(_) if complaint.message == site::NO_USER => Pass::Parent,
+            At::Span(_) => Pass::Router,
+        };
+        settle(&mut found, (pass, true), complaint);
+    }
+    let mut complaints: Vec<Complaint> =
+        found.iter().flat_map(|(pass, finishing, complaint)| lines(&sources, (*pass, *finishing), complaint)).collect();
+    // keepalived ends where a word is missing.
+    if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
+        complaints.truncate(last + 1);
+    }
+    let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
+    let checks = servers().flat_map(scripts).collect();
+    let mut unserved: Vec<String> = Vec::new();
+    for complaint in &walked.unserved {
+        let line = format!("not served: {}", shown(&sources, complaint, " "));
+        if !unserved.contains(&line) {
+            unserved.push(line);
+        }
+    }
+    Ok(Reading { site, complaints, unserved, text, checks })
 }
 
-fn lines(sources: &Sources, finishing: bool, complaint: &Diagnostic) -> Vec<Complaint> {
-    let kind = match complaint.severity {
-        Severity::Notice | Severity::Warn => Kind::Notice,
-        _ if complaint.message.starts_with(LACKS) => Kind::Missing,
-        _ if complaint.message.ends_with(UNSERVED) => Kind::Unserved,
-        Severity::Emerg if finishing => Kind::Fatal,
-        Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
+/// A line as a file would have it: what is no comment now must not become one.
+fn as_written(line: &[u8]) -> String {
+    let mut quoted = false;
+    let mut text = String::new();
+    for c in String::from_utf8_lossy(line).chars() {
+        quoted ^= c == '"';
+        if !quoted && matches!(c, '!' | '#') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// `global_defs` without its brace, with what is its own all the same: everything up to the brace that closes nothing.
+fn unopened(node: &Node, rest: &[Node]) -> Option<Statement> {
+    let Node::Statement(statement) = node else { return None };
+    if statement.block.is_some() || statement.name() != "global_defs" {
+        return None;
+    }
+    let own = rest.iter().take_while(|node| matches!(node, Node::Statement(_)));
+    let block = Block { nodes: own.cloned().collect(), ..Block::default() };
+    Some(Statement { block: Some(block), ..statement.clone() })
+}
+
+/// The processes of keepalived, each of which reads its own part of the file, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// The parent: what concerns all, and the shape of the whole.
+    Parent,
+    /// Virtual servers.
+    Checkers,
+    /// Virtual servers as a whole.
+    CheckersEnd,
+    /// Virtual routers.
+    Router,
+    /// Virtual routers as a whole.
+    RouterEnd,
+    /// BFD sessions.
+    Bfd,
+}
+
+impl Pass {
+    /// Who reads a node of the outermost level.
+    fn of(node: &Node) -> Self {
+        let Node::Statement(statement) = node else { return Self::Parent };
+        match &*statement.name() {
+            "virtual_server" | "virtual_server_group" | "SSL" | "track_file" | "vrrp_track_file" => Self::Checkers,
+            "bfd_instance" => Self::Bfd,
+            "vrrp_instance"
+            | "vrrp_script"
+            | "vrrp_sync_group"
+            | "static_ipaddress"
+            | "static_routes"
+            | "static_rules"
+            | "track_group"
+            | "garp_group"
+            | "linkbeat_interfaces"
+            | "linkbeat_use_polling"
+            | "vrrp_track_process"
+            | "interface_up_down_delays" => Self::Router,
+            _ => Self::Parent,
+        }
+    }
+
+    /// Who says a thing first: quotes and braces are seen by the parent, and the checkers need to know of sessions.
+    fn but(self, complaint: &Diagnostic) -> Self {
+        const SHAPE: [&str; 4] = ["Unterminated quote", "Unmatched quote", "Extra '}'", "There are "];
+        const NAMES: [&str; 3] = ["Unknown keyword", "BFD ", UNEXPECTED];
+        let starts = |with: &[&str]| with.iter().any(|start| complaint.message.starts_with(start));
+        match self {
+            _ if starts(&SHAPE) => Self::Parent,
+            Self::Bfd if starts(&NAMES) => Self::Checkers,
+            _ => self,
+        }
+    }
+}
+
+/// Puts a complaint where keepalived has it: beside the others of its process about its line, or behind them.
+fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, (pass, finishing): (Pass, bool), complaint: Diagnostic) {
+    let after = |other: &Diagnostic| match (other.at, complaint.at) {
+        (At::Span(other), At::Span(own)) => other.source == own.source && other.start > own.start,
+        (At::Nowhere | At::Unlined, At::Span(_)) => true,
+        (_, At::Nowhere | At::Unlined) => false,
     };
+    let next = found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said));
+    found.insert(next.unwrap_or(found.len()), (pass, finishing, complaint));
+}
+
+fn scripts(server: &Server) -> Vec<Command> {
+    let reals = server.reals.iter().flat_map(|real| real.up.iter().chain(&real.down).chain(&real.checks));
+    server.up.iter().chain(&server.down).chain(reals).cloned().collect()
+}
+
+/// A complaint with its place before it.
+fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
     let place = match complaint.at {
         At::Nowhere | At::Unlined => String::new(),
         At::Span(span) => {
             let name = sources.text(span.source).map(|source| source.name.clone()).unwrap_or_default();
-            format!("({name}: Line {}) ", sources.position(span.source, span.start).0)
+            format!("({name}: Line {}){after}", sources.position(span.source, span.start).0)
         }
     };
-    let mut lines = vec![Complaint { kind, text: format!("{place}{}", without_secrets(&complaint.message)) }];
+    format!("{place}{}", without_secrets(&complaint.message))
+}
+
+fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnostic) -> Vec<Complaint> {
+    let kind = match complaint.severity {
+        Severity::Notice => Kind::Notice,
+        Severity::Warn => Kind::Warning,
+        _ if complaint.message.starts_with(LACKS) => Kind::Missing,
+        Severity::Emerg if finishing => Kind::Fatal,
+        Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
+    };
+    let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " "), pass }];
     // A near miss is our own addition; the line before it stays keepalived's.
-    lines.extend(complaint.help.iter().map(|help| Complaint { kind: Kind::Help, text: format!("{place}{help}") }));
+    let help = complaint.help.iter().map(|help| {
+        let text = shown(sources, &Diagnostic { message: help.clone(), ..complaint.clone() }, " ");
+        Complaint { kind: Kind::Help, text, pass }
+    });
+    lines.extend(help);
     lines
 }
 
@@ -163,6 +315,7 @@ fn blocks(level: &Level) -> Blocks {
         files: each::<File>(level, FILE),
         instances: each::<Instance>(level, INSTANCE),
         groups: each::<Group>(level, GROUP),
+        paces: each::<Pace>(level, GARP_GROUP),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::vrrp::machine::{Action, Event, StateKind};
 use crate::vrrp::wire;
 use std::fs::File;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// Where the lines go, if anywhere.
@@ -14,28 +15,50 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Records to `path`, if given. Packets that are no adverts and passwords are not written.
-    pub fn open(path: Option<&str>, configuration: &str) -> Self {
+    /// Records to `path`, if given, a run with the configuration `text`: that comes first, its passwords covered, so that
+    /// `replay` can take every step again. Packets that are no adverts are not written.
+    pub fn open(path: Option<&str>, text: &str) -> Self {
         let began = Instant::now();
         let file = path.and_then(|path| File::create(path).ok());
         let recorder = Self { file, began };
-        recorder.line(&format!("# recorded with {configuration}"));
+        if recorder.file.is_some() {
+            recorder.line(&head(text));
+        }
         recorder
+    }
+
+    /// A machine was made.
+    pub fn seat(&self, now: Instant, name: &str, source: Option<IpAddr>) {
+        self.at(now, name, &format!("from {}", shown(source)));
     }
 
     /// An event of an instance.
     pub fn event(&self, now: Instant, instance: &Instance, event: &Event) {
-        if self.file.is_some() {
-            let seconds = now.saturating_duration_since(self.began).as_secs_f64();
-            self.line(&format!("at {seconds:.6} {} {}", instance.name, event_text(event, instance)));
+        if self.file.is_none() {
+            return;
+        }
+        match event_text(event, instance) {
+            // What is no advert cannot be made again.
+            text if text.starts_with("packet ") => self.line(&format!("# {} {text}", instance.name)),
+            text => self.at(now, &instance.name, &text),
         }
     }
 
     /// A deadline of an instance that was reached.
     pub fn timeout(&self, now: Instant, name: &str) {
+        self.at(now, name, "timeout");
+    }
+
+    /// Nothing more is written, for this reason.
+    pub fn end(&mut self, why: &str) {
+        self.line(&format!("# {why}: the recording ends"));
+        self.file = None;
+    }
+
+    fn at(&self, now: Instant, name: &str, what: &str) {
         if self.file.is_some() {
             let seconds = now.saturating_duration_since(self.began).as_secs_f64();
-            self.line(&format!("at {seconds:.6} {name} timeout"));
+            self.line(&format!("at {seconds:.9} {name} {what}"));
         }
     }
 
@@ -54,6 +77,29 @@ impl Recorder {
     }
 }
 
+/// The configuration a recording begins with, what there is to say about it, and that the clock is the recording's own.
+fn head(text: &str) -> String {
+    let covered: Vec<String> = text.lines().map(cover).collect();
+    let configuration = covered.join("\n");
+    let complaints = super::replay::complaints(&configuration);
+    format!("{configuration}\n----\n{complaints}{RECORDED}")
+}
+
+/// The line that says that deadlines stand where they were met.
+pub const RECORDED: &str = "recorded";
+
+/// A line without the password in it; what stands there instead is as good for a test.
+fn cover(line: &str) -> String {
+    match line.split_once("auth_pass") {
+        Some((before, _)) => format!("{before}auth_pass ********"),
+        None => line.to_owned(),
+    }
+}
+
+fn shown(source: Option<IpAddr>) -> String {
+    source.map_or_else(|| "none".to_owned(), |ip| ip.to_string())
+}
+
 /// An event as a line.
 pub fn event_text(event: &Event, instance: &Instance) -> String {
     match event {
@@ -66,7 +112,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
             Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
             Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
         },
-        Event::Source(source) => format!("source {}", source.map_or("none".to_owned(), |ip| ip.to_string())),
+        Event::Source(source) => format!("source {}", shown(*source)),
         Event::AddressLost => "address lost".to_owned(),
         Event::Follow(state) => format!("follow {}", state_text(*state)),
         Event::Reconfigure { announce, .. } => format!("reconfigure{}", if *announce { " announce" } else { "" }),

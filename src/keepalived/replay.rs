@@ -9,11 +9,13 @@
 //! > V say Entering BACKUP STATE     what came of it
 //! at 3.609375 V timeout             a deadline; the machine's own, written by the replay
 //! ```
-//! What a replay gives back is the whole file as it should be, so a test compares texts.
+//! A recording of a run (`--record`) has the line `recorded` before its steps: its deadlines and actions are taken where
+//! they stand. What a replay gives back is the whole file as it should be, so a test compares texts.
 
-use super::read::read;
-use super::record::{action_text, event_text};
+use super::read::{Reading, read};
+use super::record::{RECORDED, action_text, event_text};
 use super::site::Instance;
+use super::slot::Machine;
 use crate::conf::expand::Environment;
 use crate::conf::source::Memory;
 use crate::vrrp::machine::{Event, Router, StateKind};
@@ -31,33 +33,57 @@ const MOST: usize = 100_000;
 /// A line that cannot be understood, and why.
 pub fn replay(text: &str) -> Result<String, String> {
     let (configuration, steps) = text.split_once("\n----\n").ok_or("no line of four dashes ends the configuration")?;
-    let memory = Memory::of("steps", configuration);
-    let reading = read(&memory, "steps", &Environment::default(), &|_| true).map_err(|error| error.to_string())?;
-    let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: format!("{configuration}\n----\n") };
-    for complaint in &reading.complaints {
-        replay.out.push_str(&format!("# {}\n", complaint.text));
-    }
+    let reading = reading(configuration).map_err(|error| error.to_string())?;
+    let head = format!("{configuration}\n----\n{}", said(&reading));
+    let recorded = steps.lines().any(|line| line == RECORDED);
+    let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: head, recorded };
     replay.seats = reading.site.instances.into_iter().map(|one| (Router::new(one.router.clone(), None), one)).collect();
-    for line in steps.lines().filter(|line| !line.starts_with("> ") && !line.ends_with(" timeout")) {
+    // The machines say these themselves, unless the recording says when.
+    let own = |line: &str| !recorded && (line.starts_with("> ") || line.ends_with(" timeout"));
+    for line in steps.lines().filter(|line| !own(line)) {
         if line.starts_with('#') && reading.complaints.iter().any(|one| line == format!("# {}", one.text)) {
             continue;
         }
         replay.line(line).map_err(|why| format!("{line}: {why}"))?;
     }
+    replay.drain();
     Ok(replay.out)
+}
+
+fn reading(configuration: &str) -> std::io::Result<Reading> {
+    let memory = Memory::of("steps", configuration);
+    let anywhere = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+    read(&memory, "steps", &Environment::default(), &anywhere)
+}
+
+/// What there is to say about a configuration, as the lines behind its dashes.
+pub fn complaints(configuration: &str) -> String {
+    reading(configuration).as_ref().map(said).unwrap_or_default()
+}
+
+fn said(reading: &Reading) -> String {
+    reading.complaints.iter().map(|complaint| format!("# {}\n", complaint.text)).collect()
 }
 
 struct Replay {
     start: Instant,
     seats: Vec<(Router, Instance)>,
     out: String,
+    /// Deadlines and actions are taken where the text has them.
+    recorded: bool,
 }
 
 impl Replay {
     fn line(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            [] | ["#", ..] => self.write(line),
+            [] | ["#", ..] | [RECORDED] => self.write(line),
+            [">", name, ..] => {
+                let at = self.seat(name)?;
+                let action = self.seats.get_mut(at).and_then(|(router, _)| router.poll_action());
+                let text = action.map_or_else(|| "nothing".to_owned(), |action| action_text(&action));
+                self.write(&format!("> {name} {text}"));
+            }
             ["host", ip] => {
                 let source = ip.parse().map_err(|_| "no address")?;
                 self.seats.iter_mut().for_each(|(router, _)| router.handle(self.start, Event::Source(Some(source))));
@@ -69,17 +95,29 @@ impl Replay {
             }
             ["at", seconds, name, rest @ ..] => {
                 let now = time(self.start, seconds)?;
-                self.run_until(now);
-                let at = self.seats.iter().position(|(_, one)| one.name == *name).ok_or("no such instance")?;
+                if !self.recorded {
+                    self.run_until(now);
+                }
+                let at = self.seat(name)?;
                 self.write(line);
                 if let Some((router, instance)) = self.seats.get_mut(at) {
-                    router.handle(now, event(rest, instance)?);
+                    match rest {
+                        ["timeout"] => router.handle_timeout(now),
+                        ["from", source] => *router = Router::new(instance.router.clone(), known(source)?),
+                        rest => router.handle(now, event(rest, instance)?),
+                    }
                 }
-                self.drain();
+                if !self.recorded {
+                    self.drain();
+                }
             }
             _ => return Err("not a step".to_owned()),
         }
         Ok(())
+    }
+
+    fn seat(&self, name: &str) -> Result<usize, String> {
+        self.seats.iter().position(|(_, one)| one.name == name).ok_or_else(|| "no such instance".to_owned())
     }
 
     fn run_until(&mut self, until: Instant) {
@@ -116,6 +154,11 @@ fn time(start: Instant, seconds: &str) -> Result<Instant, String> {
     start.checked_add(since).ok_or_else(|| "no time".to_owned())
 }
 
+/// An address, or none.
+fn known(source: &str) -> Result<Option<IpAddr>, String> {
+    if source == "none" { Ok(None) } else { source.parse().map(Some).map_err(|_| "no address".to_owned()) }
+}
+
 fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
     let event = match words {
         ["standing", priority, flags @ ..] => Event::Standing(Standing {
@@ -124,9 +167,12 @@ fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
             waiting: flags.contains(&"waiting"),
         }),
         ["advert", source, "prio", priority, changes @ ..] => advert(instance, (source, priority), changes)?,
+        ["source", source] => Event::Source(known(source)?),
         ["address", "lost"] => Event::AddressLost,
         ["follow", "master"] => Event::Follow(StateKind::Master),
         ["follow", "backup"] => Event::Follow(StateKind::Backup),
+        ["follow", "fault"] => Event::Follow(StateKind::Fault),
+        ["follow", "initialise"] => Event::Follow(StateKind::Initialise),
         ["stop"] => Event::Stop,
         _ => return Err("no such event".to_owned()),
     };

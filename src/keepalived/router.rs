@@ -12,9 +12,10 @@ use super::notify::{Notifier, Occasion};
 use super::read::{self, Kind};
 use super::record::Recorder;
 use super::site::{Instance, Site};
+use super::slot::Machine;
 use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
-use super::track::security::Policy;
+use super::track::security::{self, Policy};
 use super::world::World;
 use crate::conf::disk::Disk;
 use crate::conf::expand::Environment;
@@ -45,6 +46,8 @@ pub struct Start {
     pub watch_addresses: bool,
     /// Dump the configuration to the log (`-d`).
     pub dump: bool,
+    /// Run although some keywords are not served.
+    pub allow_unserved: bool,
     /// Write events and actions to this file.
     pub record: Option<String>,
 }
@@ -114,10 +117,10 @@ impl Process {
         journal.detail("Registering Kernel netlink command channel");
         let mut commands = Commands::open().map_err(|error| failed(&journal, error))?;
         let world = World::ask(&mut commands).map_err(|error| failed(&journal, error))?;
-        let site = load(&start, &journal, &world).ok_or(End::Config)?;
+        let (site, text) = load(&start, &journal, &world).ok_or(End::Config)?;
         journal.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&journal, error))?;
-        let recorder = Recorder::open(start.record.as_deref(), &start.file);
+        let recorder = Recorder::open(start.record.as_deref(), &text);
         let policy = policy(&site);
         let notifier = Notifier::open(&site, policy.clone(), &journal);
         let mut process = Self {
@@ -215,6 +218,7 @@ impl Process {
 
     fn seat(&self, instance: Instance) -> Seat {
         let source = self.source(&instance);
+        self.recorder.seat(Instant::now(), &instance.name, source);
         let machine = Router::new(instance.router.clone(), source);
         Seat { instance, machine, standing: None, source, id: 1, failing: None, since: SystemTime::now() }
     }
@@ -306,14 +310,19 @@ impl Process {
     }
 }
 
-/// Reads the configuration and says what is wrong with it; `None` when it cannot be run.
-fn load(start: &Start, journal: &Journal, world: &World) -> Option<Site> {
+/// Reads the configuration and says what is wrong with it; `None` when it cannot be run. With its whole text.
+fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String)> {
     journal.say(format!("Opening file '{}'.", start.file));
-    let has = |name: &str| world.link(name).is_some();
-    match read::read(&Disk, &start.file, &start.environment, &has) {
+    let has_interface = |name: &str| world.link(name).is_some();
+    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
+    match read::read(&Disk, &start.file, &start.environment, &machine) {
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
-            (reading.worst() < Some(Kind::Unserved)).then_some(reading.site)
+            let unserved = !start.allow_unserved && !reading.unserved.is_empty();
+            if unserved {
+                reading.unserved.iter().for_each(|line| journal.say(line));
+            }
+            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
             journal.say(format!("Unable to open configuration file '{}' - {error}", start.file));

@@ -5,11 +5,12 @@ use super::blocks::file::File;
 use super::blocks::global::Global;
 use super::blocks::group::Group;
 use super::blocks::instance::{Instance as Given, Notify};
+use super::blocks::interface::Pace;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
-use super::slot::{Command, complain};
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use super::slot::{Command, Machine, complain};
+use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Site {
     pub instances: Vec<Instance>,
     /// The groups, in order.
     pub groups: Vec<Group>,
+    /// There is a virtual router in the file, whether or not it can be run.
+    pub configured: bool,
 }
 
 /// A script with every default.
@@ -133,13 +136,63 @@ pub struct Blocks {
     pub instances: Vec<Given>,
     /// `vrrp_sync_group`.
     pub groups: Vec<Group>,
+    /// `garp_group`.
+    pub paces: Vec<Pace>,
 }
 
+/// Said once, after everything about single interfaces.
+pub const ABSENT: &str = "Non-existent interface specified in configuration";
+
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
-pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, Vec<Diagnostic>) {
+pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
     let mut complaints = Vec::new();
-    let Blocks { global, root, scripts, files, instances, groups } = given;
+    let has_interface = machine.has_interface;
+    users(&given, machine, &mut complaints);
+    let Blocks { global, root, scripts, files, instances, groups, paces } = given;
+    let mut vital = false;
+    for address in &root.addresses {
+        if let Some(dev) = address.dev.as_ref().filter(|dev| !has_interface(dev)) {
+            vital = true;
+            let text = format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown());
+            complaints.push(complain(text).at(address.span));
+        }
+    }
+    let paced = paces.iter().flat_map(|pace| &pace.needs);
+    let owned = instances.iter().flat_map(|instance| &instance.needs);
+    for need in root.needs.iter().chain(paced).chain(owned).filter(|need| !has_interface(&need.dev)) {
+        vital |= need.vital;
+        complaints.push(complain(need.text.clone()).at(need.span));
+    }
+    let configured = !instances.is_empty();
     let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
+    if global.dynamic_interfaces != Some(true) {
+        let own = instances.iter().map(|one| (&one.name, &one.interfaces));
+        for (name, tracks) in own.chain(groups.iter().map(|one| (&one.name, &one.interfaces))) {
+            for track in tracks.iter().filter(|track| !has_interface(&track.name)) {
+                vital = true;
+                let text = format!("({name}) tracked interface {} doesn't exist", track.name);
+                complaints.push(complain(text).at(track.span));
+            }
+        }
+    }
+    for given in &instances {
+        let Some(name) = given.interface.as_ref().filter(|name| !has_interface(name)) else { continue };
+        if global.dynamic_interfaces == Some(true) {
+            let text =
+                format!("Configuration specifies interface {name} which doesn't currently exist - will use if created");
+            complaints.push(Diagnostic::new(Severity::Notice, text));
+        } else {
+            vital = true;
+            let text = format!("WARNING - interface {name} for vrrp_instance {} doesn't exist", given.name);
+            complaints.push(placed(complain(text), given.interface_span));
+        }
+    }
+    let groups = membership(groups, &instances, &mut complaints);
+    let mut instances = instances;
+    for given in &mut instances {
+        given.grouped =
+            groups.iter().find(|group| group.members.contains(&given.name)).map(|group| group.weighted == Some(true));
+    }
     let instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
@@ -147,9 +200,21 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
             cx.instance(given, has_interface)
         })
         .collect();
-    duplicates(&instances, &mut complaints);
-    let mut site = Site { global, root, scripts, files, instances, groups };
-    site.groups(&mut complaints);
+    vital |= complaints.iter().any(|complaint| complaint.message == ABSENT);
+    if vital {
+        // keepalived ends here, and says nothing about the routers themselves.
+        complaints.retain(|complaint| complaint.at != At::Nowhere || complaint.severity == Severity::Notice);
+        complaints.push(Diagnostic::emerg(ABSENT));
+    }
+    if !vital {
+        duplicates(&instances, &mut complaints);
+    }
+    let mut site = Site { global, root, scripts, files, instances, groups, configured };
+    let mut about_groups = Vec::new();
+    site.groups(&mut about_groups);
+    if !vital {
+        complaints.append(&mut about_groups);
+    }
     for script in &site.scripts {
         let used = |tracking: &Tracking| tracking.what == What::Script(script.name.clone());
         if !site.instances.iter().any(|instance| instance.tracking.iter().any(used)) {
@@ -159,27 +224,84 @@ pub fn complete(given: Blocks, has_interface: &dyn Fn(&str) -> bool) -> (Site, V
     (site, complaints)
 }
 
+/// What is said of a `script_user` there is not.
+pub const NO_USER: &str = "Error setting global script uid/gid";
+
+/// Users that are named are there.
+fn users(given: &Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
+    let missing = |(user, group): &(String, Option<String>)| !(machine.has_user)(user, group.as_deref());
+    if given.global.script_user.as_ref().is_some_and(missing) {
+        complaints.push(placed(complain(NO_USER), given.global.script_user_span));
+    }
+    for script in &given.scripts {
+        if script.user.as_ref().is_some_and(missing) {
+            let program = script.command.as_ref().and_then(|command| command.words.first().cloned());
+            let text = format!("Unable to set uid/gid for script '{}'", program.unwrap_or_default());
+            complaints.push(placed(complain(text), script.user_span));
+        }
+    }
+}
+
+/// Members exist, and in one group only; what is left of the groups.
+fn membership(groups: Vec<Group>, instances: &[Given], complaints: &mut Vec<Diagnostic>) -> Vec<Group> {
+    let mut taken: Vec<String> = Vec::new();
+    let mut kept = Vec::new();
+    for mut group in groups {
+        let name = group.name.clone();
+        if group.members.is_empty() {
+            complaints.push(complain(format!("Sync group {name} has no virtual router(s). removing")));
+            continue;
+        }
+        group.members.retain(|member| {
+            if !instances.iter().any(|instance| instance.name == *member) {
+                let text = format!("Virtual router {member} specified in sync group {name} doesn't exist - ignoring");
+                complaints.push(complain(text));
+                return false;
+            }
+            if taken.contains(member) {
+                let text = format!("Virtual router {member} cannot exist in more than one sync group; ignoring {name}");
+                complaints.push(complain(text));
+                return false;
+            }
+            taken.push(member.clone());
+            true
+        });
+        match group.members.len() {
+            0 => {
+                let text = "no matching virtual router found in group declaration - removing";
+                complaints.push(complain(format!("Sync group {name}, {text}")));
+                continue;
+            }
+            1 => {
+                let text = "has only 1 virtual router(s) - this probably isn't what you want";
+                complaints.push(complain(format!("Sync group {name} {text}")));
+            }
+            _ => {}
+        }
+        kept.push(group);
+    }
+    kept
+}
+
 impl Site {
     /// Members must exist; what a group tracks all its members track.
     fn groups(&mut self, complaints: &mut Vec<Diagnostic>) {
         let names: Vec<String> = self.instances.iter().map(|instance| instance.name.clone()).collect();
         for group in &mut self.groups {
-            group.members.retain(|member| {
-                let known = names.contains(member);
-                if !known {
+            group.members.retain(|member| names.contains(member));
+            for script in group.scripts.iter().filter(|_| group.weighted != Some(true)) {
+                let weighs = script.weight.map(i64::from).or_else(|| {
+                    self.scripts.iter().find(|one| one.name == script.name).map(|one| i64::from(one.weight))
+                });
+                let owner =
+                    self.instances.iter().any(|one| group.members.contains(&one.name) && one.router.priority == 255);
+                if owner && weighs.is_some_and(|weight| weight != 0) {
                     let text = format!(
-                        "Virtual router {member} specified in sync group {} doesn't exist - ignoring",
-                        group.name
+                        "({}) Cannot have weighted track script '{}' with member having priority 255 - clearing weight",
+                        group.name, script.name
                     );
                     complaints.push(complain(text));
                 }
-                known
-            });
-            if group.members.len() == 1 {
-                let name = &group.name;
-                let text =
-                    format!("Sync group {name} has only 1 virtual router(s) - this probably isn't what you want");
-                complaints.push(complain(text));
             }
             for instance in self.instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
                 let lists = [&group.interfaces, &group.scripts, &group.files];
@@ -255,26 +377,13 @@ impl Completion<'_> {
             return None;
         };
         let dynamic = self.global.dynamic_interfaces == Some(true);
-        if !has_interface(&interface) {
-            if dynamic {
-                let text = format!(
-                    "Configuration specifies interface {interface} which doesn't currently exist - will use if created"
-                );
-                self.complaints.push(Diagnostic::new(Severity::Notice, text));
-            } else {
-                let text = format!("WARNING - interface {interface} for vrrp_instance {name} doesn't exist");
-                self.complaints.push(placed(complain(text), given.interface_span));
-                self.fatal("Non-existent interface specified in configuration".to_owned());
-            }
+        let addresses = self.addresses(&given, has_interface, dynamic);
+        let newer = given.version.or(self.global.version) == Some(3) || given.family() == Some(true);
+        if addresses.is_empty() && has_interface(&interface) {
+            let need = if newer { "required" } else { "sensible" };
+            self.error(format!("({name}) No VIP specified; at least one is {need}"));
         }
         let mut router = self.router(&given, vrid as u8);
-        let addresses = self.addresses(&given, has_interface, dynamic);
-        if addresses.is_empty() && has_interface(&interface) {
-            self.complaints.push(Diagnostic::new(
-                Severity::Notice,
-                format!("({name}) No VIP specified; at least one is sensible"),
-            ));
-        }
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
         let (own, excluded) = addresses.split_at(given.addresses.len().min(addresses.len()));
         (router.addresses, router.excluded) = (listed(own), listed(excluded));
@@ -283,12 +392,13 @@ impl Completion<'_> {
             router.version = Version::V3;
         }
         self.version_rules(&given, &mut router);
+        self.odd_interfaces(&given, ipv6);
         let group = if ipv6 {
             IpAddr::V6(self.global.mcast_group6.unwrap_or(std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)))
         } else {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
-        let tracking = self.tracking(&given, (&interface, router.priority), has_interface);
+        let tracking = self.tracking(&given, (&interface, router.priority));
         Some(Instance {
             wants_master: given.master == Some(true),
             source: given.source,
@@ -327,37 +437,91 @@ impl Completion<'_> {
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
-        router.higher_prio_send_advert = both(given.higher_prio_send_advert, global.higher_prio_send_advert);
+        router.higher_prio_send_advert = !strict && both(given.higher_prio_send_advert, global.higher_prio_send_advert);
         router.down_timer_adverts =
             given.down_timer_adverts.or(global.down_timer_adverts).map_or(3, |adverts| adverts as u32);
         router.announcing = announcing(given, global, strict);
-        if !router.preempt && priority == 255 {
+        let owner = priority == 255;
+        if strict && master != owner {
+            self.error(format!("({name}) State MASTER must match being address owner"));
+        }
+        let master = if strict { owner } else { master };
+        let newer = router.version == Version::V3 || given.family() == Some(true);
+        router.authentication = self.authentication(given, strict, newer);
+        self.preemption(given, (strict, master), &mut router);
+        if strict {
+            self.strictness(given, router.version);
+        }
+        router
+    }
+
+    fn preemption(&mut self, given: &Given, (strict, master): (bool, bool), router: &mut Config) {
+        let name = &given.name;
+        if !router.preempt && router.priority == 255 {
             self.error(format!("({name}) nopreempt is incompatible with priority 255. resetting nopreempt"));
             router.preempt = true;
         } else if !router.preempt && master {
             self.error(format!("({name}) Warning - nopreempt will not work with initial state MASTER - clearing"));
             router.preempt = true;
         }
-        if !router.preempt_delay.is_zero() && (strict || master || !router.preempt) {
-            let why = if strict {
-                "preempt_delay is incompatible with strict mode - resetting"
-            } else if master {
-                "Warning - preempt delay will not work with initial state MASTER - clearing"
-            } else {
-                "preempt_delay is incompatible with nopreempt mode - resetting"
-            };
-            self.error(format!("({name}) {why}"));
+        if router.preempt_delay.is_zero() {
+            return;
+        }
+        if master {
+            self.error(format!("({name}) Warning - preempt delay will not work with initial state MASTER - clearing"));
+        } else {
+            if strict {
+                self.error(format!("({name}) preempt_delay is incompatible with strict mode - resetting"));
+            }
+            if !router.preempt {
+                self.error(format!("({name}) preempt_delay is incompatible with nopreempt mode - resetting"));
+            }
+        }
+        if strict || master || !router.preempt {
             router.preempt_delay = Duration::ZERO;
         }
-        if strict && master != (priority == 255) {
-            self.error(format!("({name}) State MASTER must match being address owner"));
-        }
-        router.authentication = self.authentication(given, strict);
-        router
     }
 
-    fn authentication(&mut self, given: &Given, strict: bool) -> Authentication {
+    /// What strict mode does not bear with.
+    fn strictness(&mut self, given: &Given, version: Version) {
+        let (name, global) = (&given.name, self.global);
+        let rules = [
+            (
+                given.down_timer_adverts.or(global.down_timer_adverts).is_some_and(|adverts| adverts != 3),
+                "down_timer_adverts is incompatible with strict mode - resetting",
+            ),
+            (
+                given.accept == Some(true) && version == Version::V2,
+                "warning - accept mode for VRRP version 2 does not comply with RFC3768 - resetting",
+            ),
+            (
+                given.garp_lower_repeat.or(global.garp_lower_repeat).is_some(),
+                "Strict mode requires no repeat garps. resetting",
+            ),
+            (
+                given.garp_lower_delay.or(global.garp_lower_delay).is_some(),
+                "Strict mode requires no repeat garp delay. resetting",
+            ),
+            (
+                given.lower_prio_no_advert.or(global.lower_prio_no_advert) == Some(false),
+                "Strict mode requires no lower priority advert. resetting",
+            ),
+            (
+                given.higher_prio_send_advert.or(global.higher_prio_send_advert) == Some(true),
+                "strict mode requires higher_prio_send_advert to be clear. resetting",
+            ),
+        ];
+        for (_, text) in rules.into_iter().filter(|(broken, _)| *broken) {
+            self.error(format!("({name}) {text}"));
+        }
+    }
+
+    fn authentication(&mut self, given: &Given, strict: bool, newer: bool) -> Authentication {
         match (given.auth_pass_type, &given.auth_pass) {
+            (Some(true), _) if newer && !strict => {
+                self.error(format!("({}) VRRP version 3 does not support authentication. Ignoring.", given.name));
+                Authentication::None
+            }
             (Some(true), _) if strict => {
                 self.error(format!("({}) Strict mode does not support authentication. Ignoring.", given.name));
                 Authentication::None
@@ -368,10 +532,33 @@ impl Completion<'_> {
                 Authentication::Pass(padded)
             }
             (Some(true), None) => {
-                self.error(format!("({}) Authentication specified but no password given - ignoring", given.name));
+                self.error(format!("({}) Authentication specified but no password given. Ignoring", given.name));
                 Authentication::None
             }
             _ => Authentication::None,
+        }
+    }
+
+    /// What is wrong with interfaces of its own, and with keywords about peers it has not got.
+    fn odd_interfaces(&mut self, given: &Given, ipv6: bool) {
+        let name = &given.name;
+        let virtual_one = given.virtual_interface == Some(true);
+        if given.says_unicast && given.peers.is_empty() {
+            self.error(format!(
+                "({name}) A unicast keyword has been specified without any unicast peers. Defaulting to multicast. This usage is \
+                 deprecated - please update your configuration."
+            ));
+        }
+        if given.xmit_base == Some(true) && !virtual_one {
+            self.error(format!("({name}) vmac_xmit_base is only valid with a vmac"));
+        }
+        if virtual_one && !given.ipvlan_lacks_address && given.promote_secondaries == Some(true) {
+            self.error(format!("({name}) promote_secondaries is automatically set for vmacs - ignoring"));
+        }
+        if given.ipvlan_lacks_address && !ipv6 && given.source.is_none() {
+            self.error(format!(
+                "({name}) IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state"
+            ));
         }
     }
 
@@ -391,14 +578,20 @@ impl Completion<'_> {
                 }
             }
             Version::V3 => {
-                if router.authentication != Authentication::None {
-                    self.error(format!("({name}) VRRP version 3 does not support authentication. Ignoring."));
-                    router.authentication = Authentication::None;
-                }
+                router.authentication = Authentication::None;
                 let most = Duration::from_millis(40_950);
+                let shown = router.interval.as_secs_f64();
                 if router.interval > most {
-                    self.error(format!("({name}) VRRPv3 advertisement interval is too long - setting to 40.95 sec"));
+                    self.error(format!(
+                        "({name}) VRRPv3 advertisement interval {shown:.2}s is out of range. Must be less than 40.96s. Setting to 40.95s"
+                    ));
                     router.interval = most;
+                } else if !router.interval.as_micros().is_multiple_of(10_000) {
+                    self.error(format!(
+                        "({name}) VRRPv3 advertisement interval {shown:.6}s must be in units of 10ms - rounding"
+                    ));
+                    let hundredths = (router.interval.as_micros() + 5_000) / 10_000;
+                    router.interval = Duration::from_millis(10 * hundredths.max(1) as u64);
                 }
             }
         }
@@ -411,8 +604,11 @@ impl Completion<'_> {
             given.addresses.iter().map(|a| (a, false)).chain(given.excluded.iter().map(|a| (a, true)))
         {
             if !excluded && Some(address.ip.is_ipv6()) != ipv6 {
-                let text =
-                    format!("({}): address family must match VRRP instance [{}] - ignoring", given.name, address.ip);
+                let text = format!(
+                    "({}): address family must match VRRP instance [{}] - ignoring",
+                    given.name,
+                    address.shown()
+                );
                 self.complaints.push(complain(text).at(address.span));
                 continue;
             }
@@ -421,32 +617,20 @@ impl Completion<'_> {
                 && !dynamic
             {
                 self.complaints.push(
-                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.ip))
+                    complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown()))
                         .at(address.span),
                 );
-                self.fatal("Non-existent interface specified in configuration".to_owned());
+                self.fatal(ABSENT.to_owned());
             }
             kept.push(address.clone());
         }
         kept
     }
 
-    fn tracking(
-        &mut self,
-        given: &Given,
-        (interface, priority): (&str, u8),
-        has_interface: &dyn Fn(&str) -> bool,
-    ) -> Vec<Tracking> {
+    fn tracking(&mut self, given: &Given, (interface, priority): (&str, u8)) -> Vec<Tracking> {
         let mut all = Vec::new();
         if given.track_primary != Some(false) {
             all.push(Tracking { what: What::Interface(interface.to_owned()), weight: 0, reverse: false });
-        }
-        for track in given.interfaces.iter().filter(|track| !has_interface(&track.name)) {
-            let text = format!("({}) tracked interface {} doesn't exist", given.name, track.name);
-            if self.global.dynamic_interfaces != Some(true) {
-                self.complaints.push(complain(text).at(track.span));
-                self.fatal("Non-existent interface specified in configuration".to_owned());
-            }
         }
         all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
         for track in &given.scripts {
@@ -455,36 +639,49 @@ impl Completion<'_> {
                     all.push(one(track, What::Script(track.name.clone()), (script.weight, script.reverse)));
                 }
                 None => {
-                    self.unknown(given, track, "script");
                     all.push(one(track, What::Script(track.name.clone()), (0, false)));
                 }
             }
         }
         for track in &given.files {
-            match self.files.iter().find(|file| file.name == track.name) {
-                Some(file) => {
-                    let default = (file.weight.unwrap_or(1), file.reverse);
-                    all.push(one(track, What::File(track.name.clone()), default));
-                }
-                None => self.unknown(given, track, "file"),
+            if let Some(file) = self.files.iter().find(|file| file.name == track.name) {
+                let default = (file.weight.unwrap_or(1), file.reverse);
+                all.push(one(track, What::File(track.name.clone()), default));
             }
         }
-        if priority == 255 {
-            all.retain(|tracking| {
-                let weighted = tracking.weight != 0;
-                if weighted {
-                    let text = format!("({}) ignoring weights of tracked things due to address_owner", given.name);
-                    self.complaints.push(Diagnostic::new(Severity::Notice, text));
-                }
-                !weighted
-            });
+        let reason = match given.grouped {
+            _ if priority == 255 => Some("address_owner"),
+            Some(false) => Some("SYNC group"),
+            _ => None,
+        };
+        for own in given.interfaces.iter().filter(|track| track.name == interface) {
+            self.error(format!("({}) Ignoring track_interface {} since own interface", given.name, own.name));
+        }
+        if let Some(reason) = reason {
+            all.retain(|tracking| tracking.weight == 0 || self.unweighted(given, tracking, reason));
+            for (track, weight) in given.sessions.iter().filter_map(|track| Some((track, track.weight?))) {
+                let text = format!("ignoring tracked bfd {} with weight {weight} due to {reason}", track.name);
+                self.error(format!("({}) {text}", given.name));
+            }
         }
         all
     }
+}
 
-    fn unknown(&mut self, given: &Given, track: &Track, kind: &str) {
-        let text = format!("({}) track {kind} {} not found, ignoring...", given.name, track.name);
-        self.complaints.push(complain(text).at(track.span));
+impl Completion<'_> {
+    /// Says that a weight does not count, and that what has it is left out.
+    fn unweighted(&mut self, given: &Given, tracking: &Tracking, reason: &str) -> bool {
+        let name = &given.name;
+        self.error(match &tracking.what {
+            What::Interface(one) => {
+                format!("({name}) ignoring {one} tracked interface due to {}", reason.replace('_', " "))
+            }
+            What::Script(one) => format!("({name}) ignoring tracked script {one} with weights due to {reason}"),
+            What::File(one) => {
+                format!("({name}) ignoring weight from tracked file {one} due to {reason}. specify weight 0")
+            }
+        });
+        false
     }
 }
 

@@ -94,6 +94,15 @@ impl Side {
         Ok(())
     }
 
+    /// Starts ours with this configuration, and has it record to `/tmp/recording`.
+    pub fn record(&mut self, text: &str) -> io::Result<()> {
+        self.configure(text)?;
+        let mut command = Command::new(self.program.keepalived()?);
+        command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf", "--record", "/tmp/recording"]);
+        self.daemon = Some(self.host.start(command)?);
+        Ok(())
+    }
+
     /// Starts it as it was.
     pub fn restart(&mut self) -> io::Result<()> {
         let text = self.host.run(|| fs::read_to_string("/etc/keepalived/keepalived.conf"))??;

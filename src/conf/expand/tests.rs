@@ -18,7 +18,7 @@ fn comments_end_lines_except_in_quotes() {
 
 #[test]
 fn variables_are_put_in_and_may_hold_lines() {
-    assert_eq!(expanded("$X=1 2\na $X\nb ${X}3\n"), ["a 1 2", "b 1 23"]);
+    assert_eq!(expanded("$X=1 2\na $X\nb ${X}3\nc $X/4 $X,5\n"), ["a 1 2", "b 1 23", "c $X/4 1 2,5"]);
     assert_eq!(expanded("$B=x \\\n y \\\n z\na\n$B\n$C = 1\n"), ["a", "x", "y", "z", "$C = 1"]);
 }
 
@@ -30,8 +30,9 @@ fn conditions_keep_lines_for_one_host() {
 #[test]
 fn sequences_and_lists_repeat_their_line() {
     assert_eq!(expanded("~SEQ(i, 1, 3) v $i\n"), ["v 1", "v 2", "v 3"].map(|line| format!(" {line}")));
+    assert_eq!(expanded("$B=v $i \\\n w $i\n~SEQ(i, 1, 2) $B\n"), [" v 1", "w 1", " v 2", "w 2"]);
     assert_eq!(expanded("~SEQx(i, 9, 10) v${i}\n"), [" v9", " va"]);
-    assert_eq!(expanded("~LST({a, b}, {1,2}, {3,4}) $a-$b\n"), [" 1-2", " 3-4"]);
+    assert_eq!(expanded("~LST({a, b}, {1,2}, {3,4}) ${a}-$b\n"), [" 1-2", " 3-4"]);
 }
 
 #[test]
@@ -42,6 +43,22 @@ fn files_include_files_from_their_own_folder() {
 #[test]
 fn a_variable_that_holds_itself_ends() {
     assert!(expanded("$X=a $X\n$X\n").len() <= 1);
+}
+
+#[test]
+fn what_a_line_becomes_is_bounded() {
+    let doubling: String = (0..40).map(|n| format!("$V{}=$V{n} $V{n}\n", n + 1)).collect();
+    for text in [
+        format!("$V0=x\n{doubling}$V40\nlast\n"),
+        "~SEQ(i, 1, 4000000000) ~SEQ(j, 1, 4000000000) v $i $j\nlast\n".to_owned(),
+    ] {
+        let mut sources = Sources::default();
+        let read = read((&Memory::of("/etc/k", &text), &mut sources), "/etc/k", &Environment::default()).unwrap();
+        assert!(read.lines.len() <= 2 * MOST_LINES, "{}", read.lines.len());
+        assert!(read.lines.iter().map(|line| line.bytes.len()).sum::<usize>() < 64 << 20);
+        assert!(read.complaints[0].message.starts_with("The line becomes more than"), "{:?}", read.complaints[0]);
+        assert_eq!(read.lines.last().unwrap().bytes, b"last");
+    }
 }
 
 proptest! {

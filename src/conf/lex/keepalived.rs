@@ -21,24 +21,35 @@ enum Token {
 }
 
 /// Lines made into blocks.
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    /// Whether a keyword may open a block; one that may not leaves a brace behind it without meaning.
+    opens: &'a dyn Fn(&[u8]) -> bool,
     block: Block,
     /// Enclosing blocks, and the statements that opened what is inside them.
     around: Vec<(Block, Statement)>,
     /// A statement whose `{` may still follow.
     last: Option<Statement>,
     words: Vec<Word>,
-    /// Braces opened deeper than [`DEPTH`], or by nothing, whose `}` is not ours.
+    /// Braces opened deeper than [`DEPTH`], whose `}` is not ours.
     skipped: usize,
+    /// All braces that are open, whether or not they mean anything.
+    braces: usize,
 }
 
 /// Reads lines into a tree.
 ///
 /// Differs from keepalived: a missing `}` is an error, never a crash. [test: a_missing_brace_is_an_error_and_no_crash]
 /// Differs from keepalived: an unknown block is skipped as a block. [test: an_unknown_block_is_skipped_as_a_block]
-pub fn tree(lines: &[Line]) -> Block {
-    let mut builder = Builder::default();
+pub fn tree(lines: &[Line], opens: &dyn Fn(&[u8]) -> bool) -> Block {
+    let mut builder = Builder {
+        opens,
+        block: Block::default(),
+        around: Vec::new(),
+        last: None,
+        words: Vec::new(),
+        skipped: 0,
+        braces: 0,
+    };
     for line in lines {
         for token in (Tokens { line, at: 0 }) {
             builder.take(token);
@@ -48,7 +59,7 @@ pub fn tree(lines: &[Line]) -> Block {
     builder.finish(lines.last())
 }
 
-impl Builder {
+impl Builder<'_> {
     fn take(&mut self, token: Token) {
         match token {
             Token::Word(word) => {
@@ -60,8 +71,9 @@ impl Builder {
             Token::Open(span) => self.open(span),
             Token::Close(span) => self.close(span),
             Token::Unterminated(line) => {
-                // A line that cannot be read as a whole is not read at all.
-                self.words.clear();
+                // What stands before the quote is read all the same.
+                self.end_of_line();
+                self.flush();
                 let text = String::from_utf8_lossy(&line.bytes);
                 self.broken(&format!("Unterminated quote '{text}'"), line.span);
                 self.broken(&format!("Unmatched quote: '{text}'"), line.span);
@@ -84,13 +96,17 @@ impl Builder {
 
     fn open(&mut self, span: Span) {
         self.end_of_line();
+        self.braces += 1;
+        let named = |opener: &Statement| opener.words.first().is_some_and(|word| (self.opens)(&word.bytes));
+        let means = self.last.as_ref().is_some_and(named);
         match self.last.take() {
-            Some(opener) if self.around.len() < DEPTH => {
-                self.around.push((std::mem::take(&mut self.block), opener));
+            Some(opener) if means && self.around.len() < DEPTH => {
+                let inside = Block { start: Some(span), ..Block::default() };
+                self.around.push((std::mem::replace(&mut self.block, inside), opener));
             }
             opener => {
                 self.block.nodes.extend(opener.map(Node::Statement));
-                self.skipped += 1;
+                self.skipped += usize::from(means);
                 self.broken("Unexpected '{' - ignoring", span);
             }
         }
@@ -99,18 +115,21 @@ impl Builder {
     fn close(&mut self, span: Span) {
         self.end_of_line();
         self.flush();
+        if self.braces == 0 {
+            self.broken("Extra '}' found", span);
+            return;
+        }
+        self.braces -= 1;
         if self.skipped > 0 {
             self.skipped -= 1;
             return;
         }
-        match self.around.pop() {
-            Some((around, mut opener)) => {
-                let mut inside = std::mem::replace(&mut self.block, around);
-                inside.end = Some(span);
-                opener.block = Some(inside);
-                self.block.nodes.push(Node::Statement(opener));
-            }
-            None => self.broken("Extra '}' found", span),
+        // Otherwise it closes a brace without meaning.
+        if let Some((around, mut opener)) = self.around.pop() {
+            let mut inside = std::mem::replace(&mut self.block, around);
+            inside.end = Some(span);
+            opener.block = Some(inside);
+            self.block.nodes.push(Node::Statement(opener));
         }
     }
 
@@ -121,7 +140,7 @@ impl Builder {
     fn finish(mut self, last: Option<&Line>) -> Block {
         self.end_of_line();
         self.flush();
-        let missing = self.around.len() + self.skipped;
+        let missing = self.braces;
         while let Some((around, mut opener)) = self.around.pop() {
             opener.block = Some(std::mem::replace(&mut self.block, around));
             self.block.nodes.push(Node::Statement(opener));

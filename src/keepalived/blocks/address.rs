@@ -6,8 +6,8 @@ use crate::conf::module::Module;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
-use crate::keepalived::contexts::{ADDRESS, STATIC_ADDRESS};
-use crate::keepalived::slot::{Nothing, complain, whole};
+use crate::keepalived::contexts::{ADDRESS, STATIC_ADDRESS, TRACK_GROUP};
+use crate::keepalived::slot::{Nothing, complain, count};
 use std::any::{Any, TypeId};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -68,8 +68,18 @@ pub struct Address {
     pub track: bool,
     /// `preferred_lft`; `None` for ever.
     pub preferred: Option<u32>,
+    /// `track_group`, until it has been looked up.
+    pub group: Option<String>,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Address {
+    /// As keepalived shows it: with its length, unless that is all of it.
+    pub fn shown(&self) -> String {
+        let whole = if self.ip.is_ipv6() { 128 } else { 32 };
+        if self.prefix == whole { self.ip.to_string() } else { format!("{}/{}", self.ip, self.prefix) }
+    }
 }
 
 /// A block of such lines.
@@ -89,14 +99,23 @@ impl<C: 'static> Set for Addresses<C> {
 
 /// Adds the lines of a block to `list`; what is wrong with one is reported and costs only that.
 pub fn read(list: &mut Vec<Address>, cx: &mut Setting<'_>, statement: &Statement) {
+    let fixed = cx.row.name == "static_ipaddress";
     for line in super::track::lines(cx, statement) {
         let mut complaints = Vec::new();
-        list.extend(address(&line, &mut complaints));
+        let mut address = address(&line, fixed, &mut complaints);
+        if let Some(group) = address.as_mut().and_then(|address| address.group.take()) {
+            if super::track::defined(cx, TRACK_GROUP, &group) {
+                cx.unserved(&line, "\"track_group\"");
+            } else {
+                complaints.push(complain(format!("track_group {group} not found")));
+            }
+        }
+        list.extend(address);
         complaints.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
     }
 }
 
-fn address(line: &Statement, complaints: &mut Vec<Diagnostic>) -> Option<Address> {
+fn address(line: &Statement, fixed: bool, complaints: &mut Vec<Diagnostic>) -> Option<Address> {
     let text = line.name().into_owned();
     let Some((ip, prefix)) = ip_and_prefix(&text, complaints) else {
         complaints.push(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
@@ -118,23 +137,34 @@ fn address(line: &Statement, complaints: &mut Vec<Diagnostic>) -> Option<Address
         track: true,
         // A host address of IPv6 is not to become the source of the host's own traffic.
         preferred: (ip.is_ipv6() && prefix == 128).then_some(0),
+        group: None,
         span: line.span,
     };
     let mut words = line.arguments().iter();
     while let Some(word) = words.next() {
-        if let Err(complaint) = option(&mut address, word, &mut words) {
-            complaints.push(complaint);
+        if word.is("track_group") && fixed {
+            match words.next() {
+                Some(word) => address.group = Some(word.text().into_owned()),
+                None => complaints.push(complain(format!("No track_group parameter specified for {}", address.ip))),
+            }
+        } else if let Err(wrong) = option(&mut address, word, &mut words) {
+            let removes = wrong.removes;
+            complaints.extend(wrong.before.into_iter().chain([wrong.text]).map(complain));
+            if removes {
+                return None;
+            }
         }
     }
     Some(address)
 }
 
-fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(IpAddr, u8)> {
+/// An address with or without the length of its network; what is wrong with that is reported.
+pub fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(IpAddr, u8)> {
     let (ip, length) = text.split_once('/').map_or((text, None), |(ip, length)| (ip, Some(length)));
     let ip: IpAddr = ip.parse().ok()?;
     let most = if ip.is_ipv6() { 128 } else { 32 };
     let Some(length) = length else { return Some((ip, most)) };
-    match whole(length, &(0..=i64::from(most))) {
+    match count(length, &(0..=i64::from(most))) {
         Ok(length) => Some((ip, length as u8)),
         Err(complaint) => {
             complaints.push(complaint);
@@ -145,23 +175,46 @@ fn ip_and_prefix(text: &str, complaints: &mut Vec<Diagnostic>) -> Option<(IpAddr
     }
 }
 
-fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<(), Diagnostic> {
+/// What is wrong with an option: what is said before, and whether the whole line is left out.
+struct Wrong {
+    before: Option<String>,
+    text: String,
+    removes: bool,
+}
+
+impl From<String> for Wrong {
+    fn from(text: String) -> Self {
+        Self { before: None, text, removes: false }
+    }
+}
+
+fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<(), Wrong> {
     let name = word.text();
+    let ip = address.ip;
+    let shown = address.shown();
     let mut value = || match rest.next() {
         Some(word) => Ok(word.text().into_owned()),
-        None => Err(complain(format!("No {name} parameter specified for {}", address.ip))),
+        None => Err(format!("No {name} parameter specified for {shown}")),
     };
     match &*name {
-        "dev" => address.dev = Some(value()?),
-        "scope" => address.scope = scope(&value()?)?,
-        "broadcast" | "brd" => address.broadcast = broadcast(&value()?, (address.ip, address.prefix))?,
-        "label" => address.label = Some(label(value()?)?),
-        "peer" => {
-            let text = value()?;
-            let mut complaints = Vec::new();
-            let peer = ip_and_prefix(&text, &mut complaints);
-            address.peer = Some(peer.ok_or_else(|| complain(format!("Invalid peer address {text}")))?);
+        "dev" => {
+            let dev = value()?;
+            if address.dev.is_some() {
+                return Err(format!("Cannot specify ipaddress device more than once for {shown}").into());
+            }
+            address.dev = Some(dev);
         }
+        "scope" => address.scope = scope(&value()?, address)?,
+        "broadcast" | "brd" if ip.is_ipv6() => {
+            let text = format!(
+                "VRRP is trying to assign a broadcast {name} to the IPv6 address {shown} !!?? WTF... skipping VIP..."
+            );
+            rest.next();
+            return Err(Wrong { removes: true, ..text.into() });
+        }
+        "broadcast" | "brd" => address.broadcast = Some(broadcast(&value()?, (ip, address.prefix))?),
+        "label" => address.label = label(value()?, address)?,
+        "peer" => peer(address, &value()?)?,
         "home" => address.home = true,
         "-nodad" => address.nodad = false,
         "mngtmpaddr" => address.manage_temporary = true,
@@ -172,36 +225,71 @@ fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item 
             let text = value()?;
             address.preferred = match text.as_str() {
                 "forever" => None,
-                number => Some(whole(number, &(0..=i64::from(u32::MAX)))? as u32),
+                number => match count(number, &(0..=i64::from(u32::MAX))) {
+                    Ok(seconds) => Some(seconds as u32),
+                    Err(complaint) => {
+                        let wrong = format!("preferred_lft {text} is invalid");
+                        return Err(Wrong { before: Some(complaint.message), ..wrong.into() });
+                    }
+                },
             };
         }
-        "track_group" => return Err(complain("keyword \"track_group\" is known but not supported yet")),
-        other => return Err(complain(format!("Unknown configuration entry '{other}' for ip address - ignoring"))),
+        other => return Err(format!("Unknown configuration entry '{other}' for ip address - ignoring").into()),
     }
     Ok(())
 }
 
-fn scope(text: &str) -> Result<u8, Diagnostic> {
+fn peer(address: &mut Address, text: &str) -> Result<(), Wrong> {
+    if address.peer.is_some() {
+        return Err(format!("Peer {text} - another peer has already been specified").into());
+    }
+    let Some(peer) = ip_and_prefix(text, &mut Vec::new()) else {
+        let wrong: Wrong = format!("Invalid peer address {text}").into();
+        return Err(Wrong { before: Some(format!("VRRP parsed invalid IP {text}. skipping IP...")), ..wrong });
+    };
+    if peer.0.is_ipv6() != address.ip.is_ipv6() {
+        return Err(format!("Peer address {text} does not match address family").into());
+    }
+    address.peer = Some(peer);
+    Ok(())
+}
+
+fn scope(text: &str, address: &Address) -> Result<u8, Wrong> {
+    let shown = address.shown();
+    if address.ip.is_ipv6() {
+        return Err(format!("Cannot specify scope for IPv6 addresses ({shown}) - ignoring scope").into());
+    }
     Ok(match text {
         "global" => 0,
         "site" => 200,
         "link" => 253,
         "host" => 254,
         "nowhere" => 255,
-        number => number.parse().map_err(|_| complain(format!("Invalid scope '{text}'")))?,
+        number => number.parse().map_err(|_| format!("Invalid scope '{text}' specified for {shown} - ignoring"))?,
     })
 }
 
-fn broadcast(text: &str, (ip, prefix): (IpAddr, u8)) -> Result<Option<Ipv4Addr>, Diagnostic> {
-    let IpAddr::V4(ip) = ip else { return Err(complain("broadcast is for IPv4 addresses only - ignoring")) };
+fn broadcast(text: &str, (ip, prefix): (IpAddr, u8)) -> Result<Ipv4Addr, Wrong> {
+    let IpAddr::V4(ip) = ip else { return Err(format!("Invalid broadcast address {text}").into()) };
     let host_bits = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or_default();
     match text {
-        "+" => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() | host_bits))),
-        "-" => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() & !host_bits))),
-        text => text.parse().map(Some).map_err(|_| complain(format!("Invalid broadcast address {text}"))),
+        "+" => Ok(Ipv4Addr::from_bits(ip.to_bits() | host_bits)),
+        "-" => Ok(Ipv4Addr::from_bits(ip.to_bits() & !host_bits)),
+        text => text.parse().map_err(|_| {
+            let text = format!("VRRP is trying to assign invalid broadcast {text}. skipping VIP...");
+            Wrong { removes: true, ..text.into() }
+        }),
     }
 }
 
-fn label(text: String) -> Result<String, Diagnostic> {
-    if text.len() < 16 { Ok(text) } else { Err(complain(format!("Label '{text}' is too long - ignoring"))) }
+fn label(text: String, address: &Address) -> Result<Option<String>, Wrong> {
+    if address.ip.is_ipv6() {
+        let shown = address.shown();
+        return Err(format!("Cannot specify label for IPv6 addresses ({shown}) - ignoring label").into());
+    }
+    if text.len() < 16 {
+        return Ok(Some(text));
+    }
+    let text = format!("Address label {text} is longer than maximum length 15 - removing address");
+    Err(Wrong { removes: true, ..text.into() })
 }

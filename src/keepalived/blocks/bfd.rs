@@ -1,26 +1,188 @@
-//! `bfd_instance`. Not served yet.
+//! `bfd_instance`: a BFD session. Not served yet.
 
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::module::Module;
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
 use crate::keepalived::contexts::BFD;
+use crate::keepalived::slot::{Present, Signed, Unsigned, also, complain, decimal, first, whole, worded};
+use std::net::IpAddr;
 
 /// The keywords of BFD sessions.
-pub const MODULE: Module = Module { name: "bfd_instance", directives: DIRECTIVES, scopes: &[] };
+pub const MODULE: Module = Module { name: "bfd_instance", directives: DIRECTIVES, scopes: &[Scope::of::<Bfd>(BFD)] };
+
+const BARE: Arity = Arity::AtLeast(0);
+const ONE: Arity = Arity::AtLeast(1);
+const HOPS: &str =
+    "Configuration error: BFD instance {n} ttl/hoplimit value {v} not valid (must be in range [1-255]), ignoring";
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("source_ip", BFD, Arity::AtLeast(0)),
-    Directive::missing("neighbor_ip", BFD, Arity::AtLeast(0)),
-    Directive::missing("neighbour_ip", BFD, Arity::AtLeast(0)),
-    Directive::missing("min_rx", BFD, Arity::AtLeast(0)),
-    Directive::missing("min_tx", BFD, Arity::AtLeast(0)),
-    Directive::missing("idle_tx", BFD, Arity::AtLeast(0)),
-    Directive::missing("multiplier", BFD, Arity::AtLeast(0)),
-    Directive::missing("passive", BFD, Arity::AtLeast(0)),
-    Directive::missing("ttl", BFD, Arity::AtLeast(0)),
-    Directive::missing("hoplimit", BFD, Arity::AtLeast(0)),
-    Directive::missing("max_hops", BFD, Arity::AtLeast(0)),
-    Directive::missing("weight", BFD, Arity::AtLeast(0)),
-    Directive::missing("vrrp", BFD, Arity::AtLeast(0)),
-    Directive::missing("checker", BFD, Arity::AtLeast(0)),
-    Directive::missing("multihop", BFD, Arity::AtLeast(0)),
+    Directive::missing("source_ip", BFD, ONE).judged(&Custom(source)),
+    Directive::missing("neighbor_ip", BFD, ONE).judged(&Custom(neighbor)),
+    Directive::missing("neighbour_ip", BFD, ONE).judged(&Custom(neighbor)),
+    Directive::missing("min_rx", BFD, ONE).judged(&Custom(min_rx)),
+    Directive::missing("min_tx", BFD, ONE).judged(&Custom(min_tx)),
+    Directive::missing("idle_tx", BFD, ONE).judged(&Custom(idle_tx)),
+    Directive::missing("multiplier", BFD, ONE).judged(&Unsigned(
+        |c: &mut Bfd| &mut c.multiplier,
+        1..=255,
+        "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [1-255]), ignoring",
+    )),
+    Directive::missing("passive", BFD, BARE).judged(&Present(|c: &mut Bfd| &mut c.passive, true)),
+    Directive::missing("ttl", BFD, ONE).judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS)),
+    Directive::missing("hoplimit", BFD, ONE).judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS)),
+    Directive::missing("max_hops", BFD, ONE).judged(&Signed(
+        |c: &mut Bfd| &mut c.max_hops,
+        -1..=255,
+        "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [-1-255]), ignoring",
+    )),
+    Directive::missing("weight", BFD, ONE).judged(&Custom(weight)),
+    Directive::missing("vrrp", BFD, BARE),
+    Directive::missing("checker", BFD, BARE),
+    Directive::missing("multihop", BFD, BARE),
 ];
+
+/// A session as configured.
+#[derive(Clone, Debug, Default)]
+pub struct Bfd {
+    /// Its name.
+    pub name: String,
+    /// `source_ip`.
+    pub source: Option<IpAddr>,
+    /// `neighbor_ip`.
+    pub neighbor: Option<IpAddr>,
+    /// `min_rx`, in microseconds.
+    pub min_rx: Option<u64>,
+    /// `min_tx`, in microseconds.
+    pub min_tx: Option<u64>,
+    /// `idle_tx`, in microseconds.
+    pub idle_tx: Option<u64>,
+    /// `multiplier`.
+    pub multiplier: Option<i64>,
+    /// `passive`.
+    pub passive: Option<bool>,
+    /// `ttl`.
+    pub hops: Option<i64>,
+    /// `max_hops`.
+    pub max_hops: Option<i64>,
+    /// `weight`, and whether it is reversed.
+    pub weight: Option<(i64, bool)>,
+    /// `neighbor_ip` was no address, so that its absence is not complained about once more.
+    pub spoilt: bool,
+}
+
+impl Conf for Bfd {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// The longest name.
+const LONGEST: usize = 31;
+
+/// `bfd_instance NAME {`.
+///
+/// # Errors
+/// The name is too long or taken.
+pub fn open(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Result<(), Diagnostic> {
+    let name = first(statement);
+    if name.len() > LONGEST {
+        return Err(complain(format!("BFD name {name} too long")));
+    }
+    if super::track::defined(cx, BFD, &name) {
+        return Err(complain(format!("BFD {name} already specified")));
+    }
+    bfd.name = name;
+    Ok(())
+}
+
+/// `}` of a session.
+///
+/// # Errors
+/// It has no neighbour, or one of another family than its source.
+pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    let Some(bfd) = cx.seen::<Bfd>() else { return Ok(()) };
+    let prefix = format!("Configuration error: BFD instance {}", bfd.name);
+    match (bfd.neighbor, bfd.source) {
+        (None, _) if bfd.spoilt => Ok(()),
+        (None, _) => Err(complain(format!("{prefix} has no neighbor address set, disabling instance"))),
+        (Some(neighbor), Some(source)) if neighbor.is_ipv6() != source.is_ipv6() => {
+            // keepalived writes both into one buffer, so it shows the source twice.
+            let text = "are not of the same family, disabling instance";
+            Err(complain(format!("{prefix} source address {source} and neighbor address {source} {text}")))
+        }
+        (Some(neighbor), _) if twin(cx, neighbor) => {
+            Err(complain(format!("{prefix} has duplicate neighbor address {neighbor}, ignoring instance")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether another session has the same neighbour.
+fn twin(cx: &Setting<'_>, neighbor: IpAddr) -> bool {
+    let Some(whole) = cx.outermost() else { return false };
+    whole.children.iter().filter_map(|level| level.own::<Bfd>()).any(|other| other.neighbor == Some(neighbor))
+}
+
+type Outcome = Result<(), Diagnostic>;
+
+fn source(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    let template = "Configuration error: BFD instance {n} has malformed source address {v}, ignoring";
+    let text = first(statement);
+    bfd.source = Some(text.parse().map_err(|_| complain(worded(template, cx, &text)))?);
+    Ok(())
+}
+
+fn neighbor(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    let template = "Configuration error: BFD instance {n} has malformed neighbor address {v}, ignoring instance";
+    let text = first(statement);
+    bfd.spoilt = true;
+    bfd.neighbor = Some(text.parse().map_err(|_| complain(worded(template, cx, &text)))?);
+    Ok(())
+}
+
+/// Milliseconds with up to three places, from so many on.
+fn interval(cx: &mut Setting<'_>, statement: &Statement, least: u64) -> Result<u64, Diagnostic> {
+    const MOST: u64 = 4_294_967;
+    decimal(&first(statement), &(least * 1000..=MOST * 1000), 3).map_err(|wrong| {
+        let template = format!(
+            "Configuration error: BFD instance {{n}} {{k}} value {{v}} is not valid (must be in range [{least}-{MOST}]), ignoring"
+        );
+        also(cx, statement, wrong.complaint, if wrong.ignored { &template } else { "" })
+    })
+}
+
+fn min_rx(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    bfd.min_rx = Some(interval(cx, statement, 1)?);
+    Ok(())
+}
+
+fn min_tx(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    bfd.min_tx = Some(interval(cx, statement, 1)?);
+    Ok(())
+}
+
+fn idle_tx(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    bfd.idle_tx = Some(interval(cx, statement, 1000)?);
+    Ok(())
+}
+
+fn weight(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outcome {
+    let template =
+        "Configuration error: BFD instance {n} weight value {v} not valid (must be in range [-253-253]), ignoring";
+    let option = statement.arguments().get(1);
+    match whole(&first(statement), &(-253..=253)) {
+        Ok(weight) => bfd.weight = Some((weight, option.is_some_and(|word| word.is("reverse")))),
+        Err(wrong) => {
+            let complaint = also(cx, statement, wrong, template);
+            cx.report(complaint.at(statement.span));
+        }
+    }
+    match option {
+        Some(word) if !word.is("reverse") => {
+            let text = format!("Configuration error: BFD instance {} unknown weight option {}", bfd.name, word.text());
+            Err(complain(text))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,145 +1,439 @@
-//! Health checks of real servers. Not served yet.
+//! Health checks of real servers. Not served yet: judged as keepalived judges them.
 
-use crate::conf::directive::{Arity, Directive, Opens};
-use crate::conf::module::Module;
+use super::real::Real;
+use super::server::{LONGEST, Server};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::{Block, Custom};
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{
-    BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SMTP_HOST, TCP_CHECK, UDP_CHECK,
-    URL,
+    BFD, BFD_CHECK, DNS_CHECK, FILE, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SMTP_HOST, TCP_CHECK,
+    UDP_CHECK, URL,
 };
+use crate::keepalived::slot::{
+    Command, JudgedSwitch, Present, Seconds, Switch, Text, Unsigned, also, command, complain, count, first, whole,
+};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// The keywords of health checks.
-pub const MODULE: Module = Module { name: "checkers", directives: DIRECTIVES, scopes: &[] };
+pub const MODULE: Module = Module {
+    name: "checkers",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Checker>(EVERY.or(FILE_CHECK).or(BFD_CHECK)), Scope::of::<Url>(URL)],
+};
+
+const BARE: Arity = Arity::AtLeast(0);
+const ONE: Arity = Arity::AtLeast(1);
+/// The largest number without a sign.
+const WIDE: i64 = u32::MAX as i64;
+/// Checks that connect somewhere.
+const CONNECTING: Contexts =
+    HTTP_GET.or(TCP_CHECK).or(SMTP_CHECK).or(SMTP_HOST).or(DNS_CHECK).or(UDP_CHECK).or(PING_CHECK);
+/// Checks that have a rhythm of their own.
+const EVERY: Contexts = CONNECTING.or(MISC_CHECK);
+
+const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
+    Directive::missing(name, contexts, arity).judged(set)
+}
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("connect_ip", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("connect_port", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("bindto", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("bind_port", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("bind_if", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("fwmark", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("retry", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("warmup", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("alpha", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("nb_get_retry", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("virtualhost", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("http_protocol", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("enable_sni", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("fast_recovery", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("url", HTTP_GET, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("sni_name", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("tls_compliant", HTTP_GET, Arity::AtLeast(0)),
-    Directive::missing("path", URL, Arity::AtLeast(0)),
-    Directive::missing("digest", URL, Arity::AtLeast(0)),
-    Directive::missing("status_code", URL, Arity::AtLeast(0)),
-    Directive::missing("virtualhost", URL, Arity::AtLeast(0)),
-    Directive::missing("regex", URL, Arity::AtLeast(0)),
-    Directive::missing("regex_no_match", URL, Arity::AtLeast(0)),
-    Directive::missing("regex_options", URL, Arity::AtLeast(0)),
-    Directive::missing("regex_min_offset", URL, Arity::AtLeast(0)),
-    Directive::missing("regex_max_offset", URL, Arity::AtLeast(0)),
-    Directive::missing("regex_stack", URL, Arity::AtLeast(0)),
-    Directive::missing("connect_ip", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_port", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bindto", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_port", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_if", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("fwmark", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", TCP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("helo_name", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_ip", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_port", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bindto", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_port", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_if", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("fwmark", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", SMTP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("host", SMTP_CHECK, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("connect_ip", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("connect_port", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("bindto", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("bind_port", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("bind_if", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("fwmark", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("retry", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("warmup", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("alpha", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", SMTP_HOST, Arity::AtLeast(0)),
-    Directive::missing("connect_ip", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_port", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bindto", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_port", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_if", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("fwmark", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("type", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("name", DNS_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("misc_path", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("misc_timeout", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("misc_dynamic", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("user", MISC_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_ip", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_port", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bindto", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_port", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_if", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("fwmark", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("require_reply", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("max_reply_length", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("min_reply_length", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("payload", UDP_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_ip", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_port", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bindto", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_port", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("bind_if", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("fwmark", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("retry", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("warmup", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("log_all_failures", PING_CHECK, Arity::AtLeast(0)),
-    Directive::missing("track_file", FILE_CHECK, Arity::AtLeast(0)),
-    Directive::missing("weight", FILE_CHECK, Arity::AtLeast(0)),
-    Directive::missing("name", BFD_CHECK, Arity::AtLeast(0)),
-    Directive::missing("alpha", BFD_CHECK, Arity::AtLeast(0)),
+    row("connect_ip", CONNECTING, ONE, &Custom(connect_ip)),
+    row(
+        "connect_port",
+        CONNECTING,
+        ONE,
+        &Unsigned(|c: &mut Checker| &mut c.port, 1..=65_535, "Invalid checker {k} '{v}'"),
+    ),
+    row("bindto", CONNECTING, ONE, &Custom(bind_to)),
+    row(
+        "bind_port",
+        CONNECTING,
+        ONE,
+        &Unsigned(|c: &mut Checker| &mut c.bind_port, 1..=65_535, "Invalid checker {k} '{v}'"),
+    ),
+    row("bind_if", CONNECTING, ONE, &Custom(bind_interface)),
+    row(
+        "connect_timeout",
+        CONNECTING,
+        ONE,
+        &Seconds(|c: &mut Checker| &mut c.timeout, 1..=WIDE as u64, "{k} {v} invalid - ignoring"),
+    ),
+    row(
+        "fwmark",
+        CONNECTING,
+        ONE,
+        &Unsigned(|c: &mut Checker| &mut c.mark, 0..=WIDE, "Invalid {k} connection value '{v}'"),
+    ),
+    row("retry", EVERY, ONE, &Unsigned(|c: &mut Checker| &mut c.retry, 0..=WIDE, "Invalid {k} connection value '{v}'")),
+    row(
+        "delay_before_retry",
+        EVERY,
+        ONE,
+        &Seconds(|c: &mut Checker| &mut c.retry_delay, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
+    ),
+    row(
+        "warmup",
+        EVERY,
+        ONE,
+        &Seconds(|c: &mut Checker| &mut c.warmup, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
+    ),
+    row(
+        "delay_loop",
+        EVERY,
+        ONE,
+        &Seconds(|c: &mut Checker| &mut c.delay, 1..=LONGEST, "{k} '{v}' is invalid - ignoring"),
+    ),
+    row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}")),
+    row("log_all_failures", EVERY, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
+    row("nb_get_retry", HTTP_GET, BARE, &Custom(old_retry)),
+    row("virtualhost", HTTP_GET, BARE, &Text(|c: &mut Checker| &mut c.host, "HTTP_GET virtualhost name missing")),
+    row("http_protocol", HTTP_GET, BARE, &Custom(http_protocol)),
+    row("enable_sni", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
+    row("fast_recovery", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
+    row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(open_url, close_url)),
+    Directive::missing("sni_name", HTTP_GET, BARE),
+    Directive::missing("tls_compliant", HTTP_GET, BARE),
+    row("path", URL, ONE, &Text(|c: &mut Url| &mut c.path, "")),
+    row("digest", URL, ONE, &Custom(digest)),
+    row("status_code", URL, BARE, &Custom(status_code)),
+    row("virtualhost", URL, BARE, &Text(|c: &mut Url| &mut c.host, "Missing HTTP_GET virtualhost name")),
+    Directive::missing("regex", URL, BARE),
+    Directive::missing("regex_no_match", URL, BARE),
+    Directive::missing("regex_options", URL, BARE),
+    Directive::missing("regex_min_offset", URL, BARE),
+    Directive::missing("regex_max_offset", URL, BARE),
+    Directive::missing("regex_stack", URL, BARE),
+    row("helo_name", SMTP_CHECK, BARE, &Text(|c: &mut Checker| &mut c.name, "SMTP_CHECK helo name missing")),
+    row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close)),
+    row("type", DNS_CHECK, ONE, &Custom(dns_type)),
+    row("name", DNS_CHECK, ONE, &Custom(dns_name)),
+    row("misc_path", MISC_CHECK, BARE, &Custom(misc_path)),
+    row(
+        "misc_timeout",
+        MISC_CHECK,
+        ONE,
+        &Unsigned(|c: &mut Checker| &mut c.limit, 0..=WIDE, "Invalid {k} value '{v}'"),
+    ),
+    row("misc_dynamic", MISC_CHECK, BARE, &Present(|c: &mut Checker| &mut c.dynamic, true)),
+    row("user", MISC_CHECK, BARE, &Custom(misc_user)),
+    row("require_reply", UDP_CHECK, BARE, &Custom(reply)),
+    row("payload", UDP_CHECK, BARE, &Custom(payload)),
+    row(
+        "min_reply_length",
+        UDP_CHECK,
+        ONE,
+        &Unsigned(
+            |c: &mut Checker| &mut c.least_reply,
+            0..=65_535,
+            "UDP_CHECK min length {v} not valid - must be between 0 & 65535",
+        ),
+    ),
+    row(
+        "max_reply_length",
+        UDP_CHECK,
+        ONE,
+        &Unsigned(
+            |c: &mut Checker| &mut c.most_reply,
+            0..=65_535,
+            "UDP_CHECK max length {v} not valid - must be between 0 & 65535",
+        ),
+    ),
+    row("track_file", FILE_CHECK, ONE, &Custom(track_file)),
+    row("weight", FILE_CHECK, BARE, &Custom(file_weight)),
+    row("name", BFD_CHECK, BARE, &Custom(bfd_name)),
 ];
+
+/// A check as configured; each kind uses its own part.
+#[derive(Clone, Debug, Default)]
+pub struct Checker {
+    pub address: Option<IpAddr>,
+    pub port: Option<i64>,
+    pub bind: Option<IpAddr>,
+    pub bind_port: Option<i64>,
+    pub bind_interface: Option<String>,
+    pub timeout: Option<Duration>,
+    pub mark: Option<i64>,
+    pub retry: Option<i64>,
+    pub retry_delay: Option<Duration>,
+    pub warmup: Option<Duration>,
+    pub delay: Option<Duration>,
+    pub alpha: Option<bool>,
+    pub host: Option<String>,
+    /// How many `url` blocks were kept.
+    pub urls: usize,
+    /// `helo_name`, `name`, `track_file`.
+    pub name: Option<String>,
+    /// A name was given, whether or not it was any good.
+    pub named: bool,
+    pub command: Option<Command>,
+    pub limit: Option<i64>,
+    pub dynamic: Option<bool>,
+    pub weight: Option<i64>,
+    pub least_reply: Option<i64>,
+    pub most_reply: Option<i64>,
+}
+
+impl Conf for Checker {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// A page that is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Url {
+    pub path: Option<String>,
+    pub host: Option<String>,
+}
+
+impl Conf for Url {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+type Outcome = Result<(), Diagnostic>;
+
+/// The `{` of a check.
+///
+/// # Errors
+/// None.
+pub fn open(_: &mut Setting<'_>, _: &mut Checker, _: &Statement) -> Outcome {
+    Ok(())
+}
+
+/// The real server as keepalived names it.
+fn shown(cx: &Setting<'_>) -> String {
+    let protocol = cx.seen::<Server>().and_then(|server| server.protocol).unwrap_or("none");
+    cx.seen::<Real>().map_or_else(String::new, |real| format!("[{}]:{protocol}:{}", real.address, real.port))
+}
+
+/// `}` of a check.
+///
+/// # Errors
+/// It lacks what it cannot do without.
+pub fn close(cx: &mut Setting<'_>) -> Outcome {
+    let none = Checker::default();
+    let checker = cx.level().and_then(|level| level.own::<Checker>()).unwrap_or(&none);
+    let lacks = match cx.row.name {
+        "HTTP_GET" | "SSL_GET" if checker.urls == 0 => {
+            "HTTP/SSL_GET checker has no urls specified - ignoring".to_owned()
+        }
+        "MISC_CHECK" if checker.command.is_none() => {
+            "No script path has been specified for MISC_CHECKER - skipping".to_owned()
+        }
+        "FILE_CHECK" if checker.name.is_none() => "FILE_CHECK has no track_file specified - ignoring".to_owned(),
+        "BFD_CHECK" if !checker.named => {
+            format!("({}) No name has been specified for BFD_CHECKER - skipping", shown(cx))
+        }
+        "UDP_CHECK" if checker.least_reply.unwrap_or(0) > checker.most_reply.unwrap_or(255) => format!(
+            "UDP_CHECK min_reply length {} > max_reply_length {} - will always fail",
+            checker.least_reply.unwrap_or(0),
+            checker.most_reply.unwrap_or(255)
+        ),
+        _ => {
+            let local = checker.address.filter(|_| checker.bind_interface.is_none());
+            return match local {
+                Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => {
+                    Err(complain(format!("Checker link local address {ip} requires a bind_if")))
+                }
+                _ => Ok(()),
+            };
+        }
+    };
+    Err(complain(lacks))
+}
+
+fn connect_ip(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    let address: IpAddr =
+        text.parse().map_err(|_| complain(format!("Invalid connect_ip address {text} - ignoring")))?;
+    if checker.bind.is_some_and(|bind| bind.is_ipv6() != address.is_ipv6()) {
+        let text = format!("connect_ip address {text} does not match address family of bindto - skipping");
+        return Err(complain(text));
+    }
+    checker.address = Some(address);
+    Ok(())
+}
+
+fn bind_to(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    let address: IpAddr = text.parse().map_err(|_| complain(format!("Invalid bindto address {text} - ignoring")))?;
+    // A mail check takes the real server's address only at its end.
+    let real = cx.seen::<Real>().map(|real| real.address).filter(|_| cx.context() != SMTP_CHECK);
+    if checker.address.or(real).is_some_and(|other| other.is_ipv6() != address.is_ipv6()) {
+        let text = format!("bindto address {text} does not match address family of connect_ip - skipping");
+        return Err(complain(text));
+    }
+    checker.bind = Some(address);
+    Ok(())
+}
+
+fn bind_interface(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let name = first(statement);
+    if name.len() > 15 {
+        return Err(complain(format!("Interface name {name} is too long - ignoring")));
+    }
+    checker.bind_interface = Some(name);
+    Ok(())
+}
+
+fn old_retry(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    cx.report(complain("nb_get_retry is deprecated - please use 'retry'").at(statement.span));
+    if statement.arguments().is_empty() {
+        let start = "*** Configuration line starting `nb_get_retry` is missing a parameter after keyword";
+        return Err(complain(format!("{start} `nb_get_retry` at word position 2")));
+    }
+    let judged = count(&first(statement), &(0..=WIDE));
+    checker.retry = Some(judged.map_err(|wrong| also(cx, statement, wrong, "Invalid nb_get_retry value '{v}'"))?);
+    Ok(())
+}
+
+fn http_protocol(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+    match &*first(statement) {
+        "" => Err(complain("Missing http_protocol version")),
+        "1.0" | "1.1" | "1.0c" | "1.0C" => Ok(()),
+        other => Err(complain(format!("Invalid http_protocol version {other}"))),
+    }
+}
+
+fn open_url(_: &mut Setting<'_>, _: &mut Url, _: &Statement) -> Outcome {
+    Ok(())
+}
+
+fn close_url(cx: &mut Setting<'_>) -> Outcome {
+    let path = cx.level().and_then(|level| level.own::<Url>()).is_some_and(|url| url.path.is_some());
+    if !path {
+        return Err(complain("HTTP/SSL_GET checker url has no path - ignoring"));
+    }
+    if let Some(checker) = cx.conf::<Checker>() {
+        checker.urls += 1;
+    }
+    Ok(())
+}
+
+fn digest(_: &mut Setting<'_>, _: &mut Url, statement: &Statement) -> Outcome {
+    const LENGTH: usize = 32;
+    let text = first(statement);
+    if text.len() != LENGTH {
+        let length = text.len();
+        return Err(complain(format!("digest '{text}' character length should be {LENGTH} rather than {length}")));
+    }
+    match text.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
+        Some(at) => {
+            let pair = at - at % 2;
+            let text = format!("Unable to interpret hex digit in '{text}' at offset {pair}/{}", pair + 1);
+            Err(complain(text))
+        }
+        None => Ok(()),
+    }
+}
+
+fn status_code(cx: &mut Setting<'_>, _: &mut Url, statement: &Statement) -> Outcome {
+    for word in statement.arguments() {
+        let text = word.text();
+        let (low, high) = text.split_once('-').unwrap_or((&text, &text));
+        let code = |part: &str| part.parse::<u16>().ok().filter(|code| (100..600).contains(code));
+        let fine = matches!((code(low), code(high)), (Some(low), Some(high)) if low <= high);
+        if !fine {
+            cx.report(complain(format!("Invalid HTTP_GET status code '{text}'")).at(statement.span));
+        }
+    }
+    Ok(())
+}
+
+fn dns_type(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+    const TYPES: [&str; 9] = ["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"];
+    let text = first(statement);
+    if TYPES.contains(&text.to_ascii_uppercase().as_str()) {
+        return Ok(());
+    }
+    Err(complain(format!("Unknown DNS check type {text} - ignoring")))
+}
+
+fn dns_name(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    if checker.name.is_some() {
+        return Err(complain("DNS_CHECK name already specified - ignoring"));
+    }
+    if text.starts_with('.') || text.contains("..") {
+        return Err(complain(format!("DNS_CHECK name '{text}' has empty label - ignoring")));
+    }
+    checker.name = Some(text);
+    Ok(())
+}
+
+fn misc_path(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    checker.command = command(statement.arguments())?;
+    Ok(())
+}
+
+fn misc_user(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let group = statement.arguments().get(1).map(|word| word.text().into_owned());
+    let script = checker.command.as_ref().and_then(|command| command.words.first().cloned()).unwrap_or_default();
+    if statement.arguments().is_empty() {
+        return Err(complain(format!("No user specified for misc checker script '{script}'")));
+    }
+    if let Some(command) = &mut checker.command {
+        command.user = Some((first(statement), group));
+    }
+    Ok(())
+}
+
+/// Whether keepalived reads a text as bytes in hexadecimal.
+fn is_hexadecimal(statement: &Statement) -> bool {
+    let digit = |c: char| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X');
+    statement.arguments().iter().all(|word| word.text().chars().all(digit))
+}
+
+fn reply(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+    if is_hexadecimal(statement) { Ok(()) } else { Err(complain("Invalid hex string for UDP_CHECK reply")) }
+}
+
+fn payload(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain("UDP_CHECK payload requires a payload"));
+    }
+    let plain = statement.arguments().iter().all(|word| !word.text().contains(['x', 'X']));
+    if plain && is_hexadecimal(statement) {
+        return Ok(());
+    }
+    Err(complain("Invalid hex string for UDP_CHECK payload"))
+}
+
+fn track_file(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let name = first(statement);
+    if !super::track::defined(cx, FILE, &name) {
+        return Err(complain(format!("track_file {name} not found")));
+    }
+    checker.name = Some(name);
+    Ok(())
+}
+
+fn file_weight(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain("track file weight missing"));
+    }
+    let template = "weight for track file must be in [-2147483647..2147483647] inclusive. Ignoring...";
+    let judged = whole(&first(statement), &(-2_147_483_647..=2_147_483_647));
+    checker.weight = Some(judged.map_err(|wrong| also(cx, statement, wrong, template))?);
+    match statement.arguments().get(1) {
+        Some(word) if !word.is("reverse") && !word.is("noreverse") => {
+            Err(complain(format!("unknown track file weight option {} - ignoring", word.text())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bfd_name(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    checker.named = true;
+    let prefix = format!("({}) BFD_CHECK -", shown(cx));
+    let [word] = statement.arguments() else {
+        return Err(complain(format!("{prefix} No or too many names specified - skipping checker")));
+    };
+    let name = word.text();
+    if !super::track::defined(cx, BFD, &name) {
+        return Err(complain(format!("{prefix} BFD {name} not configured")));
+    }
+    checker.name = Some(name.into_owned());
+    Ok(())
+}

@@ -1,318 +1,474 @@
 //! `global_defs`: what concerns the whole daemon, and defaults of all instances.
 
-use super::group::no_mail;
+use super::daemon::{
+    cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
+    lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
+    reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_server, smtp_timeout, snmp_socket,
+    startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+};
+use super::group::Mail;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Opens, Support};
+use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
+use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
 use crate::keepalived::slot::{
-    Name, Nothing, Present, SECOND, Seconds, Switch, Whole, complain, first, seconds, whole,
+    Command, Judged, JudgedSwitch, Kind, Needed, Nothing, Positive, Present, Seconds, Signed, Switch, Text, Unsigned,
+    complain, first,
 };
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The keywords of the whole daemon.
 pub const MODULE: Module =
     Module { name: "global_defs", directives: DIRECTIVES, scopes: &[Scope::of::<Global>(GLOBAL)] };
 
-const COUNT: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
+const BARE: Arity = Arity::AtLeast(0);
+const ONE: Arity = Arity::AtLeast(1);
+const LINES: Arity = Arity::Block(0, 255, Opens::Rows);
+/// The largest number without a sign.
+const WIDE: i64 = u32::MAX as i64;
+const ANY: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 
-const fn inert(name: &'static str, arity: Arity, why: &'static str) -> Directive {
-    Directive::new(name, GLOBAL, arity, &Nothing)
+const fn inert(name: &'static str, arity: Arity, set: &'static dyn Set, why: &'static str) -> Directive {
+    Directive::new(name, GLOBAL, arity, set)
         .support(Support::Inert(why))
         .doc("Is accepted, and makes no difference here.")
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::new("process_names", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.process_names, true))
+    Directive::new("process_names", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.process_names, true))
         .doc("Names each process by its part."),
-    Directive::new("process_name", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.process_name))
-        .doc("Names the parent process."),
-    Directive::new("vrrp_process_name", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.vrrp_process_name))
-        .doc("Names the VRRP process."),
-    inert("lvs_process_name", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_process_name", Arity::AtLeast(0), "there is no such process yet"),
-    Directive::new("router_id", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.router_id))
-        .doc("Names this host in mails and dumps."),
-    inert("notification_email_from", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    inert("smtp_server", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    inert("smtp_helo_name", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    inert("smtp_connect_timeout", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
+    Directive::new("process_name", GLOBAL, ONE, &Custom(parent_name)).doc("Names the parent process."),
+    Directive::new("vrrp_process_name", GLOBAL, ONE, &Custom(vrrp_name)).doc("Names the VRRP process."),
+    inert("lvs_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    inert("checker_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    inert("bfd_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    Directive::new(
+        "router_id",
+        GLOBAL,
+        BARE,
+        &Text(|c: &mut Global| &mut c.router_id, "routerid name missing - ignoring"),
+    )
+    .doc("Names this host in mails and dumps."),
     inert(
-        "notification_email",
-        Arity::MaybeBlock(0, 255, Opens::Rows),
+        "notification_email_from",
+        BARE,
+        &Needed("emailfrom missing - ignoring"),
         "no mail is sent: smtp_alert itself is refused",
     ),
-    Directive::new("smtp_alert", GLOBAL, Arity::AtLeast(0), &Custom(smtp_alert))
-        .support(Support::Partial("mail is not sent: only `false` is accepted"))
+    inert("smtp_server", ONE, &Custom(smtp_server), "no mail is sent: smtp_alert itself is refused"),
+    inert("smtp_helo_name", BARE, &Nothing, "no mail is sent: smtp_alert itself is refused"),
+    inert("smtp_connect_timeout", ONE, &Custom(smtp_timeout), "no mail is sent: smtp_alert itself is refused"),
+    inert("notification_email", LINES, &Custom(notification_email), "no mail is sent: smtp_alert itself is refused"),
+    Directive::new("smtp_alert", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert specified"))
+        .support(Support::Partial("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
-    Directive::missing("startup_script", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("startup_script_timeout", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("shutdown_script", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("shutdown_script_timeout", GLOBAL, Arity::AtLeast(0)),
-    inert("max_auto_priority", Arity::AtLeast(0), "the process never takes more priority by itself"),
-    inert("min_auto_priority_delay", Arity::AtLeast(0), "the process never takes more priority by itself"),
-    Directive::new("smtp_alert_vrrp", GLOBAL, Arity::AtLeast(0), &Custom(smtp_alert))
-        .support(Support::Partial("mail is not sent: only `false` is accepted"))
+    Directive::new("smtp_alert_vrrp", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert_vrrp specified"))
+        .support(Support::Partial("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
-    inert("smtp_alert_checker", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    inert("checker_log_all_failures", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
     Directive::new(
-        "dynamic_interfaces",
+        "smtp_alert_checker",
         GLOBAL,
-        Arity::AtLeast(0),
-        &Present(|c: &mut Global| &mut c.dynamic_interfaces, true),
+        BARE,
+        &Mail("Invalid value '{v}' for global smtp_alert_checker specified"),
     )
-    .doc("Lets interfaces be missing at start."),
-    inert("no_email_faults", Arity::AtLeast(0), "no mail is sent: smtp_alert itself is refused"),
-    Directive::new("default_interface", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.default_interface))
-        .doc("Sets the interface of static addresses without one."),
-    Directive::missing("lvs_timeouts", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("lvs_flush", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("lvs_flush_onstop", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("lvs_sync_daemon", GLOBAL, Arity::AtLeast(0)),
-    Directive::new("vrrp_mcast_group4", GLOBAL, Arity::AtLeast(1), &Custom(group4))
-        .doc("Sets the group IPv4 adverts are sent to."),
-    Directive::new("vrrp_mcast_group6", GLOBAL, Arity::AtLeast(1), &Custom(group6))
-        .doc("Sets the group IPv6 adverts are sent to."),
+    .support(Support::Partial("mail is not sent: only `false` is served"))
+    .doc("Chooses whether mail is sent at each change."),
+    Directive::missing("startup_script", GLOBAL, BARE).judged(&Custom(startup_script)),
+    Directive::missing("startup_script_timeout", GLOBAL, BARE).judged(&Judged(
+        Kind::Unsigned,
+        1..=1000,
+        "{k} '{v}' must be in [1, 1000] - ignoring",
+        "{k} requires value",
+    )),
+    Directive::missing("shutdown_script", GLOBAL, BARE).judged(&Custom(shutdown_script)),
+    Directive::missing("shutdown_script_timeout", GLOBAL, BARE).judged(&Judged(
+        Kind::Unsigned,
+        1..=1000,
+        "{k} '{v}' must be in [1, 1000] - ignoring",
+        "{k} requires value",
+    )),
+    inert("max_auto_priority", BARE, &Custom(max_auto_priority), "the process never takes more priority by itself"),
+    inert(
+        "min_auto_priority_delay",
+        BARE,
+        &Judged(
+            Kind::Signed,
+            1..=10_000_000,
+            "{k} '{v}' must be in [1, 10000000] - ignoring",
+            "{k} requires delay time",
+        ),
+        "the process never takes more priority by itself",
+    ),
+    Directive::new("checker_log_all_failures", GLOBAL, BARE, &JudgedSwitch("Invalid value for {k} specified"))
+        .support(Support::Inert("there is no such process yet"))
+        .doc("Logs each failed check."),
+    Directive::new("dynamic_interfaces", GLOBAL, BARE, &Custom(dynamic_interfaces))
+        .doc("Lets interfaces be named that are not there yet."),
+    Directive::new("no_email_faults", GLOBAL, BARE, &Nothing)
+        .support(Support::Inert("no mail is sent: smtp_alert itself is refused"))
+        .doc("Sends no mail about faults."),
+    Directive::new(
+        "default_interface",
+        GLOBAL,
+        BARE,
+        &Text(|c: &mut Global| &mut c.default_interface, "default_interface requires interface name"),
+    )
+    .doc("Sets the interface of addresses that name none."),
+    Directive::missing("lvs_timeouts", GLOBAL, BARE).judged(&Custom(lvs_timeouts)),
+    Directive::missing("lvs_flush", GLOBAL, BARE),
+    Directive::missing("lvs_flush_onstop", GLOBAL, BARE).judged(&Custom(lvs_flush_on_stop)),
+    Directive::missing("lvs_flush_on_stop", GLOBAL, BARE).judged(&Custom(lvs_flush_on_stop)),
+    Directive::missing("lvs_sync_daemon", GLOBAL, BARE).judged(&Custom(lvs_sync_daemon)),
+    Directive::new("vrrp_mcast_group4", GLOBAL, ONE, &Custom(group4)).doc("Sets the group of IPv4 adverts."),
+    Directive::new("vrrp_mcast_group6", GLOBAL, ONE, &Custom(group6)).doc("Sets the group of IPv6 adverts."),
     Directive::new(
         "vrrp_garp_master_delay",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_delay, 0..=4294),
+        ONE,
+        &Unsigned(|c: &mut Global| &mut c.garp_delay, 0..=4294, "{k} '{v}' invalid - ignoring"),
     )
     .doc("Sets garp_master_delay for all instances."),
     Directive::new(
         "vrrp_garp_master_repeat",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_repeat, COUNT),
+        ONE,
+        &Positive(
+            |c: &mut Global| &mut c.garp_repeat,
+            WIDE,
+            "{k} '{v}' invalid - ignoring",
+            "{k} must be greater than 0, setting to 1",
+        ),
     )
     .doc("Sets garp_master_repeat for all instances."),
     Directive::new(
         "vrrp_garp_master_refresh",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_refresh, 0..=4294),
+        ONE,
+        &Unsigned(|c: &mut Global| &mut c.garp_refresh, 0..=WIDE, "Invalid {k} '{v}' - ignoring"),
     )
     .doc("Sets garp_master_refresh for all instances."),
     Directive::new(
         "vrrp_garp_master_refresh_repeat",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_refresh_repeat, COUNT),
+        ONE,
+        &Positive(
+            |c: &mut Global| &mut c.garp_refresh_repeat,
+            WIDE,
+            "{k} '{v}' invalid - ignoring",
+            "{k} must be greater than 0, setting to 1",
+        ),
     )
     .doc("Sets garp_master_refresh_repeat for all instances."),
     Directive::new(
         "vrrp_garp_lower_prio_delay",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_lower_delay, 0..=4294),
+        ONE,
+        &Unsigned(|c: &mut Global| &mut c.garp_lower_delay, 0..=4294, "{k} '{v}' invalid - ignoring"),
     )
     .doc("Sets garp_lower_prio_delay for all instances."),
     Directive::new(
         "vrrp_garp_lower_prio_repeat",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.garp_lower_repeat, COUNT),
+        ONE,
+        &Unsigned(|c: &mut Global| &mut c.garp_lower_repeat, 0..=i32::MAX as i64, "Invalid {k} '{v}'"),
     )
     .doc("Sets garp_lower_prio_repeat for all instances."),
-    Directive::new("vrrp_garp_interval", GLOBAL, Arity::AtLeast(1), &Custom(garp_interval))
-        .doc("Sets the seconds between two announcements of IPv4 addresses."),
-    Directive::new("vrrp_gna_interval", GLOBAL, Arity::AtLeast(1), &Custom(gna_interval))
-        .doc("Sets the seconds between two announcements of IPv6 addresses."),
-    Directive::new("vrrp_min_garp", GLOBAL, Arity::AtLeast(0), &Switch(|c: &mut Global| &mut c.min_garp))
-        .doc("Announces each address once."),
+    Directive::new(
+        "vrrp_garp_interval",
+        GLOBAL,
+        ONE,
+        &Seconds(|c: &mut Global| &mut c.garp_interval, 1..=4_294_967_295, "{k} '{v}' is invalid"),
+    )
+    .doc("Sets the seconds between two announcements of IPv4 addresses."),
+    Directive::new(
+        "vrrp_gna_interval",
+        GLOBAL,
+        ONE,
+        &Seconds(|c: &mut Global| &mut c.gna_interval, 1..=4_294_967_295, "{k} '{v}' is invalid"),
+    )
+    .doc("Sets the seconds between two announcements of IPv6 addresses."),
+    Directive::new(
+        "vrrp_min_garp",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.min_garp, "Invalid value for {k} specified"),
+    )
+    .doc("Announces each address once."),
     Directive::new(
         "vrrp_lower_prio_no_advert",
         GLOBAL,
-        Arity::AtLeast(0),
-        &Switch(|c: &mut Global| &mut c.lower_prio_no_advert),
+        BARE,
+        &Switch(|c: &mut Global| &mut c.lower_prio_no_advert, "Invalid value for {k} specified"),
     )
     .doc("Sets lower_prio_no_advert for all instances."),
     Directive::new(
         "vrrp_higher_prio_send_advert",
         GLOBAL,
-        Arity::AtLeast(0),
-        &Switch(|c: &mut Global| &mut c.higher_prio_send_advert),
+        BARE,
+        &Switch(|c: &mut Global| &mut c.higher_prio_send_advert, "Invalid value for {k} specified"),
     )
     .doc("Sets higher_prio_send_advert for all instances."),
-    Directive::new("vrrp_version", GLOBAL, Arity::AtLeast(1), &Custom(version))
-        .doc("Sets the version of the protocol for all instances."),
-    inert("vrrp_iptables", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("vrrp_ipsets", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables_priority", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables_counters", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ifindex", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
     Directive::new(
-        "vrrp_check_unicast_src",
+        "vrrp_version",
         GLOBAL,
-        Arity::AtLeast(0),
-        &Present(|c: &mut Global| &mut c.check_unicast_src, true),
+        ONE,
+        &Signed(|c: &mut Global| &mut c.version, 2..=3, "VRRP Error: Version must be either 2 or 3"),
     )
-    .doc("Sets check_unicast_src for all instances."),
+    .doc("Sets the version of the protocol for all instances."),
+    inert("vrrp_iptables", BARE, &Custom(iptables), "no firewall rules are made: what would need them is refused"),
+    inert("vrrp_ipsets", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    inert("nftables", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    inert(
+        "nftables_priority",
+        ONE,
+        &Judged(Kind::Signed, ANY, "invalid nftables chain priority '{v}'", ""),
+        "no firewall rules are made: what would need them is refused",
+    ),
+    inert("nftables_counters", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    inert("nftables_ifindex", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    inert("nftables_ipvs", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    inert(
+        "nftables_ipvs_priority",
+        ONE,
+        &Judged(Kind::Signed, ANY, "invalid ipvs nftables chain priority '{v}'", ""),
+        "no firewall rules are made: what would need them is refused",
+    ),
+    inert(
+        "nftables_ipvs_start_fwmark",
+        ONE,
+        &Judged(Kind::Unsigned, 1..=WIDE, "invalid ipvs nftables start_fwmark priority '{v}'", ""),
+        "no firewall rules are made: what would need them is refused",
+    ),
+    Directive::new("vrrp_check_unicast_src", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.check_unicast_src, true))
+        .doc("Sets check_unicast_src for all instances."),
     Directive::new(
         "vrrp_skip_check_adv_addr",
         GLOBAL,
-        Arity::AtLeast(0),
+        BARE,
         &Present(|c: &mut Global| &mut c.skip_check_adv_addr, true),
     )
     .doc("Sets skip_check_adv_addr for all instances."),
-    Directive::new("vrrp_strict", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.strict, true))
+    Directive::new("vrrp_strict", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.strict, true))
         .doc("Sets strict_mode for all instances."),
-    Directive::new("vrrp_priority", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.nice, -20..=19))
-        .doc("Sets the niceness of the VRRP process."),
-    Directive::new("vrrp_no_swap", GLOBAL, Arity::AtLeast(0), &Present(|c: &mut Global| &mut c.no_swap, true))
+    Directive::new("vrrp_priority", GLOBAL, BARE, &Custom(vrrp_priority)).doc("Sets the niceness of the VRRP process."),
+    Directive::new("vrrp_no_swap", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.no_swap, true))
         .doc("Keeps the VRRP process in memory."),
-    Directive::new("vrrp_rt_priority", GLOBAL, Arity::AtLeast(1), &Whole(|c: &mut Global| &mut c.realtime, 1..=99))
+    Directive::new("vrrp_rt_priority", GLOBAL, BARE, &Custom(vrrp_rt_priority))
         .doc("Sets the real-time priority of the VRRP process."),
-    Directive::missing("vrrp_cpu_affinity", GLOBAL, Arity::AtLeast(0)),
-    inert("vrrp_rlimit_rttime", Arity::AtLeast(0), "the process never takes more priority by itself"),
-    inert("vrrp_rlimit_rtime", Arity::AtLeast(0), "the process never takes more priority by itself"),
-    Directive::new("notify_fifo", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.notify_fifo))
-        .doc("Sets a FIFO every change is written to."),
-    Directive::missing("notify_fifo_script", GLOBAL, Arity::AtLeast(0)),
-    Directive::new("vrrp_notify_fifo", GLOBAL, Arity::AtLeast(1), &Name(|c: &mut Global| &mut c.vrrp_notify_fifo))
+    Directive::missing("vrrp_cpu_affinity", GLOBAL, BARE).judged(&Custom(cpu_affinity)),
+    inert(
+        "vrrp_rlimit_rttime",
+        ONE,
+        &Judged(Kind::Unsigned, 1..=WIDE, "Invalid vrrp real-time limit - {v}", ""),
+        "the process never takes more priority by itself",
+    ),
+    inert("vrrp_rlimit_rtime", ONE, &Custom(old_rlimit), "the process never takes more priority by itself"),
+    inert(
+        "checker_priority",
+        BARE,
+        &Judged(
+            Kind::Signed,
+            -20..=19,
+            "Invalid checker process priority specified",
+            "No checker process priority specified",
+        ),
+        "there is no such process yet",
+    ),
+    inert("checker_no_swap", BARE, &Nothing, "there is no such process yet"),
+    inert("checker_rt_priority", BARE, &Custom(rt_priority), "there is no such process yet"),
+    inert("checker_cpu_affinity", BARE, &Custom(cpu_affinity), "there is no such process yet"),
+    inert(
+        "checker_rlimit_rttime",
+        ONE,
+        &Judged(Kind::Unsigned, 1..=WIDE, "Invalid checker real-time limit - {v}", ""),
+        "there is no such process yet",
+    ),
+    inert("checker_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
+    inert(
+        "bfd_priority",
+        BARE,
+        &Judged(Kind::Signed, -20..=19, "Invalid bfd process priority specified", "No bfd process priority specified"),
+        "there is no such process yet",
+    ),
+    inert("bfd_no_swap", BARE, &Nothing, "there is no such process yet"),
+    inert("bfd_rt_priority", BARE, &Custom(rt_priority), "there is no such process yet"),
+    inert("bfd_cpu_affinity", BARE, &Custom(cpu_affinity), "there is no such process yet"),
+    inert(
+        "bfd_rlimit_rttime",
+        ONE,
+        &Judged(Kind::Unsigned, 1..=WIDE, "Invalid bfd real-time limit - {v}", ""),
+        "there is no such process yet",
+    ),
+    inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
+    Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
+    Directive::missing("notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
+    Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
-    Directive::missing("vrrp_notify_fifo_script", GLOBAL, Arity::AtLeast(0)),
+    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
     Directive::new(
         "vrrp_notify_priority_changes",
         GLOBAL,
-        Arity::AtLeast(0),
-        &Switch(|c: &mut Global| &mut c.notify_priority_changes),
+        BARE,
+        &Switch(|c: &mut Global| &mut c.notify_priority_changes, "Invalid value '{v}' for global {k} specified"),
     )
     .doc("Sets notify_priority_changes for all instances."),
-    Directive::missing("lvs_notify_fifo", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("lvs_notify_fifo_script", GLOBAL, Arity::AtLeast(0)),
-    inert("checker_priority", Arity::AtLeast(0), "there is no such process yet"),
-    inert("checker_no_swap", Arity::AtLeast(0), "there is no such process yet"),
-    inert("checker_rt_priority", Arity::AtLeast(0), "there is no such process yet"),
-    inert("checker_cpu_affinity", Arity::AtLeast(0), "there is no such process yet"),
-    inert("checker_rlimit_rttime", Arity::AtLeast(0), "there is no such process yet"),
-    inert("checker_rlimit_rtime", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_priority", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_no_swap", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_rt_priority", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_cpu_affinity", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_rlimit_rttime", Arity::AtLeast(0), "there is no such process yet"),
-    inert("bfd_rlimit_rtime", Arity::AtLeast(0), "there is no such process yet"),
-    Directive::missing("snmp_socket", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_traps", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_vrrp", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_keepalived", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_rfc", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_rfcv2", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_rfcv3", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_snmp_checker", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("enable_dbus", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("dbus_service_name", GLOBAL, Arity::AtLeast(0)),
-    Directive::new("script_user", GLOBAL, Arity::AtLeast(1), &Custom(script_user))
+    Directive::missing("lvs_notify_fifo", GLOBAL, BARE).judged(&Needed("No {k} name specified")),
+    Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE).judged(&Needed("No {k} specified")),
+    Directive::missing("snmp_socket", GLOBAL, BARE).judged(&Custom(snmp_socket)),
+    Directive::missing("enable_traps", GLOBAL, BARE),
+    Directive::missing("enable_snmp_vrrp", GLOBAL, BARE),
+    Directive::missing("enable_snmp_keepalived", GLOBAL, BARE),
+    Directive::missing("enable_snmp_rfc", GLOBAL, BARE),
+    Directive::missing("enable_snmp_rfcv2", GLOBAL, BARE),
+    Directive::missing("enable_snmp_rfcv3", GLOBAL, BARE),
+    Directive::missing("enable_snmp_checker", GLOBAL, BARE),
+    Directive::missing("enable_dbus", GLOBAL, BARE),
+    Directive::missing("dbus_service_name", GLOBAL, BARE).judged(&Needed("{k} missing - ignoring")),
+    Directive::new("script_user", GLOBAL, BARE, &Custom(script_user))
         .doc("Sets the user and the group scripts run as."),
-    Directive::new(
-        "enable_script_security",
-        GLOBAL,
-        Arity::AtLeast(0),
-        &Present(|c: &mut Global| &mut c.script_security, true),
-    )
-    .doc("Refuses scripts of root that others could change."),
-    inert("vrrp_netlink_cmd_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    Directive::new("enable_script_security", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.script_security, true))
+        .doc("Refuses scripts of root that others could change."),
+    inert(
+        "vrrp_netlink_cmd_rcv_bufs",
+        BARE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} size ({v}) invalid", "{k} size missing"),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert(
         "vrrp_netlink_cmd_rcv_bufs_force",
-        Arity::AtLeast(0),
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert("vrrp_netlink_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "vrrp_netlink_monitor_rcv_bufs",
+        BARE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} size ({v}) invalid", "{k} size missing"),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert(
         "vrrp_netlink_monitor_rcv_bufs_force",
-        Arity::AtLeast(0),
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert("process_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "process_monitor_rcv_bufs",
+        BARE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} size ({v}) invalid", "{k} size missing"),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert(
         "process_monitor_rcv_bufs_force",
-        Arity::AtLeast(0),
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert("lvs_netlink_cmd_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "lvs_netlink_cmd_rcv_bufs",
+        BARE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} size ({v}) invalid", "{k} size missing"),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert(
         "lvs_netlink_cmd_rcv_bufs_force",
-        Arity::AtLeast(0),
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert("lvs_netlink_monitor_rcv_bufs", Arity::AtLeast(0), "buffers are large, and what is lost is asked for again"),
+    inert(
+        "lvs_netlink_monitor_rcv_bufs",
+        BARE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} size ({v}) invalid", "{k} size missing"),
+        "buffers are large, and what is lost is asked for again",
+    ),
     inert(
         "lvs_netlink_monitor_rcv_bufs_force",
-        Arity::AtLeast(0),
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert("rs_init_notifies", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
-    inert("no_checker_emails", Arity::AtLeast(0), "concerns virtual servers only, which are refused"),
-    inert("vrrp_rx_bufs_policy", Arity::AtLeast(0), "adverts are read at once, so no buffer can be too small"),
-    inert("vrrp_rx_bufs_multiplier", Arity::AtLeast(0), "adverts are read at once, so no buffer can be too small"),
+    inert(
+        "rs_init_notifies",
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
+        "concerns virtual servers only, which are refused",
+    ),
+    inert(
+        "no_checker_emails",
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
+        "concerns virtual servers only, which are refused",
+    ),
+    inert("vrrp_rx_bufs_policy", BARE, &Custom(rx_policy), "adverts are read at once, so no buffer can be too small"),
+    inert(
+        "vrrp_rx_bufs_multiplier",
+        BARE,
+        &Custom(rx_multiplier),
+        "adverts are read at once, so no buffer can be too small",
+    ),
     Directive::new(
         "vrrp_startup_delay",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Seconds(|c: &mut Global| &mut c.startup_delay, 0..=4294 * SECOND),
+        ONE,
+        &Seconds(|c: &mut Global| &mut c.startup_delay, 1000..=4_294_967_295, "{k} '{v}' is invalid"),
     )
     .doc("Sets the seconds before anything is sent."),
-    Directive::new(
-        "log_unknown_vrids",
-        GLOBAL,
-        Arity::AtLeast(0),
-        &Present(|c: &mut Global| &mut c.log_unknown_vrids, true),
-    )
-    .doc("Logs adverts of routers nobody here takes part in."),
-    Directive::missing("umask", GLOBAL, Arity::AtLeast(0)),
-    inert("random_seed", Arity::AtLeast(0), "nothing that is served is random"),
-    Directive::missing("reload_time_file", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("reload_repeat", GLOBAL, Arity::AtLeast(0)),
-    inert("checker_process_name", Arity::AtLeast(0), "there is no such process yet"),
-    Directive::missing("config_save_dir", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("data_use_instance", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("dbus_no_interface_name", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("disable_local_igmp", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("include_check", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("iproute_etc_dir", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("iproute_usr_dir", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("json_dump_file", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("json_version", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("lvs_flush_on_stop", GLOBAL, Arity::AtLeast(0)),
-    inert("nftables_ipvs", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ipvs_priority", Arity::AtLeast(0), "no firewall rules are made: what would need them is refused"),
+    Directive::new("log_unknown_vrids", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.log_unknown_vrids, true))
+        .doc("Logs adverts of routers nobody here takes part in."),
+    Directive::missing("umask", GLOBAL, ONE).judged(&Custom(umask)),
     inert(
-        "nftables_ipvs_start_fwmark",
-        Arity::AtLeast(0),
-        "no firewall rules are made: what would need them is refused",
+        "random_seed",
+        ONE,
+        &Judged(Kind::Unsigned, 0..=WIDE, "{k} {v} invalid", ""),
+        "nothing that is served is random",
     ),
-    Directive::missing("reload_check_config", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("reload_file", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("set_supplementary_groups", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("snmp_rs_stats_update_interval", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("snmp_vs_stats_update_interval", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("state_dump_file", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("stats_dump_file", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("tmp_config_directory", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("use_symlink_paths", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("v3_checksum_as_v2", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("vmac_addr_prefix", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("vmac_prefix", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("vrrp_delay_after_boot", GLOBAL, Arity::AtLeast(0)),
+    Directive::missing("reload_time_file", GLOBAL, BARE).judged(&Custom(reload_time_file)),
+    Directive::missing("reload_repeat", GLOBAL, BARE),
+    Directive::missing("config_save_dir", GLOBAL, ONE),
+    Directive::missing("data_use_instance", GLOBAL, BARE)
+        .judged(&JudgedSwitch("Invalid value '{v}' for global date_use_instance specified")),
+    Directive::missing("dbus_no_interface_name", GLOBAL, BARE),
+    Directive::missing("disable_local_igmp", GLOBAL, BARE),
+    Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, BARE),
+    Directive::missing("include_check", GLOBAL, BARE).judged(&Custom(include_check)),
+    Directive::missing("iproute_etc_dir", GLOBAL, BARE),
+    Directive::missing("iproute_usr_dir", GLOBAL, BARE),
+    Directive::missing("json_dump_file", GLOBAL, BARE),
+    Directive::missing("json_version", GLOBAL, BARE),
+    Directive::missing("reload_check_config", GLOBAL, BARE),
+    Directive::missing("reload_file", GLOBAL, BARE),
+    Directive::missing("set_supplementary_groups", GLOBAL, BARE),
+    Directive::missing("snmp_rs_stats_update_interval", GLOBAL, BARE),
+    Directive::missing("snmp_vs_stats_update_interval", GLOBAL, BARE),
+    Directive::missing("state_dump_file", GLOBAL, BARE),
+    Directive::missing("stats_dump_file", GLOBAL, BARE),
+    Directive::missing("tmp_config_directory", GLOBAL, BARE).judged(&Needed("{k} missing directory name")),
+    Directive::missing("use_symlink_paths", GLOBAL, BARE),
+    Directive::missing("v3_checksum_as_v2", GLOBAL, BARE),
+    Directive::missing("vmac_addr_prefix", GLOBAL, ONE),
+    Directive::missing("vmac_prefix", GLOBAL, ONE),
+    Directive::missing("vrrp_delay_after_boot", GLOBAL, BARE),
     Directive::new(
         "vrrp_down_timer_adverts",
         GLOBAL,
-        Arity::AtLeast(1),
-        &Whole(|c: &mut Global| &mut c.down_timer_adverts, 1..=100),
+        ONE,
+        &Unsigned(|c: &mut Global| &mut c.down_timer_adverts, 1..=100, "Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets down_timer_adverts for all instances."),
-    Directive::missing("vrrp_garp_extra_if", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, Arity::AtLeast(0)),
-    Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, Arity::AtLeast(0)),
+    Directive::missing("vrrp_garp_extra_if", GLOBAL, BARE).judged(&Judged(
+        Kind::Unsigned,
+        1..=86_400,
+        "{k} '{v}' invalid - ignoring",
+        "{k} specified without time - ignoring",
+    )),
+    Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, BARE),
+    Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, BARE).judged(&Custom(vmac_garp)),
 ];
 
 /// What concerns the whole daemon; what was not given is `None`.
@@ -320,6 +476,8 @@ const DIRECTIVES: &[Directive] = &[
 pub struct Global {
     pub router_id: Option<String>,
     pub script_user: Option<(String, Option<String>)>,
+    /// Where that is said.
+    pub script_user_span: Option<Span>,
     pub script_security: Option<bool>,
     pub dynamic_interfaces: Option<bool>,
     pub default_interface: Option<String>,
@@ -352,6 +510,14 @@ pub struct Global {
     pub process_names: Option<bool>,
     pub notify_fifo: Option<String>,
     pub vrrp_notify_fifo: Option<String>,
+    /// `startup_script` and `shutdown_script`.
+    pub start_scripts: Vec<Command>,
+    /// Which of them were given.
+    pub start_scripts_given: Vec<&'static str>,
+    /// Which of the following were given.
+    pub fifo_scripts_given: Vec<&'static str>,
+    /// `notify_fifo_script` and `vrrp_notify_fifo_script`.
+    pub fifo_scripts: Vec<Command>,
 }
 
 impl Conf for Global {
@@ -361,52 +527,36 @@ impl Conf for Global {
 type Outcome = Result<(), Diagnostic>;
 
 fn script_user(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if statement.arguments().is_empty() {
+        return Err(complain("No script username specified"));
+    }
     let group = statement.arguments().get(1).map(|word| word.text().into_owned());
+    global.script_user_span = Some(statement.span);
     global.script_user = Some((first(statement), group));
     Ok(())
 }
 
-fn smtp_alert(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    no_mail(cx, statement)
+/// The address of a group of receivers.
+fn group(cx: &Setting<'_>, statement: &Statement, ipv6: bool) -> Result<IpAddr, Diagnostic> {
+    let (text, keyword) = (first(statement), cx.row.name);
+    let refuse = |why: &str| complain(format!("{keyword} [{text}] is not {why}. Skipping"));
+    let address: IpAddr = text.parse().map_err(|_| complain(format!("Can't parse {keyword} [{text}]. Skipping")))?;
+    if address.is_ipv6() != ipv6 {
+        return Err(refuse(if ipv6 { "IPv6" } else { "IPv4" }));
+    }
+    if address.is_multicast() { Ok(address) } else { Err(refuse("multicast")) }
 }
 
-fn group4(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    let text = first(statement);
-    let invalid = |_| complain(format!("Configuration error: Cannot parse vrrp_mcast_group4 '{text}'"));
-    global.mcast_group4 = Some(text.parse().map_err(invalid)?);
+fn group4(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if let IpAddr::V4(address) = group(cx, statement, false)? {
+        global.mcast_group4 = Some(address);
+    }
     Ok(())
 }
 
-fn group6(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    let text = first(statement);
-    let invalid = |_| complain(format!("Configuration error: Cannot parse vrrp_mcast_group6 '{text}'"));
-    global.mcast_group6 = Some(text.parse().map_err(invalid)?);
-    Ok(())
-}
-
-/// Seconds between two frames: never zero when given.
-fn pace(cx: &mut Setting<'_>, statement: &Statement) -> Result<Duration, Diagnostic> {
-    let text = first(statement);
-    seconds(&text, &(1..=4_294_967_295)).map_err(|complaint| {
-        cx.report(complaint.at(statement.span));
-        complain(format!("{} '{text}' is invalid", cx.row.name))
-    })
-}
-
-fn garp_interval(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    global.garp_interval = Some(pace(cx, statement)?);
-    Ok(())
-}
-
-fn gna_interval(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    global.gna_interval = Some(pace(cx, statement)?);
-    Ok(())
-}
-
-fn version(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    global.version = Some(whole(&first(statement), &(2..=3)).map_err(|complaint| {
-        cx.report(complaint.at(statement.span));
-        complain("VRRP Error: Version must be either 2 or 3")
-    })?);
+fn group6(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if let IpAddr::V6(address) = group(cx, statement, true)? {
+        global.mcast_group6 = Some(address);
+    }
     Ok(())
 }

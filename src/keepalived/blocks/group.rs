@@ -1,47 +1,51 @@
 //! `vrrp_sync_group`: virtual routers that change state together.
 
 use super::instance::Notify;
-use super::track::{Track, Tracks};
+use super::track::{Track, Tracked, Tracks};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Opens, Support};
+use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GROUP;
-use crate::keepalived::slot::{Nothing, Present, Run, complain, truth};
+use crate::keepalived::slot::{Present, Run, at_end, complain, first, truth, worded};
+use std::any::{Any, TypeId};
 
 /// The keywords of groups.
 pub const MODULE: Module =
     Module { name: "vrrp_sync_group", directives: DIRECTIVES, scopes: &[Scope::of::<Group>(GROUP)] };
 
-const TRACKS: Arity = Arity::Block(0, 0, Opens::Rows);
+const TRACKS: Arity = Arity::Block(0, 255, Opens::Rows);
+
+const TWICE: &str = "vrrp group {n}: {k} script already specified - ignoring {v}";
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("group", GROUP, TRACKS, &Custom(members)).doc("Lists the instances."),
-    Directive::new("track_interface", GROUP, TRACKS, &Tracks(|c: &mut Group| &mut c.interfaces))
+    Directive::new("track_interface", GROUP, TRACKS, &Tracks(Tracked::Interface, |c: &mut Group| &mut c.interfaces))
         .doc("Lists interfaces all members track."),
-    Directive::new("track_script", GROUP, TRACKS, &Tracks(|c: &mut Group| &mut c.scripts))
+    Directive::new("track_script", GROUP, TRACKS, &Tracks(Tracked::Script, |c: &mut Group| &mut c.scripts))
         .doc("Lists scripts all members track."),
-    Directive::new("track_file", GROUP, TRACKS, &Tracks(|c: &mut Group| &mut c.files))
+    Directive::new("track_file", GROUP, TRACKS, &Tracks(Tracked::File, |c: &mut Group| &mut c.files))
         .doc("Lists files all members track."),
-    Directive::missing("track_process", GROUP, TRACKS),
-    Directive::missing("track_bfd", GROUP, TRACKS),
-    Directive::new("notify_master", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.master))
+    Directive::missing("track_process", GROUP, TRACKS)
+        .judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes)),
+    Directive::missing("track_bfd", GROUP, TRACKS).judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions)),
+    Directive::new("notify_master", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.master, TWICE))
         .doc("Sets what is run when the group becomes master."),
-    Directive::new("notify_backup", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.backup))
+    Directive::new("notify_backup", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.backup, TWICE))
         .doc("Sets what is run when the group becomes backup."),
-    Directive::new("notify_fault", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.fault))
+    Directive::new("notify_fault", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.fault, TWICE))
         .doc("Sets what is run when the group enters fault."),
-    Directive::new("notify_stop", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.stop))
+    Directive::new("notify_stop", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.stop, TWICE))
         .doc("Sets what is run at the end."),
-    Directive::new("notify", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.any))
+    Directive::new("notify", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with GROUP, name, state and priority as arguments."),
-    Directive::new("smtp_alert", GROUP, Arity::AtLeast(0), &Custom(smtp_alert))
-        .support(Support::Partial("mail is not sent: only `false` is accepted"))
+    Directive::new("smtp_alert", GROUP, Arity::AtLeast(0), &Mail("Invalid vrrp_group {k} parameter {v}"))
+        .support(Support::Partial("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
-    Directive::new("global_tracking", GROUP, Arity::AtLeast(0), &Nothing)
+    Directive::new("global_tracking", GROUP, Arity::AtLeast(0), &Custom(old_tracking))
         .support(Support::Inert("keepalived ignores it as well"))
         .doc("Has no effect any more."),
     Directive::new(
@@ -66,6 +70,10 @@ pub struct Group {
     pub scripts: Vec<Track>,
     /// `track_file`.
     pub files: Vec<Track>,
+    /// `track_process`.
+    pub processes: Vec<Track>,
+    /// `track_bfd`.
+    pub sessions: Vec<Track>,
     /// `notify` and its kin.
     pub notify: Notify,
     /// `sync_group_tracking_weight`.
@@ -90,26 +98,35 @@ pub fn open(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> R
 
 fn members(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> Result<(), Diagnostic> {
     if !group.members.is_empty() {
-        return Err(complain(format!("({}) Group members already specified - ignoring", group.name)));
+        return Err(complain(format!("Group list already specified for sync group {}", group.name)));
     }
     group.members = super::track::words(cx, statement).iter().map(|word| word.text().into_owned()).collect();
     if group.members.is_empty() {
-        return Err(complain(format!("({}) empty group block", group.name)));
+        return Err(at_end(statement, format!("Warning - sync group {} has empty group block", group.name)));
     }
     Ok(())
 }
 
-fn smtp_alert(cx: &mut Setting<'_>, _: &mut Group, statement: &Statement) -> Result<(), Diagnostic> {
-    no_mail(cx, statement)
+fn old_tracking(_: &mut Setting<'_>, group: &mut Group, _: &Statement) -> Result<(), Diagnostic> {
+    let name = &group.name;
+    let text = format!("({name}) global_tracking is deprecated. Use track_interface/script/file on the sync group");
+    Err(complain(text))
 }
 
-/// Mail is not sent yet, so only its absence may be asked for.
-///
-/// # Errors
-/// Mail is asked for.
-pub fn no_mail(cx: &Setting<'_>, statement: &Statement) -> Result<(), Diagnostic> {
-    match truth(statement.arguments().first()) {
-        Some(false) => Ok(()),
-        _ => Err(complain(format!("keyword \"{}\" is known but not supported yet", cx.row.name))),
+/// Whether mail is sent. It is not yet, so only its absence may be asked for; the complaint about another word.
+pub struct Mail(pub &'static str);
+
+impl Set for Mail {
+    fn target(&self) -> TypeId {
+        TypeId::of::<()>()
+    }
+
+    fn set(&self, cx: &mut Setting<'_>, _: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
+        match truth(statement.arguments().first()) {
+            None => return Err(complain(worded(self.0, cx, &first(statement)))),
+            Some(true) => cx.unserved(statement, &format!("\"{}\"", cx.row.name)),
+            Some(false) => {}
+        }
+        Ok(())
     }
 }

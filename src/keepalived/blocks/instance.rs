@@ -1,8 +1,9 @@
 //! `vrrp_instance`: a virtual router as configured.
 
 use super::address::{Address, Addresses};
-use super::group::no_mail;
-use super::track::{Track, Tracks};
+use super::group::Mail;
+use super::line::Need;
+use super::track::{Track, Tracked, Tracks};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope};
@@ -12,7 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Nothing, Present, Run, SECOND, Switch, Whole, command, complain, first, seconds, truth, whole,
+    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address,
+    also, command, complain, count, first, seconds, truth, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,8 +25,12 @@ pub const MODULE: Module =
 
 const BARE: Arity = Arity::AtLeast(0);
 const ONE: Arity = Arity::AtLeast(1);
-const LINES: Arity = Arity::Block(0, 0, Opens::Rows);
-const COUNT: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
+const LINES: Arity = Arity::Block(0, 255, Opens::Rows);
+/// The largest number without a sign.
+const WIDE: i64 = u32::MAX as i64;
+const INVALID: &str = "({n}): {k} '{v}' invalid - ignoring";
+const TWICE: &str = "({n}) {k} script already specified - ignoring {v}";
+const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("state", INSTANCE, ONE, &Custom(state))
@@ -33,8 +39,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
     Directive::new("priority", INSTANCE, ONE, &Custom(priority)).doc("Sets the priority; the highest becomes master."),
-    Directive::new("version", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.version, 2..=3))
-        .doc("Sets the version of the protocol."),
+    Directive::new(
+        "version",
+        INSTANCE,
+        ONE,
+        &Signed(|c: &mut Instance| &mut c.version, 2..=3, "({n}): Version must be either 2 or 3"),
+    )
+    .doc("Sets the version of the protocol."),
     Directive::new("advert_int", INSTANCE, ONE, &Custom(advert_int)).doc("Sets the seconds between two adverts."),
     Directive::new("nopreempt", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.preempt, false))
         .doc("Leaves a master of lower priority in peace."),
@@ -42,7 +53,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Takes over from a master of lower priority."),
     Directive::new("preempt_delay", INSTANCE, ONE, &Custom(preempt_delay))
         .doc("Sets the seconds a master of lower priority is borne with."),
-    Directive::new("authentication", INSTANCE, Arity::Block(0, 0, Opens::Context(AUTHENTICATION)), &Plain)
+    Directive::new("authentication", INSTANCE, Arity::Block(0, 255, Opens::Context(AUTHENTICATION)), &Plain)
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
         .support(Support::Partial("AH is refused"))
@@ -57,28 +68,47 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("min_ttl", PEER, ONE, &Nothing).doc("Sets the least TTL a peer's adverts may arrive with."),
     Directive::new("max_ttl", PEER, ONE, &Nothing).doc("Sets the largest TTL a peer's adverts may arrive with."),
     Directive::new("mcast_src_ip", INSTANCE, ONE, &Custom(source)).doc("Sets the source address of adverts."),
-    Directive::new("unicast_src_ip", INSTANCE, ONE, &Custom(source)).doc("Sets the source address of adverts."),
+    Directive::new("unicast_src_ip", INSTANCE, ONE, &Custom(unicast_source)).doc("Sets the source address of adverts."),
     Directive::new("track_src_ip", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.track_source, true))
         .doc("Faults the instance while the configured source address is absent."),
-    Directive::new("unicast_ttl", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.unicast_ttl, 0..=255))
-        .doc("Sets the TTL of unicast adverts."),
-    Directive::new("check_unicast_src", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.check_unicast_src, true))
+    Directive::new(
+        "unicast_ttl",
+        INSTANCE,
+        ONE,
+        &Unsigned(
+            |c: &mut Instance| &mut c.unicast_ttl,
+            0..=255,
+            "({n}): TTL '{v}' not valid - must be between 0 & 255",
+        ),
+    )
+    .doc("Sets the TTL of unicast adverts."),
+    Directive::new("check_unicast_src", INSTANCE, BARE, &Custom(check_unicast_src))
         .doc("Drops unicast adverts from others than the peers."),
-    Directive::new("native_ipv6", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.native_ipv6, true))
+    Directive::new("native_ipv6", INSTANCE, BARE, &Custom(native_ipv6))
         .doc("Speaks IPv6; the first address decides as well."),
     Directive::new("dont_track_primary", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.track_primary, false))
         .doc("Ignores the state of the instance's own interface."),
-    Directive::new("track_interface", INSTANCE, LINES, &Tracks(|c: &mut Instance| &mut c.interfaces))
-        .doc("Lists further interfaces that matter."),
-    Directive::new("track_script", INSTANCE, LINES, &Tracks(|c: &mut Instance| &mut c.scripts))
+    Directive::new(
+        "track_interface",
+        INSTANCE,
+        LINES,
+        &Tracks(Tracked::Interface, |c: &mut Instance| &mut c.interfaces),
+    )
+    .doc("Lists further interfaces that matter."),
+    Directive::new("track_script", INSTANCE, LINES, &Tracks(Tracked::Script, |c: &mut Instance| &mut c.scripts))
         .doc("Lists scripts that matter."),
-    Directive::new("track_file", INSTANCE, LINES, &Tracks(|c: &mut Instance| &mut c.files))
+    Directive::new("track_file", INSTANCE, LINES, &Tracks(Tracked::File, |c: &mut Instance| &mut c.files))
         .doc("Lists files that matter."),
     Directive::new("skip_check_adv_addr", INSTANCE, BARE, &Custom(skip_check_adv_addr))
         .doc("Believes the master last heard without a look at its addresses."),
-    Directive::new("strict_mode", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.strict))
-        .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
-        .doc("Keeps to the letter of the RFC."),
+    Directive::new(
+        "strict_mode",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.strict, "({n}) invalid {k} {v} specified"),
+    )
+    .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
+    .doc("Keeps to the letter of the RFC."),
     Directive::new(
         "promote_secondaries",
         INSTANCE,
@@ -86,100 +116,136 @@ const DIRECTIVES: &[Directive] = &[
         &Present(|c: &mut Instance| &mut c.promote_secondaries, true),
     )
     .doc("Keeps the other addresses of a network when the first is taken away."),
-    Directive::new("accept", INSTANCE, BARE, &Nothing)
+    Directive::new("accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, true))
         .support(Support::Inert("traffic to the addresses is always accepted"))
         .doc("Accepts traffic to the addresses."),
-    Directive::new("debug", INSTANCE, BARE, &Nothing)
-        .support(Support::Inert("keepalived 2.1.5 does nothing with it either"))
-        .doc("Sets how much is logged."),
-    Directive::new("kernel_rx_buf_size", INSTANCE, ONE, &Nothing)
+    Directive::new(
+        "debug",
+        INSTANCE,
+        ONE,
+        &Judged(Kind::Unsigned, 0..=4, "({n}) Debug value '{v}' not valid; must be between 0-4", ""),
+    )
+    .support(Support::Inert("keepalived 2.1.5 does nothing with it either"))
+    .doc("Sets how much is logged."),
+    Directive::new("kernel_rx_buf_size", INSTANCE, BARE, &Custom(buffer))
         .support(Support::Inert("adverts are read at once, so no buffer can be too small"))
         .doc("Sets the size of the receive buffer."),
-    Directive::new("notify_master", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.master))
+    Directive::new("notify_master", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.master, TWICE))
         .doc("Sets what is run when the instance becomes master."),
-    Directive::new("notify_backup", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.backup))
+    Directive::new("notify_backup", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.backup, TWICE))
         .doc("Sets what is run when the instance becomes backup."),
-    Directive::new("notify_fault", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.fault))
+    Directive::new("notify_fault", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.fault, TWICE))
         .doc("Sets what is run when the instance enters fault."),
-    Directive::new("notify_stop", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.stop))
+    Directive::new("notify_stop", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.stop, TWICE))
         .doc("Sets what is run at the end."),
     Directive::new("notify_deleted", INSTANCE, BARE, &Custom(notify_deleted))
         .doc("Sets what is run when a reload removes the instance; the bare keyword says DELETED instead of FAULT."),
-    Directive::new("notify", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.any))
+    Directive::new("notify", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with INSTANCE, name, state and priority as arguments."),
     Directive::new(
         "notify_master_rx_lower_pri",
         INSTANCE,
         ONE,
-        &Run(|c: &mut Instance| &mut c.notify.master_rx_lower_pri),
+        &Run(|c: &mut Instance| &mut c.notify.master_rx_lower_pri, TWICE),
     )
     .doc("Sets what is run when a master hears a lower priority."),
     Directive::new(
         "notify_priority_changes",
         INSTANCE,
         BARE,
-        &Switch(|c: &mut Instance| &mut c.notify_priority_changes),
+        &Switch(|c: &mut Instance| &mut c.notify_priority_changes, "({n}) Invalid value '{v}' for {k} specified"),
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
-    Directive::new("smtp_alert", INSTANCE, BARE, &Custom(smtp_alert))
-        .support(Support::Partial("mail is not sent: only `false` is accepted"))
+    Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
+        .support(Support::Partial("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
-    Directive::new("garp_master_delay", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_delay, 0..=4294))
-        .doc("Sets the seconds until addresses are announced again."),
-    Directive::new("garp_master_repeat", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_repeat, COUNT))
-        .doc("Sets how often each address is announced in a batch."),
-    Directive::new("garp_master_refresh", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_refresh, 0..=4294))
-        .doc("Sets the seconds between announcements while master."),
+    Directive::new(
+        "garp_master_delay",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_delay, 0..=4294, INVALID),
+    )
+    .doc("Sets the seconds until addresses are announced again."),
+    Directive::new(
+        "garp_master_repeat",
+        INSTANCE,
+        ONE,
+        &Positive(|c: &mut Instance| &mut c.garp_repeat, WIDE, INVALID, ZERO),
+    )
+    .doc("Sets how often each address is announced in a batch."),
+    Directive::new(
+        "garp_master_refresh",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_refresh, 0..=WIDE, "({n}): Invalid {k} '{v}' - ignoring"),
+    )
+    .doc("Sets the seconds between announcements while master."),
     Directive::new(
         "garp_master_refresh_repeat",
         INSTANCE,
         ONE,
-        &Whole(|c: &mut Instance| &mut c.garp_refresh_repeat, COUNT),
+        &Positive(|c: &mut Instance| &mut c.garp_refresh_repeat, WIDE, INVALID, ZERO),
     )
     .doc("Sets how often each address is announced then."),
     Directive::new(
         "garp_lower_prio_delay",
         INSTANCE,
         ONE,
-        &Whole(|c: &mut Instance| &mut c.garp_lower_delay, 0..=4294),
+        &Unsigned(|c: &mut Instance| &mut c.garp_lower_delay, 0..=4294, INVALID),
     )
     .doc("Sets the seconds until addresses are announced again after a lower priority was heard."),
-    Directive::new("garp_lower_prio_repeat", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.garp_lower_repeat, COUNT))
-        .doc("Sets how often each address is announced after a lower priority was heard."),
-    Directive::new("lower_prio_no_advert", INSTANCE, BARE, &Switch(|c: &mut Instance| &mut c.lower_prio_no_advert))
-        .doc("Stays silent when a master hears a lower priority."),
+    Directive::new(
+        "garp_lower_prio_repeat",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.garp_lower_repeat, 0..=i32::MAX as i64, "({n}): Invalid {k} '{v}'"),
+    )
+    .doc("Sets how often each address is announced after a lower priority was heard."),
+    Directive::new(
+        "lower_prio_no_advert",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.lower_prio_no_advert, "({n}) invalid {k} {v} specified"),
+    )
+    .doc("Stays silent when a master hears a lower priority."),
     Directive::new(
         "higher_prio_send_advert",
         INSTANCE,
         BARE,
-        &Switch(|c: &mut Instance| &mut c.higher_prio_send_advert),
+        &Switch(|c: &mut Instance| &mut c.higher_prio_send_advert, "({n}) invalid {k} {v} specified"),
     )
     .doc("Sends one more advert when a master hears a higher priority."),
-    Directive::new("down_timer_adverts", INSTANCE, ONE, &Whole(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100))
-        .doc("Sets how many missed adverts make a master dead."),
-    Directive::missing("use_vmac", INSTANCE, BARE),
-    Directive::missing("vmac_xmit_base", INSTANCE, BARE),
+    Directive::new(
+        "down_timer_adverts",
+        INSTANCE,
+        ONE,
+        &Unsigned(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100, "({n}): Invalid {k} [1:100] '{v}'"),
+    )
+    .doc("Sets how many missed adverts make a master dead."),
+    Directive::missing("use_vmac", INSTANCE, BARE).judged(&Custom(use_vmac)),
+    Directive::missing("vmac_xmit_base", INSTANCE, BARE).judged(&Present(|c: &mut Instance| &mut c.xmit_base, true)),
     Directive::missing("use_vmac_addr", INSTANCE, BARE),
-    Directive::missing("vmac_garp_intvl", INSTANCE, BARE),
-    Directive::missing("use_ipvlan", INSTANCE, BARE),
-    Directive::missing("vrf", INSTANCE, BARE),
-    Directive::missing("old_unicast_checksum", INSTANCE, BARE),
+    Directive::missing("vmac_garp_intvl", INSTANCE, BARE).judged(&Custom(vmac_garp)),
+    Directive::missing("use_ipvlan", INSTANCE, BARE).judged(&Custom(use_ipvlan)),
+    Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)),
+    Directive::missing("old_unicast_checksum", INSTANCE, BARE).judged(&Custom(old_checksum)),
     Directive::missing("v3_checksum_as_v2", INSTANCE, BARE),
     Directive::missing("unicast_fault_no_peer", INSTANCE, BARE),
-    Directive::missing("mcast_dst_ip", INSTANCE, BARE),
-    Directive::missing("track_process", INSTANCE, LINES),
-    Directive::missing("track_bfd", INSTANCE, LINES),
-    Directive::missing("linkbeat_use_polling", INSTANCE, BARE),
-    Directive::missing("virtual_routes", INSTANCE, LINES),
-    Directive::missing("virtual_rules", INSTANCE, LINES),
+    Directive::missing("mcast_dst_ip", INSTANCE, ONE).judged(&Custom(destination)),
+    Directive::missing("track_process", INSTANCE, LINES)
+        .judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes)),
+    Directive::missing("track_bfd", INSTANCE, LINES).judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions)),
+    Directive::missing("linkbeat_use_polling", INSTANCE, BARE).judged(&Custom(old_linkbeat)),
+    Directive::missing("virtual_routes", INSTANCE, LINES).judged(&Custom(super::route::virtual_routes)),
+    Directive::missing("virtual_rules", INSTANCE, LINES).judged(&Custom(super::rule::virtual_rules)),
     Directive::missing("no_accept", INSTANCE, BARE),
     Directive::missing("no_virtual_ipaddress", INSTANCE, BARE),
-    Directive::missing("garp_extra_if", INSTANCE, BARE),
+    Directive::missing("garp_extra_if", INSTANCE, BARE).judged(&Custom(extra_garp)),
     Directive::missing("owner_ignore_adverts", INSTANCE, BARE),
     Directive::missing("thread_timer_expired", INSTANCE, BARE),
     Directive::missing("timer_expired_backup", INSTANCE, BARE),
-    Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE),
-    Directive::missing("auth_hmac", INSTANCE, Arity::Block(0, 0, Opens::Context(HMAC))),
+    Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE).judged(&Custom(old_sync_daemon)),
+    Directive::missing("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC))),
     Directive::missing("key", HMAC, BARE),
     Directive::missing("active_key", HMAC, BARE),
     Directive::missing("anti_replay", HMAC, BARE),
@@ -204,6 +270,15 @@ pub struct Notify {
     pub master_rx_lower_pri: Option<Command>,
     /// `notify`.
     pub any: Option<Command>,
+}
+
+impl Notify {
+    /// All of them that are given.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let all =
+            [&self.master, &self.backup, &self.fault, &self.stop, &self.deleted, &self.master_rx_lower_pri, &self.any];
+        all.into_iter().flatten()
+    }
 }
 
 /// A peer as configured.
@@ -275,10 +350,34 @@ pub struct Instance {
     pub lower_prio_no_advert: Option<bool>,
     pub higher_prio_send_advert: Option<bool>,
     pub down_timer_adverts: Option<i64>,
+    pub processes: Vec<Track>,
+    pub sessions: Vec<Track>,
+    /// `accept`.
+    pub accept: Option<bool>,
+    /// `use_vmac` or `use_ipvlan`.
+    pub virtual_interface: Option<bool>,
+    /// `use_ipvlan` without an address.
+    pub ipvlan_lacks_address: bool,
+    pub xmit_base: Option<bool>,
+    /// Interfaces its routes and rules name.
+    pub needs: Vec<Need>,
+    /// The keywords say unicast, whether or not there are peers.
+    pub says_unicast: bool,
+    /// In a group, which bears with weights or not.
+    pub grouped: Option<bool>,
 }
 
 impl Conf for Instance {
     fn inherit(&mut self, _: &Self) {}
+}
+
+impl Instance {
+    /// Whether it speaks IPv6, as soon as something says so.
+    pub fn family(&self) -> Option<bool> {
+        let address = self.addresses.first().map(|address| address.ip);
+        let given = address.or(self.source).or_else(|| self.peers.first().map(|peer| peer.address));
+        given.map(|ip| ip.is_ipv6()).or(self.native_ipv6)
+    }
 }
 
 /// `vrrp_instance NAME {`.
@@ -291,9 +390,41 @@ pub fn open(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
     Ok(())
 }
 
+/// `}` of a virtual router.
+///
+/// # Errors
+/// None; the last of several complaints is handed over.
+pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    let end = cx.end();
+    let Some(instance) = cx.conf::<Instance>() else { return Ok(()) };
+    let name = instance.name.clone();
+    let mut said = Vec::new();
+    if instance.peers.is_empty() && instance.unicast_ttl.take().is_some() {
+        said.push(format!("({name}): Cannot use unicast_ttl without unicast peers - resetting"));
+    }
+    let virtual_one = instance.virtual_interface == Some(true);
+    if !instance.peers.is_empty() && virtual_one && instance.xmit_base.is_none() {
+        instance.xmit_base = Some(true);
+        said.push(format!("({name}) unicast with use_vmac requires vmac_xmit_base - setting"));
+    }
+    for text in said {
+        let complaint = complain(text);
+        cx.report(match end {
+            Some(at) => complaint.at(at),
+            None => complaint,
+        });
+    }
+    Ok(())
+}
+
 type Outcome = Result<(), Diagnostic>;
 
 fn interface(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let name = first(statement);
+    if name == "lo" {
+        let text = format!("({}) cannot use a loopback interface ({name}) for vrrp - ignoring", instance.name);
+        return Err(complain(text));
+    }
     instance.interface = Some(first(statement));
     instance.interface_span = Some(statement.span);
     Ok(())
@@ -301,71 +432,60 @@ fn interface(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 
 fn state(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let text = first(statement);
-    instance.master = Some(text == "MASTER");
     match text.as_str() {
-        "MASTER" | "BACKUP" => Ok(()),
-        other => Err(complain(format!("({}) unknown state '{other}', defaulting to BACKUP", instance.name))),
+        "MASTER" => instance.master = Some(true),
+        "BACKUP" if instance.master == Some(true) => {
+            let name = &instance.name;
+            return Err(complain(format!("({name}) state previously set as MASTER - ignoring BACKUP")));
+        }
+        "BACKUP" => instance.master = Some(false),
+        other => {
+            instance.master = Some(false);
+            return Err(complain(format!("({}) unknown state '{other}', defaulting to BACKUP", instance.name)));
+        }
     }
-}
-
-/// A complaint about a number, then one about the keyword.
-fn twice(cx: &mut Setting<'_>, statement: &Statement, complaint: Diagnostic, text: String) -> Diagnostic {
-    cx.report(complaint.at(statement.span));
-    complain(text)
+    Ok(())
 }
 
 fn vrid(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    let name = instance.name.clone();
-    instance.vrid = Some(whole(&first(statement), &(1..=255)).map_err(|complaint| {
-        twice(
-            cx,
-            statement,
-            complaint,
-            format!("({name}): VRID '{}' not valid - must be between 1 & 255", first(statement)),
-        )
-    })?);
+    let template = "({n}): VRID '{v}' not valid - must be between 1 & 255";
+    let judged = count(&first(statement), &(1..=255));
+    instance.vrid = Some(judged.map_err(|wrong| also(cx, statement, wrong, template))?);
     Ok(())
 }
 
 fn priority(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    match whole(&first(statement), &(1..=255)) {
-        Ok(priority) => instance.priority = Some(priority),
-        Err(complaint) => {
-            instance.priority = Some(100);
-            let text = format!("({}) Priority not valid! must be between 1 & 255. Using default 100", instance.name);
-            return Err(twice(cx, statement, complaint, text));
-        }
-    }
-    Ok(())
+    let template = "({n}) Priority not valid! must be between 1 & 255. Using default 100";
+    let judged = count(&first(statement), &(1..=255));
+    instance.priority = Some(*judged.as_ref().unwrap_or(&100));
+    judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, template))
 }
 
 fn advert_int(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    match seconds(&first(statement), &(SECOND / 100..=255 * SECOND)) {
-        Ok(interval) => instance.interval = Some(interval),
-        Err(complaint) => {
-            let given = first(statement);
-            let text = format!("({}) Advert interval ({given}) not valid! Must be > 0 - ignoring", instance.name);
-            return Err(twice(cx, statement, complaint, text));
-        }
-    }
+    let template = "({n}) Advert interval ({v}) not valid! Must be > 0 - ignoring";
+    let judged = seconds(&first(statement), &(SECOND / 100..=255 * SECOND));
+    let judged =
+        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
+    instance.interval = Some(judged?);
     Ok(())
 }
 
 fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    match seconds(&first(statement), &(0..=1000 * SECOND)) {
-        Ok(delay) => instance.preempt_delay = Some(delay),
-        Err(complaint) => {
-            let text = format!("({}) Preempt_delay not valid! must be between 0-1000", instance.name);
-            return Err(twice(cx, statement, complaint, text));
-        }
-    }
+    let template = "({n}) Preempt_delay not valid! must be between 0-1000";
+    let judged = seconds(&first(statement), &(0..=1000 * SECOND));
+    let judged =
+        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
+    instance.preempt_delay = Some(judged?);
     Ok(())
 }
 
-fn auth_type(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+fn auth_type(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     match first(statement).as_str() {
         "PASS" => instance.auth_pass_type = Some(true),
-        "AH" => return Err(complain("keyword \"auth_type AH\" is known but not supported yet")),
+        "AH" => {
+            instance.auth_pass_type = Some(false);
+            cx.unserved(statement, "\"auth_type AH\"");
+        }
         other => return Err(complain(format!("({}) unknown authentication type '{other}'", instance.name))),
     }
     Ok(())
@@ -379,8 +499,9 @@ fn auth_pass(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 }
 
 fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    instance.says_unicast = true;
     for line in super::track::lines(cx, statement) {
-        match peer(&instance.name, &line) {
+        match peer(cx, instance, &line) {
             Ok(peer) => instance.peers.push(peer),
             Err(complaint) => cx.report(complaint.at(line.span)),
         }
@@ -388,38 +509,213 @@ fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &State
     Ok(())
 }
 
-fn peer(name: &str, line: &Statement) -> Result<Peer, Diagnostic> {
-    let text = line.name();
-    let Ok(address) = text.parse() else {
-        let prefix = format!("Configuration error: VRRP instance[{name}]");
+fn peer(cx: &mut Setting<'_>, instance: &Instance, line: &Statement) -> Result<Peer, Diagnostic> {
+    let (text, name) = (line.name(), &instance.name);
+    let prefix = format!("Configuration error: VRRP instance[{name}]");
+    let Some(address) = ip_address(&text) else {
         return Err(complain(format!("{prefix} malformed unicast peer address[{text}]. Skipping...")));
     };
+    if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
+        let text = format!("{prefix} and unicast peer address[{text}] MUST be of the same family !!! Skipping...");
+        return Err(complain(text));
+    }
     let mut peer = Peer { address, least: 0, most: 255 };
     let mut words = line.arguments().iter();
     while let Some(word) = words.next() {
-        let value = words.next().map(|word| word.text().into_owned()).unwrap_or_default();
-        match &*word.bytes {
-            b"min_ttl" => peer.least = whole(&value, &(0..=255))? as u8,
-            b"max_ttl" => peer.most = whole(&value, &(0..=255))? as u8,
-            _ => return Err(complain(format!("({name}) unknown unicast_peer option {}", word.text()))),
+        let option = word.text();
+        let wrong = |what: String| complain(format!("({name}) {what}")).at(line.span);
+        let Some(value) = words.next() else {
+            cx.report(wrong(format!("{option} is missing a value")));
+            break;
+        };
+        let bound = match &*option {
+            "min_ttl" => &mut peer.least,
+            "max_ttl" => &mut peer.most,
+            _ => {
+                cx.report(wrong(format!("unknown unicast_peer option {option}")));
+                break;
+            }
+        };
+        match count(&value.text(), &(0..=255)) {
+            Ok(hops) => *bound = hops as u8,
+            Err(complaint) => cx.report(complaint.at(line.span)),
         }
+    }
+    if peer.least > peer.most {
+        let text = format!("({name}) min_ttl {} > max_ttl {} - all packets will be discarded", peer.least, peer.most);
+        cx.report(complain(text).at(line.span));
     }
     Ok(peer)
 }
 
 fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    let text = first(statement);
-    match text.parse() {
-        Ok(address) => instance.source = Some(address),
-        Err(_) => {
-            let text = format!(
-                "Configuration error: VRRP instance[{}] malformed src address[{text}]. Skipping...",
-                instance.name
-            );
-            return Err(complain(text));
+    let (text, name) = (first(statement), &instance.name);
+    let prefix = format!("Configuration error: VRRP instance[{name}]");
+    let Some(address) = ip_address(&text) else {
+        return Err(complain(format!("{prefix} malformed src address[{text}]. Skipping...")));
+    };
+    if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
+        return Err(complain(format!("{prefix} and src address[{text}] MUST be of the same family !!! Skipping...")));
+    }
+    instance.source = Some(address);
+    Ok(())
+}
+
+fn unicast_source(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    instance.says_unicast = true;
+    source(cx, instance, statement)
+}
+
+fn check_unicast_src(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
+    instance.says_unicast = true;
+    instance.check_unicast_src = Some(true);
+    Ok(())
+}
+
+fn native_ipv6(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
+    if instance.family() == Some(false) {
+        return Err(complain(format!("({}) Cannot specify native_ipv6 with IPv4 addresses", instance.name)));
+    }
+    instance.native_ipv6 = Some(true);
+    Ok(())
+}
+
+/// `old_unicast_checksum [never]`.
+fn old_checksum(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    instance.says_unicast = true;
+    match statement.arguments().first() {
+        Some(word) if !word.is("never") => {
+            let name = &instance.name;
+            Err(complain(format!("({name}) Unknown old_unicast_chksum mode {} - ignoring", word.text())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let (text, name) = (first(statement), &instance.name);
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(complain(format!("({name}) malformed mcast dest address {text}. Skipping...")));
+    };
+    if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
+        return Err(complain(format!(
+            "({name}) mcast dest address {text} MUST match VRRP instance family. Skipping..."
+        )));
+    }
+    if !address.is_multicast() {
+        return Err(complain(format!("({name}) mcast_dst_ip {text} not multicast. Skipping...")));
+    }
+    Ok(())
+}
+
+/// `use_vmac [NAME] [MAC]`.
+fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    instance.virtual_interface = Some(true);
+    let mut named = false;
+    for word in statement.arguments() {
+        let text = word.text();
+        if text.contains(':') {
+            if !is_mac(&text) {
+                return Err(complain(format!("VMAC invalid MAC address {text} - ignored")));
+            }
+        } else if named {
+            return Err(complain("VMAC interface name already specified"));
+        } else if text.len() > 15 || text.contains('/') {
+            let text = format!("VMAC interface name '{text}' too long or invalid characters - ignoring");
+            cx.report(complain(text).at(statement.span));
+        } else {
+            named = true;
         }
     }
     Ok(())
+}
+
+fn is_mac(text: &str) -> bool {
+    let mut parts = 0;
+    let fine = text.split(':').all(|part| {
+        parts += 1;
+        part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    fine && parts == 6
+}
+
+/// `use_ipvlan [TYPE] [ADDRESS] [NAME]`.
+fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    if instance.virtual_interface == Some(true) {
+        return Err(complain(format!("({}) use_ipvlan already specified", instance.name)));
+    }
+    instance.virtual_interface = Some(true);
+    instance.ipvlan_lacks_address = true;
+    let (mut sort, mut named) = (false, false);
+    for word in statement.arguments() {
+        let text = word.text();
+        let name = &instance.name;
+        let taken = |what: &str| complain(format!("({name}) {what} already specified - ignoring '{text}'"));
+        let address = text.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
+        let outcome = if matches!(&*text, "private" | "vepa" | "bridge") {
+            if std::mem::replace(&mut sort, true) { Err(taken("ipvlan type")) } else { Ok(()) }
+        } else if let Some(address) = address {
+            if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
+                let text = format!("({name}) ipvlan address[{text}] MUST match vrrp instance family !!! Skipping...");
+                Err(complain(text))
+            } else {
+                instance.ipvlan_lacks_address = false;
+                Ok(())
+            }
+        } else if std::mem::replace(&mut named, true) {
+            Err(taken("IPVLAN interface"))
+        } else {
+            Ok(())
+        };
+        if let Err(complaint) = outcome {
+            cx.report(complaint.at(statement.span));
+        }
+    }
+    Ok(())
+}
+
+fn vrf(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
+    match instance.interface {
+        Some(_) => Err(complain(format!("({}) Cannot specify VRF interface and interface - ignoring", instance.name))),
+        None => Ok(()),
+    }
+}
+
+fn old_linkbeat(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
+    let name = &instance.name;
+    let text = format!("({name}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block");
+    Err(complain(text))
+}
+
+fn buffer(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outcome {
+    let template = "({n}) invalid kernel_rx_buf_size specified";
+    if statement.arguments().len() != 1 {
+        return Err(complain(worded(template, cx, "")));
+    }
+    let judged = count(&first(statement), &(0..=WIDE));
+    judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, template))
+}
+
+/// `garp_extra_if [all] SECONDS`.
+fn extra_garp(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outcome {
+    let Some(value) = statement.arguments().iter().find(|word| !word.is("all")) else {
+        return Err(complain(worded("({n}): {k} specified without time - ignoring", cx, "")));
+    };
+    let judged = count(&value.text(), &(0..=86_400));
+    judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, INVALID))
+}
+
+fn vmac_garp(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let old = "Keyword \"vmac_garp_intvl\" is deprecated - please use \"garp_extra_if\"";
+    cx.report(complain(old).at(statement.span));
+    extra_garp(cx, instance, statement)
+}
+
+fn old_sync_daemon(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let name = &instance.name;
+    let text = format!("({name}) Specifying lvs_sync_daemon_interface against a vrrp is deprecated.");
+    cx.report(complain(text).at(statement.span));
+    Err(complain("       Please use global lvs_sync_daemon"))
 }
 
 fn notify_deleted(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
@@ -435,8 +731,4 @@ fn skip_check_adv_addr(_: &mut Setting<'_>, instance: &mut Instance, statement: 
     };
     instance.skip_check_adv_addr = Some(value);
     Ok(())
-}
-
-fn smtp_alert(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outcome {
-    no_mail(cx, statement)
 }

@@ -3,14 +3,19 @@
 pub mod address;
 pub mod bfd;
 pub mod checker;
+pub mod daemon;
 pub mod file;
 pub mod fixed;
 pub mod global;
 pub mod group;
 pub mod instance;
+pub mod interface;
+pub mod line;
 pub mod process;
+pub mod real;
 pub mod root;
 pub mod route;
+pub mod rule;
 pub mod script;
 pub mod server;
 pub mod track;
@@ -28,8 +33,11 @@ pub const MODULES: &[Module] = &[
     instance::MODULE,
     address::MODULE,
     route::MODULE,
+    rule::MODULE,
     group::MODULE,
     server::MODULE,
+    real::MODULE,
     checker::MODULE,
     bfd::MODULE,
+    interface::MODULE,
 ];

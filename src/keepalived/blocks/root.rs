@@ -6,28 +6,33 @@ use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom, Plain};
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT, SERVER, TRACK_GROUP};
-use crate::keepalived::slot::{Name, Present, Whole, complain, first};
+use crate::keepalived::contexts::{
+    BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PROCESS, ROOT, SCRIPT, SERVER, SSL, TRACK_GROUP,
+};
+use crate::keepalived::slot::{Needed, Present, Text, Unsigned, at_end, complain, first};
 
 /// The keywords of the file itself.
 pub const MODULE: Module = Module { name: "root", directives: DIRECTIVES, scopes: &[Scope::of::<Root>(ROOT)] };
 
+const BARE: Arity = Arity::AtLeast(0);
+const LINES: Arity = Arity::Block(0, 255, Opens::Rows);
+
 const DIRECTIVES: &[Directive] = &[
     Directive::new("global_defs", ROOT, Arity::Block(0, 255, Opens::Context(GLOBAL)), &Plain)
         .doc("Holds what concerns the whole daemon."),
-    Directive::new("vrrp_script", ROOT, named(SCRIPT), &Block(super::script::open, super::script::close))
+    Directive::new("vrrp_script", ROOT, one(SCRIPT), &Block(super::script::open, super::script::close))
         .doc("Defines a script whose result virtual routers may track."),
-    Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Custom(super::instance::open))
+    Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Block(super::instance::open, super::instance::close))
         .doc("Defines a virtual router."),
     Directive::new("vrrp_sync_group", ROOT, named(GROUP), &Custom(super::group::open))
         .doc("Defines virtual routers that change state together."),
-    Directive::new("static_ipaddress", ROOT, Arity::Block(0, 0, Opens::Rows), &Custom(super::fixed::addresses))
+    Directive::new("static_ipaddress", ROOT, LINES, &Custom(super::fixed::addresses))
         .doc("Lists addresses that are held from start to stop."),
-    Directive::new("track_file", ROOT, named(FILE), &Custom(super::file::open))
+    Directive::new("track_file", ROOT, one(FILE), &Block(super::file::open, super::file::close))
         .doc("Defines a file whose number virtual routers may track."),
-    Directive::new("vrrp_track_file", ROOT, named(FILE), &Custom(super::file::open))
+    Directive::new("vrrp_track_file", ROOT, one(FILE), &Block(super::file::open, super::file::close))
         .doc("The older name of track_file."),
-    Directive::new("instance", ROOT, Arity::AtLeast(1), &Name(|c: &mut Root| &mut c.instance))
+    Directive::new("instance", ROOT, BARE, &Text(|c: &mut Root| &mut c.instance, "{k} name missing - ignoring"))
         .doc("Names this daemon: its pid files lie in a folder of their own."),
     Directive::new("use_pid_dir", ROOT, Arity::AtLeast(0), &Present(|c: &mut Root| &mut c.use_pid_dir, true))
         .doc("Puts the pid files into a folder of their own."),
@@ -35,33 +40,37 @@ const DIRECTIVES: &[Directive] = &[
         "child_wait_time",
         ROOT,
         Arity::AtLeast(1),
-        &Whole(|c: &mut Root| &mut c.child_wait_time, 0..=u32::MAX as i64),
+        &Unsigned(|c: &mut Root| &mut c.child_wait_time, 0..=u32::MAX as i64, "Invalid {k} {v}"),
     )
     .doc("Sets how many seconds the parent waits for its children at the end."),
-    Directive::missing("linkbeat_use_polling", ROOT, Arity::AtLeast(0)),
-    Directive::missing("net_namespace", ROOT, Arity::AtLeast(0)),
-    Directive::missing("net_namespace_ipvs", ROOT, Arity::AtLeast(0)),
-    Directive::missing("namespace_with_ipsets", ROOT, Arity::AtLeast(0)),
-    Directive::missing("track_group", ROOT, Arity::Block(0, 255, Opens::Context(TRACK_GROUP))),
-    Directive::missing("group", TRACK_GROUP, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("static_routes", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("static_rules", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("garp_group", ROOT, Arity::Block(0, 255, Opens::Context(GARP_GROUP))),
-    Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1)),
-    Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1)),
-    Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1)),
-    Directive::missing("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("linkbeat_interfaces", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("vrrp_track_process", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("SSL", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("virtual_server_group", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("virtual_server", ROOT, Arity::Block(0, 255, Opens::Context(SERVER))),
-    Directive::missing("bfd_instance", ROOT, Arity::Block(0, 255, Opens::Rows)),
-    Directive::missing("interface_up_down_delays", ROOT, Arity::MaybeBlock(0, 255, Opens::Rows)),
+    Directive::missing("linkbeat_use_polling", ROOT, BARE),
+    Directive::missing("net_namespace", ROOT, BARE).judged(&Needed("{k} name missing - ignoring")),
+    Directive::missing("net_namespace_ipvs", ROOT, BARE),
+    Directive::missing("namespace_with_ipsets", ROOT, BARE),
+    Directive::missing("track_group", ROOT, named(TRACK_GROUP)).judged(&Custom(track_group)),
+    Directive::missing("group", TRACK_GROUP, LINES).judged(&Custom(track_group_members)),
+    Directive::missing("static_routes", ROOT, LINES).judged(&Custom(super::route::static_routes)),
+    Directive::missing("static_rules", ROOT, LINES).judged(&Custom(super::rule::static_rules)),
+    Directive::missing("garp_group", ROOT, named(GARP_GROUP))
+        .judged(&Block(super::interface::open, super::interface::close)),
+    Directive::missing("linkbeat_interfaces", ROOT, LINES).judged(&Custom(super::interface::linkbeat)),
+    Directive::missing("interface_up_down_delays", ROOT, LINES).judged(&Custom(super::interface::delays)),
+    Directive::missing("vrrp_track_process", ROOT, one(PROCESS))
+        .judged(&Block(super::process::open, super::process::close)),
+    Directive::missing("SSL", ROOT, named(SSL)).judged(&Custom(super::server::open_ssl)),
+    Directive::missing("virtual_server_group", ROOT, Arity::Block(1, 255, Opens::Rows))
+        .judged(&Custom(super::server::group)),
+    Directive::missing("virtual_server", ROOT, one(SERVER)).judged(&Block(super::server::open, super::server::close)),
+    Directive::missing("bfd_instance", ROOT, one(BFD)).judged(&Block(super::bfd::open, super::bfd::close)),
 ];
 
 const fn named(context: crate::conf::directive::Contexts) -> Arity {
     Arity::Block(0, 255, Opens::Context(context))
+}
+
+/// A block whose name is counted as an argument.
+const fn one(context: crate::conf::directive::Contexts) -> Arity {
+    Arity::Block(1, 255, Opens::Context(context))
 }
 
 /// What the file says outside all blocks.
@@ -75,6 +84,8 @@ pub struct Root {
     pub child_wait_time: Option<i64>,
     /// `static_ipaddress`.
     pub addresses: Vec<super::address::Address>,
+    /// Interfaces that blocks outside instances name.
+    pub needs: Vec<super::line::Need>,
 }
 
 impl Conf for Root {
@@ -88,17 +99,29 @@ impl Conf for Root {
 pub fn name(cx: &Setting<'_>, statement: &Statement) -> Result<String, Diagnostic> {
     let name = first(statement);
     let keyword = cx.row.name;
-    if name.is_empty() {
-        return Err(complain(format!("{keyword} must have a name")));
+    if statement.arguments().len() != 1 && cx.row.arity.takes(0) {
+        let skipping = if keyword == "vrrp_instance" { "" } else { " - skipping" };
+        return Err(complain(format!("{keyword} must have a name{skipping}")));
     }
-    let taken = cx.around().is_some_and(|around| {
-        around
-            .children
-            .iter()
-            .any(|child| child.context == cx.context() && child.words.get(1).is_some_and(|word| word.is(&name)))
-    });
-    if taken {
-        return Err(complain(format!("{} {name} already defined", keyword.replacen("vrrp_", "vrrp ", 1))));
+    let known = ["vrrp_instance", "vrrp_sync_group", "track_group"].contains(&keyword);
+    if known && super::track::defined(cx, cx.context(), &name) {
+        let shown = if keyword == "track_group" { keyword.to_owned() } else { keyword.replace('_', " ") };
+        return Err(complain(format!("{shown} {name} already defined")));
     }
     Ok(name)
+}
+
+/// `track_group NAME {`.
+fn track_group(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
+    name(cx, statement).map(|_| ())
+}
+
+/// `group {` of a track group.
+fn track_group_members(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
+    if super::track::words(cx, statement).is_empty() {
+        let group = cx.level().and_then(|level| level.words.get(1)).map(|word| word.text().into_owned());
+        let text = format!("Warning - track group {} has empty group block", group.unwrap_or_default());
+        return Err(at_end(statement, text));
+    }
+    Ok(())
 }

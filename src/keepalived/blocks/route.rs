@@ -1,159 +1,376 @@
-//! The words of a line in `virtual_routes`, `static_routes`, `virtual_rules` and `static_rules`. Not served yet.
+//! The lines of `virtual_routes` and `static_routes`: judged word by word. Not served yet.
 
-use crate::conf::directive::{Arity, Directive};
+use super::instance::Instance;
+use super::line::{Found, Need, Words};
+use super::root::Root;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive};
 use crate::conf::module::Module;
-use crate::keepalived::contexts::{STATIC_ROUTE, STATIC_RULE, VIRTUAL_ROUTE, VIRTUAL_RULE};
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::keepalived::contexts::{STATIC_ROUTE, TRACK_GROUP, VIRTUAL_ROUTE};
+use crate::keepalived::slot::complain;
 
-/// The words of routes and rules.
-pub const MODULE: Module = Module { name: "virtual_routes", directives: DIRECTIVES, scopes: &[] };
+/// The words of route lines.
+pub const MODULE: Module = Module { name: "routes", directives: DIRECTIVES, scopes: &[] };
+
+const LINES: Contexts = VIRTUAL_ROUTE.or(STATIC_ROUTE);
+
+const fn word(name: &'static str) -> Directive {
+    Directive::missing(name, LINES, Arity::AtLeast(0))
+}
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("inet inet6", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("to", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("via", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("gw", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("dev", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("oif", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("src", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("from", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("as", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("tos", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("dsfield", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("table", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("protocol", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("scope", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("metric", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("priority", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("preference", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("onlink", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("encap", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("expires", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("mtu", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("hoplimit", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("advmss", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rtt", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rttvar", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("reordering", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("window", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("cwnd", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("ssthresh", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("realms", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rto_min", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("initcwnd", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("initrwnd", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("features", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("quickack", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("congctl", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("pref", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("ttl-propagate", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("fastopen_no_cookie", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("or", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("nexthop", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("no_track", VIRTUAL_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("inet inet6", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("to", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("via", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("gw", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("dev", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("oif", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("src", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("from", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("as", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("tos", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("dsfield", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("table", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("protocol", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("scope", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("metric", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("priority", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("preference", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("onlink", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("encap", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("expires", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("mtu", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("hoplimit", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("advmss", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rtt", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rttvar", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("reordering", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("window", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("cwnd", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("ssthresh", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("realms", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("rto_min", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("initcwnd", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("initrwnd", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("features", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("quickack", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("congctl", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("pref", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("ttl-propagate", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("fastopen_no_cookie", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("or", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("nexthop", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("no_track", STATIC_ROUTE, Arity::AtLeast(0)),
+    word("inet inet6"),
+    word("to"),
+    word("via"),
+    word("gw"),
+    word("dev"),
+    word("oif"),
+    word("src"),
+    word("from"),
+    word("as"),
+    word("tos"),
+    word("dsfield"),
+    word("table"),
+    word("protocol"),
+    word("scope"),
+    word("metric"),
+    word("priority"),
+    word("preference"),
+    word("onlink"),
+    word("encap"),
+    word("expires"),
+    word("mtu"),
+    word("hoplimit"),
+    word("advmss"),
+    word("rtt"),
+    word("rttvar"),
+    word("reordering"),
+    word("window"),
+    word("cwnd"),
+    word("ssthresh"),
+    word("realms"),
+    word("rto_min"),
+    word("initcwnd"),
+    word("initrwnd"),
+    word("features"),
+    word("quickack"),
+    word("congctl"),
+    word("pref"),
+    word("ttl-propagate"),
+    word("fastopen_no_cookie"),
+    word("or"),
+    word("nexthop"),
+    word("no_track"),
     Directive::missing("track_group", STATIC_ROUTE, Arity::AtLeast(0)),
-    Directive::missing("inet inet6", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("not", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("from", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("to", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("table", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("lookup", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("preference", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("order", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("priority", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("tos", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("dsfield", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("fwmark", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("realms", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("suppress_prefixlength", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("sup_pl", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("suppress_ifgroup", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("sup_group", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("dev", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("iif", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("oif", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("tunnel-id", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("uidrange", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("l3mdev", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("protocol", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("ipproto", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("sport", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("dport", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("type", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("goto", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("nop", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("no_track", VIRTUAL_RULE, Arity::AtLeast(0)),
-    Directive::missing("inet inet6", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("not", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("from", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("to", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("table", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("lookup", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("preference", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("order", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("priority", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("tos", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("dsfield", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("fwmark", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("realms", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("suppress_prefixlength", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("sup_pl", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("suppress_ifgroup", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("sup_group", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("dev", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("iif", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("oif", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("tunnel-id", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("uidrange", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("l3mdev", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("protocol", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("ipproto", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("sport", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("dport", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("type", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("goto", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("nop", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("no_track", STATIC_RULE, Arity::AtLeast(0)),
-    Directive::missing("track_group", STATIC_RULE, Arity::AtLeast(0)),
 ];
+
+/// `virtual_routes {`.
+///
+/// # Errors
+/// None; complaints are about single lines.
+pub fn virtual_routes(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Result<(), Diagnostic> {
+    read(cx, statement, &mut instance.needs);
+    Ok(())
+}
+
+/// `static_routes {`.
+///
+/// # Errors
+/// None; complaints are about single lines.
+pub fn static_routes(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
+    read(cx, statement, &mut root.needs);
+    Ok(())
+}
+
+fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) {
+    let fixed = cx.row.name == "static_routes";
+    for line in super::track::lines(cx, statement) {
+        let mut route = Route { fixed, ..Route::default() };
+        let mut words = Words::of(&line);
+        let mut outcome = Ok(());
+        while let (Ok(()), Some(word)) = (&outcome, words.next()) {
+            outcome = route.word(&word, &mut words);
+        }
+        let outcome = outcome.and_then(|()| route.finish());
+        route.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+        match outcome {
+            Ok(()) => needs.extend(route.dev.map(|dev| Need::vital(dev, "VROUTE nexthop", line.span))),
+            Err(found) => found.report(cx, line.span),
+        }
+        if let Some(group) = route.group
+            && !super::track::defined(cx, TRACK_GROUP, &group)
+        {
+            cx.report(complain(format!("track_group {group} not found")).at(line.span));
+        }
+    }
+}
+
+/// What a line has said so far.
+#[derive(Default)]
+struct Route {
+    /// In `static_routes`.
+    fixed: bool,
+    ipv6: Option<bool>,
+    destination: Option<String>,
+    dev: Option<String>,
+    untracked: bool,
+    /// Another protocol's.
+    foreign: bool,
+    group: Option<String>,
+    said: Vec<Diagnostic>,
+}
+
+/// The routing protocol that is keepalived's own.
+const OWN: u8 = 18;
+const TYPES: [&str; 10] =
+    ["unicast", "local", "broadcast", "anycast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat"];
+const NUMBERS: [(&str, &str, i64); 8] = [
+    ("hoplimit", "hoplimit", 255),
+    ("window", "window value", u32::MAX as i64),
+    ("initcwnd", "initcwnd value", u32::MAX as i64),
+    ("initrwnd", "initrwnd value", u32::MAX as i64),
+    ("quickack", "quickack value", 1),
+    ("fastopen_no_cookie", "fastopen_no_cookie value", 1),
+    ("expires", "expires time", u32::MAX as i64),
+    ("metric", "metric", u32::MAX as i64),
+];
+const LOCKABLE: [(&str, &str); 10] = [
+    ("mtu", "MTU"),
+    ("advmss", "advmss"),
+    ("reordering", "reordering value"),
+    ("cwnd", "cwnd value"),
+    ("ssthresh", "ssthresh value"),
+    ("rtt", "rtt"),
+    ("rttvar", "rttvar"),
+    ("rto_min", "rto_min value"),
+    ("congctl", ""),
+    ("lock", ""),
+];
+
+impl Route {
+    fn family(&mut self, ipv6: bool) -> Result<(), Found> {
+        match self.ipv6.replace(ipv6) {
+            Some(other) if other != ipv6 => Err("Cannot mix IPv4 and IPv6 addresses for route".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn address(&mut self, words: &mut Words<'_>, what: &str) -> Result<(), Found> {
+        let mut text = words.need()?;
+        if text == "inet" || text == "inet6" {
+            text = words.need()?;
+        }
+        let address = super::line::address(&text, &mut self.said);
+        let address = address.ok_or_else(|| Found::from(format!("invalid route {what} address {text}")))?;
+        self.family(address.is_ipv6())
+    }
+
+    fn word(&mut self, word: &str, words: &mut Words<'_>) -> Result<(), Found> {
+        if let Some((_, shown, most)) = NUMBERS.iter().find(|(name, ..)| *name == word) {
+            if word == "expires" && self.ipv6 != Some(true) {
+                return Err("expires is only valid for IPv6".into());
+            }
+            let text = words.need()?;
+            return super::line::number(&text, *most, || format!("Invalid {shown} {text} specified for route"));
+        }
+        if let Some((name, shown)) = LOCKABLE.iter().find(|(name, _)| *name == word) {
+            return Self::lockable(name, shown, words);
+        }
+        match word {
+            "inet" | "inet6" => return self.family(word == "inet6"),
+            "to" => {
+                let text = words.need()?;
+                return self.to(&text);
+            }
+            "gw" => {
+                self.said.push(complain("\"gw\" for routes is deprecated. Please use \"via\""));
+                return self.address(words, "via");
+            }
+            "via" => return self.address(words, "via"),
+            "src" => return self.address(words, "src"),
+            "from" => return self.address(words, "from"),
+            "as" => return Err("'as [to]' (nat) not supported".into()),
+            "dev" | "oif" => self.dev = Some(words.need()?),
+            "tos" | "dsfield" => super::line::tos(&words.need()?)?,
+            "table" => super::line::table(&words.need()?, "route")?,
+            "protocol" => {
+                let text = words.need()?;
+                let number = super::line::named(&text, &super::line::PROTOCOLS)
+                    .ok_or_else(|| Found::from(format!("Protocol {text} not found or invalid for route")))?;
+                self.foreign = number != OWN;
+            }
+            "scope" => {
+                let text = words.need()?;
+                super::line::named(&text, &super::line::SCOPES)
+                    .ok_or_else(|| Found::from(format!("Scope {text} not found or invalid for route")))?;
+            }
+            "priority" | "preference" => {
+                let text = words.need()?;
+                let most = i64::from(u32::MAX);
+                super::line::number(&text, most, || format!("Invalid metric {text} specified for route"))?;
+            }
+            "onlink" => {}
+            "realms" => {
+                let text = words.need()?;
+                if !super::line::realms(&text) {
+                    return Err(format!("Invalid realms {text} for route").into());
+                }
+            }
+            "features" => {
+                let text = words.need()?;
+                if text != "ecn" {
+                    return Err(format!("feature {text} not supported").into());
+                }
+            }
+            "pref" => return self.pref(words),
+            "ttl-propagate" => {
+                let text = words.need()?;
+                if text != "enabled" && text != "disabled" {
+                    return Err(format!("ttl-propagate value {text} not recognised").into());
+                }
+            }
+            "encap" => return Self::encap(words),
+            "or" => {
+                self.said.push(complain("\"or\" for routes is deprecated. Please use \"nexthop\""));
+                let text = words.need()?;
+                if super::line::address(&text, &mut self.said).is_none() {
+                    return Err(format!("Invalid \"or\" address {text}").into());
+                }
+            }
+            "nexthop" => return self.nexthops(words),
+            "no_track" => self.untracked = true,
+            "track_group" if self.fixed => self.group = Some(words.need()?),
+            kind if TYPES.contains(&kind) => {}
+            other if self.destination.is_none() => return self.to(other),
+            other => return self.stranger(other),
+        }
+        Ok(())
+    }
+
+    fn stranger(&mut self, text: &str) -> Result<(), Found> {
+        self.said.push(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
+        Err(format!("unknown route keyword {text}").into())
+    }
+
+    fn to(&mut self, text: &str) -> Result<(), Found> {
+        match text {
+            "default" | "any" | "all" => {}
+            "default6" => self.family(true)?,
+            _ => match super::address::ip_and_prefix(text, &mut self.said) {
+                Some((ip, _)) => self.family(ip.is_ipv6())?,
+                None => return self.stranger(text),
+            },
+        }
+        self.destination = Some(text.to_owned());
+        Ok(())
+    }
+
+    fn lockable(name: &str, shown: &str, words: &mut Words<'_>) -> Result<(), Found> {
+        let mut text = words.need()?;
+        if text == "lock" {
+            text = words.need()?;
+        }
+        match name {
+            "congctl" => Ok(()),
+            "lock" => Err(format!("unknown route keyword {name}").into()),
+            "rtt" | "rttvar" => {
+                let digits = text.trim_end_matches('s').trim_end_matches('m');
+                super::line::number(digits, i64::from(u32::MAX), || format!("Invalid {shown} {text} for route"))
+            }
+            _ => {
+                let digits = if name == "rto_min" { text.trim_end_matches('s').trim_end_matches('m') } else { &text };
+                super::line::number(digits, i64::from(u32::MAX), || {
+                    format!("Invalid {shown} {text} specified for route")
+                })
+            }
+        }
+    }
+
+    fn pref(&self, words: &mut Words<'_>) -> Result<(), Found> {
+        let text = words.need()?;
+        if self.ipv6 != Some(true) {
+            return Err("pref is only valid for IPv6".into());
+        }
+        match text.as_str() {
+            "low" | "medium" | "high" => Ok(()),
+            _ => Err(format!("Invalid pref value {text} specified for route").into()),
+        }
+    }
+
+    fn encap(words: &mut Words<'_>) -> Result<(), Found> {
+        let kind = words.next().ok_or_else(|| Found::from("Missing encap type".to_owned()))?;
+        let options: &[&str] = match kind.as_str() {
+            "ip" | "ip6" => &["id", "dst", "src", "tos", "tc", "dsfield", "ttl", "hoplimit", "flags"],
+            "mpls" | "ila" => {
+                words.need()?;
+                return Ok(());
+            }
+            other => return Err(format!("Unknown encap type - {other}").into()),
+        };
+        while words.peek().is_some_and(|word| options.contains(&&*word)) {
+            words.next();
+            words.need()?;
+        }
+        Ok(())
+    }
+
+    fn nexthops(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "nexthop" | "onlink" => {}
+                "via" => {
+                    let mut text = words.need()?;
+                    if text == "inet" || text == "inet6" {
+                        text = words.need()?;
+                    }
+                    let address = super::line::address(&text, &mut self.said);
+                    let address = address.ok_or_else(|| Found::from(format!("invalid nexthop address {text}")))?;
+                    self.ipv6.get_or_insert_with(|| address.is_ipv6());
+                    if self.ipv6 != Some(address.is_ipv6()) {
+                        return Err("IPv4/6 mismatch for nexthop".into());
+                    }
+                }
+                "dev" | "oif" => {
+                    words.need()?;
+                }
+                "weight" => {
+                    let text = words.need()?;
+                    let judged =
+                        super::line::number(&text, 256, || format!("Invalid weight {text} specified for route"));
+                    match judged {
+                        Ok(()) if text == "0" => return Err("Invalid weight 0 specified for route".into()),
+                        Ok(()) => {}
+                        Err(found) => {
+                            self.said.extend(found.before.into_iter().chain([found.text]).map(complain));
+                        }
+                    }
+                }
+                "encap" => Self::encap(words)?,
+                "realms" => {
+                    words.need()?;
+                }
+                other => return Err(format!("Route has trailing nonsense after nexthops - {other}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Found> {
+        let Some(destination) = &self.destination else { return Err("Route must have a destination".into()) };
+        if self.foreign && !self.untracked {
+            let text =
+                format!("Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({OWN}), resetting protocol");
+            self.said.push(complain(text));
+        }
+        if self.dev.is_none() && !self.untracked {
+            if self.group.is_some() {
+                self.said.push(complain("Static route cannot have track group if no oif specified"));
+            }
+            let text = format!("Warning - cannot track route {destination} with no interface specified, not tracking");
+            self.said.push(complain(text));
+        }
+        Ok(())
+    }
+}

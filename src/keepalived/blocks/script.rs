@@ -8,24 +8,63 @@ use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::SCRIPT;
-use crate::keepalived::slot::{Command, Present, Run, Whole, complain, first, whole};
+use crate::keepalived::slot::{Command, Positive, Present, Run, Unsigned, complain, first, whole};
 
 /// The keywords of scripts.
 pub const MODULE: Module =
     Module { name: "vrrp_script", directives: DIRECTIVES, scopes: &[Scope::of::<Script>(SCRIPT)] };
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::new("script", SCRIPT, Arity::AtLeast(1), &Run(|c: &mut Script| &mut c.command))
+    Directive::new("script", SCRIPT, Arity::AtLeast(0), &Run(|c: &mut Script| &mut c.command, ""))
         .doc("Sets the command, in one word; quotes keep arguments with it. No shell is involved."),
-    Directive::new("interval", SCRIPT, Arity::AtLeast(1), &Custom(interval)).doc("Sets the seconds between two runs."),
-    Directive::new("timeout", SCRIPT, Arity::AtLeast(1), &Custom(timeout))
-        .doc("Sets the seconds after which a run counts as failed and is ended."),
+    Directive::new(
+        "interval",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Positive(
+            |c: &mut Script| &mut c.interval,
+            4294,
+            "({n}): vrrp script interval '{v}' must be between 1 and 4294 - ignoring",
+            "({n}): vrrp script interval must be greater than 0, setting to 1",
+        ),
+    )
+    .doc("Sets the seconds between two runs."),
+    Directive::new(
+        "timeout",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Positive(
+            |c: &mut Script| &mut c.timeout,
+            4294,
+            "({n}): vrrp script timeout '{v}' invalid - ignoring",
+            "({n}): vrrp script timeout must be greater than 0, setting to 1",
+        ),
+    )
+    .doc("Sets the seconds after which a run counts as failed and is ended."),
     Directive::new("weight", SCRIPT, Arity::AtLeast(1), &Custom(weight))
         .doc("Sets what is added to the priority while the script succeeds, or taken away while it fails."),
-    Directive::new("rise", SCRIPT, Arity::AtLeast(1), &Whole(|c: &mut Script| &mut c.rise, 1..=i32::MAX as i64))
-        .doc("Sets how many successes in a row make a failed script good again."),
-    Directive::new("fall", SCRIPT, Arity::AtLeast(1), &Whole(|c: &mut Script| &mut c.fall, 1..=i32::MAX as i64))
-        .doc("Sets how many failures in a row make a good script bad."),
+    Directive::new(
+        "rise",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Unsigned(
+            |c: &mut Script| &mut c.rise,
+            1..=i32::MAX as i64,
+            "({n}): vrrp script rise value '{v}' invalid, defaulting to 1",
+        ),
+    )
+    .doc("Sets how many successes in a row make a failed script good again."),
+    Directive::new(
+        "fall",
+        SCRIPT,
+        Arity::AtLeast(1),
+        &Unsigned(
+            |c: &mut Script| &mut c.fall,
+            1..=i32::MAX as i64,
+            "({n}): vrrp script fall value '{v}' invalid, defaulting to 1",
+        ),
+    )
+    .doc("Sets how many failures in a row make a good script bad."),
     Directive::new("user", SCRIPT, Arity::AtLeast(1), &Custom(user))
         .doc("Sets the user and the group the script runs as."),
     Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))
@@ -53,6 +92,8 @@ pub struct Script {
     pub fall: Option<i64>,
     /// `user`.
     pub user: Option<(String, Option<String>)>,
+    /// Where the user is named.
+    pub user_span: Option<Span>,
     /// `init_fail`.
     pub init_fail: Option<bool>,
     /// Where it begins.
@@ -73,26 +114,6 @@ pub fn open(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) ->
     Ok(())
 }
 
-/// Whole seconds; 0 is taken for 1.
-fn duration(cx: &mut Setting<'_>, script: &Script, statement: &Statement) -> Result<i64, Diagnostic> {
-    let text = first(statement);
-    whole(&text, &(0..=4294)).map(|seconds| seconds.max(1)).map_err(|complaint| {
-        cx.report(complaint.at(statement.span));
-        let what = cx.row.name;
-        complain(format!("({}): vrrp script {what} '{text}' must be between 1 and 4294 - ignoring", script.name))
-    })
-}
-
-fn interval(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
-    script.interval = Some(duration(cx, script, statement)?);
-    Ok(())
-}
-
-fn timeout(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
-    script.timeout = Some(duration(cx, script, statement)?);
-    Ok(())
-}
-
 /// `}` of a script.
 ///
 /// # Errors
@@ -102,25 +123,36 @@ pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
         Some(script) if script.command.is_none() => {
             Err(complain(format!("No script set for vrrp_script {} - removing", script.name)))
         }
+        None => {
+            let name = cx.level().and_then(|level| level.words.get(1)).map(|word| word.text().into_owned());
+            Err(complain(format!("No script set for vrrp_script {} - removing", name.unwrap_or_default())))
+        }
         _ => Ok(()),
     }
 }
 
 fn weight(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
     let text = first(statement);
-    script.weight = Some(whole(&text, &(-253..=253)).map_err(|complaint| {
-        cx.report(complaint.at(statement.span));
-        complain(format!("vrrp_script {} weight {text} must be in [-253, 253]", script.name))
-    })? as i32);
+    match whole(&text, &(-253..=253)) {
+        Ok(weight) => script.weight = Some(weight as i32),
+        Err(complaint) => {
+            cx.report(complaint.at(statement.span));
+            let text = format!("vrrp_script {} weight {text} must be in [-253, 253]", script.name);
+            cx.report(complain(text).at(statement.span));
+        }
+    }
     match statement.arguments().get(1) {
         None => {}
         Some(word) if word.is("reverse") => script.reverse = true,
-        Some(word) => return Err(complain(format!("unknown weight option '{}'", word.text()))),
+        Some(word) => {
+            return Err(complain(format!("vrrp_script {} unknown weight option {}", script.name, word.text())));
+        }
     }
     Ok(())
 }
 
 fn user(_: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> Result<(), Diagnostic> {
+    script.user_span = Some(statement.span);
     let group = statement.arguments().get(1).map(|word| word.text().into_owned());
     script.user = Some((first(statement), group));
     Ok(())

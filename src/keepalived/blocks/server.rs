@@ -1,81 +1,651 @@
-//! `virtual_server` and what is inside it, except checkers; `SSL`; `virtual_server_group`. Not served yet.
+//! `virtual_server`, `virtual_server_group` and `SSL`. Not served yet: judged, and completed as keepalived completes them.
 
+use super::real::Real;
+use super::root::Root;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
-use crate::conf::module::Module;
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::{Block, Custom};
+use crate::conf::tree::{Statement, Word};
+use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
+use crate::keepalived::slot::{
+    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, address, also, at_end, complain, count, first, worded,
+};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// The keywords of virtual servers.
-pub const MODULE: Module = Module { name: "virtual_server", directives: DIRECTIVES, scopes: &[] };
+pub const MODULE: Module = Module {
+    name: "virtual_server",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Server>(SERVER), Scope::of::<Tls>(SSL)],
+};
+
+const BARE: Arity = Arity::AtLeast(0);
+const ONE: Arity = Arity::AtLeast(1);
+/// The largest number without a sign.
+const WIDE: i64 = u32::MAX as i64;
+/// The longest time, in microseconds.
+pub const LONGEST: u64 = u64::MAX - 1;
+const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
+const SCHEDULERS: [&str; 13] = ["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq"];
+
+const fn row(name: &'static str, arity: Arity, set: &'static dyn crate::conf::directive::Set) -> Directive {
+    Directive::missing(name, SERVER, arity).judged(set)
+}
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("password", SSL, Arity::AtLeast(0)),
-    Directive::missing("ca", SSL, Arity::AtLeast(0)),
-    Directive::missing("certificate", SSL, Arity::AtLeast(0)),
-    Directive::missing("key", SSL, Arity::AtLeast(0)),
-    Directive::missing("fwmark", SERVER_GROUP, Arity::AtLeast(0)),
-    Directive::missing("ip_family", SERVER, Arity::AtLeast(0)),
-    Directive::missing("retry", SERVER, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", SERVER, Arity::AtLeast(0)),
-    Directive::missing("warmup", SERVER, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", SERVER, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", SERVER, Arity::AtLeast(0)),
-    Directive::missing("inhibit_on_failure", SERVER, Arity::AtLeast(0)),
-    Directive::missing("lb_algo", SERVER, Arity::AtLeast(0)),
-    Directive::missing("lvs_sched", SERVER, Arity::AtLeast(0)),
-    Directive::missing("hashed", SERVER, Arity::AtLeast(0)),
-    Directive::missing("ops", SERVER, Arity::AtLeast(0)),
-    Directive::missing("flag-1", SERVER, Arity::AtLeast(0)),
-    Directive::missing("flag-2", SERVER, Arity::AtLeast(0)),
-    Directive::missing("flag-3", SERVER, Arity::AtLeast(0)),
-    Directive::missing("sh-port", SERVER, Arity::AtLeast(0)),
-    Directive::missing("sh-fallback", SERVER, Arity::AtLeast(0)),
-    Directive::missing("mh-port", SERVER, Arity::AtLeast(0)),
-    Directive::missing("mh-fallback", SERVER, Arity::AtLeast(0)),
-    Directive::missing("lb_kind", SERVER, Arity::AtLeast(0)),
-    Directive::missing("lvs_method", SERVER, Arity::AtLeast(0)),
-    Directive::missing("persistence_engine", SERVER, Arity::AtLeast(0)),
-    Directive::missing("persistence_timeout", SERVER, Arity::AtLeast(0)),
-    Directive::missing("persistence_granularity", SERVER, Arity::AtLeast(0)),
-    Directive::missing("protocol", SERVER, Arity::AtLeast(0)),
-    Directive::missing("ha_suspend", SERVER, Arity::AtLeast(0)),
-    Directive::missing("smtp_alert", SERVER, Arity::AtLeast(0)),
-    Directive::missing("virtualhost", SERVER, Arity::AtLeast(0)),
-    Directive::missing("alpha", SERVER, Arity::AtLeast(0)),
-    Directive::missing("omega", SERVER, Arity::AtLeast(0)),
-    Directive::missing("quorum_up", SERVER, Arity::AtLeast(0)),
-    Directive::missing("quorum_down", SERVER, Arity::AtLeast(0)),
-    Directive::missing("quorum", SERVER, Arity::AtLeast(0)),
-    Directive::missing("hysteresis", SERVER, Arity::AtLeast(0)),
-    Directive::missing("weight", SERVER, Arity::AtLeast(0)),
-    Directive::missing("sorry_server", SERVER, Arity::AtLeast(0)),
-    Directive::missing("sorry_server_inhibit", SERVER, Arity::AtLeast(0)),
-    Directive::missing("sorry_server_lvs_method", SERVER, Arity::AtLeast(0)),
-    Directive::missing("real_server", SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("snmp_name", SERVER, Arity::AtLeast(0)),
-    Directive::missing("weight", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("lvs_method", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("uthreshold", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("lthreshold", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("inhibit_on_failure", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("notify_up", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("notify_down", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("alpha", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("retry", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("delay_before_retry", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("warmup", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("connect_timeout", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("delay_loop", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("smtp_alert", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("virtualhost", REAL_SERVER, Arity::AtLeast(0)),
-    Directive::missing("MISC_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("SMTP_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("TCP_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("PING_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("UDP_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("HTTP_GET", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("SSL_GET", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("DNS_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("FILE_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("BFD_CHECK", REAL_SERVER, Arity::MaybeBlock(0, 255, Opens::Rows)),
-    Directive::missing("snmp_name", REAL_SERVER, Arity::AtLeast(0)),
+    Directive::missing("password", SSL, BARE).judged(&Custom(tls)),
+    Directive::missing("ca", SSL, BARE).judged(&Custom(tls)),
+    Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)),
+    Directive::missing("key", SSL, BARE).judged(&Custom(tls)),
+    Directive::missing("fwmark", SERVER_GROUP, BARE),
+    row("ip_family", ONE, &Custom(family)),
+    row("retry", ONE, &Unsigned(|c: &mut Server| &mut c.retry, 1..=WIDE, "retry value invalid - {v}")),
+    row(
+        "delay_before_retry",
+        ONE,
+        &Seconds(
+            |c: &mut Server| &mut c.retry_delay,
+            0..=LONGEST,
+            "virtual server delay before retry '{v}' invalid - ignoring",
+        ),
+    ),
+    row(
+        "warmup",
+        ONE,
+        &Seconds(|c: &mut Server| &mut c.warmup, 0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring"),
+    ),
+    row(
+        "connect_timeout",
+        ONE,
+        &Seconds(
+            |c: &mut Server| &mut c.timeout,
+            1..=WIDE as u64,
+            "virtual server connect_timeout {v} invalid - ignoring",
+        ),
+    ),
+    row(
+        "delay_loop",
+        ONE,
+        &Seconds(|c: &mut Server| &mut c.delay, 1..=LONGEST, "virtual server delay loop '{v}' invalid - ignoring"),
+    ),
+    row("inhibit_on_failure", BARE, &Present(|c: &mut Server| &mut c.inhibit, true)),
+    row("lb_algo", ONE, &Custom(scheduler)),
+    row("lvs_sched", ONE, &Custom(scheduler)),
+    row("hashed", BARE, &Custom(flag)),
+    row("ops", BARE, &Present(|c: &mut Server| &mut c.one_packet, true)),
+    Directive::missing("flag-1", SERVER, BARE),
+    Directive::missing("flag-2", SERVER, BARE),
+    Directive::missing("flag-3", SERVER, BARE),
+    row("sh-port", BARE, &Custom(flag)),
+    row("sh-fallback", BARE, &Custom(flag)),
+    row("mh-port", BARE, &Custom(flag)),
+    row("mh-fallback", BARE, &Custom(flag)),
+    row("lb_kind", ONE, &Custom(forwarding)),
+    row("lvs_method", ONE, &Custom(forwarding)),
+    row("persistence_engine", ONE, &Text(|c: &mut Server| &mut c.engine, "")),
+    row("persistence_timeout", BARE, &Custom(persistence)),
+    row("persistence_granularity", ONE, &Custom(granularity)),
+    row("protocol", ONE, &Custom(protocol)),
+    row("ha_suspend", BARE, &Present(|c: &mut Server| &mut c.suspend, true)),
+    row("smtp_alert", BARE, &JudgedSwitch("Invalid virtual_server smtp_alert parameter {v}")),
+    row("virtualhost", BARE, &Text(|c: &mut Server| &mut c.host, "virtual server virtualhost missing")),
+    row("alpha", BARE, &Present(|c: &mut Server| &mut c.alpha, true)),
+    row("omega", BARE, &Present(|c: &mut Server| &mut c.omega, true)),
+    row("quorum_up", ONE, &Run(|c: &mut Server| &mut c.up, TWICE)),
+    row("quorum_down", ONE, &Run(|c: &mut Server| &mut c.down, TWICE)),
+    row(
+        "quorum",
+        ONE,
+        &Unsigned(|c: &mut Server| &mut c.quorum, 1..=WIDE, "Quorum {v} must be in [1, 4294967295]. Setting to 1."),
+    ),
+    row(
+        "hysteresis",
+        ONE,
+        &Unsigned(|c: &mut Server| &mut c.hysteresis, 0..=WIDE, "Hysteresis {v} must be in [0, 4294967295] - ignoring"),
+    ),
+    row(
+        "weight",
+        ONE,
+        &Unsigned(
+            |c: &mut Server| &mut c.weight,
+            1..=i32::MAX as i64,
+            "Virtual server weight {v} is outside range 1-2147483647",
+        ),
+    ),
+    row("sorry_server", ONE, &Custom(sorry)),
+    row("sorry_server_inhibit", BARE, &Custom(sorry_inhibit)),
+    row("sorry_server_lvs_method", BARE, &Custom(sorry_forwarding)),
+    row("snmp_name", BARE, &Custom(snmp_name)),
+    row(
+        "real_server",
+        Arity::Block(1, 255, Opens::Context(REAL_SERVER)),
+        &Block(super::real::open, super::real::close),
+    ),
 ];
+
+/// What a virtual server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An address and a port, which may be 0.
+    Address(IpAddr, u16),
+    /// A firewall mark.
+    Mark(u32),
+    /// A group.
+    Group(String),
+}
+
+/// How packets reach a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// With a changed address.
+    Nat,
+    /// As they are.
+    Direct,
+    /// Inside another packet.
+    Tunnel,
+}
+
+/// A virtual server as configured.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub target: Option<Target>,
+    /// The family, as soon as something says it.
+    pub ipv6: Option<bool>,
+    pub retry: Option<i64>,
+    pub retry_delay: Option<Duration>,
+    pub warmup: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub delay: Option<Duration>,
+    pub inhibit: Option<bool>,
+    pub scheduler: Option<String>,
+    pub one_packet: Option<bool>,
+    pub method: Option<Method>,
+    pub engine: Option<String>,
+    pub persistence: Option<i64>,
+    /// `TCP`, `UDP` or `SCTP`, in small letters.
+    pub protocol: Option<&'static str>,
+    pub suspend: Option<bool>,
+    pub host: Option<String>,
+    pub alpha: Option<bool>,
+    pub omega: Option<bool>,
+    pub up: Option<Command>,
+    pub down: Option<Command>,
+    pub quorum: Option<i64>,
+    pub hysteresis: Option<i64>,
+    pub weight: Option<i64>,
+    pub sorry: Option<(IpAddr, u16)>,
+    pub sorry_inhibit: bool,
+    /// The real servers that were kept.
+    pub reals: Vec<Real>,
+}
+
+impl Conf for Server {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+impl Server {
+    /// As keepalived names it.
+    pub fn shown(&self) -> String {
+        match &self.target {
+            Some(Target::Address(ip, port)) => format!("[{ip}]:{}:{port}", self.protocol.unwrap_or("none")),
+            Some(Target::Mark(mark)) => format!("FWM {mark}"),
+            Some(Target::Group(name)) => name.clone(),
+            None => String::new(),
+        }
+    }
+
+    /// Its port, if it has one.
+    pub fn port(&self) -> u16 {
+        match self.target {
+            Some(Target::Address(_, port)) => port,
+            _ => 0,
+        }
+    }
+}
+
+type Outcome = Result<(), Diagnostic>;
+
+/// A port: 1 to 65535, or 0 for any.
+///
+/// # Errors
+/// It is none.
+pub fn port(word: Option<&Word>) -> Result<u16, Diagnostic> {
+    match word.map(Word::text) {
+        None => Ok(0),
+        Some(text) if text == "0" => Ok(0),
+        Some(text) => count(&text, &(1..=65_535)).map(|port| port as u16),
+    }
+}
+
+/// `virtual_server ADDRESS [PORT] | fwmark N | group NAME {`.
+///
+/// # Errors
+/// It is neither.
+pub fn open(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let words = statement.arguments();
+    let (text, second) = (first(statement), words.get(1));
+    let need = |name: &str| {
+        let start = "*** Configuration line starting `virtual_server` is missing a parameter after keyword";
+        complain(format!("{start} `{name}` at word position 3"))
+    };
+    match text.as_str() {
+        "group" => {
+            let name = second.ok_or_else(|| need("group"))?;
+            server.target = Some(Target::Group(name.text().into_owned()));
+        }
+        "fwmark" => {
+            let word = second.ok_or_else(|| need("fwmark"))?.text();
+            let mark = count(&word, &(0..=WIDE)).map_err(|wrong| {
+                cx.report(wrong.at(statement.span));
+                complain(format!("virtual server fwmark '{word}' must be in [0, 4294967295] - ignoring"))
+            })?;
+            server.target = Some(Target::Mark(mark as u32));
+        }
+        ip => {
+            let invalid = || match second {
+                Some(port) => format!("Invalid virtual server IP address/port {ip}/{} - skipping", port.text()),
+                None => format!("Invalid virtual server IP address {ip} - skipping"),
+            };
+            let port = port(second).map_err(|wrong| {
+                cx.report(wrong.at(statement.span));
+                complain(invalid())
+            })?;
+            let address = address(ip).ok_or_else(|| complain(invalid()))?;
+            server.ipv6 = Some(address.is_ipv6());
+            server.target = Some(Target::Address(address, port));
+        }
+    }
+    Ok(())
+}
+
+/// `}` of a virtual server: it is completed once all is read.
+///
+/// # Errors
+/// None.
+pub fn close(_: &mut Setting<'_>) -> Outcome {
+    Ok(())
+}
+
+/// `virtual_server_group NAME {`.
+///
+/// # Errors
+/// Nothing is left of it.
+pub fn group(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Outcome {
+    let name = first(statement);
+    if statement.arguments().len() > 1 {
+        return Err(complain(
+            "*** Configuration line starting `***MISSING ***` is missing a parameter at word position 1",
+        ));
+    }
+    let mut entries = 0;
+    for line in super::track::lines(cx, statement) {
+        match entry(cx, &name, &line) {
+            Ok(()) => entries += 1,
+            Err(complaint) => cx.report(complaint.at(line.span)),
+        }
+    }
+    if entries > 0 {
+        return Ok(());
+    }
+    Err(at_end(statement, format!("virtual server group {name} has no entries - removing")))
+}
+
+/// `fwmark N [inet|inet6]` or `ADDRESS[-END] [PORT]`.
+fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
+    let words = line.arguments();
+    let text = line.name();
+    if text == "fwmark" {
+        let Some(word) = words.first() else {
+            let start = "*** Configuration line starting `fwmark` is missing a parameter after keyword";
+            return Err(complain(format!("{start} `fwmark` at word position 2")));
+        };
+        let mark = count(&word.text(), &(0..=WIDE)).map_err(|wrong| {
+            cx.report(wrong.at(line.span));
+            complain(format!("({group}): fwmark '{}' must be in [0, 4294967295] - ignoring", word.text()))
+        })?;
+        return match words.get(1) {
+            Some(word) if !word.is("inet") && !word.is("inet6") => {
+                Err(complain(format!("({group}): fwmark '{mark}' family {} unknown - ignoring", word.text())))
+            }
+            _ => Ok(()),
+        };
+    }
+    let (start, end) = text.split_once('-').map_or((&*text, None), |(start, end)| (start, Some(end)));
+    let with_port = words.first().map(|port| format!("/port/{}", port.text())).unwrap_or_default();
+    let shown = format!("{text} {with_port}");
+    let invalid = || complain(format!("Invalid virtual server group IP address {shown} - skipping"));
+    port(words.first()).map_err(|wrong| {
+        cx.report(wrong.at(line.span));
+        invalid()
+    })?;
+    let address: IpAddr = start.parse().map_err(|_| invalid())?;
+    let Some(end) = end else { return Ok(()) };
+    let (radix, low, most) = match address {
+        IpAddr::V4(ip) => (10, u32::from(ip.octets()[3]), 255),
+        IpAddr::V6(ip) => (16, u32::from(ip.segments()[7]), 0xffff),
+    };
+    let digits = end.chars().take_while(|c| c.is_digit(radix)).count();
+    if digits < end.len() || end.is_empty() {
+        let rest = end.get(digits..).unwrap_or_default();
+        return Err(complain(format!("Virtual server group range '{text}' has extra characters at end '{rest}'")));
+    }
+    match u32::from_str_radix(end, radix) {
+        Ok(high) if high > most => Err(complain(format!("Virtual server group range '{text}' end '{end}' too large"))),
+        Ok(high) if high <= low => {
+            Err(complain(format!("Address range end is not greater than address range start - {text} - skipping")))
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(complain(format!("Virtual server group range '{text}' end '{end}' too large"))),
+    }
+}
+
+/// What `SSL` says.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    given: Vec<&'static str>,
+}
+
+impl Conf for Tls {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// `SSL {`.
+///
+/// # Errors
+/// None; a second one replaces the first.
+pub fn open_ssl(cx: &mut Setting<'_>, _: &mut Tls, statement: &Statement) -> Outcome {
+    let again = cx.around().is_some_and(|around| around.children.iter().any(|level| level.context == SSL));
+    if again {
+        cx.report(complain("SSL context already specified - replacing").at(statement.span));
+    }
+    Ok(())
+}
+
+fn tls(cx: &mut Setting<'_>, tls: &mut Tls, statement: &Statement) -> Outcome {
+    let shown = match cx.row.name {
+        "ca" => "cafile",
+        "certificate" => "certfile",
+        "key" => "keyfile",
+        other => other,
+    };
+    if statement.arguments().is_empty() {
+        return Err(complain(format!("SSL {shown} missing")));
+    }
+    if tls.given.contains(&shown) {
+        return Err(complain(format!("SSL {shown} already specified - replacing")));
+    }
+    tls.given.push(shown);
+    Ok(())
+}
+
+fn family(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    let ipv6 = match text.as_str() {
+        "inet" => false,
+        "inet6" => true,
+        other => return Err(complain(format!("unknown address family {other}"))),
+    };
+    if server.ipv6.is_some_and(|other| other != ipv6) {
+        return Err(complain(format!("Virtual server specified family {text} conflicts with server family")));
+    }
+    server.ipv6 = Some(ipv6);
+    Ok(())
+}
+
+fn scheduler(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    if !SCHEDULERS.contains(&text.as_str()) {
+        return Err(complain(format!("Invalid lvs_scheduler '{text}' - ignoring")));
+    }
+    server.scheduler = Some(text);
+    Ok(())
+}
+
+fn flag(cx: &mut Setting<'_>, server: &mut Server, _: &Statement) -> Outcome {
+    let name = cx.row.name;
+    let of = if name.starts_with("mh") { "mh" } else { "sh" };
+    if name == "hashed" || server.scheduler.as_deref() == Some(of) {
+        let fine = name != "hashed" || server.scheduler.as_deref() == Some("sh");
+        return if fine { Ok(()) } else { Err(complain("hashed only applies to sh scheduler - ignoring")) };
+    }
+    Err(complain(format!("{name} only applies to sh scheduler - ignoring")))
+}
+
+/// `NAT | DR | TUN [type KIND] [port N] [csum|nocsum|remcsum]`.
+///
+/// # Errors
+/// There is no such method, or its options do not fit it.
+pub fn method(statement: &Statement, of: &str) -> Result<Method, Diagnostic> {
+    let mut words = statement.arguments().iter();
+    let name = words.next().map(|word| word.text().into_owned()).unwrap_or_default();
+    let method = match name.as_str() {
+        "NAT" => Method::Nat,
+        "DR" => Method::Direct,
+        "TUN" => Method::Tunnel,
+        _ => return Err(complain(format!("PARSER : unknown [{name}] routing method for {of} server."))),
+    };
+    let (mut kind, mut port, mut sum) = ("ipip".to_owned(), false, None);
+    while let Some(word) = words.next() {
+        match &*word.text() {
+            "type" => {
+                let word = words.next().ok_or_else(|| complain(format!("Missing tunnel type for {of} server.")))?;
+                kind = word.text().into_owned();
+                if !["ipip", "gue", "gre"].contains(&kind.as_str()) {
+                    return Err(complain(format!("Unknown tunnel type {kind} for {of} server.")));
+                }
+            }
+            "port" => {
+                let missing = || complain(format!("Missing port for {of} server gue tunnel."));
+                let word = words.next().ok_or_else(missing)?;
+                port = true;
+                count(&word.text(), &(1..=65_535))?;
+            }
+            option @ ("nocsum" | "csum" | "remcsum") => sum = Some(option.to_owned()),
+            option => return Err(complain(format!("Invalid tunnel option {option} for {of} server."))),
+        }
+    }
+    if (kind == "gue") != port {
+        return Err(complain("gue tunnels require port, otherwise cannot have port."));
+    }
+    match (kind.as_str(), sum.as_deref()) {
+        ("ipip", Some(_)) => Err(complain("ipip tunnels do not support checksum option.")),
+        ("gre", Some("remcsum")) => Err(complain("gre tunnels do not support remote checksum option.")),
+        _ => Ok(method),
+    }
+}
+
+fn forwarding(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    server.method = Some(method(statement, "virtual")?);
+    Ok(())
+}
+
+fn persistence(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    server.persistence = Some(360);
+    if statement.arguments().is_empty() {
+        return Ok(());
+    }
+    let judged = count(&first(statement), &(1..=2_678_400));
+    server.persistence = Some(judged.map_err(|wrong| also(cx, statement, wrong, "persistence_timeout invalid"))?);
+    Ok(())
+}
+
+fn granularity(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    let (fine, shown) = if server.ipv6 == Some(true) {
+        (matches!(text.parse::<u8>(), Ok(1..=128)), "IPv6")
+    } else {
+        let parts: Vec<&str> = text.split('.').collect();
+        (parts.len() <= 4 && parts.iter().all(|part| part.parse::<u32>().is_ok()), "IPv4")
+    };
+    server.persistence.get_or_insert(360);
+    if fine { Ok(()) } else { Err(complain(format!("Invalid {shown} persistence_granularity specified - {text}"))) }
+}
+
+fn protocol(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let text = first(statement);
+    server.protocol = Some(match text.as_str() {
+        "TCP" => "tcp",
+        "UDP" => "udp",
+        "SCTP" => "sctp",
+        other => return Err(complain(format!("Unknown protocol {other} - ignoring"))),
+    });
+    Ok(())
+}
+
+fn sorry(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    let ip = first(statement);
+    let invalid = || complain(format!("Invalid sorry server IP address {ip} - skipping"));
+    let given = statement.arguments().get(1);
+    let port = port(given).map_err(|wrong| {
+        cx.report(wrong.at(statement.span));
+        invalid()
+    })?;
+    let address = address(&ip).ok_or_else(invalid)?;
+    if server.ipv6.is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
+        let text =
+            format!("Address family of virtual server and sorry server {ip} don't match - skipping sorry server.");
+        return Err(complain(text));
+    }
+    server.sorry = Some((address, if given.is_some() { port } else { server.port() }));
+    Ok(())
+}
+
+fn sorry_inhibit(_: &mut Setting<'_>, server: &mut Server, _: &Statement) -> Outcome {
+    if server.sorry.is_none() {
+        return Err(complain("Ignoring sorry_server inhibit used before or without sorry_server"));
+    }
+    server.sorry_inhibit = true;
+    Ok(())
+}
+
+fn sorry_forwarding(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    if server.sorry.is_none() {
+        return Err(complain("sorry_server forwarding used without sorry_server"));
+    }
+    method(statement, "sorry").map(|_| ())
+}
+
+fn snmp_name(cx: &mut Setting<'_>, _: &mut Server, statement: &Statement) -> Outcome {
+    if statement.arguments().len() == 1 {
+        return Ok(());
+    }
+    Err(complain(worded("virtual server {k} missing or extra parameters", cx, "")))
+}
+
+/// What keepalived says about virtual servers once all is read, in its order.
+pub fn complete(server: &Server) -> Vec<Diagnostic> {
+    let mut server = server.clone();
+    let mut said = Vec::new();
+    if server.reals.is_empty() {
+        said.push(complain(format!("Virtual server {} has no real servers - ignoring", server.shown())));
+        return said;
+    }
+    kind(&mut server, &mut said);
+    twins(&mut server, &mut said);
+    quorum(&server, &mut said);
+    ports(&server, &mut said);
+    said
+}
+
+fn kind(server: &mut Server, said: &mut Vec<Diagnostic>) {
+    let mark = matches!(server.target, Some(Target::Mark(_)));
+    let shown = server.shown();
+    if mark && server.suspend == Some(true) {
+        said.push(complain(format!(
+            "Virtual server {shown}: cannot use ha_suspend with fwmarks - clearing ha_suspend"
+        )));
+    }
+    if mark && server.protocol.take().is_some() {
+        let text = format!("Warning: Virtual server {shown}: protocol specified for fwmark - protocol will be ignored");
+        said.push(complain(text));
+    } else if !mark && server.protocol.is_none() {
+        said.push(complain(format!("Virtual server {shown}: no protocol set - defaulting to UDP")));
+        server.protocol = Some("udp");
+    }
+    let shown = server.shown();
+    if server.one_packet == Some(true) && server.protocol != Some("udp") {
+        said.push(complain(format!("Virtual server {shown}: one packet scheduling requires UDP - resetting")));
+    }
+    if matches!(server.target, Some(Target::Address(_, 0))) && server.persistence.is_none() {
+        said.push(complain(format!("Virtual server {shown}: zero port only valid for persistent services - setting")));
+    }
+    if server.scheduler.is_none() {
+        said.push(complain(format!("Virtual server {shown}: no scheduler set, setting default 'wlc'")));
+    }
+    if server.method.is_none() && server.reals.iter().any(|real| real.method.is_none()) {
+        said.push(complain(format!("Virtual server {shown}: no forwarding method set, setting default NAT")));
+        server.method = Some(Method::Nat);
+    }
+}
+
+/// Real servers that are there twice, or are the sorry server as well.
+fn twins(server: &mut Server, said: &mut Vec<Diagnostic>) {
+    let shown = server.shown();
+    let protocol = server.protocol.unwrap_or("none");
+    let mut kept: Vec<Real> = Vec::new();
+    for real in std::mem::take(&mut server.reals) {
+        let name = format!("[{}]:{protocol}:{}", real.address, real.port);
+        let inhibit = real.inhibit.or(server.inhibit) == Some(true);
+        if server.sorry == Some((real.address, real.port)) && inhibit != server.sorry_inhibit {
+            let verb = if inhibit { "setting" } else { "clearing" };
+            let text = format!("matches sorry server, but inhibit setting differs, {verb} on sorry server");
+            said.push(complain(format!("Virtual server {shown}: real server {name} {text}")));
+        }
+        let same = |other: &Real| (other.address, other.port) == (real.address, real.port);
+        if kept.iter().any(same) {
+            said.push(complain(format!("VS {shown}: real server {name} is duplicated - removing second rs")));
+        } else {
+            kept.push(real);
+        }
+    }
+    server.reals = kept;
+}
+
+fn quorum(server: &Server, said: &mut Vec<Diagnostic>) {
+    let shown = server.shown();
+    let weight: i64 = server.reals.iter().map(|real| real.weight.or(server.weight).unwrap_or(1)).sum();
+    let mut quorum = server.quorum.unwrap_or(1);
+    if quorum > weight {
+        let text = format!("exceeds total weight of real servers {weight}, reducing quorum to {weight}");
+        said.push(complain(format!("Warning - quorum {quorum} for {shown} {text}")));
+        quorum = weight;
+    }
+    let hysteresis = server.hysteresis.unwrap_or(0);
+    if hysteresis >= quorum {
+        let set = (quorum as u32).wrapping_sub(1);
+        let text = format!("hysteresis {hysteresis} >= quorum {quorum}; setting hysteresis to {set}");
+        said.push(complain(format!("Virtual server {shown}: {text}")));
+    }
+}
+
+/// Only NAT can change a port.
+fn ports(server: &Server, said: &mut Vec<Diagnostic>) {
+    let (shown, port) = (server.shown(), server.port());
+    let protocol = server.protocol.unwrap_or("none");
+    let mark = matches!(server.target, Some(Target::Mark(_)));
+    if matches!(server.target, Some(Target::Group(_)) | None) {
+        return;
+    }
+    for real in server.reals.iter().filter(|real| real.method.or(server.method).unwrap_or(Method::Nat) != Method::Nat) {
+        let name = format!("[{}]:{protocol}:{}", real.address, real.port);
+        if mark && real.port != 0 {
+            let text =
+                format!("WARNING - fwmark virtual server {shown}, real server {name} has port specified - clearing");
+            said.push(complain(text));
+        } else if !mark && real.port != port {
+            let text = format!("WARNING - virtual server {shown} and real server {name} ports don't match - resetting");
+            said.push(complain(text));
+        }
+    }
+    let Some((_, sorry)) = server.sorry.filter(|_| server.method.is_some_and(|method| method != Method::Nat)) else {
+        return;
+    };
+    if mark && sorry != 0 {
+        said.push(complain(format!("WARNING - virtual server {shown}, sorry server has port specified - clearing")));
+    } else if !mark && sorry != port {
+        said.push(complain(format!("WARNING - virtual server {shown} and sorry server ports don't match - resetting")));
+    }
+}

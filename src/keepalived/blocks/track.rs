@@ -1,10 +1,11 @@
-//! The lines of `track_interface`, `track_script` and `track_file`: a name, and what it weighs.
+//! The lines of `track_interface` and its kin: a name, and what it weighs.
 
-use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::Set;
+use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::directive::{Contexts, Set};
 use crate::conf::source::Span;
-use crate::conf::tree::{Node, Statement, Word};
-use crate::conf::walk::Setting;
+use crate::conf::tree::{Block, Node, Statement, Word};
+use crate::conf::walk::{Level, Setting};
+use crate::keepalived::contexts::{BFD, FILE, PROCESS, SCRIPT};
 use crate::keepalived::slot::{complain, whole};
 use std::any::{Any, TypeId};
 
@@ -21,8 +22,23 @@ pub struct Track {
     pub span: Span,
 }
 
+/// The kinds of things that can be tracked, with keepalived's words for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// An interface.
+    Interface,
+    /// A `vrrp_script`.
+    Script,
+    /// A `track_file`.
+    File,
+    /// A `vrrp_track_process`.
+    Process,
+    /// A `bfd_instance`.
+    Bfd,
+}
+
 /// A block of such lines.
-pub struct Tracks<C>(pub fn(&mut C) -> &mut Vec<Track>);
+pub struct Tracks<C>(pub Tracked, pub fn(&mut C) -> &mut Vec<Track>);
 
 impl<C: 'static> Set for Tracks<C> {
     fn target(&self) -> TypeId {
@@ -31,53 +47,189 @@ impl<C: 'static> Set for Tracks<C> {
 
     fn set(&self, cx: &mut Setting<'_>, conf: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
         let Some(conf) = conf.downcast_mut() else { return Ok(()) };
-        let list = (self.0)(conf);
+        let list = (self.1)(conf);
+        let block = cx.level().and_then(|level| level.words.get(1)).map(|word| word.text().into_owned());
+        let block = block.unwrap_or_default();
         for line in lines(cx, statement) {
-            match track(&line) {
-                Ok(track) if list.iter().any(|other| other.name == track.name) => {
-                    cx.report(complain(format!("duplicate track {} - ignoring", track.name)).at(line.span));
-                }
-                Ok(track) => list.push(track),
-                Err(complaint) => cx.report(complaint.at(line.span)),
-            }
+            let mut reader = Reader { what: self.0, block: &block, complaints: Vec::new() };
+            let track = reader.track(cx, list, &line);
+            let complaints = reader.complaints;
+            complaints.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+            list.extend(track);
         }
         Ok(())
     }
 }
 
-/// The lines of a block that reads its rows itself; broken places are reported.
-pub fn lines(cx: &mut Setting<'_>, statement: &Statement) -> Vec<Statement> {
-    let mut lines = Vec::new();
-    for node in statement.block.iter().flat_map(|block| &block.nodes) {
-        match node {
-            Node::Statement(line) if line.block.is_some() => {
-                cx.report(complain(format!("Unexpected block '{}' - ignoring", line.name())).at(line.span));
-            }
-            Node::Statement(line) => lines.push(line.clone()),
-            Node::Broken(complaint) => cx.report(complaint.clone()),
+impl Tracked {
+    /// The context its definitions open, if it has any.
+    const fn definition(self) -> Option<Contexts> {
+        match self {
+            Self::Interface => None,
+            Self::Script => Some(SCRIPT),
+            Self::File => Some(FILE),
+            Self::Process => Some(PROCESS),
+            Self::Bfd => Some(BFD),
         }
     }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Interface => "interface",
+            Self::Script => "script",
+            Self::File => "file",
+            Self::Process => "process",
+            Self::Bfd => "bfd",
+        }
+    }
+
+    /// The largest weight.
+    const fn most(self) -> i64 {
+        match self {
+            Self::Interface | Self::File | Self::Process => 254,
+            Self::Script | Self::Bfd => 253,
+        }
+    }
+}
+
+/// Reads one line.
+struct Reader<'a> {
+    what: Tracked,
+    /// The instance or group.
+    block: &'a str,
+    complaints: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn say(&mut self, text: String) {
+        self.complaints.push(complain(format!("({}) {text}", self.block)));
+    }
+
+    fn track(&mut self, cx: &Setting<'_>, list: &[Track], line: &Statement) -> Option<Track> {
+        let name = line.name().into_owned();
+        let kind = self.what.name();
+        if self.what.definition().is_some_and(|context| !defined(cx, context, &name)) {
+            self.say(format!("track {kind} {name} not found, ignoring..."));
+            // An unknown script is tracked all the same: see `site`.
+            if self.what != Tracked::Script {
+                return None;
+            }
+        }
+        if list.iter().any(|other| other.name == name) {
+            self.say(format!("duplicate track_{kind} {name} - ignoring"));
+            return None;
+        }
+        let mut track = Track { name, weight: None, reverse: None, span: line.span };
+        let mut words = line.arguments().iter();
+        match words.next() {
+            None => {}
+            Some(word) if word.is("weight") => self.weight(&mut track, words.next(), words.next())?,
+            Some(word) => self.option(&track.name, &word.text()),
+        }
+        Some(track)
+    }
+
+    fn option(&mut self, name: &str, option: &str) {
+        self.say(match self.what {
+            Tracked::Interface => format!("unknown track_interface {name} option {option} - ignoring"),
+            Tracked::Bfd => format!("unknown track bfd {name} option {option} - ignoring"),
+            Tracked::Script | Tracked::File | Tracked::Process => {
+                format!("unknown track {} option {option} - ignoring", self.what.name())
+            }
+        });
+    }
+
+    fn weight(&mut self, track: &mut Track, value: Option<&Word>, option: Option<&Word>) -> Option<()> {
+        let (kind, name) = (self.what.name(), track.name.clone());
+        let Some(value) = value else {
+            let joint = if self.what == Tracked::Interface { "_" } else { " " };
+            self.say(format!("weight without value specified for track{joint}{kind} {name} - ignoring"));
+            return None;
+        };
+        let (text, most) = (value.text(), self.what.most());
+        match whole(&text, &(-most..=most)) {
+            Ok(weight) => {
+                track.weight = Some(weight as i32);
+                if self.what == Tracked::Interface && weight.abs() == 254 {
+                    self.say(format!("weight for {name} cannot be +/-254. Setting to +/-253"));
+                    track.weight = Some(weight.clamp(-253, 253) as i32);
+                }
+            }
+            Err(complaint) => {
+                self.complaints.push(complaint);
+                self.say(match self.what {
+                    Tracked::Interface => {
+                        format!("weight {text} for {name} must be between [-253..253] inclusive. Ignoring...")
+                    }
+                    Tracked::Script => {
+                        format!("track script {name}: weight must be between [-253..253] inclusive, ignoring...")
+                    }
+                    Tracked::File | Tracked::Process | Tracked::Bfd => {
+                        format!("weight for track {kind} {name} must be in [-{most}..{most}] inclusive. Ignoring...")
+                    }
+                });
+            }
+        }
+        match option {
+            None => {}
+            Some(word) if word.is("reverse") => track.reverse = Some(true),
+            Some(word) if word.is("noreverse") => track.reverse = Some(false),
+            Some(word) => {
+                let joint = if matches!(self.what, Tracked::File | Tracked::Bfd) { " " } else { "_" };
+                // keepalived's own spelling.
+                let kind = if self.what == Tracked::Interface { "interace" } else { kind };
+                self.say(format!("unknown track{joint}{kind} {name} weight option {} - ignoring", word.text()));
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether the file has defined something of this name so far.
+pub fn defined(cx: &Setting<'_>, context: Contexts, name: &str) -> bool {
+    let Some(whole) = cx.outermost() else { return false };
+    let named = |level: &&Level| level.words.get(1).is_some_and(|word| word.is(name));
+    whole.children.iter().filter(|level| level.context == context).any(|level| named(&level))
+}
+
+/// The lines of a block that reads its rows itself; broken places are reported. A brace inside is a line like others.
+pub fn lines(cx: &mut Setting<'_>, statement: &Statement) -> Vec<Statement> {
+    let takes_none = cx.row.arity.takes(0);
+    if let Some(word) = statement.arguments().first().filter(|_| takes_none) {
+        let text = format!("Block {} has extra parameters {} ...", cx.row.name, word.text());
+        cx.report(complain(text).at(statement.span));
+    }
+    let mut lines = Vec::new();
+    if let Some(block) = &statement.block {
+        flatten(cx, block, &mut lines);
+    }
     lines
+}
+
+fn flatten(cx: &mut Setting<'_>, block: &Block, lines: &mut Vec<Statement>) {
+    for node in &block.nodes {
+        match node {
+            Node::Statement(line) => {
+                lines.push(Statement { block: None, ..line.clone() });
+                if let Some(inside) = &line.block {
+                    lines.extend(inside.start.map(brace));
+                    flatten(cx, inside, lines);
+                }
+            }
+            Node::Broken(complaint) => match complaint.at {
+                At::Span(span) if complaint.message.starts_with("Unexpected '{'") => lines.push(brace(span)),
+                _ => cx.report(complaint.clone()),
+            },
+        }
+    }
+}
+
+fn brace(span: Span) -> Statement {
+    let word = Word { bytes: b"{".as_slice().into(), span, quoted: false };
+    Statement { words: vec![word], block: None, span }
 }
 
 /// All words of a block, for lists of names.
 pub fn words(cx: &mut Setting<'_>, statement: &Statement) -> Vec<Word> {
     lines(cx, statement).into_iter().flat_map(|line| line.words).collect()
-}
-
-fn track(line: &Statement) -> Result<Track, Diagnostic> {
-    let mut track = Track { name: line.name().into_owned(), weight: None, reverse: None, span: line.span };
-    let mut words = line.arguments().iter();
-    while let Some(word) = words.next() {
-        match &*word.bytes {
-            b"weight" => {
-                let text = words.next().map(|word| word.text().into_owned()).unwrap_or_default();
-                track.weight = Some(whole(&text, &(-254..=254))? as i32);
-            }
-            b"reverse" => track.reverse = Some(true),
-            b"noreverse" => track.reverse = Some(false),
-            _ => return Err(complain(format!("unknown track option '{}' for {} - ignoring", word.text(), track.name))),
-        }
-    }
-    Ok(track)
 }

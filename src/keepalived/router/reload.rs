@@ -54,10 +54,11 @@ impl Process {
     /// A new configuration, if it can be run: what stays the same instance stays what it is.
     fn reload(&mut self, now: Instant) {
         self.journal.say("Reloading");
-        let Some(site) = load(&self.start, &self.journal, &self.world) else {
+        let Some((site, _)) = load(&self.start, &self.journal, &self.world) else {
             self.journal.say("The configuration cannot be run - keeping the old one");
             return;
         };
+        self.recorder.end("the configuration was changed here");
         let changes = plan(&self.site, &site);
         let mut old: Vec<Option<Seat>> = std::mem::take(&mut self.seats).into_iter().map(Some).collect();
         let mut seats: Vec<(usize, Seat)> = Vec::new();

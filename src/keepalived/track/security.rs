@@ -104,6 +104,11 @@ impl Policy {
     }
 }
 
+/// Whether there is such a user, and such a group.
+pub fn is_known(user: &str, group: Option<&str>) -> bool {
+    ids(user, group).is_ok()
+}
+
 fn ids(user: &str, group: Option<&str>) -> Result<(u32, u32), String> {
     let found = User::from_name(user).ok().flatten();
     let found = found.ok_or_else(|| format!("Script user '{user}' does not exist"))?;

@@ -17,7 +17,7 @@ fn shape(block: &Block) -> String {
 fn read_text(text: &str) -> String {
     let mut sources = Sources::default();
     let expanded = read((&Memory::of("k", text), &mut sources), "k", &Environment::default()).unwrap();
-    shape(&tree(&expanded.lines))
+    shape(&tree(&expanded.lines, &|name| name != b"plain"))
 }
 
 #[test]
@@ -33,6 +33,15 @@ fn a_missing_brace_is_an_error_and_no_crash() {
     assert_eq!(read_text("a {\n b\n"), "a{b};!There are 1 missing '}'s or extra '{'s");
     assert_eq!(read_text("a\n}\nb\n"), "a;!Extra '}' found;b");
     assert_eq!(read_text("{\n a\n}\n"), "!Unexpected '{' - ignoring;a");
+}
+
+#[test]
+fn a_brace_behind_a_plain_keyword_means_nothing_and_counts() {
+    assert_eq!(read_text("a {\n plain x {\n b\n }\n c\n}\n"), "a{plain x;!Unexpected '{' - ignoring;b};c");
+    assert_eq!(
+        read_text("a {\n plain x {\n b\n }\n"),
+        "a{plain x;!Unexpected '{' - ignoring;b};!There are 1 missing '}'s or extra '{'s"
+    );
 }
 
 #[test]

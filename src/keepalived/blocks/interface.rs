@@ -1,0 +1,142 @@
+//! Blocks about interfaces: `garp_group`, `linkbeat_interfaces`, `interface_up_down_delays`. Not served yet.
+
+use super::line::Need;
+use super::root::Root;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::Custom;
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::keepalived::contexts::GARP_GROUP;
+use crate::keepalived::slot::{SECOND, Seconds, at_end, complain, first, seconds};
+use std::time::Duration;
+
+/// The keywords of `garp_group`.
+pub const MODULE: Module =
+    Module { name: "garp_group", directives: DIRECTIVES, scopes: &[Scope::of::<Pace>(GARP_GROUP)] };
+
+const LONGEST: u64 = 2_147_483_647;
+
+const DIRECTIVES: &[Directive] = &[
+    Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1)).judged(&Seconds(
+        |c: &mut Pace| &mut c.arp,
+        0..=LONGEST,
+        "garp_group {k} '{v}' invalid",
+    )),
+    Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1)).judged(&Seconds(
+        |c: &mut Pace| &mut c.na,
+        0..=LONGEST,
+        "garp_group {k} '{v}' invalid",
+    )),
+    Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1)).judged(&Custom(interface)),
+    Directive::missing("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows)).judged(&Custom(interfaces)),
+];
+
+/// How fast interfaces may announce.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    /// `garp_interval`.
+    pub arp: Option<Duration>,
+    /// `gna_interval`.
+    pub na: Option<Duration>,
+    /// The interfaces.
+    pub needs: Vec<Need>,
+}
+
+impl Conf for Pace {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// `garp_group {`.
+///
+/// # Errors
+/// None; it is judged at its end.
+pub fn open(_: &mut Setting<'_>, _: &mut Root, _: &Statement) -> Result<(), Diagnostic> {
+    Ok(())
+}
+
+/// `}` of a `garp_group`.
+///
+/// # Errors
+/// It sets no pace.
+pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
+    let number =
+        cx.around().map_or(0, |around| around.children.iter().filter(|level| level.context == GARP_GROUP).count());
+    match cx.seen::<Pace>() {
+        Some(pace) if pace.arp.is_some() || pace.na.is_some() => Ok(()),
+        _ => Err(complain(format!("garp group {number} does not have any delay set - removing"))),
+    }
+}
+
+fn need(name: String, statement: &Statement) -> Need {
+    let text = format!("WARNING - interface {name} specified for garp_group doesn't exist");
+    Need { dev: name, text, vital: true, span: statement.span }
+}
+
+fn interface(_: &mut Setting<'_>, pace: &mut Pace, statement: &Statement) -> Result<(), Diagnostic> {
+    pace.needs.push(need(first(statement), statement));
+    Ok(())
+}
+
+fn interfaces(cx: &mut Setting<'_>, pace: &mut Pace, statement: &Statement) -> Result<(), Diagnostic> {
+    let lines = super::track::lines(cx, statement);
+    if lines.is_empty() {
+        return Err(at_end(statement, "Warning - empty garp_group interfaces block"));
+    }
+    for line in lines {
+        pace.needs.extend(line.words.iter().map(|word| need(word.text().into_owned(), &line)));
+    }
+    Ok(())
+}
+
+/// `linkbeat_interfaces {`.
+///
+/// # Errors
+/// None; complaints are about single lines.
+pub fn linkbeat(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
+    for line in super::track::lines(cx, statement) {
+        root.needs.push(Need::wanted(line.name().into_owned(), "linkbeat interface", line.span));
+        let mut words = line.arguments().iter();
+        let kind = words.next().filter(|word| !["MII", "ETHTOOL", "IOCTL"].iter().any(|kind| word.is(kind)));
+        let extra = kind.or_else(|| words.next().and_then(|_| line.arguments().first()));
+        if let Some(word) = extra {
+            let text = format!("extra characters {} in linkbeat interface", word.text());
+            cx.report(complain(text).at(line.span));
+        }
+    }
+    Ok(())
+}
+
+/// `interface_up_down_delays {`.
+///
+/// # Errors
+/// None; complaints are about single lines.
+pub fn delays(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
+    for line in super::track::lines(cx, statement) {
+        let name = line.name().into_owned();
+        root.needs.push(Need::wanted(name.clone(), "up/down delay", line.span));
+        let words = line.arguments();
+        let complaint = if words.is_empty() {
+            Some(complain(format!("No timeouts specified for {name} up/down delays")))
+        } else if words.len() > 2 {
+            Some(complain(format!("Too many parameters for {name} up/down delays")))
+        } else {
+            None
+        };
+        if let Some(complaint) = complaint {
+            cx.report(complaint.at(line.span));
+            continue;
+        }
+        for (word, which) in words.iter().zip(["down", "up"]) {
+            if let Err(wrong) = seconds(&word.text(), &(0..=255 * SECOND)) {
+                cx.report(wrong.complaint.at(line.span));
+                if wrong.ignored {
+                    let text = format!("Invalid {which} delay {} for {name}", word.text());
+                    cx.report(complain(text).at(line.span));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! What lines of routes and rules have in common: words one after the other, numbers, names of tables and protocols.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::keepalived::slot::{complain, count};
+use std::net::IpAddr;
+
+/// An interface a line names; whether it is there is looked up once all is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Its name.
+    pub dev: String,
+    /// What is said when it is not there.
+    pub text: String,
+    /// Whether nothing runs without it.
+    pub vital: bool,
+    /// Where it is named.
+    pub span: Span,
+}
+
+impl Need {
+    /// An interface without which nothing runs.
+    pub fn vital(dev: String, what: &str, span: Span) -> Self {
+        let text = format!("WARNING - interface {dev} for {what} doesn't exist");
+        Self { dev, text, vital: true, span }
+    }
+
+    /// An interface that would be nice to have.
+    pub fn wanted(dev: String, what: &str, span: Span) -> Self {
+        let text = format!("unknown interface {dev} specified for {what}");
+        Self { dev, text, vital: false, span }
+    }
+}
+
+/// What ends the reading of a line.
+pub struct Found {
+    /// What is said before it.
+    pub before: Option<String>,
+    /// What is wrong.
+    pub text: String,
+}
+
+impl From<String> for Found {
+    fn from(text: String) -> Self {
+        Self { before: None, text }
+    }
+}
+
+impl From<&str> for Found {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Found {
+    /// Reports both.
+    pub fn report(self, cx: &mut Setting<'_>, span: Span) {
+        self.before.into_iter().chain([self.text]).for_each(|text| cx.report(complain(text).at(span)));
+    }
+}
+
+/// The words of a line, one after the other.
+pub struct Words<'a> {
+    line: &'a Statement,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    /// All words, the first one included.
+    pub const fn of(line: &'a Statement) -> Self {
+        Self { line, at: 0 }
+    }
+
+    /// The next word.
+    pub fn next(&mut self) -> Option<String> {
+        let word = self.peek()?;
+        self.at += 1;
+        Some(word)
+    }
+
+    /// The next word, which stays.
+    pub fn peek(&self) -> Option<String> {
+        self.line.words.get(self.at).map(|word| word.text().into_owned())
+    }
+
+    /// The word a keyword needs.
+    ///
+    /// # Errors
+    /// The line ends.
+    pub fn need(&mut self) -> Result<String, Found> {
+        if let Some(word) = self.next() {
+            return Ok(word);
+        }
+        let text = |at: usize| self.line.words.get(at).map(|word| word.text().into_owned()).unwrap_or_default();
+        let keyword = text(self.at.saturating_sub(1));
+        Err(format!(
+            "*** Configuration line starting `{}` is missing a parameter after keyword `{keyword}` at word position {}",
+            text(0),
+            self.at + 1
+        )
+        .into())
+    }
+}
+
+/// An address, or keepalived's words about what is none.
+pub fn address(text: &str, said: &mut Vec<Diagnostic>) -> Option<IpAddr> {
+    let address = text.parse().ok();
+    if address.is_none() {
+        said.push(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
+    }
+    address
+}
+
+/// A number of a route or rule.
+///
+/// # Errors
+/// It is none, or too large.
+pub fn number(text: &str, most: i64, wrong: impl FnOnce() -> String) -> Result<(), Found> {
+    match count(text, &(0..=most)) {
+        Ok(_) => Ok(()),
+        Err(complaint) => Err(Found { before: Some(complaint.message), text: wrong() }),
+    }
+}
+
+/// A number of eight bits, also in hexadecimal, or one of the names.
+pub fn named(text: &str, names: &[(&str, u8)]) -> Option<u8> {
+    let hexadecimal = text.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let known = || names.iter().find(|(name, _)| *name == text).map(|(_, number)| *number);
+    hexadecimal.or_else(|| text.parse().ok()).or_else(known)
+}
+
+/// The kernel's names of scopes.
+pub const SCOPES: [(&str, u8); 5] = [("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
+
+/// The names of routing protocols.
+pub const PROTOCOLS: [(&str, u8); 17] = [
+    ("unspec", 0),
+    ("redirect", 1),
+    ("kernel", 2),
+    ("boot", 3),
+    ("static", 4),
+    ("gated", 8),
+    ("ra", 9),
+    ("mrt", 10),
+    ("zebra", 11),
+    ("bird", 12),
+    ("dnrouted", 13),
+    ("xorp", 14),
+    ("ntk", 15),
+    ("dhcp", 16),
+    ("keepalived", 18),
+    ("babel", 42),
+    ("bgp", 186),
+];
+
+/// A type of service.
+///
+/// # Errors
+/// It is none.
+pub fn tos(text: &str) -> Result<(), Found> {
+    named(text, &[]).map(|_| ()).ok_or_else(|| format!("TOS value {text} is invalid").into())
+}
+
+/// A routing table, by number or one of the names every system has.
+///
+/// # Errors
+/// It is neither.
+pub fn table(text: &str, of: &str) -> Result<(), Found> {
+    let known = matches!(text, "main" | "local" | "default" | "unspec") || text.parse::<u32>().is_ok();
+    if known { Ok(()) } else { Err(format!("Routing table {text} not found for {of}").into()) }
+}
+
+/// `[SOURCE/]DESTINATION`.
+pub fn realms(text: &str) -> bool {
+    text.split('/').count() <= 2 && text.split('/').all(|part| part.parse::<u16>().is_ok())
+}
+
+/// `FROM[-TO]`.
+pub fn range(text: &str) -> bool {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    matches!((from.parse::<u32>(), to.parse::<u32>()), (Ok(from), Ok(to)) if from <= to)
+}

@@ -1,0 +1,199 @@
+//! `real_server` of a virtual server. Not served yet.
+
+use super::checker::Checker;
+use super::server::{LONGEST, Method, Server, method, port};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
+use crate::conf::module::{Conf, Module, Scope};
+use crate::conf::slot::{Block, Custom};
+use crate::conf::tree::Statement;
+use crate::conf::walk::Setting;
+use crate::keepalived::contexts::{
+    BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, TCP_CHECK, UDP_CHECK,
+};
+use crate::keepalived::slot::{
+    Command, JudgedSwitch, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
+};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// The keywords of real servers.
+pub const MODULE: Module =
+    Module { name: "real_server", directives: DIRECTIVES, scopes: &[Scope::of::<Real>(REAL_SERVER)] };
+
+const BARE: Arity = Arity::AtLeast(0);
+const ONE: Arity = Arity::AtLeast(1);
+/// The largest number without a sign.
+const WIDE: i64 = u32::MAX as i64;
+const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
+
+const fn row(name: &'static str, arity: Arity, set: &'static dyn Set) -> Directive {
+    Directive::missing(name, REAL_SERVER, arity).judged(set)
+}
+
+const fn check(name: &'static str, context: Contexts) -> Directive {
+    const SET: Block<Checker> = Block(super::checker::open, super::checker::close);
+    row(name, Arity::Block(0, 255, Opens::Context(context)), &SET)
+}
+
+const DIRECTIVES: &[Directive] = &[
+    row(
+        "weight",
+        ONE,
+        &Unsigned(
+            |c: &mut Real| &mut c.weight,
+            0..=i32::MAX as i64,
+            "Real server weight {v} is outside range 0-2147483647",
+        ),
+    ),
+    row("lvs_method", ONE, &Custom(forwarding)),
+    row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring")),
+    row(
+        "lthreshold",
+        ONE,
+        &Unsigned(|c: &mut Real| &mut c.least, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"),
+    ),
+    row("inhibit_on_failure", BARE, &Switch(|c: &mut Real| &mut c.inhibit, "Invalid {k} parameter {v}")),
+    row("notify_up", ONE, &Run(|c: &mut Real| &mut c.up, TWICE)),
+    row("notify_down", ONE, &Run(|c: &mut Real| &mut c.down, TWICE)),
+    row("alpha", BARE, &Switch(|c: &mut Real| &mut c.alpha, "Invalid {k} parameter {v}")),
+    row("retry", ONE, &Unsigned(|c: &mut Real| &mut c.retry, 1..=WIDE, "retry value invalid - {v}")),
+    row(
+        "delay_before_retry",
+        ONE,
+        &Seconds(|c: &mut Real| &mut c.retry_delay, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
+    ),
+    row("warmup", ONE, &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring")),
+    row(
+        "connect_timeout",
+        ONE,
+        &Seconds(|c: &mut Real| &mut c.timeout, 1..=WIDE as u64, "real server {k} {v} invalid - ignoring"),
+    ),
+    row(
+        "delay_loop",
+        ONE,
+        &Seconds(|c: &mut Real| &mut c.delay, 1..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
+    ),
+    row("smtp_alert", BARE, &JudgedSwitch("Invalid real_server {k} parameter {v}")),
+    row("virtualhost", BARE, &Text(|c: &mut Real| &mut c.host, "real server {k} missing")),
+    check("MISC_CHECK", MISC_CHECK),
+    check("SMTP_CHECK", SMTP_CHECK),
+    check("TCP_CHECK", TCP_CHECK),
+    check("PING_CHECK", PING_CHECK),
+    check("UDP_CHECK", UDP_CHECK),
+    check("HTTP_GET", HTTP_GET),
+    check("SSL_GET", HTTP_GET),
+    check("DNS_CHECK", DNS_CHECK),
+    check("FILE_CHECK", FILE_CHECK),
+    check("BFD_CHECK", BFD_CHECK),
+    row("snmp_name", BARE, &Custom(snmp_name)),
+];
+
+/// A real server as configured.
+#[derive(Clone, Debug)]
+pub struct Real {
+    pub address: IpAddr,
+    pub port: u16,
+    pub weight: Option<i64>,
+    pub method: Option<Method>,
+    /// `uthreshold`.
+    pub most: Option<i64>,
+    /// `lthreshold`.
+    pub least: Option<i64>,
+    pub inhibit: Option<bool>,
+    pub up: Option<Command>,
+    pub down: Option<Command>,
+    pub alpha: Option<bool>,
+    pub retry: Option<i64>,
+    pub retry_delay: Option<Duration>,
+    pub warmup: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub delay: Option<Duration>,
+    pub host: Option<String>,
+    /// The scripts of its checks.
+    pub checks: Vec<Command>,
+}
+
+impl Default for Real {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+            weight: None,
+            method: None,
+            most: None,
+            least: None,
+            inhibit: None,
+            up: None,
+            down: None,
+            alpha: None,
+            retry: None,
+            retry_delay: None,
+            warmup: None,
+            timeout: None,
+            delay: None,
+            host: None,
+            checks: Vec::new(),
+        }
+    }
+}
+
+impl Conf for Real {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+type Outcome = Result<(), Diagnostic>;
+
+/// `real_server ADDRESS [PORT] {`.
+///
+/// # Errors
+/// It is no address.
+pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Outcome {
+    let ip = first(statement);
+    let given = statement.arguments().get(1);
+    let shown = given.map_or_else(|| "(null)".into(), |word| word.text());
+    let invalid = || complain(format!("Invalid real server ip address/port {ip}/{shown} - skipping"));
+    let port = port(given).map_err(|wrong| {
+        cx.report(wrong.at(statement.span));
+        invalid()
+    })?;
+    real.address = address(&ip).ok_or_else(invalid)?;
+    real.port = match given {
+        Some(_) => port,
+        None => cx.seen::<Server>().map_or(0, Server::port),
+    };
+    Ok(())
+}
+
+/// `}` of a real server.
+///
+/// # Errors
+/// Its family is not the virtual server's.
+pub fn close(cx: &mut Setting<'_>) -> Outcome {
+    let Some(mut real) = cx.seen::<Real>().cloned() else { return Ok(()) };
+    let ipv6 = real.address.is_ipv6();
+    let children = cx.level().map(|level| level.children.as_slice()).unwrap_or_default();
+    real.checks = children.iter().filter_map(|level| level.own::<Checker>()?.command.clone()).collect();
+    let Some(server) = cx.conf::<Server>() else { return Ok(()) };
+    if server.ipv6.is_some_and(|other| other != ipv6) {
+        return Err(complain(format!(
+            "Address family of virtual server and real server {} don't match - skipping real server.",
+            real.address
+        )));
+    }
+    server.ipv6 = Some(ipv6);
+    server.reals.push(real);
+    Ok(())
+}
+
+fn forwarding(_: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Outcome {
+    real.method = Some(method(statement, "real")?);
+    Ok(())
+}
+
+fn snmp_name(cx: &mut Setting<'_>, _: &mut Real, statement: &Statement) -> Outcome {
+    if statement.arguments().len() == 1 {
+        return Ok(());
+    }
+    Err(complain(worded("real server {k} missing or extra parameters", cx, "")))
+}

@@ -54,7 +54,7 @@ fn known() -> io::Result<BTreeMap<String, String>> {
 }
 
 /// The messages at a level.
-fn at<'a>(verdict: &'a Verdict, warning: bool) -> Vec<&'a str> {
+fn at(verdict: &Verdict, warning: bool) -> Vec<&str> {
     let is = |line: &&str| line.contains("[warn] ") == warning && line.starts_with("nginx: [");
     verdict.lines.iter().map(String::as_str).filter(is).collect()
 }

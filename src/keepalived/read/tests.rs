@@ -237,7 +237,8 @@ fn fuzz(seconds: u64, least: usize) -> usize {
     }
     crate::conf::fuzz::run(&seeds, seconds, least, |text| {
         let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
-        let _ = read(&memory, "/k.conf", &Environment::default(), &|name| name == "ens33");
+        let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
+        let _ = read(&memory, "/k.conf", &Environment::default(), &machine);
     })
 }
 

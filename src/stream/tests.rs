@@ -1,5 +1,7 @@
 use super::*;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::lex;
+use crate::conf::module::Scope;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Bases, Dialect, Levels, Walk, Wording};
@@ -10,6 +12,7 @@ use crate::net::stream::Stream;
 use crate::net::turn::{Turn, Unwritten, spawn};
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{MAIN, STREAM};
+use crate::session::shared::Shared;
 use crate::session::{access, limit_conn, map};
 use crate::zone::registry::Registry as Zones;
 use std::io::{Read as _, Write as _};
@@ -51,9 +54,14 @@ impl Resolve for Nobody {
 }
 
 /// The site of a configuration, or the complaint as the error log shows it.
+/// The zones of the process belong to no protocol.
+const ZONES: crate::conf::module::Module =
+    crate::conf::module::Module { name: "zones", directives: &[], scopes: &[Scope::of::<Shared>(MAIN)] };
+
 fn compile(text: &str) -> Result<Site, String> {
     let mut all = [access::MODULES, map::MODULES, limit_conn::MODULES].concat();
     all.extend_from_slice(crate::upstream::directives::HTTP_MODULES);
+    all.push(ZONES);
     all.extend(modules::all().iter().map(|module| module.conf));
     let registry = Registry::new(&all);
     let loader = Memory::of("/c", text);
@@ -82,7 +90,9 @@ fn compile(text: &str) -> Result<Site, String> {
         None => {
             let main = Levels::of(&walked.level);
             let level = walked.level.children.iter().find(|level| level.context == STREAM).expect("stream {}");
-            site(&main.inside(level), &mut build, &Log::default())
+            let built = site(&main.inside(level), &mut build, &Log::default());
+            let zones = walked.level.own::<Shared>().map_or(Ok(()), Shared::finish).map_err(Diagnostic::emerg);
+            built.and_then(|site| zones.map(|()| site))
         }
     };
     outcome.map_err(|complaint| crate::conf::print::nginx(&complaint, &sources))

@@ -25,8 +25,12 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .since("1.11.4")
-            .support(Support::Partial("paths with variables and gzip= are refused"))
+            .support(Support::Partial("paths with variables and gzip= are not served"))
             .doc("Sets where connections are logged, and in which format."),
+        Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+            .since("1.11.4")
+            .default("off")
+            .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(STREAM), Scope::of::<Logs>(STREAM_ANY)],
 };
@@ -43,11 +47,12 @@ impl Conf for Formats {
 #[derive(Default)]
 struct Logs {
     logs: Option<Vec<AccessText>>,
+    open: Option<u64>,
 }
 
 impl Conf for Logs {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; logs);
+        inherit!(self, outer; logs, open);
     }
 }
 
@@ -91,4 +96,8 @@ fn access_log(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> R
     let log = format::access_log(cx, &known, None, statement)?;
     conf.logs.get_or_insert_with(Vec::new).extend(log);
     Ok(())
+}
+
+fn open_log_file_cache(cx: &mut Setting<'_>, conf: &mut Logs, statement: &Statement) -> Result<(), Diagnostic> {
+    format::open_log_file_cache(cx, &mut conf.open, statement)
 }

@@ -47,5 +47,5 @@ fn a_brace_behind_a_plain_keyword_means_nothing_and_counts() {
 #[test]
 fn quotes_keep_words_together() {
     assert_eq!(read_text("a \"b {c} d\" e\n"), "a b {c} d e");
-    assert_eq!(read_text("a \"b\nc\n"), "!Unterminated quote 'a \"b';!Unmatched quote: 'a \"b';c");
+    assert_eq!(read_text("a \"b\nc\n"), "a;!Unterminated quote 'a \"b';!Unmatched quote: 'a \"b';c");
 }

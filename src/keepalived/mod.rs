@@ -25,3 +25,8 @@ pub mod cli;
 mod replay;
 
 pub use replay::replay;
+
+/// Whether keepalived has a keyword of this name, anywhere.
+pub fn is_keyword(name: &str) -> bool {
+    read::registry().named(name.as_bytes()).next().is_some()
+}

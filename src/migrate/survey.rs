@@ -1,5 +1,7 @@
 //! tree × registry → findings: every directive of a configuration, and how much of it is served.
 
+use super::dialect::{self, Dialect};
+use super::report::{self, Failure, Report, Section, Severity, Table};
 use crate::conf::directive::{Contexts, Directive, Opens, Support};
 use crate::conf::disk::Disk;
 use crate::conf::lex;
@@ -11,7 +13,7 @@ use crate::session::contexts::MAIN;
 
 /// How much of a directive is served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+enum Verdict {
     /// As nginx.
     Served,
     /// With a difference.
@@ -28,13 +30,78 @@ pub enum Verdict {
 
 /// One finding.
 #[derive(Clone, Debug)]
-pub struct Finding {
+struct Finding {
     /// The directive.
     pub name: String,
     /// `file:line`.
     pub place: String,
     /// What was found.
     pub verdict: Verdict,
+}
+
+/// What `survey` is asked.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The files; what they include is looked at too.
+    #[arg(required = true)]
+    files: Vec<String>,
+}
+
+/// Looks at the files.
+///
+/// # Errors
+/// A file cannot be read, or is not nginx's.
+pub fn run(args: &Args, kind: Option<Dialect>) -> Result<Report, Failure> {
+    let mut report = Report::new(format!("Survey of {}", args.files.join(", ")));
+    let mut refused = 0;
+    for file in &args.files {
+        let (dialect, _) = dialect::read(file, kind)?;
+        if dialect != Dialect::Nginx {
+            return Err(Failure(format!("{file}: files of {} cannot be surveyed", dialect.name())));
+        }
+        let uses = nginx(file).map_err(|error| Failure::file(file, &error))?;
+        let found: Vec<report::Finding> = uses.iter().filter_map(told).collect();
+        refused += found.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let served = uses.len() - found.len();
+        let places = uses.iter().filter_map(|used| used.place.rsplit_once(':').map(|(file, _)| file.to_owned()));
+        let files = places.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let mut counts = Table::new(&["directive", "uses"]);
+        for name in uses.iter().map(|used| used.name.as_str()).collect::<std::collections::BTreeSet<_>>() {
+            counts.row([name.to_owned(), uses.iter().filter(|used| used.name == name).count().to_string()]);
+        }
+        let broken = uses.iter().filter_map(|used| match &used.verdict {
+            Verdict::Broken(text) => Some(text.as_str()),
+            _ => None,
+        });
+        report.section(
+            Section::new(file)
+                .text(format!("{served} are served as nginx serves them."))
+                .list(files)
+                .findings(found)
+                .table(counts)
+                .verbatim(broken.collect::<Vec<_>>().join("\n")),
+        );
+    }
+    report.conclude(refused > 0, format!("{refused} not served"));
+    Ok(report)
+}
+
+fn told(used: &Finding) -> Option<report::Finding> {
+    let Finding { name, place, verdict } = used;
+    let (severity, rule, text) = match verdict {
+        Verdict::Served => return None,
+        Verdict::Differs(how) => (Severity::Warning, "differs", format!("{name} differs: {how}")),
+        Verdict::Inert(why) => (Severity::Note, "inert", format!("{name} has no effect: {why}")),
+        Verdict::NotServed => (Severity::Error, "not-served", format!("{name} is known but not supported yet")),
+        Verdict::Unknown => (Severity::Error, "unknown", format!("{name} is unknown here")),
+        Verdict::Broken(text) => (Severity::Error, "broken", text.clone()),
+    };
+    let finding = report::Finding::new(severity, rule, text).at(place);
+    let origin = crate::nginx::origin(name).filter(|_| *verdict == Verdict::Unknown);
+    Some(match origin {
+        Some(origin) => finding.help(origin),
+        None => finding,
+    })
 }
 
 /// Files inside files, at most.
@@ -51,7 +118,7 @@ struct Survey {
 ///
 /// # Errors
 /// What the system said of the file itself.
-pub fn nginx(path: &str) -> std::io::Result<Vec<Finding>> {
+fn nginx(path: &str) -> std::io::Result<Vec<Finding>> {
     let base = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
     let registry = Registry::new(&crate::nginx::modules::modules());
     let mut survey = Survey { registry, sources: Sources::default(), base, findings: Vec::new() };

@@ -19,14 +19,10 @@ mod router;
 mod site;
 mod slot;
 mod track;
+pub mod view;
 mod world;
 
 pub mod cli;
 mod replay;
 
 pub use replay::replay;
-
-/// Whether keepalived has a keyword of this name, anywhere.
-pub fn is_keyword(name: &str) -> bool {
-    read::registry().named(name.as_bytes()).next().is_some()
-}

@@ -3,7 +3,7 @@
 //! Exit codes: 0 there is nothing to say (all served, no difference, nothing found), 1 something was found, 2 the
 //! command line is wrong or an input cannot be read.
 
-use super::dialect::Dialect;
+use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
 use super::survey;
@@ -21,6 +21,8 @@ use std::process::ExitCode;
 struct Arguments {
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    given: Given,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,9 +36,6 @@ struct Output {
     /// The file to write it to, instead of the standard output.
     #[arg(short = 'o', long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// What the files configure, where their content does not tell.
-    #[arg(long, global = true, value_enum)]
-    kind: Option<Dialect>,
 }
 
 /// What is asked for.
@@ -55,9 +54,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let kind = parsed.output.kind;
     let answer = match &parsed.command {
-        Command::Survey(args) => survey::run(args, kind),
+        Command::Survey(args) => survey::run(args, &parsed.given),
     };
     match answer.and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),

@@ -1,8 +1,5 @@
 //! Which program a configuration file is for, told by what stands in it.
 
-use super::report::Failure;
-use crate::conf::disk::Disk;
-use crate::conf::source::Loader as _;
 use clap::ValueEnum;
 
 /// The programs whose files are understood.
@@ -49,19 +46,8 @@ impl Dialect {
         if rest.starts_with('=') {
             return Some(Self::Emqx);
         }
-        crate::keepalived::is_keyword(first).then_some(Self::Keepalived)
+        crate::keepalived::view::is_keyword(first).then_some(Self::Keepalived)
     }
-}
-
-/// A file's text and the program it is for.
-///
-/// # Errors
-/// The file cannot be read, or nothing tells what it is.
-pub fn read(path: &str, told: Option<Dialect>) -> Result<(Dialect, Vec<u8>), Failure> {
-    let text = Disk.load(path).map_err(|error| Failure::file(path, &error))?;
-    let unknown = || Failure(format!("{path}: nothing in it tells what it configures; say --kind"));
-    let dialect = told.or_else(|| Dialect::of(&text)).ok_or_else(unknown)?;
-    Ok((dialect, text))
 }
 
 #[cfg(test)]

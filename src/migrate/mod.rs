@@ -5,6 +5,7 @@
 
 pub mod cli;
 mod dialect;
+mod input;
 mod render;
 mod report;
 mod survey;

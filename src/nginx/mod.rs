@@ -17,10 +17,6 @@ mod parent;
 mod serve;
 mod tuning;
 mod verdict;
+pub mod view;
 pub mod wording;
 mod worker;
-
-/// Where a directive that nginx 1.23.4 does not have is from, in a sentence's words.
-pub fn origin(name: &str) -> Option<String> {
-    foreign::origin(name)
-}

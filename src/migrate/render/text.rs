@@ -35,8 +35,8 @@ fn found(finding: &Finding) -> String {
     let place = finding.places.first().map_or_else(String::new, |place| format!("{place}: "));
     let head = format!("{place}{}: {} [{}]", finding.severity.word(), finding.text, finding.rule);
     let mut out = wrapped(&head, "", "    ");
-    for other in finding.places.iter().skip(1) {
-        out.push_str(&wrapped(&format!("also {other}"), "    ", "    "));
+    if let Some(others) = finding.places.get(1..).filter(|others| !others.is_empty()) {
+        out.push_str(&wrapped(&format!("also {}", others.join(", ")), "    ", "         "));
     }
     if let Some(help) = &finding.help {
         out.push_str(&wrapped(&format!("help: {help}"), "    ", "    "));

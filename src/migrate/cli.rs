@@ -6,7 +6,7 @@
 use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
-use super::survey;
+use super::{diff, survey};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -43,6 +43,8 @@ struct Output {
 enum Command {
     /// Lists every directive used and how it is served.
     Survey(survey::Args),
+    /// Tells what differs between two configurations of one program.
+    Diff(diff::Args),
 }
 
 /// Runs the program with these arguments.
@@ -56,6 +58,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let answer = match &parsed.command {
         Command::Survey(args) => survey::run(args, &parsed.given),
+        Command::Diff(args) => diff::run(args, &parsed.given),
     };
     match answer.and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),

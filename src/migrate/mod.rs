@@ -5,6 +5,7 @@
 
 pub mod cli;
 mod dialect;
+mod diff;
 mod input;
 mod render;
 mod report;

@@ -6,7 +6,7 @@
 use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
-use super::{diff, survey};
+use super::{diff, explain, survey};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -45,6 +45,8 @@ enum Command {
     Survey(survey::Args),
     /// Tells what differs between two configurations of one program.
     Diff(diff::Args),
+    /// Tells what becomes of a request, or who becomes master when what fails.
+    Explain(explain::Args),
 }
 
 /// Runs the program with these arguments.
@@ -59,6 +61,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let answer = match &parsed.command {
         Command::Survey(args) => survey::run(args, &parsed.given),
         Command::Diff(args) => diff::run(args, &parsed.given),
+        Command::Explain(args) => explain::run(args, &parsed.given),
     };
     match answer.and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),

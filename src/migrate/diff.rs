@@ -63,6 +63,18 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// What holds in the server or location that begins at `place`: name, value and where it is given.
+pub fn effective(text: &Text, place: &str) -> Vec<(String, String, String)> {
+    fn find<'a>(things: &'a [model::Thing], place: &str) -> Option<&'a model::Thing> {
+        let here = |thing: &&model::Thing| thing.place == place && thing.kind != "listener";
+        things.iter().find(here).or_else(|| things.iter().find_map(|thing| find(&thing.inside, place)))
+    }
+    let things = nginx::things(text);
+    let found = find(&things, place).map(|thing| &thing.settings);
+    let settings = found.into_iter().flatten();
+    settings.map(|(name, value)| (name.clone(), value.shown.clone(), value.place.clone())).collect()
+}
+
 fn changes(old: &Text, new: &Text) -> Vec<Change> {
     let (registry, _) = old.registry();
     let things = |text: &Text| match text.dialect {

@@ -6,6 +6,7 @@
 pub mod cli;
 mod dialect;
 mod diff;
+mod explain;
 mod input;
 mod render;
 mod report;

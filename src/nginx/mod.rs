@@ -7,6 +7,7 @@ mod bundle;
 mod channel;
 pub mod cli;
 mod core;
+pub mod explain;
 mod foreign;
 mod generation;
 mod layout;

@@ -5,7 +5,7 @@ use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
 use super::modules::ssl;
-use super::site::{HeadSettings, Location, Server, Settings, Site, Types};
+use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::walk::{Level, Levels};
@@ -48,12 +48,16 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         let warning = hashing::check("variables_hash", names.all().map(str::as_bytes), sizes)?;
         build.complaints.extend(warning);
     }
+    let kept = Kept {
+        upstream: names.uses("upstream_http_") || names.uses("upstream_cookie_"),
+        sent: names.uses("sent_http_"),
+    };
     let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
     for name in unserved {
         let text = format!("the \"{name}\" variable is known but not supported yet");
         build.unserved.push(Diagnostic::emerg(text));
     }
-    Ok(Site { ports, definitions, upstreams })
+    Ok(Site { ports, definitions, upstreams, kept })
 }
 
 /// Merged settings, module by module and server by server, as nginx merges them when the http block ends.

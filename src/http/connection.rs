@@ -56,15 +56,9 @@ pub struct Front {
     /// Keys for numbers nobody can guess.
     pub random: std::hash::RandomState,
     #[expect(clippy::vec_box, reason = "a waiting connection has room for a pointer, not for a request")]
-    spare: RefCell<Vec<Box<Seat>>>,
+    seats: RefCell<Vec<Box<Option<Request>>>>,
+    parts: RefCell<Vec<Parts>>,
     serials: Cell<u64>,
-}
-
-/// A place for a request, and allocations of earlier ones.
-#[derive(Default)]
-struct Seat {
-    request: Option<Request>,
-    parts: Option<Parts>,
 }
 
 /// Seats a loop keeps for requests to come.
@@ -82,7 +76,8 @@ impl Front {
             budget: Budget::new(BUDGET),
             open: RefCell::default(),
             random: std::hash::RandomState::new(),
-            spare: RefCell::default(),
+            seats: RefCell::default(),
+            parts: RefCell::default(),
             serials: Cell::new(1),
         })
     }
@@ -318,75 +313,122 @@ pub fn serve(
     Some(requests(connection, entry))
 }
 
-/// The loop over a connection's requests.
-async fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) {
-    let front = &connection.front;
-    let counters = &front.counters;
-    let mut deadline = Deadline::new();
-    let mut patience = entry.default.head.timeout;
-    let mut input: Option<Buffer> = None;
-    let mut pipelined = false;
-    if entry.proxy_protocol && !Box::pin(announce(&connection, &entry, &mut input)).await {
-        return;
-    }
-    loop {
-        if input.is_none() {
-            connection.idle.set(true);
-            counters.waiting.fetch_add(1, Ordering::Relaxed);
-            deadline.set(front.turn.clock.instant(), patience);
-            let ready = wait(&connection.stream, &mut deadline).await;
-            counters.waiting.fetch_sub(1, Ordering::Relaxed);
-            connection.idle.set(false);
-            if ready.is_err() {
+/// The loop over a connection's requests. What it keeps while it waits is what a waiting connection costs.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<Output = ()> {
+    async move {
+        let mut deadline = Deadline::new();
+        let mut patience = millis(entry.default.head.timeout);
+        let mut rest: Option<Box<Buffer>> = None;
+        if entry.proxy_protocol {
+            match Box::pin(announce(&connection, &entry)).await {
+                Ok(beyond) => rest = beyond,
+                Err(Over) => return,
+            }
+        }
+        loop {
+            let pipelined = rest.is_some() && connection.requests.get() > 0;
+            if rest.is_none() && !connection.waits(&mut deadline, patience).await {
                 return;
             }
-            let mut buffer = front.turn.buffer();
-            match connection.stream.try_read(buffer.room()) {
-                Ok(0) => return front.turn.give(buffer),
-                Ok(count) => buffer.end = count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    front.turn.give(buffer);
-                    continue;
+            let bytes = match rest.take() {
+                Some(bytes) => *bytes,
+                None => match connection.input() {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => continue,
+                    Err(Over) => return,
+                },
+            };
+            if connection.standing.get() == Standing::Following {
+                let Some(next) = connection.entry() else { return };
+                entry = next;
+                connection.standing.set(Standing::Current);
+            }
+            let mut seat = connection.seat(Request::begin(&connection, &entry.default, bytes));
+            let Some(request) = seat.as_mut() else { return };
+            request.pipelined = pipelined;
+            let over = Box::pin(handle(request, &entry, &mut deadline)).await;
+            if let Some(mut tunnel) = seat.as_mut().as_mut().and_then(|request| request.tunnel.take()) {
+                tunnel.begin(&connection.front.turn, &mut deadline);
+                let outcome = poll_fn(|cx| tunnel.poll(&connection, &mut deadline, cx)).await;
+                if let Some(request) = seat.as_mut() {
+                    tunnel.finish(request, outcome);
                 }
-                Err(_) => return front.turn.give(buffer),
             }
-            input = Some(buffer);
+            connection.front.counters.writing.fetch_sub(1, Ordering::Relaxed);
+            let Some(request) = seat.as_mut() else { return };
+            let course = if over {
+                Course::Closed
+            } else {
+                phase::log(request);
+                match end(request) {
+                    Some(course) => course,
+                    None => Box::pin(end_slowly(request)).await,
+                }
+            };
+            connection.front.leave(seat);
+            let Course::On(beyond, timeout) = course else { return };
+            rest = beyond.map(Box::new);
+            patience = millis(timeout);
         }
-        let Some(bytes) = input.take() else { return };
-        if connection.standing.get() == Standing::Following {
-            let Some(next) = connection.entry() else { return };
-            entry = next;
-            connection.standing.set(Standing::Current);
-        }
-        let mut seat = front.spare.borrow_mut().pop().unwrap_or_default();
-        let request = seat.request.insert(Request::begin(&connection, &entry.default, bytes, seat.parts.take()));
-        request.pipelined = std::mem::take(&mut pipelined);
-        // Boxed, so that an idle connection does not carry the room a request takes.
-        let over = Box::pin(handle(request, &entry, &mut deadline)).await;
-        if let Some(tunnel) = request.tunnel.take() {
-            Box::pin(tunnel.run(request)).await;
-        }
-        counters.writing.fetch_sub(1, Ordering::Relaxed);
-        let next = if over {
-            CLOSED
-        } else {
-            phase::log(request);
-            match end(request) {
-                Some(next) => next,
-                None => Box::pin(end_slowly(request)).await,
+    }
+}
+
+/// A time in so many milliseconds as fit.
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// There is nothing more to read, or nothing more to say.
+struct Over;
+
+impl Connection {
+    /// Waits for a request; false when none came in time.
+    async fn waits(&self, deadline: &mut Deadline, patience: u32) -> bool {
+        self.idle.set(true);
+        self.front.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        deadline.set(self.front.turn.clock.instant(), Duration::from_millis(patience.into()));
+        let ready = wait(&self.stream, deadline).await;
+        self.front.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.idle.set(false);
+        ready.is_ok()
+    }
+
+    /// What came in; nothing when that was a false alarm.
+    fn input(&self) -> Result<Option<Buffer>, Over> {
+        let turn = &self.front.turn;
+        let mut buffer = turn.buffer();
+        match self.stream.try_read(buffer.room()) {
+            Ok(count) if count > 0 => {
+                buffer.end = count;
+                Ok(Some(buffer))
             }
-        };
-        input = next.1;
-        pipelined = input.is_some();
-        patience = next.2;
-        if let Some(finished) = seat.request.take() {
-            seat.parts = Some(finished.retire());
+            outcome => {
+                turn.give(buffer);
+                match outcome {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                    _ => Err(Over),
+                }
+            }
         }
-        if front.spare.borrow().len() < SEATS {
-            front.spare.borrow_mut().push(seat);
+    }
+
+    /// A place for a request, so that it is not moved about.
+    fn seat(&self, request: Request) -> Box<Option<Request>> {
+        let mut seat = self.front.seats.borrow_mut().pop().unwrap_or_default();
+        *seat = Some(request);
+        seat
+    }
+}
+
+impl Front {
+    /// Takes a seat back, and of its request what another can use.
+    fn leave(&self, mut seat: Box<Option<Request>>) {
+        if let Some(finished) = seat.take() {
+            finished.retire();
         }
-        if !next.0 {
-            return;
+        if self.seats.borrow().len() < SEATS {
+            self.seats.borrow_mut().push(seat);
         }
     }
 }
@@ -402,39 +444,34 @@ pub async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
     .await
 }
 
-/// Reads the PROXY protocol head a listener asks for.
-async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>, input: &mut Option<Buffer>) -> bool {
-    let mut buffer = connection.front.turn.buffer();
+/// Reads the PROXY protocol head a listener asks for; what came behind it.
+async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>) -> Result<Option<Box<Buffer>>, Over> {
     let log = &entry.default.base.settings.error_log;
-    loop {
-        let mut deadline = Deadline::new();
+    let mut deadline = Deadline::new();
+    let mut buffer = loop {
         deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
         if wait(&connection.stream, &mut deadline).await.is_err() {
-            return false;
+            return Err(Over);
         }
-        match connection.stream.try_read(buffer.room()) {
-            Ok(0) => return false,
-            Ok(count) => buffer.end += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) => return false,
+        if let Some(buffer) = connection.input()? {
+            break buffer;
         }
-        return match crate::net::proxy_protocol::parse(buffer.filled()) {
-            Ok((length, header)) => {
-                *connection.proxied.borrow_mut() = header;
-                buffer.start += length;
-                buffer.compact();
-                *input = (buffer.end > 0).then_some(buffer);
-                true
+    };
+    match crate::net::proxy_protocol::parse(buffer.filled()) {
+        Ok((length, header)) => {
+            *connection.proxied.borrow_mut() = header;
+            buffer.start += length;
+            buffer.compact();
+            Ok((buffer.end > 0).then(|| Box::new(buffer)))
+        }
+        Err(broken) => {
+            if let Some(text) = broken.message() {
+                let (client, bound) = (connection.client(), &connection.bound);
+                let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
+                log.write(Level::Error, Some(connection.number), &text);
             }
-            Err(broken) => {
-                if let Some(text) = broken.message() {
-                    let (client, bound) = (connection.client(), &connection.bound);
-                    let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
-                    log.write(Level::Error, Some(connection.number), &text);
-                }
-                false
-            }
-        };
+            Err(Over)
+        }
     }
 }
 
@@ -467,20 +504,23 @@ async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Dead
     }
 }
 
-/// What becomes of a connection after a request: whether it goes on, with what input, and how long it waits.
-type Course = (bool, Option<Buffer>, Duration);
-/// It ends.
-const CLOSED: Course = (false, None, Duration::ZERO);
+/// What becomes of a connection after a request.
+enum Course {
+    /// It goes on: with what came already, or a wait of so long.
+    On(Option<Buffer>, Duration),
+    /// It ends.
+    Closed,
+}
 
 /// After a response: keep the connection or close it, if that can be told at once.
 fn end(request: &mut Request) -> Option<Course> {
     request.held.clear();
     if request.abandoned || request.response.broken {
-        return Some(CLOSED);
+        return Some(Course::Closed);
     }
     if !request.keepalive {
         let over = request.malformed || request.skip_buffered().is_err() || !lingers(request);
-        return over.then_some(CLOSED);
+        return over.then_some(Course::Closed);
     }
     if request.body.is_pending() {
         return None;
@@ -493,19 +533,19 @@ fn end(request: &mut Request) -> Option<Course> {
         rest.compact();
         Some(rest)
     };
-    Some((true, input, request.location.settings.keepalive_timeout))
+    Some(Course::On(input, request.location.settings.keepalive_timeout))
 }
 
 /// The same where something is to be read first: the rest of a body, or what a client still sends while its connection is
 /// closed as politely as the settings ask for.
 async fn end_slowly(request: &mut Request) -> Course {
     if request.keepalive {
-        return if request.discard_body().await { end(request).unwrap_or(CLOSED) } else { CLOSED };
+        return if request.discard_body().await { end(request).unwrap_or(Course::Closed) } else { Course::Closed };
     }
     let location = request.location.clone();
     let settings = &location.settings;
     let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
-    CLOSED
+    Course::Closed
 }
 
 /// Whether what the client still sends is awaited before its connection is closed.
@@ -539,27 +579,29 @@ async fn drain(request: &Request, patience: Duration) {
 }
 
 impl Request {
-    /// A request that begins with these bytes, in the allocations of an earlier one.
-    pub fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer, parts: Option<Parts>) -> Self {
-        let head = Head::new(bytes);
-        let mut request = Self::new(connection.clone(), connection.site.borrow().clone(), server.clone(), head);
-        if let Some(parts) = parts {
-            request.reuse(parts);
-        }
+    /// A request that begins with these bytes.
+    pub fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer) -> Self {
+        let front = &connection.front;
+        let parts = front.parts.borrow_mut().pop().unwrap_or_default();
+        let site = connection.site.borrow().clone();
+        let mut request = Self::new(connection.clone(), (site, server.clone()), Head::new(bytes), parts);
         request.slots.reset(request.site.definitions.len());
-        request.started = connection.front.turn.clock.now();
+        request.started = front.turn.clock.now();
         request.serial = connection.requests.get() + 1;
         request
     }
 
     /// Gives the buffer back to the loop, and what another request can use.
-    fn retire(mut self) -> Parts {
-        let bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
-        self.connection.front.turn.give(bytes);
+    fn retire(mut self) {
+        let front = self.connection.front.clone();
+        front.turn.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
         if let Some(Saved::Memory(body)) = self.body.saved.take() {
-            self.connection.front.turn.give_body(body);
+            front.turn.give_body(body);
         }
-        self.parts()
+        let parts = self.parts();
+        if front.parts.borrow().len() < SEATS {
+            front.parts.borrow_mut().push(parts);
+        }
     }
 
     /// Whether this connection may go on after this request.

@@ -111,7 +111,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
-    let stream = Stream::new(&front.turn.reactor, ours)?;
+    let stream = Stream::new(&front.turn.reactor, ours);
     let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
     let mut story = Story { listener: entry.address.to_string(), ..Story::default() };
@@ -121,7 +121,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
         room.copy_from_slice(&question.head);
         bytes.end += question.head.len();
     }
-    let mut request = Request::begin(&connection, &entry.default, bytes, None);
+    let mut request = Request::begin(&connection, &entry.default, bytes);
     drop(connection);
     let mut deadline = Deadline::new();
     match read_head(&mut request, entry, &mut deadline).await {

@@ -67,7 +67,7 @@ pub struct Request {
     /// Whether the connection must be cut without an answer (444).
     pub abandoned: bool,
     /// Set on requests made by the server itself.
-    pub parent: Option<Parent>,
+    pub parent: Option<Box<Parent>>,
     /// What the backends did.
     pub attempts: Box<Attempts>,
     /// What becomes of the connection after the phases, when a backend agreed to another protocol.
@@ -91,6 +91,7 @@ pub struct Request {
 }
 
 /// Allocations that go from request to request.
+#[derive(Default)]
 pub struct Parts {
     uri: Vec<u8>,
     args: Vec<u8>,
@@ -125,9 +126,18 @@ impl Subject for Request {
 }
 
 impl Request {
-    /// A request whose head is complete.
-    pub fn new(connection: Rc<Connection>, site: Arc<Site>, server: Arc<Server>, head: Head) -> Self {
+    /// A request with this head, in the allocations of an earlier one.
+    pub fn new(
+        connection: Rc<Connection>,
+        (site, server): (Arc<Site>, Arc<Server>),
+        mut head: Head,
+        parts: Parts,
+    ) -> Self {
         let location = server.base.clone();
+        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
+        if head.headers.is_empty() {
+            head.headers = headers;
+        }
         Self {
             connection,
             site,
@@ -136,15 +146,15 @@ impl Request {
             head,
             method: Method::Get,
             forced_get: false,
-            uri: Vec::new(),
-            args: Vec::new(),
+            uri,
+            args,
             has_args: false,
             uri_as_sent: true,
-            host: Vec::new(),
+            host,
             body: Body::default(),
-            response: Box::default(),
-            slots: Slots::default(),
-            captures: RefCell::default(),
+            response,
+            slots,
+            captures,
             internal: false,
             error_page: false,
             uri_changes: super::phase::URI_CHANGES + 1,
@@ -153,7 +163,7 @@ impl Request {
             lingering: false,
             abandoned: false,
             parent: None,
-            attempts: Box::default(),
+            attempts,
             tunnel: None,
             started: Duration::ZERO,
             head_length: 0,
@@ -164,17 +174,6 @@ impl Request {
             serial: 0,
             limit_conn_status: "",
         }
-    }
-
-    /// Takes over the allocations of an earlier request.
-    pub fn reuse(&mut self, parts: Parts) {
-        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
-        (self.uri, self.args, self.host) = (uri, args, host);
-        self.head.headers = headers;
-        self.response = response;
-        self.slots = slots;
-        self.captures = captures;
-        self.attempts = attempts;
     }
 
     /// The allocations of a finished request, emptied.
@@ -200,7 +199,7 @@ impl Request {
             text.shrink_to_fit();
         }
         self.head.headers.shrink_to_fit();
-        self.response.shrink();
+        self.response.shrink(self.site.kept);
         self.attempts.shrink();
     }
 

@@ -2,6 +2,7 @@
 
 use super::filter::BodyFilter;
 use super::request::Request;
+use super::site::Kept;
 use crate::log::clock;
 use crate::net::stream::Stream;
 use std::borrow::Cow;
@@ -168,7 +169,10 @@ impl Response {
     }
 
     /// Lets go of memory that is not filled.
-    pub fn shrink(&mut self) {
+    pub fn shrink(&mut self, kept: Kept) {
+        if !kept.sent {
+            self.headers = Headers::default();
+        }
         for text in [&mut self.content_type, &mut self.etag, &mut self.reason, &mut self.headers.bytes] {
             text.shrink_to_fit();
         }

@@ -26,6 +26,17 @@ pub struct Site {
     pub definitions: Definitions<Request>,
     /// The groups of backends.
     pub upstreams: Upstreams,
+    /// What is kept of heads for variables.
+    pub kept: Kept,
+}
+
+/// Which heads some variable of the configuration shows, so that they are kept until the log line.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// A backend's: `$upstream_http_…`, `$upstream_cookie_…`.
+    pub upstream: bool,
+    /// The client's: `$sent_http_…`.
+    pub sent: bool,
 }
 
 /// A virtual server.

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::codec::h1::Method;
 use super::head::Head;
 use super::phase;
-use super::request::{Parent, Request};
+use super::request::{Parent, Parts, Request};
 use crate::net::turn::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
@@ -14,7 +14,12 @@ impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.
     pub async fn subrequest(&mut self, uri: &[u8]) -> Self {
         let depth = self.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
-        let mut sub = Self::new(self.connection.clone(), self.site.clone(), self.server.clone(), self.copied_head());
+        let mut sub = Self::new(
+            self.connection.clone(),
+            (self.site.clone(), self.server.clone()),
+            self.copied_head(),
+            Parts::default(),
+        );
         sub.method = Method::Get;
         sub.forced_get = true;
         sub.host = self.host.clone();
@@ -27,7 +32,7 @@ impl Request {
         sub.serial = self.serial;
         sub.body = Body::default();
         sub.slots.reset(self.site.definitions.len());
-        sub.parent = Some(Parent { uri: self.uri.clone(), depth });
+        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), depth }));
         if depth > DEPTH {
             sub.response.status = 500;
             return sub;

@@ -1,14 +1,15 @@
 //! An event loop's sockets: which are ready, and who waits for them.
 //!
-//! The loop has an epoll of its own, inside the one its runtime sleeps on. A socket enters with one call and leaves by
-//! being closed; who waits is woken without a lock. While there is work the runtime's own epoll is not asked at all.
+//! The loop has an epoll of its own, inside the one its runtime sleeps on. A socket enters it when somebody first has to
+//! wait for it, and leaves by being closed; who waits is woken without a lock. While there is work the runtime's own epoll
+//! is not asked at all.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -36,14 +37,25 @@ impl Way {
     }
 }
 
+/// What the kernel is asked about a socket.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Asked {
+    /// Nothing: nobody has waited for it yet.
+    #[default]
+    Nothing,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Both,
+}
+
 /// What is known of one socket.
 #[derive(Default)]
 struct Slot {
     /// Tells it from an earlier socket in the same slot.
     generation: u32,
     ready: u8,
-    /// Whether the kernel is asked about writing too.
-    both: bool,
+    asked: Asked,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -56,9 +68,9 @@ const BUSY: usize = 8;
 const TRY: u32 = 16;
 
 /// What the kernel is asked to report of a socket: its edges.
-fn interest(key: usize, generation: u32, both: bool) -> EpollEvent {
+fn interest(key: usize, generation: u32, asked: Asked) -> EpollEvent {
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-    flags.set(EpollFlags::EPOLLOUT, both);
+    flags.set(EpollFlags::EPOLLOUT, asked == Asked::Both);
     EpollEvent::new(flags, u64::from(generation) << 32 | key as u64)
 }
 
@@ -79,19 +91,41 @@ impl Reactor {
         Ok(Rc::new(Self { epoll, slots: RefCell::default(), generations: std::cell::Cell::new(0) }))
     }
 
-    /// Takes a descriptor in, for reading and if `both` for writing too, without which it counts as writable until a call
-    /// says otherwise. It must be closed, or given to [`Source::leave`], when the result is dropped.
+    /// Takes a descriptor in. What it is not known to be ready for is waited for; what it is taken to be ready for, a call
+    /// may still find otherwise. It must be closed, or given to [`Source::leave`], when the result is dropped.
+    pub fn enter(self: &Rc<Self>, readable: bool, writable: bool) -> Source {
+        let generation = self.generations.get().wrapping_add(1);
+        self.generations.set(generation);
+        let ready = if readable { Way::Read.ready() } else { 0 } | if writable { Way::Write.ready() } else { 0 };
+        let key = self.slots.borrow_mut().insert(Slot { generation, ready, ..Slot::default() });
+        Source { reactor: self.clone(), key: key as u32 }
+    }
+
+    /// Takes a descriptor in whose edges of reading are reported from now on.
     ///
     /// # Errors
     /// What `epoll_ctl(2)` said.
-    pub fn watch(self: &Rc<Self>, fd: &impl AsFd, both: bool) -> io::Result<Source> {
-        let generation = self.generations.get().wrapping_add(1);
-        self.generations.set(generation);
-        let ready = if both { 0 } else { Way::Write.ready() };
-        let key = self.slots.borrow_mut().insert(Slot { generation, ready, both, ..Slot::default() });
-        let source = Source { reactor: self.clone(), key: key as u32 };
-        self.epoll.add(fd, interest(key, generation, both))?;
+    pub fn watch(self: &Rc<Self>, fd: &impl AsFd) -> io::Result<Source> {
+        let source = self.enter(false, true);
+        if let Some(slot) = self.slots.borrow_mut().get_mut(source.key as usize) {
+            slot.asked = Asked::Read;
+            self.epoll.add(fd, interest(source.key as usize, slot.generation, Asked::Read))?;
+        }
         Ok(source)
+    }
+
+    /// Asks the kernel to report a socket's edges. One that cannot be watched is ended: nobody would be woken for it.
+    fn ask(&self, fd: &impl AsFd, key: usize, slot: &mut Slot, asked: Asked) {
+        let before = std::mem::replace(&mut slot.asked, asked);
+        let mut event = interest(key, slot.generation, asked);
+        let outcome = match before {
+            Asked::Nothing => self.epoll.add(fd, event),
+            Asked::Read | Asked::Both => self.epoll.modify(fd, &mut event),
+        };
+        if outcome.is_err() {
+            let _ = nix::sys::socket::shutdown(fd.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both);
+            slot.ready |= Way::Read.ended() | Way::Write.ended();
+        }
     }
 
     /// Wakes who waits for what the kernel reports, until the task is dropped; `rest` runs before each look.
@@ -180,10 +214,16 @@ impl Source {
         slots.get(self.key as usize).is_some_and(|slot| slot.ready & (way.ready() | way.ended()) != 0)
     }
 
-    /// Ready when it is; else the task is woken when it becomes so.
-    pub fn poll(&self, way: Way, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when it is; else the task is woken when `fd`, which is the source's, becomes so.
+    pub fn poll(&self, fd: &impl AsFd, way: Way, cx: &Context<'_>) -> Poll<()> {
         let mut slots = self.reactor.slots.borrow_mut();
         let Some(slot) = slots.get_mut(self.key as usize) else { return Poll::Ready(()) };
+        if slot.ready & (way.ready() | way.ended()) == 0 {
+            let asked = if way == Way::Write { Asked::Both } else { Asked::Read };
+            if slot.asked == Asked::Nothing || way == Way::Write && slot.asked == Asked::Read {
+                self.reactor.ask(fd, self.key as usize, slot, asked);
+            }
+        }
         if slot.ready & (way.ready() | way.ended()) != 0 {
             return Poll::Ready(());
         }
@@ -205,16 +245,10 @@ impl Source {
         }
     }
 
-    /// The last write to `fd` found no room. The first time, the kernel is asked to report room from here on.
-    pub fn filled(&self, fd: &impl AsFd) {
-        let mut slots = self.reactor.slots.borrow_mut();
-        let Some(slot) = slots.get_mut(self.key as usize) else { return };
-        slot.ready &= !Way::Write.ready();
-        if !std::mem::replace(&mut slot.both, true) {
-            let mut event = interest(self.key as usize, slot.generation, true);
-            if self.reactor.epoll.modify(fd, &mut event).is_err() {
-                slot.ready |= Way::Write.ready() | Way::Write.ended();
-            }
+    /// The last write found no room.
+    pub fn filled(&self) {
+        if let Some(slot) = self.reactor.slots.borrow_mut().get_mut(self.key as usize) {
+            slot.ready &= !Way::Write.ready();
         }
     }
 

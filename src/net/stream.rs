@@ -28,12 +28,9 @@ pub struct Stream {
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
 
 impl Stream {
-    /// Puts a connected, non-blocking socket on a loop.
-    ///
-    /// # Errors
-    /// When the loop cannot register it.
-    pub fn new(reactor: &Rc<Reactor>, socket: Socket) -> io::Result<Self> {
-        Ok(Self { source: reactor.watch(&socket, false)?, socket })
+    /// Puts a connected, non-blocking socket on a loop. It may have something to read already.
+    pub fn new(reactor: &Rc<Reactor>, socket: Socket) -> Self {
+        Self { source: reactor.enter(true, true), socket }
     }
 
     /// The socket, for options and addresses.
@@ -48,12 +45,12 @@ impl Stream {
 
     /// Ready when there is something to read (or an end, or an error).
     pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.source.poll(Way::Read, cx)
+        self.source.poll(&self.socket, Way::Read, cx)
     }
 
     /// Ready when the socket takes bytes again.
     pub fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.source.poll(Way::Write, cx)
+        self.source.poll(&self.socket, Way::Write, cx)
     }
 
     /// Waits until there is something to read.
@@ -78,7 +75,7 @@ impl Stream {
         }
         let stands = self.socket.peer_addr().is_ok();
         if !stands {
-            self.source.filled(&self.socket);
+            self.source.filled();
         }
         stands
     }
@@ -119,7 +116,7 @@ impl Stream {
     pub fn try_output<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
         let outcome = run(&self.socket);
         if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
-            self.source.filled(&self.socket);
+            self.source.filled();
         }
         outcome
     }
@@ -176,7 +173,7 @@ pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::
     };
     // A connection to this machine stands already when connect(2) says that it is pending.
     let near = matches!(address, Address::Ip(ip) if ip.ip().is_loopback());
-    let source = reactor.watch(&socket, pending && !near)?;
+    let source = reactor.enter(false, near || !pending);
     Ok((Stream { source, socket }, pending))
 }
 

@@ -238,7 +238,7 @@ impl Waited {
     fn new(socket: &Socket, shared: bool, reactor: &Rc<Reactor>) -> io::Result<Self> {
         use std::os::fd::AsFd as _;
         let fd = if shared { crate::sys::socket::exclusive(socket)? } else { socket.as_fd().try_clone_to_owned()? };
-        Ok(Self { source: reactor.watch(&fd, false)?, fd })
+        Ok(Self { source: reactor.watch(&fd)?, fd })
     }
 }
 
@@ -259,7 +259,7 @@ async fn accept(
 ) {
     let most = shared.process.connections.saturating_mul(shared.process.loops as u64);
     loop {
-        poll_fn(|cx| waited.source.poll(Way::Read, cx)).await;
+        poll_fn(|cx| waited.source.poll(&waited.fd, Way::Read, cx)).await;
         for _ in 0..64 {
             match crate::sys::socket::accept(&socket) {
                 Ok((stream, peer)) => {
@@ -294,7 +294,7 @@ fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &S
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
     };
-    let Ok(stream) = Stream::new(&fronts.http.turn.reactor, socket) else { return };
+    let stream = Stream::new(&fronts.http.turn.reactor, socket);
     match served.borrow().clone() {
         Served::Http(site, port) => {
             if let Some(serving) = http::serve(&fronts.http, site, &port, (stream, peer)) {

@@ -204,6 +204,7 @@ pub struct Names<S: Subject> {
     definitions: Vec<Option<Definition<S>>>,
     order: Vec<String>,
     known: Known,
+    used: hashbrown::HashSet<String>,
 }
 
 /// Names that have a meaning in the original and none here yet, and whether they may be defined anew.
@@ -229,6 +230,7 @@ impl<S: Subject> Names<S> {
             definitions: Vec::new(),
             order: Vec::new(),
             known: &[],
+            used: hashbrown::HashSet::new(),
         }
     }
 
@@ -241,6 +243,9 @@ impl<S: Subject> Names<S> {
     /// What `name` means; a name nobody knows yet gets a slot, to be defined by the end.
     pub fn meaning(&mut self, name: &str) -> Meaning<S> {
         let lower = name.to_ascii_lowercase();
+        if !self.used.contains(&lower) {
+            self.used.insert(lower.clone());
+        }
         if let Some(variable) = self.builtin.get(lower.as_str()) {
             return Meaning::Builtin(*variable);
         }
@@ -253,6 +258,11 @@ impl<S: Subject> Names<S> {
             }
         }
         Meaning::Slot(self.slot(&lower))
+    }
+
+    /// Whether any name with this beginning was asked for.
+    pub fn uses(&self, prefix: &str) -> bool {
+        self.used.iter().any(|name| name.starts_with(prefix))
     }
 
     fn slot(&mut self, name: &str) -> SlotId {

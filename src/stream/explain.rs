@@ -75,7 +75,7 @@ pub fn explain(site: &Arc<Site>, from: SocketAddr, to: SocketAddr) -> io::Result
     let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let turn = Rc::new(Turn::new(0, Arc::default(), Reactor::new()?));
-    let stream = Stream::new(&turn.reactor, ours)?;
+    let stream = Stream::new(&turn.reactor, ours);
     let front = Front::new(turn, Arc::new(Nobody));
     let accepted = Accepted { stream, peer: Address::Ip(from), bound: entry.address.clone(), local: Some(to) };
     let mut session = Session::new(front, site.clone(), entry.server.clone(), accepted);

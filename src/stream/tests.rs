@@ -197,7 +197,7 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");
                 stream.set_nonblocking(true).expect("non-blocking");
-                let stream = Stream::new(&reactor, stream.into()).expect("on the loop");
+                let stream = Stream::new(&reactor, stream.into());
                 let client = (stream, Address::Ip(peer));
                 tasks.push(spawn(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
             }

@@ -291,9 +291,16 @@ impl Group {
         }
     }
 
-    /// Ends an attempt; true when the failure took the server out (nginx then warns
+    /// Ends an attempt of a pick; true when the failure took the server out (nginx then warns
     /// `upstream server temporarily disabled`).
     pub fn free(&self, at: PeerRef, failed: bool, pick: &mut Pick, now: u64) -> bool {
+        let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
+        pick.left = if set.single { 0 } else { pick.left.saturating_sub(1) };
+        self.release(at, failed, now)
+    }
+
+    /// The same where there is no other attempt to be made.
+    pub fn release(&self, at: PeerRef, failed: bool, now: u64) -> bool {
         let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
         let Some(peer) = set.peers.get(at.index as usize) else { return false };
         let mut standings = self.standings.lock();
@@ -301,10 +308,8 @@ impl Group {
         let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) else { return false };
         standing.conns.fetch_sub(1, Ordering::Relaxed);
         if set.single {
-            pick.left = 0;
             return false;
         }
-        pick.left = pick.left.saturating_sub(1);
         if failed {
             return standing.failed(peer, now);
         }

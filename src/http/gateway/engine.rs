@@ -183,7 +183,7 @@ impl<P: Protocol> Engine<P> {
                 let result = self.deliver(request, &mut exchange, reply).await;
                 if result.upgraded {
                     // The connection goes on with it when the phases, and all they hold, are done.
-                    let tunnel = Tunnel::new(request, exchange, &self.gateway, (pool, peer, pick, begun));
+                    let tunnel = Tunnel::new(request, exchange, &self.gateway, (pool, peer, begun));
                     request.tunnel = Some(Box::new(tunnel));
                     return Ok(result.flow);
                 }

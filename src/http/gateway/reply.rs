@@ -205,8 +205,9 @@ pub fn head<P: Protocol>(
     reply: &mut Reply,
 ) {
     let bytes = exchange.buffer.filled();
-    let entries = reply.headers.clone();
-    request.attempts.keep(bytes.get(..reply.head as usize).unwrap_or_default(), entries);
+    if request.site.kept.upstream {
+        request.attempts.keep(bytes.get(..reply.head as usize).unwrap_or_default(), reply.headers.clone());
+    }
     request.response.status = reply.status;
     if request.response.error != 0 && reply.status != 0 {
         // An error page that is fetched from a backend keeps the error's status.

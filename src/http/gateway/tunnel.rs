@@ -4,14 +4,13 @@
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::Exchange;
+use crate::http::connection::Connection;
 use crate::http::request::Request;
 use crate::http::upstream::Pool;
 use crate::log::Level;
 use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::{Buffer, Turn};
 use crate::upstream::PeerRef;
-use crate::upstream::group::Pick;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +19,8 @@ use std::time::{Duration, Instant};
 /// One direction.
 #[derive(Default)]
 struct Way {
-    held: Option<Buffer>,
+    /// What could not be written yet.
+    held: Option<Box<Buffer>>,
     over: bool,
     moved: u64,
 }
@@ -33,7 +33,6 @@ pub struct Tunnel {
     timeout: Duration,
     pool: Arc<Pool>,
     peer: PeerRef,
-    pick: Pick,
     begun: Instant,
 }
 
@@ -43,30 +42,55 @@ impl Tunnel {
         request: &mut Request,
         mut exchange: Exchange,
         gateway: &Gateway,
-        (pool, peer, pick, begun): (&Arc<Pool>, PeerRef, &Pick, Instant),
+        (pool, peer, begun): (&Arc<Pool>, PeerRef, Instant),
     ) -> Self {
         exchange.hurry(request);
         let out = std::mem::take(&mut request.response.out);
-        let down = Way { held: Some(filled(request.turn(), &[&out, exchange.buffer.filled()])), ..Way::default() };
+        let down =
+            Way { held: Some(Box::new(filled(request.turn(), &[&out, exchange.buffer.filled()]))), ..Way::default() };
         request.turn().give_out(out);
         let rest = request.head.bytes.filled();
         let mut up = Way::default();
         if !rest.is_empty() {
-            up.held = Some(filled(request.turn(), &[rest]));
+            up.held = Some(Box::new(filled(request.turn(), &[rest])));
         }
         request.head.bytes.start = request.head.bytes.end;
         request.turn().give(std::mem::replace(&mut exchange.buffer, Buffer::new(0)));
         request.shrink();
         let (server, ..) = exchange.into_parts(request.turn());
-        Self { server, down, up, timeout: gateway.read_timeout, pool: pool.clone(), peer, pick: pick.clone(), begun }
+        Self { server, down, up, timeout: gateway.read_timeout, pool: pool.clone(), peer, begun }
+    }
+
+    /// Begins to count the time in which nothing moves.
+    pub fn begin(&self, turn: &Turn, deadline: &mut Deadline) {
+        deadline.set(turn.clock.instant(), self.timeout);
     }
 
     /// Relays until both sides have ended, one fails, or nothing moves for the read timeout.
-    pub async fn run(mut self: Box<Self>, request: &mut Request) {
-        let turn = request.turn().clone();
-        let connection = request.connection.clone();
-        let outcome = self.relay(&connection.stream, &turn).await;
-        turn.clock.update();
+    pub fn poll(&mut self, client: &Connection, deadline: &mut Deadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let turn = &client.front.turn;
+        let Self { server, down, up, timeout, .. } = self;
+        let before = down.moved + up.moved;
+        let mut over = false;
+        for (way, from, to) in [(&mut *down, &*server, &client.stream), (&mut *up, &client.stream, &*server)] {
+            match shift(way, from, to, turn, cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => over = true,
+                Poll::Pending => {}
+            }
+        }
+        if over && (down.over && down.held.is_none() || up.over && up.held.is_none()) {
+            return Poll::Ready(Ok(()));
+        }
+        if down.moved + up.moved != before {
+            deadline.set(turn.clock.instant(), *timeout);
+        }
+        deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// What the request's log line tells of it.
+    pub fn finish(&self, request: &mut Request, outcome: io::Result<()>) {
+        request.turn().clock.update();
         let (sent, received) = (self.down.moved, self.up.moved);
         request.response.sent += sent;
         let head = request.response.head_bytes;
@@ -84,34 +108,8 @@ impl Tunnel {
                 .log(Level::Error, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
         }
         request.attempts.url = None;
-        self.pool.group.free(self.peer, false, &mut self.pick, turn.clock.now().as_secs());
-    }
-
-    async fn relay(&mut self, client: &Stream, turn: &Turn) -> io::Result<()> {
-        let mut deadline = Deadline::new();
-        deadline.set(turn.clock.instant(), self.timeout);
-        let mut before = 0;
-        let Self { server, down, up, timeout, .. } = self;
-        poll_fn(|cx| {
-            let mut over = false;
-            for (way, from, to) in [(&mut *down, &*server, client), (&mut *up, client, &*server)] {
-                match shift(way, from, to, turn, cx) {
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(())) => over = true,
-                    Poll::Pending => {}
-                }
-            }
-            if over && (down.over && down.held.is_none() || up.over && up.held.is_none()) {
-                return Poll::Ready(Ok(()));
-            }
-            let moved = down.moved + up.moved;
-            if moved != before {
-                before = moved;
-                deadline.set(turn.clock.instant(), *timeout);
-            }
-            deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-        })
-        .await
+        let now = request.turn().clock.now().as_secs();
+        self.pool.group.release(self.peer, false, now);
     }
 }
 
@@ -129,57 +127,66 @@ fn filled(turn: &Turn, runs: &[&[u8]]) -> Buffer {
 }
 
 /// Moves bytes one way until it would block; Ready when the way has come to its end.
-fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &Context<'_>) -> Poll<io::Result<()>> {
     for _ in 0..16 {
-        if let Some(buffer) = &mut way.held {
-            match to.try_write(buffer.filled()) {
-                Ok(count) => {
-                    buffer.start += count;
-                    way.moved += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if to.poll_writable(cx).is_pending() {
-                        return Poll::Pending;
-                    }
+        let buffer = match way.held.take() {
+            Some(held) => *held,
+            None if way.over => return Poll::Ready(Ok(())),
+            None if from.poll_readable(cx).is_pending() => return Poll::Pending,
+            None => match take(from, turn) {
+                Ok(Some(buffer)) => buffer,
+                Ok(None) => {
+                    way.over = true;
                     continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            if !buffer.filled().is_empty() {
-                continue;
-            }
-            if let Some(buffer) = way.held.take() {
-                turn.give(buffer);
-            }
-        }
-        if way.over {
-            return Poll::Ready(Ok(()));
-        }
-        match from.poll_readable(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(()) => {}
-        }
-        let mut buffer = turn.buffer();
-        match from.try_read(buffer.room()) {
-            Ok(0) => {
-                way.over = true;
-                turn.give(buffer);
-            }
-            Ok(count) => {
-                buffer.end = count;
-                way.held = Some(buffer);
-            }
-            Err(error) => {
-                turn.give(buffer);
-                match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => continue,
                     _ => return Poll::Ready(Err(error)),
-                }
-            }
+                },
+            },
+        };
+        if put(way, buffer, to, turn, cx)?.is_pending() {
+            return Poll::Pending;
         }
     }
     // Others are due; come back in the next turn.
     cx.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// What is there to read; nothing at the end.
+fn take(from: &Stream, turn: &Turn) -> io::Result<Option<Buffer>> {
+    let mut buffer = turn.buffer();
+    match from.try_read(buffer.room()) {
+        Ok(count) if count > 0 => {
+            buffer.end = count;
+            Ok(Some(buffer))
+        }
+        outcome => {
+            turn.give(buffer);
+            outcome.map(|_| None)
+        }
+    }
+}
+
+/// Writes a buffer; what finds no room is held.
+fn put(way: &mut Way, mut buffer: Buffer, to: &Stream, turn: &Turn, cx: &Context<'_>) -> io::Result<Poll<()>> {
+    while !buffer.filled().is_empty() {
+        match to.try_write(buffer.filled()) {
+            Ok(count) => {
+                buffer.start += count;
+                way.moved += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if to.poll_writable(cx).is_pending() {
+                    way.held = Some(Box::new(buffer));
+                    return Ok(Poll::Pending);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    turn.give(buffer);
+    Ok(Poll::Ready(()))
 }

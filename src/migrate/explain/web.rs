@@ -144,7 +144,7 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
     let steps = story.steps.iter().map(|(phase, text)| format!("{phase}: {text}"));
     let granted = !story.steps.iter().any(|(phase, _)| *phase == "access");
     let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
-    report.section(Section::new("On the way").list(steps.chain(verdict).collect()));
+    report.section(Section::new("On the way").list(verdict.into_iter().chain(steps).collect()));
     if let Some(passed) = &story.passed {
         report.section(choice(Section::new("Passed on").text(format!("To {}.", passed.group)), &passed.choice));
         report.section(Section::new("The request as it is sent").verbatim(passed.head.trim_end()));
@@ -159,7 +159,8 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
     let place = location.map_or_else(|| "the server".to_owned(), |(name, _)| format!("location {name}"));
     let verdict = match &story.passed {
         Some(passed) => {
-            answer = answer.text("The headers that are added to an answer of 200, whoever gives it:");
+            let none = if table.rows.is_empty() { " there are none." } else { "" };
+            answer = answer.text(format!("Headers that are added to an answer of 200:{none}"));
             let first = passed.choice.order.first().cloned().unwrap_or_else(|| "nobody".to_owned());
             let first = if passed.choice.sticks() { first } else { format!("{first} or another of the group") };
             format!("{place} passes it on to {}: {first}", passed.group)
@@ -178,10 +179,14 @@ fn choice(section: Section, choice: &Choice) -> Section {
     let key = choice.key.as_ref().map(|key| format!(" with the key \"{key}\"")).unwrap_or_default();
     let mut table = Table::new(&["asked", "peer"]);
     for (index, peer) in choice.order.iter().enumerate() {
-        let when = if index == 0 { "first".to_owned() } else { format!("when the {index} before cannot be reached") };
-        table.row([when, peer.clone()]);
+        let when = if index == 0 { "first" } else { "when those before cannot be reached" };
+        table.row([when, peer]);
     }
-    let section = section.text(format!("Chosen by {}{key}.", choice.method)).table(table);
+    let near = match choice.method {
+        "ip_hash" => " Of an IPv4 address three bytes count: all clients of its /24 network go the same way.",
+        _ => "",
+    };
+    let section = section.text(format!("Chosen by {}{key}.{near}", choice.method)).table(table);
     if choice.sticks() {
         return section;
     }

@@ -8,6 +8,7 @@ mod blocks;
 mod channel;
 mod contexts;
 mod dump;
+pub mod failover;
 mod journal;
 mod notify;
 mod options;

@@ -63,14 +63,23 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
     let mut sentences = Vec::new();
     for case in cases(&pair, &start) {
         for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
-            let doubled = if outcome.doubled.is_zero() { "-".to_owned() } else { seconds(outcome.doubled) };
+            let doubled = match outcome.doubled {
+                time if time.is_zero() => "-".to_owned(),
+                _ if outcome.after.len() > 1 => "good".to_owned(),
+                time => seconds(time),
+            };
+            let vacant = match outcome.vacant.1 {
+                time if time.is_zero() => "-".to_owned(),
+                _ if outcome.after.is_empty() => "good".to_owned(),
+                _ => span(outcome.vacant),
+            };
             table.row([
                 case.text.clone(),
                 outcome.instance.clone(),
                 who(&outcome.before),
                 who(&outcome.after),
                 span(outcome.settled),
-                span(outcome.vacant),
+                vacant,
                 doubled,
             ]);
             sentences.push(sentence(&case, &outcome));
@@ -162,11 +171,11 @@ fn wishes(pair: &Pair) -> Vec<Finding> {
 fn sentence(case: &Case, outcome: &Outcome) -> String {
     let (name, text) = (&outcome.instance, &case.text);
     if outcome.before == outcome.after && outcome.settled.1.is_zero() {
-        return format!("When {text}: nothing changes for {name}, {}.", verb(&outcome.after));
+        return format!("When {text}: nothing changes, {}.", verb(&outcome.after, name));
     }
     let gone = match outcome.vacant.1 {
         time if time.is_zero() => String::new(),
-        _ if outcome.after.is_empty() => " and stays without one".to_owned(),
+        _ if outcome.after.is_empty() => ", and it stays so".to_owned(),
         _ => format!("; for {} nobody holds its addresses", span(outcome.vacant)),
     };
     let both = if outcome.doubled.is_zero() || outcome.after.len() > 1 {
@@ -174,14 +183,14 @@ fn sentence(case: &Case, outcome: &Outcome) -> String {
     } else {
         format!("; for {} both do", seconds(outcome.doubled))
     };
-    format!("When {text}: {name}, {}, after {}{gone}{both}.", verb(&outcome.after), span(outcome.settled))
+    format!("When {text}: {} after {}{gone}{both}.", verb(&outcome.after, name), span(outcome.settled))
 }
 
-fn verb(masters: &[usize]) -> String {
+fn verb(masters: &[usize], name: &str) -> String {
     match masters {
-        [] => "nobody is master".to_owned(),
-        [_] => format!("{} is master", who(masters)),
-        _ => "both nodes are master".to_owned(),
+        [] => format!("nobody is master of {name}"),
+        [_] => format!("{} is master of {name}", who(masters)),
+        _ => format!("both nodes are master of {name}"),
     }
 }
 

@@ -186,11 +186,20 @@ fn verdict(words: &[&str]) -> String {
 
 #[test]
 fn explanations_are_what_a_running_rnginx_does() {
+    explanations_hold(Program::Ours);
+}
+
+#[test]
+fn explanations_are_what_nginx_does() {
+    explanations_hold(Program::Original);
+}
+
+fn explanations_hold(program: Program) {
     const CONF: &str = "/migrate/explain.conf";
-    let stand = Stand::new(Program::Ours).expect("a host");
+    let stand = Stand::new(program).expect("a host");
     let text = std::fs::read_to_string(root().join("fixtures").join(&CONF[1..])).expect("a configuration");
     stand.write(&text).expect("a configuration");
-    stand.command(&[]).expect("rnginx starts");
+    stand.command(&[]).expect("a start");
     stand.wait_for_text(8080, "/", "default").expect("an answer");
     assert_eq!(local(8080).port(), 8080);
     let sources = ["127.0.0.1", "127.0.5.9", "127.0.77.3", "127.1.2.3", "127.9.8.7", "127.200.31.4"];
@@ -287,7 +296,7 @@ fn streams(stand: &Stand, conf: &str) {
 }
 
 #[test]
-fn an_explanation_asks_nobody_and_writes_nothing() {
+fn an_explanation_asks_nobody() {
     let stand = Stand::new(Program::Ours).expect("a host");
     let words = ["explain", "http://exact.example:8080/address", "-c", "/migrate/explain.conf"];
     let (text, code) = stand.host().run(move || asked(&words)).expect("a host");

@@ -32,16 +32,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
     if start.is_empty() {
         return Err(Failure("there is no virtual router in these files".to_owned()));
     }
-    let mut table = Table::new(&["virtual router", "master", "after", "priority of A", "priority of B"]);
-    let priority = |node: usize, name: &str| {
-        let wishes = pair.wishes(node);
-        wishes.iter().find(|(known, ..)| known == name).map_or_else(|| "-".to_owned(), |(.., own)| own.to_string())
-    };
-    for one in &start {
-        let priorities = [0, 1].map(|node| priority(node, &one.instance));
-        table.row([one.instance.clone(), who(&one.after), span(one.settled)].into_iter().chain(priorities));
-    }
-    report.section(Section::new("After both have started").table(table));
+    report.section(Section::new("After both have started").table(started(&pair, &start)));
     let mut findings = wishes(&pair);
     findings.extend(start.iter().filter(|one| one.after.len() > 1).map(|one| {
         let text = format!(
@@ -51,6 +42,37 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
         Finding::new(Severity::Error, "both-master", text)
             .help("compare VRID, password, interval, addresses and version")
     }));
+    let (table, sentences) = told(&pair, &start);
+    report.section(Section::new("When something fails, and when it is well again").table(table));
+    report.section(Section::new("In words").list(sentences));
+    report.section(Section::new("Findings").findings(findings));
+    for (node, said) in pair.complaints.iter().enumerate() {
+        let title = format!("What keepalived says of {}", NODES.get(node).copied().unwrap_or_default());
+        report.section(Section::new(title).list(said.clone()));
+    }
+    report.section(Section::new("How this was found").text(
+        "Both configurations were run by rkeepalived's own machines on a fake clock, exchanging adverts without delay. \
+         Two times are the best and the worst moment: right before an advert (or a run of the script), and right after. \
+         Interfaces, users and, where nothing names them, addresses are made up; of two equal priorities B's address is \
+         taken to be the higher.",
+    ));
+    let each: Vec<String> = start.iter().map(|one| format!("{}: {}", one.instance, who(&one.after))).collect();
+    report
+        .conclude(start.iter().any(|one| one.after.len() != 1), format!("Master after the start: {}", each.join(", ")));
+    Ok(report)
+}
+
+fn started(pair: &Pair, start: &[Outcome]) -> Table {
+    let mut table = Table::new(&["virtual router", "master", "after", "priority of A", "priority of B"]);
+    for one in start {
+        let priority = |node| pair.priority(node, &one.instance).map_or_else(|| "-".to_owned(), |own| own.to_string());
+        table.row([one.instance.clone(), who(&one.after), span(one.settled), priority(0), priority(1)]);
+    }
+    table
+}
+
+/// What becomes of every instance in every case, as rows and in words.
+fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
     let mut table = Table::new(&[
         "when",
         "virtual router",
@@ -61,7 +83,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
         "both are for",
     ]);
     let mut sentences = Vec::new();
-    for case in cases(&pair, &start) {
+    for case in cases(pair, start) {
         for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
             let doubled = match outcome.doubled {
                 time if time.is_zero() => "-".to_owned(),
@@ -85,23 +107,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
             sentences.push(sentence(&case, &outcome));
         }
     }
-    report.section(Section::new("When something fails, and when it is well again").table(table));
-    report.section(Section::new("In words").list(sentences));
-    report.section(Section::new("Findings").findings(findings));
-    for (node, said) in pair.complaints.iter().enumerate() {
-        let title = format!("What keepalived says of {}", NODES.get(node).copied().unwrap_or_default());
-        report.section(Section::new(title).list(said.clone()));
-    }
-    report.section(Section::new("How this was found").text(
-        "Both configurations were run by rkeepalived's own machines on a fake clock, exchanging adverts without delay. \
-         Two times are the best and the worst moment: right before an advert (or a run of the script), and right after. \
-         Interfaces, users and, where nothing names them, addresses are made up; of two equal priorities B's address is \
-         taken to be the higher.",
-    ));
-    let each: Vec<String> = start.iter().map(|one| format!("{}: {}", one.instance, who(&one.after))).collect();
-    report
-        .conclude(start.iter().any(|one| one.after.len() != 1), format!("Master after the start: {}", each.join(", ")));
-    Ok(report)
+    (table, sentences)
 }
 
 /// What is asked about a pair: the same for every node that is master of something.
@@ -183,7 +189,11 @@ fn sentence(case: &Case, outcome: &Outcome) -> String {
     } else {
         format!("; for {} both do", seconds(outcome.doubled))
     };
-    format!("When {text}: {} after {}{gone}{both}.", verb(&outcome.after, name), span(outcome.settled))
+    let when = match outcome.settled.1 {
+        time if time.is_zero() => "at once".to_owned(),
+        _ => format!("after {}", span(outcome.settled)),
+    };
+    format!("When {text}: {} {when}{gone}{both}.", verb(&outcome.after, name))
 }
 
 fn verb(masters: &[usize], name: &str) -> String {

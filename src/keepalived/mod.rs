@@ -8,6 +8,7 @@ mod blocks;
 mod channel;
 mod contexts;
 mod dump;
+pub mod failover;
 mod journal;
 mod notify;
 mod options;
@@ -19,6 +20,7 @@ mod router;
 mod site;
 mod slot;
 mod track;
+pub mod view;
 mod world;
 
 pub mod cli;

@@ -30,6 +30,12 @@ pub struct Reading {
     pub text: String,
     /// The scripts of virtual servers.
     pub checks: Vec<Command>,
+    /// The statements, and the texts they stand in.
+    pub tree: Block,
+    /// The texts.
+    pub sources: Sources,
+    /// What is known and not served, with its places, every time.
+    pub places: Vec<Diagnostic>,
 }
 
 /// One line about a configuration.
@@ -169,7 +175,8 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
             unserved.push(line);
         }
     }
-    Ok(Reading { site, complaints, unserved, text, checks })
+    let places = walked.unserved;
+    Ok(Reading { site, complaints, unserved, text, checks, tree, sources, places })
 }
 
 /// A line as a file would have it: what is no comment now must not become one.

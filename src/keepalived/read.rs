@@ -4,7 +4,7 @@ use super::blocks::MODULES;
 use super::blocks::interface::Pace;
 use super::blocks::server::{self, Server};
 use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
-use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
@@ -24,6 +24,10 @@ pub struct Reading {
     pub site: Site,
     /// Everything that is wrong, as the lines to print, in keepalived's order.
     pub complaints: Vec<Complaint>,
+    /// The same, before they became lines; then what is not served, as warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts they are about.
+    pub sources: Sources,
     /// What is known and not served, as lines, once a keyword.
     pub unserved: Vec<String>,
     /// The text, with everything put in; what a recording begins with.
@@ -91,6 +95,10 @@ impl Wording for Words {
         format!("{LACKS}{name}` is missing a parameter after keyword `{name}` at word position 2")
     }
 
+    fn places(&self) -> &'static [(Contexts, &'static str)] {
+        PLACES
+    }
+
     fn unserved(&self, what: &str) -> String {
         format!("keyword {what}")
     }
@@ -112,7 +120,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
-    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, wording: &Words };
+    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, every: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
     let opens = |name: &[u8]| {
         let mut rows = registry.named(name).peekable();
@@ -160,6 +168,15 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
     }
+    let mut diagnostics: Vec<Diagnostic> = found
+        .iter()
+        .filter(|(.., complaint)| complaint.severity != Severity::Notice)
+        .map(|(.., complaint)| Diagnostic { message: without_secrets(&complaint.message), ..complaint.clone() })
+        .collect();
+    diagnostics.extend(walked.unserved.iter().map(|complaint| {
+        let message = format!("not served: {}", complaint.message);
+        Diagnostic { severity: Severity::Warn, message, ..complaint.clone() }
+    }));
     let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
@@ -169,7 +186,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
             unserved.push(line);
         }
     }
-    Ok(Reading { site, complaints, unserved, text, checks })
+    Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks })
 }
 
 /// A line as a file would have it: what is no comment now must not become one.

@@ -5,6 +5,7 @@ mod complaints;
 mod corpus;
 mod house;
 mod keepalived_corpus;
+mod manual;
 mod migrate;
 mod network;
 mod peer;

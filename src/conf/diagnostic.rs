@@ -56,7 +56,9 @@ pub struct Diagnostic {
     pub at: At,
     /// The word the long form points at, when it is narrower than `at`.
     pub point: Option<Span>,
-    /// What the long form adds: context, earlier definitions.
+    /// In a conflict, what was there first.
+    pub earlier: Option<Span>,
+    /// What the long form adds: where a directive is allowed, how many arguments it takes.
     pub notes: Vec<String>,
     /// What would help.
     pub help: Option<String>,
@@ -80,7 +82,15 @@ impl Diagnostic {
 
     /// A complaint of any severity, pointing nowhere yet.
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Self { severity, message: message.into(), at: At::Nowhere, point: None, notes: Vec::new(), help: None }
+        Self {
+            severity,
+            message: message.into(),
+            at: At::Nowhere,
+            point: None,
+            earlier: None,
+            notes: Vec::new(),
+            help: None,
+        }
     }
 
     /// The same complaint, pointing at `span`.
@@ -99,6 +109,26 @@ impl Diagnostic {
     pub fn point(mut self, span: Span) -> Self {
         self.point = Some(span);
         self
+    }
+
+    /// The same complaint, with what was there first.
+    pub fn earlier(mut self, span: Option<Span>) -> Self {
+        self.earlier = span;
+        self
+    }
+
+    /// The same complaint, with one more thing to know.
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// Whether the configuration is wrong, and not only odd.
+    pub const fn is_error(&self) -> bool {
+        match self.severity {
+            Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => true,
+            Severity::Warn | Severity::Notice => false,
+        }
     }
 
     /// The same complaint with a hint.

@@ -66,6 +66,31 @@ impl Arity {
         }
     }
 
+    /// The arguments, in words.
+    pub fn words(self) -> String {
+        let plural = |count: u8| if count == 1 { "argument" } else { "arguments" };
+        match self {
+            Self::Flag => "\"on\" or \"off\"".to_owned(),
+            Self::Exactly(0) | Self::Block(0, 0, _) | Self::MaybeBlock(0, 0, _) => "no arguments".to_owned(),
+            Self::Exactly(n) => format!("{n} {}", plural(n)),
+            Self::Between(from, to) | Self::Block(from, to, _) | Self::MaybeBlock(from, to, _) if from == to => {
+                format!("{from} {}", plural(from))
+            }
+            Self::Between(from, to) | Self::Block(from, to, _) | Self::MaybeBlock(from, to, _) if to == u8::MAX => {
+                format!("at least {from} {}", plural(from))
+            }
+            Self::Between(from, to) | Self::Block(from, to, _) | Self::MaybeBlock(from, to, _) => {
+                format!("{from} to {to} arguments")
+            }
+            Self::AtLeast(from) | Self::BlockAtLeast(from, _) => format!("at least {from} {}", plural(from)),
+            Self::OneOf(counts) => {
+                let each: Vec<String> =
+                    (0..8_u8).filter(|count| counts & (1 << count) != 0).map(|count| count.to_string()).collect();
+                format!("{} arguments", each.join(" or "))
+            }
+        }
+    }
+
     /// What its block opens, if it may have one.
     pub const fn opens(self) -> Option<Opens> {
         match self {

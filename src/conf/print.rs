@@ -1,26 +1,10 @@
-//! Complaints as the operator sees them: nginx's line.
+//! Complaints as the operator sees them: nginx's line, a picture of the place, and data.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{At, Diagnostic};
-use super::source::{Kind, Sources, Span};
+mod json;
+mod nginx;
+mod picture;
 
-/// `message in file:line`, as nginx writes it behind the level.
-pub fn nginx(complaint: &Diagnostic, sources: &Sources) -> String {
-    match complaint.at {
-        At::Nowhere | At::Unlined => complaint.message.clone(),
-        At::Span(span) => format!("{}{}", complaint.message, place(span, sources)),
-    }
-}
-
-fn place(span: Span, sources: &Sources) -> String {
-    let Some(source) = sources.text(span.source) else { return String::new() };
-    match source.kind {
-        Kind::File => format!(" in {}:{}", source.name, line(span, sources)),
-        Kind::CommandLine => " in command line".to_owned(),
-    }
-}
-
-/// The line nginx counts for a statement: that of its last byte.
-pub fn line(span: Span, sources: &Sources) -> u32 {
-    sources.position(span.source, span.end.saturating_sub(1).max(span.start.min(span.end))).0
-}
+pub use json::{data, report};
+pub use nginx::{line, nginx};
+pub use picture::picture;

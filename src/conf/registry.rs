@@ -80,16 +80,24 @@ impl Registry {
         &self.scopes
     }
 
+    /// The places where a row called `name` may stand.
+    pub fn places(&self, name: &[u8]) -> Contexts {
+        self.named(name).fold(Contexts(0), |sum, (_, row)| sum.or(row.contexts))
+    }
+
     /// The known name in `context` that is nearest to `name`, if one is near.
     pub fn nearest(&self, name: &str, context: Contexts) -> Option<&'static str> {
-        self.rows
-            .iter()
-            .filter(|(row, _)| row.contexts.meets(context))
-            .map(|(row, _)| (distance(name.as_bytes(), row.name.as_bytes()), row.name))
-            .min_by_key(|(far, _)| *far)
-            .filter(|(far, known)| *far <= 1 + known.len() / 5)
-            .map(|(_, known)| known)
+        near(name, self.rows.iter().filter(|(row, _)| row.contexts.meets(context)).map(|(row, _)| row.name))
     }
+}
+
+/// The word that is nearest to `name`, if one is near.
+pub fn near<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    words
+        .map(|word| (distance(name.as_bytes(), word.as_bytes()), word))
+        .min_by_key(|(far, _)| *far)
+        .filter(|(far, word)| *far <= 1 + word.len() / 5)
+        .map(|(_, word)| word)
 }
 
 /// Levenshtein's distance.

@@ -3,6 +3,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::directive::Set;
+use super::registry::near;
 use super::tree::{Statement, Word};
 use super::value;
 use super::walk::Setting;
@@ -52,6 +53,16 @@ fn first(statement: &Statement) -> &[u8] {
 
 fn free<T>(cx: &Setting<'_>, slot: &Option<T>) -> Result<(), Diagnostic> {
     if slot.is_some() { Err(cx.complain("is duplicate")) } else { Ok(()) }
+}
+
+/// Says which words there are, and which of them may have been meant.
+fn one_of(complaint: Diagnostic, given: &str, words: impl Iterator<Item = &'static str> + Clone) -> Diagnostic {
+    let all: Vec<&str> = words.clone().collect();
+    let complaint = complaint.note(format!("known values: {}", all.join(", ")));
+    match near(given, words) {
+        Some(meant) => complaint.help(format!("did you mean \"{meant}\"?")),
+        None => complaint,
+    }
 }
 
 fn point(complaint: Diagnostic, statement: &Statement) -> Diagnostic {
@@ -125,7 +136,8 @@ impl<C: 'static, T: Copy + Sync + 'static> Set for Choice<C, T> {
         let known = self.1.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
         let Some((_, value)) = known else {
             let text = String::from_utf8_lossy(word);
-            return Err(point(Diagnostic::emerg(format!("invalid value \"{text}\"")), statement));
+            let complaint = Diagnostic::emerg(format!("invalid value \"{text}\""));
+            return Err(point(one_of(complaint, &text, self.1.iter().map(|(name, _)| *name)), statement));
         };
         *slot = Some(*value);
         Ok(())
@@ -143,7 +155,8 @@ impl<C: 'static> Set for Mask<C> {
         for word in statement.arguments() {
             let known = self.1.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(&word.bytes));
             let Some((_, bit)) = known else {
-                return Err(Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span));
+                let complaint = Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span);
+                return Err(one_of(complaint, &word.text(), self.1.iter().map(|(name, _)| *name)));
             };
             let bits = slot.unwrap_or_default();
             if bits & bit != 0 {

@@ -21,6 +21,8 @@ pub struct Dialect {
     pub lex: fn(&[u8], super::source::SourceId) -> Block,
     /// Stop at the first fatal complaint (nginx), or report and go on (keepalived).
     pub stop: bool,
+    /// Where the dialect stops: report and go on all the same, with the statement left out.
+    pub every: bool,
     /// The words for what the walk itself finds.
     pub wording: &'static dyn Wording,
 }
@@ -37,6 +39,10 @@ pub trait Wording: Sync {
     fn no_block(&self, name: &str) -> String;
     /// A wrong number of arguments.
     fn arity(&self, name: &str) -> String;
+    /// What the places directives may stand in are called.
+    fn places(&self) -> &'static [(Contexts, &'static str)] {
+        &[]
+    }
     /// Where a name that no row has is known to be from.
     fn origin(&self, _name: &str) -> Option<String> {
         None
@@ -61,6 +67,8 @@ pub struct Level {
     confs: Vec<(TypeId, AnyConf)>,
     /// The rows with a default that were given, until the level is merged.
     given: Vec<RowId>,
+    /// Where each row was given first; kept where every complaint is asked for.
+    first: Vec<(RowId, Span)>,
 }
 
 impl Level {
@@ -73,7 +81,17 @@ impl Level {
             children: Vec::new(),
             confs: Vec::new(),
             given: Vec::new(),
+            first: Vec::new(),
         }
+    }
+
+    /// Where a row was given before `here`, which is noted if it was not.
+    fn first_of(&mut self, row: RowId, here: Span) -> Option<Span> {
+        let known = self.first.iter().find(|(known, _)| *known == row).map(|(_, span)| *span);
+        if known.is_none() {
+            self.first.push((row, here));
+        }
+        known
     }
 
     /// What was given here, and after merging what holds here, if this level has a `C` of its own.
@@ -154,12 +172,14 @@ pub struct Setting<'a> {
     unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
     end: Option<Span>,
+    first: Option<Span>,
 }
 
 impl Setting<'_> {
-    /// `"name" directive …`, the form of most of nginx's complaints.
+    /// `"name" directive …`, the form of most of nginx's complaints. One of a row given twice knows the first.
     pub fn complain(&self, what: &str) -> Diagnostic {
-        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
+        let first = self.first.filter(|_| what.starts_with("is duplicate"));
+        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name)).earlier(first)
     }
 
     /// Adds a warning that does not stop the reading.
@@ -291,8 +311,12 @@ pub struct Walk<'a> {
     /// Inside a block that is not served, what it holds is not reported once more.
     inside_unserved: bool,
     depth: usize,
+    /// No further complaint is wanted: files include each other for ever.
+    ended: bool,
     /// What follows the statement that is read, or the end of its block.
     next: Option<Span>,
+    /// Where the row that is set was given before, in the same block.
+    first: Option<Span>,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -318,7 +342,9 @@ impl<'a> Walk<'a> {
             unserved: Vec::new(),
             inside_unserved: false,
             depth: 0,
+            ended: false,
             next: None,
+            first: None,
         }
     }
 
@@ -356,6 +382,11 @@ impl<'a> Walk<'a> {
 
     /// Closes the outermost level.
     pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
+        let last = self.complaints.iter().rposition(|complaint| self.dialect.every && complaint.is_error());
+        if let (None, Some(last)) = (&fatal, last) {
+            // Merging over what was left out would complain of things that follow from it.
+            fatal = Some(self.complaints.remove(last));
+        }
         if fatal.is_none() {
             fatal = self.merge().err();
         }
@@ -385,7 +416,7 @@ impl<'a> Walk<'a> {
                 Node::Broken(complaint) => Err(complaint.clone()),
             };
             if let Err(complaint) = outcome {
-                if self.dialect.stop {
+                if self.dialect.stop && (!self.dialect.every || self.ended) {
                     return Err(complaint);
                 }
                 self.complaints.push(complaint);
@@ -438,7 +469,8 @@ impl<'a> Walk<'a> {
             });
         }
         if !row.arity.takes(statement.arguments().len()) {
-            return Err(Diagnostic::emerg(wording.arity(&name)));
+            let takes = format!("\"{name}\" takes {}", row.arity.words());
+            return Err(Diagnostic::emerg(wording.arity(&name)).note(takes));
         }
         if row.set.includes() {
             return self.include(statement);
@@ -467,7 +499,11 @@ impl<'a> Walk<'a> {
 
     fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
         if self.registry.named(name.as_bytes()).next().is_some() {
-            return Diagnostic::emerg(self.dialect.wording.not_allowed(name));
+            let allowed = self.registry.places(name.as_bytes());
+            let places = self.dialect.wording.places().iter().filter(|(place, _)| place.meets(allowed));
+            let places: Vec<&str> = places.map(|(_, name)| *name).collect();
+            return Diagnostic::emerg(self.dialect.wording.not_allowed(name))
+                .note(format!("\"{name}\" is allowed in: {}", places.join(", ")));
         }
         let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
         if let Some(origin) = self.dialect.wording.origin(name) {
@@ -484,10 +520,11 @@ impl<'a> Walk<'a> {
         let path = full(&self.bases.conf, &pattern);
         self.depth += 1;
         if self.depth > INCLUDE_DEPTH {
+            self.ended = true;
             return Err(Diagnostic::emerg(format!("open() \"{path}\" failed (24: Too many open files)")));
         }
-        let blocks = load(self.loader, self.sources, self.dialect, &path)?;
-        let outcome = blocks.iter().try_for_each(|block| self.block(block));
+        let blocks = load(self.loader, self.sources, self.dialect, &path);
+        let outcome = blocks.and_then(|blocks| blocks.iter().try_for_each(|block| self.block(block)));
         self.depth -= 1;
         outcome
     }
@@ -497,6 +534,9 @@ impl<'a> Walk<'a> {
             && let Some(level) = self.levels.last_mut()
         {
             level.given.push(id);
+        }
+        if self.dialect.every {
+            self.first = self.levels.last_mut().and_then(|level| level.first_of(id, statement.span));
         }
         let opened = match (row.arity.opens(), &statement.block) {
             (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
@@ -517,7 +557,12 @@ impl<'a> Walk<'a> {
 
     fn inside(&mut self, row: &'static Directive, statement: &Statement, block: &Block) -> Result<(), Diagnostic> {
         self.apply(row, statement)?;
+        let before = self.complaints.len();
         self.block(block)?;
+        if self.dialect.every && self.complaints.iter().skip(before).any(Diagnostic::is_error) {
+            // What is said of the block as a whole may follow from what was left out.
+            return Ok(());
+        }
         let mut cx = self.setting(row);
         cx.end = block.end;
         row.set.close(&mut cx).map_err(|complaint| match block.end {
@@ -539,6 +584,7 @@ impl<'a> Walk<'a> {
             unserved: &mut self.unserved,
             bases: &self.bases,
             end: None,
+            first: self.first,
         }
     }
 

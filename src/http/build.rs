@@ -8,6 +8,7 @@ use super::modules::ssl;
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::source::Span;
 use crate::conf::walk::{Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
@@ -16,7 +17,7 @@ use crate::session::build::Build;
 use crate::session::contexts::{LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use crate::session::used::Used;
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -236,12 +237,15 @@ struct Entry {
     address: Address,
     listening: Listening,
     servers: Vec<Arc<Server>>,
-    names: HashSet<Vec<u8>>,
+    /// The names, and where each was given first.
+    names: HashMap<Vec<u8>, Option<Span>>,
     default: Option<Arc<Server>>,
+    default_at: Span,
     options_set: bool,
+    options_at: Span,
     wild: crate::script::hash::Wildcards<Arc<Server>>,
     /// What nginx warns of where it must tell servers apart by name.
-    conflicts: Vec<String>,
+    conflicts: Vec<Diagnostic>,
     captures: bool,
     protocols: Protocols,
 }
@@ -291,15 +295,15 @@ fn ports(
             listens.push(default_listen(level));
         }
         let names = conf.map(|conf| conf.names.clone()).unwrap_or_default();
-        let mut own: Vec<Address> = Vec::new();
+        let mut own: Vec<(Address, Span)> = Vec::new();
         for listening in listens {
             let resolve = |host: &str| Some(cx.build.resolver.resolve(host));
             for address in listen::addresses(&listening, resolve)? {
-                if own.contains(&address) {
+                if let Some((_, first)) = own.iter().find(|(known, _)| *known == address) {
                     let text = format!("a duplicate listen {}", shown(&address));
-                    return Err(Diagnostic::emerg(text).at(listening.span));
+                    return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(*first)));
                 }
-                own.push(address.clone());
+                own.push((address.clone(), listening.span));
                 let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
                 if let Some(entry) = entries.get_mut(index) {
                     name_all(entry, server, &names)?;
@@ -309,9 +313,9 @@ fn ports(
     }
     let sizes = levels.level.own::<Main>().map_or(Sizes { most: 512, bucket: 64 }, Main::server_names);
     for entry in entries.iter_mut().filter(|entry| entry.servers.len() > 1 || entry.captures) {
-        cx.build.complaints.extend(entry.conflicts.drain(..).map(Diagnostic::warn));
+        cx.build.complaints.extend(entry.conflicts.drain(..));
         let exact =
-            entry.names.iter().filter(|name| !name.contains(&b'*')).map(|name| name.strip_prefix(b".").unwrap_or(name));
+            entry.names.keys().filter(|name| !name.contains(&b'*')).map(|name| name.strip_prefix(b".").unwrap_or(name));
         cx.build.complaints.extend(hashing::check("server_names_hash", exact, sizes)?);
     }
     let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
@@ -336,8 +340,7 @@ fn certificates(entry: &Entry, places: &[(&Arc<Server>, Levels<'_>)]) -> Result<
 }
 
 fn default_listen(level: &Level) -> Listening {
-    let span =
-        level.span.unwrap_or(crate::conf::source::Span { source: crate::conf::source::SourceId(0), start: 0, end: 0 });
+    let span = level.span.unwrap_or(Span { source: crate::conf::source::SourceId(0), start: 0, end: 0 });
     let port = if nix::unistd::geteuid().is_root() { 80 } else { 8000 };
     Listening {
         endpoint: crate::net::address::Endpoint {
@@ -368,9 +371,10 @@ fn join(
         if listening.set {
             if entry.options_set {
                 let text = format!("duplicate listen options for {}", shown(&address));
-                return Err(Diagnostic::emerg(text).at(listening.span));
+                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.options_at)));
             }
             entry.options_set = true;
+            entry.options_at = listening.span;
             entry.listening.options = listening.options.clone();
             entry.listening.bind |= listening.bind;
         }
@@ -378,13 +382,14 @@ fn join(
         if listening.default_server {
             if entry.default.is_some() {
                 let text = format!("a duplicate default server for {}", shown(&address));
-                return Err(Diagnostic::emerg(text).at(listening.span));
+                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.default_at)));
             }
             entry.default = Some(server.clone());
+            entry.default_at = listening.span;
         }
         if entry.protocols.join(protocols(listening), listening.set, was_set) {
             let text = format!("protocol options redefined for {}", shown(&address));
-            complaints.push(Diagnostic::warn(text).at(listening.span));
+            complaints.push(Diagnostic::warn(text).at(listening.span).earlier(Some(entry.listening.span)));
         }
         entry.servers.push(server.clone());
         return Ok(index);
@@ -393,9 +398,11 @@ fn join(
         address,
         listening: listening.clone(),
         servers: vec![server.clone()],
-        names: HashSet::new(),
+        names: HashMap::new(),
         default: listening.default_server.then(|| server.clone()),
+        default_at: listening.span,
         options_set: listening.set,
+        options_at: listening.span,
         conflicts: Vec::new(),
         captures: false,
         protocols: Protocols { all: protocols(listening), ..Protocols::default() },
@@ -416,11 +423,15 @@ fn name_all(entry: &mut Entry, server: &Arc<Server>, names: &[crate::conf::tree:
             continue;
         }
         let name = if name == b"$hostname" { host_name() } else { name.clone() };
-        if !entry.names.insert(name.clone()) || !entry.wild.add(&name, server.clone()) {
+        let here = names.get(index).map(|word| word.span);
+        let first = entry.names.get(&name).copied();
+        if first.is_some() || !entry.wild.add(&name, server.clone()) {
             let text = String::from_utf8_lossy(&name);
             let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
-            entry.conflicts.push(text);
+            let complaint = Diagnostic::warn(text).earlier(first.flatten());
+            entry.conflicts.push(here.map_or_else(|| complaint.clone(), |span| complaint.clone().point(span)));
         }
+        entry.names.entry(name).or_insert(here);
     }
     Ok(())
 }

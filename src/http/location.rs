@@ -152,22 +152,23 @@ impl Locations {
     }
 
     fn add(&mut self, location: Arc<Location>) -> Result<(), Diagnostic> {
-        let duplicate = |name: &[u8], location: &Location| {
-            let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", String::from_utf8_lossy(name)));
+        let duplicate = |name: &[u8], location: &Location, first: &Location| {
+            let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", String::from_utf8_lossy(name)))
+                .earlier(first.span);
             location.span.map_or_else(|| complaint.clone(), |span| complaint.clone().at(span))
         };
         match &location.pattern {
             None => {}
             Some(Pattern::Exact(name)) => {
-                if self.exact.contains_key(name) {
-                    return Err(duplicate(name, &location));
+                if let Some(first) = self.exact.get(name) {
+                    return Err(duplicate(name, &location, first));
                 }
                 self.redirect(name, &location);
                 self.exact.insert(name.clone(), location.clone());
             }
             Some(Pattern::Prefix(name, _)) => {
-                if self.prefixes.iter().any(|prefix| prefix.name == *name) {
-                    return Err(duplicate(name, &location));
+                if let Some(first) = self.prefixes.iter().find(|prefix| prefix.name == *name) {
+                    return Err(duplicate(name, &location, &first.location));
                 }
                 self.redirect(name, &location);
                 self.prefixes.push(Prefix { name: name.clone(), shorter: None, location: location.clone() });

@@ -4,20 +4,22 @@
 
 use super::blocks::instance::Notify;
 use super::journal::{DAEMON, Journal, Style};
-use super::options::{Options, Wish, parse, usage};
+use super::options::{Form, Options, Wish, parse, usage};
 use super::parent;
 use super::read::{self, Kind, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
 use super::track::security::{self, Policy};
 use super::world::World;
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
 use crate::conf::expand::Environment;
-use crate::conf::source::Loader;
+use crate::conf::print;
+use crate::conf::source::{Loader, Sources};
 use crate::kernel::netlink::Commands;
 use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
 
 /// The version whose behaviour this program has.
@@ -94,7 +96,10 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     };
     let environment = environment(&options);
     if let Some(target) = options.test.take() {
-        return test(&file, &environment, target);
+        return match options.form {
+            Form::Lines => test(&file, &environment, target),
+            Form::Pictures | Form::Data => explain(&file, &environment, options.form),
+        };
     }
     let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
     let style = Style { console: options.console && options.foreground, detail: options.detail, facility };
@@ -155,19 +160,56 @@ fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
     read::read(&Disk, file, environment, &Machine { has_interface: &has_interface, has_user: &security::is_known })
 }
 
+/// `--explain` and `--json`: every complaint with its place, and the code of `-t`.
+#[expect(clippy::print_stdout, reason = "the data goes to standard output")]
+fn explain(file: &str, environment: &Environment, form: Form) -> u8 {
+    let outcome = look(file, environment);
+    let (said, sources, code) = match &outcome {
+        Err(error) => {
+            let text = format!("Unable to open configuration file '{file}' - {error}");
+            (vec![Diagnostic::new(Severity::Error, text)], &Sources::default(), code::CONFIG)
+        }
+        Ok(reading) => {
+            let judged = judged(reading);
+            let lines = judged.iter().flat_map(|judged| &judged.lines);
+            let scripts = lines.map(|line| Diagnostic::new(Severity::Error, line));
+            (reading.diagnostics.iter().cloned().chain(scripts).collect(), &reading.sources, code_of(reading, &judged))
+        }
+    };
+    if form == Form::Data {
+        let data = said.iter().map(|complaint| print::data(complaint, sources)).collect();
+        print!("{}", print::report("rkeepalived", file, code == code::OK, data));
+        return code;
+    }
+    for complaint in &said {
+        say(&print::picture(complaint, sources, std::io::stderr().is_terminal()));
+    }
+    code
+}
+
+/// What is wrong with the scripts, where keepalived comes to look at them.
+fn judged(reading: &Reading) -> Vec<Judged> {
+    if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(reading) }
+}
+
+/// The code of a test.
+fn code_of(reading: &Reading, scripts: &[Judged]) -> u8 {
+    match reading.worst() {
+        Some(Kind::Missing) => code::CONFIG,
+        _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
+        Some(Kind::Fatal | Kind::Error) => code::TEST,
+        _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
+        None | Some(Kind::Help | Kind::Notice | Kind::Warning) => code::OK,
+    }
+}
+
 /// `-t`: every complaint, and a code for the worst of them.
 fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
     let (lines, code) = match look(file, environment) {
         Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
         Ok(reading) => {
-            let scripts = if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(&reading) };
-            let code = match reading.worst() {
-                Some(Kind::Missing) => code::CONFIG,
-                _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
-                Some(Kind::Fatal | Kind::Error) => code::TEST,
-                _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
-                None | Some(Kind::Help | Kind::Notice | Kind::Warning) => code::OK,
-            };
+            let scripts = judged(&reading);
+            let code = code_of(&reading, &scripts);
             let mut told: Vec<(Pass, String)> = reading
                 .complaints
                 .iter()

@@ -70,3 +70,41 @@ pub const FILE_CHECK: Contexts = Contexts(1 << 31);
 pub const BFD_CHECK: Contexts = Contexts(1 << 32);
 /// `bfd_instance`.
 pub const BFD: Contexts = Contexts(1 << 33);
+
+/// The blocks by name.
+pub const PLACES: &[(Contexts, &str)] = &[
+    (ROOT, "the file itself"),
+    (GLOBAL, "global_defs"),
+    (INSTANCE, "vrrp_instance"),
+    (AUTHENTICATION, "authentication"),
+    (HMAC, "auth_hmac"),
+    (PEER, "unicast_peer"),
+    (ADDRESS, "virtual_ipaddress"),
+    (STATIC_ADDRESS, "static_ipaddress"),
+    (VIRTUAL_ROUTE, "virtual_routes"),
+    (STATIC_ROUTE, "static_routes"),
+    (VIRTUAL_RULE, "virtual_rules"),
+    (STATIC_RULE, "static_rules"),
+    (GROUP, "vrrp_sync_group"),
+    (SCRIPT, "vrrp_script"),
+    (PROCESS, "vrrp_track_process"),
+    (FILE, "track_file"),
+    (TRACK_GROUP, "track_group"),
+    (GARP_GROUP, "garp_group"),
+    (SSL, "SSL"),
+    (SERVER_GROUP, "virtual_server_group"),
+    (SERVER, "virtual_server"),
+    (REAL_SERVER, "real_server"),
+    (HTTP_GET, "HTTP_GET"),
+    (URL, "url"),
+    (TCP_CHECK, "TCP_CHECK"),
+    (SMTP_CHECK, "SMTP_CHECK"),
+    (SMTP_HOST, "host"),
+    (DNS_CHECK, "DNS_CHECK"),
+    (MISC_CHECK, "MISC_CHECK"),
+    (UDP_CHECK, "UDP_CHECK"),
+    (PING_CHECK, "PING_CHECK"),
+    (FILE_CHECK, "FILE_CHECK"),
+    (BFD_CHECK, "BFD_CHECK"),
+    (BFD, "bfd_instance"),
+];

@@ -26,4 +26,13 @@ mod world;
 pub mod cli;
 mod replay;
 
+pub use contexts::PLACES;
+pub use options::all as options;
 pub use replay::replay;
+
+use crate::conf::directive::Directive;
+
+/// Every keyword there is, in the manual's order.
+pub fn rows() -> impl Iterator<Item = &'static Directive> {
+    blocks::MODULES.iter().flat_map(|module| module.directives)
+}

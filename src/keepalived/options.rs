@@ -40,10 +40,24 @@ pub struct Options {
     pub vrrp: bool,
     /// `--allow-unserved`.
     pub allow_unserved: bool,
+    /// `--explain` or `--json`, which are tests.
+    pub form: Form,
     /// `--record`.
     pub record: Option<String>,
     /// Words that belong to no option.
     pub stray: Vec<String>,
+}
+
+/// How a test shows complaints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// keepalived's lines.
+    #[default]
+    Lines,
+    /// Pictures of the places.
+    Pictures,
+    /// Data.
+    Data,
 }
 
 /// What is to be done.
@@ -105,9 +119,19 @@ const TABLE: &[(char, &str, Takes, &str)] = &[
     ('t', "config-test", Attached, "Check the configuration for obvious errors, output to stderr by default"),
     ('\u{103}', "record", Argument, "Write events and actions of the virtual routers to FILE"),
     ('\u{104}', "allow-unserved", Nothing, "Start although some keywords are known and not served"),
+    ('\u{105}', "explain", Nothing, "Check the configuration and show the places of its errors"),
+    ('\u{106}', "json", Nothing, "Check the configuration and print its errors as JSON"),
     ('v', "version", Nothing, "Display the version number"),
     ('h', "help", Nothing, "Display this help message"),
 ];
+
+/// The options: letter, long name, what the argument is called, help.
+pub fn all() -> impl Iterator<Item = (Option<char>, Option<&'static str>, Option<&'static str>, &'static str)> {
+    TABLE.iter().map(|(short, long, takes, help)| {
+        let value = (*takes != Nothing).then_some("VALUE");
+        (Some(*short).filter(char::is_ascii), Some(*long), value, *help)
+    })
+}
 
 /// Reads the arguments behind the program's name.
 pub fn parse(arguments: &[String]) -> Wish {
@@ -202,6 +226,14 @@ fn one(
         '\u{102}' => return Err(Wish::Signal(value.unwrap_or_default())),
         '\u{103}' => options.record = value,
         '\u{104}' => options.allow_unserved = true,
+        '\u{105}' => {
+            options.form = Form::Pictures;
+            options.test.get_or_insert_default();
+        }
+        '\u{106}' => {
+            options.form = Form::Data;
+            options.test.get_or_insert_default();
+        }
         'v' => return Err(Wish::Version),
         'h' => return Err(Wish::Help),
         // Accepted because what they speak of is not there: checkers, BFD, IPVS, and releasing addresses is the rule.

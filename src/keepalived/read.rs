@@ -4,7 +4,7 @@ use super::blocks::MODULES;
 use super::blocks::interface::Pace;
 use super::blocks::server::{self, Server};
 use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
-use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, ROOT, SCRIPT};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
@@ -24,16 +24,18 @@ pub struct Reading {
     pub site: Site,
     /// Everything that is wrong, as the lines to print, in keepalived's order.
     pub complaints: Vec<Complaint>,
+    /// The same, before they became lines; then what is not served, as warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Every text that was read.
+    pub sources: Sources,
     /// What is known and not served, as lines, once a keyword.
     pub unserved: Vec<String>,
     /// The text, with everything put in; what a recording begins with.
     pub text: String,
     /// The scripts of virtual servers.
     pub checks: Vec<Command>,
-    /// The statements, and the texts they stand in.
+    /// The statements.
     pub tree: Block,
-    /// The texts.
-    pub sources: Sources,
     /// What is known and not served, with its places, every time.
     pub places: Vec<Diagnostic>,
 }
@@ -97,6 +99,10 @@ impl Wording for Words {
         format!("{LACKS}{name}` is missing a parameter after keyword `{name}` at word position 2")
     }
 
+    fn places(&self) -> &'static [(Contexts, &'static str)] {
+        PLACES
+    }
+
     fn unserved(&self, what: &str) -> String {
         format!("keyword {what}")
     }
@@ -118,7 +124,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     let mut sources = Sources::default();
     let expanded = expand::read((loader, &mut sources), path, environment)?;
     let registry = registry();
-    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, wording: &Words };
+    let dialect = Dialect { lex: |_, _| Block::default(), stop: false, every: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
     let opens = |name: &[u8]| {
         let mut rows = registry.named(name).peekable();
@@ -166,6 +172,15 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
     }
+    let mut diagnostics: Vec<Diagnostic> = found
+        .iter()
+        .filter(|(.., complaint)| complaint.severity != Severity::Notice)
+        .map(|(.., complaint)| Diagnostic { message: without_secrets(&complaint.message), ..complaint.clone() })
+        .collect();
+    diagnostics.extend(walked.unserved.iter().map(|complaint| {
+        let message = format!("not served: {}", complaint.message);
+        Diagnostic { severity: Severity::Warn, message, ..complaint.clone() }
+    }));
     let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
@@ -176,7 +191,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
         }
     }
     let places = walked.unserved;
-    Ok(Reading { site, complaints, unserved, text, checks, tree, sources, places })
+    Ok(Reading { site, complaints, diagnostics, unserved, text, checks, tree, sources, places })
 }
 
 /// A line as a file would have it: what is no comment now must not become one.

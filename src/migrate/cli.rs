@@ -7,7 +7,7 @@ use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
 use super::{diff, explain, survey};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -47,6 +47,11 @@ enum Command {
     Diff(diff::Args),
     /// Tells what becomes of a request, or who becomes master when what fails.
     Explain(explain::Args),
+}
+
+/// The options and subcommands, for the manual and the completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the program with these arguments.

@@ -8,6 +8,7 @@ mod dialect;
 mod diff;
 mod explain;
 mod input;
+pub mod manual;
 mod render;
 mod report;
 mod survey;

@@ -66,7 +66,7 @@ impl Bundle {
         let pid = text(&mut at)?;
         let access_log = text(&mut at)?;
         let allow_unserved = !take(&mut at)?.is_empty();
-        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved };
+        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved, every: false };
         let mut bundle = Self { inputs, ..Self::default() };
         for _ in 0..number(&mut at)? {
             let name = text(&mut at)?;

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::open::{self, Listeners};
 use super::parent::{self, Parent};
 use super::verdict;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
 use crate::conf::print;
 use crate::conf::source::Sources;
@@ -15,9 +15,10 @@ use crate::sys::process::{Side, fork, silence};
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,6 +37,19 @@ struct Options {
     parameters: String,
     signal: Option<String>,
     allow_unserved: bool,
+    form: Form,
+}
+
+/// How complaints are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Form {
+    /// nginx's lines.
+    #[default]
+    Lines,
+    /// `--explain`.
+    Pictures,
+    /// `--json`.
+    Data,
 }
 
 /// Runs the program with these arguments.
@@ -65,12 +79,45 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The options: letter, long name, what the argument is called, help.
+pub const OPTIONS: &[(Option<char>, Option<&str>, Option<&str>, &str)] = &[
+    (Some('h'), None, None, "Show the version and a summary of the options; also -?."),
+    (Some('v'), None, None, "Show the version and exit."),
+    (Some('V'), None, None, "Show the version and how it was built, and exit."),
+    (Some('t'), None, None, "Test the configuration and exit; warn of directives that are not served."),
+    (Some('T'), None, None, "Test the configuration, print it and exit."),
+    (Some('q'), None, None, "Say nothing but errors while testing."),
+    (
+        Some('s'),
+        None,
+        Some("signal"),
+        "Send a signal to the running parent: stop, quit, reopen or reload. A reload that fails says why.",
+    ),
+    (Some('p'), None, Some("prefix"), "The folder that relative paths start from."),
+    (Some('e'), None, Some("filename"), "The error log until the configuration names one, or stderr."),
+    (Some('c'), None, Some("filename"), "The configuration file."),
+    (Some('g'), None, Some("directives"), "Directives in front of the configuration file's."),
+    (
+        None,
+        Some("allow-unserved"),
+        None,
+        "Start although some directives are known and not served, and leave those out.",
+    ),
+    (None, Some("explain"), None, "Test the configuration and show every error at its place, with what would help."),
+    (None, Some("json"), None, "Test the configuration and print every error as JSON."),
+];
+
 fn parse(arguments: &[OsString]) -> Result<Options, String> {
     let mut options = Options::default();
     let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = rest.next() {
-        if argument == "--allow-unserved" {
-            options.allow_unserved = true;
+        match argument.as_str() {
+            "--allow-unserved" => options.allow_unserved = true,
+            "--explain" => (options.test, options.form) = (true, Form::Pictures),
+            "--json" => (options.test, options.form) = (true, Form::Data),
+            _ => {}
+        }
+        if ["--allow-unserved", "--explain", "--json"].contains(&argument.as_str()) {
             continue;
         }
         let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
@@ -156,6 +203,8 @@ struct Run {
     inputs: Inputs,
     /// The default error log could not be opened: complaints take the log's form.
     log_form: bool,
+    /// What `--json` will print.
+    data: RefCell<Vec<serde_json::Value>>,
 }
 
 impl Run {
@@ -173,13 +222,27 @@ impl Run {
         let (pid, access_log) = (full(&layout.pid), full(&layout.access_log));
         let parameters = options.parameters.clone();
         let allow_unserved = options.allow_unserved;
-        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved };
-        Self { options, inputs, log_form: false }
+        let inputs = Inputs {
+            prefix,
+            conf,
+            parameters,
+            error_log,
+            pid,
+            access_log,
+            allow_unserved,
+            every: options.form != Form::Lines,
+        };
+        Self { options, inputs, log_form: false, data: RefCell::default() }
     }
 
     /// Shows a complaint as nginx does before its log is open.
     fn show(&self, level: &str, text: &str) {
-        if self.log_form {
+        if self.options.form == Form::Data {
+            let named = [Severity::Crit, Severity::Alert, Severity::Error, Severity::Warn, Severity::Notice];
+            let severity = named.into_iter().find(|severity| severity.word() == level).unwrap_or(Severity::Emerg);
+            let complaint = Diagnostic::new(severity, text);
+            self.data.borrow_mut().push(print::data(&complaint, &Sources::default()));
+        } else if self.log_form {
             let (stamp, pid) = (clock::error_stamp(), std::process::id());
             say(&format!("{stamp} [{level}] {pid}#{pid}: {text}\n"));
         } else {
@@ -188,8 +251,26 @@ impl Run {
     }
 
     fn complain(&self, complaint: &Diagnostic, sources: &Sources) {
-        if !complaint.message.is_empty() {
-            self.show(complaint.severity.word(), &print::nginx(complaint, sources));
+        match self.options.form {
+            _ if complaint.message.is_empty() => {}
+            Form::Lines => self.show(complaint.severity.word(), &print::nginx(complaint, sources)),
+            Form::Pictures => say(&print::picture(complaint, sources, std::io::stderr().is_terminal())),
+            Form::Data => self.data.borrow_mut().push(print::data(complaint, sources)),
+        }
+    }
+
+    /// What a test says beside complaints.
+    fn remark(&self, text: &str) {
+        if self.options.form != Form::Data {
+            say(text);
+        }
+    }
+
+    /// Prints what `--json` collected.
+    #[expect(clippy::print_stdout, reason = "the data goes to standard output")]
+    fn deliver(&self, fine: bool) {
+        if self.options.form == Form::Data {
+            print!("{}", print::report("rnginx", &self.inputs.conf, fine, self.data.take()));
         }
     }
 
@@ -219,7 +300,7 @@ impl Run {
         }
         let fine = || {
             if test && !self.options.quiet {
-                say(&format!("nginx: the configuration file {} syntax is ok\n", self.inputs.conf));
+                self.remark(&format!("nginx: the configuration file {} syntax is ok\n", self.inputs.conf));
             }
             for complaint in &late {
                 self.complain(complaint, &sources);
@@ -257,11 +338,17 @@ impl Run {
                 dump(&sources);
             }
             if !self.options.quiet {
-                say(&format!("nginx: configuration file {} test is successful\n", self.inputs.conf));
+                self.remark(&format!("nginx: configuration file {} test is successful\n", self.inputs.conf));
             }
             for complaint in &unserved {
-                say(&format!("rnginx: [warn] not served: {}\n", print::nginx(complaint, &sources)));
+                let text = format!("not served: {}", complaint.message);
+                let warning = Diagnostic { severity: Severity::Warn, message: text, ..complaint.clone() };
+                match self.options.form {
+                    Form::Lines => say(&format!("rnginx: [warn] {}\n", print::nginx(&warning, &sources))),
+                    Form::Pictures | Form::Data => self.complain(&warning, &sources),
+                }
             }
+            self.deliver(true);
             std::mem::forget(generation);
             return ExitCode::SUCCESS;
         }
@@ -289,7 +376,8 @@ impl Run {
 
     fn test_failed(&self) -> ExitCode {
         if self.options.test {
-            say(&format!("nginx: configuration file {} test failed\n", self.inputs.conf));
+            self.deliver(false);
+            self.remark(&format!("nginx: configuration file {} test failed\n", self.inputs.conf));
         }
         ExitCode::FAILURE
     }

@@ -41,6 +41,8 @@ pub struct Inputs {
     pub access_log: String,
     /// `--allow-unserved`: what is not served is left out, where a start would otherwise be refused.
     pub allow_unserved: bool,
+    /// Every complaint is wanted, not only the first.
+    pub every: bool,
 }
 
 /// Settings of the process.
@@ -127,7 +129,10 @@ pub struct Reading {
 }
 
 /// nginx's dialect.
-pub const DIALECT: Dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Nginx };
+pub const DIALECT: Dialect = Dialect { lex: lex::nginx::file, stop: true, every: false, wording: &Nginx };
+
+/// The same, going on behind what is wrong.
+const EVERY: Dialect = Dialect { lex: lex::nginx::every, stop: true, every: true, wording: &Nginx };
 
 /// Reads and compiles a configuration.
 pub fn compile(
@@ -140,7 +145,8 @@ pub fn compile(
     let mut sources = Sources::default();
     let folder = inputs.conf.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
     let bases = Bases { conf: folder.clone(), prefix: inputs.prefix.clone() };
-    let mut walk = Walk::new(&registry, DIALECT, (loader, &mut sources), bases, MAIN);
+    let dialect = if inputs.every { EVERY } else { DIALECT };
+    let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), bases, MAIN);
     let read = if inputs.parameters.is_empty() { Ok(()) } else { walk.parameters(&inputs.parameters) };
     let read = read.and_then(|()| walk.file(&inputs.conf));
     let walked = walk.finish(read.err());

@@ -79,6 +79,7 @@ pub fn inputs(path: &str) -> Inputs {
         pid: full(&layout.pid),
         access_log: full(&layout.access_log),
         allow_unserved: true,
+        every: false,
         prefix,
     }
 }

@@ -1,6 +1,8 @@
 //! nginx's words for what the walk over a configuration finds.
 
+use crate::conf::directive::Contexts;
 use crate::conf::walk::Wording;
+use crate::session::contexts::PLACES;
 
 /// nginx's exact texts.
 pub struct Nginx;
@@ -29,6 +31,10 @@ impl Wording for Nginx {
     fn arity(&self, name: &str) -> String {
         let name = shown(name);
         format!("invalid number of arguments in \"{name}\" directive")
+    }
+
+    fn places(&self) -> &'static [(Contexts, &'static str)] {
+        PLACES
     }
 
     fn origin(&self, name: &str) -> Option<String> {

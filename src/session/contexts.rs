@@ -45,3 +45,21 @@ pub const STREAM_ANY: Contexts = STREAM.or(STREAM_SERVER);
 pub const MAIL_ANY: Contexts = MAIL.or(MAIL_SERVER);
 /// Every block there is.
 pub const ANYWHERE: Contexts = Contexts((1 << 14) - 1);
+
+/// The places by name, as nginx's reference names them.
+pub const PLACES: &[(Contexts, &str)] = &[
+    (MAIN, "main"),
+    (EVENTS, "events"),
+    (HTTP, "http"),
+    (SERVER, "server"),
+    (LOCATION, "location"),
+    (IF_IN_SERVER, "if in server"),
+    (IF_IN_LOCATION, "if in location"),
+    (LIMIT_EXCEPT, "limit_except"),
+    (UPSTREAM, "upstream"),
+    (STREAM, "stream"),
+    (STREAM_SERVER, "server in stream"),
+    (STREAM_UPSTREAM, "upstream in stream"),
+    (MAIL, "mail"),
+    (MAIL_SERVER, "server in mail"),
+];

@@ -66,7 +66,7 @@ fn compile(text: &str) -> Result<Site, String> {
     let registry = Registry::new(&all);
     let loader = Memory::of("/c", text);
     let mut sources = Sources::default();
-    let dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Words };
+    let dialect = Dialect { lex: lex::nginx::file, stop: true, every: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), Bases::default(), MAIN);
     let fatal = walk.file("/c").err();
     let walked = walk.finish(fatal);

@@ -121,16 +121,17 @@ const KEEPALIVE: [Directive; 4] = [
 fn upstream(cx: &mut Setting<'_>, _: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(name) = statement.arguments().first() else { return Ok(()) };
     let context = cx.context();
-    let again = cx.around().is_some_and(|around| {
-        around.children.iter().any(|level| {
+    let again = cx.around().and_then(|around| {
+        around.children.iter().find(|level| {
             level.context == context
                 && level.words.get(1).is_some_and(|word| word.bytes.eq_ignore_ascii_case(&name.bytes))
         })
     });
-    if again {
-        Err(Diagnostic::emerg(format!("duplicate upstream \"{}\"", name.text())).point(name.span))
-    } else {
-        Ok(())
+    match again {
+        Some(first) => Err(Diagnostic::emerg(format!("duplicate upstream \"{}\"", name.text()))
+            .point(name.span)
+            .earlier(first.span)),
+        None => Ok(()),
     }
 }
 

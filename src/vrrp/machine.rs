@@ -468,6 +468,8 @@ impl Router {
     }
 
     /// RFC 9568 §6.4.2: the advert goes out first, so that a second backup stays where it is.
+    ///
+    /// Differs from keepalived: it sends its announcements before the first advert. [test: a_new_master_advertises_before_it_announces]
     fn become_master(&mut self, now: Instant) {
         self.note(Note::EnteringMaster);
         self.note(Note::SettingAddresses);

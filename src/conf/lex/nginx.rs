@@ -20,6 +20,12 @@ pub fn file(text: &[u8], source: SourceId) -> Block {
     Reader::new(text, source, false).read()
 }
 
+/// Reads a file to its end, whatever is broken in it: what follows a broken place is read from behind the next `;`,
+/// the block that opens there, or from the next `}`.
+pub fn every(text: &[u8], source: SourceId) -> Block {
+    Reader { every: true, ..Reader::new(text, source, false) }.read()
+}
+
 /// Reads the argument of `-g`, where no blocks are allowed and the last `;` must be there.
 pub fn parameters(text: &[u8], source: SourceId) -> Block {
     Reader::new(text, source, true).read()
@@ -38,11 +44,12 @@ struct Reader<'a> {
     at: usize,
     source: SourceId,
     parameters: bool,
+    every: bool,
 }
 
 impl<'a> Reader<'a> {
     const fn new(text: &'a [u8], source: SourceId, parameters: bool) -> Self {
-        Self { text, at: 0, source, parameters }
+        Self { text, at: 0, source, parameters, every: false }
     }
 
     const fn span(&self, start: usize, end: usize) -> Span {
@@ -65,6 +72,10 @@ impl<'a> Reader<'a> {
         let broken = loop {
             let mut words = Vec::new();
             match self.words(&mut words) {
+                Err(complaint) if self.every && self.at < self.text.len() => {
+                    block.nodes.push(Node::Broken(complaint));
+                    self.recover();
+                }
                 Err(complaint) => break Some(complaint),
                 Ok(End::Semicolon) => {
                     let statement = self.statement(words);
@@ -83,7 +94,13 @@ impl<'a> Reader<'a> {
                 }
                 Ok(End::Close) => match open.pop() {
                     Some(around) => block = Self::closed(around, block, Some(self.here())),
-                    None => break Some(Diagnostic::emerg("unexpected \"}\"").at(self.here())),
+                    None => {
+                        let complaint = Diagnostic::emerg("unexpected \"}\"").at(self.here());
+                        if !self.every {
+                            break Some(complaint);
+                        }
+                        block.nodes.push(Node::Broken(complaint));
+                    }
                 },
                 Ok(End::Eof) if open.is_empty() => break None,
                 Ok(End::Eof) => {
@@ -97,6 +114,30 @@ impl<'a> Reader<'a> {
         }
         block.end = Some(self.span(self.text.len(), self.text.len()));
         block
+    }
+
+    /// Goes on behind a broken place: behind its `;`, behind the block it opens, or at the `}` of the block around it.
+    fn recover(&mut self) {
+        let mut depth = 0_usize;
+        self.at = self.at.saturating_sub(1);
+        while let Some(byte) = self.next() {
+            match byte {
+                b'#' => self.at += memchr::memchr(b'\n', self.rest()).unwrap_or_else(|| self.rest().len()),
+                b';' if depth == 0 => return,
+                b'{' => depth += 1,
+                b'}' if depth == 0 => {
+                    self.at -= 1;
+                    return;
+                }
+                b'}' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     fn closed((mut around, mut statement): (Block, Statement), mut inner: Block, end: Option<Span>) -> Block {

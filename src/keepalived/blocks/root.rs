@@ -104,9 +104,9 @@ pub fn name(cx: &Setting<'_>, statement: &Statement) -> Result<String, Diagnosti
         return Err(complain(format!("{keyword} must have a name{skipping}")));
     }
     let known = ["vrrp_instance", "vrrp_sync_group", "track_group"].contains(&keyword);
-    if known && super::track::defined(cx, cx.context(), &name) {
+    if let Some(first) = super::track::definition(cx, cx.context(), &name).filter(|_| known) {
         let shown = if keyword == "track_group" { keyword.to_owned() } else { keyword.replace('_', " ") };
-        return Err(complain(format!("{shown} {name} already defined")));
+        return Err(complain(format!("{shown} {name} already defined")).earlier(first.span));
     }
     Ok(name)
 }

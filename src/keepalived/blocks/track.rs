@@ -187,9 +187,13 @@ impl Reader<'_> {
 
 /// Whether the file has defined something of this name so far.
 pub fn defined(cx: &Setting<'_>, context: Contexts, name: &str) -> bool {
-    let Some(whole) = cx.outermost() else { return false };
+    definition(cx, context, name).is_some()
+}
+
+/// The block of a kind that has a name.
+pub fn definition<'a>(cx: &'a Setting<'_>, context: Contexts, name: &str) -> Option<&'a Level> {
     let named = |level: &&Level| level.words.get(1).is_some_and(|word| word.is(name));
-    whole.children.iter().filter(|level| level.context == context).any(|level| named(&level))
+    cx.outermost()?.children.iter().filter(|level| level.context == context).find(named)
 }
 
 /// The lines of a block that reads its rows itself; broken places are reported. A brace inside is a line like others.

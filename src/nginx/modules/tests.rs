@@ -151,7 +151,7 @@ fn setters_write_to_settings_their_contexts_have() {
 #[test]
 fn defaults_are_accepted_by_their_own_setters() {
     let registry = Registry::new(&modules());
-    let dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Nginx };
+    let dialect = Dialect { lex: lex::nginx::file, stop: true, every: false, wording: &Nginx };
     let mut wrong = Vec::new();
     for (_, row, _) in registry.rows() {
         let Some(default) = row.default else { continue };

@@ -32,7 +32,7 @@ fn read(context: Contexts, text: &str) -> Walked {
     let registry = Registry::new(&[HTTP_MODULES, STREAM_MODULES].concat());
     let loader = Memory::of("/c", text);
     let mut sources = Sources::default();
-    let dialect = Dialect { lex: lex::nginx::file, stop: true, wording: &Plain };
+    let dialect = Dialect { lex: lex::nginx::file, stop: true, every: false, wording: &Plain };
     let mut walk = Walk::new(&registry, dialect, (&loader, &mut sources), Bases::default(), context);
     let fatal = walk.file("/c").err();
     walk.finish(fatal)

@@ -1,0 +1,99 @@
+//! The long form: the complaint, the lines it is about with the word underlined, what was there first, and what would help.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::source::{Source, Sources, Span};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use std::ops::Range;
+
+/// Draws a complaint; in colour where `colour` says so.
+pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> String {
+    let word = complaint.severity.word();
+    let level = if complaint.is_error() { Level::ERROR } else { Level::WARNING }.with_name(word);
+    let mut group = Group::with_title(level.primary_title(complaint.message.as_str()));
+    for snippet in snippets(complaint, sources) {
+        group = group.element(snippet);
+    }
+    group = group.elements(complaint.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
+    group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(help.as_str())));
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    format!("{}\n", renderer.render(&[group]))
+}
+
+/// The place the long form points at: the word, or the statement.
+pub fn place(complaint: &Diagnostic) -> Option<Span> {
+    complaint.point.or(match complaint.at {
+        At::Span(span) => Some(span),
+        At::Nowhere | At::Unlined => None,
+    })
+}
+
+/// What a span is called.
+enum Mark {
+    Here,
+    First,
+}
+
+fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
+    let here = place(complaint).map(|span| (span, Mark::Here));
+    let first = complaint.earlier.map(|span| (span, Mark::First));
+    let together = matches!((&here, &first), (Some((here, _)), Some((first, _))) if here.source == first.source);
+    if together {
+        return here.and_then(|(span, mark)| snippet(sources, [Some((span, mark)), first])).into_iter().collect();
+    }
+    [here, first].into_iter().filter_map(|mark| snippet(sources, [mark, None])).collect()
+}
+
+/// The lines from the first mark to the last, all of one text.
+fn snippet(sources: &Sources, marks: [Option<(Span, Mark)>; 2]) -> Option<Snippet<'_, Annotation<'_>>> {
+    let spans = || marks.iter().flatten().map(|(span, _)| *span);
+    let source = sources.text(spans().next()?.source)?;
+    let from = line_start(source, spans().map(|span| span.start as usize).min()?);
+    let to = line_end(source, spans().map(|span| span.end as usize).max()?);
+    let text = shown(source.text.get(from..to)?);
+    let (line, _) = sources.position(spans().next()?.source, from as u32);
+    let marks = marks.into_iter().flatten().map(|(span, mark)| {
+        let range = whole_characters(
+            &text,
+            (span.start as usize).saturating_sub(from)..(span.end as usize).saturating_sub(from),
+        );
+        match mark {
+            Mark::Here => AnnotationKind::Primary.span(range),
+            Mark::First => AnnotationKind::Context.span(range).label("first defined here"),
+        }
+    });
+    let marks: Vec<_> = marks.collect();
+    Some(Snippet::source(text).line_start(line as usize).path(source.name.as_str()).annotations(marks))
+}
+
+fn line_start(source: &Source, at: usize) -> usize {
+    let before = source.text.get(..at).unwrap_or_default();
+    memchr::memrchr(b'\n', before).map_or(0, |end| end + 1)
+}
+
+fn line_end(source: &Source, at: usize) -> usize {
+    let after = source.text.get(at..).unwrap_or_default();
+    at.min(source.text.len()) + memchr::memchr(b'\n', after).unwrap_or(after.len())
+}
+
+/// The bytes as text of the same length: one question mark for each byte that belongs to no character.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text
+}
+
+fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
+    let mut start = range.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let mut end = range.end.clamp(start, text.len());
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
+}

@@ -177,9 +177,6 @@ fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static
     response.status = status;
     response.length = Some(text.len() as u64);
     response.content = Content::Shared(text.clone());
-    if response.error != 0 && !(300..600).contains(&status) {
-        response.error = 0;
-    }
     Flow::Done
 }
 
@@ -199,9 +196,6 @@ fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'stat
             let body = text.map(|text| text.text(request)).unwrap_or_default();
             let kind = super::static_::content_type(request);
             request.response.set(status, &kind, body.into());
-            if request.response.error != 0 && !(300..600).contains(&status) {
-                request.response.error = 0;
-            }
             Flow::Done
         }
     }

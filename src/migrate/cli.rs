@@ -6,7 +6,7 @@
 use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
-use super::{diff, explain, survey};
+use super::{diff, explain, lint, survey};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -47,6 +47,8 @@ enum Command {
     Diff(diff::Args),
     /// Tells what becomes of a request, or who becomes master when what fails.
     Explain(explain::Args),
+    /// Finds mistakes in files that are well-formed, alone and between the nodes of a cluster.
+    Lint(lint::Args),
 }
 
 /// Runs the program with these arguments.
@@ -62,6 +64,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Survey(args) => survey::run(args, &parsed.given),
         Command::Diff(args) => diff::run(args, &parsed.given),
         Command::Explain(args) => explain::run(args, &parsed.given),
+        Command::Lint(args) => lint::run(args, &parsed.given),
     };
     match answer.and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),

@@ -8,6 +8,7 @@ mod dialect;
 mod diff;
 mod explain;
 mod input;
+mod lint;
 mod render;
 mod report;
 mod survey;

@@ -5,6 +5,7 @@ mod complaints;
 mod corpus;
 mod house;
 mod keepalived_corpus;
+mod lint;
 mod network;
 mod peer;
 mod reload;

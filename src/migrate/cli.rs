@@ -60,18 +60,33 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let answer = match &parsed.command {
-        Command::Survey(args) => survey::run(args, &parsed.given),
-        Command::Diff(args) => diff::run(args, &parsed.given),
-        Command::Explain(args) => explain::run(args, &parsed.given),
-        Command::Lint(args) => lint::run(args, &parsed.given),
-    };
-    match answer.and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
+    match report(&parsed).and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),
         Err(Failure(text)) => {
             let _ = writeln!(std::io::stderr(), "rmigrate: {text}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// What the program would print, and its exit code, without printing it.
+pub fn answer(arguments: &[&str]) -> (String, u8) {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return (error.to_string(), u8::try_from(error.exit_code()).unwrap_or(2)),
+    };
+    match report(&parsed) {
+        Ok(report) => (render(&report, parsed.output.format), report.verdict.exit),
+        Err(Failure(text)) => (format!("rmigrate: {text}\n"), 2),
+    }
+}
+
+fn report(parsed: &Arguments) -> Result<Report, Failure> {
+    match &parsed.command {
+        Command::Survey(args) => survey::run(args, &parsed.given),
+        Command::Diff(args) => diff::run(args, &parsed.given),
+        Command::Explain(args) => explain::run(args, &parsed.given),
+        Command::Lint(args) => lint::run(args, &parsed.given),
     }
 }
 

@@ -303,33 +303,26 @@ fn vip_as_peer(nodes: &[Node], found: &mut Found<'_>) {
 }
 
 fn loopback(nodes: &[Node], found: &mut Found<'_>) {
-    let serving = nodes.iter().filter(|node| !node.nginx.is_empty()).count();
-    if serving < 2 {
+    if nodes.iter().filter(|node| !node.nginx.is_empty()).count() < 2 {
         return;
     }
-    for node in nodes {
-        for levels in &node.nginx {
-            for group in groups(levels) {
-                let Some(local) = group.peers.iter().find(|peer| peer.is_loopback()) else { continue };
-                if group.peers.len() < 2 {
-                    continue;
-                }
-                let hashed = ["ip_hash", "hash"].iter().any(|name| levels.own(group.index, name).next().is_some());
-                let hashed = if hashed { ", and a client changes its server when the address moves" } else { "" };
-                let text = format!(
-                    "upstream {}: {} is another server on each node, so that the nodes share no list of servers{hashed}",
-                    group.name,
-                    local.title()
-                );
-                let again = group.peers.iter().find(|peer| node.address.is_some() && peer.ip() == node.address);
-                let text = match again {
-                    Some(twice) => {
-                        format!("{text}; on {} both it and {} are this machine", node.title(), twice.title())
-                    }
-                    None => text,
-                };
-                found.add(&[local.place.clone()], text, "name the nodes by their own addresses, equally on all nodes");
-            }
+    for levels in nodes.iter().flat_map(|node| &node.nginx) {
+        for group in groups(levels).into_iter().filter(|group| group.peers.len() > 1) {
+            let Some(local) = group.peers.iter().find(|peer| peer.is_loopback()) else { continue };
+            let hashed = ["ip_hash", "hash"].iter().any(|name| levels.own(group.index, name).next().is_some());
+            let hashed = if hashed { ", and a client changes its server when the address moves" } else { "" };
+            // A node that is also named by its address is asked twice, and the other one only once.
+            let mut serving = nodes.iter().filter(|node| !node.nginx.is_empty() && node.address.is_some());
+            let twice = serving.find_map(|node| group.peers.iter().find(|peer| peer.ip() == node.address));
+            let twice = twice.map_or_else(String::new, |peer| {
+                format!("; on {} both it and {} are the node itself", peer.host, peer.title())
+            });
+            let text = format!(
+                "upstream {}: {} is another server on each node, so that the nodes share no list of servers{hashed}{twice}",
+                group.name,
+                local.title()
+            );
+            found.add(&[local.place.clone()], text, "name the nodes by their own addresses, equally on all nodes");
         }
     }
 }

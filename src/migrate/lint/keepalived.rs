@@ -188,7 +188,7 @@ fn fraction(nodes: &[Node], found: &mut Found<'_>) {
     for one in instances(nodes).filter(|one| one.number("version", 2.0) < 3.0) {
         let seconds = one.number("advert_int", 1.0);
         let no_version = !files(nodes).any(|file| file.version3);
-        if no_version && (seconds.fract() != 0.0 || seconds < 1.0) {
+        if no_version && seconds > 0.0 && seconds.fract() != 0.0 {
             let text = format!("{}: advert_int {seconds} is rounded, because version 2 counts whole seconds", one.name);
             found.add(&[one.at("advert_int")], text, "version 3 has fractions");
         }

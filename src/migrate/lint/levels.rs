@@ -7,7 +7,6 @@ use std::time::Duration;
 
 /// A configuration, flattened: a level knows the one around it.
 pub struct Levels {
-    text: Text,
     all: Vec<Level>,
 }
 
@@ -41,24 +40,14 @@ impl Line {
     pub fn first(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }
-
-    /// The arguments as they would be written.
-    pub fn joined(&self) -> String {
-        self.words.join(" ")
-    }
 }
 
 impl Levels {
     /// The levels of a file.
-    pub fn of(text: Text) -> Self {
+    pub fn of(text: &Text) -> Self {
         let mut all = Vec::new();
-        level(&text, ("main".to_owned(), Vec::new(), text.name.clone()), &text.tree, None, &mut all);
-        Self { text, all }
-    }
-
-    /// The file.
-    pub fn name(&self) -> &str {
-        &self.text.name
+        level(text, ("main".to_owned(), Vec::new(), text.name.clone()), &text.tree, None, &mut all);
+        Self { all }
     }
 
     /// A level.

@@ -257,8 +257,8 @@ fn stream_buffer(nodes: &[Node], found: &mut Found<'_>) {
             for line in level.lines.iter().filter(|line| line.name == "proxy_buffer_size") {
                 if value::size(line.first().as_bytes(), false).is_some_and(|bytes| bytes >= LARGE) {
                     let text = format!(
-                        "proxy_buffer_size {}: each connection takes a buffer of this size for each direction; a thousand \
-                         devices take two thousand",
+                        "proxy_buffer_size {}: each connection asks for a buffer of this size in each direction; for a thousand \
+                         devices that is two thousand",
                         line.first()
                     );
                     found.add(

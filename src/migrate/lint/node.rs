@@ -58,7 +58,7 @@ impl Node {
                 continue;
             }
             match given.dialect(file)? {
-                Dialect::Nginx => node.nginx.push(Levels::of(given.read(file)?)),
+                Dialect::Nginx => node.nginx.push(Levels::of(&given.read(file)?)),
                 Dialect::Keepalived => node.keepalived.push(vrrp::read(&given.read(file)?)),
                 Dialect::Emqx => node.emqx.push(Emqx { name: file.clone(), values: hocon::read(&text()) }),
             }

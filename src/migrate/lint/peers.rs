@@ -17,8 +17,6 @@ pub struct Listener<'a> {
     pub place: &'a str,
     /// The server's level.
     pub server: usize,
-    /// Whether the stream module listens.
-    pub stream: bool,
 }
 
 /// A server that is asked.
@@ -106,15 +104,14 @@ fn split(text: &str, default: u16) -> (String, u16) {
 pub fn listeners(levels: &Levels) -> Vec<Listener<'_>> {
     let mut out = Vec::new();
     for (server, _) in levels.kind("server") {
-        let stream = levels.in_stream(server);
         for line in levels.own(server, "listen") {
-            out.extend(listener(line, server, stream));
+            out.extend(listener(line, server));
         }
     }
     out
 }
 
-fn listener(line: &Line, server: usize, stream: bool) -> Option<Listener<'_>> {
+fn listener(line: &Line, server: usize) -> Option<Listener<'_>> {
     let at = line.first();
     if at.starts_with("unix:") {
         return None;
@@ -127,7 +124,7 @@ fn listener(line: &Line, server: usize, stream: bool) -> Option<Listener<'_>> {
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().ok().filter(|ip| !ip.is_unspecified());
     let options = line.words.get(1..).unwrap_or_default();
     let named = ip.is_none() && !v6 && host != "*" && host != "0.0.0.0";
-    (!named).then_some(Listener { ip, v6, port, options, place: &line.place, server, stream })
+    (!named).then_some(Listener { ip, v6, port, options, place: &line.place, server })
 }
 
 /// The groups.

@@ -32,7 +32,7 @@ pub const RULES: [Rule; 19] = [
         host_in_redirect,
     ),
     rule("if-in-location", Severity::Warning, "if does in a location what it does not look like", if_in_location),
-    rule("referer-none", Severity::Warning, "valid_referers lets requests without a referrer pass", referer),
+    rule("referer-none", Severity::Note, "valid_referers lets requests without a referrer pass", referer),
     rule("resolver-external", Severity::Warning, "names are asked of a server in the Internet", resolver),
     rule("php-any-file", Severity::Warning, "what is no script may be run as one", php),
     rule("php-in-uploads", Severity::Warning, "uploaded files may be run as scripts", uploads),

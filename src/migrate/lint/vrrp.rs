@@ -7,8 +7,6 @@ use std::net::IpAddr;
 /// What a file says of VRRP.
 #[derive(Default)]
 pub struct Vrrp {
-    /// The file.
-    pub name: String,
     /// `router_id`.
     pub router_id: Option<Set>,
     /// `vrrp_garp_interval` and `vrrp_gna_interval`.
@@ -126,7 +124,7 @@ impl Instance {
 
 /// Takes what the rules need from the statements.
 pub fn read(text: &Text) -> Vrrp {
-    let mut out = Vrrp { name: text.name.clone(), ..Vrrp::default() };
+    let mut out = Vrrp::default();
     for statement in text.tree.statements() {
         let Some(block) = &statement.block else { continue };
         match &*statement.name() {

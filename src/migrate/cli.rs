@@ -6,7 +6,7 @@
 use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
-use super::{diff, explain, lint, survey};
+use super::{diff, explain, lint, probe, survey};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -49,6 +49,8 @@ enum Command {
     Explain(explain::Args),
     /// Finds mistakes in files that are well-formed, alone and between the nodes of a cluster.
     Lint(lint::Args),
+    /// Asks the installed nginx and rnginx the same and compares the answers.
+    Probe(probe::Args),
 }
 
 /// Runs the program with these arguments.
@@ -87,6 +89,7 @@ fn report(parsed: &Arguments) -> Result<Report, Failure> {
         Command::Diff(args) => diff::run(args, &parsed.given),
         Command::Explain(args) => explain::run(args, &parsed.given),
         Command::Lint(args) => lint::run(args, &parsed.given),
+        Command::Probe(args) => probe::run(args, &parsed.given),
     }
 }
 

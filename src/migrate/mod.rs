@@ -9,6 +9,7 @@ mod diff;
 mod explain;
 mod input;
 mod lint;
+mod probe;
 mod render;
 mod report;
 mod survey;

@@ -322,7 +322,11 @@ fn loopback(nodes: &[Node], found: &mut Found<'_>) {
                 group.name,
                 local.title()
             );
-            found.add(&[local.place.clone()], text, "name the nodes by their own addresses, equally on all nodes");
+            found.add(
+                std::slice::from_ref(&local.place),
+                text,
+                "name the nodes by their own addresses, equally on all nodes",
+            );
         }
     }
 }

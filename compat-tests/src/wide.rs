@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+
 use crate::arena::{Arena, Contestant, Size, raise_limit};
 use crate::load::{Plan, run};
 use crate::measure::{median, memory};
@@ -17,12 +19,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 type Cell = io::Result<String>;
 type Row = (&'static str, fn(&Arena, Contestant, usize, usize) -> Cell);
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     ("idle keep-alive connections: memory", idle_keepalive),
     ("idle WebSocket tunnels: memory", idle_tunnels),
     ("1,000 WebSockets over 10 reloads", tunnels_over_reloads),
     ("20 reloads under load", reloads_under_load),
     ("first response after start", first_response),
+    ("worker killed: first response of the next", next_worker),
     ("-t on the article's nginx.conf", test_time),
 ];
 
@@ -31,7 +34,7 @@ pub fn report(arena: &Arena, contestants: &[Contestant], idle: usize, rounds: us
     for (name, measure) in ROWS.iter().filter(|(name, _)| name.contains(only)) {
         println!("{name}");
         for contestant in contestants {
-            let reloads = name.contains("reload") || name.starts_with("-t");
+            let reloads = ["reload", "-t", "worker"].iter().any(|word| name.contains(word));
             if *contestant == Contestant::Haproxy && reloads {
                 continue;
             }
@@ -193,6 +196,32 @@ fn first_response(arena: &Arena, contestant: Contestant, _: usize, rounds: usize
         times.push(end.ok_or_else(|| io::Error::other("no answer within 5 s"))?.as_secs_f64() * 1e3);
         server.stop()?;
     }
+    Ok(format!("{:.1} ms", median(&times)))
+}
+
+fn next_worker(arena: &Arena, contestant: Contestant, _: usize, rounds: usize) -> Cell {
+    let address = contestant.address(1);
+    let server = arena.start(contestant, Size::FAST)?;
+    let mut times = Vec::new();
+    for _ in 0..rounds.max(5) {
+        let workers = server.processes()?.into_iter().filter(|pid| *pid != server.pid());
+        for worker in workers {
+            kill(worker, Signal::SIGKILL)?;
+        }
+        let begin = Instant::now();
+        // The connection may be one the dead worker still held.
+        let end = arena.load(move || {
+            while begin.elapsed() < LIMIT {
+                if client::get(address, "/ret", &[], LIMIT).is_ok_and(|answer| answer.status == 200) {
+                    return Some(begin.elapsed());
+                }
+            }
+            None
+        })?;
+        times.push(end.ok_or_else(|| io::Error::other("no answer within 5 s"))?.as_secs_f64() * 1e3);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.stop()?;
     Ok(format!("{:.1} ms", median(&times)))
 }
 

@@ -103,10 +103,10 @@ impl Pair {
         names
     }
 
-    /// Whether a node wants what cannot work: to begin as master, and not to preempt.
-    pub fn wishes(&self, node: usize) -> Vec<(String, bool, bool, u8)> {
-        let instances = self.sites.get(node).into_iter().flat_map(|site| &site.instances);
-        instances.map(|one| (one.name.clone(), one.wants_master, one.router.preempt, one.router.priority)).collect()
+    /// The configured priority of an instance on a node.
+    pub fn priority(&self, node: usize, instance: &str) -> Option<u8> {
+        let mut instances = self.sites.get(node).into_iter().flat_map(|site| &site.instances);
+        instances.find(|one| one.name == instance).map(|one| one.router.priority)
     }
 
     /// What becomes of every instance when, after what was `earlier`, this happens.

@@ -108,7 +108,7 @@ fn sections(report: &mut Report, text: &Text, uses: &[Use]) {
     });
     let title = format!("{}: what {program} itself would say", text.name);
     report.section(Section::new(title).findings(complaints.collect()));
-    report.section(Section::new(format!("{}: by place", text.name)).table(by_place(text, uses)));
+    report.section(Section::new(format!("{} ({program}): by place", text.name)).table(by_place(text, uses)));
     report.section(Section::new(format!("{}: by directive", text.name)).table(by_directive(uses)));
 }
 
@@ -235,7 +235,10 @@ impl<'a> Survey<'a> {
 
     /// What the product finds unserved only when it reads arguments: parts of served rows, and wholes it is asked to be.
     fn parts(&mut self) {
-        for (place, text) in &self.text.unserved {
+        for (place, said) in &self.text.unserved {
+            let what = ["directive ", "keyword "].iter().find_map(|kind| said.strip_prefix(kind)).unwrap_or(said);
+            let what = what.strip_suffix(" is known but not supported yet").unwrap_or(what);
+            let text = &format!("{what}{WHOLE}");
             let quoted = |used: &Use| !used.name.is_empty() && text.contains(&format!("\"{}\"", used.name));
             let here = |used: &&mut Use| {
                 used.place == *place && !matches!(used.verdict, Verdict::Unknown(_) | Verdict::Broken(_))
@@ -260,8 +263,6 @@ impl Verdict {
     fn refuse(&mut self, what: &str) {
         match self {
             Self::NotServed(text) if text.split("; ").any(|known| known == what) => {}
-            // The whole is refused already.
-            Self::NotServed(text) if text.ends_with(WHOLE) => {}
             Self::NotServed(text) => text.push_str(&format!("; {what}")),
             _ => *self = Self::NotServed(what.to_owned()),
         }
@@ -275,6 +276,6 @@ fn of_row(row: &'static Directive) -> Verdict {
         Support::Full => Verdict::Served,
         Support::Partial(how) => Verdict::Differs(how),
         Support::Inert(why) => Verdict::Inert(why),
-        Support::Missing => Verdict::NotServed(format!("{}{WHOLE}", row.name)),
+        Support::Missing => Verdict::NotServed(format!("\"{}\"{WHOLE}", row.name)),
     }
 }

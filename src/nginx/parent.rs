@@ -102,10 +102,11 @@ impl Parent {
         let mut waiting = Vec::new();
         loop {
             self.wait(&signals, asked.as_ref());
-            if let Some(asked) = &asked {
-                waiting.extend(verdict::accept(asked));
-            }
+            let askers = || asked.as_ref().map(verdict::accept).unwrap_or_default();
+            waiting.extend(askers());
             while let Some(arrived) = signals.next() {
+                // Whoever sent the signal asked before it did.
+                waiting.extend(askers());
                 if let Ok(signal) = Signal::try_from(arrived.number) {
                     self.signal(signal, arrived.pid, &mut waiting);
                 }

@@ -1,11 +1,12 @@
 //! What other rooms may see of an nginx configuration: plain data, nothing that runs.
 
-use super::generation::{self, Inputs, Reading};
+use super::generation::{self, DIALECT, Inputs, Reading};
 use super::layout::Layout;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::directive::Contexts;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
+use crate::conf::walk::{Bases, Dialect, Walk};
 use crate::session::build::Resolve;
 use crate::session::contexts::MAIN;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,7 +30,36 @@ pub fn view(loader: &dyn Loader, path: &str) -> View {
     let Reading { sources, mut complaints, late, unserved, outcome, .. } =
         generation::compile(&inputs(path), loader, &Anywhere, &Arc::default());
     complaints.extend(late);
-    View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) }
+    let view = View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) };
+    // What stands behind a mistake is looked at all the same.
+    if view.fatal.is_some() { beyond(loader, path, view) } else { view }
+}
+
+/// Reads a configuration on behind its mistakes, for what of it is not served.
+fn beyond(loader: &dyn Loader, path: &str, view: View) -> View {
+    let (registry, context) = registry();
+    let mut sources = Sources::default();
+    let inputs = inputs(path);
+    let folder = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let bases = Bases { conf: folder, prefix: inputs.prefix };
+    let dialect = Dialect { stop: false, ..DIALECT };
+    let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), bases, context);
+    // It goes on; what it complains of is known, or comes of going on.
+    let _ = walk.file(path);
+    let unserved = walk.finish(None).unserved;
+    // Only what was found while compiling, up to the mistake, is lost: both readings open the same files in one order.
+    if unserved.len() < view.unserved.len() { view } else { View { unserved, sources, ..view.placed() } }
+}
+
+impl View {
+    /// The same with its complaints' places written out, as their texts are about to be replaced.
+    fn placed(mut self) -> Self {
+        for complaint in self.complaints.iter_mut().chain(&mut self.fatal) {
+            complaint.message = crate::conf::print::nginx(complaint, &self.sources);
+            complaint.at = At::Nowhere;
+        }
+        self
+    }
 }
 
 /// The paths a run with this configuration file has.

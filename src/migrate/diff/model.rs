@@ -15,6 +15,8 @@ pub struct Thing {
     pub place: String,
     /// What is set, by name.
     pub settings: BTreeMap<String, Value>,
+    /// The directives whose settings come from around it: compared, but no part of what it is.
+    pub inherited: BTreeSet<String>,
     /// What is inside it.
     pub inside: Vec<Self>,
 }
@@ -90,12 +92,10 @@ pub fn compare(old: &[Thing], new: &[Thing], path: &[String], defaults: Defaults
 type Side = Option<(String, String)>;
 
 fn whole(path: &[String], thing: &Thing, side: impl Fn((String, String)) -> (Side, Side)) -> Change {
-    let shown: Vec<String> = thing
-        .settings
-        .iter()
-        .filter(|(_, value)| matches!(value.meaning, Meaning::Text(_)))
-        .map(|(name, value)| format!("{name} {}", value.shown).trim_end().to_owned())
-        .collect();
+    let own = |name: &str| !thing.inherited.contains(name.split(' ').next().unwrap_or_default());
+    let told = thing.settings.iter().filter(|(name, value)| own(name) && matches!(value.meaning, Meaning::Text(_)));
+    let shown: Vec<String> =
+        told.map(|(name, value)| format!("{name} {}", value.shown).trim_end().to_owned()).collect();
     let (old, new) = side((shown.join("; "), thing.place.clone()));
     Change { setting: String::new(), old, new, path: joined(path, thing) }
 }

@@ -218,8 +218,10 @@ impl Maker<'_> {
             let place = arguments("server_name").first().map(|(_, place)| place.clone()).unwrap_or_default();
             thing.set(format!("server_name {name}"), Value::text("", place));
         }
+        let given: BTreeSet<String> = own.keys().cloned().collect();
         let level = self.down(outer, own, context);
         self.settings(&mut thing, &level);
+        thing.inherited = level.keys().filter(|name| !given.contains(*name)).cloned().collect();
         self.program(&mut thing, block);
         self.locations(&mut thing, block, &level);
         thing
@@ -234,8 +236,11 @@ impl Maker<'_> {
                 expressions.push(name.clone());
             }
             let mut thing = Thing::new("location", name, self.text.place(statement.span));
-            let level = self.down(outer, self.given(inner), LOCATION);
+            let own = self.given(inner);
+            let given: BTreeSet<String> = own.keys().cloned().collect();
+            let level = self.down(outer, own, LOCATION);
             self.settings(&mut thing, &level);
+            thing.inherited = level.keys().filter(|name| !given.contains(*name)).cloned().collect();
             self.program(&mut thing, inner);
             self.locations(&mut thing, inner, &level);
             around.inside.push(thing);

@@ -32,16 +32,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
     if start.is_empty() {
         return Err(Failure("there is no virtual router in these files".to_owned()));
     }
-    let mut table = Table::new(&["virtual router", "master", "after", "priority of A", "priority of B"]);
-    let priority = |node: usize, name: &str| {
-        let wishes = pair.wishes(node);
-        wishes.iter().find(|(known, ..)| known == name).map_or_else(|| "-".to_owned(), |(.., own)| own.to_string())
-    };
-    for one in &start {
-        let priorities = [0, 1].map(|node| priority(node, &one.instance));
-        table.row([one.instance.clone(), who(&one.after), span(one.settled)].into_iter().chain(priorities));
-    }
-    report.section(Section::new("After both have started").table(table));
+    report.section(Section::new("After both have started").table(started(&pair, &start)));
     let mut findings = wishes(&pair);
     findings.extend(start.iter().filter(|one| one.after.len() > 1).map(|one| {
         let text = format!(
@@ -51,31 +42,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
         Finding::new(Severity::Error, "both-master", text)
             .help("compare VRID, password, interval, addresses and version")
     }));
-    let mut table = Table::new(&[
-        "when",
-        "virtual router",
-        "before",
-        "after",
-        "settled after",
-        "nobody is master for",
-        "both are for",
-    ]);
-    let mut sentences = Vec::new();
-    for case in cases(&pair, &start) {
-        for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
-            let doubled = if outcome.doubled.is_zero() { "-".to_owned() } else { seconds(outcome.doubled) };
-            table.row([
-                case.text.clone(),
-                outcome.instance.clone(),
-                who(&outcome.before),
-                who(&outcome.after),
-                span(outcome.settled),
-                span(outcome.vacant),
-                doubled,
-            ]);
-            sentences.push(sentence(&case, &outcome));
-        }
-    }
+    let (table, sentences) = told(&pair, &start);
     report.section(Section::new("When something fails, and when it is well again").table(table));
     report.section(Section::new("In words").list(sentences));
     report.section(Section::new("Findings").findings(findings));
@@ -93,6 +60,54 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
     report
         .conclude(start.iter().any(|one| one.after.len() != 1), format!("Master after the start: {}", each.join(", ")));
     Ok(report)
+}
+
+fn started(pair: &Pair, start: &[Outcome]) -> Table {
+    let mut table = Table::new(&["virtual router", "master", "after", "priority of A", "priority of B"]);
+    for one in start {
+        let priority = |node| pair.priority(node, &one.instance).map_or_else(|| "-".to_owned(), |own| own.to_string());
+        table.row([one.instance.clone(), who(&one.after), span(one.settled), priority(0), priority(1)]);
+    }
+    table
+}
+
+/// What becomes of every instance in every case, as rows and in words.
+fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
+    let mut table = Table::new(&[
+        "when",
+        "virtual router",
+        "before",
+        "after",
+        "settled after",
+        "nobody is master for",
+        "both are for",
+    ]);
+    let mut sentences = Vec::new();
+    for case in cases(pair, start) {
+        for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
+            let doubled = match outcome.doubled {
+                time if time.is_zero() => "-".to_owned(),
+                _ if outcome.after.len() > 1 => "good".to_owned(),
+                time => seconds(time),
+            };
+            let vacant = match outcome.vacant.1 {
+                time if time.is_zero() => "-".to_owned(),
+                _ if outcome.after.is_empty() => "good".to_owned(),
+                _ => span(outcome.vacant),
+            };
+            table.row([
+                case.text.clone(),
+                outcome.instance.clone(),
+                who(&outcome.before),
+                who(&outcome.after),
+                span(outcome.settled),
+                vacant,
+                doubled,
+            ]);
+            sentences.push(sentence(&case, &outcome));
+        }
+    }
+    (table, sentences)
 }
 
 /// What is asked about a pair: the same for every node that is master of something.
@@ -162,11 +177,11 @@ fn wishes(pair: &Pair) -> Vec<Finding> {
 fn sentence(case: &Case, outcome: &Outcome) -> String {
     let (name, text) = (&outcome.instance, &case.text);
     if outcome.before == outcome.after && outcome.settled.1.is_zero() {
-        return format!("When {text}: nothing changes for {name}, {}.", verb(&outcome.after));
+        return format!("When {text}: nothing changes, {}.", verb(&outcome.after, name));
     }
     let gone = match outcome.vacant.1 {
         time if time.is_zero() => String::new(),
-        _ if outcome.after.is_empty() => " and stays without one".to_owned(),
+        _ if outcome.after.is_empty() => ", and it stays so".to_owned(),
         _ => format!("; for {} nobody holds its addresses", span(outcome.vacant)),
     };
     let both = if outcome.doubled.is_zero() || outcome.after.len() > 1 {
@@ -174,14 +189,18 @@ fn sentence(case: &Case, outcome: &Outcome) -> String {
     } else {
         format!("; for {} both do", seconds(outcome.doubled))
     };
-    format!("When {text}: {name}, {}, after {}{gone}{both}.", verb(&outcome.after), span(outcome.settled))
+    let when = match outcome.settled.1 {
+        time if time.is_zero() => "at once".to_owned(),
+        _ => format!("after {}", span(outcome.settled)),
+    };
+    format!("When {text}: {} {when}{gone}{both}.", verb(&outcome.after, name))
 }
 
-fn verb(masters: &[usize]) -> String {
+fn verb(masters: &[usize], name: &str) -> String {
     match masters {
-        [] => "nobody is master".to_owned(),
-        [_] => format!("{} is master", who(masters)),
-        _ => "both nodes are master".to_owned(),
+        [] => format!("nobody is master of {name}"),
+        [_] => format!("{} is master of {name}", who(masters)),
+        _ => format!("both nodes are master of {name}"),
     }
 }
 

@@ -20,23 +20,16 @@ fn fixture(name: &str) -> String {
     root().join("fixtures/migrate/probe").join(name).to_string_lossy().into_owned()
 }
 
-/// The folders probes have left behind in this process's name.
-fn left() -> usize {
-    let own = format!("rmigrate-probe-{}-", std::process::id());
-    let entries = fs::read_dir(std::env::temp_dir()).expect("there are temporary files").filter_map(Result::ok);
-    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)).count()
-}
-
 #[test]
 fn both_programs_answer_a_site_the_same() {
     let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
     let Some((said, code)) = probe(None, &[&conf, "--requests", &requests]) else { return };
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("17 requests, no difference"), "{said}");
-    for status in ["200", "206", "301", "404", "405", "502", "nobody listens on port 99"] {
+    assert!(said.contains("15 requests, no difference"), "{said}");
+    for status in ["200", "206", "301", "403", "404", "nobody listens on port 99"] {
         assert!(said.contains(status), "{status}: {said}");
     }
-    for path in ["/run/probe.pid", "/var/log/probe", "/var/cache/probe"] {
+    for path in ["/run/probe.pid", "/var/log/probe"] {
         assert!(fs::metadata(path).is_err(), "{path} was made");
     }
 }
@@ -74,8 +67,8 @@ fn what_is_answered_or_asked_otherwise_is_told() {
     let words = [conf.as_str(), "--requests", &requests];
     for (from, to, told) in [
         ("X-Real-IP", "X-False-IP", "request to the server behind"),
-        ("return 405", "return 403", "status"),
-        ("X-Cache", "X-Other", "header x-cache"),
+        ("deny all", "allow all", "status"),
+        ("X-Upstream-Status", "X-Other", "header x-other"),
     ] {
         let scratch = Scratch::new("probe").expect("a folder");
         let program = deceiver(&scratch, from, to);
@@ -88,21 +81,21 @@ fn what_is_answered_or_asked_otherwise_is_told() {
     let (said, code) = probe(Some(&program), &words).expect("nginx is installed");
     assert!(code == 1 && said.contains("does-not-start") && said.contains("no_such_thing"), "{said}");
     assert_eq!(answer(&["rmigrate", "probe", &conf, "--nginx", "/no/such/program"]).1, 2);
-    let _ = left();
 }
 
 #[test]
 fn files_of_the_corpus_are_probed() {
     let corpus = root().join("fixtures/nginx/corpus");
-    let mut compared = 0;
-    for name in
-        ["auth-1", "balancer-1", "cors-1", "gateway-api-1", "limits-1", "maintenance-1", "maps-1", "static-files-1"]
-    {
-        let conf = corpus.join(format!("{name}.conf")).to_string_lossy().into_owned();
-        let Some((said, code)) = probe(None, &[&conf]) else { return };
-        assert!(code < 2, "{name}: {said}");
-        compared += usize::from(said.contains("no difference"));
-        println!("{name}: {code} {}", said.lines().last().unwrap_or_default());
+    let scratch = Scratch::new("probe").expect("a folder");
+    fs::write(scratch.path().join("mime.types"), "types { text/html html; image/png png; }")
+        .expect("it can be written");
+    // The first are served as a whole; what the others need and ours does not serve is told, and nothing falls over.
+    let whole = ["balancer-3", "vhosts-2", "websocket-2", "odd-quotes", "odd-unicode", "odd-many-maps"];
+    for name in whole.into_iter().chain(["cors-1", "rewrites-1", "limits-1", "static-files-1"]) {
+        let conf = scratch.path().join(format!("{name}.conf"));
+        fs::copy(corpus.join(format!("{name}.conf")), &conf).expect("it can be copied");
+        let Some((said, code)) = probe(None, &[&conf.to_string_lossy()]) else { return };
+        let refused = said.contains("does-not-start") && said.contains("rnginx does not start");
+        assert!(code == 0 || code == 1 && refused && !whole.contains(&name), "{name}: {said}");
     }
-    assert!(compared >= 4, "{compared}");
 }

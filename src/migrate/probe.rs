@@ -15,6 +15,7 @@ mod text;
 use super::dialect::Dialect;
 use super::input::Given;
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
+use crate::conf::directive::Support;
 use compare::{Difference, differences};
 use run::Trial;
 use sandbox::Sandbox;
@@ -69,7 +70,10 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
         requests.truncate(args.most);
         let ours = args.rnginx.clone().unwrap_or_else(beside);
         let mut trials = Vec::new();
-        for program in [&args.nginx, &ours] {
+        let (registry, _) = crate::nginx::view::registry();
+        let served = |name: &str| registry.named(name.as_bytes()).any(|(_, row)| row.support != Support::Missing);
+        let programs: [(&str, &dyn Fn(&str) -> bool); 2] = [(&args.nginx, &|_| true), (&ours, &served)];
+        for program in programs {
             trials.push(run::trial(program, &sandbox, &requests, &backends).await?);
         }
         let [original, ours] = trials.as_slice() else { return Err(Failure("two programs are compared".to_owned())) };

@@ -27,13 +27,19 @@ struct Running {
     child: Child,
 }
 
-/// Starts a program, asks it everything, ends it.
+/// Starts a program that serves certain directives, asks it everything, ends it.
 ///
 /// # Errors
 /// There is no such program.
-pub async fn trial(program: &str, sandbox: &Sandbox, asks: &[Ask], backends: &Backends) -> Result<Trial, Failure> {
+pub async fn trial(
+    (program, served): (&str, &dyn Fn(&str) -> bool),
+    sandbox: &Sandbox,
+    asks: &[Ask],
+    backends: &Backends,
+) -> Result<Trial, Failure> {
     let said = sandbox.prefix.join("logs/said");
     let log = |error: std::io::Error| Failure::file(&said.to_string_lossy(), &error);
+    sandbox.prepare(served).map_err(log)?;
     let output = File::create(&said).map_err(log)?;
     let child = Command::new(program)
         .arg("-p")

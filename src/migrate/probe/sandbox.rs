@@ -22,6 +22,8 @@ pub struct Sandbox {
     pub ports: BTreeMap<u16, SocketAddr>,
     /// What is not as it was, for the reader.
     pub notes: Vec<String>,
+    /// Folders for temporary files that have to be named for nginx to leave its own alone.
+    temporary: Vec<&'static str>,
 }
 
 /// Blocks that are left out: nothing is asked of them.
@@ -55,6 +57,9 @@ const WRITING: [&str; 7] = [
 const TEMPORARY: [&str; 5] =
     ["client_body_temp_path", "proxy_temp_path", "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path"];
 
+/// The file that names them: what rnginx does not serve it would refuse, and needs no folder for.
+const PATHS: &str = "conf/rmigrate-paths.conf";
+
 /// Gateways no stand-in speaks the language of.
 const FOREIGN: [&str; 5] = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass", "grpc_pass"];
 
@@ -72,6 +77,7 @@ impl Sandbox {
             folder,
             ports: BTreeMap::new(),
             notes: Vec::new(),
+            temporary: Vec::new(),
         };
         let prefix = crate::nginx::view::inputs(&text.name).prefix;
         let own = Path::new(&text.name).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -83,6 +89,7 @@ impl Sandbox {
             backends,
             live,
             groups: groups(&rows),
+            temporary: Vec::new(),
             files: 0,
             ports: BTreeMap::new(),
             notes: Vec::new(),
@@ -90,7 +97,7 @@ impl Sandbox {
         let rewritten = rewriter.main(rows)?;
         let written = fs::write(&sandbox.conf, print(&rewritten));
         written.map_err(|error| Failure::file(&sandbox.conf.to_string_lossy(), &error))?;
-        (sandbox.ports, sandbox.notes) = (rewriter.ports, rewriter.notes);
+        (sandbox.ports, sandbox.notes, sandbox.temporary) = (rewriter.ports, rewriter.notes, rewriter.temporary);
         sandbox.notes.sort();
         sandbox.notes.dedup();
         Ok(sandbox)
@@ -101,13 +108,27 @@ impl Sandbox {
         text.replace(&*self.folder.to_string_lossy(), "SANDBOX")
     }
 
-    fn furnish(&self, prefix: &Path, own: &Path) -> io::Result<()> {
-        for name in ["conf", "prefix/logs", "log", "temp", "cache"] {
-            fs::create_dir_all(self.folder.join(name))?;
-        }
-        // Workers that give up root write here.
+    /// Makes ready for a program: nothing is left of the one before. `served` tells which directives it has.
+    ///
+    /// # Errors
+    /// The folders cannot be made.
+    pub fn prepare(&self, served: &dyn Fn(&str) -> bool) -> io::Result<()> {
         for name in ["temp", "cache", "log"] {
-            fs::set_permissions(self.folder.join(name), fs::Permissions::from_mode(0o1777))?;
+            let folder = self.folder.join(name);
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder)?;
+            // Workers that give up root write here.
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))?;
+        }
+        let named = self.temporary.iter().filter(|name| served(name));
+        let rows: Vec<Row> =
+            named.map(|name| Row::new(&[name, &format!("{}/temp/{name}", self.folder.to_string_lossy())])).collect();
+        fs::write(self.folder.join(PATHS), print(&rows))
+    }
+
+    fn furnish(&self, prefix: &Path, own: &Path) -> io::Result<()> {
+        for name in ["conf", "prefix/logs"] {
+            fs::create_dir_all(self.folder.join(name))?;
         }
         link_all(own, &self.folder.join("conf"), |_| true)?;
         link_all(prefix, &self.prefix, |name| name != "logs" && name != "conf" && !name.ends_with("_temp"))
@@ -165,6 +186,8 @@ struct Rewriter<'a> {
     backends: &'a Backends,
     live: bool,
     groups: Vec<String>,
+    /// Folders for temporary files the configuration does not name.
+    temporary: Vec<&'static str>,
     files: usize,
     ports: BTreeMap<u16, SocketAddr>,
     notes: Vec<String>,
@@ -209,9 +232,8 @@ impl Rewriter<'_> {
     fn http(&mut self, rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let given = |name: &str| rows.iter().any(|row| row.name() == name);
         let mut out = Vec::new();
-        for name in TEMPORARY.into_iter().filter(|name| !given(name)) {
-            out.push(Row::new(&[name, &format!("{}/temp/{name}", self.folder)]));
-        }
+        self.temporary = TEMPORARY.into_iter().filter(|name| !given(name)).collect();
+        out.push(Row::new(&["include", &format!("{}/{PATHS}", self.folder)]));
         if !given("access_log") {
             out.push(Row::new(&["access_log", &format!("{}/log/access", self.folder)]));
         }

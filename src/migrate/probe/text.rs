@@ -88,7 +88,7 @@ fn line(row: &Row, depth: usize, out: &mut Vec<u8>) {
 }
 
 fn word(bytes: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=*-+,@~^$|?%&".contains(byte);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=*-+,@~^$|?%&()[]<>!".contains(byte);
     if !bytes.is_empty() && bytes.iter().all(plain) {
         return out.extend_from_slice(bytes);
     }

@@ -69,15 +69,11 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
         let left_out = requests.len().saturating_sub(args.most);
         requests.truncate(args.most);
         let ours = args.rnginx.clone().unwrap_or_else(beside);
-        let mut trials = Vec::new();
         let (registry, _) = crate::nginx::view::registry();
         let served = |name: &str| registry.named(name.as_bytes()).any(|(_, row)| row.support != Support::Missing);
-        let programs: [(&str, &dyn Fn(&str) -> bool); 2] = [(&args.nginx, &|_| true), (&ours, &served)];
-        for program in programs {
-            trials.push(run::trial(program, &sandbox, &requests, &backends).await?);
-        }
-        let [original, ours] = trials.as_slice() else { return Err(Failure("two programs are compared".to_owned())) };
-        Ok(report(args, &sandbox, (original, ours), left_out))
+        let original = run::trial((&args.nginx, &|_| true), &sandbox, &requests, &backends).await?;
+        let ours = run::trial((&ours, &served), &sandbox, &requests, &backends).await?;
+        Ok(report(args, &sandbox, (&original, &ours), left_out))
     })
 }
 

@@ -6,7 +6,7 @@
 use super::input::Given;
 use super::render::{Format, render};
 use super::report::{Failure, Report};
-use super::{diff, explain, survey};
+use super::{diff, explain, lint, probe, survey};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -47,6 +47,10 @@ enum Command {
     Diff(diff::Args),
     /// Tells what becomes of a request, or who becomes master when what fails.
     Explain(explain::Args),
+    /// Finds mistakes in files that are well-formed, alone and between the nodes of a cluster.
+    Lint(lint::Args),
+    /// Asks the installed nginx and rnginx the same and compares the answers.
+    Probe(probe::Args),
 }
 
 /// The options and subcommands, for the manual and the completions.
@@ -89,6 +93,8 @@ fn report(parsed: &Arguments) -> Result<Report, Failure> {
         Command::Survey(args) => survey::run(args, &parsed.given),
         Command::Diff(args) => diff::run(args, &parsed.given),
         Command::Explain(args) => explain::run(args, &parsed.given),
+        Command::Lint(args) => lint::run(args, &parsed.given),
+        Command::Probe(args) => probe::run(args, &parsed.given),
     }
 }
 

@@ -1,0 +1,152 @@
+//! `rmigrate lint`: every rule finds its fixture and leaves the near miss alone; the article's nodes; the corpora.
+//!
+//! A fixture holds the files of a mistake behind `=== found` and those of a near miss behind `=== quiet`; `--- A/name` is
+//! a file of node A, `--- name` one of the only node. `BLESS=1` writes the article's findings anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use compat_tests::{Scratch, root};
+use rha::migrate::cli::answer;
+
+/// What lint says, and its exit code.
+fn lint(words: &[&str]) -> (String, u8) {
+    answer(&[&["rmigrate", "lint", "--format", "json"][..], words].concat())
+}
+
+/// Whether findings of `rule` are in an answer.
+fn says(answer: &str, rule: &str) -> bool {
+    answer.contains(&format!("\"rule\": \"{rule}\"")) || answer.contains(&format!("\"rule\":\"{rule}\""))
+}
+
+/// The rules, as the program lists them.
+fn rules() -> Vec<String> {
+    let (text, code) = answer(&["rmigrate", "lint", "--rules", "--format", "json"]);
+    assert_eq!(code, 0, "{text}");
+    text.split("\"rule\":").skip(1).filter_map(|rest| Some(rest.split('"').nth(1)?.to_owned())).collect()
+}
+
+/// Writes one half of a fixture and gives the words that name its files.
+fn written(text: &str, folder: &Path) -> Vec<String> {
+    let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for part in text.split("--- ").skip(1) {
+        let (name, body) = part.split_once('\n').expect("a file has a name");
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("the folder can be made");
+        fs::write(&path, body).expect("the file can be written");
+        let node = name.split_once('/').map_or("", |(node, _)| node);
+        nodes.entry(node.to_owned()).or_default().push(path.to_string_lossy().into_owned());
+    }
+    let node = |(name, files): (String, Vec<String>)| match name.as_str() {
+        "" => files,
+        name => vec!["--node".to_owned(), format!("{name}={}", files.join(","))],
+    };
+    nodes.into_iter().flat_map(node).collect()
+}
+
+#[test]
+fn every_rule_finds_its_mistake_and_leaves_the_near_miss_alone() {
+    let folder = root().join("fixtures/migrate/lint/rules");
+    let mut wrong = Vec::new();
+    let rules = rules();
+    assert!(rules.len() > 60, "{rules:?}");
+    // What these look at are permissions, which a repository does not keep.
+    for rule in rules.iter().filter(|rule| !["script-missing", "script-unsafe"].contains(&rule.as_str())) {
+        let Ok(text) = fs::read_to_string(folder.join(format!("{rule}.txt"))) else {
+            wrong.push(format!("{rule} has no fixture"));
+            continue;
+        };
+        let (found, quiet) = text.split_once("=== quiet\n").expect("a fixture has both halves");
+        for (half, wanted) in [(found, true), (quiet, false)] {
+            let scratch = Scratch::new("lint").expect("a folder");
+            let words = written(half, scratch.path());
+            let (said, code) = lint(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            if says(&said, rule) != wanted || code > 1 {
+                wrong.push(format!("{rule}: wanted {wanted}, exit code {code}\n{said}"));
+            }
+        }
+    }
+    let stray = fs::read_dir(&folder).expect("the fixtures are there").filter_map(Result::ok).filter(|entry| {
+        let name = entry.file_name().to_string_lossy().trim_end_matches(".txt").to_owned();
+        !rules.contains(&name)
+    });
+    wrong.extend(stray.map(|entry| format!("{:?} is no rule's", entry.file_name())));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
+}
+
+#[test]
+fn scripts_are_looked_up_below_the_root() {
+    let scratch = Scratch::new("lint").expect("a folder");
+    let folder = scratch.path();
+    fs::create_dir_all(folder.join("etc/keepalived")).expect("the folder can be made");
+    let conf = "global_defs {\n script_user root\n enable_script_security\n}\n\
+                vrrp_script s {\n script \"/etc/keepalived/s.sh\"\n}\n\
+                vrrp_instance V {\n interface eth0\n virtual_router_id 5\n priority 9\n track_script {\n s\n }\n \
+                virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    fs::write(folder.join("etc/keepalived/keepalived.conf"), conf).expect("the file can be written");
+    let asked = || lint(&["--root", &folder.to_string_lossy(), "/etc/keepalived/keepalived.conf"]).0;
+    assert!(says(&asked(), "script-missing"));
+    let script = folder.join("etc/keepalived/s.sh");
+    fs::write(&script, "#!/bin/sh\npidof nginx\n").expect("the file can be written");
+    let mode = |bits| fs::set_permissions(&script, fs::Permissions::from_mode(bits)).expect("the mode can be set");
+    mode(0o644);
+    assert!(says(&asked(), "script-unsafe") && !says(&asked(), "script-missing"));
+    mode(0o777);
+    assert!(says(&asked(), "script-unsafe"));
+    mode(0o755);
+    assert!(!says(&asked(), "script-unsafe") && !says(&asked(), "script-never-fails"));
+    fs::write(&script, "#!/bin/sh\npidof nginx || nginx\nexit 0\n").expect("the file can be written");
+    assert!(says(&asked(), "script-never-fails") && says(&asked(), "script-restarts"));
+}
+
+#[test]
+fn of_the_articles_nodes_its_mistakes_are_found_and_no_others() {
+    let fixtures = root().join("fixtures");
+    let site = "/site/article";
+    let emqx = "/migrate/lint/article/emqx";
+    let nodes = [
+        format!("192.168.110.60={site}/nginx.conf,{site}/keepalived.conf,{site}/nginx_check.sh,{emqx}.60.conf"),
+        format!("192.168.110.58={site}/nginx.conf,{site}/keepalived.backup.conf,{site}/nginx_check.sh"),
+        format!("192.168.110.57={emqx}.57.conf"),
+    ];
+    let root = fixtures.to_string_lossy();
+    let (now, code) = answer(&[
+        "rmigrate",
+        "lint",
+        "--root",
+        &root,
+        "--allow",
+        "script-missing",
+        "--node",
+        &nodes[0],
+        "--node",
+        &nodes[1],
+        "--node",
+        &nodes[2],
+    ]);
+    assert_eq!(code, 1, "{now}");
+    let path = fixtures.join("migrate/lint/article/expected.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &now).expect("the fixture can be written");
+    }
+    assert_eq!(now, fs::read_to_string(&path).unwrap_or_default());
+}
+
+#[test]
+fn the_corpora_are_looked_through() {
+    let fixtures = root().join("fixtures");
+    let mut looked = 0;
+    for (folder, kind) in [("nginx/corpus", "nginx"), ("keepalived/corpus", "keepalived")] {
+        for entry in fs::read_dir(fixtures.join(folder)).expect("the corpus is there").filter_map(Result::ok) {
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == "conf") && path.is_file() {
+                let (said, code) = lint(&["--kind", kind, &path.to_string_lossy()]);
+                assert!(code < 2, "{}: {said}", path.display());
+                looked += 1;
+            }
+        }
+    }
+    assert!(looked > 200, "{looked}");
+}

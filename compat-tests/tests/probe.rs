@@ -1,0 +1,101 @@
+//! `rmigrate probe`: the installed nginx and ours behind one configuration; a difference that is there is seen, and
+//! nothing is written outside the sandbox.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use compat_tests::program::Program;
+use compat_tests::{Scratch, root};
+use rha::migrate::cli::answer;
+
+/// What probe says, and its exit code; nothing where there is no nginx to compare with.
+fn probe(nginx: Option<&str>, words: &[&str]) -> Option<(String, u8)> {
+    let original = Program::Original.nginx().ok()?.to_string_lossy().into_owned();
+    let ours = Program::Ours.nginx().expect("ours is built").to_string_lossy().into_owned();
+    let programs = ["--nginx", nginx.unwrap_or(&original), "--rnginx", &ours];
+    Some(answer(&[&["rmigrate", "probe"][..], &programs, words].concat()))
+}
+
+fn fixture(name: &str) -> String {
+    root().join("fixtures/migrate/probe").join(name).to_string_lossy().into_owned()
+}
+
+#[test]
+fn both_programs_answer_a_site_the_same() {
+    let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
+    let Some((said, code)) = probe(None, &[&conf, "--requests", &requests]) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("15 requests, no difference"), "{said}");
+    for status in ["200", "206", "301", "403", "404", "nobody listens on port 99"] {
+        assert!(said.contains(status), "{status}: {said}");
+    }
+    for path in ["/run/probe.pid", "/var/log/probe"] {
+        assert!(fs::metadata(path).is_err(), "{path} was made");
+    }
+}
+
+#[test]
+fn a_log_and_the_configuration_itself_give_requests() {
+    let (conf, log) = (fixture("nginx.conf"), fixture("access.log"));
+    let Some((said, code)) = probe(None, &[&conf, "--log", &log, "--host", "a.example"]) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 requests, no difference"), "{said}");
+    let Some((said, code)) = probe(None, &[&conf]) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("\n0 requests"), "{said}");
+}
+
+/// Writes a program that starts the installed nginx with a configuration in which `from` is `to`.
+fn deceiver(scratch: &Scratch, from: &str, to: &str) -> String {
+    let path = scratch.path().join("nginx");
+    let original = Program::Original.nginx().expect("it is installed");
+    let script = format!(
+        "#!/bin/sh\nsed 's|{from}|{to}|' \"$4\" > \"$4.changed\"\nexec {} -p \"$2\" -c \"$4.changed\" -e \"$6\"\n",
+        original.display()
+    );
+    fs::write(&path, script).expect("the script can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn what_is_answered_or_asked_otherwise_is_told() {
+    if Program::Original.nginx().is_err() {
+        return;
+    }
+    let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
+    let words = [conf.as_str(), "--requests", &requests];
+    for (from, to, told) in [
+        ("X-Real-IP", "X-False-IP", "request to the server behind"),
+        ("deny all", "allow all", "status"),
+        ("X-Upstream-Status", "X-Other", "header x-other"),
+    ] {
+        let scratch = Scratch::new("probe").expect("a folder");
+        let program = deceiver(&scratch, from, to);
+        let (said, code) = probe(Some(&program), &words).expect("nginx is installed");
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let scratch = Scratch::new("probe").expect("a folder");
+    let program = deceiver(&scratch, "worker_connections", "no_such_thing");
+    let (said, code) = probe(Some(&program), &words).expect("nginx is installed");
+    assert!(code == 1 && said.contains("does-not-start") && said.contains("no_such_thing"), "{said}");
+    assert_eq!(answer(&["rmigrate", "probe", &conf, "--nginx", "/no/such/program"]).1, 2);
+}
+
+#[test]
+fn files_of_the_corpus_are_probed() {
+    let corpus = root().join("fixtures/nginx/corpus");
+    let scratch = Scratch::new("probe").expect("a folder");
+    fs::write(scratch.path().join("mime.types"), "types { text/html html; image/png png; }")
+        .expect("it can be written");
+    // The first are served as a whole; what the others need and ours does not serve is told, and nothing falls over.
+    let whole = ["balancer-3", "vhosts-2", "websocket-2", "odd-quotes", "odd-unicode", "odd-many-maps"];
+    for name in whole.into_iter().chain(["cors-1", "rewrites-1", "limits-1", "static-files-1"]) {
+        let conf = scratch.path().join(format!("{name}.conf"));
+        fs::copy(corpus.join(format!("{name}.conf")), &conf).expect("it can be copied");
+        let Some((said, code)) = probe(None, &[&conf.to_string_lossy()]) else { return };
+        let refused = said.contains("does-not-start") && said.contains("rnginx does not start");
+        assert!(code == 0 || code == 1 && refused && !whole.contains(&name), "{name}: {said}");
+    }
+}

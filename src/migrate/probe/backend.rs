@@ -1,0 +1,102 @@
+//! The stand-ins for the servers behind nginx: each says who it is and what it was asked.
+
+use super::sandbox::free;
+use crate::migrate::report::Failure;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+
+/// All stand-ins; they live as long as the event loop.
+pub struct Backends {
+    known: RefCell<BTreeMap<String, SocketAddr>>,
+    nowhere: RefCell<Option<SocketAddr>>,
+    seen: Seen,
+}
+
+/// What was asked of the stand-ins since it was last taken.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+impl Backends {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { known: RefCell::default(), nowhere: RefCell::default(), seen: Arc::default() }
+    }
+
+    /// The stand-in for a server of this name.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn of(&self, name: &str) -> Result<SocketAddr, Failure> {
+        if let Some(address) = self.known.borrow().get(name) {
+            return Ok(*address);
+        }
+        let failed = |error: std::io::Error| Failure(format!("no stand-in for {name}: {error}"));
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        tokio::spawn(serve(listener, name.to_owned(), Arc::clone(&self.seen)));
+        self.known.borrow_mut().insert(name.to_owned(), address);
+        Ok(address)
+    }
+
+    /// An address at which nobody answers.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn nowhere(&self) -> Result<SocketAddr, Failure> {
+        let mut nowhere = self.nowhere.borrow_mut();
+        if let Some(address) = *nowhere {
+            return Ok(address);
+        }
+        let address = free().map_err(|error| Failure(format!("no port is free: {error}")))?;
+        *nowhere = Some(address);
+        Ok(address)
+    }
+
+    /// What the stand-ins were asked since the last time.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn serve(listener: TcpListener, name: String, seen: Seen) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (name, seen) = (name.clone(), Arc::clone(&seen));
+        let answer = move |request| answer(request, name.clone(), Arc::clone(&seen));
+        tokio::spawn(async move {
+            let served = hyper::server::conn::http1::Builder::new();
+            // What goes wrong on a connection is seen by nginx, whose answer is compared.
+            let _ = served.serve_connection(TokioIo::new(socket), service_fn(answer)).await;
+        });
+    }
+}
+
+/// Says who it is and what it was asked; the same question has the same answer.
+async fn answer(request: Request<Incoming>, name: String, seen: Seen) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+    let mut text = format!("{name} was asked {} {} {:?}\n", head.method, head.uri, head.version);
+    let mut headers: Vec<String> = head
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{}: {}\n", name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    headers.sort();
+    text.extend(headers);
+    text.push_str(&format!("{} bytes: {}\n", body.len(), String::from_utf8_lossy(&body)));
+    seen.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let headers = response.headers_mut();
+    headers.insert("content-type", hyper::header::HeaderValue::from_static("text/plain"));
+    headers.insert("server", hyper::header::HeaderValue::from_static("stand-in"));
+    Ok(response)
+}

@@ -3,8 +3,11 @@
 mod article;
 mod complaints;
 mod corpus;
+mod diagnostics;
+mod dump;
 mod house;
 mod keepalived_corpus;
+mod manual;
 mod network;
 mod peer;
 mod reload;

@@ -10,6 +10,7 @@ pub mod expand;
 #[cfg(test)]
 pub mod fuzz;
 pub mod lex;
+pub mod manual;
 pub mod module;
 pub mod print;
 pub mod registry;

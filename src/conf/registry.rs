@@ -47,8 +47,7 @@ impl Registry {
         registry
     }
 
-    /// Every row with its module's name, in order: what the self-checks walk.
-    #[cfg(test)]
+    /// Every row with its module's name, in order: what the manual and the self-checks walk.
     pub fn rows(&self) -> impl Iterator<Item = (RowId, &'static Directive, &'static str)> {
         self.rows.iter().enumerate().map(|(index, (row, module))| (RowId(index as u32), *row, *module))
     }

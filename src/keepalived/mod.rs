@@ -9,6 +9,7 @@ mod channel;
 mod contexts;
 mod dump;
 mod journal;
+pub mod manual;
 mod notify;
 mod options;
 mod parent;

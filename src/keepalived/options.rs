@@ -235,6 +235,20 @@ fn one(
     Ok(())
 }
 
+/// Every option for the manual: as written, and what it does.
+pub fn described() -> Vec<(String, String)> {
+    let option = |(letter, long, takes, help): &(char, &str, Takes, &'static str)| {
+        let short = if letter.is_ascii() { format!("-{letter}, ") } else { String::new() };
+        let argument = match takes {
+            Nothing => "",
+            Argument => "=ARG",
+            Attached => "[=ARG]",
+        };
+        (format!("{short}--{long}{argument}"), format!("{}.", help.trim_end_matches('.')))
+    };
+    TABLE.iter().map(option).collect()
+}
+
 /// The usage text.
 pub fn usage(program: &str) -> String {
     let mut text = format!("Usage: {program} [OPTION...]\n");

@@ -8,6 +8,7 @@ mod dump;
 mod house;
 mod keepalived_corpus;
 mod manual;
+mod migrate;
 mod network;
 mod peer;
 mod reload;

@@ -223,6 +223,37 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection that was accepted.
+    pub fn open(front: &Rc<Front>, site: Arc<Site>, port: &Port, (stream, peer): (Stream, Address)) -> Rc<Self> {
+        front.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        front.counters.active.fetch_add(1, Ordering::Relaxed);
+        let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = Rc::new(Self {
+            stream,
+            front: front.clone(),
+            site: RefCell::new(site),
+            number,
+            peer,
+            real: RefCell::default(),
+            proxied: RefCell::default(),
+            local: OnceCell::new(),
+            bound: port.address.clone(),
+            requests: Cell::new(0),
+            since: front.turn.clock.instant(),
+            idle: Cell::new(true),
+            nodelay: Cell::new(false),
+            standing: Cell::new(Standing::Current),
+            slot: Cell::new(usize::MAX),
+        });
+        connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
+        connection
+    }
+
+    /// Settles the address the client connected to, where there is no socket to ask.
+    pub fn set_local(&self, local: SocketAddr) {
+        let _ = self.local.set(Some(local));
+    }
+
     /// Goes over to `current` with the next request, or to no other.
     fn follow(&self, current: Option<&Arc<Site>>) {
         let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
@@ -276,27 +307,7 @@ pub fn serve(
     port: &Port,
     (stream, peer): (Stream, Address),
 ) -> Option<impl Future<Output = ()> + use<>> {
-    front.counters.accepted.fetch_add(1, Ordering::Relaxed);
-    front.counters.active.fetch_add(1, Ordering::Relaxed);
-    let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
-    let connection = Rc::new(Connection {
-        stream,
-        front: front.clone(),
-        site: RefCell::new(site),
-        number,
-        peer,
-        real: RefCell::default(),
-        proxied: RefCell::default(),
-        local: OnceCell::new(),
-        bound: port.address.clone(),
-        requests: Cell::new(0),
-        since: front.turn.clock.instant(),
-        idle: Cell::new(true),
-        nodelay: Cell::new(false),
-        standing: Cell::new(Standing::Current),
-        slot: Cell::new(usize::MAX),
-    });
-    connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
+    let connection = Connection::open(front, site, port, (stream, peer));
     let local = if port.virtuals.len() > 1 { connection.local() } else { None };
     let entry = port.of(local)?.clone();
     Some(requests(connection, entry))
@@ -569,7 +580,7 @@ async fn drain(request: &Request, patience: Duration) {
 
 impl Request {
     /// A request that begins with these bytes.
-    fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer) -> Self {
+    pub fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer) -> Self {
         let front = &connection.front;
         let parts = front.parts.borrow_mut().pop().unwrap_or_default();
         let site = connection.site.borrow().clone();

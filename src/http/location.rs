@@ -30,6 +30,18 @@ impl Pattern {
             Self::Regex(text, _) => text.as_bytes(),
         }
     }
+
+    /// As written, with its modifier.
+    pub fn text(&self) -> String {
+        let modifier = match self {
+            Self::Exact(_) => "= ",
+            Self::Prefix(_, true) => "^~ ",
+            Self::Regex(_, false) => "~ ",
+            Self::Regex(_, true) => "~* ",
+            Self::Prefix(_, false) | Self::Named(_) => "",
+        };
+        format!("{modifier}{}", String::from_utf8_lossy(self.name()))
+    }
 }
 
 /// The setter of `location`.
@@ -232,6 +244,43 @@ impl Locations {
             }
         }
         (best, false)
+    }
+
+    /// The locations a search for `path` looks at, in its order, and what it thinks of each; for a reader. The choice
+    /// itself is [`Self::find`]'s.
+    pub fn considered(&self, path: &[u8]) -> Vec<(Arc<Location>, &'static str)> {
+        if let Some(location) = self.exact.get(path) {
+            return vec![(location.clone(), "is exactly the path: the search ends")];
+        }
+        if let Some(location) = self.redirects.get(path) {
+            return vec![(location.clone(), "is the path with a slash behind it: redirects there")];
+        }
+        let mut seen = Vec::new();
+        let mut fitting: Vec<&Prefix> = self.prefixes.iter().filter(|prefix| path.starts_with(&prefix.name)).collect();
+        fitting.sort_by_key(|prefix| std::cmp::Reverse(prefix.name.len()));
+        let mut ends = false;
+        for (index, prefix) in fitting.into_iter().enumerate() {
+            let stops = matches!(prefix.location.pattern, Some(Pattern::Prefix(_, true)));
+            let thought = match (index, stops) {
+                (0, true) => "is the longest prefix, and ^~ ends the search",
+                (0, false) => "is the longest prefix: kept while expressions are tried",
+                _ => "is a shorter prefix",
+            };
+            seen.push((prefix.location.clone(), thought));
+            if index == 0 {
+                ends = stops;
+                seen.extend(prefix.location.inner.considered(path));
+            }
+        }
+        for (expression, location) in self.expressions.iter().filter(|_| !ends) {
+            let hit = expression.matches(path);
+            seen.push((location.clone(), if hit { "matches: the search ends" } else { "does not match" }));
+            if hit {
+                seen.extend(location.inner.considered(path));
+                break;
+            }
+        }
+        seen
     }
 
     fn longest(&self, path: &[u8]) -> Option<&Arc<Location>> {

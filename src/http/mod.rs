@@ -11,6 +11,7 @@ mod conditional;
 mod connection;
 mod core;
 mod encode;
+pub mod explain;
 mod filter;
 mod finish;
 mod gateway;

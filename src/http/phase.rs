@@ -3,6 +3,7 @@
 //! nginx's phases under nginx's names; its two `POST_…` phases are the closing rules of the phases before them. A
 //! handler that does not wait is a plain call; one that waits boxes one future.
 
+use super::explain::Story;
 use super::finish;
 use super::location::Found;
 use super::request::Request;
@@ -13,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// Where a request is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Before anything else (realip).
     PostRead,
@@ -67,6 +68,51 @@ pub enum Target {
 pub trait Handler: Send + Sync {
     /// Handles the request.
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r>;
+
+    /// Tells what running would do beyond this process, instead of doing it; nothing where running does no harm.
+    fn explain(&self, _request: &mut Request, _story: &mut Story) -> Option<Flow<'static>> {
+        None
+    }
+}
+
+/// How the steps of a request are taken: in earnest, or only to be told.
+pub trait Way {
+    /// Takes one step to its end.
+    fn settle(
+        &mut self,
+        step: &dyn Handler,
+        request: &mut Request,
+        phase: Phase,
+    ) -> impl Future<Output = Flow<'static>>;
+
+    /// Hears that a location was chosen.
+    fn located(&mut self, _request: &Request) {}
+
+    /// Hears that the answer is to be this status.
+    fn finishes(&mut self, _request: &Request, _status: u16) {}
+}
+
+/// Steps are taken.
+struct Earnest;
+
+impl Way for Earnest {
+    async fn settle(&mut self, step: &dyn Handler, request: &mut Request, _: Phase) -> Flow<'static> {
+        step.run(request).settled().await
+    }
+}
+
+impl Flow<'_> {
+    /// The flow when whatever it waits for is over.
+    pub async fn settled(self) -> Flow<'static> {
+        match self {
+            Flow::Wait(wait) => wait.await,
+            Flow::Next => Flow::Next,
+            Flow::Pass => Flow::Pass,
+            Flow::Done => Flow::Done,
+            Flow::Finish(status) => Flow::Finish(status),
+            Flow::Restart(target) => Flow::Restart(target),
+        }
+    }
 }
 
 /// Times a request may change its URI.
@@ -81,10 +127,19 @@ enum Outcome {
 
 /// Takes the request through all phases until its response is sent (or cannot be).
 pub async fn run(request: &mut Request) {
+    pass(&mut Earnest, request).await;
+    request.respond().await;
+}
+
+/// Takes the request through all phases until its response is known.
+pub async fn pass(way: &mut impl Way, request: &mut Request) {
     let mut from = Phase::PostRead;
     loop {
-        let outcome = match phases(request, from).await {
-            Outcome::Finish(status) => finish::special(request, status),
+        let outcome = match phases(way, request, from).await {
+            Outcome::Finish(status) => {
+                way.finishes(request, status);
+                finish::special(request, status)
+            }
             other => other.into(),
         };
         match outcome {
@@ -96,10 +151,10 @@ pub async fn run(request: &mut Request) {
             finish::Next::Restart(Target::Named(location)) => {
                 from = Phase::Rewrite;
                 request.location = location;
+                way.located(request);
             }
         }
     }
-    request.respond().await;
 }
 
 impl From<Outcome> for finish::Next {
@@ -111,40 +166,42 @@ impl From<Outcome> for finish::Next {
     }
 }
 
-async fn phases(request: &mut Request, from: Phase) -> Outcome {
+async fn phases(way: &mut impl Way, request: &mut Request, from: Phase) -> Outcome {
     if from == Phase::PostRead {
         let base = request.location.clone();
-        if let Some(end) = plain(&base, request, Phase::PostRead).await {
+        if let Some(end) = plain(way, &base, request, Phase::PostRead).await {
             return end;
         }
     }
     if from != Phase::Rewrite {
         let base = request.location.clone();
-        if let Some(end) = plain(&base, request, Phase::ServerRewrite).await {
+        if let Some(end) = plain(way, &base, request, Phase::ServerRewrite).await {
             return end;
         }
-        if let Some(status) = find(request) {
+        let refused = find(request);
+        way.located(request);
+        if let Some(status) = refused {
             return Outcome::Finish(status);
         }
     }
     let location = request.location.clone();
     let changes = request.uri_changed;
-    if let Some(end) = plain(&location, request, Phase::Rewrite).await {
+    if let Some(end) = plain(way, &location, request, Phase::Rewrite).await {
         return end;
     }
     if request.uri_changed != changes {
         return Outcome::Restart(Target::Uri);
     }
-    if let Some(end) = plain(&location, request, Phase::Preaccess).await {
+    if let Some(end) = plain(way, &location, request, Phase::Preaccess).await {
         return end;
     }
-    if let Some(end) = access(&location, request).await {
+    if let Some(end) = access(way, &location, request).await {
         return end;
     }
-    if let Some(end) = plain(&location, request, Phase::Precontent).await {
+    if let Some(end) = plain(way, &location, request, Phase::Precontent).await {
         return end;
     }
-    content(&location, request).await
+    content(way, &location, request).await
 }
 
 /// FIND_CONFIG: chooses the location and applies what its settings say of any request.
@@ -177,21 +234,9 @@ fn steps(location: &Location, phase: Phase) -> &[Box<dyn Handler>] {
     location.steps.get(phase as usize).map(|steps| &**steps).unwrap_or_default()
 }
 
-/// Runs one handler to its end.
-async fn settle(step: &dyn Handler, request: &mut Request) -> Flow<'static> {
-    match step.run(request) {
-        Flow::Wait(wait) => wait.await,
-        Flow::Next => Flow::Next,
-        Flow::Pass => Flow::Pass,
-        Flow::Done => Flow::Done,
-        Flow::Finish(status) => Flow::Finish(status),
-        Flow::Restart(target) => Flow::Restart(target),
-    }
-}
-
-async fn plain(location: &Location, request: &mut Request, phase: Phase) -> Option<Outcome> {
+async fn plain(way: &mut impl Way, location: &Location, request: &mut Request, phase: Phase) -> Option<Outcome> {
     for step in steps(location, phase) {
-        match settle(&**step, request).await {
+        match way.settle(&**step, request, phase).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass => break,
             Flow::Done => return Some(Outcome::Done),
@@ -203,14 +248,14 @@ async fn plain(location: &Location, request: &mut Request, phase: Phase) -> Opti
 }
 
 /// `satisfy all`: every step must agree; `satisfy any`: one that grants is enough, a refusal is kept till the end.
-async fn access(location: &Location, request: &mut Request) -> Option<Outcome> {
+async fn access(way: &mut impl Way, location: &Location, request: &mut Request) -> Option<Outcome> {
     if request.is_subrequest() {
         return None;
     }
     let any = location.settings.satisfy_any;
     let mut refused = None;
     for step in steps(location, Phase::Access) {
-        match settle(&**step, request).await {
+        match way.settle(&**step, request, Phase::Access).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass if any => {
                 request.response.forget_challenge();
@@ -234,16 +279,16 @@ async fn access(location: &Location, request: &mut Request) -> Option<Outcome> {
     Some(Outcome::Finish(status))
 }
 
-async fn content(location: &Location, request: &mut Request) -> Outcome {
+async fn content(way: &mut impl Way, location: &Location, request: &mut Request) -> Outcome {
     if let Some(handler) = &location.content {
-        return match settle(&**handler, request).await {
+        return match way.settle(&**handler, request, Phase::Content).await {
             Flow::Next | Flow::Pass | Flow::Done | Flow::Wait(_) => Outcome::Done,
             Flow::Finish(status) => Outcome::Finish(status),
             Flow::Restart(target) => Outcome::Restart(target),
         };
     }
     for step in steps(location, Phase::Content) {
-        match settle(&**step, request).await {
+        match way.settle(&**step, request, Phase::Content).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass | Flow::Done => return Outcome::Done,
             Flow::Finish(status) => return Outcome::Finish(status),

@@ -8,6 +8,7 @@ mod blocks;
 mod channel;
 mod contexts;
 mod dump;
+pub mod failover;
 mod journal;
 pub mod manual;
 mod notify;
@@ -20,6 +21,7 @@ mod router;
 mod site;
 mod slot;
 mod track;
+pub mod view;
 mod world;
 
 pub mod cli;

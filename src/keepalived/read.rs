@@ -26,14 +26,18 @@ pub struct Reading {
     pub complaints: Vec<Complaint>,
     /// The same, before they became lines; then what is not served, as warnings.
     pub diagnostics: Vec<Diagnostic>,
-    /// The texts they are about.
-    pub sources: Sources,
     /// What is known and not served, as lines, once a keyword.
     pub unserved: Vec<String>,
     /// The text, with everything put in; what a recording begins with.
     pub text: String,
     /// The scripts of virtual servers.
     pub checks: Vec<Command>,
+    /// The statements, and the texts they stand in.
+    pub tree: Block,
+    /// The texts.
+    pub sources: Sources,
+    /// What is known and not served, with its places, every time.
+    pub places: Vec<Diagnostic>,
 }
 
 /// One line about a configuration.
@@ -178,7 +182,8 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
             unserved.push(line);
         }
     }
-    Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks })
+    let places = walked.unserved;
+    Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks, tree, places })
 }
 
 /// What is told with its place, in order: only what ends a run is more than an error.

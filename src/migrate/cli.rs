@@ -1,28 +1,52 @@
 //! The command line of rmigrate.
+//!
+//! Exit codes: 0 there is nothing to say (all served, no difference, nothing found), 1 something was found, 2 the
+//! command line is wrong or an input cannot be read.
 
-use super::survey::{self, Finding, Verdict};
+use super::input::Given;
+use super::render::{Format, render};
+use super::report::{Failure, Report};
+use super::{diff, explain, survey};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Tells before a switch what will be the same and what will differ.
+///
+/// Exit codes: 0 nothing to say, 1 something was found, 2 wrong usage or unreadable input.
 #[derive(Debug, Parser)]
 #[command(name = "rmigrate", version)]
 struct Arguments {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    given: Given,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Where a report goes, and how.
+#[derive(Debug, clap::Args)]
+struct Output {
+    /// How the report is written.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    format: Format,
+    /// The file to write it to, instead of the standard output.
+    #[arg(short = 'o', long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// What is asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Counts the directives of nginx.conf files by how they are served; exit code 1 when any is not.
-    Survey {
-        /// The files; what they include is looked at too.
-        #[arg(required = true)]
-        files: Vec<String>,
-    },
+    /// Lists every directive used and how it is served.
+    Survey(survey::Args),
+    /// Tells what differs between two configurations of one program.
+    Diff(diff::Args),
+    /// Tells what becomes of a request, or who becomes master when what fails.
+    Explain(explain::Args),
 }
 
 /// Runs the program with these arguments.
@@ -34,39 +58,47 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let Command::Survey { files } = parsed.command;
-    let mut refused = false;
-    for file in &files {
-        match survey::nginx(file) {
-            Ok(findings) => refused |= report(file, &findings),
-            Err(error) => {
-                let text = crate::conf::walk::errno(&error);
-                let _ = writeln!(std::io::stderr(), "rmigrate: open() \"{file}\" failed ({text})");
-                refused = true;
-            }
+    match report(&parsed).and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
+        Ok(exit) => ExitCode::from(exit),
+        Err(Failure(text)) => {
+            let _ = writeln!(std::io::stderr(), "rmigrate: {text}");
+            ExitCode::from(2)
         }
     }
-    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Prints the findings of a file; true when something of it is not served.
-fn report(file: &str, findings: &[Finding]) -> bool {
-    let mut out = std::io::stdout();
-    let count = |wanted: fn(&Verdict) -> bool| findings.iter().filter(|finding| wanted(&finding.verdict)).count();
-    let served = count(|verdict| *verdict == Verdict::Served);
-    let differs = count(|verdict| matches!(verdict, Verdict::Differs(_)));
-    let inert = count(|verdict| matches!(verdict, Verdict::Inert(_)));
-    let refused = findings.len() - served - differs - inert;
-    let _ = writeln!(out, "{file}: {served} served, {differs} differ, {inert} without effect, {refused} not served");
-    for Finding { name, place, verdict } in findings {
-        let _ = match verdict {
-            Verdict::Served => Ok(()),
-            Verdict::Differs(how) => writeln!(out, "  {place}: {name} differs: {how}"),
-            Verdict::Inert(why) => writeln!(out, "  {place}: {name} has no effect: {why}"),
-            Verdict::NotServed => writeln!(out, "  {place}: {name} is known but not supported yet"),
-            Verdict::Unknown => writeln!(out, "  {place}: {name} is unknown here"),
-            Verdict::Broken(text) => writeln!(out, "  {text}"),
-        };
+/// What the program would print, and its exit code, without printing it.
+pub fn answer(arguments: &[&str]) -> (String, u8) {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return (error.to_string(), u8::try_from(error.exit_code()).unwrap_or(2)),
+    };
+    match report(&parsed) {
+        Ok(report) => (render(&report, parsed.output.format), report.verdict.exit),
+        Err(Failure(text)) => (format!("rmigrate: {text}\n"), 2),
     }
-    refused > 0
+}
+
+fn report(parsed: &Arguments) -> Result<Report, Failure> {
+    match &parsed.command {
+        Command::Survey(args) => survey::run(args, &parsed.given),
+        Command::Diff(args) => diff::run(args, &parsed.given),
+        Command::Explain(args) => explain::run(args, &parsed.given),
+    }
+}
+
+fn write(report: &Report, output: &Output) -> Result<(), Failure> {
+    let text = render(report, output.format);
+    match &output.output {
+        Some(path) => std::fs::write(path, text).map_err(|error| Failure::file(&path.to_string_lossy(), &error)),
+        // A reader that has seen enough (`| head`) is no failure.
+        None => std::io::stdout().write_all(text.as_bytes()).or_else(closed),
+    }
+}
+
+fn closed(error: std::io::Error) -> Result<(), Failure> {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(Failure::file("standard output", &error)),
+    }
 }

@@ -1,5 +1,14 @@
 //! rmigrate: tells an operator, before switching, what will be the same and what will differ.
+//!
+//! Every subcommand is one file with its `Args` and a `run` that returns a `report::Report`: data, no text. `render`
+//! turns a report into text for a terminal, JSON, markdown or one HTML page; `cli` chooses, writes and exits.
 
 pub mod cli;
+mod dialect;
+mod diff;
+mod explain;
+mod input;
 pub mod manual;
+mod render;
+mod report;
 mod survey;

@@ -1,126 +1,281 @@
 //! tree × registry → findings: every directive of a configuration, and how much of it is served.
 
+use super::dialect::Dialect;
+use super::input::{Given, Text};
+use super::report::{Failure, Finding, Report, Section, Severity, Table};
 use crate::conf::directive::{Contexts, Directive, Opens, Support};
-use crate::conf::disk::Disk;
-use crate::conf::lex;
 use crate::conf::registry::Registry;
-use crate::conf::source::{Kind, Loader as _, Sources};
 use crate::conf::tree::{Block, Node, Statement};
-use crate::conf::walk::full;
-use crate::session::contexts::MAIN;
+use clap::ValueEnum;
+use std::collections::BTreeMap;
+
+/// What `survey` is asked.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files of nginx or keepalived; what they include is looked at too.
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// The least that makes the exit code 1.
+    #[arg(long, value_enum, default_value = "not-served")]
+    fail_on: FailOn,
+}
+
+/// What makes a survey fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Something that is not served, unknown or unreadable.
+    NotServed,
+    /// The same, or something that is served with a difference.
+    Differs,
+}
 
 /// How much of a directive is served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// As nginx.
-    Served,
+enum Verdict {
+    /// The text cannot be read.
+    Broken(String),
+    /// Nobody knows it, or not there.
+    Unknown(String),
+    /// Known, and refused, as a whole or in part: what.
+    NotServed(String),
     /// With a difference.
     Differs(&'static str),
     /// Accepted, without effect, and why that is harmless.
     Inert(&'static str),
-    /// Known, and refused.
-    NotServed,
-    /// Nobody knows it here.
-    Unknown,
-    /// The text cannot be read.
-    Broken(String),
+    /// As the original.
+    Served,
 }
 
-/// One finding.
-#[derive(Clone, Debug)]
-pub struct Finding {
-    /// The directive.
-    pub name: String,
-    /// `file:line`.
-    pub place: String,
-    /// What was found.
-    pub verdict: Verdict,
+impl Verdict {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Differs(_) => "differs",
+            Self::Inert(_) => "inert",
+            Self::NotServed(_) => "not-served",
+            Self::Unknown(_) => "unknown",
+            Self::Broken(_) => "broken",
+        }
+    }
 }
 
-/// Files inside files, at most.
-const DEPTH: usize = 50;
-
-struct Survey {
-    registry: Registry,
-    sources: Sources,
-    base: String,
-    findings: Vec<Finding>,
+/// One directive at its place.
+struct Use {
+    name: String,
+    place: String,
+    verdict: Verdict,
+    /// What would help.
+    help: Option<String>,
 }
 
-/// Looks at a configuration file and all it includes.
+/// The heads of the columns that count verdicts.
+const COUNTED: [&str; 6] = ["served", "differs", "inert", "not-served", "unknown", "broken"];
+
+/// Looks at the files.
 ///
 /// # Errors
-/// What the system said of the file itself.
-pub fn nginx(path: &str) -> std::io::Result<Vec<Finding>> {
-    let base = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-    let registry = Registry::new(&crate::nginx::modules::modules());
-    let mut survey = Survey { registry, sources: Sources::default(), base, findings: Vec::new() };
-    survey.file(path, MAIN, 0)?;
-    Ok(survey.findings)
+/// A file cannot be read, or is neither program's.
+pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
+    let mut report = Report::new(format!("Survey of {}", args.files.join(", ")));
+    let mut totals = BTreeMap::new();
+    for file in &args.files {
+        let text = given.read(file)?;
+        let uses = Survey::of(&text);
+        uses.iter().for_each(|used| *totals.entry(used.verdict.word()).or_insert(0_usize) += 1);
+        sections(&mut report, &text, &uses);
+    }
+    let count = |word: &str| totals.get(word).copied().unwrap_or_default();
+    let refused = count("not-served") + count("unknown") + count("broken");
+    let failed = refused > 0 || args.fail_on == FailOn::Differs && count("differs") > 0;
+    let all: usize = totals.values().sum();
+    let text = format!(
+        "{all} directives: {} served, {} served with a difference, {} without effect, {refused} not served",
+        count("served"),
+        count("differs"),
+        count("inert")
+    );
+    report.conclude(failed, text);
+    Ok(report)
 }
 
-impl Survey {
-    fn file(&mut self, path: &str, context: Contexts, depth: usize) -> std::io::Result<()> {
-        let text = Disk.load(path)?;
-        let id = self.sources.add(path, Kind::File, text.clone());
-        self.block(&lex::nginx::file(&text, id), context, depth);
-        Ok(())
+fn sections(report: &mut Report, text: &Text, uses: &[Use]) {
+    let program = text.dialect.name();
+    report.section(Section::new(format!("{} ({program}): what differs", text.name)).findings(findings(uses)));
+    let complaints = text.complaints.iter().map(|(place, text, fatal)| {
+        let (severity, rule) = if *fatal { (Severity::Warning, "refused") } else { (Severity::Note, "warned") };
+        let finding = Finding::new(severity, rule, text);
+        if place.is_empty() { finding } else { finding.at(place) }
+    });
+    let title = format!("{}: what {program} itself would say", text.name);
+    report.section(Section::new(title).findings(complaints.collect()));
+    report.section(Section::new(format!("{} ({program}): by place", text.name)).table(by_place(text, uses)));
+    report.section(Section::new(format!("{}: by directive", text.name)).table(by_directive(uses)));
+}
+
+/// One finding for all uses of which the same is to be said.
+fn findings(uses: &[Use]) -> Vec<Finding> {
+    let mut found: BTreeMap<(&Verdict, &str), Finding> = BTreeMap::new();
+    for used in uses {
+        let name = &used.name;
+        let (severity, text) = match &used.verdict {
+            Verdict::Served => continue,
+            Verdict::Differs(how) => (Severity::Warning, format!("{name} differs: {how}")),
+            Verdict::Inert(why) => (Severity::Note, format!("{name} has no effect: {why}")),
+            Verdict::NotServed(text) | Verdict::Unknown(text) | Verdict::Broken(text) => {
+                (Severity::Error, text.clone())
+            }
+        };
+        let entry = found.entry((&used.verdict, name)).or_insert_with(|| Finding {
+            help: used.help.clone(),
+            ..Finding::new(severity, used.verdict.word(), text)
+        });
+        if !used.place.is_empty() {
+            entry.places.push(used.place.clone());
+        }
+    }
+    found.into_values().collect()
+}
+
+fn by_place(text: &Text, uses: &[Use]) -> Table {
+    let mut table = Table::new(&[&["file", "directives"][..], &COUNTED].concat());
+    let mut names = text.files();
+    names.dedup();
+    for name in names {
+        let here = |used: &&Use| used.place.rsplit_once(':').is_some_and(|(file, _)| file == name);
+        let count = |word: &str| uses.iter().filter(here).filter(|used| used.verdict.word() == word).count();
+        let counts = COUNTED.map(|word| count(word).to_string());
+        table.row([name.clone(), uses.iter().filter(here).count().to_string()].into_iter().chain(counts));
+    }
+    table
+}
+
+fn by_directive(uses: &[Use]) -> Table {
+    let mut rows: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for used in uses.iter().filter(|used| !used.name.is_empty()) {
+        rows.entry((&used.name, used.verdict.word())).or_default().push(&used.place);
+    }
+    let mut table = Table::new(&["directive", "verdict", "uses", "where"]);
+    for ((name, verdict), places) in rows {
+        table.row([name.to_owned(), verdict.to_owned(), places.len().to_string(), folded(&places)]);
+    }
+    table
+}
+
+/// `a:1, 2, 5; b:3` for places that stand in files one after the other.
+fn folded(places: &[&str]) -> String {
+    let mut out = String::new();
+    let mut last = "";
+    for place in places {
+        let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+        if file == last {
+            out.push_str(&format!(", {line}"));
+        } else {
+            let between = if out.is_empty() { "" } else { "; " };
+            out.push_str(&format!("{between}{place}"));
+            last = file;
+        }
+    }
+    out
+}
+
+/// A look at one text.
+struct Survey<'a> {
+    text: &'a Text,
+    registry: Registry,
+    uses: Vec<Use>,
+}
+
+impl<'a> Survey<'a> {
+    fn of(text: &'a Text) -> Vec<Use> {
+        let (registry, context) = text.registry();
+        let mut survey = Self { text, registry, uses: Vec::new() };
+        survey.block(&text.tree, context);
+        survey.parts();
+        survey.uses
     }
 
-    fn block(&mut self, block: &Block, context: Contexts, depth: usize) {
+    fn block(&mut self, block: &Block, context: Contexts) {
         for node in &block.nodes {
             match node {
-                Node::Statement(statement) => self.statement(statement, context, depth),
-                Node::Broken(complaint) => self.findings.push(Finding {
+                Node::Statement(statement) => self.statement(statement, context),
+                Node::Broken(complaint) => {
+                    let place = node.place().map(|span| self.text.place(span)).unwrap_or_default();
+                    let verdict = Verdict::Broken(complaint.message.clone());
+                    self.uses.push(Use { name: String::new(), place, verdict, help: None });
+                }
+            }
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement, context: Contexts) {
+        let Some(word) = statement.words.first() else { return };
+        let row = self.registry.find(&word.bytes, context).map(|(_, row)| row);
+        let name = word.text().into_owned();
+        let (verdict, help) = match row {
+            Some(row) => (of_row(row), None),
+            None => self.unknown(&name, context),
+        };
+        self.uses.push(Use { name, place: self.text.place(statement.span), verdict, help });
+        if let (Some(Opens::Context(inner)), Some(block)) = (row.and_then(|row| row.arity.opens()), &statement.block) {
+            self.block(block, inner);
+        }
+    }
+
+    fn unknown(&self, name: &str, context: Contexts) -> (Verdict, Option<String>) {
+        if self.registry.named(name.as_bytes()).next().is_some() {
+            return (Verdict::Unknown(format!("\"{name}\" does not belong in this block")), None);
+        }
+        let origin = crate::nginx::view::origin(name).filter(|_| self.text.dialect == Dialect::Nginx);
+        let near = || self.registry.nearest(name, context).map(|near| format!("did you mean \"{near}\"?"));
+        (
+            Verdict::Unknown(format!("\"{name}\" is not a directive of {}", self.text.dialect.name())),
+            origin.or_else(near),
+        )
+    }
+
+    /// What the product finds unserved only when it reads arguments: parts of served rows, and wholes it is asked to be.
+    fn parts(&mut self) {
+        for (place, said) in &self.text.unserved {
+            let what = ["directive ", "keyword "].iter().find_map(|kind| said.strip_prefix(kind)).unwrap_or(said);
+            let what = what.strip_suffix(" is known but not supported yet").unwrap_or(what);
+            let text = &format!("{what}{WHOLE}");
+            let quoted = |used: &Use| !used.name.is_empty() && text.contains(&format!("\"{}\"", used.name));
+            let here = |used: &&mut Use| {
+                used.place == *place && !matches!(used.verdict, Verdict::Unknown(_) | Verdict::Broken(_))
+            };
+            let mut found: Vec<&mut Use> = self.uses.iter_mut().filter(here).collect();
+            let at = found.iter().position(|used| quoted(used)).unwrap_or_default();
+            match found.get_mut(at) {
+                Some(used) => used.verdict.refuse(text),
+                None => self.uses.push(Use {
                     name: String::new(),
-                    place: String::new(),
-                    verdict: Verdict::Broken(crate::conf::print::nginx(complaint, &self.sources)),
+                    place: place.clone(),
+                    verdict: Verdict::NotServed(text.clone()),
+                    help: None,
                 }),
             }
         }
     }
+}
 
-    fn statement(&mut self, statement: &Statement, context: Contexts, depth: usize) {
-        let Some(word) = statement.words.first() else { return };
-        let found = self.registry.find(&word.bytes, context).map(|(_, row)| row);
-        self.note(statement, found);
-        match (found, &statement.block) {
-            (Some(row), None) if row.set.includes() && depth < DEPTH => self.include(statement, context, depth),
-            (Some(row), Some(block)) => {
-                if let Some(Opens::Context(inner)) = row.arity.opens() {
-                    self.block(block, inner, depth);
-                }
-            }
-            _ => {}
+impl Verdict {
+    /// Also this of it is not served.
+    fn refuse(&mut self, what: &str) {
+        match self {
+            Self::NotServed(text) if text.split("; ").any(|known| known == what) => {}
+            Self::NotServed(text) => text.push_str(&format!("; {what}")),
+            _ => *self = Self::NotServed(what.to_owned()),
         }
     }
+}
 
-    fn include(&mut self, statement: &Statement, context: Contexts, depth: usize) {
-        let pattern = statement.arguments().first().map(|word| word.text().into_owned()).unwrap_or_default();
-        let path = full(&self.base, &pattern);
-        let names = if path.contains(['*', '?', '[']) { Disk.glob(&path).unwrap_or_default() } else { vec![path] };
-        for name in names {
-            if let Err(error) = self.file(&name, context, depth + 1) {
-                let text = format!("open() \"{name}\" failed ({})", crate::conf::walk::errno(&error));
-                self.findings.push(Finding {
-                    name: String::new(),
-                    place: String::new(),
-                    verdict: Verdict::Broken(text),
-                });
-            }
-        }
-    }
+const WHOLE: &str = " is known and not served";
 
-    fn note(&mut self, statement: &Statement, row: Option<&'static Directive>) {
-        let verdict = match row.map(|row| row.support) {
-            None => Verdict::Unknown,
-            Some(Support::Full) => Verdict::Served,
-            Some(Support::Partial(how)) => Verdict::Differs(how),
-            Some(Support::Inert(why)) => Verdict::Inert(why),
-            Some(Support::Missing) => Verdict::NotServed,
-        };
-        let file = self.sources.text(statement.span.source).map_or("", |source| source.name.as_str());
-        let line = crate::conf::print::line(statement.span, &self.sources);
-        self.findings.push(Finding { name: statement.name().into_owned(), place: format!("{file}:{line}"), verdict });
+fn of_row(row: &'static Directive) -> Verdict {
+    match row.support {
+        Support::Full => Verdict::Served,
+        Support::Partial(how) => Verdict::Differs(how),
+        Support::Inert(why) => Verdict::Inert(why),
+        Support::Missing => Verdict::NotServed(format!("\"{}\"{WHOLE}", row.name)),
     }
 }

@@ -1,8 +1,8 @@
 //! An event loop's sockets: which are ready, and who waits for them.
 //!
 //! The loop has an epoll of its own, inside the one its runtime sleeps on. A socket enters it when somebody first has to
-//! wait for it, and leaves by being closed; who waits is woken without a lock. While there is work the runtime's own epoll
-//! is not asked at all.
+//! wait for it, and leaves by being closed; who waits is woken without a lock. While there is work, the loop waits for more
+//! in its own epoll, one call for each batch; the runtime's, with its timers and signals, has its turn once a millisecond.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 /// The two things a socket can be ready for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,10 +63,8 @@ struct Slot {
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 256;
-/// So many at once mean that more are on their way: look again when they are dealt with, before going to sleep.
-const BUSY: usize = 8;
-/// With fewer, looking again is tried once in so many rounds, and kept up for as long as it finds something.
-const TRY: u32 = 16;
+/// How long the runtime's own timers and descriptors may wait while there is work.
+const ASIDE: Duration = Duration::from_millis(1);
 
 /// What the kernel is asked to report of a socket: its edges.
 fn interest(key: usize, generation: u32, asked: Asked) -> EpollEvent {
@@ -128,49 +127,50 @@ impl Reactor {
         }
     }
 
-    /// Wakes who waits for what the kernel reports, until the task is dropped; `rest` runs before each look.
+    /// Wakes who waits for what the kernel reports, until the task is dropped; `rest` runs before each look. `polls` counts
+    /// the times tasks of this loop were run, this one among them: when a round of the runtime ran no other, none is due.
     ///
     /// # Errors
     /// When the runtime cannot watch the epoll, or it fails.
-    pub async fn run(&self, rest: impl Fn()) -> io::Result<()> {
+    pub async fn run(&self, rest: impl Fn(), polls: impl Fn() -> u64) -> io::Result<()> {
         let outer = crate::sys::socket::watch(self.epoll.0.try_clone()?)?;
         let mut events = [EpollEvent::empty(); EVENTS];
-        let (mut again, mut rounds) = (false, 0);
+        let mut since = Instant::now();
+        let mut waits = false;
         loop {
             rest();
-            let count = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
+            let timeout = if waits { EpollTimeout::from(1_u8) } else { EpollTimeout::ZERO };
+            let count = match self.epoll.wait(&mut events, timeout) {
                 Ok(count) => count,
-                Err(nix::errno::Errno::EINTR) => continue,
+                Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
             for event in events.iter().take(count) {
                 self.tell(event);
             }
-            rounds = if again { 0 } else { rounds + 1 };
-            again = count >= BUSY || count > 0 && (again || rounds >= TRY);
-            if again {
-                // Behind the tasks just woken, in the same round of the runtime.
-                let mut queued = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut queued, true) {
-                        return Poll::Ready(());
+            if count == 0 || since.elapsed() >= ASIDE {
+                // What comes from here on is an edge of the outer epoll.
+                poll_fn(|cx| match outer.poll_read_ready(cx) {
+                    Poll::Ready(Ok(mut guard)) => {
+                        guard.clear_ready();
+                        Poll::Ready(Ok(()))
                     }
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Pending => Poll::Pending,
                 })
-                .await;
+                .await?;
+                since = Instant::now();
+                waits = false;
                 continue;
             }
-            // What comes from here on is an edge of the outer epoll.
-            poll_fn(|cx| match outer.poll_read_ready(cx) {
-                Poll::Ready(Ok(mut guard)) => {
-                    guard.clear_ready();
-                    Poll::Ready(Ok(()))
+            loop {
+                let before = polls();
+                behind_others().await;
+                if polls() <= before + 1 {
+                    break;
                 }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => Poll::Pending,
-            })
-            .await?;
+            }
+            waits = true;
         }
     }
 
@@ -199,6 +199,19 @@ impl Reactor {
             }
         }
     }
+}
+
+/// Lets every task run that is due.
+async fn behind_others() {
+    let mut queued = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut queued, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A socket's place in the reactor.

@@ -5,11 +5,14 @@ use super::stream::Deadline;
 use crate::log::clock::Clock;
 use crate::log::file::File;
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
 
 /// Bytes in a pooled buffer.
@@ -173,7 +176,7 @@ impl Turn {
             write_logs(self.number, &self.unwritten);
             self.clock.update();
         };
-        self.reactor.run(rest).await
+        self.reactor.run(rest, || POLLS.get()).await
     }
 
     /// The loop's output vector; give it back with [`Self::give_out`].
@@ -243,8 +246,30 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     }
 }
 
+thread_local! {
+    /// How often tasks of this thread's loop were run.
+    static POLLS: Cell<u64> = const { Cell::new(0) };
+}
+
+pin_project! {
+    /// A task of a loop, whose runs are counted.
+    struct Task<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        POLLS.set(POLLS.get() + 1);
+        self.project().future.poll(cx)
+    }
+}
+
 /// Starts a task on this loop. Its future stays on the thread it was made on, as every loop has one thread; said to the
 /// runtime this way it is queued without the lock and the wake-up that tasks from elsewhere need.
 pub fn spawn(future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    tokio::task::spawn(SendWrapper::new(future))
+    tokio::task::spawn(SendWrapper::new(Task { future }))
 }

@@ -78,6 +78,18 @@ impl<T: Clone> Wildcards<T> {
         None
     }
 
+    /// What of the table gives `name` its value, in words; nothing when it has none.
+    pub fn how(&self, name: &[u8]) -> Option<&'static str> {
+        if self.exact.contains_key(name) {
+            return Some("exact name");
+        }
+        let leading = memchr::memchr_iter(b'.', name)
+            .any(|dot| dot > 0 && name.get(dot + 1..).is_some_and(|tail| self.leading.contains_key(tail)));
+        let by_name = if leading { "wildcard in front" } else { "wildcard behind" };
+        let hit = || self.expressions.iter().any(|(expression, _)| expression.matches(name));
+        self.find_name(name).map(|_| by_name).or_else(|| hit().then_some("regular expression"))
+    }
+
     /// The value of `name`, by name or by the first expression that matches, which `matched` is shown.
     pub fn find<'a>(
         &'a self,

@@ -46,7 +46,7 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
 }
 
 /// Runs the phases before the content; a status where one of them ends the session.
-fn enter(session: &mut Session) -> Option<u16> {
+pub fn enter(session: &mut Session) -> Option<u16> {
     let server = session.server.clone();
     for phase in [Phase::PostAccept, Phase::Preaccess, Phase::Access, Phase::Preread] {
         for step in server.steps.get(phase as usize).into_iter().flatten() {

@@ -6,6 +6,7 @@
 mod build;
 mod connection;
 mod core;
+pub mod explain;
 mod listen;
 mod module;
 pub mod modules;

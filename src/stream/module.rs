@@ -1,5 +1,6 @@
 //! What a stream module is, and the two doors from configuration to run time: `declare` and `install`.
 
+use super::explain::Ending;
 use super::session::Session;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
@@ -56,6 +57,9 @@ pub type Work<'s> = Pin<Box<dyn Future<Output = u16> + 's>>;
 pub trait Content: Send + Sync {
     /// Runs it to its end.
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s>;
+
+    /// Tells what running would come to.
+    fn explain(&self, session: &Session) -> Ending;
 }
 
 /// Turns merged settings into what a server does.

@@ -9,6 +9,7 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_UPSTREAM;
+use crate::upstream::group::Choice;
 use crate::upstream::settings::{self, Upstream};
 use crate::upstream::{Group, Inputs, Pick};
 use hashbrown::HashMap;
@@ -32,6 +33,13 @@ impl Pool {
     pub fn pick(&self, session: &Session) -> Pick {
         let key = self.key.as_ref().map(|key| key.text(session)).unwrap_or_default();
         self.group.pick(Inputs { client: session.client_address().ip(), key: &key })
+    }
+
+    /// How the group would choose for a session.
+    pub fn explain(&self, session: &Session, tries: u32) -> Choice {
+        let key = self.key.as_ref().map(|key| key.text(session));
+        let inputs = Inputs { client: session.client_address().ip(), key: key.as_deref().unwrap_or_default() };
+        self.group.explain(inputs, tries).keyed(key.as_deref())
     }
 }
 

@@ -85,6 +85,34 @@ pub struct Inputs<'a> {
     pub key: &'a [u8],
 }
 
+/// How a group would choose, for a reader.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The method in the configuration's words.
+    pub method: &'static str,
+    /// The peers in the order they would be asked, each after the failure of those before it.
+    pub order: Vec<String>,
+    /// Whom one request after the other would be sent to, from the start of a cycle; for round robin.
+    pub turns: Vec<String>,
+    /// The value of the key of `hash`.
+    pub key: Option<String>,
+}
+
+/// Turns of round robin a reader wants to see at most.
+const LONGEST: u64 = 64;
+
+impl Choice {
+    /// The same with the key it was made by.
+    pub fn keyed(self, key: Option<&[u8]>) -> Self {
+        Self { key: key.map(|key| String::from_utf8_lossy(key).into_owned()), ..self }
+    }
+
+    /// Whether the same client is always sent to the same peer.
+    pub fn sticks(&self) -> bool {
+        matches!(self.method, "ip_hash" | "hash" | "hash consistent") || self.order.len() < 2
+    }
+}
+
 /// A chosen peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerRef {
@@ -301,6 +329,39 @@ impl Group {
     /// The peer a reference names.
     pub fn peer(&self, at: PeerRef) -> Option<&Peer> {
         self.sets.get(usize::from(at.set))?.peers.get(at.index as usize)
+    }
+
+    /// How this group would choose for a client, from the standings as they are. It moves them on: for groups that serve
+    /// nobody.
+    pub fn explain(&self, inputs: Inputs<'_>, tries: u32) -> Choice {
+        let shown = |at: PeerRef| {
+            self.peer(at).map_or_else(String::new, |peer| match peer.server == peer.name {
+                true => peer.name.clone(),
+                false => format!("{} ({})", peer.server, peer.name),
+            })
+        };
+        let cycle: u64 = self.sets.iter().take(1).map(|set| set.total_weight).sum();
+        let mut turns = Vec::new();
+        // After as many turns as there is weight, round robin is where it began.
+        if matches!(self.method, Method::RoundRobin) && cycle <= LONGEST {
+            turns.extend((0..cycle).filter_map(|_| self.select(&mut self.pick(inputs), 0).map(shown)));
+        }
+        let mut pick = self.pick(inputs);
+        pick.limit(tries);
+        let mut order = Vec::new();
+        for _ in 0..pick.left() {
+            order.extend(self.select(&mut pick, 0).map(shown));
+        }
+        let method = match &self.method {
+            Method::RoundRobin => "round robin",
+            Method::LeastConn => "least_conn",
+            Method::IpHash => "ip_hash",
+            Method::Hash => "hash",
+            Method::Consistent(_) => "hash consistent",
+            Method::Random => "random",
+            Method::RandomTwo => "random two",
+        };
+        Choice { method, order, turns, key: None }
     }
 
     /// All peers, backups last, each with whether it is one.

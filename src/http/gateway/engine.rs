@@ -6,6 +6,7 @@ use super::reply::Reply;
 use super::tunnel::Tunnel;
 use super::{relay, reply};
 use crate::http::codec::h1::Method;
+use crate::http::explain::Story;
 use crate::http::phase::{Flow, Handler};
 use crate::http::request::Request;
 use crate::http::upstream::{Attempt, Pool};
@@ -80,6 +81,10 @@ impl<P: Protocol> Handler for Engine<P> {
             }
         }))
     }
+
+    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+        Some(self.tell(request, story))
+    }
 }
 
 /// Whole seconds, as groups count them.
@@ -125,6 +130,23 @@ impl<P: Protocol> Engine<P> {
                 Err((failure, stage)) => self.again(request, failure, stage, &mut pick, begun)?,
             }
         }
+    }
+
+    /// What would be sent, and to whom: what [`Self::pass`] does up to the first connection.
+    fn tell(&self, request: &mut Request, story: &mut Story) -> Flow<'static> {
+        let target = match self.protocol.target(request) {
+            Ok(target) => target,
+            Err(status) => return Flow::Finish(status),
+        };
+        request.attempts.host.clear();
+        request.attempts.host.extend_from_slice(&target.host);
+        let mut out = Vec::new();
+        self.protocol.encode(request, &target, self.body_length(request), &mut out);
+        let key = target.pool.key.as_ref().map(|key| key.text(request));
+        let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
+        let choice = target.pool.group.explain(inputs, self.gateway.next_tries);
+        story.passes(self.protocol.scheme(), &target.pool.group.name, out, choice.keyed(key.as_deref()));
+        Flow::Done
     }
 
     fn body_length(&self, request: &Request) -> BodyLength {

@@ -6,6 +6,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
+use crate::http::explain::Story;
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
@@ -97,6 +98,11 @@ impl Handler for AuthRequest {
                 }
             }
         }))
+    }
+
+    fn explain(&self, _: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+        story.asks("auth_request", &self.uri, "the request goes on if the answer is 2xx");
+        Some(Flow::Next)
     }
 }
 

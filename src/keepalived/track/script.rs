@@ -49,6 +49,11 @@ impl Tally {
         Self { verdict: if init_fail { Verdict::Bad } else { Verdict::Unknown }, against: 0, status: 0 }
     }
 
+    /// What is known.
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
     /// Takes a result; tells whether the verdict changed. The very first result decides alone.
     pub fn add(&mut self, good: bool, (rise, fall): (u32, u32)) -> bool {
         let verdict = if good { Verdict::Good } else { Verdict::Bad };

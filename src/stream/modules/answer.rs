@@ -7,6 +7,7 @@ use crate::conf::slot::Text as TextSlot;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::session::contexts::STREAM_SERVER;
+use crate::stream::explain::Ending;
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
 use crate::stream::session::Session;
 use std::io;
@@ -45,6 +46,10 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
 }
 
 impl Content for Answer {
+    fn explain(&self, session: &Session) -> Ending {
+        Ending::Answers(String::from_utf8_lossy(&self.text.text(session)).into_owned())
+    }
+
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
         Box::pin(async move {
             let text = self.text.text(session);

@@ -13,6 +13,7 @@ use crate::net::address::{self, Address, Host};
 use crate::net::proxy_protocol;
 use crate::net::stream::{Deadline, Outgoing, Stream, connect};
 use crate::session::contexts::STREAM_ANY;
+use crate::stream::explain::Ending;
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
 use crate::stream::relay::{End, Manner, Relay};
 use crate::stream::session::{Attempt, Session};
@@ -165,17 +166,25 @@ impl Drop for InUse {
 }
 
 impl Content for Proxy {
+    fn explain(&self, session: &Session) -> Ending {
+        match self.pool(session) {
+            Ok(pool) => Ending::Passes {
+                group: pool.group.name.clone(),
+                choice: pool.explain(session, self.tries),
+                announces: self.protocol,
+            },
+            Err(complaint) => Ending::Fails(complaint),
+        }
+    }
+
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
         Box::pin(async move {
-            let pool = match &self.target {
-                Target::Pool(pool) => pool.clone(),
-                Target::Text(text) => match resolve(session, &String::from_utf8_lossy(&text.text(session))) {
-                    Ok(pool) => pool,
-                    Err(complaint) => {
-                        log(session, Level::Error, &complaint);
-                        return 500;
-                    }
-                },
+            let pool = match self.pool(session) {
+                Ok(pool) => pool,
+                Err(complaint) => {
+                    log(session, Level::Error, &complaint);
+                    return 500;
+                }
             };
             // One timer a connection: what guards connecting guards the relay afterwards.
             let mut deadline = Deadline::new();
@@ -208,6 +217,14 @@ fn resolve(session: &Session, text: &str) -> Result<Arc<Pool>, String> {
 }
 
 impl Proxy {
+    /// Whom this connection is for.
+    fn pool(&self, session: &Session) -> Result<Arc<Pool>, String> {
+        match &self.target {
+            Target::Pool(pool) => Ok(pool.clone()),
+            Target::Text(text) => resolve(session, &String::from_utf8_lossy(&text.text(session))),
+        }
+    }
+
     /// Connects to a server of the group, trying others as configured.
     async fn reach(
         &self,

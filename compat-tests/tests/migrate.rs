@@ -1,0 +1,307 @@
+//! rmigrate: golden answers of every subcommand and format, the corpus, and explanations held against a running rnginx.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use compat_tests::program::Program;
+use compat_tests::root;
+use compat_tests::stand::{LIMIT, Stand, local};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use rha::migrate::cli::answer;
+
+/// Asks rmigrate about files below `fixtures`, so that what it prints names no machine's paths.
+fn asked(words: &[&str]) -> (String, u8) {
+    let fixtures = root().join("fixtures");
+    let fixtures = fixtures.to_string_lossy();
+    answer(&[&["rmigrate", "--root", &*fixtures][..], words].concat())
+}
+
+const ARTICLE: [&str; 3] =
+    ["/site/article/nginx.conf", "/site/article/keepalived.conf", "/site/article/keepalived.backup.conf"];
+const OLD: &str = "/migrate/old/nginx.conf";
+const NEW: &str = "/migrate/new/nginx.conf";
+const NODES: [&str; 2] = ["/migrate/old/keepalived.conf", "/migrate/new/keepalived.conf"];
+
+/// BLESS=1 writes what came out; whoever does so reads the difference.
+fn golden(name: &str, words: &[&str], code: u8) {
+    let path = root().join("fixtures/migrate/golden").join(name);
+    let (now, exit) = asked(words);
+    assert_eq!(exit, code, "{name}: {now}");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &now).expect("the fixture can be written");
+    }
+    let then = std::fs::read_to_string(&path).unwrap_or_default();
+    let place = now.lines().zip(then.lines()).find(|(now, then)| now != then);
+    assert!(now == then, "{name}: {place:?}");
+}
+
+#[test]
+fn surveys_are_as_they_were() {
+    let all = [&["survey"][..], &ARTICLE].concat();
+    golden("survey.txt", &all, 0);
+    golden("survey.json", &[&all[..], &["--format", "json"]].concat(), 0);
+    golden("survey.md", &[&all[..], &["--format", "markdown"]].concat(), 0);
+    golden("survey.html", &[&all[..], &["--format", "html"]].concat(), 0);
+    golden("survey-unserved.txt", &["survey", "/migrate/unserved.conf"], 1);
+}
+
+#[test]
+fn differences_are_as_they_were() {
+    golden("diff-nginx.txt", &["diff", OLD, NEW], 1);
+    golden("diff-nginx.json", &["diff", OLD, NEW, "--format", "json"], 1);
+    golden("diff-nginx.md", &["diff", OLD, NEW, "--text", "--format", "markdown"], 1);
+    golden("diff-nginx.html", &["diff", OLD, NEW, "--text", "--format", "html"], 1);
+    golden("diff-nodes.txt", &[&["diff", "--nodes", "--text"][..], &NODES].concat(), 1);
+    golden("diff-article.txt", &["diff", "--nodes", ARTICLE[1], ARTICLE[2]], 0);
+}
+
+#[test]
+fn explanations_are_as_they_were() {
+    let site = ["-c", ARTICLE[0], "--from", "192.168.110.77"];
+    golden("explain-acs.txt", &[&["explain", "http://192.168.110.10:8880/ACS/login?x=1"][..], &site].concat(), 0);
+    golden("explain-acs.json", &[&["--format", "json", "explain", "http://h:8880/ACS/"][..], &site].concat(), 0);
+    golden(
+        "explain-mqtt.md",
+        &[&["--format", "markdown", "explain", "tcp://192.168.110.10:6183"][..], &site].concat(),
+        0,
+    );
+    golden("explain-vrrp.txt", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2]], 0);
+    golden("explain-vrrp.html", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2], "--format", "html"], 0);
+    // Different passwords and intervals: both nodes are master, and that is found.
+    golden("explain-vrrp-wrong.txt", &["explain", "--vrrp", NODES[0], NODES[1]], 1);
+}
+
+#[test]
+fn what_differs_can_fail_a_build_and_usage_ends_with_2() {
+    assert_eq!(asked(&["survey", ARTICLE[0]]).1, 0);
+    assert_eq!(asked(&["survey", "--fail-on", "differs", ARTICLE[0]]).1, 1);
+    assert_eq!(asked(&["survey", "/none.conf"]).1, 2);
+    assert_eq!(asked(&["survey"]).1, 2);
+    assert_eq!(asked(&["diff", ARTICLE[0], ARTICLE[1]]).1, 2);
+    assert_eq!(asked(&["explain", "http://h:1/", "-c", ARTICLE[0]]).1, 2);
+    assert_eq!(asked(&["explain", "nonsense", "-c", ARTICLE[0]]).1, 2);
+}
+
+#[test]
+fn moved_is_not_changed_and_equal_values_are_equal() {
+    let (text, _) = asked(&["diff", OLD, NEW]);
+    for same in
+        ["client_max_body_size", "keepalive_timeout", "worker_connections", "listen", "max_fails", "proxy_read_timeout"]
+    {
+        assert!(!text.contains(same), "{same} is told:\n{text}");
+    }
+    for told in ["worker_processes", "order of expressions", "order of peers", "location = /old", "location = /health"]
+    {
+        assert!(text.contains(told), "{told} is not told:\n{text}");
+    }
+}
+
+#[test]
+fn secrets_are_compared_and_never_shown() {
+    let secrets = ["hunter2", "hunter3", "c2VjcmV0OnNlY3JldA", "b3RoZXI6b3RoZXI"];
+    for format in ["text", "json", "markdown", "html"] {
+        let nginx = asked(&["diff", OLD, NEW, "--text", "--format", format]).0;
+        let keepalived = asked(&[&["diff", "--text", "--format", format][..], &NODES].concat()).0;
+        let survey = asked(&[&["survey", OLD, NEW, "--format", format][..], &NODES].concat()).0;
+        for text in [&nginx, &keepalived, &survey] {
+            assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
+        }
+        assert!(nginx.contains("Authorization") && keepalived.contains("auth"), "{format}: the difference is not told");
+    }
+}
+
+/// Files below a folder of the fixtures that end in `.conf`.
+fn corpus(folder: &str) -> Vec<String> {
+    let path = root().join("fixtures").join(folder);
+    let names = std::fs::read_dir(path).expect("a corpus").flatten().map(|entry| entry.file_name());
+    let mut names: Vec<String> = names.map(|name| format!("/{folder}/{}", name.to_string_lossy())).collect();
+    names.retain(|name| name.ends_with(".conf"));
+    names.sort();
+    names
+}
+
+#[test]
+fn every_file_of_the_corpus_is_surveyed_and_equals_itself() {
+    let mut wrong = Vec::new();
+    for (kind, folder, least) in [("nginx", "nginx/corpus", 100), ("keepalived", "keepalived/corpus", 50)] {
+        let files = corpus(folder);
+        assert!(files.len() >= least, "only {} files in {folder}", files.len());
+        for file in &files {
+            let (survey, code) = asked(&["survey", "--kind", kind, file]);
+            if code == 2 || !survey.contains("directives: ") {
+                wrong.push(format!("{file}: {survey}"));
+            }
+            let (difference, code) = asked(&["diff", "--kind", kind, "--text", file, file]);
+            if code != 0 {
+                wrong.push(format!("{file}: differs from itself: {difference}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_of_the_corpus_are_told_apart_by_their_content() {
+    let mut wrong = Vec::new();
+    for (kind, folder) in [("nginx", "nginx/corpus"), ("keepalived", "keepalived/corpus")] {
+        for file in corpus(folder) {
+            let (text, code) = asked(&["survey", &file]);
+            let right = code != 2 && text.contains(&format!("({kind})"));
+            let empty = code == 2 && text.contains("nothing in it tells");
+            if !right && !empty {
+                wrong.push(format!("{file}: {}", text.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Bytes sent from an address of the host's own, and everything that came back.
+fn from(source: Ipv4Addr, port: u16, bytes: &[u8]) -> std::io::Result<String> {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let [a, b, c, d] = source.octets();
+    bind(socket.as_raw_fd(), &SockaddrIn::new(a, b, c, d, 0))?;
+    connect(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port))?;
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(bytes)?;
+    let mut answer = Vec::new();
+    let end = stream.read_to_end(&mut answer);
+    // A refused connection is closed, perhaps with what was sent unread.
+    if answer.is_empty() {
+        end.map(|_| String::new()).or(Ok(String::new()))
+    } else {
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+/// What the last line of an explanation says of a request.
+fn verdict(words: &[&str]) -> String {
+    let (text, code) = asked(words);
+    assert_eq!(code, 0, "{words:?}: {text}");
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn explanations_are_what_a_running_rnginx_does() {
+    explanations_hold(Program::Ours);
+}
+
+#[test]
+fn explanations_are_what_nginx_does() {
+    explanations_hold(Program::Original);
+}
+
+fn explanations_hold(program: Program) {
+    const CONF: &str = "/migrate/explain.conf";
+    let stand = Stand::new(program).expect("a host");
+    let text = std::fs::read_to_string(root().join("fixtures").join(&CONF[1..])).expect("a configuration");
+    stand.write(&text).expect("a configuration");
+    stand.command(&[]).expect("a start");
+    stand.wait_for_text(8080, "/", "default").expect("an answer");
+    assert_eq!(local(8080).port(), 8080);
+    let sources = ["127.0.0.1", "127.0.5.9", "127.0.77.3", "127.1.2.3", "127.9.8.7", "127.200.31.4"];
+    let hosts = ["exact.example", "a.wild.example", "re12.example", "rex.example", "other.example"];
+    let paths = [
+        "/",
+        "/x",
+        "/a",
+        "/a/b/c",
+        "/a/x.in",
+        "/a/b.in",
+        "/fixed/x.png",
+        "/y.png",
+        "/z.GIF",
+        "/moved/b/1",
+        "/loop/1",
+        "/closed",
+        "/gone",
+        "/address/1",
+        "/key",
+        "/key/a?k=1",
+        "/key/b?k=2",
+        "/ring?k=1",
+        "/ring?k=2",
+        "/ring?k=33",
+        "/tier?k=5",
+        "/%61/b",
+    ];
+    let (mut wrong, mut count, mut peers) = (Vec::new(), 0, std::collections::BTreeSet::new());
+    for source in sources {
+        for host in hosts {
+            for path in paths {
+                let tier = if source.ends_with('3') { "gold" } else { "tin" };
+                let request =
+                    format!("GET {path} HTTP/1.1\r\nHost: {host}:8080\r\nX-Tier: {tier}\r\nConnection: close\r\n\r\n");
+                let address: Ipv4Addr = source.parse().expect("an address");
+                let real = stand.host().run(move || from(address, 8080, request.as_bytes())).expect("a host");
+                let real = real.expect("an answer");
+                let (head, body) = real.split_once("\r\n\r\n").unwrap_or((&real, ""));
+                let status = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let url = format!("http://{host}:8080{path}");
+                let header = format!("X-Tier: {tier}");
+                let told = verdict(&[
+                    "explain",
+                    &url,
+                    "-c",
+                    CONF,
+                    "--from",
+                    source,
+                    "--header",
+                    &header,
+                    "--header",
+                    "Connection: close",
+                ]);
+                count += 1;
+                let right = match body.strip_prefix("backend ") {
+                    Some(port) => {
+                        peers.insert(port.trim().to_owned());
+                        told.ends_with(&format!(": 127.0.0.1:{}", port.trim()))
+                    }
+                    // A dollar would be a variable in an answer.
+                    None if status == "200" && body != "default" => {
+                        told.replace('$', "") == format!("location {body} answers with 200")
+                    }
+                    None if body == "default" => told == "location / answers with 200",
+                    None => told.ends_with(&format!("answers with {status}")),
+                };
+                if !right {
+                    wrong.push(format!("{url} from {source}: {status} {body:?}, explained as: {told}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(peers.len(), 4, "not every backend was asked: {peers:?}");
+    streams(&stand, CONF);
+}
+
+fn streams(stand: &Stand, conf: &str) {
+    let mut peers = std::collections::BTreeSet::new();
+    for third in 0..24 {
+        let source = Ipv4Addr::new(127, 0, third, 7);
+        let real = stand.host().run(move || from(source, 8081, b"hello.\n")).expect("a host").expect("an answer");
+        let told = verdict(&["explain", "tcp://127.0.0.1:8081", "-c", conf, "--from", &source.to_string()]);
+        match real.split_once(" got ") {
+            Some((port, _)) => {
+                assert!(told.ends_with(&format!(": 127.0.0.1:{port}")), "{source}: {port}, explained as: {told}");
+                peers.insert(port.to_owned());
+            }
+            None => assert_eq!((real.as_str(), told.as_str()), ("", "the connection is refused with 403"), "{source}"),
+        }
+    }
+    assert_eq!(peers.len(), 3, "not every server was asked: {peers:?}");
+}
+
+#[test]
+fn an_explanation_asks_nobody() {
+    let stand = Stand::new(Program::Ours).expect("a host");
+    let words = ["explain", "http://exact.example:8080/address", "-c", "/migrate/explain.conf"];
+    let (text, code) = stand.host().run(move || asked(&words)).expect("a host");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("X-From: 127.0.0.1") && text.contains("X-Answer"), "{text}");
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(stand.bench().record().take().is_empty(), "a backend was asked");
+}

@@ -1,0 +1,267 @@
+//! What would become of a request: the phases that serve it, run without leaving this process.
+//!
+//! Handlers that would ask somebody else tell instead (`Handler::explain`); all others run as they do when they serve,
+//! on a connection whose other end is here.
+
+use super::connection::{Connection, Counters, Front};
+use super::listen::{Port, Virtual};
+use super::phase::{self, Flow, Handler, Phase, Way};
+use super::reading::{Refused, read_head};
+use super::request::Request;
+use super::site::{Location, Site};
+use crate::conf::source::Span;
+use crate::net::address::Address;
+use crate::net::reactor::Reactor;
+use crate::net::stream::{Deadline, Stream};
+use crate::net::turn::Turn;
+use crate::upstream::group::Choice;
+use socket2::{Domain, Socket, Type};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that is asked about.
+pub struct Question {
+    /// Its head, byte for byte.
+    pub head: Vec<u8>,
+    /// Whom it comes from.
+    pub from: SocketAddr,
+    /// The address it is sent to.
+    pub to: SocketAddr,
+}
+
+/// A choice of a location.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The path it was chosen for.
+    pub path: String,
+    /// The location and its place; nothing where no location fits and the server's own settings hold.
+    pub location: Option<(String, Option<Span>)>,
+    /// What was looked at: location, place, verdict.
+    pub considered: Vec<(String, Option<Span>, &'static str)>,
+}
+
+/// A request that is passed on.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// `http://` and the name of the group.
+    pub group: String,
+    /// The head as it is sent.
+    pub head: String,
+    /// Who is asked.
+    pub choice: Choice,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The listening address.
+    pub listener: String,
+    /// The server: its first name, its place, and why it was chosen.
+    pub server: (String, Option<Span>, String),
+    /// The locations that were chosen, the last one answers.
+    pub chosen: Vec<Chosen>,
+    /// What happened on the way: where, and what.
+    pub steps: Vec<(&'static str, String)>,
+    /// Where the request goes, if it is passed on.
+    pub passed: Option<Passed>,
+    /// The file that is served.
+    pub file: Option<String>,
+    /// The answer's status.
+    pub status: u16,
+    /// The head of the answer; of a passed request, what is added to an answer of 200.
+    pub answer: Vec<(String, String)>,
+}
+
+impl Story {
+    /// Notes that the request is passed on.
+    pub fn passes(&mut self, scheme: &str, group: &str, head: Vec<u8>, choice: Choice) {
+        let head = String::from_utf8_lossy(&head).into_owned();
+        self.passed = Some(Passed { group: format!("{scheme}{group}"), head, choice });
+    }
+
+    /// Notes that somebody else is asked first, and what depends on it.
+    pub fn asks(&mut self, who: &'static str, uri: &[u8], then: &str) {
+        self.steps.push((who, format!("asks {}: {then}", String::from_utf8_lossy(uri))));
+    }
+}
+
+/// Tells what becomes of a request.
+///
+/// # Errors
+/// What the system said; `NotFound` when nobody listens there.
+pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Story> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let reactor = Reactor::new()?;
+        let turn = Rc::new(Turn::new(0, Arc::default(), reactor));
+        let front = Front::new(turn.clone(), Arc::new(Counters::default()));
+        tokio::select! {
+            story = told(&front, site, question) => story,
+            ended = turn.run() => Err(ended.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
+        }
+    })
+}
+
+async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Result<Story> {
+    let (port, entry) = listener(site, question.to).ok_or(io::ErrorKind::NotFound)?;
+    let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+    ours.set_nonblocking(true)?;
+    let reader = std::thread::spawn(move || answer(theirs));
+    let stream = Stream::new(&front.turn.reactor, ours);
+    let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
+    connection.set_local(question.to);
+    let mut story = Story { listener: entry.address.to_string(), ..Story::default() };
+    let mut bytes = front.turn.buffer();
+    bytes.grow(question.head.len().max(bytes.size()));
+    if let Some(room) = bytes.room().get_mut(..question.head.len()) {
+        room.copy_from_slice(&question.head);
+        bytes.end += question.head.len();
+    }
+    let mut request = Request::begin(&connection, &entry.default, bytes);
+    drop(connection);
+    let mut deadline = Deadline::new();
+    match read_head(&mut request, entry, &mut deadline).await {
+        Ok(()) => {
+            story.server = server(&request, entry);
+            let mut teller = Teller { story };
+            phase::pass(&mut teller, &mut request).await;
+            story = teller.story;
+        }
+        Err(Refused::Answer(status) | Refused::Logged(status)) => {
+            story.server = server(&request, entry);
+            story.steps.push(("head", format!("the request is refused with {status}")));
+            super::finish::special(&mut request, status);
+        }
+        Err(Refused::Silent) => {}
+    }
+    if story.passed.is_some() {
+        request.response.status = 200;
+    } else if request.response.error == 0 && matches!(request.response.content, super::response::Content::File(..)) {
+        story.file = Some(String::from_utf8_lossy(&request.file_path()).into_owned());
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(5), request.respond()).await;
+    story.status = request.response.final_status();
+    drop(request);
+    story.answer = reader.join().unwrap_or_default();
+    Ok(story)
+}
+
+/// The port and the servers for an address: one that is bound to it, or to every address.
+fn listener(site: &Site, to: SocketAddr) -> Option<(&Arc<Port>, &Arc<Virtual>)> {
+    let fits = |port: &&Arc<Port>, exact: bool| match &port.address {
+        Address::Ip(bound) => {
+            let any = bound.ip().is_unspecified() && (bound.is_ipv6() == to.is_ipv6());
+            bound.port() == to.port() && (bound.ip() == to.ip() || !exact && any)
+        }
+        Address::Unix(_) => false,
+    };
+    let port =
+        site.ports.iter().find(|port| fits(port, true)).or_else(|| site.ports.iter().find(|port| fits(port, false)))?;
+    port.of(Some(to)).map(|entry| (port, entry))
+}
+
+/// The head a client would get.
+fn answer(mut socket: Socket) -> Vec<(String, String)> {
+    const HEAD: usize = 64 * 1024;
+    let mut text = Vec::new();
+    let mut piece = [0; 4096];
+    let end = |text: &[u8]| text.windows(4).position(|four| four == b"\r\n\r\n");
+    while end(&text).is_none() && text.len() < HEAD {
+        match socket.read(&mut piece) {
+            Ok(count) if count > 0 => text.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    let head = text.get(..end(&text).unwrap_or(text.len())).unwrap_or_default();
+    let head = String::from_utf8_lossy(head);
+    let lines = head.split("\r\n").skip(1).filter_map(|line| line.split_once(": "));
+    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn server(request: &Request, entry: &Virtual) -> (String, Option<Span>, String) {
+    let host = String::from_utf8_lossy(&request.host).into_owned();
+    let why = match entry.names.how(&request.host) {
+        Some(how) => format!("\"{host}\" by {how}"),
+        None if host.is_empty() => "the default server of the address: there is no host".to_owned(),
+        None => format!("the default server of the address: no server is called \"{host}\""),
+    };
+    (String::from_utf8_lossy(&request.server.name).into_owned(), request.server.base.span, why)
+}
+
+fn named(location: &Location) -> (String, Option<Span>) {
+    (location.pattern.as_ref().map_or_else(String::new, |pattern| pattern.text()), location.span)
+}
+
+/// Steps are told, and taken where that does no harm.
+struct Teller {
+    story: Story,
+}
+
+impl Way for Teller {
+    async fn settle(&mut self, step: &dyn Handler, request: &mut Request, phase: Phase) -> Flow<'static> {
+        let (path, args, internal) = (request.uri.clone(), request.args.clone(), request.internal);
+        let flow = match step.explain(request, &mut self.story) {
+            Some(flow) => flow,
+            None => step.run(request).settled().await,
+        };
+        let text = |path: &[u8], args: &[u8]| {
+            let mark = if args.is_empty() { "" } else { "?" };
+            format!("{}{mark}{}", String::from_utf8_lossy(path), String::from_utf8_lossy(args))
+        };
+        let name = words(phase);
+        if request.uri != path || request.args != args {
+            let manner = if request.internal && !internal { " (internally)" } else { "" };
+            self.story
+                .steps
+                .push((name, format!("{} becomes {}{manner}", text(&path, &args), text(&request.uri, &request.args))));
+        }
+        match &flow {
+            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"))),
+            Flow::Done if phase < Phase::Content => {
+                let status = request.response.status;
+                let target = request.response.location().map(|to| format!(" to {}", String::from_utf8_lossy(to)));
+                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default())));
+            }
+            _ => {}
+        }
+        flow
+    }
+
+    fn located(&mut self, request: &Request) {
+        let considered = request.server.locations.considered(&request.uri);
+        let considered = considered.into_iter().map(|(location, thought)| {
+            let (name, span) = named(&location);
+            (name, span, thought)
+        });
+        let path = String::from_utf8_lossy(&request.uri).into_owned();
+        let location = request.location.pattern.is_some().then(|| named(&request.location));
+        let is_named = location.as_ref().is_some_and(|(name, _)| name.starts_with('@'));
+        let considered = if is_named { Vec::new() } else { considered.collect() };
+        self.story.chosen.push(Chosen { path, location, considered });
+    }
+
+    fn finishes(&mut self, request: &Request, status: u16) {
+        let page = request.location.settings.error_pages.iter().find(|page| page.status == status);
+        if let Some(page) = page {
+            let target = String::from_utf8_lossy(&page.target.text(request)).into_owned();
+            self.story.steps.push(("error_page", format!("{status} is answered by {target}")));
+        }
+    }
+}
+
+const fn words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::PostRead => "post-read",
+        Phase::ServerRewrite => "server rewrite",
+        Phase::Rewrite => "rewrite",
+        Phase::Preaccess => "limits",
+        Phase::Access => "access",
+        Phase::Precontent => "try_files",
+        Phase::Content => "content",
+        Phase::Log => "log",
+    }
+}

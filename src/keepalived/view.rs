@@ -1,0 +1,50 @@
+//! What other rooms may see of a keepalived configuration: plain data, nothing that runs.
+
+use super::contexts::ROOT;
+use super::read::{self, Kind};
+use super::slot::Machine;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::Contexts;
+use crate::conf::expand::Environment;
+use crate::conf::registry::Registry;
+use crate::conf::source::{Loader, Sources};
+use crate::conf::tree::Block;
+
+/// A configuration as it was read.
+pub struct View {
+    /// The statements, with everything put in.
+    pub tree: Block,
+    /// The texts they stand in.
+    pub sources: Sources,
+    /// What is known and not served.
+    pub unserved: Vec<Diagnostic>,
+    /// What keepalived complains of, in its words, and whether the configuration fails because of it.
+    pub complaints: Vec<(String, bool)>,
+}
+
+/// Reads a configuration for a machine that has every interface and every user it names.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn view(loader: &dyn Loader, path: &str, id: &str) -> std::io::Result<View> {
+    let environment = Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1 };
+    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+    let reading = read::read(loader, path, &environment, &machine)?;
+    let complaints = reading.complaints.into_iter().filter(|complaint| complaint.kind > Kind::Notice);
+    Ok(View {
+        tree: reading.tree,
+        sources: reading.sources,
+        unserved: reading.places,
+        complaints: complaints.map(|complaint| (complaint.text, complaint.kind >= Kind::Error)).collect(),
+    })
+}
+
+/// Every keyword, and the context a file begins in.
+pub fn registry() -> (Registry, Contexts) {
+    (read::registry(), ROOT)
+}
+
+/// Whether keepalived has a keyword of this name, anywhere.
+pub fn is_keyword(name: &str) -> bool {
+    read::registry().named(name.as_bytes()).next().is_some()
+}

@@ -1,0 +1,243 @@
+//! Which server, location, steps and peer a request meets, told by the objects that would serve it.
+
+use super::Args;
+use crate::migrate::diff;
+use crate::migrate::input::Given;
+use crate::migrate::report::{Failure, Report, Section, Table};
+use crate::nginx::explain::{Choice, Ending, Oracle, Question, Story};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Settings of the location that a reader of an explanation asks for, by how they begin.
+const TOLD: [&str; 23] = [
+    "limit_",
+    "client_max_body_size",
+    "client_body_",
+    "access_log",
+    "error_log",
+    "allow and deny",
+    "auth_",
+    "satisfy",
+    "proxy_",
+    "error_page",
+    "recursive_error_pages",
+    "add_header",
+    "expires",
+    "root",
+    "alias",
+    "index",
+    "try_files",
+    "keepalive_",
+    "send_timeout",
+    "gzip",
+    "rewrite steps",
+    "sub_filter",
+    "internal",
+];
+
+/// Settings that are told elsewhere in the report.
+const ELSEWHERE: [&str; 2] = ["proxy_set_header", "proxy_pass"];
+
+/// The parts of a URL.
+struct Url<'a> {
+    scheme: &'a str,
+    /// As the Host header has it.
+    authority: &'a str,
+    host: &'a str,
+    port: u16,
+    path: &'a str,
+}
+
+/// Explains a request or a connection.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn run(url: &str, args: &Args, given: &Given) -> Result<Report, Failure> {
+    let parts = parse(url).ok_or_else(|| Failure(format!("\"{url}\" is no URL of a request")))?;
+    let oracle = Oracle::new(given, &args.conf).map_err(Failure)?;
+    let literal = parts.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let any = match args.from {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let to = SocketAddr::new(args.to.or(literal).unwrap_or(any), parts.port);
+    let from = SocketAddr::new(args.from, 40_000);
+    let mut report = Report::new(format!("{} {url} from {}", args.method, args.from));
+    if matches!(parts.scheme, "tcp" | "stream") {
+        report.title = format!("{url} from {}", args.from);
+        connection(&mut report, &oracle, from, to)?;
+    } else {
+        let story = oracle.http(Question { head: head(&parts, args), from, to }).map_err(Failure)?;
+        request(&mut report, &story, &oracle);
+        settings(&mut report, &story, (&oracle, args, given))?;
+    }
+    report.section(Section::new("Names without an address here").list(oracle.unknown.clone()));
+    let unserved =
+        format!("{} places of the file are not served, and are not part of this answer.", oracle.unserved.len());
+    if !oracle.unserved.is_empty() {
+        report.section(Section::new("Not served").text(unserved).list(oracle.unserved.clone()));
+    }
+    Ok(report)
+}
+
+fn parse(url: &str) -> Option<Url<'_>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        "tcp" | "stream" => None,
+        _ => return None,
+    };
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(at)?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (authority, default?),
+    };
+    Some(Url { scheme, authority, host, port, path }).filter(|url| !url.host.is_empty())
+}
+
+fn head(url: &Url<'_>, args: &Args) -> Vec<u8> {
+    let given = |name: &str| {
+        args.headers
+            .iter()
+            .any(|header| header.split_once(':').is_some_and(|(known, _)| known.trim().eq_ignore_ascii_case(name)))
+    };
+    let path = match url.path {
+        "" => "/".to_owned(),
+        path if path.starts_with('?') => format!("/{path}"),
+        path => path.to_owned(),
+    };
+    let mut head = format!("{} {path} HTTP/1.1\r\n", args.method);
+    if !given("host") {
+        head.push_str(&format!("Host: {}\r\n", url.authority));
+    }
+    for header in &args.headers {
+        head.push_str(&format!("{}\r\n", header.replace(['\r', '\n'], " ")));
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+fn at(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!(" ({place})") }
+}
+
+fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
+    let (name, span, why) = &story.server;
+    let shown = if name.is_empty() { "without a name" } else { name };
+    report.section(Section::new("Server").list(vec![
+        format!("listener: {}", story.listener),
+        format!("server: {shown}{}", at(&oracle.place(*span))),
+        format!("why: {why}"),
+    ]));
+    for chosen in &story.chosen {
+        let mut table = Table::new(&["location", "place", "verdict"]);
+        for (name, span, thought) in &chosen.considered {
+            table.row([name.clone(), oracle.place(*span), (*thought).to_owned()]);
+        }
+        let text = match &chosen.location {
+            Some((name, span)) => format!("{} is served by location {name}{}.", chosen.path, at(&oracle.place(*span))),
+            None => format!("{} fits no location: the server's own settings hold.", chosen.path),
+        };
+        report.section(Section::new("Location").text(text).table(table));
+    }
+    let steps = story.steps.iter().map(|(phase, text)| format!("{phase}: {text}"));
+    let granted = !story.steps.iter().any(|(phase, _)| *phase == "access");
+    let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
+    report.section(Section::new("On the way").list(verdict.into_iter().chain(steps).collect()));
+    if let Some(passed) = &story.passed {
+        report.section(choice(Section::new("Passed on").text(format!("To {}.", passed.group)), &passed.choice));
+        report.section(Section::new("The request as it is sent").verbatim(passed.head.trim_end()));
+    }
+    let mut table = Table::new(&["header", "value"]);
+    const PLAIN: [&str; 4] = ["Date", "Server", "Connection", "Transfer-Encoding"];
+    for (name, value) in story.answer.iter().filter(|(name, _)| !PLAIN.contains(&name.as_str())) {
+        table.row([name, value]);
+    }
+    let mut answer = Section::new("Answer");
+    let location = story.chosen.last().and_then(|chosen| chosen.location.as_ref());
+    let place = location.map_or_else(|| "the server".to_owned(), |(name, _)| format!("location {name}"));
+    let verdict = match &story.passed {
+        Some(passed) => {
+            let none = if table.rows.is_empty() { " there are none." } else { "" };
+            answer = answer.text(format!("Headers that are added to an answer of 200:{none}"));
+            let first = passed.choice.order.first().cloned().unwrap_or_else(|| "nobody".to_owned());
+            let first = if passed.choice.sticks() { first } else { format!("{first} or another of the group") };
+            format!("{place} passes it on to {}: {first}", passed.group)
+        }
+        None => {
+            let file = story.file.as_ref().map(|file| format!(", the file {file}"));
+            format!("{place} answers with {}{}", story.status, file.unwrap_or_default())
+        }
+    };
+    report.section(answer.table(table));
+    report.conclude(false, verdict);
+}
+
+/// Who of a group is asked.
+fn choice(section: Section, choice: &Choice) -> Section {
+    let key = choice.key.as_ref().map(|key| format!(" with the key \"{key}\"")).unwrap_or_default();
+    let mut table = Table::new(&["asked", "peer"]);
+    for (index, peer) in choice.order.iter().enumerate() {
+        let when = if index == 0 { "first" } else { "when those before cannot be reached" };
+        table.row([when, peer]);
+    }
+    let near = match choice.method {
+        "ip_hash" => " Of an IPv4 address three bytes count: all clients of its /24 network go the same way.",
+        _ => "",
+    };
+    let section = section.text(format!("Chosen by {}{key}.{near}", choice.method)).table(table);
+    if choice.sticks() {
+        return section;
+    }
+    let section =
+        section.text("The next request may be sent to another peer: a running server is somewhere in its cycle.");
+    if choice.turns.is_empty() { section } else { section.text(format!("The cycle: {}.", choice.turns.join(", "))) }
+}
+
+fn settings(
+    report: &mut Report,
+    story: &Story,
+    (oracle, args, given): (&Oracle, &Args, &Given),
+) -> Result<(), Failure> {
+    let last = story.chosen.last().and_then(|chosen| chosen.location.as_ref());
+    let place = oracle.place(last.map_or(story.server.1, |(_, span)| *span));
+    let text = given.read(&args.conf)?;
+    let mut table = Table::new(&["setting", "value", "place"]);
+    for (name, value, place) in diff::effective(&text, &place) {
+        let told = TOLD.iter().any(|start| name.starts_with(start));
+        if told && !ELSEWHERE.iter().any(|start| name.starts_with(start)) {
+            table.row([name, value, place]);
+        }
+    }
+    report.section(Section::new("Settings that hold there").table(table));
+    Ok(())
+}
+
+fn connection(report: &mut Report, oracle: &Oracle, from: SocketAddr, to: SocketAddr) -> Result<(), Failure> {
+    let story = oracle.stream(from, to).map_err(Failure)?;
+    let mut facts = vec![format!("listener: {}", story.listener)];
+    if story.announced {
+        facts.push("the client has to begin with a PROXY protocol head".to_owned());
+    }
+    report.section(Section::new("Server").list(facts));
+    let verdict = match &story.ending {
+        Ending::Refused(status) => format!("the connection is refused with {status}"),
+        Ending::Answers(text) => format!("it is answered with \"{text}\""),
+        Ending::Fails(why) => format!("it fails: {why}"),
+        Ending::Passes { group, choice: chosen, announces } => {
+            let head = if *announces {
+                "The server is sent a PROXY protocol head first."
+            } else {
+                "The bytes are passed as they are."
+            };
+            let section = Section::new("Passed on").text(format!("To {group}. {head}"));
+            report.section(choice(section, chosen));
+            let first = chosen.order.first().cloned().unwrap_or_else(|| "nobody".to_owned());
+            let first = if chosen.sticks() { first } else { format!("{first} or another of the group") };
+            format!("it is passed on to {group}: {first}")
+        }
+    };
+    report.conclude(false, verdict);
+    Ok(())
+}

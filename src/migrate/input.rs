@@ -1,0 +1,208 @@
+//! What every subcommand reads: files of the two programs as statements, includes in their place.
+
+use super::dialect::Dialect;
+use super::report::Failure;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::Contexts;
+use crate::conf::disk::Disk;
+use crate::conf::lex;
+use crate::conf::registry::Registry;
+use crate::conf::source::{Kind, Loader, Sources, Span};
+use crate::conf::tree::{Block, Node, Statement};
+use crate::conf::walk::{errno, full};
+use std::io;
+
+/// How files are found and taken; the same for all subcommands.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Given {
+    /// What the files configure, where their content does not tell.
+    #[arg(long, global = true, value_enum)]
+    pub kind: Option<Dialect>,
+    /// The folder in which the files of another machine lie: absolute paths start there.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<String>,
+    /// What keepalived's @ conditions are compared with (its -i).
+    #[arg(long, global = true, value_name = "NAME", default_value = "")]
+    pub id: String,
+}
+
+impl Loader for Given {
+    fn load(&self, path: &str) -> io::Result<Vec<u8>> {
+        Disk.load(&self.below(path))
+    }
+
+    fn glob(&self, pattern: &str) -> io::Result<Vec<String>> {
+        let names = Disk.glob(&self.below(pattern))?;
+        let root = self.root.as_deref().map_or("", |root| root.trim_end_matches('/'));
+        let back = |name: String| match name.strip_prefix(root) {
+            Some(rest) if pattern.starts_with('/') => rest.to_owned(),
+            _ => name,
+        };
+        Ok(names.into_iter().map(back).collect())
+    }
+}
+
+/// A configuration file as statements, and everything that is known of it without running it.
+pub struct Text {
+    /// The program it is for.
+    pub dialect: Dialect,
+    /// The file's name as it was given.
+    pub name: String,
+    /// The statements of all files; those of an included file follow the `include`, which stays.
+    pub tree: Block,
+    /// The texts.
+    pub sources: Sources,
+    /// What is known and not served, as the product itself finds it, with `file:line`.
+    pub unserved: Vec<(String, String)>,
+    /// What the product complains of, with `file:line` where it has one, and whether it is fatal.
+    pub complaints: Vec<(String, String, bool)>,
+}
+
+impl Given {
+    fn below(&self, path: &str) -> String {
+        match &self.root {
+            Some(root) if path.starts_with('/') => format!("{}{path}", root.trim_end_matches('/')),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// The program a file is for.
+    ///
+    /// # Errors
+    /// The file cannot be read, or nothing tells what it is.
+    pub fn dialect(&self, path: &str) -> Result<Dialect, Failure> {
+        let text = self.load(path).map_err(|error| Failure::file(path, &error))?;
+        let unknown = || Failure(format!("{path}: nothing in it tells what it configures; say --kind"));
+        self.kind.or_else(|| Dialect::of(&text)).ok_or_else(unknown)
+    }
+
+    /// A file of nginx or keepalived, with what it includes.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is neither's.
+    pub fn read(&self, path: &str) -> Result<Text, Failure> {
+        match self.dialect(path)? {
+            Dialect::Nginx => self.nginx(path),
+            Dialect::Keepalived => self.keepalived(path),
+            Dialect::Emqx => Err(Failure(format!("{path}: this needs files of nginx or keepalived, and it is emqx's"))),
+        }
+    }
+
+    fn nginx(&self, path: &str) -> Result<Text, Failure> {
+        let bytes = self.load(path).map_err(|error| Failure::file(path, &error))?;
+        let mut sources = Sources::default();
+        let id = sources.add(path, Kind::File, bytes);
+        let base = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+        let text = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+        let mut splice = Splice { loader: self, sources: &mut sources, base, left: MOST_FILES };
+        let tree = splice.block(lex::nginx::file(&text, id), 0);
+        let view = crate::nginx::view::view(self, path);
+        let placed = |complaint: &Diagnostic| {
+            (place_of(complaint, &view.sources), complaint.message.clone(), complaint.severity)
+        };
+        let mut complaints: Vec<_> =
+            view.complaints.iter().map(placed).map(|(at, text, _)| (at, text, false)).collect();
+        complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
+        let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
+        Ok(Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, sources, unserved, complaints })
+    }
+
+    fn keepalived(&self, path: &str) -> Result<Text, Failure> {
+        let view = crate::keepalived::view::view(self, path, &self.id).map_err(|error| Failure::file(path, &error))?;
+        let unserved = view.unserved.iter().map(|part| (place_of(part, &view.sources), part.message.clone())).collect();
+        let complaints = view.complaints.into_iter().map(|(text, fails)| (String::new(), text, fails)).collect();
+        let (tree, sources) = (view.tree, view.sources);
+        Ok(Text { dialect: Dialect::Keepalived, name: path.to_owned(), tree, sources, unserved, complaints })
+    }
+}
+
+impl Text {
+    /// `file:line` of a place.
+    pub fn place(&self, span: Span) -> String {
+        place(span, &self.sources)
+    }
+
+    /// The product's rows, and the context the file begins in.
+    pub fn registry(&self) -> (Registry, Contexts) {
+        match self.dialect {
+            Dialect::Keepalived => crate::keepalived::view::registry(),
+            Dialect::Nginx | Dialect::Emqx => crate::nginx::view::registry(),
+        }
+    }
+
+    /// The files it consists of, in the order they were opened.
+    pub fn files(&self) -> Vec<String> {
+        self.sources.iter().map(|source| source.name.clone()).collect()
+    }
+}
+
+/// `file:line` of a statement: the line it begins in, for a reader to open.
+fn place(span: Span, sources: &Sources) -> String {
+    let line = sources.position(span.source, span.start).0;
+    sources.text(span.source).map_or_else(String::new, |source| format!("{}:{line}", source.name))
+}
+
+fn place_of(complaint: &Diagnostic, sources: &Sources) -> String {
+    match complaint.at {
+        crate::conf::diagnostic::At::Span(span) => place(span, sources),
+        _ => String::new(),
+    }
+}
+
+/// Files inside files: past this depth, or number, a cycle is certain.
+const DEPTH: usize = 40;
+const MOST_FILES: usize = 10_000;
+
+/// Puts the statements of included files where they are included.
+struct Splice<'a> {
+    loader: &'a dyn Loader,
+    sources: &'a mut Sources,
+    base: String,
+    /// Files that may still be opened.
+    left: usize,
+}
+
+impl Splice<'_> {
+    fn block(&mut self, block: Block, depth: usize) -> Block {
+        let mut nodes = Vec::with_capacity(block.nodes.len());
+        for node in block.nodes {
+            match node {
+                Node::Statement(mut statement) => {
+                    statement.block = statement.block.map(|inner| self.block(inner, depth));
+                    let inside = self.included(&statement, depth);
+                    nodes.push(Node::Statement(statement));
+                    nodes.extend(inside);
+                }
+                Node::Broken(_) => nodes.push(node),
+            }
+        }
+        Block { nodes, ..block }
+    }
+
+    fn included(&mut self, statement: &Statement, depth: usize) -> Vec<Node> {
+        let [name, pattern] = statement.words.as_slice() else { return Vec::new() };
+        if !name.is("include") || statement.block.is_some() {
+            return Vec::new();
+        }
+        let path = full(&self.base, &pattern.text());
+        let names =
+            if path.contains(['*', '?', '[']) { self.loader.glob(&path).unwrap_or_default() } else { vec![path] };
+        names.iter().flat_map(|name| self.file(name, statement, depth)).collect()
+    }
+
+    fn file(&mut self, name: &str, from: &Statement, depth: usize) -> Vec<Node> {
+        let broken = |text: String| vec![Node::Broken(Diagnostic::emerg(text).at(from.span))];
+        if depth >= DEPTH || self.left == 0 {
+            return broken(format!("\"{name}\" includes itself"));
+        }
+        self.left -= 1;
+        match self.loader.load(name) {
+            Ok(bytes) => {
+                let id = self.sources.add(name, Kind::File, bytes);
+                let text = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+                self.block(lex::nginx::file(&text, id), depth + 1).nodes
+            }
+            Err(error) => broken(format!("open() \"{name}\" failed ({})", errno(&error))),
+        }
+    }
+}

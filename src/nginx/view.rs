@@ -1,0 +1,104 @@
+//! What other rooms may see of an nginx configuration: plain data, nothing that runs.
+
+use super::generation::{self, DIALECT, Inputs, Reading};
+use super::layout::Layout;
+use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::directive::Contexts;
+use crate::conf::registry::Registry;
+use crate::conf::source::{Loader, Sources};
+use crate::conf::walk::{Bases, Dialect, Walk};
+use crate::session::build::Resolve;
+use crate::session::contexts::MAIN;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What compiling a configuration came to, short of running it.
+pub struct View {
+    /// The texts that were read.
+    pub sources: Sources,
+    /// What is checked and not served.
+    pub unserved: Vec<Diagnostic>,
+    /// Warnings.
+    pub complaints: Vec<Diagnostic>,
+    /// What ended the reading, if it did not come to an end by itself.
+    pub fatal: Option<Diagnostic>,
+}
+
+/// Compiles a configuration as far as that goes without running it; every host name has an address.
+pub fn view(loader: &dyn Loader, path: &str) -> View {
+    let Reading { sources, mut complaints, late, unserved, outcome, .. } =
+        generation::compile(&inputs(path), loader, &Anywhere, &Arc::default());
+    complaints.extend(late);
+    let view = View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) };
+    // What stands behind a mistake is looked at all the same.
+    if view.fatal.is_some() { beyond(loader, path, view) } else { view }
+}
+
+/// Reads a configuration on behind its mistakes, for what of it is not served.
+fn beyond(loader: &dyn Loader, path: &str, view: View) -> View {
+    let (registry, context) = registry();
+    let mut sources = Sources::default();
+    let inputs = inputs(path);
+    let folder = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let bases = Bases { conf: folder, prefix: inputs.prefix };
+    let dialect = Dialect { stop: false, ..DIALECT };
+    let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), bases, context);
+    // It goes on; what it complains of is known, or comes of going on.
+    let _ = walk.file(path);
+    let unserved = walk.finish(None).unserved;
+    // Only what was found while compiling, up to the mistake, is lost: both readings open the same files in one order.
+    if unserved.len() < view.unserved.len() { view } else { View { unserved, sources, ..view.placed() } }
+}
+
+impl View {
+    /// The same with its complaints' places written out, as their texts are about to be replaced.
+    fn placed(mut self) -> Self {
+        for complaint in self.complaints.iter_mut().chain(&mut self.fatal) {
+            complaint.message = crate::conf::print::nginx(complaint, &self.sources);
+            complaint.at = At::Nowhere;
+        }
+        self
+    }
+}
+
+/// The paths a run with this configuration file has.
+pub fn inputs(path: &str) -> Inputs {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let prefix = match folder.strip_suffix("conf") {
+        Some(above) if above.ends_with('/') || above.is_empty() => above.to_owned(),
+        _ if folder == "/etc/nginx" => "/usr/share/nginx/".to_owned(),
+        _ => format!("{folder}/"),
+    };
+    let layout = Layout::of(Path::new("nginx"));
+    let full = |path: &str| crate::conf::walk::full(&prefix, path);
+    Inputs {
+        conf: path.to_owned(),
+        parameters: String::new(),
+        error_log: full(&layout.error_log),
+        pid: full(&layout.pid),
+        access_log: full(&layout.access_log),
+        allow_unserved: true,
+        prefix,
+        every: false,
+    }
+}
+
+/// Every directive, and the context a file begins in.
+pub fn registry() -> (Registry, Contexts) {
+    (Registry::new(&super::modules::modules()), MAIN)
+}
+
+/// Where a directive that nginx 1.23.4 does not have is from, in a sentence's words.
+pub fn origin(name: &str) -> Option<String> {
+    super::foreign::origin(name)
+}
+
+/// A resolver that knows every name, so that nothing depends on the names known here.
+struct Anywhere;
+
+impl Resolve for Anywhere {
+    fn resolve(&self, _: &str) -> Vec<IpAddr> {
+        vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))]
+    }
+}

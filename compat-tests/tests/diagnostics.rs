@@ -1,5 +1,6 @@
 //! What `--explain` and `--json` make of every file of `fixtures/nginx/bad` and `fixtures/keepalived/bad`, beside each
-//! as `.explain` and `.json`; `BLESS=1` writes them again. The file's own name is shown as `FILE`.
+//! as `.explain` and `.json`; `BLESS=1` writes them again. The file's own name is shown as `FILE`,
+//! and its folder as `FOLDER`.
 
 use std::fs;
 use std::io;
@@ -43,7 +44,8 @@ fn test(host: &Host, dialect: &str, file: &Path, form: &[&str]) -> io::Result<Ou
 }
 
 fn text(bytes: &[u8], file: &Path) -> String {
-    String::from_utf8_lossy(bytes).replace(&file.display().to_string(), "FILE")
+    let folder = file.parent().unwrap_or(file).display().to_string();
+    String::from_utf8_lossy(bytes).replace(&file.display().to_string(), "FILE").replace(&folder, "FOLDER")
 }
 
 /// The message of the first complaint of a plain test, without its place.

@@ -558,9 +558,15 @@ impl<'a> Walk<'a> {
             self.ended = true;
             return Err(Diagnostic::emerg(format!("open() \"{path}\" failed (24: Too many open files)")));
         }
-        let blocks = load(self.loader, self.sources, self.dialect, &path);
+        let names = names(self.loader, &path);
         self.open.push(path);
-        let outcome = blocks.and_then(|blocks| blocks.iter().try_for_each(|block| self.block(block)));
+        // One after the other: what a file includes is read before the next file is opened, and printed so by `-T`.
+        let outcome = names.and_then(|names| {
+            names.iter().try_for_each(|name| {
+                let block = load_one(self.loader, self.sources, self.dialect, name)?;
+                self.block(&block)
+            })
+        });
         self.open.pop();
         self.depth -= 1;
         outcome
@@ -748,19 +754,23 @@ pub fn full(base: &str, path: &str) -> String {
 }
 
 fn load(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, path: &str) -> Result<Vec<Block>, Diagnostic> {
-    let names = if path.contains(['*', '?', '[']) {
-        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))?
+    names(loader, path)?.iter().map(|name| load_one(loader, sources, dialect, name)).collect()
+}
+
+/// The files a pattern names.
+fn names(loader: &dyn Loader, path: &str) -> Result<Vec<String>, Diagnostic> {
+    if path.contains(['*', '?', '[']) {
+        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))
     } else {
-        vec![path.to_owned()]
-    };
-    let mut blocks = Vec::with_capacity(names.len());
-    for name in names {
-        let text = loader.load(&name).map_err(|error| unreadable(&name, &error))?;
-        let id = sources.add(&name, Kind::File, text);
-        let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
-        blocks.push((dialect.lex)(&bytes, id));
+        Ok(vec![path.to_owned()])
     }
-    Ok(blocks)
+}
+
+fn load_one(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, name: &str) -> Result<Block, Diagnostic> {
+    let text = loader.load(name).map_err(|error| unreadable(name, &error))?;
+    let id = sources.add(name, Kind::File, text);
+    let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+    Ok((dialect.lex)(&bytes, id))
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {

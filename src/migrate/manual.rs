@@ -1,6 +1,7 @@
 //! The manual, rendered from the same rows the programs run on.
 
-use crate::{keepalived, nginx};
+use crate::keepalived;
+use crate::nginx;
 
 /// The pages of the manual by file name.
 pub fn pages() -> Vec<(&'static str, String)> {

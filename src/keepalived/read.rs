@@ -317,7 +317,7 @@ fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnos
     let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " "), pass }];
     // A near miss is our own addition; the line before it stays keepalived's.
     let help = complaint.help.iter().map(|help| {
-        let text = shown(sources, &Diagnostic { message: help.clone(), ..complaint.clone() }, " ");
+        let text = shown(sources, &Diagnostic { message: help.to_string(), ..complaint.clone() }, " ");
         Complaint { kind: Kind::Help, text, pass }
     });
     lines.extend(help);

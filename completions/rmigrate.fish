@@ -39,6 +39,8 @@ complete -c rmigrate -n "__fish_rmigrate_needs_command" -s V -l version -d 'Prin
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "survey" -d 'Lists every directive used and how it is served'
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "diff" -d 'Tells what differs between two configurations of one program'
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "explain" -d 'Tells what becomes of a request, or who becomes master when what fails'
+complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "lint" -d 'Finds mistakes in files that are well-formed, alone and between the nodes of a cluster'
+complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "probe" -d 'Asks the installed nginx and rnginx the same and compares the answers'
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l fail-on -d 'The least that makes the exit code 1' -r -f -a "not-served\t'Something that is not served, unknown or unreadable'
 differs\t'The same, or something that is served with a difference'"
@@ -83,7 +85,44 @@ emqx\t'emqx.conf'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain help" -f -a "survey" -d 'Lists every directive used and how it is served'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain help" -f -a "diff" -d 'Tells what differs between two configurations of one program'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain help" -f -a "explain" -d 'Tells what becomes of a request, or who becomes master when what fails'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l node -d 'The files of one node of several; where NAME is an address, it is the node\'s own' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l allow -d 'A rule that is not asked for; once for each' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l fail-on -d 'The least that makes the exit code 1' -r -f -a "error\t'What will not work'
+warning\t'What will work otherwise than it looks, too'
+note\t'Whatever is found'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
+json\t'For programs'
+markdown\t'For tickets and wikis'
+html\t'One page that needs nothing beside it'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
+keepalived\t'keepalived.conf'
+emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l rules -d 'Lists the rules instead'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l requests -d 'Requests, one a line: METHOD URL, then headers in brackets: GET http://host/path [Cookie: a=b]' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l log -d 'An access log in the common or combined format, whose requests are asked again' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l host -d 'The host of the log\'s requests' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l most -d 'The most requests that are asked' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l nginx -d 'The original' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l rnginx -d 'Ours; the one beside this program where nothing is said' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
+json\t'For programs'
+markdown\t'For tickets and wikis'
+html\t'One page that needs nothing beside it'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
+keepalived\t'keepalived.conf'
+emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l live -d 'Asks the real servers behind nginx instead of stand-ins; requests that change something change it twice'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "survey" -d 'Lists every directive used and how it is served'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "diff" -d 'Tells what differs between two configurations of one program'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "explain" -d 'Tells what becomes of a request, or who becomes master when what fails'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "lint" -d 'Finds mistakes in files that are well-formed, alone and between the nodes of a cluster'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "probe" -d 'Asks the installed nginx and rnginx the same and compares the answers'
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand help; and not __fish_seen_subcommand_from survey diff explain lint probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

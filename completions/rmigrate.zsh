@@ -105,6 +105,55 @@ emqx\:"emqx.conf"))' \
 '::url -- The request\: http\://HOST\[\:PORT\]/PATH, https\://..., or tcp\://IP\:PORT for a connection to the stream server:_default' \
 && ret=0
 ;;
+(lint)
+_arguments "${_arguments_options[@]}" : \
+'()*--node=[The files of one node of several; where NAME is an address, it is the node'\''s own]:NAME=FILE[,FILE...]:_default' \
+'*--allow=[A rule that is not asked for; once for each]:RULE:_default' \
+'--fail-on=[The least that makes the exit code 1]:FAIL_ON:((error\:"What will not work"
+warning\:"What will work otherwise than it looks, too"
+note\:"Whatever is found"))' \
+'--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
+json\:"For programs"
+markdown\:"For tickets and wikis"
+html\:"One page that needs nothing beside it"))' \
+'-o+[The file to write it to, instead of the standard output]:FILE:_files' \
+'--output=[The file to write it to, instead of the standard output]:FILE:_files' \
+'--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
+keepalived\:"keepalived.conf"
+emqx\:"emqx.conf"))' \
+'--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
+'--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
+'--rules[Lists the rules instead]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'*::files -- Files of one node\: nginx.conf, keepalived.conf, emqx.conf and check scripts, told apart by their content:_default' \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+'(--log)--requests=[Requests, one a line\: METHOD URL, then headers in brackets\: GET http\://host/path \[Cookie\: a=b\]]:FILE:_default' \
+'--log=[An access log in the common or combined format, whose requests are asked again]:FILE:_default' \
+'--host=[The host of the log'\''s requests]:NAME:_default' \
+'--most=[The most requests that are asked]:NUMBER:_default' \
+'--nginx=[The original]:PROGRAM:_default' \
+'--rnginx=[Ours; the one beside this program where nothing is said]:PROGRAM:_default' \
+'--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
+json\:"For programs"
+markdown\:"For tickets and wikis"
+html\:"One page that needs nothing beside it"))' \
+'-o+[The file to write it to, instead of the standard output]:FILE:_files' \
+'--output=[The file to write it to, instead of the standard output]:FILE:_files' \
+'--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
+keepalived\:"keepalived.conf"
+emqx\:"emqx.conf"))' \
+'--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
+'--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
+'--live[Asks the real servers behind nginx instead of stand-ins; requests that change something change it twice]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':conf -- The configuration:_default' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_rmigrate__subcmd__help_commands" \
@@ -129,6 +178,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(lint)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -148,6 +205,8 @@ _rmigrate_commands() {
 'survey:Lists every directive used and how it is served' \
 'diff:Tells what differs between two configurations of one program' \
 'explain:Tells what becomes of a request, or who becomes master when what fails' \
+'lint:Finds mistakes in files that are well-formed, alone and between the nodes of a cluster' \
+'probe:Asks the installed nginx and rnginx the same and compares the answers' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'rmigrate commands' commands "$@"
@@ -168,6 +227,8 @@ _rmigrate__subcmd__help_commands() {
 'survey:Lists every directive used and how it is served' \
 'diff:Tells what differs between two configurations of one program' \
 'explain:Tells what becomes of a request, or who becomes master when what fails' \
+'lint:Finds mistakes in files that are well-formed, alone and between the nodes of a cluster' \
+'probe:Asks the installed nginx and rnginx the same and compares the answers' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'rmigrate help commands' commands "$@"
@@ -187,10 +248,30 @@ _rmigrate__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'rmigrate help help commands' commands "$@"
 }
+(( $+functions[_rmigrate__subcmd__help__subcmd__lint_commands] )) ||
+_rmigrate__subcmd__help__subcmd__lint_commands() {
+    local commands; commands=()
+    _describe -t commands 'rmigrate help lint commands' commands "$@"
+}
+(( $+functions[_rmigrate__subcmd__help__subcmd__probe_commands] )) ||
+_rmigrate__subcmd__help__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'rmigrate help probe commands' commands "$@"
+}
 (( $+functions[_rmigrate__subcmd__help__subcmd__survey_commands] )) ||
 _rmigrate__subcmd__help__subcmd__survey_commands() {
     local commands; commands=()
     _describe -t commands 'rmigrate help survey commands' commands "$@"
+}
+(( $+functions[_rmigrate__subcmd__lint_commands] )) ||
+_rmigrate__subcmd__lint_commands() {
+    local commands; commands=()
+    _describe -t commands 'rmigrate lint commands' commands "$@"
+}
+(( $+functions[_rmigrate__subcmd__probe_commands] )) ||
+_rmigrate__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'rmigrate probe commands' commands "$@"
 }
 (( $+functions[_rmigrate__subcmd__survey_commands] )) ||
 _rmigrate__subcmd__survey_commands() {

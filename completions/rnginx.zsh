@@ -15,20 +15,20 @@ _rnginx() {
 
     local context curcontext="$curcontext" state line
     _arguments "${_arguments_options[@]}" : \
-'-s+[Send a signal to the running parent\: stop, quit, reopen or reload. A reload that fails says why.]: :(stop quit reopen reload)' \
-'-p+[The folder that relative paths start from.]:prefix:_files' \
-'-e+[The error log until the configuration names one, or stderr.]:filename:_files' \
-'-c+[The configuration file.]:filename:_files' \
-'-g+[Directives in front of the configuration file'\''s.]:directives:_files' \
-'-h[Show the version and a summary of the options; also -?.]' \
-'-v[Show the version and exit.]' \
-'-V[Show the version and how it was built, and exit.]' \
-'-t[Test the configuration and exit; warn of directives that are not served.]' \
-'-T[Test the configuration, print it and exit.]' \
-'-q[Say nothing but errors while testing.]' \
-'--allow-unserved[Start although some directives are known and not served, and leave those out.]' \
-'--explain[Test the configuration and show every error at its place, with what would help.]' \
-'--json[Test the configuration and print every error as JSON.]' \
+'-s+[send signal to a master process\: stop, quit, reopen, reload]: :(stop quit reopen reload)' \
+'-p+[set prefix path]:prefix:_files' \
+'-e+[set error log file]:filename:_files' \
+'-c+[set configuration file]:filename:_files' \
+'-g+[set global directives out of configuration file]:directives:_files' \
+'-h[this help]' \
+'-v[show version and exit]' \
+'-V[show version and configure options then exit]' \
+'-t[test configuration and exit]' \
+'-T[test configuration, dump it and exit]' \
+'-q[suppress non-error messages during configuration testing]' \
+'--allow-unserved[start although some directives are known and not served; they are left out]' \
+'--explain[test configuration and show every error with its place, what was there first, and what would help]' \
+'--json[test configuration and print every error as JSON on standard output]' \
 && ret=0
 }
 

@@ -95,19 +95,35 @@ const PREFIX: &str = "/prefix";
 
 /// What `program` says of `text` in `host`.
 pub fn ask(host: &Host, program: Program, text: &[u8]) -> io::Result<Verdict> {
-    let (path, text) = (program.nginx()?, text.to_vec());
+    run(host, (program, "-t"), text, &[]).map(|(verdict, _)| verdict)
+}
+
+/// The same with `-T`, and what it prints; `files` are put in place of those of their names.
+pub fn dump(host: &Host, program: Program, text: &[u8], files: &[(String, Vec<u8>)]) -> io::Result<(Verdict, Vec<u8>)> {
+    run(host, (program, "-T"), text, files)
+}
+
+fn run(
+    host: &Host,
+    (program, option): (Program, &'static str),
+    text: &[u8],
+    files: &[(String, Vec<u8>)],
+) -> io::Result<(Verdict, Vec<u8>)> {
+    let (path, text, files) = (program.nginx()?, text.to_vec(), files.to_vec());
     let side = side_files()?;
     host.run(move || {
         prepare(&text, side)?;
+        files.iter().try_for_each(|(name, bytes)| fs::write(name, bytes))?;
         let mut command = Command::new(path);
-        command.args(["-t", "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
+        command.args([option, "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
         if program == Program::Original {
             command.args(["-g", &modules()]);
         }
         let output = command.output()?;
         let lines = output.stderr.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned());
         let own = |line: &String| !line.is_empty() && !line.starts_with("rnginx: [warn] not served: ");
-        Ok(Verdict { status: output.status.code(), lines: lines.filter(own).map(undated).collect() })
+        let verdict = Verdict { status: output.status.code(), lines: lines.filter(own).map(undated).collect() };
+        Ok((verdict, output.stdout))
     })?
 }
 

@@ -3,6 +3,8 @@
 mod article;
 mod complaints;
 mod corpus;
+mod diagnostics;
+mod dump;
 mod house;
 mod keepalived_corpus;
 mod lint;

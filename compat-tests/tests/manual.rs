@@ -79,7 +79,7 @@ fn every_page_is_read_by_man_without_a_warning() -> io::Result<()> {
 }
 
 #[test]
-fn every_served_row_has_a_sentence() {
+fn every_row_has_a_sentence() {
     let bad = manual::undocumented();
     assert!(bad.is_empty(), "{} rows without one paragraph that ends in a full stop: {bad:#?}", bad.len());
 }

@@ -57,11 +57,11 @@ pub struct Diagnostic {
     /// The word the long form points at, when it is narrower than `at`.
     pub point: Option<Span>,
     /// In a conflict, what was there first.
-    pub earlier: Option<Span>,
+    pub earlier: Option<Box<Span>>,
     /// What the long form adds: where a directive is allowed, how many arguments it takes.
     pub notes: Vec<String>,
     /// What would help.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
 }
 
 impl Diagnostic {
@@ -113,7 +113,7 @@ impl Diagnostic {
 
     /// The same complaint, with what was there first.
     pub fn earlier(mut self, span: Option<Span>) -> Self {
-        self.earlier = span;
+        self.earlier = span.map(Box::new);
         self
     }
 
@@ -133,7 +133,7 @@ impl Diagnostic {
 
     /// The same complaint with a hint.
     pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.help = Some(text.into());
+        self.help = Some(text.into().into_boxed_str());
         self
     }
 }

@@ -311,6 +311,8 @@ pub struct Walk<'a> {
     /// Inside a block that is not served, what it holds is not reported once more.
     inside_unserved: bool,
     depth: usize,
+    /// The patterns of the includes that are being read.
+    open: Vec<String>,
     /// No further complaint is wanted: files include each other for ever.
     ended: bool,
     /// What follows the statement that is read, or the end of its block.
@@ -342,6 +344,7 @@ impl<'a> Walk<'a> {
             unserved: Vec::new(),
             inside_unserved: false,
             depth: 0,
+            open: Vec::new(),
             ended: false,
             next: None,
             first: None,
@@ -364,6 +367,7 @@ impl<'a> Walk<'a> {
     /// The first fatal complaint.
     pub fn file(&mut self, path: &str) -> Result<(), Diagnostic> {
         let blocks = load(self.loader, self.sources, self.dialect, path)?;
+        self.open.push(path.to_owned());
         blocks.iter().try_for_each(|block| self.block(block))
     }
 
@@ -469,8 +473,7 @@ impl<'a> Walk<'a> {
             });
         }
         if !row.arity.takes(statement.arguments().len()) {
-            let takes = format!("\"{name}\" takes {}", row.arity.words());
-            return Err(Diagnostic::emerg(wording.arity(&name)).note(takes));
+            return Err(self.miscounted(statement, row));
         }
         if row.set.includes() {
             return self.include(statement);
@@ -499,18 +502,46 @@ impl<'a> Walk<'a> {
 
     fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
         if self.registry.named(name.as_bytes()).next().is_some() {
-            let allowed = self.registry.places(name.as_bytes());
-            let places = self.dialect.wording.places().iter().filter(|(place, _)| place.meets(allowed));
-            let places: Vec<&str> = places.map(|(_, name)| *name).collect();
+            let places = self.allowed(name);
             return Diagnostic::emerg(self.dialect.wording.not_allowed(name))
-                .note(format!("\"{name}\" is allowed in: {}", places.join(", ")));
+                .note(format!("\"{name}\" is allowed in: {places}"));
         }
         let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
         if let Some(origin) = self.dialect.wording.origin(name) {
             return complaint.help(origin);
         }
-        match self.registry.nearest(name, context) {
-            Some(near) => complaint.help(format!("did you mean \"{near}\"?")),
+        if let Some(near) = self.registry.nearest(name, context) {
+            return complaint.help(format!("did you mean \"{near}\"?"));
+        }
+        match self.registry.nearest(name, Contexts(u64::MAX)).filter(|_| self.dialect.stop) {
+            Some(near) => {
+                let places = self.allowed(near);
+                complaint.help(format!("did you mean \"{near}\"? It is allowed in: {places}"))
+            }
+            None => complaint,
+        }
+    }
+
+    /// Where a directive is allowed, in words.
+    fn allowed(&self, name: &str) -> String {
+        let allowed = self.registry.places(name.as_bytes());
+        let places = self.dialect.wording.places().iter().filter(|(place, _)| place.meets(allowed));
+        places.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A wrong number of arguments; one that is a directive and begins a line lacks a `;` before it.
+    fn miscounted(&self, statement: &Statement, row: &Directive) -> Diagnostic {
+        let name = statement.name();
+        let complaint = Diagnostic::emerg(self.dialect.wording.arity(&name))
+            .note(format!("\"{name}\" takes {}", row.arity.words()));
+        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
+        let line = |word: &Word| self.sources.position(word.span.source, word.span.start).0;
+        let swallowed = statement.words.windows(2).find_map(|pair| match pair {
+            [before, word] if line(word) > line(before) => self.registry.find(&word.bytes, context).map(|_| word),
+            _ => None,
+        });
+        match swallowed {
+            Some(word) => complaint.help(format!("is a \";\" missing before \"{}\"?", word.text())),
             None => complaint,
         }
     }
@@ -518,13 +549,25 @@ impl<'a> Walk<'a> {
     fn include(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let pattern = statement.arguments().first().map(Word::text).unwrap_or_default();
         let path = full(&self.bases.conf, &pattern);
+        if self.dialect.every && self.open.contains(&path) {
+            let text = format!("open() \"{path}\" failed (24: Too many open files)");
+            return Err(Diagnostic::emerg(text).note("the file includes itself"));
+        }
         self.depth += 1;
         if self.depth > INCLUDE_DEPTH {
             self.ended = true;
             return Err(Diagnostic::emerg(format!("open() \"{path}\" failed (24: Too many open files)")));
         }
-        let blocks = load(self.loader, self.sources, self.dialect, &path);
-        let outcome = blocks.and_then(|blocks| blocks.iter().try_for_each(|block| self.block(block)));
+        let names = names(self.loader, &path);
+        self.open.push(path);
+        // One after the other: what a file includes is read before the next file is opened, and printed so by `-T`.
+        let outcome = names.and_then(|names| {
+            names.iter().try_for_each(|name| {
+                let block = load_one(self.loader, self.sources, self.dialect, name)?;
+                self.block(&block)
+            })
+        });
+        self.open.pop();
         self.depth -= 1;
         outcome
     }
@@ -711,19 +754,23 @@ pub fn full(base: &str, path: &str) -> String {
 }
 
 fn load(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, path: &str) -> Result<Vec<Block>, Diagnostic> {
-    let names = if path.contains(['*', '?', '[']) {
-        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))?
+    names(loader, path)?.iter().map(|name| load_one(loader, sources, dialect, name)).collect()
+}
+
+/// The files a pattern names.
+fn names(loader: &dyn Loader, path: &str) -> Result<Vec<String>, Diagnostic> {
+    if path.contains(['*', '?', '[']) {
+        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))
     } else {
-        vec![path.to_owned()]
-    };
-    let mut blocks = Vec::with_capacity(names.len());
-    for name in names {
-        let text = loader.load(&name).map_err(|error| unreadable(&name, &error))?;
-        let id = sources.add(&name, Kind::File, text);
-        let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
-        blocks.push((dialect.lex)(&bytes, id));
+        Ok(vec![path.to_owned()])
     }
-    Ok(blocks)
+}
+
+fn load_one(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, name: &str) -> Result<Block, Diagnostic> {
+    let text = loader.load(name).map_err(|error| unreadable(name, &error))?;
+    let id = sources.add(name, Kind::File, text);
+    let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+    Ok((dialect.lex)(&bytes, id))
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {

@@ -313,7 +313,7 @@ fn ports(
     }
     let sizes = levels.level.own::<Main>().map_or(Sizes { most: 512, bucket: 64 }, Main::server_names);
     for entry in entries.iter_mut().filter(|entry| entry.servers.len() > 1 || entry.captures) {
-        cx.build.complaints.extend(entry.conflicts.drain(..));
+        cx.build.complaints.append(&mut entry.conflicts);
         let exact =
             entry.names.keys().filter(|name| !name.contains(&b'*')).map(|name| name.strip_prefix(b".").unwrap_or(name));
         cx.build.complaints.extend(hashing::check("server_names_hash", exact, sizes)?);

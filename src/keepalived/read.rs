@@ -172,15 +172,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
     }
-    let mut diagnostics: Vec<Diagnostic> = found
-        .iter()
-        .filter(|(.., complaint)| complaint.severity != Severity::Notice)
-        .map(|(.., complaint)| Diagnostic { message: without_secrets(&complaint.message), ..complaint.clone() })
-        .collect();
-    diagnostics.extend(walked.unserved.iter().map(|complaint| {
-        let message = format!("not served: {}", complaint.message);
-        Diagnostic { severity: Severity::Warn, message, ..complaint.clone() }
-    }));
+    let diagnostics = diagnostics(&found, &walked.unserved);
     let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
@@ -191,7 +183,21 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
         }
     }
     let places = walked.unserved;
-    Ok(Reading { site, complaints, diagnostics, unserved, text, checks, tree, sources, places })
+    Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks, tree, places })
+}
+
+/// What is told with its place, in order: only what ends a run is more than an error.
+fn diagnostics(found: &[(Pass, bool, Diagnostic)], unserved: &[Diagnostic]) -> Vec<Diagnostic> {
+    let told = found.iter().filter(|(.., complaint)| complaint.severity != Severity::Notice);
+    let told = told.map(|(_, finishing, complaint)| {
+        let severity = if complaint.is_error() && !finishing { Severity::Error } else { complaint.severity };
+        Diagnostic { severity, message: without_secrets(&complaint.message), ..complaint.clone() }
+    });
+    let unserved = unserved.iter().map(|complaint| {
+        let message = format!("not served: {}", complaint.message);
+        Diagnostic { severity: Severity::Warn, message, ..complaint.clone() }
+    });
+    told.chain(unserved).collect()
 }
 
 /// A line as a file would have it: what is no comment now must not become one.
@@ -311,7 +317,7 @@ fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnos
     let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " "), pass }];
     // A near miss is our own addition; the line before it stays keepalived's.
     let help = complaint.help.iter().map(|help| {
-        let text = shown(sources, &Diagnostic { message: help.clone(), ..complaint.clone() }, " ");
+        let text = shown(sources, &Diagnostic { message: help.to_string(), ..complaint.clone() }, " ");
         Complaint { kind: Kind::Help, text, pass }
     });
     lines.extend(help);

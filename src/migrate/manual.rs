@@ -79,14 +79,13 @@ pub fn support_counts() -> String {
     out
 }
 
-/// Served rows without a paragraph that ends in a full stop, and others with something else.
+/// Rows without a paragraph that ends in a full stop.
 pub fn undocumented() -> Vec<String> {
     let books = [nginx_rows(), keepalived_rows()];
     let rows = books
         .iter()
         .flat_map(|book| book.chapters.iter().flat_map(|(name, rows)| rows.iter().map(move |row| (name, row))));
-    let bare = |row: &Directive| row.doc.is_empty() && row.support == Support::Missing;
-    let bad = rows.filter(|(_, row)| !bare(row) && (!row.doc.ends_with('.') || row.doc.contains('\n')));
+    let bad = rows.filter(|(_, row)| !row.doc.ends_with('.') || row.doc.contains('\n'));
     bad.map(|(chapter, row)| format!("{chapter}: {}", row.name)).collect()
 }
 
@@ -133,7 +132,7 @@ fn rnginx() -> Daemon {
 with nginx's command line, signals, log lines and messages. One unprivileged worker process runs as many event loops as \
 worker_processes asks for; a reload is built beside the running configuration inside that worker, so that no connection is cut \
 and a broken file changes nothing. Directives that are known and not served yet are refused by name at a start.",
-        options: nginx::cli::OPTIONS.iter().copied().map(choice).collect(),
+        options: nginx::options().map(choice).collect(),
         signals: &[
             ("TERM, INT", "End at once."),
             ("QUIT", "Accept no more, and end when all connections are done."),
@@ -211,9 +210,24 @@ fn daemon_page(daemon: &Daemon) -> String {
             let _ = writeln!(out, ".TP\n.B {}\n{}", roff(name), roff(text));
         }
     }
+    let _ = writeln!(out, ".SH DATA\n{}\n.PP\n.nf\n{}\n.fi", roff(DATA), roff(FORM));
     let _ = writeln!(out, ".SH SEE ALSO\n{}", roff(daemon.see));
     out
 }
+
+/// What `--json` prints, in words.
+const DATA: &str = "With --json standard output holds one object. verdict is ok or failed. severity is emerg, crit, alert, \
+error, warn or notice. The file and line of a diagnostic are those its line names without --json; span is the place --explain \
+underlines, with lines and columns from 1, columns in bytes, and its end behind the last byte. What the original names no place \
+for has null there; help may be null.";
+
+/// What `--json` prints, by example.
+const FORM: &str = r#"{ "program": "...", "file": "...", "verdict": "failed",
+  "diagnostics": [ {
+    "severity": "emerg", "message": "...", "file": "...", "line": 3,
+    "span": { "file": "...", "line": 3, "column": 5, "end_line": 3, "end_column": 9 },
+    "labels": [ { "message": "first defined here", "span": { } } ],
+    "notes": [ "..." ], "help": "..." } ] }"#;
 
 /// A program's options as the completion generators want them.
 fn completed(daemon: &Daemon) -> Command {

@@ -4,6 +4,7 @@ use super::bundle::{Recorder, SystemResolver};
 use super::generation::{self, Inputs, Reading};
 use super::layout::Layout;
 use super::open::{self, Listeners};
+use super::options::{Form, Options, parse, usage};
 use super::parent::{self, Parent};
 use super::verdict;
 use crate::conf::diagnostic::{Diagnostic, Severity};
@@ -13,6 +14,7 @@ use crate::conf::source::Sources;
 use crate::log::clock;
 use crate::sys::process::{Side, fork, silence};
 use crate::zone::registry::Registry as Zones;
+use hashbrown::HashSet;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cell::RefCell;
@@ -21,36 +23,6 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-
-/// What was asked for.
-#[derive(Debug, Default)]
-struct Options {
-    help: bool,
-    version: bool,
-    build: bool,
-    test: bool,
-    dump: bool,
-    quiet: bool,
-    prefix: Option<String>,
-    conf: Option<String>,
-    error_log: Option<String>,
-    parameters: String,
-    signal: Option<String>,
-    allow_unserved: bool,
-    form: Form,
-}
-
-/// How complaints are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
-    /// nginx's lines.
-    #[default]
-    Lines,
-    /// `--explain`.
-    Pictures,
-    /// `--json`.
-    Data,
-}
 
 /// Runs the program with these arguments.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -79,113 +51,10 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The options: letter, long name, what the argument is called, help.
-pub const OPTIONS: &[(Option<char>, Option<&str>, Option<&str>, &str)] = &[
-    (Some('h'), None, None, "Show the version and a summary of the options; also -?."),
-    (Some('v'), None, None, "Show the version and exit."),
-    (Some('V'), None, None, "Show the version and how it was built, and exit."),
-    (Some('t'), None, None, "Test the configuration and exit; warn of directives that are not served."),
-    (Some('T'), None, None, "Test the configuration, print it and exit."),
-    (Some('q'), None, None, "Say nothing but errors while testing."),
-    (
-        Some('s'),
-        None,
-        Some("signal"),
-        "Send a signal to the running parent: stop, quit, reopen or reload. A reload that fails says why.",
-    ),
-    (Some('p'), None, Some("prefix"), "The folder that relative paths start from."),
-    (Some('e'), None, Some("filename"), "The error log until the configuration names one, or stderr."),
-    (Some('c'), None, Some("filename"), "The configuration file."),
-    (Some('g'), None, Some("directives"), "Directives in front of the configuration file's."),
-    (
-        None,
-        Some("allow-unserved"),
-        None,
-        "Start although some directives are known and not served, and leave those out.",
-    ),
-    (None, Some("explain"), None, "Test the configuration and show every error at its place, with what would help."),
-    (None, Some("json"), None, "Test the configuration and print every error as JSON."),
-];
-
-fn parse(arguments: &[OsString]) -> Result<Options, String> {
-    let mut options = Options::default();
-    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--allow-unserved" => options.allow_unserved = true,
-            "--explain" => (options.test, options.form) = (true, Form::Pictures),
-            "--json" => (options.test, options.form) = (true, Form::Data),
-            _ => {}
-        }
-        if ["--allow-unserved", "--explain", "--json"].contains(&argument.as_str()) {
-            continue;
-        }
-        let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
-        let mut letters = letters.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
-                '?' | 'h' => (options.version, options.help) = (true, true),
-                'v' => options.version = true,
-                'V' => (options.version, options.build) = (true, true),
-                't' => options.test = true,
-                'T' => (options.test, options.dump) = (true, true),
-                'q' => options.quiet = true,
-                'p' | 'e' | 'c' | 'g' | 's' => {
-                    let glued: String = letters.by_ref().collect();
-                    let value = if glued.is_empty() { rest.next() } else { Some(glued) };
-                    take(&mut options, letter, value.filter(|value| !value.is_empty() || letter == 'g'))?;
-                }
-                other => return Err(format!("invalid option: \"{other}\"")),
-            }
-        }
-    }
-    Ok(options)
-}
-
-fn take(options: &mut Options, letter: char, value: Option<String>) -> Result<(), String> {
-    let Some(value) = value else {
-        let what = match letter {
-            'p' => "directory name",
-            'e' | 'c' => "file name",
-            _ => "parameter",
-        };
-        return Err(format!("option \"-{letter}\" requires {what}"));
-    };
-    match letter {
-        'p' => options.prefix = Some(value),
-        'e' => options.error_log = Some(value),
-        'c' => options.conf = Some(value),
-        'g' => options.parameters = value,
-        _ => {
-            if !["stop", "quit", "reopen", "reload"].contains(&value.as_str()) {
-                return Err(format!("invalid option: \"-s {value}\""));
-            }
-            options.signal = Some(value);
-        }
-    }
-    Ok(())
-}
-
 fn version(options: &Options, layout: &Layout) {
     say(&format!("nginx version: {}\n", crate::http::SERVER_BUILD));
     if options.help {
-        say(&format!(
-            "Usage: nginx [-?hvVtTq] [-s signal] [-p prefix]\n\
-             \x20            [-e filename] [-c filename] [-g directives]\n\n\
-             Options:\n\
-             \x20 -?,-h         : this help\n\
-             \x20 -v            : show version and exit\n\
-             \x20 -V            : show version and configure options then exit\n\
-             \x20 -t            : test configuration and exit\n\
-             \x20 -T            : test configuration, dump it and exit\n\
-             \x20 -q            : suppress non-error messages during configuration testing\n\
-             \x20 -s signal     : send signal to a master process: stop, quit, reopen, reload\n\
-             \x20 -p prefix     : set prefix path (default: {})\n\
-             \x20 -e filename   : set error log file (default: {})\n\
-             \x20 -c filename   : set configuration file (default: {})\n\
-             \x20 -g directives : set global directives out of configuration file\n\n",
-            layout.prefix, layout.error_log, layout.conf
-        ));
+        say(&usage(layout));
     }
     if options.build {
         let mut names: Vec<&str> = super::modules::modules().iter().map(|module| module.name).collect();
@@ -476,7 +345,12 @@ fn leave_terminal() -> std::io::Result<Left> {
 
 #[expect(clippy::print_stdout, reason = "-T prints to standard output")]
 fn dump(sources: &Sources) {
+    let mut printed = HashSet::new();
     for source in sources.iter().filter(|source| source.kind == crate::conf::source::Kind::File) {
+        // A file that is included again is not printed again.
+        if !printed.insert(source.name.as_str()) {
+            continue;
+        }
         println!("# configuration file {}:", source.name);
         let mut out = std::io::stdout();
         let _ = out.write_all(&source.text).and_then(|()| out.write_all(b"\n"));

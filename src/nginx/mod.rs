@@ -14,6 +14,7 @@ mod layout;
 mod missing;
 pub mod modules;
 mod open;
+mod options;
 mod parent;
 mod serve;
 mod tuning;
@@ -21,3 +22,5 @@ mod verdict;
 pub mod view;
 pub mod wording;
 mod worker;
+
+pub use options::all as options;

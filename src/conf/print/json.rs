@@ -16,7 +16,7 @@ pub fn data(complaint: &Diagnostic, sources: &Sources) -> Value {
     let labels: Vec<Value> = complaint
         .earlier
         .iter()
-        .map(|first| json!({ "message": "first defined here", "span": span(*first, sources) }))
+        .map(|first| json!({ "message": "first defined here", "span": span(**first, sources) }))
         .collect();
     json!({
         "severity": complaint.severity.word(),

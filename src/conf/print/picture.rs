@@ -15,7 +15,7 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
         group = group.element(snippet);
     }
     group = group.elements(complaint.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
-    group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(help.as_str())));
+    group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(&**help)));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     format!("{}\n", renderer.render(&[group]))
 }
@@ -36,7 +36,7 @@ enum Mark {
 
 fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
     let here = place(complaint).map(|span| (span, Mark::Here));
-    let first = complaint.earlier.map(|span| (span, Mark::First));
+    let first = complaint.earlier.as_deref().map(|span| (*span, Mark::First));
     let together = matches!((&here, &first), (Some((here, _)), Some((first, _))) if here.source == first.source);
     if together {
         return here.and_then(|(span, mark)| snippet(sources, [Some((span, mark)), first])).into_iter().collect();

@@ -19,29 +19,49 @@ const HOPS: &str =
     "Configuration error: BFD instance {n} ttl/hoplimit value {v} not valid (must be in range [1-255]), ignoring";
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("source_ip", BFD, ONE).judged(&Custom(source)),
-    Directive::missing("neighbor_ip", BFD, ONE).judged(&Custom(neighbor)),
-    Directive::missing("neighbour_ip", BFD, ONE).judged(&Custom(neighbor)),
-    Directive::missing("min_rx", BFD, ONE).judged(&Custom(min_rx)),
-    Directive::missing("min_tx", BFD, ONE).judged(&Custom(min_tx)),
-    Directive::missing("idle_tx", BFD, ONE).judged(&Custom(idle_tx)),
-    Directive::missing("multiplier", BFD, ONE).judged(&Unsigned(
-        |c: &mut Bfd| &mut c.multiplier,
-        1..=255,
-        "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [1-255]), ignoring",
-    )),
-    Directive::missing("passive", BFD, BARE).judged(&Present(|c: &mut Bfd| &mut c.passive, true)),
-    Directive::missing("ttl", BFD, ONE).judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS)),
-    Directive::missing("hoplimit", BFD, ONE).judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS)),
-    Directive::missing("max_hops", BFD, ONE).judged(&Signed(
-        |c: &mut Bfd| &mut c.max_hops,
-        -1..=255,
-        "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [-1-255]), ignoring",
-    )),
-    Directive::missing("weight", BFD, ONE).judged(&Custom(weight)),
-    Directive::missing("vrrp", BFD, BARE),
-    Directive::missing("checker", BFD, BARE),
-    Directive::missing("multihop", BFD, BARE),
+    Directive::missing("source_ip", BFD, ONE).judged(&Custom(source)).doc("The address packets are sent from."),
+    Directive::missing("neighbor_ip", BFD, ONE).judged(&Custom(neighbor)).doc("The address of the other end."),
+    Directive::missing("neighbour_ip", BFD, ONE)
+        .judged(&Custom(neighbor))
+        .doc("The address of the other end, in the other spelling."),
+    Directive::missing("min_rx", BFD, ONE)
+        .judged(&Custom(min_rx))
+        .doc("The shortest time between packets this end can receive, in milliseconds."),
+    Directive::missing("min_tx", BFD, ONE)
+        .judged(&Custom(min_tx))
+        .doc("The shortest time between packets this end sends while the session is up, in milliseconds."),
+    Directive::missing("idle_tx", BFD, ONE)
+        .judged(&Custom(idle_tx))
+        .doc("The time between packets while the session is down, in milliseconds."),
+    Directive::missing("multiplier", BFD, ONE)
+        .judged(&Unsigned(
+            |c: &mut Bfd| &mut c.multiplier,
+            1..=255,
+            "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [1-255]), ignoring",
+        ))
+        .doc("How many packets may be lost before the session counts as down."),
+    Directive::missing("passive", BFD, BARE)
+        .judged(&Present(|c: &mut Bfd| &mut c.passive, true))
+        .doc("Sends nothing until the other end does."),
+    Directive::missing("ttl", BFD, ONE)
+        .judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
+        .doc("The time to live of sent packets over IPv4."),
+    Directive::missing("hoplimit", BFD, ONE)
+        .judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
+        .doc("The hop limit of sent packets over IPv6."),
+    Directive::missing("max_hops", BFD, ONE)
+        .judged(&Signed(
+            |c: &mut Bfd| &mut c.max_hops,
+            -1..=255,
+            "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [-1-255]), ignoring",
+        ))
+        .doc("How many routers may lie between the two ends."),
+    Directive::missing("weight", BFD, ONE)
+        .judged(&Custom(weight))
+        .doc("What is added to priorities that track the session."),
+    Directive::missing("vrrp", BFD, BARE).doc("Only virtual routers hear of the session."),
+    Directive::missing("checker", BFD, BARE).doc("Only health checks hear of the session."),
+    Directive::missing("multihop", BFD, BARE).doc("The other end need not be on the same link."),
 ];
 
 /// A session as configured.

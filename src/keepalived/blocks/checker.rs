@@ -40,87 +40,110 @@ const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static
 }
 
 const DIRECTIVES: &[Directive] = &[
-    row("connect_ip", CONNECTING, ONE, &Custom(connect_ip)),
+    row("connect_ip", CONNECTING, ONE, &Custom(connect_ip))
+        .doc("The address that is checked, where it is not that of the real server."),
     row(
         "connect_port",
         CONNECTING,
         ONE,
         &Unsigned(|c: &mut Checker| &mut c.port, 1..=65_535, "Invalid checker {k} '{v}'"),
-    ),
-    row("bindto", CONNECTING, ONE, &Custom(bind_to)),
+    )
+    .doc("The port that is checked, where it is not that of the real server."),
+    row("bindto", CONNECTING, ONE, &Custom(bind_to)).doc("The address the check is made from."),
     row(
         "bind_port",
         CONNECTING,
         ONE,
         &Unsigned(|c: &mut Checker| &mut c.bind_port, 1..=65_535, "Invalid checker {k} '{v}'"),
-    ),
-    row("bind_if", CONNECTING, ONE, &Custom(bind_interface)),
+    )
+    .doc("The port the check is made from."),
+    row("bind_if", CONNECTING, ONE, &Custom(bind_interface)).doc("The interface the check is made through."),
     row(
         "connect_timeout",
         CONNECTING,
         ONE,
         &Seconds(|c: &mut Checker| &mut c.timeout, 1..=WIDE as u64, "{k} {v} invalid - ignoring"),
-    ),
+    )
+    .doc("Seconds after which a connection that is not made counts as failed."),
     row(
         "fwmark",
         CONNECTING,
         ONE,
         &Unsigned(|c: &mut Checker| &mut c.mark, 0..=WIDE, "Invalid {k} connection value '{v}'"),
-    ),
-    row("retry", EVERY, ONE, &Unsigned(|c: &mut Checker| &mut c.retry, 0..=WIDE, "Invalid {k} connection value '{v}'")),
+    )
+    .doc("The firewall mark of the packets of the check."),
+    row("retry", EVERY, ONE, &Unsigned(|c: &mut Checker| &mut c.retry, 0..=WIDE, "Invalid {k} connection value '{v}'"))
+        .doc("How often a failed check is repeated before the server counts as down."),
     row(
         "delay_before_retry",
         EVERY,
         ONE,
         &Seconds(|c: &mut Checker| &mut c.retry_delay, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
-    ),
+    )
+    .doc("Seconds between a failed check and its repetition."),
     row(
         "warmup",
         EVERY,
         ONE,
         &Seconds(|c: &mut Checker| &mut c.warmup, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
-    ),
+    )
+    .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
         "delay_loop",
         EVERY,
         ONE,
         &Seconds(|c: &mut Checker| &mut c.delay, 1..=LONGEST, "{k} '{v}' is invalid - ignoring"),
-    ),
-    row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}")),
-    row("log_all_failures", EVERY, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
-    row("nb_get_retry", HTTP_GET, BARE, &Custom(old_retry)),
-    row("virtualhost", HTTP_GET, BARE, &Text(|c: &mut Checker| &mut c.host, "HTTP_GET virtualhost name missing")),
-    row("http_protocol", HTTP_GET, BARE, &Custom(http_protocol)),
-    row("enable_sni", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
-    row("fast_recovery", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}")),
-    row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(open_url, close_url)),
-    Directive::missing("sni_name", HTTP_GET, BARE),
-    Directive::missing("tls_compliant", HTTP_GET, BARE),
-    row("path", URL, ONE, &Text(|c: &mut Url| &mut c.path, "")),
-    row("digest", URL, ONE, &Custom(digest)),
-    row("status_code", URL, BARE, &Custom(status_code)),
-    row("virtualhost", URL, BARE, &Text(|c: &mut Url| &mut c.host, "Missing HTTP_GET virtualhost name")),
-    Directive::missing("regex", URL, BARE),
-    Directive::missing("regex_no_match", URL, BARE),
-    Directive::missing("regex_options", URL, BARE),
-    Directive::missing("regex_min_offset", URL, BARE),
-    Directive::missing("regex_max_offset", URL, BARE),
-    Directive::missing("regex_stack", URL, BARE),
-    row("helo_name", SMTP_CHECK, BARE, &Text(|c: &mut Checker| &mut c.name, "SMTP_CHECK helo name missing")),
-    row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close)),
-    row("type", DNS_CHECK, ONE, &Custom(dns_type)),
-    row("name", DNS_CHECK, ONE, &Custom(dns_name)),
-    row("misc_path", MISC_CHECK, BARE, &Custom(misc_path)),
+    )
+    .doc("Seconds between two checks."),
+    row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}"))
+        .doc("Servers count as down until their first check succeeds."),
+    row("log_all_failures", EVERY, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+        .doc("Logs every failed attempt, not only the last."),
+    row("nb_get_retry", HTTP_GET, BARE, &Custom(old_retry)).doc("The old name of retry."),
+    row("virtualhost", HTTP_GET, BARE, &Text(|c: &mut Checker| &mut c.host, "HTTP_GET virtualhost name missing"))
+        .doc("The host name that web checks ask for."),
+    row("http_protocol", HTTP_GET, BARE, &Custom(http_protocol)).doc("The version of HTTP that is asked with."),
+    row("enable_sni", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+        .doc("Names the virtual host in the TLS handshake."),
+    row("fast_recovery", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+        .doc("One success is enough for a server to be up again."),
+    row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(open_url, close_url))
+        .doc("One page that is asked for, and what a good answer is."),
+    Directive::missing("sni_name", HTTP_GET, BARE).doc("The name given in the TLS handshake."),
+    Directive::missing("tls_compliant", HTTP_GET, BARE).doc("Refuses what the TLS standard does not allow."),
+    row("path", URL, ONE, &Text(|c: &mut Url| &mut c.path, ""))
+        .doc("The path that is asked for, or the file that is watched."),
+    row("digest", URL, ONE, &Custom(digest)).doc("The MD5 digest a good answer has."),
+    row("status_code", URL, BARE, &Custom(status_code)).doc("The status codes a good answer may have."),
+    row("virtualhost", URL, BARE, &Text(|c: &mut Url| &mut c.host, "Missing HTTP_GET virtualhost name"))
+        .doc("The host name that web checks ask for."),
+    Directive::missing("regex", URL, BARE).doc("An expression the answer must match."),
+    Directive::missing("regex_no_match", URL, BARE).doc("An expression the answer must not match."),
+    Directive::missing("regex_options", URL, BARE).doc("Options the expression is compiled with."),
+    Directive::missing("regex_min_offset", URL, BARE).doc("Where in the answer the match may begin at the earliest."),
+    Directive::missing("regex_max_offset", URL, BARE)
+        .doc("Where in the answer the match must have begun at the latest."),
+    Directive::missing("regex_stack", URL, BARE)
+        .doc("The size of the stack expressions are matched with: at first, and at most."),
+    row("helo_name", SMTP_CHECK, BARE, &Text(|c: &mut Checker| &mut c.name, "SMTP_CHECK helo name missing"))
+        .doc("The name given to the mail server."),
+    row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close))
+        .doc("One mail server that is checked."),
+    row("type", DNS_CHECK, ONE, &Custom(dns_type)).doc("The type of the record that is asked for."),
+    row("name", DNS_CHECK, ONE, &Custom(dns_name)).doc("The name that is asked for."),
+    row("misc_path", MISC_CHECK, BARE, &Custom(misc_path)).doc("The script that is run, with its arguments."),
     row(
         "misc_timeout",
         MISC_CHECK,
         ONE,
         &Unsigned(|c: &mut Checker| &mut c.limit, 0..=WIDE, "Invalid {k} value '{v}'"),
-    ),
-    row("misc_dynamic", MISC_CHECK, BARE, &Present(|c: &mut Checker| &mut c.dynamic, true)),
-    row("user", MISC_CHECK, BARE, &Custom(misc_user)),
-    row("require_reply", UDP_CHECK, BARE, &Custom(reply)),
-    row("payload", UDP_CHECK, BARE, &Custom(payload)),
+    )
+    .doc("Seconds after which the script is ended."),
+    row("misc_dynamic", MISC_CHECK, BARE, &Present(|c: &mut Checker| &mut c.dynamic, true))
+        .doc("The exit code of the script sets the weight of the server."),
+    row("user", MISC_CHECK, BARE, &Custom(misc_user)).doc("The user, and the group, the script is run as."),
+    row("require_reply", UDP_CHECK, BARE, &Custom(reply)).doc("A server that does not answer is down."),
+    row("payload", UDP_CHECK, BARE, &Custom(payload)).doc("The bytes that are sent, in hexadecimal."),
     row(
         "min_reply_length",
         UDP_CHECK,
@@ -130,7 +153,8 @@ const DIRECTIVES: &[Directive] = &[
             0..=65_535,
             "UDP_CHECK min length {v} not valid - must be between 0 & 65535",
         ),
-    ),
+    )
+    .doc("The least length of a good answer."),
     row(
         "max_reply_length",
         UDP_CHECK,
@@ -140,10 +164,12 @@ const DIRECTIVES: &[Directive] = &[
             0..=65_535,
             "UDP_CHECK max length {v} not valid - must be between 0 & 65535",
         ),
-    ),
-    row("track_file", FILE_CHECK, ONE, &Custom(track_file)),
-    row("weight", FILE_CHECK, BARE, &Custom(file_weight)),
-    row("name", BFD_CHECK, BARE, &Custom(bfd_name)),
+    )
+    .doc("How much of an answer is looked at."),
+    row("track_file", FILE_CHECK, ONE, &Custom(track_file)).doc("The tracked file that decides."),
+    row("weight", FILE_CHECK, BARE, &Custom(file_weight))
+        .doc("What the value is multiplied with to give the weight of the server."),
+    row("name", BFD_CHECK, BARE, &Custom(bfd_name)).doc("The name that is asked for."),
 ];
 
 /// A check as configured; each kind uses its own part.

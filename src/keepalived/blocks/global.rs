@@ -78,20 +78,18 @@ const DIRECTIVES: &[Directive] = &[
     )
     .support(Support::Partial("mail is not sent: only `false` is served"))
     .doc("Chooses whether mail is sent at each change."),
-    Directive::missing("startup_script", GLOBAL, BARE).judged(&Custom(startup_script)),
-    Directive::missing("startup_script_timeout", GLOBAL, BARE).judged(&Judged(
-        Kind::Unsigned,
-        1..=1000,
-        "{k} '{v}' must be in [1, 1000] - ignoring",
-        "{k} requires value",
-    )),
-    Directive::missing("shutdown_script", GLOBAL, BARE).judged(&Custom(shutdown_script)),
-    Directive::missing("shutdown_script_timeout", GLOBAL, BARE).judged(&Judged(
-        Kind::Unsigned,
-        1..=1000,
-        "{k} '{v}' must be in [1, 1000] - ignoring",
-        "{k} requires value",
-    )),
+    Directive::missing("startup_script", GLOBAL, BARE)
+        .judged(&Custom(startup_script))
+        .doc("A script that is run before anything else."),
+    Directive::missing("startup_script_timeout", GLOBAL, BARE)
+        .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
+        .doc("Seconds after which the start script is ended."),
+    Directive::missing("shutdown_script", GLOBAL, BARE)
+        .judged(&Custom(shutdown_script))
+        .doc("A script that is run after everything else."),
+    Directive::missing("shutdown_script_timeout", GLOBAL, BARE)
+        .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
+        .doc("Seconds after which the script of the end is ended."),
     inert("max_auto_priority", BARE, &Custom(max_auto_priority), "the process never takes more priority by itself"),
     inert(
         "min_auto_priority_delay",
@@ -119,11 +117,19 @@ const DIRECTIVES: &[Directive] = &[
         &Text(|c: &mut Global| &mut c.default_interface, "default_interface requires interface name"),
     )
     .doc("Sets the interface of addresses that name none."),
-    Directive::missing("lvs_timeouts", GLOBAL, BARE).judged(&Custom(lvs_timeouts)),
-    Directive::missing("lvs_flush", GLOBAL, BARE),
-    Directive::missing("lvs_flush_onstop", GLOBAL, BARE).judged(&Custom(lvs_flush_on_stop)),
-    Directive::missing("lvs_flush_on_stop", GLOBAL, BARE).judged(&Custom(lvs_flush_on_stop)),
-    Directive::missing("lvs_sync_daemon", GLOBAL, BARE).judged(&Custom(lvs_sync_daemon)),
+    Directive::missing("lvs_timeouts", GLOBAL, BARE)
+        .judged(&Custom(lvs_timeouts))
+        .doc("How long IPVS keeps TCP, closing TCP and UDP connections."),
+    Directive::missing("lvs_flush", GLOBAL, BARE).doc("Removes what IPVS holds at the start."),
+    Directive::missing("lvs_flush_onstop", GLOBAL, BARE)
+        .judged(&Custom(lvs_flush_on_stop))
+        .doc("Removes what IPVS holds at the end, in the older spelling."),
+    Directive::missing("lvs_flush_on_stop", GLOBAL, BARE)
+        .judged(&Custom(lvs_flush_on_stop))
+        .doc("Removes what IPVS holds at the end."),
+    Directive::missing("lvs_sync_daemon", GLOBAL, BARE)
+        .judged(&Custom(lvs_sync_daemon))
+        .doc("Lets IPVS tell its connections to other directors, by a virtual router."),
     Directive::new("vrrp_mcast_group4", GLOBAL, ONE, &Custom(group4)).doc("Sets the group of IPv4 adverts."),
     Directive::new("vrrp_mcast_group6", GLOBAL, ONE, &Custom(group6)).doc("Sets the group of IPv6 adverts."),
     Directive::new(
@@ -260,7 +266,9 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Keeps the VRRP process in memory."),
     Directive::new("vrrp_rt_priority", GLOBAL, BARE, &Custom(vrrp_rt_priority))
         .doc("Sets the real-time priority of the VRRP process."),
-    Directive::missing("vrrp_cpu_affinity", GLOBAL, BARE).judged(&Custom(cpu_affinity)),
+    Directive::missing("vrrp_cpu_affinity", GLOBAL, BARE)
+        .judged(&Custom(cpu_affinity))
+        .doc("The processors the VRRP process may run on."),
     inert(
         "vrrp_rlimit_rttime",
         ONE,
@@ -306,10 +314,14 @@ const DIRECTIVES: &[Directive] = &[
     ),
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
-    Directive::missing("notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
+    Directive::missing("notify_fifo_script", GLOBAL, BARE)
+        .judged(&Custom(fifo_script))
+        .doc("A script that reads the notify FIFO of all processes."),
     Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
-    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE).judged(&Custom(fifo_script)),
+    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE)
+        .judged(&Custom(fifo_script))
+        .doc("A script that reads the notify FIFO of virtual routers."),
     Directive::new(
         "vrrp_notify_priority_changes",
         GLOBAL,
@@ -317,18 +329,27 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Global| &mut c.notify_priority_changes, "Invalid value '{v}' for global {k} specified"),
     )
     .doc("Sets notify_priority_changes for all instances."),
-    Directive::missing("lvs_notify_fifo", GLOBAL, BARE).judged(&Needed("No {k} name specified")),
-    Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE).judged(&Needed("No {k} specified")),
-    Directive::missing("snmp_socket", GLOBAL, BARE).judged(&Custom(snmp_socket)),
-    Directive::missing("enable_traps", GLOBAL, BARE),
-    Directive::missing("enable_snmp_vrrp", GLOBAL, BARE),
-    Directive::missing("enable_snmp_keepalived", GLOBAL, BARE),
-    Directive::missing("enable_snmp_rfc", GLOBAL, BARE),
-    Directive::missing("enable_snmp_rfcv2", GLOBAL, BARE),
-    Directive::missing("enable_snmp_rfcv3", GLOBAL, BARE),
-    Directive::missing("enable_snmp_checker", GLOBAL, BARE),
-    Directive::missing("enable_dbus", GLOBAL, BARE),
-    Directive::missing("dbus_service_name", GLOBAL, BARE).judged(&Needed("{k} missing - ignoring")),
+    Directive::missing("lvs_notify_fifo", GLOBAL, BARE)
+        .judged(&Needed("No {k} name specified"))
+        .doc("A FIFO that is told what becomes of real servers."),
+    Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE)
+        .judged(&Needed("No {k} specified"))
+        .doc("A script that reads the notify FIFO of real servers."),
+    Directive::missing("snmp_socket", GLOBAL, BARE)
+        .judged(&Custom(snmp_socket))
+        .doc("Where the SNMP agent is reached."),
+    Directive::missing("enable_traps", GLOBAL, BARE).doc("Sends SNMP traps."),
+    Directive::missing("enable_snmp_vrrp", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as keepalived does."),
+    Directive::missing("enable_snmp_keepalived", GLOBAL, BARE)
+        .doc("Tells virtual routers over SNMP, in the older spelling."),
+    Directive::missing("enable_snmp_rfc", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as both standards do."),
+    Directive::missing("enable_snmp_rfcv2", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 2787 does."),
+    Directive::missing("enable_snmp_rfcv3", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 6527 does."),
+    Directive::missing("enable_snmp_checker", GLOBAL, BARE).doc("Tells virtual servers over SNMP."),
+    Directive::missing("enable_dbus", GLOBAL, BARE).doc("Tells virtual routers over D-Bus."),
+    Directive::missing("dbus_service_name", GLOBAL, BARE)
+        .judged(&Needed("{k} missing - ignoring"))
+        .doc("The name taken on D-Bus."),
     Directive::new("script_user", GLOBAL, BARE, &Custom(script_user))
         .doc("Sets the user and the group scripts run as."),
     Directive::new("enable_script_security", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.script_security, true))
@@ -421,39 +442,58 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Sets the seconds before anything is sent."),
     Directive::new("log_unknown_vrids", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.log_unknown_vrids, true))
         .doc("Logs adverts of routers nobody here takes part in."),
-    Directive::missing("umask", GLOBAL, ONE).judged(&Custom(umask)),
+    Directive::missing("umask", GLOBAL, ONE)
+        .judged(&Custom(umask))
+        .doc("The permissions that files are created without."),
     inert(
         "random_seed",
         ONE,
         &Judged(Kind::Unsigned, 0..=WIDE, "{k} {v} invalid", ""),
         "nothing that is served is random",
     ),
-    Directive::missing("reload_time_file", GLOBAL, BARE).judged(&Custom(reload_time_file)),
-    Directive::missing("reload_repeat", GLOBAL, BARE),
-    Directive::missing("config_save_dir", GLOBAL, ONE),
+    Directive::missing("reload_time_file", GLOBAL, BARE)
+        .judged(&Custom(reload_time_file))
+        .doc("A file with the time of the next reload."),
+    Directive::missing("reload_repeat", GLOBAL, BARE)
+        .doc("Reads the file with the time of the next reload again after each reload."),
+    Directive::missing("config_save_dir", GLOBAL, ONE).doc("The folder each configuration that is read is kept in."),
     Directive::missing("data_use_instance", GLOBAL, BARE)
-        .judged(&JudgedSwitch("Invalid value '{v}' for global date_use_instance specified")),
-    Directive::missing("dbus_no_interface_name", GLOBAL, BARE),
-    Directive::missing("disable_local_igmp", GLOBAL, BARE),
-    Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, BARE),
-    Directive::missing("include_check", GLOBAL, BARE).judged(&Custom(include_check)),
-    Directive::missing("iproute_etc_dir", GLOBAL, BARE),
-    Directive::missing("iproute_usr_dir", GLOBAL, BARE),
-    Directive::missing("json_dump_file", GLOBAL, BARE),
-    Directive::missing("json_version", GLOBAL, BARE),
-    Directive::missing("reload_check_config", GLOBAL, BARE),
-    Directive::missing("reload_file", GLOBAL, BARE),
-    Directive::missing("set_supplementary_groups", GLOBAL, BARE),
-    Directive::missing("snmp_rs_stats_update_interval", GLOBAL, BARE),
-    Directive::missing("snmp_vs_stats_update_interval", GLOBAL, BARE),
-    Directive::missing("state_dump_file", GLOBAL, BARE),
-    Directive::missing("stats_dump_file", GLOBAL, BARE),
-    Directive::missing("tmp_config_directory", GLOBAL, BARE).judged(&Needed("{k} missing directory name")),
-    Directive::missing("use_symlink_paths", GLOBAL, BARE),
-    Directive::missing("v3_checksum_as_v2", GLOBAL, BARE),
-    Directive::missing("vmac_addr_prefix", GLOBAL, ONE),
-    Directive::missing("vmac_prefix", GLOBAL, ONE),
-    Directive::missing("vrrp_delay_after_boot", GLOBAL, BARE),
+        .judged(&JudgedSwitch("Invalid value '{v}' for global date_use_instance specified"))
+        .doc("Puts the name of the instance into the names of dumps."),
+    Directive::missing("dbus_no_interface_name", GLOBAL, BARE).doc("Leaves interfaces out of the names on D-Bus."),
+    Directive::missing("disable_local_igmp", GLOBAL, BARE)
+        .doc("Joins no multicast groups that only reach the own link."),
+    Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, BARE)
+        .doc("Writes every state to the notify FIFO after a reload."),
+    Directive::missing("include_check", GLOBAL, BARE)
+        .judged(&Custom(include_check))
+        .doc("What about an include without files is an error."),
+    Directive::missing("iproute_etc_dir", GLOBAL, BARE)
+        .doc("The first folder with the names of tables, protocols and scopes."),
+    Directive::missing("iproute_usr_dir", GLOBAL, BARE)
+        .doc("The second folder with the names of tables, protocols and scopes."),
+    Directive::missing("json_dump_file", GLOBAL, BARE).doc("Where the JSON dump is written."),
+    Directive::missing("json_version", GLOBAL, BARE).doc("The form of the JSON dump."),
+    Directive::missing("reload_check_config", GLOBAL, BARE).doc("Tests a configuration before it is reloaded."),
+    Directive::missing("reload_file", GLOBAL, BARE).doc("A file that delays a reload until it is there."),
+    Directive::missing("set_supplementary_groups", GLOBAL, BARE).doc("Gives scripts the further groups of their user."),
+    Directive::missing("snmp_rs_stats_update_interval", GLOBAL, BARE)
+        .doc("How old the counters of real servers shown over SNMP may be."),
+    Directive::missing("snmp_vs_stats_update_interval", GLOBAL, BARE)
+        .doc("How old the counters of virtual servers shown over SNMP may be."),
+    Directive::missing("state_dump_file", GLOBAL, BARE).doc("Where the dump of the data is written."),
+    Directive::missing("stats_dump_file", GLOBAL, BARE).doc("Where the dump of the counters is written."),
+    Directive::missing("tmp_config_directory", GLOBAL, BARE)
+        .judged(&Needed("{k} missing directory name"))
+        .doc("The folder of temporary copies of the configuration."),
+    Directive::missing("use_symlink_paths", GLOBAL, BARE)
+        .doc("Runs scripts by the path as it is given, links and all."),
+    Directive::missing("v3_checksum_as_v2", GLOBAL, BARE)
+        .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
+    Directive::missing("vmac_addr_prefix", GLOBAL, ONE).doc("How the interfaces of use_vmac_addr are called."),
+    Directive::missing("vmac_prefix", GLOBAL, ONE).doc("How the interfaces of use_vmac are called."),
+    Directive::missing("vrrp_delay_after_boot", GLOBAL, BARE)
+        .doc("Seconds after the boot of the machine before virtual routers start."),
     Directive::new(
         "vrrp_down_timer_adverts",
         GLOBAL,
@@ -461,14 +501,19 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Global| &mut c.down_timer_adverts, 1..=100, "Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets down_timer_adverts for all instances."),
-    Directive::missing("vrrp_garp_extra_if", GLOBAL, BARE).judged(&Judged(
-        Kind::Unsigned,
-        1..=86_400,
-        "{k} '{v}' invalid - ignoring",
-        "{k} specified without time - ignoring",
-    )),
-    Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, BARE),
-    Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, BARE).judged(&Custom(vmac_garp)),
+    Directive::missing("vrrp_garp_extra_if", GLOBAL, BARE)
+        .judged(&Judged(
+            Kind::Unsigned,
+            1..=86_400,
+            "{k} '{v}' invalid - ignoring",
+            "{k} specified without time - ignoring",
+        ))
+        .doc("Announces addresses on the underlying interface too."),
+    Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, BARE)
+        .doc("The owner of an address does not look at the advertisements of others."),
+    Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, BARE)
+        .judged(&Custom(vmac_garp))
+        .doc("How often addresses of VMAC interfaces are announced."),
 ];
 
 /// What concerns the whole daemon; what was not given is `None`.

@@ -30,8 +30,11 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("track_file", GROUP, TRACKS, &Tracks(Tracked::File, |c: &mut Group| &mut c.files))
         .doc("Lists files all members track."),
     Directive::missing("track_process", GROUP, TRACKS)
-        .judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes)),
-    Directive::missing("track_bfd", GROUP, TRACKS).judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions)),
+        .judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes))
+        .doc("Tracked processes that decide about the whole group."),
+    Directive::missing("track_bfd", GROUP, TRACKS)
+        .judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions))
+        .doc("BFD sessions that decide about the whole group."),
     Directive::new("notify_master", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.master, TWICE))
         .doc("Sets what is run when the group becomes master."),
     Directive::new("notify_backup", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.backup, TWICE))

@@ -222,35 +222,66 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100, "({n}): Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets how many missed adverts make a master dead."),
-    Directive::missing("use_vmac", INSTANCE, BARE).judged(&Custom(use_vmac)),
-    Directive::missing("vmac_xmit_base", INSTANCE, BARE).judged(&Present(|c: &mut Instance| &mut c.xmit_base, true)),
-    Directive::missing("use_vmac_addr", INSTANCE, BARE),
-    Directive::missing("vmac_garp_intvl", INSTANCE, BARE).judged(&Custom(vmac_garp)),
-    Directive::missing("use_ipvlan", INSTANCE, BARE).judged(&Custom(use_ipvlan)),
-    Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)),
-    Directive::missing("old_unicast_checksum", INSTANCE, BARE).judged(&Custom(old_checksum)),
-    Directive::missing("v3_checksum_as_v2", INSTANCE, BARE),
-    Directive::missing("unicast_fault_no_peer", INSTANCE, BARE),
-    Directive::missing("mcast_dst_ip", INSTANCE, ONE).judged(&Custom(destination)),
+    Directive::missing("use_vmac", INSTANCE, BARE)
+        .judged(&Custom(use_vmac))
+        .doc("Uses the virtual MAC address of the standard, by an interface of its own."),
+    Directive::missing("vmac_xmit_base", INSTANCE, BARE)
+        .judged(&Present(|c: &mut Instance| &mut c.xmit_base, true))
+        .doc("Sends advertisements through the underlying interface."),
+    Directive::missing("use_vmac_addr", INSTANCE, BARE)
+        .doc("Uses a virtual MAC address for addresses on other interfaces too."),
+    Directive::missing("vmac_garp_intvl", INSTANCE, BARE)
+        .judged(&Custom(vmac_garp))
+        .doc("How often addresses of VMAC interfaces are announced."),
+    Directive::missing("use_ipvlan", INSTANCE, BARE)
+        .judged(&Custom(use_ipvlan))
+        .doc("Uses an ipvlan interface of its own."),
+    Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)).doc("The VRF the interfaces are put into."),
+    Directive::missing("old_unicast_checksum", INSTANCE, BARE)
+        .judged(&Custom(old_checksum))
+        .doc("Computes the checksum of unicast packets as older versions did."),
+    Directive::missing("v3_checksum_as_v2", INSTANCE, BARE)
+        .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
+    Directive::missing("unicast_fault_no_peer", INSTANCE, BARE)
+        .doc("Without any peer of unicast the router is in fault."),
+    Directive::missing("mcast_dst_ip", INSTANCE, ONE)
+        .judged(&Custom(destination))
+        .doc("The multicast address advertisements are sent to."),
     Directive::missing("track_process", INSTANCE, LINES)
-        .judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes)),
-    Directive::missing("track_bfd", INSTANCE, LINES).judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions)),
-    Directive::missing("linkbeat_use_polling", INSTANCE, BARE).judged(&Custom(old_linkbeat)),
-    Directive::missing("virtual_routes", INSTANCE, LINES).judged(&Custom(super::route::virtual_routes)),
-    Directive::missing("virtual_rules", INSTANCE, LINES).judged(&Custom(super::rule::virtual_rules)),
-    Directive::missing("no_accept", INSTANCE, BARE),
-    Directive::missing("no_virtual_ipaddress", INSTANCE, BARE),
-    Directive::missing("garp_extra_if", INSTANCE, BARE).judged(&Custom(extra_garp)),
-    Directive::missing("owner_ignore_adverts", INSTANCE, BARE),
-    Directive::missing("thread_timer_expired", INSTANCE, BARE),
-    Directive::missing("timer_expired_backup", INSTANCE, BARE),
-    Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE).judged(&Custom(old_sync_daemon)),
-    Directive::missing("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC))),
-    Directive::missing("key", HMAC, BARE),
-    Directive::missing("active_key", HMAC, BARE),
-    Directive::missing("anti_replay", HMAC, BARE),
-    Directive::missing("mode", HMAC, BARE),
-    Directive::missing("time_window", HMAC, BARE),
+        .judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes))
+        .doc("Tracked processes that decide about the priority."),
+    Directive::missing("track_bfd", INSTANCE, LINES)
+        .judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions))
+        .doc("BFD sessions that decide about the priority."),
+    Directive::missing("linkbeat_use_polling", INSTANCE, BARE)
+        .judged(&Custom(old_linkbeat))
+        .doc("Polls the state of the link."),
+    Directive::missing("virtual_routes", INSTANCE, LINES)
+        .judged(&Custom(super::route::virtual_routes))
+        .doc("Routes that the master holds."),
+    Directive::missing("virtual_rules", INSTANCE, LINES)
+        .judged(&Custom(super::rule::virtual_rules))
+        .doc("Routing rules that the master holds."),
+    Directive::missing("no_accept", INSTANCE, BARE)
+        .doc("The master takes no packets to the virtual addresses unless it owns them."),
+    Directive::missing("no_virtual_ipaddress", INSTANCE, BARE).doc("The instance has no addresses, and that is meant."),
+    Directive::missing("garp_extra_if", INSTANCE, BARE)
+        .judged(&Custom(extra_garp))
+        .doc("Announces addresses on the underlying interface too."),
+    Directive::missing("owner_ignore_adverts", INSTANCE, BARE)
+        .doc("The owner of an address does not look at the advertisements of others."),
+    Directive::missing("thread_timer_expired", INSTANCE, BARE).doc("Logs where a timer ran out late."),
+    Directive::missing("timer_expired_backup", INSTANCE, BARE).doc("A master whose timer ran out late becomes backup."),
+    Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE)
+        .judged(&Custom(old_sync_daemon))
+        .doc("The interface the IPVS synchronisation runs over."),
+    Directive::missing("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC)))
+        .doc("Authenticates advertisements by a keyed hash."),
+    Directive::missing("key", HMAC, BARE).doc("One key, by number."),
+    Directive::missing("active_key", HMAC, BARE).doc("The key that is sent with."),
+    Directive::missing("anti_replay", HMAC, BARE).doc("Refuses advertisements that were seen before."),
+    Directive::missing("mode", HMAC, BARE).doc("What becomes of advertisements without a good hash."),
+    Directive::missing("time_window", HMAC, BARE).doc("How far the clocks of two routers may be apart."),
 ];
 
 /// What is run when states change.

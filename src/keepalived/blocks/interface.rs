@@ -19,18 +19,18 @@ pub const MODULE: Module =
 const LONGEST: u64 = 2_147_483_647;
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1)).judged(&Seconds(
-        |c: &mut Pace| &mut c.arp,
-        0..=LONGEST,
-        "garp_group {k} '{v}' invalid",
-    )),
-    Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1)).judged(&Seconds(
-        |c: &mut Pace| &mut c.na,
-        0..=LONGEST,
-        "garp_group {k} '{v}' invalid",
-    )),
-    Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1)).judged(&Custom(interface)),
-    Directive::missing("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows)).judged(&Custom(interfaces)),
+    Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1))
+        .judged(&Seconds(|c: &mut Pace| &mut c.arp, 0..=LONGEST, "garp_group {k} '{v}' invalid"))
+        .doc("The least time between two gratuitous ARP packets."),
+    Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1))
+        .judged(&Seconds(|c: &mut Pace| &mut c.na, 0..=LONGEST, "garp_group {k} '{v}' invalid"))
+        .doc("The least time between two unsolicited neighbour advertisements."),
+    Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1))
+        .judged(&Custom(interface))
+        .doc("One interface of the group."),
+    Directive::missing("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows))
+        .judged(&Custom(interfaces))
+        .doc("The interfaces of the group."),
 ];
 
 /// How fast interfaces may announce.

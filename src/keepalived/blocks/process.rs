@@ -19,27 +19,27 @@ const ONE: Arity = Arity::AtLeast(1);
 const DELAY: &str = "{k} ({v}) for vrrp_track_process {n} must be between [0.000001..3600] inclusive. Ignoring...";
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("process", PROCESS, ONE).judged(&Custom(process)),
-    Directive::missing("param_match", PROCESS, BARE).judged(&Custom(param_match)),
-    Directive::missing("weight", PROCESS, BARE).judged(&Custom(weight)),
-    Directive::missing("quorum", PROCESS, ONE).judged(&Custom(quorum)),
-    Directive::missing("quorum_max", PROCESS, ONE).judged(&Custom(quorum_max)),
-    Directive::missing("delay", PROCESS, ONE).judged(&Seconds(
-        |c: &mut Process| &mut c.delay,
-        1..=3600 * SECOND,
-        DELAY,
-    )),
-    Directive::missing("terminate_delay", PROCESS, ONE).judged(&Seconds(
-        |c: &mut Process| &mut c.terminate_delay,
-        1..=3600 * SECOND,
-        DELAY,
-    )),
-    Directive::missing("fork_delay", PROCESS, ONE).judged(&Seconds(
-        |c: &mut Process| &mut c.fork_delay,
-        1..=3600 * SECOND,
-        DELAY,
-    )),
-    Directive::missing("full_command", PROCESS, BARE).judged(&Present(|c: &mut Process| &mut c.full_command, true)),
+    Directive::missing("process", PROCESS, ONE)
+        .judged(&Custom(process))
+        .doc("The name of the program, and its arguments."),
+    Directive::missing("param_match", PROCESS, BARE).judged(&Custom(param_match)).doc("How the arguments must match."),
+    Directive::missing("weight", PROCESS, BARE)
+        .judged(&Custom(weight))
+        .doc("What is added to the priority while enough processes run."),
+    Directive::missing("quorum", PROCESS, ONE).judged(&Custom(quorum)).doc("How many processes must run."),
+    Directive::missing("quorum_max", PROCESS, ONE).judged(&Custom(quorum_max)).doc("How many processes may run."),
+    Directive::missing("delay", PROCESS, ONE)
+        .judged(&Seconds(|c: &mut Process| &mut c.delay, 1..=3600 * SECOND, DELAY))
+        .doc("Seconds before a change counts."),
+    Directive::missing("terminate_delay", PROCESS, ONE)
+        .judged(&Seconds(|c: &mut Process| &mut c.terminate_delay, 1..=3600 * SECOND, DELAY))
+        .doc("Seconds before the end of processes counts."),
+    Directive::missing("fork_delay", PROCESS, ONE)
+        .judged(&Seconds(|c: &mut Process| &mut c.fork_delay, 1..=3600 * SECOND, DELAY))
+        .doc("Seconds before the start of processes counts."),
+    Directive::missing("full_command", PROCESS, BARE)
+        .judged(&Present(|c: &mut Process| &mut c.full_command, true))
+        .doc("Looks at the whole command line, and not the short name."),
 ];
 
 /// A watched process as configured.

@@ -45,48 +45,61 @@ const DIRECTIVES: &[Directive] = &[
             0..=i32::MAX as i64,
             "Real server weight {v} is outside range 0-2147483647",
         ),
-    ),
-    row("lvs_method", ONE, &Custom(forwarding)),
-    row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring")),
+    )
+    .doc("The weight of the server."),
+    row("lvs_method", ONE, &Custom(forwarding))
+        .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
+    row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"))
+        .doc("The most connections the server may have."),
     row(
         "lthreshold",
         ONE,
         &Unsigned(|c: &mut Real| &mut c.least, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"),
-    ),
-    row("inhibit_on_failure", BARE, &Switch(|c: &mut Real| &mut c.inhibit, "Invalid {k} parameter {v}")),
-    row("notify_up", ONE, &Run(|c: &mut Real| &mut c.up, TWICE)),
-    row("notify_down", ONE, &Run(|c: &mut Real| &mut c.down, TWICE)),
-    row("alpha", BARE, &Switch(|c: &mut Real| &mut c.alpha, "Invalid {k} parameter {v}")),
-    row("retry", ONE, &Unsigned(|c: &mut Real| &mut c.retry, 1..=WIDE, "retry value invalid - {v}")),
+    )
+    .doc("At how many connections a full server takes more again."),
+    row("inhibit_on_failure", BARE, &Switch(|c: &mut Real| &mut c.inhibit, "Invalid {k} parameter {v}"))
+        .doc("Sets the weight of a failed server to zero, where it would otherwise be taken out."),
+    row("notify_up", ONE, &Run(|c: &mut Real| &mut c.up, TWICE)).doc("A script that is run when the server comes."),
+    row("notify_down", ONE, &Run(|c: &mut Real| &mut c.down, TWICE)).doc("A script that is run when the server goes."),
+    row("alpha", BARE, &Switch(|c: &mut Real| &mut c.alpha, "Invalid {k} parameter {v}"))
+        .doc("Servers count as down until their first check succeeds."),
+    row("retry", ONE, &Unsigned(|c: &mut Real| &mut c.retry, 1..=WIDE, "retry value invalid - {v}"))
+        .doc("How often a failed check is repeated before the server counts as down."),
     row(
         "delay_before_retry",
         ONE,
         &Seconds(|c: &mut Real| &mut c.retry_delay, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
-    ),
-    row("warmup", ONE, &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring")),
+    )
+    .doc("Seconds between a failed check and its repetition."),
+    row("warmup", ONE, &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"))
+        .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
         "connect_timeout",
         ONE,
         &Seconds(|c: &mut Real| &mut c.timeout, 1..=WIDE as u64, "real server {k} {v} invalid - ignoring"),
-    ),
+    )
+    .doc("Seconds after which a connection that is not made counts as failed."),
     row(
         "delay_loop",
         ONE,
         &Seconds(|c: &mut Real| &mut c.delay, 1..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
-    ),
-    row("smtp_alert", BARE, &JudgedSwitch("Invalid real_server {k} parameter {v}")),
-    row("virtualhost", BARE, &Text(|c: &mut Real| &mut c.host, "real server {k} missing")),
-    check("MISC_CHECK", MISC_CHECK),
-    check("SMTP_CHECK", SMTP_CHECK),
-    check("TCP_CHECK", TCP_CHECK),
-    check("PING_CHECK", PING_CHECK),
-    check("UDP_CHECK", UDP_CHECK),
-    check("HTTP_GET", HTTP_GET),
-    check("SSL_GET", HTTP_GET),
-    check("DNS_CHECK", DNS_CHECK),
-    check("FILE_CHECK", FILE_CHECK),
-    check("BFD_CHECK", BFD_CHECK),
-    row("snmp_name", BARE, &Custom(snmp_name)),
+    )
+    .doc("Seconds between two checks."),
+    row("smtp_alert", BARE, &JudgedSwitch("Invalid real_server {k} parameter {v}"))
+        .doc("Whether mail is sent when a server comes or goes."),
+    row("virtualhost", BARE, &Text(|c: &mut Real| &mut c.host, "real server {k} missing"))
+        .doc("The host name that web checks ask for."),
+    check("MISC_CHECK", MISC_CHECK).doc("A check by a script."),
+    check("SMTP_CHECK", SMTP_CHECK).doc("A check by a mail server's greeting."),
+    check("TCP_CHECK", TCP_CHECK).doc("A check by a TCP connection."),
+    check("PING_CHECK", PING_CHECK).doc("A check by ICMP echo."),
+    check("UDP_CHECK", UDP_CHECK).doc("A check by a UDP packet."),
+    check("HTTP_GET", HTTP_GET).doc("A check by web pages."),
+    check("SSL_GET", HTTP_GET).doc("A check by web pages over TLS."),
+    check("DNS_CHECK", DNS_CHECK).doc("A check by a DNS question."),
+    check("FILE_CHECK", FILE_CHECK).doc("A check by the number in a file."),
+    check("BFD_CHECK", BFD_CHECK).doc("A check by a BFD session."),
+    row("snmp_name", BARE, &Custom(snmp_name)).doc("The name shown over SNMP."),
 ];
 
 /// A real server as configured.

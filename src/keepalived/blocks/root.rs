@@ -43,25 +43,48 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Root| &mut c.child_wait_time, 0..=u32::MAX as i64, "Invalid {k} {v}"),
     )
     .doc("Sets how many seconds the parent waits for its children at the end."),
-    Directive::missing("linkbeat_use_polling", ROOT, BARE),
-    Directive::missing("net_namespace", ROOT, BARE).judged(&Needed("{k} name missing - ignoring")),
-    Directive::missing("net_namespace_ipvs", ROOT, BARE),
-    Directive::missing("namespace_with_ipsets", ROOT, BARE),
-    Directive::missing("track_group", ROOT, named(TRACK_GROUP)).judged(&Custom(track_group)),
-    Directive::missing("group", TRACK_GROUP, LINES).judged(&Custom(track_group_members)),
-    Directive::missing("static_routes", ROOT, LINES).judged(&Custom(super::route::static_routes)),
-    Directive::missing("static_rules", ROOT, LINES).judged(&Custom(super::rule::static_rules)),
+    Directive::missing("linkbeat_use_polling", ROOT, BARE).doc("Polls the state of every link."),
+    Directive::missing("net_namespace", ROOT, BARE)
+        .judged(&Needed("{k} name missing - ignoring"))
+        .doc("The network namespace everything runs in."),
+    Directive::missing("net_namespace_ipvs", ROOT, BARE).doc("The network namespace health checks and IPVS run in."),
+    Directive::missing("namespace_with_ipsets", ROOT, BARE).doc("Uses IP sets although there is a network namespace."),
+    Directive::missing("track_group", ROOT, named(TRACK_GROUP))
+        .judged(&Custom(track_group))
+        .doc("Names virtual routers whose addresses and routes are tracked together."),
+    Directive::missing("group", TRACK_GROUP, LINES)
+        .judged(&Custom(track_group_members))
+        .doc("The virtual routers of the group."),
+    Directive::missing("static_routes", ROOT, LINES)
+        .judged(&Custom(super::route::static_routes))
+        .doc("Routes that are held from the start."),
+    Directive::missing("static_rules", ROOT, LINES)
+        .judged(&Custom(super::rule::static_rules))
+        .doc("Routing rules that are held from the start."),
     Directive::missing("garp_group", ROOT, named(GARP_GROUP))
-        .judged(&Block(super::interface::open, super::interface::close)),
-    Directive::missing("linkbeat_interfaces", ROOT, LINES).judged(&Custom(super::interface::linkbeat)),
-    Directive::missing("interface_up_down_delays", ROOT, LINES).judged(&Custom(super::interface::delays)),
+        .judged(&Block(super::interface::open, super::interface::close))
+        .doc("Interfaces that share their pace of announcements."),
+    Directive::missing("linkbeat_interfaces", ROOT, LINES)
+        .judged(&Custom(super::interface::linkbeat))
+        .doc("Interfaces whose link is polled, and how."),
+    Directive::missing("interface_up_down_delays", ROOT, LINES)
+        .judged(&Custom(super::interface::delays))
+        .doc("How long the state of a link must last before it counts."),
     Directive::missing("vrrp_track_process", ROOT, one(PROCESS))
-        .judged(&Block(super::process::open, super::process::close)),
-    Directive::missing("SSL", ROOT, named(SSL)).judged(&Custom(super::server::open_ssl)),
+        .judged(&Block(super::process::open, super::process::close))
+        .doc("A process whose running decides about priorities."),
+    Directive::missing("SSL", ROOT, named(SSL))
+        .judged(&Custom(super::server::open_ssl))
+        .doc("The keys and certificates of checks over TLS."),
     Directive::missing("virtual_server_group", ROOT, Arity::Block(1, 255, Opens::Rows))
-        .judged(&Custom(super::server::group)),
-    Directive::missing("virtual_server", ROOT, one(SERVER)).judged(&Block(super::server::open, super::server::close)),
-    Directive::missing("bfd_instance", ROOT, one(BFD)).judged(&Block(super::bfd::open, super::bfd::close)),
+        .judged(&Custom(super::server::group))
+        .doc("Addresses, ports and firewall marks that are one virtual server."),
+    Directive::missing("virtual_server", ROOT, one(SERVER))
+        .judged(&Block(super::server::open, super::server::close))
+        .doc("A virtual server of IPVS and its real servers."),
+    Directive::missing("bfd_instance", ROOT, one(BFD))
+        .judged(&Block(super::bfd::open, super::bfd::close))
+        .doc("A session of bidirectional forwarding detection."),
 ];
 
 const fn named(context: crate::conf::directive::Contexts) -> Arity {

@@ -36,13 +36,14 @@ const fn row(name: &'static str, arity: Arity, set: &'static dyn crate::conf::di
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("password", SSL, BARE).judged(&Custom(tls)),
-    Directive::missing("ca", SSL, BARE).judged(&Custom(tls)),
-    Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)),
-    Directive::missing("key", SSL, BARE).judged(&Custom(tls)),
-    Directive::missing("fwmark", SERVER_GROUP, BARE),
-    row("ip_family", ONE, &Custom(family)),
-    row("retry", ONE, &Unsigned(|c: &mut Server| &mut c.retry, 1..=WIDE, "retry value invalid - {v}")),
+    Directive::missing("password", SSL, BARE).judged(&Custom(tls)).doc("The password of the key."),
+    Directive::missing("ca", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate of the authority."),
+    Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate."),
+    Directive::missing("key", SSL, BARE).judged(&Custom(tls)).doc("The file with the key."),
+    Directive::missing("fwmark", SERVER_GROUP, BARE).doc("A firewall mark that belongs to the virtual server."),
+    row("ip_family", ONE, &Custom(family)).doc("The family of addresses of a virtual server by firewall mark."),
+    row("retry", ONE, &Unsigned(|c: &mut Server| &mut c.retry, 1..=WIDE, "retry value invalid - {v}"))
+        .doc("How often a failed check is repeated before the server counts as down."),
     row(
         "delay_before_retry",
         ONE,
@@ -51,12 +52,14 @@ const DIRECTIVES: &[Directive] = &[
             0..=LONGEST,
             "virtual server delay before retry '{v}' invalid - ignoring",
         ),
-    ),
+    )
+    .doc("Seconds between a failed check and its repetition."),
     row(
         "warmup",
         ONE,
         &Seconds(|c: &mut Server| &mut c.warmup, 0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring"),
-    ),
+    )
+    .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
         "connect_timeout",
         ONE,
@@ -65,47 +68,62 @@ const DIRECTIVES: &[Directive] = &[
             1..=WIDE as u64,
             "virtual server connect_timeout {v} invalid - ignoring",
         ),
-    ),
+    )
+    .doc("Seconds after which a connection that is not made counts as failed."),
     row(
         "delay_loop",
         ONE,
         &Seconds(|c: &mut Server| &mut c.delay, 1..=LONGEST, "virtual server delay loop '{v}' invalid - ignoring"),
-    ),
-    row("inhibit_on_failure", BARE, &Present(|c: &mut Server| &mut c.inhibit, true)),
-    row("lb_algo", ONE, &Custom(scheduler)),
-    row("lvs_sched", ONE, &Custom(scheduler)),
-    row("hashed", BARE, &Custom(flag)),
-    row("ops", BARE, &Present(|c: &mut Server| &mut c.one_packet, true)),
-    Directive::missing("flag-1", SERVER, BARE),
-    Directive::missing("flag-2", SERVER, BARE),
-    Directive::missing("flag-3", SERVER, BARE),
-    row("sh-port", BARE, &Custom(flag)),
-    row("sh-fallback", BARE, &Custom(flag)),
-    row("mh-port", BARE, &Custom(flag)),
-    row("mh-fallback", BARE, &Custom(flag)),
-    row("lb_kind", ONE, &Custom(forwarding)),
-    row("lvs_method", ONE, &Custom(forwarding)),
-    row("persistence_engine", ONE, &Text(|c: &mut Server| &mut c.engine, "")),
-    row("persistence_timeout", BARE, &Custom(persistence)),
-    row("persistence_granularity", ONE, &Custom(granularity)),
-    row("protocol", ONE, &Custom(protocol)),
-    row("ha_suspend", BARE, &Present(|c: &mut Server| &mut c.suspend, true)),
-    row("smtp_alert", BARE, &JudgedSwitch("Invalid virtual_server smtp_alert parameter {v}")),
-    row("virtualhost", BARE, &Text(|c: &mut Server| &mut c.host, "virtual server virtualhost missing")),
-    row("alpha", BARE, &Present(|c: &mut Server| &mut c.alpha, true)),
-    row("omega", BARE, &Present(|c: &mut Server| &mut c.omega, true)),
-    row("quorum_up", ONE, &Run(|c: &mut Server| &mut c.up, TWICE)),
-    row("quorum_down", ONE, &Run(|c: &mut Server| &mut c.down, TWICE)),
+    )
+    .doc("Seconds between two checks."),
+    row("inhibit_on_failure", BARE, &Present(|c: &mut Server| &mut c.inhibit, true))
+        .doc("Sets the weight of a failed server to zero, where it would otherwise be taken out."),
+    row("lb_algo", ONE, &Custom(scheduler)).doc("How the next server is chosen."),
+    row("lvs_sched", ONE, &Custom(scheduler)).doc("How the next server is chosen, in the newer spelling."),
+    row("hashed", BARE, &Custom(flag)).doc("The flag hashed of the scheduler."),
+    row("ops", BARE, &Present(|c: &mut Server| &mut c.one_packet, true)).doc("Schedules every UDP packet by itself."),
+    Directive::missing("flag-1", SERVER, BARE).doc("The first flag of the scheduler."),
+    Directive::missing("flag-2", SERVER, BARE).doc("The second flag of the scheduler."),
+    Directive::missing("flag-3", SERVER, BARE).doc("The third flag of the scheduler."),
+    row("sh-port", BARE, &Custom(flag)).doc("Source hashing looks at the port too."),
+    row("sh-fallback", BARE, &Custom(flag))
+        .doc("Source hashing goes on to another server where the chosen one is down."),
+    row("mh-port", BARE, &Custom(flag)).doc("Maglev hashing looks at the port too."),
+    row("mh-fallback", BARE, &Custom(flag))
+        .doc("Maglev hashing goes on to another server where the chosen one is down."),
+    row("lb_kind", ONE, &Custom(forwarding)).doc("How packets reach the servers: NAT, DR or TUN."),
+    row("lvs_method", ONE, &Custom(forwarding))
+        .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
+    row("persistence_engine", ONE, &Text(|c: &mut Server| &mut c.engine, "")).doc("What recognises a client again."),
+    row("persistence_timeout", BARE, &Custom(persistence)).doc("Seconds a client stays with its server."),
+    row("persistence_granularity", ONE, &Custom(granularity)).doc("The mask of addresses that count as one client."),
+    row("protocol", ONE, &Custom(protocol)).doc("TCP, UDP or SCTP."),
+    row("ha_suspend", BARE, &Present(|c: &mut Server| &mut c.suspend, true))
+        .doc("Checks nothing while the address is not here."),
+    row("smtp_alert", BARE, &JudgedSwitch("Invalid virtual_server smtp_alert parameter {v}"))
+        .doc("Whether mail is sent when a server comes or goes."),
+    row("virtualhost", BARE, &Text(|c: &mut Server| &mut c.host, "virtual server virtualhost missing"))
+        .doc("The host name that web checks ask for."),
+    row("alpha", BARE, &Present(|c: &mut Server| &mut c.alpha, true))
+        .doc("Servers count as down until their first check succeeds."),
+    row("omega", BARE, &Present(|c: &mut Server| &mut c.omega, true))
+        .doc("At the end the scripts of servers that go are run."),
+    row("quorum_up", ONE, &Run(|c: &mut Server| &mut c.up, TWICE))
+        .doc("A script that is run when there are enough servers again."),
+    row("quorum_down", ONE, &Run(|c: &mut Server| &mut c.down, TWICE))
+        .doc("A script that is run when there are no longer enough servers."),
     row(
         "quorum",
         ONE,
         &Unsigned(|c: &mut Server| &mut c.quorum, 1..=WIDE, "Quorum {v} must be in [1, 4294967295]. Setting to 1."),
-    ),
+    )
+    .doc("How much weight of servers is enough."),
     row(
         "hysteresis",
         ONE,
         &Unsigned(|c: &mut Server| &mut c.hysteresis, 0..=WIDE, "Hysteresis {v} must be in [0, 4294967295] - ignoring"),
-    ),
+    )
+    .doc("How far the weight must be above or below the quorum before it counts."),
     row(
         "weight",
         ONE,
@@ -114,16 +132,18 @@ const DIRECTIVES: &[Directive] = &[
             1..=i32::MAX as i64,
             "Virtual server weight {v} is outside range 1-2147483647",
         ),
-    ),
-    row("sorry_server", ONE, &Custom(sorry)),
-    row("sorry_server_inhibit", BARE, &Custom(sorry_inhibit)),
-    row("sorry_server_lvs_method", BARE, &Custom(sorry_forwarding)),
-    row("snmp_name", BARE, &Custom(snmp_name)),
+    )
+    .doc("The weight of servers that name none."),
+    row("sorry_server", ONE, &Custom(sorry)).doc("The server that answers when no other is up."),
+    row("sorry_server_inhibit", BARE, &Custom(sorry_inhibit)).doc("Applies inhibit_on_failure to the sorry server."),
+    row("sorry_server_lvs_method", BARE, &Custom(sorry_forwarding)).doc("How packets reach the sorry server."),
+    row("snmp_name", BARE, &Custom(snmp_name)).doc("The name shown over SNMP."),
     row(
         "real_server",
         Arity::Block(1, 255, Opens::Context(REAL_SERVER)),
         &Block(super::real::open, super::real::close),
-    ),
+    )
+    .doc("One server."),
 ];
 
 /// What a virtual server is.

@@ -35,10 +35,18 @@ fn corpus() -> (Vec<Vec<u8>>, Memory) {
 fn read(memory: &Memory, text: &[u8]) -> usize {
     let mut memory = memory.clone();
     memory.texts.insert("/c/nginx.conf".to_owned(), text.to_vec());
-    let inputs = Inputs { prefix: "/p/".to_owned(), conf: "/c/nginx.conf".to_owned(), ..Inputs::default() };
-    let Reading { sources, complaints, outcome, .. } = compile(&inputs, &memory, &Nobody, &Arc::default());
-    let fatal = outcome.err().map(|(complaint, _)| complaint);
-    complaints.iter().chain(&fatal).map(|complaint| print::nginx(complaint, &sources).len()).sum()
+    let base = Inputs { prefix: "/p/".to_owned(), conf: "/c/nginx.conf".to_owned(), ..Inputs::default() };
+    let mut said = 0;
+    for every in [false, true] {
+        let inputs = Inputs { every, ..base.clone() };
+        let Reading { sources, complaints, outcome, .. } = compile(&inputs, &memory, &Nobody, &Arc::default());
+        let fatal = outcome.err().map(|(complaint, _)| complaint);
+        for complaint in complaints.iter().chain(&fatal) {
+            said += print::nginx(complaint, &sources).len();
+            said += if every { print::picture(complaint, &sources, false).len() } else { 0 };
+        }
+    }
+    said
 }
 
 #[test]

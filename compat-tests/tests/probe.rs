@@ -89,6 +89,10 @@ fn files_of_the_corpus_are_probed() {
     let scratch = Scratch::new("probe").expect("a folder");
     fs::write(scratch.path().join("mime.types"), "types { text/html html; image/png png; }")
         .expect("it can be written");
+    fs::create_dir(scratch.path().join("snippets")).expect("a folder");
+    for entry in fs::read_dir(corpus.join("include/snippets")).expect("the snippets").flatten() {
+        fs::copy(entry.path(), scratch.path().join("snippets").join(entry.file_name())).expect("it can be copied");
+    }
     // The first are served as a whole; what the others need and ours does not serve is told, and nothing falls over.
     let whole = ["balancer-3", "vhosts-2", "websocket-2", "odd-quotes", "odd-unicode", "odd-many-maps"];
     for name in whole.into_iter().chain(["cors-1", "rewrites-1", "limits-1", "static-files-1"]) {

@@ -5,7 +5,8 @@
 use super::cli::command;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
 use crate::conf::module::Module;
-use crate::{keepalived, nginx};
+use crate::keepalived;
+use crate::nginx;
 use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 use std::collections::BTreeMap;

@@ -30,7 +30,7 @@ const DIRECTIVES: &[Directive] = &[
     word("autojoin", Arity::Exactly(0), "Joins the multicast group the address is."),
     word("no_track", Arity::Exactly(0), "Lets others take the address away without consequence."),
     word("preferred_lft", Arity::Exactly(1), "Sets the seconds the address is preferred as a source."),
-    Directive::missing("track_group", STATIC_ADDRESS, Arity::Exactly(1)),
+    Directive::missing("track_group", STATIC_ADDRESS, Arity::Exactly(1)).doc("The group the address is tracked with."),
 ];
 
 const fn word(name: &'static str, arity: Arity, doc: &'static str) -> Directive {

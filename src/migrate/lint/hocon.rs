@@ -169,7 +169,7 @@ mod tests {
             (values.word("listeners.tcp.default.proxy_protocol"), values.word("x.y")),
             (Some("true"), Some("1"))
         );
-        assert_eq!(values.line("x.y"), Some(6));
+        assert_eq!(values.line("x.y"), Some(7));
         let flat = read("listener.tcp.external = 0.0.0.0:1883\ncluster.static.seeds = a@1, b@2\n");
         assert_eq!(flat.word("listener.tcp.external"), Some("0.0.0.0:1883"));
         assert_eq!(flat.list("cluster.static.seeds").first(), Some(&"a@1"));

@@ -110,8 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_as_what_was_read() {
-        let text =
-            br#"http { map $a $b { "~*\.x\"y" 'it''s' ; default ""; } if ($a ~ "^\\d+\t;{2}$") { set $x ${y}z; } }
+        let text = br#"http { map $a $b { "~*\.x\"y" 'its' ; default ""; } if ($a ~ "^\\d+\t;{2}$") { set $x ${y}z; } }
             log_format f '$a "$b" \n'; location ~ \.php$ { return 200 "a\\b"; }"#;
         let words = |text: &[u8]| {
             let read = rows(&lex::nginx::file(text, SourceId(0))).unwrap_or_default();

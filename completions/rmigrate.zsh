@@ -102,7 +102,7 @@ emqx\:"emqx.conf"))' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::url -- The request\: http\://HOST\[\:PORT\]/PATH, https\://..., or tcp\://IP\:PORT for a connection to the stream server:_default' \
+'::url -- The request\: `http\://HOST\[\:PORT\]/PATH`, `https\://...`, or `tcp\://IP\:PORT` for a connection to the stream server:_default' \
 && ret=0
 ;;
 (lint)

@@ -95,6 +95,11 @@ impl Body {
         }
     }
 
+    /// Whether there is one, or was.
+    pub const fn is_announced(&self) -> bool {
+        self.announced.is_some() || self.chunked
+    }
+
     /// Whether it comes in chunks.
     pub const fn is_chunked(&self) -> bool {
         self.chunked

@@ -166,9 +166,14 @@ impl Idle {
     }
 
     /// Keeps a connection for the next request.
-    pub fn park(self: &Rc<Self>, pool: &Arc<Pool>, peer: PeerRef, (stream, requests, opened): (Stream, u64, Instant)) {
+    pub fn park(
+        self: &Rc<Self>,
+        (pool, peer): (&Arc<Pool>, PeerRef),
+        (stream, requests, opened): (Stream, u64, Instant),
+        now: Instant,
+    ) {
         let Some(keep) = pool.keep else { return };
-        if requests >= keep.requests || opened.elapsed() > keep.time {
+        if requests >= keep.requests || now.saturating_duration_since(opened) > keep.time {
             return;
         }
         let mut stacks = self.stacks.borrow_mut();
@@ -180,7 +185,7 @@ impl Idle {
             }
         };
         let Some((_, stack)) = stacks.get_mut(at) else { return };
-        stack.push(Parked { stream, peer, requests, opened, parked: Instant::now() });
+        stack.push(Parked { stream, peer, requests, opened, parked: now });
         let surplus = stack.len() > keep.most;
         drop(stacks);
         if surplus {
@@ -251,7 +256,7 @@ impl Idle {
 #[derive(Clone, Debug, Default)]
 pub struct Attempt {
     /// The server's address, or the group's name when no server was live.
-    pub peer: String,
+    pub peer: Arc<str>,
     /// The status it answered with, or the one its failure stands for.
     pub status: u16,
     /// Time to connect.
@@ -302,7 +307,7 @@ impl Attempts {
     /// The backend a log line names.
     pub fn current_url(&self) -> Option<Vec<u8>> {
         let (scheme, uri) = self.url.as_ref()?;
-        let peer = self.list.last().map(|attempt| attempt.peer.as_str()).unwrap_or_default();
+        let peer = self.list.last().map(|attempt| &*attempt.peer).unwrap_or_default();
         let mut text = scheme.as_bytes().to_vec();
         text.extend_from_slice(peer.as_bytes());
         if peer.starts_with("unix:") {

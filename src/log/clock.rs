@@ -150,7 +150,12 @@ impl Clock {
         self.now.get()
     }
 
-    /// The same moment on the clock that only goes forward.
+    /// How long ago something was, as the loop sees it.
+    pub fn since(&self, earlier: Instant) -> Duration {
+        self.instant().saturating_duration_since(earlier)
+    }
+
+    /// The moment of [`Self::now`] on the clock that only goes forward.
     pub fn instant(&self) -> Instant {
         self.instant.get()
     }

@@ -117,6 +117,7 @@ pub struct Turn {
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
     bodies: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
     /// Its pipes.
     pub pipes: Rc<Pipes>,
@@ -138,6 +139,7 @@ impl Turn {
             line: Cell::default(),
             scratch: Cell::default(),
             bodies: RefCell::default(),
+            heads: RefCell::default(),
             unwritten,
         }
     }
@@ -221,6 +223,20 @@ impl Turn {
         if bodies.len() < BODIES && (BUFFER..=8 * BUFFER).contains(&body.capacity()) {
             body.clear();
             bodies.push(body);
+        }
+    }
+
+    /// An empty vector for the head of a request to a backend; give it back with [`Self::give_head`].
+    pub fn head(&self) -> Vec<u8> {
+        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(512))
+    }
+
+    /// Takes a head's vector back, unless it grew large.
+    pub fn give_head(&self, mut head: Vec<u8>) {
+        let mut heads = self.heads.borrow_mut();
+        if heads.len() < SPARE && head.capacity() <= BUFFER {
+            head.clear();
+            heads.push(head);
         }
     }
 

@@ -335,8 +335,8 @@ impl Group {
     /// nobody.
     pub fn explain(&self, inputs: Inputs<'_>, tries: u32) -> Choice {
         let shown = |at: PeerRef| {
-            self.peer(at).map_or_else(String::new, |peer| match peer.server == peer.name {
-                true => peer.name.clone(),
+            self.peer(at).map_or_else(String::new, |peer| match *peer.server == *peer.name {
+                true => peer.name.to_string(),
                 false => format!("{} ({})", peer.server, peer.name),
             })
         };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The address as text: what logs and `$upstream_addr` show.
-    pub name: String,
+    pub name: Arc<str>,
     /// The `server` as written.
     pub server: String,
     /// Where to connect.
@@ -29,7 +29,7 @@ impl Peer {
     /// A peer with the parameters of a bare `server address;`.
     pub fn new(address: Address, server: &str) -> Self {
         Self {
-            name: address.to_string(),
+            name: address.to_string().into(),
             server: server.to_owned(),
             address,
             weight: 1,

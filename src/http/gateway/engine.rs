@@ -98,34 +98,41 @@ impl<P: Protocol> Engine<P> {
             && self.gateway.pass_body
             && self.protocol.passes_chunks(request)
             && !request.body_is_at_hand();
-        if !unbuffered {
-            request.save_body().await?;
+        if !unbuffered && request.body.is_announced() {
+            Box::pin(request.save_body()).await?;
         }
         if let Some(body) = self.protocol.body(request) {
             request.body.saved = Some(crate::http::body::Saved::Memory(body));
         }
         let target = self.protocol.target(request)?;
-        request.attempts.url = Some((self.protocol.scheme(), target.uri.clone()));
         request.attempts.host.clear();
         request.attempts.host.extend_from_slice(&target.host);
-        let mut out = Vec::with_capacity(512);
+        let mut out = request.turn().head();
         self.protocol.encode(request, &target, self.body_length(request), &mut out);
-        let pool = target.pool.clone();
+        let Target { pool, uri, .. } = target;
+        request.attempts.url = Some((self.protocol.scheme(), uri));
+        let flow = self.ask(request, &pool, &out).await;
+        request.turn().give_head(out);
+        flow
+    }
+
+    /// Asks one server after the other.
+    async fn ask(&self, request: &mut Request, pool: &Arc<Pool>, out: &[u8]) -> Result<Flow<'static>, u16> {
         let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
         let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key });
         pick.limit(self.gateway.next_tries);
-        let begun = Instant::now();
+        let begun = request.turn().clock.instant();
         loop {
             let Some(peer) = pool.group.select(&mut pick, seconds(request)) else {
                 request.attempts.list.push(Attempt {
-                    peer: pool.group.name.clone(),
+                    peer: pool.group.name.as_str().into(),
                     status: 502,
                     ..Attempt::default()
                 });
                 request.log(Level::Error, "no live upstreams while connecting to upstream");
                 return Err(502);
             };
-            match self.attempt(request, &pool, peer, &out, &mut pick).await {
+            match self.attempt(request, pool, peer, out, &mut pick).await {
                 Ok(flow) => return Ok(flow),
                 Err((failure, stage)) => self.again(request, failure, stage, &mut pick, begun)?,
             }
@@ -174,9 +181,9 @@ impl<P: Protocol> Engine<P> {
             return Err((Failure::Local(500), false));
         };
         request.attempts.list.push(Attempt { peer: address.0, ..Attempt::default() });
-        let begun = Instant::now();
+        let begun = request.turn().clock.instant();
         let outcome = self.exchange(request, (pool, peer, &address.1), out, pick).await;
-        let elapsed = begun.elapsed();
+        let elapsed = request.turn().clock.since(begun);
         let now = seconds(request);
         match outcome {
             Ok((mut exchange, reply)) => {
@@ -187,12 +194,14 @@ impl<P: Protocol> Engine<P> {
                     request.tunnel = Some(Box::new(tunnel));
                     return Ok(result.flow);
                 }
-                note(request, |attempt| attempt.response = Some(begun.elapsed()));
+                let elapsed = request.turn().clock.since(begun);
+                note(request, |attempt| attempt.response = Some(elapsed));
                 let failed = !result.upstream_complete;
                 pool.group.free(peer, failed, pick, now);
                 if result.reusable {
                     let (stream, requests, opened) = exchange.into_parts(request.turn());
-                    request.connection.front.idle.park(pool, peer, (stream, requests + 1, opened));
+                    let now = request.turn().clock.instant();
+                    request.connection.front.idle.park((pool, peer), (stream, requests + 1, opened), now);
                 }
                 request.attempts.url = None;
                 Ok(result.flow)
@@ -297,7 +306,8 @@ impl<P: Protocol> Engine<P> {
             Failure::Local(status) => return Err(status),
         };
         let allowed = bit == u32::MAX || self.gateway.next & bit != 0 && self.repeatable(request, sent);
-        let in_time = self.gateway.next_timeout.is_zero() || begun.elapsed() < self.gateway.next_timeout;
+        let in_time =
+            self.gateway.next_timeout.is_zero() || request.turn().clock.since(begun) < self.gateway.next_timeout;
         if allowed && in_time && pick.left() > 0 {
             return Ok(());
         }

@@ -112,7 +112,8 @@ impl Exchange {
             request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
             Failure::Connect
         })?;
-        Ok(Self::new(stream, (0, Instant::now()), request.turn(), false))
+        let now = request.turn().clock.instant();
+        Ok(Self::new(stream, (0, now), request.turn(), false))
     }
 
     /// Waits for the handshake.
@@ -130,7 +131,7 @@ impl Exchange {
     /// The connection stands.
     fn established(&mut self, request: &mut Request) {
         self.connected = true;
-        let time = self.opened.elapsed();
+        let time = request.turn().clock.since(self.opened);
         note(request, |attempt| attempt.connect = Some(time));
     }
 
@@ -333,7 +334,7 @@ impl Exchange {
     /// # Errors
     /// Why it failed, logged.
     pub async fn read_head(&mut self, request: &mut Request, gateway: &Gateway) -> Result<Reply, Failure> {
-        let begun = Instant::now();
+        let begun = request.turn().clock.instant();
         let mut watch = !gateway.ignore_client_abort && !request.is_subrequest();
         loop {
             self.ready(request, gateway, &mut watch).await?;
@@ -369,7 +370,8 @@ impl Exchange {
             }
             match self.parse(request) {
                 Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => {
-                    note(request, |attempt| attempt.header = Some(begun.elapsed()));
+                    let time = request.turn().clock.since(begun);
+                    note(request, |attempt| attempt.header = Some(time));
                     return Ok(reply);
                 }
                 Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {}

@@ -11,6 +11,7 @@ use crate::http::response::Content;
 use crate::log::Level;
 use crate::net::pipes;
 use crate::net::stream::Deadline;
+use crate::net::turn::Buffer;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::poll_fn;
@@ -115,13 +116,16 @@ pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gatew
         copies: false,
     };
     relay.begin();
-    relay.work().await;
+    // Most answers are whole by now, and go out at once.
+    if relay.write() != Step::Over && !(relay.source_over && relay.pending() == 0) {
+        Box::pin(relay.work()).await;
+    }
     let end = End { complete: relay.complete, reusable: relay.complete && !relay.leftover };
     if !relay.complete {
         relay.request.keepalive = false;
         relay.request.malformed = true;
     }
-    let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
+    let buffer = std::mem::replace(&mut exchange.buffer, Buffer::new(0));
     request.turn().give(buffer);
     end
 }
@@ -136,9 +140,10 @@ impl Relay<'_> {
             self.finish_output();
             return;
         }
-        let bytes = self.exchange.buffer.filled().to_vec();
-        self.exchange.buffer.start = self.exchange.buffer.end;
-        self.take(&bytes);
+        let mut buffer = std::mem::replace(&mut self.exchange.buffer, Buffer::new(0));
+        self.take(buffer.filled());
+        buffer.start = buffer.end;
+        self.exchange.buffer = buffer;
     }
 
     /// Body bytes from the backend: decoded, framed for the client, queued.

@@ -246,7 +246,8 @@ impl Proxy {
                 return None;
             };
             if let Some(attempt) = session.attempts.last_mut() {
-                attempt.peer.clone_from(&peer.name);
+                attempt.peer.clear();
+                attempt.peer.push_str(&peer.name);
             }
             let in_use = InUse { pool: pool.clone(), at, pick: Some(pick) };
             if let Some(server) = self.connect(session, &peer.address, deadline).await {

@@ -209,6 +209,17 @@ impl Setting<'_> {
         self.levels.iter().rev().nth(1)
     }
 
+    /// The settings of type `C` of the block around the one the statement opens, made if nothing was given there yet.
+    pub fn conf_around<C: Any>(&mut self) -> Option<&mut C> {
+        let of = TypeId::of::<C>();
+        let scope = self.registry.scope(of)?;
+        let level = self.levels.iter_mut().rev().nth(1)?;
+        if level.find(of).is_none() {
+            level.put(of, (scope.new)());
+        }
+        level.confs.iter_mut().find(|(have, _)| *have == of).and_then(|(_, conf)| conf.downcast_mut())
+    }
+
     /// The `}` of the block that is being closed.
     pub const fn end(&self) -> Option<Span> {
         self.end

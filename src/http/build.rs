@@ -4,6 +4,7 @@ use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
+use super::phase::Handler;
 use super::modules::ssl;
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
@@ -14,7 +15,7 @@ use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
-use crate::session::contexts::{LOCATION, SERVER};
+use crate::session::contexts::{IF_IN_LOCATION, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use crate::session::used::Used;
 use hashbrown::HashMap;
@@ -146,7 +147,7 @@ impl Builder<'_> {
     fn server(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Server>, Diagnostic> {
         let conf = levels.get::<ServerConf>();
         let own = levels.level.own::<ServerConf>();
-        let base = self.location(levels, cx)?;
+        let base = Arc::new(self.location(levels, cx)?);
         let locations = self.locations(levels, cx)?;
         let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
         let name = if name == b"$hostname" { host_name() } else { name };
@@ -158,12 +159,29 @@ impl Builder<'_> {
     fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
         let mut all = Vec::new();
         for child in levels.level.children.iter().filter(|child| child.context == LOCATION) {
-            all.push(self.location(&levels.inside(child), cx)?);
+            all.push(Arc::new(self.location(&levels.inside(child), cx)?));
         }
         Locations::new(all)
     }
 
-    fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Location>, Diagnostic> {
+    /// The `if`s of a location, which pass requests on as it does unless they say otherwise.
+    fn ifs(
+        &mut self,
+        levels: &Levels<'_>,
+        content: Option<&Arc<dyn Handler>>,
+        cx: &mut Compile<'_, '_>,
+    ) -> Result<Box<[Arc<Location>]>, Diagnostic> {
+        let inside = levels.level.children.iter().filter(|child| child.context == IF_IN_LOCATION);
+        inside
+            .map(|child| {
+                let mut place = self.location(&levels.inside(child), cx)?;
+                place.content = place.content.or_else(|| content.cloned());
+                Ok(Arc::new(place))
+            })
+            .collect()
+    }
+
+    fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Location, Diagnostic> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
@@ -192,9 +210,12 @@ impl Builder<'_> {
             }
             _ => Vec::new(),
         };
-        Ok(Arc::new(Location {
+        let ifs = self.ifs(levels, place.content.as_ref(), cx)?;
+        Ok(Location {
             groups,
-            pattern: opened(levels.level).cloned(),
+            pattern: pattern.cloned(),
+            ifs,
+            warns: place.warns,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),
@@ -203,7 +224,7 @@ impl Builder<'_> {
             internal: own.is_some_and(|conf| conf.internal),
             adds_slash: place.adds_slash,
             settings,
-        }))
+        })
     }
 
     fn types(&mut self, conf: &LocationConf) -> Arc<Types> {

@@ -63,8 +63,8 @@ pub struct Story {
     pub server: (String, Option<Span>, String),
     /// The locations that were chosen, the last one answers.
     pub chosen: Vec<Chosen>,
-    /// What happened on the way: where, and what.
-    pub steps: Vec<(&'static str, String)>,
+    /// What happened on the way: where, what, and by which rule.
+    pub steps: Vec<(&'static str, String, Option<Span>)>,
     /// Where the request goes, if it is passed on.
     pub passed: Option<Passed>,
     /// The file that is served.
@@ -84,7 +84,12 @@ impl Story {
 
     /// Notes that somebody else is asked first, and what depends on it.
     pub fn asks(&mut self, who: &'static str, uri: &[u8], then: &str) {
-        self.steps.push((who, format!("asks {}: {then}", String::from_utf8_lossy(uri))));
+        self.steps.push((who, format!("asks {}: {then}", String::from_utf8_lossy(uri)), None));
+    }
+
+    /// Notes what a rewrite rule did.
+    pub fn rule(&mut self, span: Option<Span>, text: String) {
+        self.steps.push(("rewrite", text, span));
     }
 }
 
@@ -133,7 +138,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
         }
         Err(Refused::Answer(status) | Refused::Logged(status)) => {
             story.server = server(&request, entry);
-            story.steps.push(("head", format!("the request is refused with {status}")));
+            story.steps.push(("head", format!("the request is refused with {status}"), None));
             super::finish::special(&mut request, status);
         }
         Err(Refused::Silent) => {}
@@ -204,7 +209,9 @@ struct Teller {
 impl Way for Teller {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, phase: Phase) -> Flow<'static> {
         let (path, args, internal) = (request.uri.clone(), request.args.clone(), request.internal);
-        let flow = match step.explain(request, &mut self.story) {
+        let explained = step.explain(request, &mut self.story);
+        let told = explained.is_some();
+        let flow = match explained {
             Some(flow) => flow,
             None => step.run(request).settled().await,
         };
@@ -213,18 +220,17 @@ impl Way for Teller {
             format!("{}{mark}{}", String::from_utf8_lossy(path), String::from_utf8_lossy(args))
         };
         let name = words(phase);
-        if request.uri != path || request.args != args {
+        if !told && (request.uri != path || request.args != args) {
             let manner = if request.internal && !internal { " (internally)" } else { "" };
-            self.story
-                .steps
-                .push((name, format!("{} becomes {}{manner}", text(&path, &args), text(&request.uri, &request.args))));
+            let (before, after) = (text(&path, &args), text(&request.uri, &request.args));
+            self.story.steps.push((name, format!("{before} becomes {after}{manner}"), None));
         }
         match &flow {
-            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"))),
+            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"), None)),
             Flow::Done if phase < Phase::Content => {
                 let status = request.response.status;
                 let target = request.response.location().map(|to| format!(" to {}", String::from_utf8_lossy(to)));
-                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default())));
+                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default()), None));
             }
             _ => {}
         }
@@ -248,7 +254,7 @@ impl Way for Teller {
         let page = request.location.settings.error_pages.iter().find(|page| page.status == status);
         if let Some(page) = page {
             let target = String::from_utf8_lossy(&page.target.text(request)).into_owned();
-            self.story.steps.push(("error_page", format!("{status} is answered by {target}")));
+            self.story.steps.push(("error_page", format!("{status} is answered by {target}"), None));
         }
     }
 }

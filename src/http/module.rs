@@ -11,6 +11,7 @@ use crate::conf::walk::Levels;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
 use crate::session::build::Build;
+use std::sync::Arc;
 
 /// Compiled text with request variables.
 pub type Text = Template<Request>;
@@ -79,15 +80,17 @@ pub struct Place {
     /// The filters, first one first to see a response.
     pub filters: Vec<Box<dyn Filter>>,
     /// The location's own content handler, which excludes all others.
-    pub content: Option<Box<dyn Handler>>,
+    pub content: Option<Arc<dyn Handler>>,
     /// Whether a request for the location's name without its last slash is redirected.
     pub adds_slash: bool,
+    /// Whether reading a variable that no rule gave a value is logged.
+    pub warns: bool,
 }
 
 impl Place {
     /// An empty place.
     pub fn new(context: Contexts) -> Self {
-        Self { context, steps: Default::default(), filters: Vec::new(), content: None, adds_slash: false }
+        Self { context, steps: Default::default(), filters: Vec::new(), content: None, adds_slash: false, warns: true }
     }
 
     /// Adds a handler to a phase.
@@ -104,7 +107,7 @@ impl Place {
 
     /// Makes `handler` the location's content.
     pub fn content(&mut self, handler: impl Handler + 'static) {
-        self.content = Some(Box::new(handler));
+        self.content = Some(Arc::new(handler));
     }
 }
 

@@ -100,8 +100,12 @@ pub struct Location {
     pub steps: [Box<[Box<dyn Handler>]>; PHASES],
     /// The filters.
     pub filters: Box<[Box<dyn Filter>]>,
-    /// Its own content handler.
-    pub content: Option<Box<dyn Handler>>,
+    /// Its own content handler; an `if` without one has its location's.
+    pub content: Option<Arc<dyn Handler>>,
+    /// The `if`s in it, in order.
+    pub ifs: Box<[Arc<Self>]>,
+    /// Whether reading a variable that no rule gave a value is logged.
+    pub warns: bool,
     /// Whether only internal redirects come here.
     pub internal: bool,
     /// Whether its name without the last slash redirects here.

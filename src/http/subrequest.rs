@@ -31,7 +31,7 @@ impl Request {
         sub.started = self.started;
         sub.serial = self.serial;
         sub.body = Body::default();
-        sub.slots.reset(self.site.definitions.len());
+        sub.slots = self.slots.clone();
         sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), depth }));
         if depth > DEPTH {
             sub.response.status = 500;

@@ -38,7 +38,7 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("args", args).assign(set_args),
     Variable::new("limit_rate", |_, _, out| put(out, b"0")),
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
-    Variable::new("request_filename", |r, _, out| put(out, &r.file_path())),
+    Variable::new("request_filename", |r, _, out| !r.lost_alias() && put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
     Variable::new("request_method", |r, _, out| some(out, r.method_name())),
     Variable::new("bytes_sent", |r, _, out| number(out, r.response.sent)),

@@ -141,8 +141,8 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
         };
         report.section(Section::new("Location").text(text).table(table));
     }
-    let steps = story.steps.iter().map(|(phase, text)| format!("{phase}: {text}"));
-    let granted = !story.steps.iter().any(|(phase, _)| *phase == "access");
+    let steps = story.steps.iter().map(|(phase, text, span)| format!("{phase}: {text}{}", at(&oracle.place(*span))));
+    let granted = !story.steps.iter().any(|(phase, ..)| *phase == "access");
     let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
     report.section(Section::new("On the way").list(verdict.into_iter().chain(steps).collect()));
     if let Some(passed) = &story.passed {

@@ -67,6 +67,11 @@ fn explanations_are_as_they_were() {
         &[&["--format", "markdown", "explain", "tcp://192.168.110.10:6183"][..], &site].concat(),
         0,
     );
+    let rules = ["-c", "/migrate/rewrites.conf", "--from", "192.0.2.7"];
+    let beta = ["explain", "https://shop.example/old/42?x=1", "--header", "Cookie: beta=1"];
+    golden("explain-rewrite.txt", &[&beta[..], &rules].concat(), 0);
+    golden("explain-redirect.txt", &[&["explain", "http://www.shop.example/a%20b"][..], &rules].concat(), 0);
+    golden("explain-plain.txt", &[&["explain", "http://shop.example:443/items/1"][..], &rules].concat(), 0);
     golden("explain-vrrp.txt", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2]], 0);
     golden("explain-vrrp.html", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2], "--format", "html"], 0);
     // Different passwords and intervals: both nodes are master, and that is found.
@@ -82,6 +87,9 @@ fn what_differs_can_fail_a_build_and_usage_ends_with_2() {
     assert_eq!(asked(&["diff", ARTICLE[0], ARTICLE[1]]).1, 2);
     assert_eq!(asked(&["explain", "http://h:1/", "-c", ARTICLE[0]]).1, 2);
     assert_eq!(asked(&["explain", "nonsense", "-c", ARTICLE[0]]).1, 2);
+    // A listener without ssl does not speak TLS.
+    let (text, code) = asked(&["explain", "https://shop.example:80/", "-c", "/migrate/rewrites.conf"]);
+    assert!(code == 2 && text.contains("does not speak TLS"), "{text}");
 }
 
 #[test]
@@ -227,6 +235,22 @@ fn explanations_hold(program: Program) {
         "/ring?k=33",
         "/tier?k=5",
         "/%61/b",
+        "/srv/b/x",
+        "/srv/x.in",
+        "/srvlast/x",
+        "/rw/last/x",
+        "/rw/again/x?k=1",
+        "/rw/cycle/x",
+        "/rw/away/x?k=1",
+        "/rw/other%20x?k=1",
+        "/if/x",
+        "/if/x?k=2",
+        "/if/x?k=33",
+        "/if/word/3",
+        "/if/word/4?k=1",
+        "/guard/x",
+        "/auth",
+        "/authed",
     ];
     let (mut wrong, mut count, mut peers) = (Vec::new(), 0, std::collections::BTreeSet::new());
     for source in sources {

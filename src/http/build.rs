@@ -475,10 +475,11 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
     let mut ports: Vec<(Address, crate::net::listen::Options, Vec<Arc<Virtual>>)> = Vec::new();
     let mut guests: Vec<(Address, Arc<Virtual>)> = Vec::new();
     for entry in entries {
-        let Entry { address, listening, servers, default, wild, .. } = entry;
+        let Entry { address, listening, servers, default, wild, protocols, .. } = entry;
         let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
         let proxy_protocol = listening.proxy_protocol;
-        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol });
+        let secure = protocols.all & 2 != 0;
+        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure });
         let host = match &address {
             Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => {
                 bound.iter().find(|other| wildcard(other, ip))

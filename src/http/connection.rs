@@ -217,6 +217,8 @@ pub struct Connection {
     pub idle: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
+    /// Whether what it carries came over TLS.
+    pub secure: Cell<bool>,
     /// How it stands to the loop's configuration.
     pub standing: Cell<Standing>,
     slot: Cell<usize>,
@@ -242,6 +244,7 @@ impl Connection {
             since: front.turn.clock.instant(),
             idle: Cell::new(true),
             nodelay: Cell::new(false),
+            secure: Cell::new(false),
             standing: Cell::new(Standing::Current),
             slot: Cell::new(usize::MAX),
         });

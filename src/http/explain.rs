@@ -16,8 +16,10 @@ use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
 use socket2::{Domain, Socket, Type};
+use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub struct Question {
     pub from: SocketAddr,
     /// The address it is sent to.
     pub to: SocketAddr,
+    /// Whether it is sent over TLS.
+    pub secure: bool,
 }
 
 /// A choice of a location.
@@ -71,6 +75,8 @@ pub struct Story {
     pub file: Option<String>,
     /// The answer's status.
     pub status: u16,
+    /// The requests the server makes before it goes on: what for, and what becomes of them.
+    pub inner: Vec<(String, Self)>,
     /// The head of the answer; of a passed request, what is added to an answer of 200.
     pub answer: Vec<(String, String)>,
 }
@@ -82,9 +88,9 @@ impl Story {
         self.passed = Some(Passed { group: format!("{scheme}{group}"), head, choice });
     }
 
-    /// Notes that somebody else is asked first, and what depends on it.
-    pub fn asks(&mut self, who: &'static str, uri: &[u8], then: &str) {
-        self.steps.push((who, format!("asks {}: {then}", String::from_utf8_lossy(uri)), None));
+    /// Notes that something happened on the way.
+    pub fn notes(&mut self, name: &'static str, text: String) {
+        self.steps.push((name, text, None));
     }
 
     /// Notes what a rewrite rule did.
@@ -113,12 +119,16 @@ pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Story> {
 
 async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Result<Story> {
     let (port, entry) = listener(site, question.to).ok_or(io::ErrorKind::NotFound)?;
+    if question.secure && !entry.secure {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
     let stream = Stream::new(&front.turn.reactor, ours);
     let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
+    connection.secure.set(question.secure);
     let mut story = Story { listener: entry.address.to_string(), ..Story::default() };
     let mut bytes = front.turn.buffer();
     bytes.grow(question.head.len().max(bytes.size()));
@@ -130,6 +140,14 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     drop(connection);
     let mut deadline = Deadline::new();
     match read_head(&mut request, entry, &mut deadline).await {
+        Ok(()) if entry.secure && !question.secure => {
+            story.server = server(&request, entry);
+            story.steps.push(("head", "the client speaks plain HTTP where TLS is spoken".to_owned(), None));
+            let mut teller = Teller { story };
+            teller.finishes(&request, 497);
+            let _ = super::finish::special(&mut request, 497);
+            story = teller.story;
+        }
         Ok(()) => {
             story.server = server(&request, entry);
             let mut teller = Teller { story };
@@ -206,10 +224,38 @@ struct Teller {
     story: Story,
 }
 
+impl Teller {
+    /// What becomes of a request the server makes itself, and of the one it is made for. Somebody else's answer is
+    /// supposed to be 200.
+    async fn inner(&mut self, step: &dyn Handler, request: &mut Request, uri: &[u8]) -> Flow<'static> {
+        let mut sub = request.made_for(uri);
+        let mut teller = Self { story: Story::default() };
+        let way: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(phase::pass(&mut teller, &mut sub));
+        way.await;
+        let mut story = teller.story;
+        if story.passed.is_some() {
+            sub.response.status = 200;
+        }
+        sub.respond().await;
+        story.status = sub.response.final_status();
+        let uri = String::from_utf8_lossy(uri).into_owned();
+        let text = match &story.passed {
+            Some(passed) => format!("asks {uri}, which is passed on to {}: goes on if the answer is 2xx", passed.group),
+            None => format!("asks {uri}, which is answered with {}", story.status),
+        };
+        self.story.steps.push(("auth_request", text, None));
+        self.story.inner.push((uri, story));
+        step.answered(request, &sub)
+    }
+}
+
 impl Way for Teller {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, phase: Phase) -> Flow<'static> {
         let (path, args, internal) = (request.uri.clone(), request.args.clone(), request.internal);
-        let explained = step.explain(request, &mut self.story);
+        let explained = match step.asks() {
+            Some(uri) => Some(self.inner(step, request, uri).await),
+            None => step.explain(request, &mut self.story),
+        };
         let told = explained.is_some();
         let flow = match explained {
             Some(flow) => flow,
@@ -247,6 +293,13 @@ impl Way for Teller {
         let location = request.location.pattern.is_some().then(|| named(&request.location));
         let is_named = location.as_ref().is_some_and(|(name, _)| name.starts_with('@'));
         let considered = if is_named { Vec::new() } else { considered.collect() };
+        if !self.story.chosen.is_empty() {
+            let text = match &location {
+                Some((name, _)) => format!("{path} is served by location {name}"),
+                None => format!("{path} fits no location"),
+            };
+            self.story.steps.push(("location", text, location.as_ref().and_then(|(_, span)| *span)));
+        }
         self.story.chosen.push(Chosen { path, location, considered });
     }
 

@@ -36,8 +36,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("msie", true),
     ("proxy_internal_body_length", false),
     ("proxy_internal_chunked", false),
-    ("realip_remote_addr", false),
-    ("realip_remote_port", false),
     ("request_body_file", false),
     ("secure_link", false),
     ("secure_link_expires", false),

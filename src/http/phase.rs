@@ -75,6 +75,16 @@ pub trait Handler: Send + Sync {
     fn explain(&self, _request: &mut Request, _story: &mut Story) -> Option<Flow<'static>> {
         None
     }
+
+    /// The URI of the request the server makes before this step, whose answer [`Self::answered`] is shown.
+    fn asks(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Where a request goes after the answer to what the step asked.
+    fn answered(&self, _request: &mut Request, _answer: &Request) -> Flow<'static> {
+        Flow::Next
+    }
 }
 
 /// How the steps of a request are taken: in earnest, or only to be told.

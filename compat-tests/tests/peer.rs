@@ -11,8 +11,22 @@ use compat_tests::peer::{Bench, Outcome, difference, statuses};
 use compat_tests::program::Program;
 
 /// The groups that are asked of rnginx too.
-const READY: &[&str] =
-    &["requests", "connections", "names", "files", "answers", "values", "proxy", "upstreams", "access", "streams", "rewrites", "ifs", "realip", "tables"];
+const READY: &[&str] = &[
+    "requests",
+    "connections",
+    "names",
+    "files",
+    "answers",
+    "values",
+    "proxy",
+    "upstreams",
+    "access",
+    "streams",
+    "rewrites",
+    "ifs",
+    "realip",
+    "tables",
+];
 
 fn groups(name: &str) -> Vec<Group> {
     let path = compat_tests::root().join(format!("fixtures/nginx/peer/{name}.cases"));

@@ -263,30 +263,15 @@ impl Request {
         self.keepalive = self.keepalive && self.may_keep();
     }
 
-    /// Whether the path was sent with escapes that the server must know of: `%` before anything that must be resolved.
+    /// Whether the client sent the path with escapes.
     pub fn is_quoted(&self) -> bool {
-        !self.is_subrequest() && self.simple_path().contains(&b'%')
+        !self.is_subrequest() && self.head.text(&self.head.line.path).contains(&b'%')
     }
 
     /// Whether texts that an expression took from the path are escaped where they become arguments: when the client's path
     /// had escapes or a `+`.
     pub fn escapes_captures(&self) -> bool {
-        if self.is_subrequest() {
-            return false;
-        }
-        let (simple, whole) = (self.simple_path(), self.head.text(&self.head.line.path));
-        let rest = whole.get(simple.len()..).unwrap_or_default();
-        let plus = |text: &[u8]| {
-            text.contains(&b'+') || text.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2b"))
-        };
-        simple.contains(&b'%') || plus(simple) || plus(rest)
-    }
-
-    /// The client's path up to the first place that must be resolved: `//`, `/.`, `#`.
-    fn simple_path(&self) -> &[u8] {
-        let path = self.head.text(&self.head.line.path);
-        let end = path.windows(2).position(|pair| matches!(pair, b"//" | b"/.") || pair.first() == Some(&b'#'));
-        path.get(..end.unwrap_or(path.len())).unwrap_or_default()
+        !self.is_subrequest() && memchr::memchr2(b'%', b'+', self.head.text(&self.head.line.path)).is_some()
     }
 
     /// Path and arguments as the client sent them.
@@ -350,7 +335,7 @@ impl Request {
         let name = self.location.pattern.as_ref().map(|pattern| pattern.name().to_vec()).unwrap_or_default();
         let mut target = Vec::new();
         super::uri::escape(&name, super::uri::PATH, &mut target);
-        if self.has_args {
+        if !self.args.is_empty() {
             target.push(b'?');
             target.extend_from_slice(&self.args);
         }

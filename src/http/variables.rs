@@ -240,7 +240,7 @@ fn args(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 
 fn set_args(request: &mut Request, value: &[u8]) {
     request.args = value.to_vec();
-    request.has_args = !value.is_empty();
+    request.has_args = true;
     request.uri_as_sent = false;
 }
 

@@ -73,7 +73,9 @@ impl Oracle {
 fn nobody(error: &std::io::Error, to: SocketAddr) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => format!("nobody listens on {to}"),
-        std::io::ErrorKind::Unsupported => format!("who listens on {to} does not speak TLS: there is no \"ssl\" in its listen"),
+        std::io::ErrorKind::Unsupported => {
+            format!("who listens on {to} does not speak TLS: there is no \"ssl\" in its listen")
+        }
         _ => crate::conf::walk::errno(error),
     }
 }

@@ -12,8 +12,8 @@ use crate::session::contexts::{HTTP, STREAM};
 use crate::session::forwarded::Believed;
 use crate::session::rows::each;
 use crate::session::used;
-use ranges::Ranges;
 use lookup::Lookup;
+use ranges::Ranges;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 

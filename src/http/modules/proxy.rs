@@ -197,18 +197,20 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     }
     let none = GatewayConf::<PROXY>::default();
     let gateway = Gateway::new(levels.get::<GatewayConf<PROXY>>().unwrap_or(&none), "proxy", cx)?;
-    let pattern = opened(levels.level).cloned();
     let destination = destination(pass, cx)?;
-    let location = match &pattern {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
-        _ => Vec::new(),
+    let location = name_of(levels);
+    let redirects = match outermost(levels) {
+        Some((around, pass)) if around.level.context == LOCATION && !std::ptr::eq(around.level, levels.level) => {
+            rewrite::redirects(conf.redirects.as_deref(), &self::destination(pass, cx)?, &name_of(&around), cx)?
+        }
+        _ => rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
     };
     let protocol = Proxy {
         headers: request::headers(&conf.headers, cx)?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
-        redirects: rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
+        redirects,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
         cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
@@ -216,11 +218,25 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         location,
         pass_request_headers: gateway.pass_headers,
     };
-    if matches!(&pattern, Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/")) {
-        place.adds_slash = true;
-    }
+    place.adds_slash |= protocol.location.ends_with(b"/");
     place.content(Engine { gateway, protocol });
     Ok(())
+}
+
+/// The name of a location that is a path.
+fn name_of(levels: &Levels<'_>) -> Vec<u8> {
+    match opened(levels.level) {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// The outermost place that passes requests on to an address that is known beforehand: what it makes of redirects holds
+/// in the places inside it too.
+fn outermost<'a>(levels: &Levels<'a>) -> Option<(Levels<'a>, &'a Word)> {
+    let pass = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref());
+    let own = pass.filter(|pass| !used::varies(&pass.bytes) && !is_secure(pass)).map(|pass| (*levels, pass));
+    levels.outer.and_then(outermost).or(own)
 }
 
 /// What follows the scheme of `proxy_pass`.

@@ -243,7 +243,7 @@ fn explanations_hold(program: Program) {
         "/rw/cycle/x",
         "/rw/away/x?k=1",
         "/rw/other%20x?k=1",
-        "/if/x",
+        "/if/x?k=5",
         "/if/x?k=2",
         "/if/x?k=33",
         "/if/word/3",

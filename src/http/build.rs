@@ -216,6 +216,7 @@ impl Builder<'_> {
             pattern: pattern.cloned(),
             ifs,
             warns: place.warns,
+            referers: place.referers,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),

@@ -30,7 +30,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("grpc_internal_trailers", false),
     ("gzip_ratio", false),
     ("http2", false),
-    ("invalid_referer", true),
     ("limit_req_status", false),
     ("modern_browser", true),
     ("msie", true),

@@ -1,6 +1,7 @@
 //! What an http module is, and the two doors from configuration to run time: `declare` and `install`.
 
 use super::filter::Filter;
+use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES, Phase};
 use super::request::Request;
 use super::upstream::Upstreams;
@@ -85,12 +86,22 @@ pub struct Place {
     pub adds_slash: bool,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
+    /// The pages requests may come from.
+    pub referers: Option<Arc<Referers>>,
 }
 
 impl Place {
     /// An empty place.
     pub fn new(context: Contexts) -> Self {
-        Self { context, steps: Default::default(), filters: Vec::new(), content: None, adds_slash: false, warns: true }
+        Self {
+            context,
+            steps: Default::default(),
+            filters: Vec::new(),
+            content: None,
+            adds_slash: false,
+            warns: true,
+            referers: None,
+        }
     }
 
     /// Adds a handler to a phase.

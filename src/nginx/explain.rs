@@ -96,4 +96,8 @@ impl Resolve for Hosts {
         self.unknown.borrow_mut().insert(host.to_owned());
         vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))]
     }
+
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
 }

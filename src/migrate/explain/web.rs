@@ -137,10 +137,10 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
     ]));
     way(report, story, oracle, "");
     for (uri, inner) in &story.inner {
-        way(report, inner, oracle, &format!(" of the request for {uri}"));
+        way(report, inner, oracle, &format!(" (inner request {uri})"));
         if inner.passed.is_none() {
             let text = format!("It is answered with {}.", inner.status);
-            report.section(Section::new(format!("Answer of the request for {uri}")).text(text));
+            report.section(Section::new(format!("Answer (inner request {uri})")).text(text));
         }
     }
     let mut table = Table::new(&["header", "value"]);

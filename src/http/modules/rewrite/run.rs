@@ -143,7 +143,7 @@ impl Program {
             match &step.act {
                 Act::If { check, not, text, place, after } => {
                     let holds = check.holds(request, run) != *not;
-                    tale.tell(|| format!("if ({text}) {}", if holds { "holds" } else { "does not hold" }));
+                    tale.tell(|| format!("if ({text}) {}", verdict(holds, place.is_some())));
                     if !holds {
                         at = *after;
                     } else if let Some(number) = place {
@@ -265,6 +265,15 @@ impl Check {
                 is(*letter, &run.made, request)
             }
         }
+    }
+}
+
+/// What is told of an `if`.
+const fn verdict(holds: bool, has_settings: bool) -> &'static str {
+    match (holds, has_settings) {
+        (true, true) => "holds: its settings take the place of those before",
+        (true, false) => "holds",
+        (false, _) => "does not hold",
     }
 }
 

@@ -182,7 +182,8 @@ fn way(report: &mut Report, story: &Story, oracle: &Oracle, whose: &str) {
         report.section(Section::new(format!("Location{whose}")).text(text).table(table));
     }
     let steps = story.steps.iter().map(|(phase, text, span)| format!("{phase}: {text}{}", at(&oracle.place(*span))));
-    let granted = whose.is_empty() && !story.steps.iter().any(|(phase, ..)| *phase == "access");
+    let located = whose.is_empty() && !story.chosen.is_empty();
+    let granted = located && !story.steps.iter().any(|(phase, ..)| *phase == "access");
     let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
     report.section(Section::new(format!("On the way{whose}")).list(verdict.into_iter().chain(steps).collect()));
     if let Some(passed) = &story.passed {

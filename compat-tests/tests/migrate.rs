@@ -202,6 +202,48 @@ fn explanations_are_what_nginx_does() {
     explanations_hold(Program::Original);
 }
 
+/// What is asked of the servers of `explain.conf`.
+const PATHS: [&str; 38] = [
+    "/",
+    "/x",
+    "/a",
+    "/a/b/c",
+    "/a/x.in",
+    "/a/b.in",
+    "/fixed/x.png",
+    "/y.png",
+    "/z.GIF",
+    "/moved/b/1",
+    "/loop/1",
+    "/closed",
+    "/gone",
+    "/address/1",
+    "/key",
+    "/key/a?k=1",
+    "/key/b?k=2",
+    "/ring?k=1",
+    "/ring?k=2",
+    "/ring?k=33",
+    "/tier?k=5",
+    "/%61/b",
+    "/srv/b/x",
+    "/srv/x.in",
+    "/srvlast/x",
+    "/rw/last/x",
+    "/rw/again/x?k=1",
+    "/rw/cycle/x",
+    "/rw/away/x?k=1",
+    "/rw/other%20x?k=1",
+    "/if/x?k=5",
+    "/if/x?k=2",
+    "/if/x?k=33",
+    "/if/word/3",
+    "/if/word/4?k=1",
+    "/guard/x",
+    "/auth",
+    "/authed",
+];
+
 fn explanations_hold(program: Program) {
     const CONF: &str = "/migrate/explain.conf";
     let stand = Stand::new(program).expect("a host");
@@ -212,50 +254,10 @@ fn explanations_hold(program: Program) {
     assert_eq!(local(8080).port(), 8080);
     let sources = ["127.0.0.1", "127.0.5.9", "127.0.77.3", "127.1.2.3", "127.9.8.7", "127.200.31.4"];
     let hosts = ["exact.example", "a.wild.example", "re12.example", "rex.example", "other.example"];
-    let paths = [
-        "/",
-        "/x",
-        "/a",
-        "/a/b/c",
-        "/a/x.in",
-        "/a/b.in",
-        "/fixed/x.png",
-        "/y.png",
-        "/z.GIF",
-        "/moved/b/1",
-        "/loop/1",
-        "/closed",
-        "/gone",
-        "/address/1",
-        "/key",
-        "/key/a?k=1",
-        "/key/b?k=2",
-        "/ring?k=1",
-        "/ring?k=2",
-        "/ring?k=33",
-        "/tier?k=5",
-        "/%61/b",
-        "/srv/b/x",
-        "/srv/x.in",
-        "/srvlast/x",
-        "/rw/last/x",
-        "/rw/again/x?k=1",
-        "/rw/cycle/x",
-        "/rw/away/x?k=1",
-        "/rw/other%20x?k=1",
-        "/if/x?k=5",
-        "/if/x?k=2",
-        "/if/x?k=33",
-        "/if/word/3",
-        "/if/word/4?k=1",
-        "/guard/x",
-        "/auth",
-        "/authed",
-    ];
     let (mut wrong, mut count, mut peers) = (Vec::new(), 0, std::collections::BTreeSet::new());
     for source in sources {
         for host in hosts {
-            for path in paths {
+            for path in PATHS {
                 let tier = if source.ends_with('3') { "gold" } else { "tin" };
                 let request =
                     format!("GET {path} HTTP/1.1\r\nHost: {host}:8080\r\nX-Tier: {tier}\r\nConnection: close\r\n\r\n");

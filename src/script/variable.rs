@@ -312,10 +312,11 @@ impl<S: Subject> Names<S> {
         let id = self.slot(&lower);
         if let Some(slot) = self.definitions.get_mut(usize::from(id.0)) {
             let stands = match (&slot, &definition) {
-                (Some(_), Definition::Written(_) | Definition::Named(..)) => true,
-                (Some(Definition::Computed(_)), Definition::Stored) => true,
-                _ => false,
+                (None, _) | (_, Definition::Computed(_)) => false,
+                (Some(Definition::Computed(_)), _) => true,
+                (Some(_), other) => matches!(other, Definition::Written(_) | Definition::Named(..)),
             };
+            // A computation stays, whatever rules put into its slot; groups stay too.
             if !stands {
                 *slot = Some(definition);
             }

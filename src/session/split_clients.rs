@@ -39,15 +39,18 @@ pub struct Splits {
 struct Split {
     text: Word,
     name: Word,
-    /// Hundredths of a percent, nothing for the rest, and the value.
-    shares: Vec<(Option<u64>, Box<[u8]>)>,
+    /// In hundredths of a percent.
+    shares: Vec<Share<u64>>,
 }
+
+/// Where a share ends, nothing for the rest, and its value.
+type Share<T> = (Option<T>, Box<[u8]>);
 
 /// A block at work.
 struct Shares<S: Subject> {
     text: Template<S>,
-    /// The hash a share ends before, nothing for the rest, and the value.
-    ends: Box<[(Option<u32>, Box<[u8]>)]>,
+    /// By the hash they end before.
+    ends: Box<[Share<u32>]>,
 }
 
 impl<S: Subject> Shares<S> {

@@ -1,8 +1,36 @@
 //! Lists of addresses that proxies write (`X-Forwarded-For`), and whom of them to believe.
 
-use crate::conf::value::Network;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value::{self, Network};
+use crate::conf::walk::Setting;
 use crate::net::address::Address;
+use crate::session::build::Resolve;
 use std::net::{IpAddr, SocketAddr};
+
+/// `set_real_ip_from` as written.
+#[derive(Clone, Debug)]
+pub enum Trusted {
+    /// Whoever comes over a unix socket.
+    Unix,
+    /// A network.
+    Network(Network),
+    /// A host, to be looked up.
+    Host(Word),
+}
+
+/// The argument of `set_real_ip_from`.
+pub fn trusted(cx: &mut Setting<'_>, statement: &Statement) -> Option<Trusted> {
+    let word = statement.arguments().first()?;
+    if word.is("unix:") {
+        return Some(Trusted::Unix);
+    }
+    let Some((network, odd)) = value::network(&word.bytes) else { return Some(Trusted::Host(word.clone())) };
+    if odd {
+        cx.warn(statement, format!("low address bits of {} are meaningless", word.text()));
+    }
+    Some(Trusted::Network(network))
+}
 
 /// Whose word is taken.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +54,30 @@ enum Named {
 }
 
 impl Believed {
+    /// Looks up who is trusted.
+    ///
+    /// # Errors
+    /// nginx's words for a host that has no address.
+    pub fn new(all: &[Trusted], resolver: &dyn Resolve) -> Result<Self, Diagnostic> {
+        let whole = |address: IpAddr| Network { address, bits: if address.is_ipv4() { 32 } else { 128 } };
+        let mut believed = Self::default();
+        for trusted in all {
+            match trusted {
+                Trusted::Unix => believed.unix = true,
+                Trusted::Network(network) => believed.networks.push(*network),
+                Trusted::Host(word) => {
+                    let found = resolver.resolve(&word.text());
+                    if found.is_empty() {
+                        let text = format!("host not found in set_real_ip_from \"{}\"", word.text());
+                        return Err(Diagnostic::emerg(text).at(word.span));
+                    }
+                    believed.networks.extend(found.into_iter().map(whole));
+                }
+            }
+        }
+        Ok(believed)
+    }
+
     /// Whether a peer is believed.
     pub fn holds(&self, address: &Address) -> bool {
         match address {

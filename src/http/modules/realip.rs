@@ -4,9 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
-use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
-use crate::conf::value::{self, Network};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::connection::Connection;
 use crate::http::explain::Story;
@@ -16,10 +14,10 @@ use crate::http::request::Request;
 use crate::net::address::Address;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
-use crate::session::forwarded::Believed;
+use crate::session::forwarded::{self, Believed, Trusted};
 use crate::session::slot::free;
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,14 +53,6 @@ static VARIABLES: &[Variable<Request>] = &[
     }),
 ];
 
-/// Whose word is taken.
-#[derive(Clone)]
-enum Trusted {
-    Unix,
-    Network(Network),
-    Host(Word, Span),
-}
-
 /// Settings of the module.
 #[derive(Default)]
 struct RealIp {
@@ -95,33 +85,13 @@ struct Names {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.level.own::<RealIp>() else { return Ok(()) };
-    conf.from.iter().try_for_each(|trusted| networks(trusted, cx).map(drop))
-}
-
-/// The networks a word stands for.
-fn networks(trusted: &Trusted, cx: &Compile<'_, '_>) -> Result<Vec<Network>, Diagnostic> {
-    match trusted {
-        Trusted::Unix => Ok(Vec::new()),
-        Trusted::Network(network) => Ok(vec![*network]),
-        Trusted::Host(word, span) => {
-            let found = cx.build.resolver.resolve(&word.text());
-            if found.is_empty() {
-                let text = format!("host not found in set_real_ip_from \"{}\"", word.text());
-                return Err(Diagnostic::emerg(text).at(*span));
-            }
-            let whole = |address: IpAddr| Network { address, bits: if address.is_ipv4() { 32 } else { 128 } };
-            Ok(found.into_iter().map(whole).collect())
-        }
-    }
+    Believed::new(&conf.from, cx.build.resolver).map(drop)
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<RealIp>().filter(|conf| !conf.from.is_empty()) else { return Ok(()) };
-    let mut believed = Believed { recursive: conf.recursive.unwrap_or(false), ..Believed::default() };
-    for trusted in &conf.from {
-        believed.unix |= matches!(trusted, Trusted::Unix);
-        believed.networks.extend(networks(trusted, cx)?);
-    }
+    let mut believed = Believed::new(&conf.from, cx.build.resolver)?;
+    believed.recursive = conf.recursive.unwrap_or(false);
     let header = conf.header.as_ref().map(|word| word.bytes.to_ascii_lowercase()).unwrap_or_default();
     let header = match header.as_slice() {
         b"" => Header::Named(b"x-real-ip".to_vec()),
@@ -194,17 +164,7 @@ impl Names {
 }
 
 fn set_real_ip_from(cx: &mut Setting<'_>, conf: &mut RealIp, statement: &Statement) -> Result<(), Diagnostic> {
-    let Some(word) = statement.arguments().first() else { return Ok(()) };
-    conf.from.push(match value::network(&word.bytes) {
-        _ if word.is("unix:") => Trusted::Unix,
-        Some((network, odd)) => {
-            if odd {
-                cx.warn(statement, format!("low address bits of {} are meaningless", word.text()));
-            }
-            Trusted::Network(network)
-        }
-        None => Trusted::Host(word.clone(), statement.span),
-    });
+    conf.from.extend(forwarded::trusted(cx, statement));
     Ok(())
 }
 

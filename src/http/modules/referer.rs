@@ -12,14 +12,14 @@ use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
 use crate::script::hash::{Wildcards, is_hostname};
 use crate::script::regex::Expression;
-use crate::script::variable::Variable;
-use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
+use crate::script::variable::{Compute, Definition};
+use crate::session::contexts::{HTTP, HTTP_LEVELS, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE).variables(VARIABLES).check(check).install(install)]
+    vec![Module::new(MODULE).declare(declare).check(check).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -55,12 +55,26 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Sizes the table of referers."),
 ];
 
-static VARIABLES: &[Variable<Request>] = &[Variable::new("invalid_referer", |request, _, out| {
-    if request.location.referers.as_ref().is_some_and(|referers| !referers.take(request.header(Known::Referer))) {
-        out.push(b'1');
+/// `$invalid_referer`, which rules may set.
+struct Invalid;
+
+impl Compute<Request> for Invalid {
+    fn compute(&self, request: &Request, out: &mut Vec<u8>) -> bool {
+        let page = request.header(Known::Referer);
+        if request.location.referers.as_ref().is_some_and(|referers| !referers.take(page)) {
+            out.push(b'1');
+        }
+        true
     }
-    true
-})];
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if levels.level.context == HTTP && cx.names.uses("invalid_referer") {
+        let id = cx.names.define("invalid_referer", Definition::Computed(Arc::new(Invalid)));
+        return id.map(drop).map_err(Diagnostic::emerg);
+    }
+    Ok(())
+}
 
 /// Settings of the module.
 #[derive(Default)]

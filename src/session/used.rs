@@ -6,11 +6,13 @@ use crate::conf::module::Conf;
 use crate::conf::tree::Word;
 use crate::conf::walk::Setting;
 use crate::script::template::{Piece, pieces};
+use hashbrown::HashSet;
 
 /// The names used in an http or stream block, in order.
 #[derive(Default)]
 pub struct Used {
     names: Vec<String>,
+    seen: HashSet<String>,
 }
 
 impl Conf for Used {
@@ -18,7 +20,7 @@ impl Conf for Used {
 }
 
 impl Used {
-    /// The names, in the order of first use; some several times.
+    /// The names, in the order of first use.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -27,7 +29,10 @@ impl Used {
 /// Notes that the variable `name` is used.
 pub fn uses(cx: &mut Setting<'_>, name: &str) {
     if let Some(used) = cx.conf::<Used>() {
-        used.names.push(name.to_owned());
+        if !used.seen.contains(name) {
+            used.seen.insert(name.to_owned());
+            used.names.push(name.to_owned());
+        }
     }
 }
 
@@ -36,9 +41,9 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 /// # Errors
 /// nginx's words for a `$` without a name or a `${` without its `}`.
 pub fn text(cx: &mut Setting<'_>, text: &[u8]) -> Result<(), Diagnostic> {
-    for piece in pieces(text).map_err(Diagnostic::emerg)? {
-        if let Piece::Name(name) = piece {
-            uses(cx, &name);
+    for piece in pieces(text) {
+        if let Piece::Name(name) = piece.map_err(Diagnostic::emerg)? {
+            uses(cx, name);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod request;
 mod rewrite;
 
+use std::sync::Arc;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
@@ -195,22 +196,22 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     if is_secure(pass) {
         return Ok(());
     }
-    let none = GatewayConf::<PROXY>::default();
-    let gateway = Gateway::new(levels.get::<GatewayConf<PROXY>>().unwrap_or(&none), "proxy", cx)?;
+    let gateway = match levels.get::<GatewayConf<PROXY>>() {
+        Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
+        None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
+    };
     let destination = destination(pass, cx)?;
     let location = name_of(levels);
-    let redirects = match outermost(levels) {
-        Some((around, pass)) if around.level.context == LOCATION && !std::ptr::eq(around.level, levels.level) => {
-            rewrite::redirects(conf.redirects.as_deref(), &self::destination(pass, cx)?, &name_of(&around), cx)?
-        }
-        _ => rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
-    };
+    let around = outermost(levels).filter(|_| conf.redirects.is_none());
+    let around = around.filter(|(around, _)| !std::ptr::eq(around.level, levels.level));
+    let around = around.map(|(around, pass)| self::destination(pass, cx).map(|to| Box::new((to, name_of(&around)))));
     let protocol = Proxy {
         headers: request::headers(&conf.headers, cx)?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
-        redirects,
+        redirects: conf.redirects.as_deref().map(|texts| rewrite::redirects(texts, cx)).transpose()?,
+        around: around.transpose()?,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
         cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
@@ -224,10 +225,10 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
 }
 
 /// The name of a location that is a path.
-fn name_of(levels: &Levels<'_>) -> Vec<u8> {
+fn name_of(levels: &Levels<'_>) -> Box<[u8]> {
     match opened(levels.level) {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
-        _ => Vec::new(),
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.clone(),
+        _ => Box::default(),
     }
 }
 
@@ -288,9 +289,10 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
     };
     Ok(Destination::Fixed {
         pool,
-        host: request::host_header(&text).into_bytes(),
-        uri: (!uri.is_empty()).then(|| if uri.starts_with(b"?") { [b"/", uri].concat() } else { uri.to_vec() }),
-        url: pass.bytes.to_vec(),
+        host: request::host_header(&text).into_bytes().into(),
+        uri: (!uri.is_empty())
+            .then(|| if uri.starts_with(b"?") { [b"/", uri].concat().into() } else { uri.into() }),
+        url: pass.bytes.clone(),
     })
 }
 

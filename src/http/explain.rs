@@ -75,6 +75,8 @@ pub struct Story {
     pub file: Option<String>,
     /// The answer's status.
     pub status: u16,
+    /// The `if`s whose settings took the place of those before, in order.
+    pub entered: Vec<Span>,
     /// The requests the server makes before it goes on: what for, and what becomes of them.
     pub inner: Vec<(String, Self)>,
     /// The head of the answer; of a passed request, what is added to an answer of 200.
@@ -284,6 +286,7 @@ impl Way for Teller {
     }
 
     fn located(&mut self, request: &Request) {
+        self.story.entered.clear();
         let considered = request.server.locations.considered(&request.uri);
         let considered = considered.into_iter().map(|(location, thought)| {
             let (name, span) = named(&location);

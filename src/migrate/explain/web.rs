@@ -224,7 +224,11 @@ fn settings(
     let place = oracle.place(last.map_or(story.server.1, |(_, span)| *span));
     let text = given.read(&args.conf)?;
     let mut table = Table::new(&["setting", "value", "place"]);
-    for (name, value, place) in diff::effective(&text, &place) {
+    let inner = story.entered.last().map(|span| diff::given(&text, &oracle.place(Some(*span)))).unwrap_or_default();
+    let kind = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+    let own: Vec<String> = inner.iter().map(|(name, ..)| kind(name)).collect();
+    let around = diff::effective(&text, &place).into_iter().filter(|(name, ..)| !own.contains(&kind(name)));
+    for (name, value, place) in around.chain(inner.clone()) {
         let told = TOLD.iter().any(|start| name.starts_with(start));
         if told && !ELSEWHERE.iter().any(|start| name.starts_with(start)) {
             table.row([name, value, place]);

@@ -80,6 +80,8 @@ pub trait Tale {
     fn tell(&mut self, text: impl FnOnce() -> String);
     /// The rule that is at work.
     fn at(&mut self, _span: Span) {}
+    /// The settings of the rule took the place of those before.
+    fn enters(&mut self) {}
 }
 
 /// Nobody listens.
@@ -102,6 +104,10 @@ impl Tale for Told<'_> {
 
     fn at(&mut self, span: Span) {
         self.span = Some(span);
+    }
+
+    fn enters(&mut self) {
+        self.story.entered.extend(self.span);
     }
 }
 
@@ -150,6 +156,7 @@ impl Program {
                         let home = home.get_or_insert_with(|| request.location.clone());
                         if let Some(place) = home.ifs.get(*number).cloned() {
                             request.enter(place);
+                            tale.enters();
                         }
                     }
                 }

@@ -68,6 +68,8 @@ pub struct Case {
     pub half_close: bool,
     /// `@sorted`: answers, backend requests and log lines are compared as sets.
     pub sorted: bool,
+    /// `@errors`: the error log is compared too, without its times and processes.
+    pub errors: bool,
     /// `@newer TEXT`: since 1.23 nginx answers otherwise; ours is asked for this text instead of for equality.
     pub newer: Option<Vec<u8>>,
     /// What is sent.
@@ -139,6 +141,7 @@ fn case(title: &str, lines: &[&str]) -> io::Result<Case> {
             "tcp" => case.tcp = true,
             "half-close" => case.half_close = true,
             "sorted" => case.sorted = true,
+            "errors" => case.errors = true,
             _ => return Err(io::Error::other(format!("{title}: @{word} is no wish"))),
         }
         rest = after;

@@ -49,6 +49,7 @@ struct Server<'a> {
     bench: &'a Bench,
     running: Running,
     read: usize,
+    read_errors: usize,
 }
 
 /// Everything a case brought to light.
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub seen: Vec<Seen>,
     /// The lines of the access log.
     pub log: Vec<String>,
+    /// The lines of the error log, where the case asks for them.
+    pub errors: Vec<String>,
 }
 
 impl Bench {
@@ -208,7 +211,7 @@ impl<'a> Server<'a> {
             ports.iter().all(|port| listens(running.pid(), *port)).then_some(true)
         });
         match ready {
-            Ok(true) => Ok(Self { bench, running, read: 0 }),
+            Ok(true) => Ok(Self { bench, running, read: 0, read_errors: 0 }),
             Ok(false) => Err(io::Error::other(format!("it did not start: {}", running.output()))),
             Err(error) => Err(io::Error::other(format!("{error}: {}", running.output()))),
         }
@@ -227,11 +230,13 @@ impl<'a> Server<'a> {
             clients.push(port);
         }
         outcome.log = self.log(if case.tcp { 0 } else { case.requests.len() * outcome.answers.len() });
+        let errors = self.errors();
+        outcome.errors = if case.errors { errors } else { Vec::new() };
         outcome.seen = self.bench.record.take();
         for seen in &mut outcome.seen {
             seen.bytes = anonymous(&tidy(std::mem::take(&mut seen.bytes)), &clients);
         }
-        for line in &mut outcome.log {
+        for line in outcome.log.iter_mut().chain(&mut outcome.errors) {
             *line = String::from_utf8_lossy(&anonymous(line.as_bytes(), &clients)).into_owned();
         }
         for answer in &mut outcome.answers {
@@ -243,6 +248,15 @@ impl<'a> Server<'a> {
             outcome.log.sort();
         }
         Ok(outcome)
+    }
+
+    /// The lines of the error log since the last case.
+    fn errors(&mut self) -> Vec<String> {
+        let text = self.bench.host.run(|| std::fs::read(format!("{PREFIX}/logs/error.log")).unwrap_or_default());
+        let text = text.unwrap_or_default();
+        let fresh = String::from_utf8_lossy(text.get(self.read_errors..).unwrap_or_default()).into_owned();
+        self.read_errors = text.len();
+        fresh.lines().filter(|line| line.contains(": *")).map(plain).collect()
     }
 
     /// The lines logged since the last case; waits a moment for as many as there were requests.
@@ -263,6 +277,13 @@ impl<'a> Server<'a> {
             std::thread::sleep(Duration::from_millis(3));
         }
     }
+}
+
+/// `[level] message` of a line of the error log: without the time, the process and the connection's number.
+fn plain(line: &str) -> String {
+    let (level, rest) = line.split_once('[').and_then(|(_, rest)| rest.split_once("] ")).unwrap_or(("", line));
+    let message = rest.split_once(": *").and_then(|(_, rest)| rest.split_once(' ')).map_or(rest, |(_, rest)| rest);
+    format!("[{level}] {message}")
 }
 
 /// Holds one conversation; says what came and from which port it was held.
@@ -446,6 +467,7 @@ pub fn difference(original: &Outcome, ours: &Outcome) -> Option<String> {
         compare("at the backend", &line(original.seen.get(place)), &line(ours.seen.get(place)));
     }
     compare("access log", original.log.join("\n").as_bytes(), ours.log.join("\n").as_bytes());
+    compare("error log", original.errors.join("\n").as_bytes(), ours.errors.join("\n").as_bytes());
     Some(text)
 }
 

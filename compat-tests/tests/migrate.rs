@@ -67,6 +67,11 @@ fn explanations_are_as_they_were() {
         &[&["--format", "markdown", "explain", "tcp://192.168.110.10:6183"][..], &site].concat(),
         0,
     );
+    let rules = ["-c", "/migrate/rewrites.conf", "--from", "192.0.2.7"];
+    let beta = ["explain", "https://shop.example/old/42?x=1", "--header", "Cookie: beta=1"];
+    golden("explain-rewrite.txt", &[&beta[..], &rules].concat(), 0);
+    golden("explain-redirect.txt", &[&["explain", "http://www.shop.example/a%20b"][..], &rules].concat(), 0);
+    golden("explain-plain.txt", &[&["explain", "http://shop.example:443/items/1"][..], &rules].concat(), 0);
     golden("explain-vrrp.txt", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2]], 0);
     golden("explain-vrrp.html", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2], "--format", "html"], 0);
     // Different passwords and intervals: both nodes are master, and that is found.
@@ -82,6 +87,9 @@ fn what_differs_can_fail_a_build_and_usage_ends_with_2() {
     assert_eq!(asked(&["diff", ARTICLE[0], ARTICLE[1]]).1, 2);
     assert_eq!(asked(&["explain", "http://h:1/", "-c", ARTICLE[0]]).1, 2);
     assert_eq!(asked(&["explain", "nonsense", "-c", ARTICLE[0]]).1, 2);
+    // A listener without ssl does not speak TLS.
+    let (text, code) = asked(&["explain", "https://shop.example:80/", "-c", "/migrate/rewrites.conf"]);
+    assert!(code == 2 && text.contains("does not speak TLS"), "{text}");
 }
 
 #[test]
@@ -194,6 +202,48 @@ fn explanations_are_what_nginx_does() {
     explanations_hold(Program::Original);
 }
 
+/// What is asked of the servers of `explain.conf`.
+const PATHS: [&str; 38] = [
+    "/",
+    "/x",
+    "/a",
+    "/a/b/c",
+    "/a/x.in",
+    "/a/b.in",
+    "/fixed/x.png",
+    "/y.png",
+    "/z.GIF",
+    "/moved/b/1",
+    "/loop/1",
+    "/closed",
+    "/gone",
+    "/address/1",
+    "/key",
+    "/key/a?k=1",
+    "/key/b?k=2",
+    "/ring?k=1",
+    "/ring?k=2",
+    "/ring?k=33",
+    "/tier?k=5",
+    "/%61/b",
+    "/srv/b/x",
+    "/srv/x.in",
+    "/srvlast/x",
+    "/rw/last/x",
+    "/rw/again/x?k=1",
+    "/rw/cycle/x",
+    "/rw/away/x?k=1",
+    "/rw/other%20x?k=1",
+    "/if/x?k=5",
+    "/if/x?k=2",
+    "/if/x?k=33",
+    "/if/word/3",
+    "/if/word/4?k=1",
+    "/guard/x",
+    "/auth",
+    "/authed",
+];
+
 fn explanations_hold(program: Program) {
     const CONF: &str = "/migrate/explain.conf";
     let stand = Stand::new(program).expect("a host");
@@ -204,34 +254,10 @@ fn explanations_hold(program: Program) {
     assert_eq!(local(8080).port(), 8080);
     let sources = ["127.0.0.1", "127.0.5.9", "127.0.77.3", "127.1.2.3", "127.9.8.7", "127.200.31.4"];
     let hosts = ["exact.example", "a.wild.example", "re12.example", "rex.example", "other.example"];
-    let paths = [
-        "/",
-        "/x",
-        "/a",
-        "/a/b/c",
-        "/a/x.in",
-        "/a/b.in",
-        "/fixed/x.png",
-        "/y.png",
-        "/z.GIF",
-        "/moved/b/1",
-        "/loop/1",
-        "/closed",
-        "/gone",
-        "/address/1",
-        "/key",
-        "/key/a?k=1",
-        "/key/b?k=2",
-        "/ring?k=1",
-        "/ring?k=2",
-        "/ring?k=33",
-        "/tier?k=5",
-        "/%61/b",
-    ];
     let (mut wrong, mut count, mut peers) = (Vec::new(), 0, std::collections::BTreeSet::new());
     for source in sources {
         for host in hosts {
-            for path in paths {
+            for path in PATHS {
                 let tier = if source.ends_with('3') { "gold" } else { "tin" };
                 let request =
                     format!("GET {path} HTTP/1.1\r\nHost: {host}:8080\r\nX-Tier: {tier}\r\nConnection: close\r\n\r\n");

@@ -11,8 +11,22 @@ use compat_tests::peer::{Bench, Outcome, difference, statuses};
 use compat_tests::program::Program;
 
 /// The groups that are asked of rnginx too.
-const READY: &[&str] =
-    &["requests", "connections", "names", "files", "answers", "values", "proxy", "upstreams", "access", "streams"];
+const READY: &[&str] = &[
+    "requests",
+    "connections",
+    "names",
+    "files",
+    "answers",
+    "values",
+    "proxy",
+    "upstreams",
+    "access",
+    "streams",
+    "rewrites",
+    "ifs",
+    "realip",
+    "tables",
+];
 
 fn groups(name: &str) -> Vec<Group> {
     let path = compat_tests::root().join(format!("fixtures/nginx/peer/{name}.cases"));
@@ -134,6 +148,26 @@ fn upstreams_are_balanced_as_nginx_balances_them() {
 #[test]
 fn access_is_granted_as_nginx_grants_it() {
     compare("access");
+}
+
+#[test]
+fn paths_are_rewritten_as_nginx_rewrites_them() {
+    compare("rewrites");
+}
+
+#[test]
+fn ifs_hold_as_they_do_in_nginx() {
+    compare("ifs");
+}
+
+#[test]
+fn clients_are_who_trusted_proxies_say() {
+    compare("realip");
+}
+
+#[test]
+fn addresses_and_shares_have_nginxs_values() {
+    compare("tables");
 }
 
 #[test]

@@ -92,6 +92,14 @@ pub struct Network {
 }
 
 impl Network {
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        match self.address {
+            IpAddr::V4(ip) => IpAddr::V4(masked4(ip, self.bits)),
+            IpAddr::V6(ip) => IpAddr::V6(masked6(ip, self.bits)),
+        }
+    }
+
     /// Whether `address` lies in the network. An IPv4-mapped IPv6 address is taken as IPv4.
     pub fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -127,9 +127,19 @@ impl Setting<'_> {
 
     /// The settings of type `C` of the nearest level that has them, made if nothing was given yet.
     pub fn conf<C: Any>(&mut self) -> Option<&mut C> {
+        let scope = self.registry.scope(TypeId::of::<C>())?;
+        let at = self.levels.iter().rposition(|level| level.context.meets(scope.contexts))?;
+        self.conf_at(at)
+    }
+
+    /// Those of the block around the one the statement opens.
+    pub fn conf_around<C: Any>(&mut self) -> Option<&mut C> {
+        self.conf_at(self.levels.len().checked_sub(2)?)
+    }
+
+    fn conf_at<C: Any>(&mut self, at: usize) -> Option<&mut C> {
         let of = TypeId::of::<C>();
-        let scope = self.registry.scope(of)?;
-        let level = self.levels.iter_mut().rev().find(|level| level.context.meets(scope.contexts))?;
+        let (scope, level) = (self.registry.scope(of)?, self.levels.get_mut(at)?);
         if level.find(of).is_none() {
             level.put(of, (scope.new)());
         }

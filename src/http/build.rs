@@ -1,10 +1,11 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
-use super::core::{LocationConf, Main, ServerConf, opened};
+use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
 use super::modules::ssl;
+use super::phase::Handler;
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
@@ -14,7 +15,7 @@ use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
-use crate::session::contexts::{LOCATION, SERVER};
+use crate::session::contexts::{IF_IN_LOCATION, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use crate::session::used::Used;
 use hashbrown::HashMap;
@@ -152,7 +153,7 @@ impl Builder<'_> {
     fn server(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Server>, Diagnostic> {
         let conf = levels.get::<ServerConf>();
         let own = levels.level.own::<ServerConf>();
-        let base = self.location(levels, cx)?;
+        let base = Arc::new(self.location(levels, cx)?);
         let locations = self.locations(levels, cx)?;
         let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
         let name = if name == b"$hostname" { host_name() } else { name };
@@ -164,12 +165,29 @@ impl Builder<'_> {
     fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
         let mut all = Vec::new();
         for child in levels.level.children.iter().filter(|child| child.context == LOCATION) {
-            all.push(self.location(&levels.inside(child), cx)?);
+            all.push(Arc::new(self.location(&levels.inside(child), cx)?));
         }
         Locations::new(all)
     }
 
-    fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Location>, Diagnostic> {
+    /// The `if`s of a location, which pass requests on as it does unless they say otherwise.
+    fn ifs(
+        &mut self,
+        levels: &Levels<'_>,
+        content: Option<&Arc<dyn Handler>>,
+        cx: &mut Compile<'_, '_>,
+    ) -> Result<Box<[Arc<Location>]>, Diagnostic> {
+        let inside = levels.level.children.iter().filter(|child| child.context == IF_IN_LOCATION);
+        inside
+            .map(|child| {
+                let mut place = self.location(&levels.inside(child), cx)?;
+                place.content = place.content.or_else(|| content.cloned());
+                Ok(Arc::new(place))
+            })
+            .collect()
+    }
+
+    fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Location, Diagnostic> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
@@ -194,9 +212,13 @@ impl Builder<'_> {
             }
             _ => Vec::new(),
         };
-        Ok(Arc::new(Location {
+        let ifs = self.ifs(levels, place.content.as_ref(), cx)?;
+        Ok(Location {
             groups,
-            pattern: opened(levels.level).cloned(),
+            pattern: levels.get::<Opened>().and_then(|opened| opened.pattern.clone()),
+            ifs,
+            warns: place.warns,
+            referers: place.referers,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),
@@ -205,7 +227,7 @@ impl Builder<'_> {
             internal: own.is_some_and(|conf| conf.internal),
             adds_slash: place.adds_slash,
             settings,
-        }))
+        })
     }
 
     fn settings(&mut self, conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Settings, Diagnostic> {
@@ -465,10 +487,11 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
     let mut ports: Vec<(Address, crate::net::listen::Options, Vec<Arc<Virtual>>)> = Vec::new();
     let mut guests: Vec<(Address, Arc<Virtual>)> = Vec::new();
     for entry in entries {
-        let Entry { address, listening, servers, default, wild, .. } = entry;
+        let Entry { address, listening, servers, default, wild, protocols, .. } = entry;
         let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
         let proxy_protocol = listening.proxy_protocol;
-        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol });
+        let secure = protocols.all & 2 != 0;
+        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure });
         let host = match &address {
             Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => {
                 bound.iter().find(|other| wildcard(other, ip))

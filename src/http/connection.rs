@@ -219,6 +219,8 @@ pub struct Connection {
     pub idle: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
+    /// Whether what it carries came over TLS.
+    pub secure: Cell<bool>,
     /// Whether the request before brought a large body: of the next one little is read with its head.
     pub bulky: Cell<bool>,
     /// How it stands to the loop's configuration.
@@ -246,6 +248,7 @@ impl Connection {
             since: front.turn.clock.instant(),
             idle: Cell::new(true),
             nodelay: Cell::new(false),
+            secure: Cell::new(false),
             bulky: Cell::new(false),
             standing: Cell::new(Standing::Current),
             slot: Cell::new(usize::MAX),

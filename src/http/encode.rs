@@ -105,7 +105,8 @@ fn connection(request: &Request, out: &mut Vec<u8>) {
 /// A path in Location becomes a whole URL.
 fn location(request: &Request, target: &[u8], out: &mut Vec<u8>) {
     let settings = &request.location.settings;
-    out.extend_from_slice(b"http://");
+    let secure = request.connection.secure.get();
+    out.extend_from_slice(if secure { b"https://" } else { b"http://" });
     if settings.server_name_in_redirect {
         out.extend_from_slice(&request.server.name);
     } else if !request.host.is_empty() {
@@ -117,7 +118,8 @@ fn location(request: &Request, target: &[u8], out: &mut Vec<u8>) {
         }
     }
     let port = request.connection.local().map_or(0, |local| local.port());
-    if settings.port_in_redirect && port != 80 && port != 0 {
+    let own = if secure { 443 } else { 80 };
+    if settings.port_in_redirect && port != own && port != 0 {
         out.push(b':');
         out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
     }

@@ -16,8 +16,10 @@ use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
 use socket2::{Domain, Socket, Type};
+use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub struct Question {
     pub from: SocketAddr,
     /// The address it is sent to.
     pub to: SocketAddr,
+    /// Whether it is sent over TLS.
+    pub secure: bool,
 }
 
 /// A choice of a location.
@@ -63,14 +67,18 @@ pub struct Story {
     pub server: (String, Option<Span>, String),
     /// The locations that were chosen, the last one answers.
     pub chosen: Vec<Chosen>,
-    /// What happened on the way: where, and what.
-    pub steps: Vec<(&'static str, String)>,
+    /// What happened on the way: where, what, and by which rule.
+    pub steps: Vec<(&'static str, String, Option<Span>)>,
     /// Where the request goes, if it is passed on.
     pub passed: Option<Passed>,
     /// The file that is served.
     pub file: Option<String>,
     /// The answer's status.
     pub status: u16,
+    /// The `if`s whose settings took the place of those before, in order.
+    pub entered: Vec<Span>,
+    /// The requests the server makes before it goes on: what for, and what becomes of them.
+    pub inner: Vec<(String, Self)>,
     /// The head of the answer; of a passed request, what is added to an answer of 200.
     pub answer: Vec<(String, String)>,
 }
@@ -82,9 +90,14 @@ impl Story {
         self.passed = Some(Passed { group: format!("{scheme}{group}"), head, choice });
     }
 
-    /// Notes that somebody else is asked first, and what depends on it.
-    pub fn asks(&mut self, who: &'static str, uri: &[u8], then: &str) {
-        self.steps.push((who, format!("asks {}: {then}", String::from_utf8_lossy(uri))));
+    /// Notes that something happened on the way.
+    pub fn notes(&mut self, name: &'static str, text: String) {
+        self.steps.push((name, text, None));
+    }
+
+    /// Notes what a rewrite rule did.
+    pub fn rule(&mut self, span: Option<Span>, text: String) {
+        self.steps.push(("rewrite", text, span));
     }
 }
 
@@ -108,12 +121,16 @@ pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Story> {
 
 async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Result<Story> {
     let (port, entry) = listener(site, question.to).ok_or(io::ErrorKind::NotFound)?;
+    if question.secure && !entry.secure {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
     let stream = Stream::new(&front.turn.reactor, ours);
     let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
+    connection.secure.set(question.secure);
     let mut story = Story { listener: entry.address.to_string(), ..Story::default() };
     let mut bytes = front.turn.buffer();
     bytes.grow(question.head.len().max(bytes.size()));
@@ -125,6 +142,14 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     drop(connection);
     let mut deadline = Deadline::new();
     match read_head(&mut request, entry, &mut deadline).await {
+        Ok(()) if entry.secure && !question.secure => {
+            story.server = server(&request, entry);
+            story.steps.push(("head", "the client speaks plain HTTP where TLS is spoken".to_owned(), None));
+            let mut teller = Teller { story };
+            teller.finishes(&request, 497);
+            let _ = super::finish::special(&mut request, 497);
+            story = teller.story;
+        }
         Ok(()) => {
             story.server = server(&request, entry);
             let mut teller = Teller { story };
@@ -133,7 +158,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
         }
         Err(Refused::Answer(status) | Refused::Logged(status)) => {
             story.server = server(&request, entry);
-            story.steps.push(("head", format!("the request is refused with {status}")));
+            story.steps.push(("head", format!("the request is refused with {status}"), None));
             super::finish::special(&mut request, status);
         }
         Err(Refused::Silent) => {}
@@ -201,10 +226,40 @@ struct Teller {
     story: Story,
 }
 
+impl Teller {
+    /// What becomes of a request the server makes itself, and of the one it is made for. Somebody else's answer is
+    /// supposed to be 200.
+    async fn inner(&mut self, step: &dyn Handler, request: &mut Request, uri: &[u8]) -> Flow<'static> {
+        let mut sub = request.made_for(uri);
+        let mut teller = Self { story: Story::default() };
+        let way: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(phase::pass(&mut teller, &mut sub));
+        way.await;
+        let mut story = teller.story;
+        if story.passed.is_some() {
+            sub.response.status = 200;
+        }
+        sub.respond().await;
+        story.status = sub.response.final_status();
+        let uri = String::from_utf8_lossy(uri).into_owned();
+        let text = match &story.passed {
+            Some(passed) => format!("asks {uri}, which is passed on to {}: goes on if the answer is 2xx", passed.group),
+            None => format!("asks {uri}, which is answered with {}", story.status),
+        };
+        self.story.steps.push(("auth_request", text, None));
+        self.story.inner.push((uri, story));
+        step.answered(request, &sub)
+    }
+}
+
 impl Way for Teller {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, phase: Phase) -> Flow<'static> {
         let (path, args, internal) = (request.uri.clone(), request.args.clone(), request.internal);
-        let flow = match step.explain(request, &mut self.story) {
+        let explained = match step.asks() {
+            Some(uri) => Some(self.inner(step, request, uri).await),
+            None => step.explain(request, &mut self.story),
+        };
+        let told = explained.is_some();
+        let flow = match explained {
             Some(flow) => flow,
             None => step.run(request).settled().await,
         };
@@ -213,18 +268,17 @@ impl Way for Teller {
             format!("{}{mark}{}", String::from_utf8_lossy(path), String::from_utf8_lossy(args))
         };
         let name = words(phase);
-        if request.uri != path || request.args != args {
+        if !told && (request.uri != path || request.args != args) {
             let manner = if request.internal && !internal { " (internally)" } else { "" };
-            self.story
-                .steps
-                .push((name, format!("{} becomes {}{manner}", text(&path, &args), text(&request.uri, &request.args))));
+            let (before, after) = (text(&path, &args), text(&request.uri, &request.args));
+            self.story.steps.push((name, format!("{before} becomes {after}{manner}"), None));
         }
         match &flow {
-            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"))),
+            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"), None)),
             Flow::Done if phase < Phase::Content => {
                 let status = request.response.status;
                 let target = request.response.location().map(|to| format!(" to {}", String::from_utf8_lossy(to)));
-                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default())));
+                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default()), None));
             }
             _ => {}
         }
@@ -232,6 +286,7 @@ impl Way for Teller {
     }
 
     fn located(&mut self, request: &Request) {
+        self.story.entered.clear();
         let considered = request.server.locations.considered(&request.uri);
         let considered = considered.into_iter().map(|(location, thought)| {
             let (name, span) = named(&location);
@@ -241,6 +296,13 @@ impl Way for Teller {
         let location = request.location.pattern.is_some().then(|| named(&request.location));
         let is_named = location.as_ref().is_some_and(|(name, _)| name.starts_with('@'));
         let considered = if is_named { Vec::new() } else { considered.collect() };
+        if !self.story.chosen.is_empty() {
+            let text = match &location {
+                Some((name, _)) => format!("{path} is served by location {name}"),
+                None => format!("{path} fits no location"),
+            };
+            self.story.steps.push(("location", text, location.as_ref().and_then(|(_, span)| *span)));
+        }
         self.story.chosen.push(Chosen { path, location, considered });
     }
 
@@ -248,7 +310,7 @@ impl Way for Teller {
         let page = request.location.settings.error_pages.iter().find(|page| page.status == status);
         if let Some(page) = page {
             let target = String::from_utf8_lossy(&page.target.text(request)).into_owned();
-            self.story.steps.push(("error_page", format!("{status} is answered by {target}")));
+            self.story.steps.push(("error_page", format!("{status} is answered by {target}"), None));
         }
     }
 }

@@ -141,6 +141,8 @@ pub struct Virtual {
     pub names: Wildcards<Arc<Server>>,
     /// Whether connections begin with a PROXY protocol head.
     pub proxy_protocol: bool,
+    /// Whether connections are to speak TLS.
+    pub secure: bool,
 }
 
 /// One listening socket and what is served on it.

@@ -247,6 +247,9 @@ impl Locations {
                     true => expression.capture(path, captures),
                     false => expression.matches(path),
                 };
+                if hit && !expression.captures_anything() {
+                    captures.clear();
+                }
                 if hit {
                     let (inner, slash) = location.within(path, captures);
                     return (Some(inner.unwrap_or_else(|| location.clone())), slash);

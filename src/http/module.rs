@@ -1,6 +1,7 @@
 //! What an http module is, and the two doors from configuration to run time: `declare` and `install`.
 
 use super::filter::Filter;
+use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES, Phase};
 use super::request::Request;
 use super::upstream::Upstreams;
@@ -82,15 +83,27 @@ pub struct Place {
     /// The filters, first one first to see a response.
     pub filters: Vec<Box<dyn Filter>>,
     /// The location's own content handler, which excludes all others.
-    pub content: Option<Box<dyn Handler>>,
+    pub content: Option<Arc<dyn Handler>>,
     /// Whether a request for the location's name without its last slash is redirected.
     pub adds_slash: bool,
+    /// Whether reading a variable that no rule gave a value is logged.
+    pub warns: bool,
+    /// The pages requests may come from.
+    pub referers: Option<Arc<Referers>>,
 }
 
 impl Place {
     /// An empty place.
     pub fn new(context: Contexts) -> Self {
-        Self { context, steps: Default::default(), filters: Vec::new(), content: None, adds_slash: false }
+        Self {
+            context,
+            steps: Default::default(),
+            filters: Vec::new(),
+            content: None,
+            adds_slash: false,
+            warns: true,
+            referers: None,
+        }
     }
 
     /// Adds a handler to a phase.
@@ -113,7 +126,7 @@ impl Place {
 
     /// Makes `handler` the location's content.
     pub fn content(&mut self, handler: impl Handler + 'static) {
-        self.content = Some(Box::new(handler));
+        self.content = Some(Arc::new(handler));
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Flow<'r> {
 pub enum Target {
     /// `request.uri` has changed: choose the location again, from the server's rewrite rules on.
     Uri,
+    /// A rewrite rule changed `request.uri`: choose the location again.
+    Search,
     /// A named location, from its rewrite rules on.
     Named(Arc<Location>),
 }
@@ -72,6 +74,16 @@ pub trait Handler: Send + Sync {
     /// Tells what running would do beyond this process, instead of doing it; nothing where running does no harm.
     fn explain(&self, _request: &mut Request, _story: &mut Story) -> Option<Flow<'static>> {
         None
+    }
+
+    /// The URI of the request the server makes before this step, whose answer [`Self::answered`] is shown.
+    fn asks(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Where a request goes after the answer to what the step asked.
+    fn answered(&self, _request: &mut Request, _answer: &Request) -> Flow<'static> {
+        Flow::Next
     }
 }
 
@@ -133,7 +145,7 @@ pub async fn run(request: &mut Request) {
 
 /// Takes the request through all phases until its response is known.
 pub async fn pass(way: &mut impl Way, request: &mut Request) {
-    let mut from = Phase::PostRead;
+    let mut from = if request.internal { Start::ServerRewrite } else { Start::PostRead };
     loop {
         let outcome = match phases(way, request, from).await {
             Outcome::Finish(status) => {
@@ -145,11 +157,18 @@ pub async fn pass(way: &mut impl Way, request: &mut Request) {
         match outcome {
             finish::Next::Send => break,
             finish::Next::Restart(Target::Uri) => {
-                from = Phase::ServerRewrite;
+                from = Start::ServerRewrite;
+                request.valid_location = true;
+                request.location = request.server.base.clone();
+            }
+            finish::Next::Restart(Target::Search) => {
+                from = Start::Search;
                 request.location = request.server.base.clone();
             }
             finish::Next::Restart(Target::Named(location)) => {
-                from = Phase::Rewrite;
+                from = Start::Rewrite;
+                request.uri_changed = false;
+                request.lost_upstream = false;
                 request.location = location;
                 way.located(request);
             }
@@ -166,18 +185,29 @@ impl From<Outcome> for finish::Next {
     }
 }
 
-async fn phases(way: &mut impl Way, request: &mut Request, from: Phase) -> Outcome {
-    if from == Phase::PostRead {
+/// Where the way through the phases begins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Start {
+    PostRead,
+    ServerRewrite,
+    Search,
+    Rewrite,
+}
+
+async fn phases(way: &mut impl Way, request: &mut Request, from: Start) -> Outcome {
+    if from == Start::PostRead {
         let base = request.location.clone();
         if let Some(end) = plain(way, &base, request, Phase::PostRead).await {
             return end;
         }
     }
-    if from != Phase::Rewrite {
+    if from <= Start::ServerRewrite {
         let base = request.location.clone();
         if let Some(end) = plain(way, &base, request, Phase::ServerRewrite).await {
             return end;
         }
+    }
+    if from <= Start::Search {
         let refused = find(request);
         way.located(request);
         if let Some(status) = refused {
@@ -185,13 +215,14 @@ async fn phases(way: &mut impl Way, request: &mut Request, from: Phase) -> Outco
         }
     }
     let location = request.location.clone();
-    let changes = request.uri_changed;
     if let Some(end) = plain(way, &location, request, Phase::Rewrite).await {
         return end;
     }
-    if request.uri_changed != changes {
-        return Outcome::Restart(Target::Uri);
+    if request.uri_changed {
+        return searched_again(request);
     }
+    // An `if` may have taken the location's place.
+    let location = request.location.clone();
     if let Some(end) = plain(way, &location, request, Phase::Preaccess).await {
         return end;
     }
@@ -204,8 +235,21 @@ async fn phases(way: &mut impl Way, request: &mut Request, from: Phase) -> Outco
     content(way, &location, request).await
 }
 
+/// POST_REWRITE: the location is chosen again, so many times.
+fn searched_again(request: &mut Request) -> Outcome {
+    request.uri_changes = request.uri_changes.saturating_sub(1);
+    if request.uri_changes > 0 {
+        return Outcome::Restart(Target::Search);
+    }
+    let shown = String::from_utf8_lossy(&request.uri).into_owned();
+    request.log(Level::Error, &format!("rewrite or internal redirection cycle while processing \"{shown}\""));
+    Outcome::Finish(500)
+}
+
 /// FIND_CONFIG: chooses the location and applies what its settings say of any request.
 fn find(request: &mut Request) -> Option<u16> {
+    request.uri_changed = false;
+    request.lost_upstream = false;
     let server = request.server.clone();
     let found = {
         let mut captures = request.captures.borrow_mut();
@@ -286,6 +330,10 @@ async fn content(way: &mut impl Way, location: &Location, request: &mut Request)
             Flow::Finish(status) => Outcome::Finish(status),
             Flow::Restart(target) => Outcome::Restart(target),
         };
+    }
+    if request.lost_upstream {
+        request.log(Level::Alert, "no upstream configuration");
+        return Outcome::Finish(500);
     }
     for step in steps(location, Phase::Content) {
         match way.settle(&**step, request, Phase::Content).await {

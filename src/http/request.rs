@@ -58,8 +58,14 @@ pub struct Request {
     pub error_page: bool,
     /// URI changes still allowed.
     pub uri_changes: u8,
-    /// Counts changes of the URI by rewrite rules.
-    pub uri_changed: u32,
+    /// Whether a rewrite rule changed the URI, so that the location must be chosen again.
+    pub uri_changed: bool,
+    /// Whether the URI still begins with the location's name; not after `rewrite … break`.
+    pub valid_location: bool,
+    /// Whether an `if` that passes requests on was left for one of a location that does not.
+    pub lost_upstream: bool,
+    /// Room for texts that rules make.
+    pub scratch: Vec<u8>,
     /// Whether the connection goes on afterwards.
     pub keepalive: bool,
     /// Whether unread input is waited for before the connection is closed.
@@ -96,6 +102,7 @@ pub struct Parts {
     uri: Vec<u8>,
     args: Vec<u8>,
     host: Vec<u8>,
+    scratch: Vec<u8>,
     headers: Vec<super::head::Header>,
     response: Box<Response>,
     slots: Slots,
@@ -123,6 +130,12 @@ impl Subject for Request {
     fn captures(&self) -> &RefCell<Captures> {
         &self.captures
     }
+
+    fn uninitialized(&self, name: &str) {
+        if self.location.warns {
+            self.log(Level::Warn, &format!("using uninitialized \"{name}\" variable"));
+        }
+    }
 }
 
 impl Request {
@@ -134,7 +147,7 @@ impl Request {
         parts: Parts,
     ) -> Self {
         let location = server.base.clone();
-        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
+        let Parts { uri, args, host, scratch, headers, response, slots, captures, attempts } = parts;
         if head.headers.is_empty() {
             head.headers = headers;
         }
@@ -158,7 +171,10 @@ impl Request {
             internal: false,
             error_page: false,
             uri_changes: super::phase::URI_CHANGES + 1,
-            uri_changed: 0,
+            uri_changed: false,
+            valid_location: true,
+            lost_upstream: false,
+            scratch,
             keepalive: false,
             lingering: false,
             abandoned: false,
@@ -178,8 +194,9 @@ impl Request {
 
     /// The allocations of a finished request, emptied.
     pub fn parts(self) -> Parts {
-        let Self { mut uri, mut args, mut host, head, mut response, slots, captures, mut attempts, .. } = self;
-        for text in [&mut uri, &mut args, &mut host] {
+        let Self { mut uri, mut args, mut host, mut scratch, head, mut response, .. } = self;
+        let Self { slots, captures, mut attempts, .. } = self;
+        for text in [&mut uri, &mut args, &mut host, &mut scratch] {
             text.clear();
         }
         let mut headers = head.headers;
@@ -187,7 +204,7 @@ impl Request {
         response.reset();
         captures.borrow_mut().clear();
         attempts.clear();
-        Parts { uri, args, host, headers, response, slots, captures, attempts }
+        Parts { uri, args, host, scratch, headers, response, slots, captures, attempts }
     }
 
     /// Lets go of all memory that is not filled: the request waits, perhaps for days, for its log line.
@@ -195,6 +212,7 @@ impl Request {
         let fitted = self.head.bytes.fitted();
         let whole = std::mem::replace(&mut self.head.bytes, fitted);
         self.turn().give(whole);
+        self.scratch = Vec::new();
         for text in [&mut self.uri, &mut self.args, &mut self.host] {
             text.shrink_to_fit();
         }
@@ -238,6 +256,24 @@ impl Request {
         self.head.get(known)
     }
 
+    /// Takes an `if` of the location for the location.
+    pub fn enter(&mut self, place: Arc<Location>) {
+        self.lost_upstream |= self.location.content.is_some() && place.content.is_none();
+        self.location = place;
+        self.keepalive = self.keepalive && self.may_keep();
+    }
+
+    /// Whether the client sent the path with escapes.
+    pub fn is_quoted(&self) -> bool {
+        !self.is_subrequest() && self.head.text(&self.head.line.path).contains(&b'%')
+    }
+
+    /// Whether texts that an expression took from the path are escaped where they become arguments: when the client's path
+    /// had escapes or a `+`.
+    pub fn escapes_captures(&self) -> bool {
+        !self.is_subrequest() && memchr::memchr2(b'%', b'+', self.head.text(&self.head.line.path)).is_some()
+    }
+
     /// Path and arguments as the client sent them.
     pub fn raw_uri(&self) -> &[u8] {
         let uri = self.head.text(&self.head.line.uri);
@@ -271,6 +307,18 @@ impl Request {
         path
     }
 
+    /// Whether no file can be found, because `alias` replaces a location's name that the path has lost; logged.
+    pub fn lost_alias(&self) -> bool {
+        let lost = self.location.settings.root.alias && !self.valid_location;
+        if lost {
+            let name = self.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
+            let name = String::from_utf8_lossy(name);
+            let text = format!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten");
+            self.log(Level::Alert, &text);
+        }
+        lost
+    }
+
     /// 413 when the announced body is larger than the location allows.
     pub fn check_body_size(&mut self) -> Option<u16> {
         let most = self.location.settings.client_max_body_size;
@@ -287,7 +335,7 @@ impl Request {
         let name = self.location.pattern.as_ref().map(|pattern| pattern.name().to_vec()).unwrap_or_default();
         let mut target = Vec::new();
         super::uri::escape(&name, super::uri::PATH, &mut target);
-        if self.has_args {
+        if !self.args.is_empty() {
             target.push(b'?');
             target.extend_from_slice(&self.args);
         }

@@ -5,6 +5,7 @@ use super::filter::Filter;
 use super::listen::Port;
 use super::location::{Locations, Pattern};
 use super::module::{Compile, Text};
+use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES};
 use super::request::Request;
 use super::upstream::Upstreams;
@@ -100,8 +101,14 @@ pub struct Location {
     pub steps: [Box<[Arc<dyn Handler>]>; PHASES],
     /// The filters.
     pub filters: Box<[Box<dyn Filter>]>,
-    /// Its own content handler.
-    pub content: Option<Box<dyn Handler>>,
+    /// Its own content handler; an `if` without one has its location's.
+    pub content: Option<Arc<dyn Handler>>,
+    /// The `if`s in it, in order.
+    pub ifs: Box<[Arc<Self>]>,
+    /// `valid_referers`.
+    pub referers: Option<Arc<Referers>>,
+    /// Whether reading a variable that no rule gave a value is logged.
+    pub warns: bool,
     /// Whether only internal redirects come here.
     pub internal: bool,
     /// Whether its name without the last slash redirects here.

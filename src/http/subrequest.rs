@@ -13,6 +13,20 @@ const DEPTH: u8 = 50;
 impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.
     pub async fn subrequest(&mut self, uri: &[u8]) -> Self {
+        let mut sub = self.made_for(uri);
+        if sub.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH) {
+            sub.response.status = 500;
+            return sub;
+        }
+        Box::pin(phase::run(&mut sub)).await;
+        if sub.location.settings.log_subrequest {
+            phase::log(&mut sub);
+        }
+        sub
+    }
+
+    /// A subrequest for `uri` that has not begun.
+    pub fn made_for(&self, uri: &[u8]) -> Self {
         let depth = self.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
         let mut sub = Self::new(
             self.connection.clone(),
@@ -31,16 +45,8 @@ impl Request {
         sub.started = self.started;
         sub.serial = self.serial;
         sub.body = Body::default();
-        sub.slots.reset(self.site.definitions.len());
+        sub.slots = self.slots.clone();
         sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), depth }));
-        if depth > DEPTH {
-            sub.response.status = 500;
-            return sub;
-        }
-        Box::pin(phase::run(&mut sub)).await;
-        if sub.location.settings.log_subrequest {
-            phase::log(&mut sub);
-        }
         sub
     }
 

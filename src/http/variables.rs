@@ -26,8 +26,8 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("server_addr", server_addr),
     Variable::new("server_port", server_port),
     Variable::new("server_protocol", server_protocol),
-    Variable::new("scheme", |_, _, out| put(out, b"http")),
-    Variable::new("https", |_, _, out| put(out, b"")),
+    Variable::new("scheme", |r, _, out| put(out, if r.connection.secure.get() { b"https" } else { b"http" })),
+    Variable::new("https", |r, _, out| put(out, if r.connection.secure.get() { b"on" } else { b"" })),
     Variable::new("request_uri", |r, _, out| put(out, r.raw_uri())),
     Variable::new("uri", uri),
     Variable::new("document_uri", uri),
@@ -38,7 +38,7 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("args", args).assign(set_args),
     Variable::new("limit_rate", |_, _, out| put(out, b"0")),
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
-    Variable::new("request_filename", |r, _, out| put(out, &r.file_path())),
+    Variable::new("request_filename", |r, _, out| !r.lost_alias() && put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
     Variable::new("request_method", |r, _, out| some(out, r.method_name())),
     Variable::new("bytes_sent", |r, _, out| number(out, r.response.sent)),
@@ -240,7 +240,7 @@ fn args(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 
 fn set_args(request: &mut Request, value: &[u8]) {
     request.args = value.to_vec();
-    request.has_args = !value.is_empty();
+    request.has_args = true;
     request.uri_as_sent = false;
 }
 

@@ -75,6 +75,12 @@ pub fn effective(text: &Text, place: &str) -> Vec<(String, String, String)> {
     settings.map(|(name, value)| (name.clone(), value.shown.clone(), value.place.clone())).collect()
 }
 
+/// What the block that begins at `place` gives by itself.
+pub fn given(text: &Text, place: &str) -> Vec<(String, String, String)> {
+    let settings = nginx::given_at(text, place).settings.into_iter();
+    settings.map(|(name, value)| (name, value.shown, value.place)).collect()
+}
+
 fn changes(old: &Text, new: &Text) -> Vec<Change> {
     let (registry, _) = old.registry();
     let things = |text: &Text| match text.dialect {

@@ -73,6 +73,9 @@ impl Oracle {
 fn nobody(error: &std::io::Error, to: SocketAddr) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => format!("nobody listens on {to}"),
+        std::io::ErrorKind::Unsupported => {
+            format!("who listens on {to} does not speak TLS: there is no \"ssl\" in its listen")
+        }
         _ => crate::conf::walk::errno(error),
     }
 }
@@ -92,5 +95,9 @@ impl Resolve for Hosts {
         }
         self.unknown.borrow_mut().insert(host.to_owned());
         vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))]
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        true
     }
 }

@@ -51,8 +51,11 @@ impl Expression {
         self.regex.is_match(text).unwrap_or(false)
     }
 
-    /// Matches and keeps what the groups captured.
+    /// Matches and keeps what the groups captured. A text that does not match costs no allocation.
     pub fn capture(&self, text: &[u8], into: &mut Captures) -> bool {
+        if !self.matches(text) {
+            return false;
+        }
         let mut locations = self.regex.capture_locations();
         if !matches!(self.regex.captures_read(&mut locations, text), Ok(Some(_))) {
             return false;

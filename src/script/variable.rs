@@ -6,6 +6,7 @@
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::cell::{Ref, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What templates are evaluated against: an http request, a stream connection.
@@ -16,6 +17,8 @@ pub trait Subject: Sized + 'static {
     fn definitions(&self) -> &Definitions<Self>;
     /// The text the last regular expression captured.
     fn captures(&self) -> &RefCell<super::regex::Captures>;
+    /// Hears that a name is read which only rules of the configuration give a value, and none has.
+    fn uninitialized(&self, _name: &str) {}
 }
 
 /// Appends a value and tells whether there is one; the number is the row's own.
@@ -93,8 +96,12 @@ pub trait Compute<S>: Send + Sync {
 
 /// What a defined name means.
 pub enum Definition<S> {
-    /// Whatever was put into its slot (`set`, captures).
+    /// Whatever was put into its slot (captures).
     Stored,
+    /// What a rule puts into its slot; empty before that, and reading it then is worth a warning.
+    Written(Arc<str>),
+    /// What a rule puts into its slot; before that one of a family.
+    Named(GetNamed<S>, Box<[u8]>),
     /// A computation, kept in its slot once done.
     Computed(Arc<dyn Compute<S>>),
 }
@@ -103,6 +110,8 @@ impl<S> Clone for Definition<S> {
     fn clone(&self) -> Self {
         match self {
             Self::Stored => Self::Stored,
+            Self::Written(name) => Self::Written(name.clone()),
+            Self::Named(get, name) => Self::Named(*get, name.clone()),
             Self::Computed(compute) => Self::Computed(compute.clone()),
         }
     }
@@ -143,8 +152,9 @@ enum Slot {
 }
 
 /// The values of a subject's defined names.
+/// A request and those made for it share theirs.
 #[derive(Clone, Debug, Default)]
-pub struct Slots(RefCell<Vec<Slot>>);
+pub struct Slots(Rc<RefCell<Vec<Slot>>>);
 
 impl Slots {
     /// Makes all values unknown again, for `count` names.
@@ -156,8 +166,13 @@ impl Slots {
 
     /// Stores a value.
     pub fn put(&self, id: SlotId, value: &[u8]) {
-        if let Some(slot) = self.0.borrow_mut().get_mut(usize::from(id.0)) {
-            *slot = Slot::Value(value.to_vec());
+        match self.0.borrow_mut().get_mut(usize::from(id.0)) {
+            Some(Slot::Value(kept)) => {
+                kept.clear();
+                kept.extend_from_slice(value);
+            }
+            Some(slot) => *slot = Slot::Value(value.to_vec()),
+            None => {}
         }
     }
 
@@ -185,7 +200,16 @@ pub fn read<S: Subject>(subject: &S, id: SlotId, out: &mut Vec<u8>) -> bool {
             Slot::Unset => {}
         }
     }
-    let Some(Definition::Computed(compute)) = subject.definitions().0.get(usize::from(id.0)) else { return false };
+    let compute = match subject.definitions().0.get(usize::from(id.0)) {
+        Some(Definition::Computed(compute)) => compute,
+        Some(Definition::Named(get, name)) => return get(subject, name, out),
+        Some(Definition::Written(name)) => {
+            subject.uninitialized(name);
+            subject.slots().put(id, b"");
+            return true;
+        }
+        Some(Definition::Stored) | None => return false,
+    };
     let start = out.len();
     let found = compute.compute(subject, out);
     if !compute.volatile() {
@@ -288,9 +312,31 @@ impl<S: Subject> Names<S> {
         }
         let id = self.slot(&lower);
         if let Some(slot) = self.definitions.get_mut(usize::from(id.0)) {
-            *slot = Some(definition);
+            let stands = match (&slot, &definition) {
+                (None, _) | (_, Definition::Computed(_)) => false,
+                (Some(Definition::Computed(_)), _) => true,
+                (Some(_), other) => matches!(other, Definition::Written(_) | Definition::Named(..)),
+            };
+            // A computation stays, whatever rules put into its slot; groups stay too.
+            if !stands {
+                *slot = Some(definition);
+            }
         }
         Ok(id)
+    }
+
+    /// Gives `name` whatever rules put there.
+    ///
+    /// # Errors
+    /// As [`Self::define`].
+    pub fn write(&mut self, name: &str) -> Result<SlotId, String> {
+        let lower = name.to_ascii_lowercase();
+        let family = self.families.iter().find_map(|family| Some((family.get, lower.strip_prefix(family.prefix)?)));
+        let definition = match family {
+            Some((get, rest)) => Definition::Named(get, rest.as_bytes().into()),
+            None => Definition::Written(lower.as_str().into()),
+        };
+        self.define(name, definition)
     }
 
     /// Every name there is so far.

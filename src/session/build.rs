@@ -12,6 +12,11 @@ use std::time::Duration;
 pub trait Resolve {
     /// The addresses of `host`, in the resolver's order; none when there is no such host.
     fn resolve(&self, host: &str) -> Vec<IpAddr>;
+
+    /// Whether the configuration is another machine's, whose certificates and keys need not be here.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 /// Collected over all rooms of a product.

@@ -1,4 +1,4 @@
-//! `geo`: a variable whose value depends on the client's address, in http and in stream. Checked, not served yet.
+//! `geo`: a variable whose value depends on the client's address, in http and in stream.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens};
@@ -7,13 +7,17 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value::{self, Network};
 use crate::conf::walk::{Levels, Setting};
-use crate::script::variable::{Definition, Names, Subject};
+use crate::script::variable::{Compute, Definition, Names, Subject};
 use crate::session::contexts::{HTTP, STREAM};
+use crate::session::forwarded::Believed;
 use crate::session::rows::each;
 use crate::session::used;
+use lookup::Lookup;
 use ranges::Ranges;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+mod lookup;
 mod ranges;
 
 /// The rows of both products.
@@ -23,14 +27,22 @@ pub const MODULES: [Module; 2] = [
 ];
 
 const fn row(contexts: Contexts) -> Directive {
-    Directive::checked("geo", contexts, Arity::Block(1, 2, Opens::Rows), &Custom(geo))
+    Directive::new("geo", contexts, Arity::Block(1, 2, Opens::Rows), &Custom(geo))
         .doc("Defines a variable whose value depends on the client's address, or that of another variable.")
 }
 
 /// The variables of an http or stream block.
 #[derive(Default)]
 pub struct Geos {
-    names: Vec<Word>,
+    blocks: Vec<Geo>,
+}
+
+/// One block as written.
+struct Geo {
+    /// The variable whose address is looked up, if it is not the client's.
+    source: Option<Word>,
+    name: Word,
+    table: Table,
 }
 
 impl Conf for Geos {
@@ -42,9 +54,10 @@ impl Conf for Geos {
 /// # Errors
 /// Names that cannot be defined.
 pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<(), Diagnostic> {
-    for word in levels.level.own::<Geos>().map(|conf| conf.names.as_slice()).unwrap_or_default() {
-        let name = used::name(word)?;
-        names.define(&name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(word.span))?;
+    for geo in levels.level.own::<Geos>().map(|conf| conf.blocks.as_slice()).unwrap_or_default() {
+        let lookup: Arc<dyn Compute<S>> = Arc::new(Lookup::new(geo, names)?);
+        let defined = names.define(&used::name(&geo.name)?, Definition::Computed(lookup));
+        defined.map_err(|text| Diagnostic::emerg(text).at(geo.name.span))?;
     }
     Ok(())
 }
@@ -54,22 +67,23 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<
 struct Table {
     networks: Option<Vec<(Network, String)>>,
     ranges: Option<Ranges>,
+    /// Whose word on the client is taken.
+    proxies: Believed,
 }
 
 fn geo(cx: &mut Setting<'_>, conf: &mut Geos, statement: &Statement) -> Result<(), Diagnostic> {
-    let name = match statement.arguments() {
-        [name] => name,
+    let (source, name) = match statement.arguments() {
+        [name] => (None, name),
         [source, name] => {
-            let source = used::name(source)?;
-            used::uses(cx, &source);
-            name
+            used::uses(cx, &used::name(source)?);
+            (Some(source.clone()), name)
         }
         _ => return Ok(()),
     };
     used::name(name)?;
     let mut table = Table::default();
     each(cx, statement, &mut |cx, row| add(cx, &mut table, row))?;
-    conf.names.push(name.clone());
+    conf.blocks.push(Geo { source, name: name.clone(), table });
     Ok(())
 }
 
@@ -83,8 +97,14 @@ fn add(cx: &mut Setting<'_>, table: &mut Table, row: &Statement) -> Result<(), D
             table.ranges.get_or_insert_default();
             Ok(())
         }
-        [only] if only.is("proxy_recursive") => Ok(()),
-        [key, value] if key.is("proxy") => network(cx, row, value).map(|_| ()),
+        [only] if only.is("proxy_recursive") => {
+            table.proxies.recursive = true;
+            Ok(())
+        }
+        [key, value] if key.is("proxy") => {
+            table.proxies.networks.push(network(cx, row, value)?);
+            Ok(())
+        }
         [key, value] => match &mut table.ranges {
             Some(ranges) => ranges.add(cx, row, key, value),
             None => network_row(cx, table.networks.get_or_insert_default(), row),

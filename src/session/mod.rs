@@ -5,6 +5,7 @@ pub mod build;
 pub mod contexts;
 pub mod errorlog;
 pub mod format;
+pub mod forwarded;
 pub mod geo;
 pub mod hashing;
 pub mod limit_conn;

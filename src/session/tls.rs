@@ -49,5 +49,13 @@ pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut 
     let resolve = |host: &str| resolver.resolve(host);
     let files = Files { loader: build.files, folder: build.folder, resolve: &resolve, merged_at: outermost.level.end };
     let outcome = check::server(conf, &files, variables, &mut |warning| build.complaints.push(warning));
-    outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint })
+    let outcome =
+        outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint });
+    match outcome {
+        Err(complaint) if resolver.is_elsewhere() => {
+            build.unserved.push(complaint);
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }

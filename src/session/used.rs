@@ -28,11 +28,11 @@ impl Used {
 
 /// Notes that the variable `name` is used.
 pub fn uses(cx: &mut Setting<'_>, name: &str) {
-    if let Some(used) = cx.conf::<Used>() {
-        if !used.seen.contains(name) {
-            used.seen.insert(name.to_owned());
-            used.names.push(name.to_owned());
-        }
+    if let Some(used) = cx.conf::<Used>()
+        && !used.seen.contains(name)
+    {
+        used.seen.insert(name.to_owned());
+        used.names.push(name.to_owned());
     }
 }
 

@@ -6,7 +6,6 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::explain::Story;
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
@@ -77,32 +76,35 @@ impl Handler for AuthRequest {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         Flow::Wait(Box::pin(async move {
             let sub = request.subrequest(&self.uri).await;
-            for (id, value) in &self.set {
-                let text = value.text(&sub);
-                request.slots.put(*id, &text);
-            }
-            let status = sub.response.final_status();
-            match status {
-                200..300 => Flow::Pass,
-                401 => {
-                    let challenge = sub.response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"WWW-Authenticate"));
-                    if let Some((_, value)) = challenge {
-                        request.response.headers.add(b"WWW-Authenticate", value);
-                    }
-                    Flow::Finish(401)
-                }
-                403 => Flow::Finish(403),
-                status => {
-                    request.log(Level::Error, &format!("auth request unexpected status: {status}"));
-                    Flow::Finish(500)
-                }
-            }
+            self.answered(request, &sub)
         }))
     }
 
-    fn explain(&self, _: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
-        story.asks("auth_request", &self.uri, "the request goes on if the answer is 2xx");
-        Some(Flow::Next)
+    fn asks(&self) -> Option<&[u8]> {
+        Some(&self.uri)
+    }
+
+    fn answered(&self, request: &mut Request, answer: &Request) -> Flow<'static> {
+        for (id, value) in &self.set {
+            let text = value.text(answer);
+            request.slots.put(*id, &text);
+        }
+        match answer.response.final_status() {
+            200..300 => Flow::Pass,
+            401 => {
+                let mut headers = answer.response.headers.iter();
+                let challenge = headers.find(|(name, _)| name.eq_ignore_ascii_case(b"WWW-Authenticate"));
+                if let Some((_, value)) = challenge {
+                    request.response.headers.add(b"WWW-Authenticate", value);
+                }
+                Flow::Finish(401)
+            }
+            403 => Flow::Finish(403),
+            status => {
+                request.log(Level::Error, &format!("auth request unexpected status: {status}"));
+                Flow::Finish(500)
+            }
+        }
     }
 }
 

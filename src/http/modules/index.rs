@@ -57,6 +57,9 @@ impl Handler for Index {
         if !request.uri.ends_with(b"/") || !matches!(request.method, Method::Get | Method::Head | Method::Post) {
             return Flow::Next;
         }
+        if request.lost_alias() {
+            return Flow::Finish(500);
+        }
         let folder = request.file_path();
         let mut folder_seen = false;
         for name in &self.names {

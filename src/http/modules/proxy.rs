@@ -200,18 +200,18 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
         None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
     };
-    let pattern = opened(levels.level);
     let destination = destination(pass, cx)?;
-    let location = match pattern {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.clone(),
-        _ => Box::default(),
-    };
+    let location = name_of(levels);
+    let around = outermost(levels).filter(|_| conf.redirects.is_none());
+    let around = around.filter(|(around, _)| !std::ptr::eq(around.level, levels.level));
+    let around = around.map(|(around, pass)| self::destination(pass, cx).map(|to| Box::new((to, name_of(&around)))));
     let protocol = Proxy {
         headers: request::headers(&conf.headers, cx)?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
         redirects: conf.redirects.as_deref().map(|texts| rewrite::redirects(texts, cx)).transpose()?,
+        around: around.transpose()?,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
         cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
@@ -219,11 +219,25 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         location,
         pass_request_headers: gateway.pass_headers,
     };
-    if matches!(pattern, Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/")) {
-        place.adds_slash = true;
-    }
+    place.adds_slash |= protocol.location.ends_with(b"/");
     place.content(Engine { gateway, protocol });
     Ok(())
+}
+
+/// The name of a location that is a path.
+fn name_of(levels: &Levels<'_>) -> Box<[u8]> {
+    match opened(levels.level) {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.clone(),
+        _ => Box::default(),
+    }
+}
+
+/// The outermost place that passes requests on to an address that is known beforehand: what it makes of redirects holds
+/// in the places inside it too.
+fn outermost<'a>(levels: &Levels<'a>) -> Option<(Levels<'a>, &'a Word)> {
+    let pass = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref());
+    let own = pass.filter(|pass| !used::varies(&pass.bytes) && !is_secure(pass)).map(|pass| (*levels, pass));
+    levels.outer.and_then(outermost).or(own)
 }
 
 /// What follows the scheme of `proxy_pass`.

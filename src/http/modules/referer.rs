@@ -1,80 +1,217 @@
-//! `ngx_http_referer_module`: from which pages requests may come. Checked, not served yet.
+//! `ngx_http_referer_module`: from which pages requests may come.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Number};
-use crate::conf::tree::Statement;
+use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Module};
-use crate::script::hash::is_hostname;
-use crate::session::hashing::{self, Sizes};
+use crate::http::core::ServerConf;
+use crate::http::head::Known;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::request::Request;
+use crate::script::hash::{Wildcards, is_hostname};
 use crate::script::regex::Expression;
-use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
+use crate::script::variable::{Compute, Definition};
+use crate::session::contexts::{HTTP, HTTP_LEVELS, LOCATION, SERVER};
+use crate::session::hashing::{self, Sizes};
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE).check(check)]
+    vec![Module::new(MODULE).declare(declare).check(check).install(install)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_referer_module", directives: DIRECTIVES, scopes: &[Scope::of::<Referers>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_referer_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Given>(HTTP_LEVELS)],
+};
+
+const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("valid_referers", SERVER.or(LOCATION), Arity::AtLeast(1), &Custom(valid_referers)).doc("Sets the pages requests may come from."),
-Directive::checked("referer_hash_max_size", SERVER.or(LOCATION), Arity::Exactly(1), &Number(|c: &mut Referers| &mut c.hash_max_size, 0..=u64::MAX)).default("2048").since("1.0.5").doc("Sizes the table of referers."),
-Directive::checked("referer_hash_bucket_size", SERVER.or(LOCATION), Arity::Exactly(1), &Number(|c: &mut Referers| &mut c.hash_bucket_size, 0..=u64::MAX)).default("64").since("1.0.5").doc("Sizes the table of referers."),
+    Directive::new("valid_referers", SERVER.or(LOCATION), Arity::AtLeast(1), &Custom(valid_referers))
+        .doc("Sets the pages requests may come from: $invalid_referer is 1 for all others."),
+    Directive::new(
+        "referer_hash_max_size",
+        SERVER.or(LOCATION),
+        Arity::Exactly(1),
+        &Number(|c: &mut Given| &mut c.hash_max_size, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .default("2048")
+    .since("1.0.5")
+    .doc("Sizes the table of referers."),
+    Directive::new(
+        "referer_hash_bucket_size",
+        SERVER.or(LOCATION),
+        Arity::Exactly(1),
+        &Number(|c: &mut Given| &mut c.hash_bucket_size, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .default("64")
+    .since("1.0.5")
+    .doc("Sizes the table of referers."),
 ];
 
+/// `$invalid_referer`, which rules may set.
+struct Invalid;
+
+impl Compute<Request> for Invalid {
+    fn compute(&self, request: &Request, out: &mut Vec<u8>) -> bool {
+        let page = request.header(Known::Referer);
+        if request.location.referers.as_ref().is_some_and(|referers| !referers.take(page)) {
+            out.push(b'1');
+        }
+        true
+    }
+}
+
+fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if levels.level.context == HTTP && cx.names.uses("invalid_referer") {
+        let id = cx.names.define("invalid_referer", Definition::Computed(Arc::new(Invalid)));
+        return id.map(drop).map_err(Diagnostic::emerg);
+    }
+    Ok(())
+}
 
 /// Settings of the module.
 #[derive(Default)]
-struct Referers {
- hash_max_size: Option<u64>,
- hash_bucket_size: Option<u64>,
-given: bool, none: bool, names: Vec<Vec<u8>>, server_names: bool,}
+struct Given {
+    hash_max_size: Option<u64>,
+    hash_bucket_size: Option<u64>,
+    pages: Option<Pages>,
+}
 
-impl Conf for Referers {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; hash_max_size, hash_bucket_size); }
+/// `valid_referers` as written.
+#[derive(Clone, Default)]
+struct Pages {
+    none: bool,
+    blocked: bool,
+    server_names: bool,
+    /// Names, and the paths behind them.
+    names: Vec<(Vec<u8>, Vec<u8>)>,
+    expressions: Vec<Word>,
+}
+
+impl Conf for Given {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; hash_max_size, hash_bucket_size, pages);
+    }
+}
+
+/// The pages requests may come from.
+pub struct Referers {
+    /// Whether no page is one.
+    none: bool,
+    /// Whether a header is that is no URL any more.
+    blocked: bool,
+    /// Hosts, and how the path must begin.
+    names: Wildcards<Arc<[u8]>>,
+    /// Expressions of the host.
+    hosts: Vec<Expression>,
+    /// Expressions of all behind the scheme.
+    expressions: Vec<Expression>,
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    if let (Some(own), Some(conf)) = (levels.level.own::<Referers>(), levels.get::<Referers>()) {
-        let sizes = Sizes { most: conf.hash_max_size.unwrap_or(2048), bucket: conf.hash_bucket_size.unwrap_or(64) };
-        let exact = own.names.iter().filter(|name| !name.contains(&b'*')).map(Vec::as_slice);
-        cx.build.complaints.extend(hashing::check("referer_hash", exact, sizes)?);
+    let (Some(own), Some(conf)) = (levels.level.own::<Given>(), levels.get::<Given>()) else { return Ok(()) };
+    let Some(pages) = &own.pages else { return Ok(()) };
+    let sizes = Sizes { most: conf.hash_max_size.unwrap_or(2048), bucket: conf.hash_bucket_size.unwrap_or(64) };
+    let exact = pages.names.iter().map(|(name, _)| name).filter(|name| !name.contains(&b'*'));
+    cx.build.complaints.extend(hashing::check("referer_hash", exact.map(Vec::as_slice), sizes)?);
+    if (pages.none || pages.blocked) && pages.names.is_empty() && !pages.server_names {
+        let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without any valid referer";
+        return Err(Diagnostic::emerg(text).unlined());
     }
-    match levels.level.own::<Referers>() {
-        Some(conf) if conf.none && conf.names.is_empty() && !conf.server_names => Err(Diagnostic::emerg(
-            "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without any valid referer",
-        )
-        .unlined()),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-fn valid_referers(_: &mut Setting<'_>, conf: &mut Referers, statement: &Statement) -> Result<(), Diagnostic> {
-    conf.given = true;
-    for word in statement.arguments() {
-        match &*word.bytes {
-            b"" => return Err(Diagnostic::emerg("invalid referer \"\"").point(word.span)),
-            b"none" | b"blocked" => conf.none = true,
-            b"server_names" => conf.server_names = true,
-            b"~" => return Err(Diagnostic::emerg("empty regex in \"~\"").point(word.span)),
-            [b'~', pattern @ ..] => {
-                Expression::compile(&String::from_utf8_lossy(pattern), true).map_err(Diagnostic::emerg)?;
-            }
-            name => {
-                let name = name.split(|byte| *byte == b'/').next().unwrap_or_default().to_ascii_lowercase();
-                let shown = String::from_utf8_lossy(&name).into_owned();
-                if !is_hostname(&name) {
-                    return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{shown}\"")));
-                }
-                if conf.names.contains(&name) {
-                    return Err(Diagnostic::emerg(format!("conflicting parameter \"{shown}\"")));
-                }
-                conf.names.push(name);
+fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(pages) = levels.get::<Given>().and_then(|conf| conf.pages.as_ref()) else { return Ok(()) };
+    let mut referers = Referers {
+        none: pages.none,
+        blocked: pages.blocked,
+        names: Wildcards::default(),
+        hosts: Vec::new(),
+        expressions: Vec::new(),
+    };
+    for (name, path) in &pages.names {
+        referers.names.add(name, path.as_slice().into());
+    }
+    let compile = |text: &[u8]| Expression::compile(&String::from_utf8_lossy(text), true).map_err(Diagnostic::emerg);
+    for word in &pages.expressions {
+        referers.expressions.push(compile(word.after("~").unwrap_or_default())?);
+    }
+    let own = levels.get::<ServerConf>().filter(|_| pages.server_names);
+    for word in own.map(|conf| conf.names.as_slice()).unwrap_or_default() {
+        match word.after("~") {
+            Some(pattern) => referers.hosts.push(compile(pattern)?),
+            None => {
+                referers.names.add(&word.bytes.to_ascii_lowercase(), Arc::from(&b""[..]));
             }
         }
     }
+    place.referers = Some(Arc::new(referers));
     Ok(())
+}
+
+impl Referers {
+    /// Whether a request may come from the page its header names.
+    fn take(&self, referer: Option<&[u8]>) -> bool {
+        let Some(referer) = referer else { return self.none };
+        let scheme = |name: &[u8]| {
+            let (head, rest) = referer.split_at_checked(name.len())?;
+            (referer.len() >= b"http://i.ru".len() && head.eq_ignore_ascii_case(name)).then_some(rest)
+        };
+        let Some(rest) = scheme(b"http://").or_else(|| scheme(b"https://")) else { return self.blocked };
+        let end = memchr::memchr2(b'/', b':', rest).unwrap_or(rest.len());
+        let host = rest.get(..end).unwrap_or_default().to_ascii_lowercase();
+        if host.len() > 256 {
+            return false;
+        }
+        if let Some(path) = self.names.find_name(&host) {
+            let start = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+            return rest.get(start..).unwrap_or_default().starts_with(path);
+        }
+        self.hosts.iter().any(|expression| expression.matches(&host))
+            || self.expressions.iter().any(|expression| expression.matches(rest))
+    }
+}
+
+fn valid_referers(_: &mut Setting<'_>, conf: &mut Given, statement: &Statement) -> Result<(), Diagnostic> {
+    let pages = conf.pages.get_or_insert_default();
+    for word in statement.arguments() {
+        match &*word.bytes {
+            b"" => return Err(Diagnostic::emerg("invalid referer \"\"").point(word.span)),
+            b"none" => pages.none = true,
+            b"blocked" => pages.blocked = true,
+            b"server_names" => pages.server_names = true,
+            b"~" => return Err(Diagnostic::emerg("empty regex in \"~\"").point(word.span)),
+            [b'~', pattern @ ..] => {
+                Expression::compile(&String::from_utf8_lossy(pattern), true).map_err(Diagnostic::emerg)?;
+                pages.expressions.push(word.clone());
+            }
+            name => pages.name(name)?,
+        }
+    }
+    Ok(())
+}
+
+impl Pages {
+    /// Takes a host, perhaps with a path behind it.
+    fn name(&mut self, text: &[u8]) -> Result<(), Diagnostic> {
+        let (name, path) = text.split_at(memchr::memchr(b'/', text).unwrap_or(text.len()));
+        let name = name.to_ascii_lowercase();
+        let shown = String::from_utf8_lossy(&name).into_owned();
+        if !is_hostname(&name) {
+            return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{shown}\"")));
+        }
+        if self.names.iter().any(|(known, _)| *known == name) {
+            return Err(Diagnostic::emerg(format!("conflicting parameter \"{shown}\"")));
+        }
+        self.names.push((name, path.to_vec()));
+        Ok(())
+    }
 }

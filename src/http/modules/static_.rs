@@ -37,6 +37,9 @@ impl Handler for Static {
         if request.uri.ends_with(b"/") {
             return Flow::Next;
         }
+        if request.lost_alias() {
+            return Flow::Finish(500);
+        }
         let path = request.file_path();
         let (file, about) = match open(&path) {
             Ok(opened) => opened,

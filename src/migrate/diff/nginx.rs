@@ -80,6 +80,22 @@ const NAMED: [(&str, &str); 11] = [
 /// What was given for a directive: its arguments, and where.
 type Given = BTreeMap<String, Vec<(Vec<String>, String)>>;
 
+/// What the block that begins at `place` gives by itself, rules left out.
+pub fn given_at(text: &Text, place: &str) -> Thing {
+    fn find<'a>(text: &Text, block: &'a Block, place: &str) -> Option<&'a Block> {
+        block.statements().find_map(|statement| {
+            let inner = statement.block.as_ref()?;
+            if text.place(statement.span) == place { Some(inner) } else { find(text, inner, place) }
+        })
+    }
+    let maker = Maker { text, registry: text.registry().0 };
+    let mut thing = Thing::new("block", "", place);
+    if let Some(block) = find(text, &text.tree, place) {
+        maker.settings(&mut thing, &maker.given(block));
+    }
+    thing
+}
+
 /// The things of a configuration.
 pub fn things(text: &Text) -> Vec<Thing> {
     let maker = Maker { text, registry: text.registry().0 };

@@ -66,7 +66,12 @@ pub fn run(url: &str, args: &Args, given: &Given) -> Result<Report, Failure> {
         report.title = format!("{url} from {}", args.from);
         connection(&mut report, &oracle, from, to)?;
     } else {
-        let story = oracle.http(Question { head: head(&parts, args), from, to }).map_err(Failure)?;
+        let secure = parts.scheme == "https";
+        let story = oracle.http(Question { head: head(&parts, args), from, to, secure }).map_err(Failure)?;
+        if secure {
+            let text = "TLS is not served yet: this is what follows a handshake for the host of the URL.";
+            report.section(Section::new("TLS").text(text));
+        }
         request(&mut report, &story, &oracle);
         settings(&mut report, &story, (&oracle, args, given))?;
     }
@@ -130,24 +135,13 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
         format!("server: {shown}{}", at(&oracle.place(*span))),
         format!("why: {why}"),
     ]));
-    for chosen in &story.chosen {
-        let mut table = Table::new(&["location", "place", "verdict"]);
-        for (name, span, thought) in &chosen.considered {
-            table.row([name.clone(), oracle.place(*span), (*thought).to_owned()]);
+    way(report, story, oracle, "");
+    for (uri, inner) in &story.inner {
+        way(report, inner, oracle, &format!(" (inner request {uri})"));
+        if inner.passed.is_none() {
+            let text = format!("It is answered with {}.", inner.status);
+            report.section(Section::new(format!("Answer (inner request {uri})")).text(text));
         }
-        let text = match &chosen.location {
-            Some((name, span)) => format!("{} is served by location {name}{}.", chosen.path, at(&oracle.place(*span))),
-            None => format!("{} fits no location: the server's own settings hold.", chosen.path),
-        };
-        report.section(Section::new("Location").text(text).table(table));
-    }
-    let steps = story.steps.iter().map(|(phase, text)| format!("{phase}: {text}"));
-    let granted = !story.steps.iter().any(|(phase, _)| *phase == "access");
-    let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
-    report.section(Section::new("On the way").list(verdict.into_iter().chain(steps).collect()));
-    if let Some(passed) = &story.passed {
-        report.section(choice(Section::new("Passed on").text(format!("To {}.", passed.group)), &passed.choice));
-        report.section(Section::new("The request as it is sent").verbatim(passed.head.trim_end()));
     }
     let mut table = Table::new(&["header", "value"]);
     const PLAIN: [&str; 4] = ["Date", "Server", "Connection", "Transfer-Encoding"];
@@ -172,6 +166,32 @@ fn request(report: &mut Report, story: &Story, oracle: &Oracle) {
     };
     report.section(answer.table(table));
     report.conclude(false, verdict);
+}
+
+/// The locations, rules and backends a request meets; `whose` tells which request.
+fn way(report: &mut Report, story: &Story, oracle: &Oracle, whose: &str) {
+    for chosen in &story.chosen {
+        let mut table = Table::new(&["location", "place", "verdict"]);
+        for (name, span, thought) in &chosen.considered {
+            table.row([name.clone(), oracle.place(*span), (*thought).to_owned()]);
+        }
+        let text = match &chosen.location {
+            Some((name, span)) => format!("{} is served by location {name}{}.", chosen.path, at(&oracle.place(*span))),
+            None => format!("{} fits no location: the server's own settings hold.", chosen.path),
+        };
+        report.section(Section::new(format!("Location{whose}")).text(text).table(table));
+    }
+    let steps = story.steps.iter().map(|(phase, text, span)| format!("{phase}: {text}{}", at(&oracle.place(*span))));
+    let located = whose.is_empty() && !story.chosen.is_empty();
+    let granted = located && !story.steps.iter().any(|(phase, ..)| *phase == "access");
+    let verdict = granted.then(|| "access: nobody refuses the client".to_owned());
+    report.section(Section::new(format!("On the way{whose}")).list(verdict.into_iter().chain(steps).collect()));
+    if let Some(passed) = &story.passed {
+        let section = Section::new(format!("Passed on{whose}")).text(format!("To {}.", passed.group));
+        report.section(choice(section, &passed.choice));
+        let section = Section::new(format!("The request as it is sent{whose}"));
+        report.section(section.verbatim(passed.head.trim_end()));
+    }
 }
 
 /// Who of a group is asked.
@@ -204,7 +224,11 @@ fn settings(
     let place = oracle.place(last.map_or(story.server.1, |(_, span)| *span));
     let text = given.read(&args.conf)?;
     let mut table = Table::new(&["setting", "value", "place"]);
-    for (name, value, place) in diff::effective(&text, &place) {
+    let inner = story.entered.last().map(|span| diff::given(&text, &oracle.place(Some(*span)))).unwrap_or_default();
+    let kind = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+    let own: Vec<String> = inner.iter().map(|(name, ..)| kind(name)).collect();
+    let around = diff::effective(&text, &place).into_iter().filter(|(name, ..)| !own.contains(&kind(name)));
+    for (name, value, place) in around.chain(inner.clone()) {
         let told = TOLD.iter().any(|start| name.starts_with(start));
         if told && !ELSEWHERE.iter().any(|start| name.starts_with(start)) {
             table.row([name, value, place]);

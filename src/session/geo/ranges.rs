@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use std::net::Ipv4Addr;
 
 /// Ranges of addresses.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ranges {
     default: Option<String>,
     /// By the high half of the address: first, last and value, later ranges behind.
@@ -49,6 +49,16 @@ impl Ranges {
             }
         }
         Ok(())
+    }
+
+    /// The value of an address.
+    pub fn value(&self, ip: Ipv4Addr) -> Option<&str> {
+        let [a, b, c, d] = ip.octets();
+        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let block = self.blocks.get(&high).map(Vec::as_slice).unwrap_or_default();
+        let at = block.partition_point(|(_, last, _)| *last < low);
+        let found = block.get(at).filter(|(first, ..)| *first <= low).map(|(.., value)| value.as_str());
+        found.or(self.default.as_deref())
     }
 
     fn remove(&mut self, (high, first, last): (u16, u16, u16)) -> bool {

@@ -48,6 +48,8 @@ pub struct Proxy {
     pub body: Option<Text>,
     /// `proxy_redirect`; nothing for the default.
     pub redirects: Option<Box<[Redirect]>>,
+    /// Where an outer place passes requests on, and its name, for redirects by default: what it makes of them holds here too.
+    pub around: Option<Box<(Destination, Box<[u8]>)>>,
     /// `proxy_cookie_domain`.
     pub cookie_domains: Vec<Pair>,
     /// `proxy_cookie_path`.
@@ -243,10 +245,16 @@ impl Proxy {
         if replacement.is_none() && request.uri_as_sent {
             return request.raw_uri().to_vec();
         }
+        // The name of the location is gone from a path that was rewritten in it.
+        let replacement = replacement.filter(|_| request.valid_location);
         let mut uri = replacement.unwrap_or_default().to_vec();
         let prefix = if replacement.is_some() { self.location.len() } else { 0 };
         let rest = request.uri.get(prefix..).unwrap_or_default();
-        crate::http::uri::escape(rest, crate::http::uri::PATH, &mut uri);
+        if request.is_quoted() || request.internal {
+            crate::http::uri::escape(rest, crate::http::uri::PATH, &mut uri);
+        } else {
+            uri.extend_from_slice(rest);
+        }
         if request.has_args && !request.args.is_empty() {
             uri.push(b'?');
             uri.extend_from_slice(&request.args);

@@ -155,10 +155,12 @@ impl Redirect {
 
 /// `proxy_redirect default`: what `proxy_pass` names becomes the location's name.
 fn default(proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
-    let Destination::Fixed { uri, url, .. } = &proxy.destination else { return None };
+    let around = proxy.around.as_ref().map(|around| (&around.0, &around.1));
+    let (destination, location) = around.unwrap_or((&proxy.destination, &proxy.location));
+    let Destination::Fixed { uri, url, .. } = destination else { return None };
     let rest = value.strip_prefix(&**url)?;
     match uri {
-        Some(_) => Some([&proxy.location, rest].concat()),
+        Some(_) => Some([location, rest].concat()),
         None => rest.strip_prefix(b"/").map(|rest| [b"/", rest].concat()),
     }
 }

@@ -1,0 +1,339 @@
+//! A program at work: one step after the other, until a rule ends it.
+
+use super::compile::Matcher;
+use super::replace::Replace;
+use crate::conf::source::Span;
+use crate::http::explain::Story;
+use crate::http::module::Text;
+use crate::http::phase::{Flow, Handler};
+use crate::http::request::Request;
+use crate::http::response::Content;
+use crate::http::uri;
+use crate::log::Level;
+use crate::script::template::Part;
+use crate::script::variable::{Assign, SlotId};
+use crate::http::modules::static_;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+/// The rules of a place.
+pub struct Program {
+    /// In order.
+    pub steps: Box<[Step]>,
+    /// `rewrite_log`.
+    pub log: bool,
+}
+
+/// One rule, and where it is written.
+pub struct Step {
+    /// What it does.
+    pub act: Act,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a step does.
+pub enum Act {
+    /// `return` with a status, and a text or address.
+    Return(u16, Option<Text>),
+    /// `return` with a text without variables.
+    Literal(u16, Arc<[u8]>),
+    /// `set` of a name of the configuration.
+    Store(Box<str>, SlotId, Text),
+    /// `set` of a built-in.
+    Assign(Box<str>, Assign<Request>, Text),
+    /// `rewrite`.
+    Rewrite(Replace),
+    /// `break`.
+    Break,
+    /// `if`.
+    If {
+        /// What is tested.
+        check: Check,
+        /// Whether it must not be so.
+        not: bool,
+        /// As written.
+        text: Box<str>,
+        /// The number of its settings among those of the location.
+        place: Option<usize>,
+        /// The step behind its rules.
+        after: usize,
+    },
+}
+
+/// What an `if` tests.
+pub enum Check {
+    /// Whether a value is neither empty nor `0`.
+    Holds(Text),
+    /// Whether two are equal.
+    Equals(Text, Text),
+    /// Whether one matches.
+    Matches(Text, Matcher),
+    /// What a path is.
+    File(u8, Text),
+}
+
+/// Hears what the rules do.
+pub trait Tale {
+    /// One thing that was done.
+    fn tell(&mut self, text: impl FnOnce() -> String);
+    /// The rule that is at work.
+    fn at(&mut self, _span: Span) {}
+    /// The settings of the rule took the place of those before.
+    fn enters(&mut self) {}
+}
+
+/// Nobody listens.
+struct Silence;
+
+impl Tale for Silence {
+    fn tell(&mut self, _: impl FnOnce() -> String) {}
+}
+
+/// The rules of a place, told.
+struct Told<'a> {
+    story: &'a mut Story,
+    span: Option<Span>,
+}
+
+impl Tale for Told<'_> {
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        self.story.rule(self.span, text());
+    }
+
+    fn at(&mut self, span: Span) {
+        self.span = Some(span);
+    }
+
+    fn enters(&mut self) {
+        self.story.entered.extend(self.span);
+    }
+}
+
+/// The state of a run.
+pub struct Run {
+    /// Whether captures are escaped as in arguments; so until a `rewrite` has matched.
+    pub quote: bool,
+    /// `rewrite_log`.
+    pub log: bool,
+    /// Room for texts.
+    pub made: Vec<u8>,
+}
+
+impl Handler for Program {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        self.runs(request, &mut Silence)
+    }
+
+    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+        Some(self.runs(request, &mut Told { story, span: None }))
+    }
+}
+
+impl Program {
+    fn runs(&self, request: &mut Request, tale: &mut impl Tale) -> Flow<'static> {
+        let mut run = Run { quote: true, log: self.log, made: std::mem::take(&mut request.scratch) };
+        let flow = self.all(request, &mut run, tale);
+        run.made.clear();
+        request.scratch = run.made;
+        flow
+    }
+
+    fn all(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Flow<'static> {
+        let mut home: Option<Arc<crate::http::site::Location>> = None;
+        let mut at = 0;
+        while let Some(step) = self.steps.get(at) {
+            tale.at(step.span);
+            at += 1;
+            match &step.act {
+                Act::If { check, not, text, place, after } => {
+                    let holds = check.holds(request, run) != *not;
+                    tale.tell(|| format!("if ({text}) {}", verdict(holds, place.is_some())));
+                    if !holds {
+                        at = *after;
+                    } else if let Some(number) = place {
+                        let home = home.get_or_insert_with(|| request.location.clone());
+                        if let Some(place) = home.ifs.get(*number).cloned() {
+                            request.enter(place);
+                            tale.enters();
+                        }
+                    }
+                }
+                Act::Rewrite(replace) => {
+                    if let Some(end) = replace.apply(request, run, tale) {
+                        return end;
+                    }
+                }
+                Act::Store(name, id, value) => {
+                    run.make(value, request);
+                    request.slots.put(*id, &run.made);
+                    tale.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
+                }
+                Act::Assign(name, assign, value) => {
+                    run.make(value, request);
+                    assign(request, &run.made);
+                    tale.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
+                }
+                Act::Break => {
+                    tale.tell(|| "break: no further rule of this place".to_owned());
+                    request.valid_location &= !request.uri_changed;
+                    request.uri_changed = false;
+                    return Flow::Next;
+                }
+                Act::Literal(status, text) => {
+                    tale.tell(|| format!("return {status}"));
+                    return literal(request, *status, text);
+                }
+                Act::Return(status, text) => {
+                    tale.tell(|| format!("return {status}"));
+                    return answer(request, *status, text.as_ref());
+                }
+            }
+        }
+        Flow::Next
+    }
+}
+
+impl Run {
+    /// Writes a text into the room for it.
+    fn make(&mut self, text: &Text, request: &Request) {
+        self.made.clear();
+        write(text, request, self.quote, &mut self.made);
+    }
+}
+
+/// Appends a text; with `quote`, captures are escaped if the client's path was.
+pub fn write(text: &Text, request: &Request, quote: bool, out: &mut Vec<u8>) {
+    for part in text.parts() {
+        match part {
+            Part::Capture(number) if quote && request.escapes_captures() => {
+                let captures = request.captures.borrow();
+                uri::escape(captures.group(*number).unwrap_or_default(), uri::ARGS, out);
+            }
+            part => {
+                part.write(request, out);
+            }
+        }
+    }
+}
+
+impl Matcher {
+    /// Whether the text (or the path) matches; then captures are its own, else there are none.
+    pub fn find(&self, request: &Request, text: Option<&[u8]>) -> bool {
+        let hit = {
+            let mut captures = request.captures.borrow_mut();
+            let text = text.unwrap_or(&request.uri);
+            let hit = match self.expression.captures_anything() {
+                true => self.expression.capture(text, &mut captures),
+                false => self.expression.matches(text),
+            };
+            if !hit || !self.expression.captures_anything() {
+                captures.clear();
+            }
+            hit
+        };
+        if hit && !self.groups.is_empty() {
+            let captures = request.captures.borrow();
+            for (number, id) in &self.groups {
+                request.slots.put(*id, captures.group(*number).unwrap_or_default());
+            }
+        }
+        hit
+    }
+}
+
+impl Check {
+    fn holds(&self, request: &Request, run: &mut Run) -> bool {
+        match self {
+            Self::Holds(value) => {
+                run.make(value, request);
+                !matches!(run.made.as_slice(), b"" | b"0")
+            }
+            Self::Equals(left, right) => {
+                run.make(left, request);
+                let middle = run.made.len();
+                write(right, request, run.quote, &mut run.made);
+                let (left, right) = run.made.split_at(middle);
+                left == right
+            }
+            Self::Matches(value, matcher) => {
+                run.make(value, request);
+                let hit = matcher.find(request, Some(&run.made));
+                if run.log {
+                    let verb = if hit { "matches" } else { "does not match" };
+                    let value = String::from_utf8_lossy(&run.made);
+                    request.log(Level::Notice, &format!("\"{}\" {verb} \"{value}\"", matcher.text));
+                }
+                hit
+            }
+            Self::File(letter, path) => {
+                run.make(path, request);
+                is(*letter, &run.made, request)
+            }
+        }
+    }
+}
+
+/// What is told of an `if`.
+const fn verdict(holds: bool, has_settings: bool) -> &'static str {
+    match (holds, has_settings) {
+        (true, true) => "holds: its settings take the place of those before",
+        (true, false) => "holds",
+        (false, _) => "does not hold",
+    }
+}
+
+/// Whether a path is a file, a folder, anything, or may be run by its owner.
+fn is(letter: u8, path: &[u8], request: &Request) -> bool {
+    if path.contains(&0) {
+        return false;
+    }
+    match std::fs::metadata(std::ffi::OsStr::from_bytes(path)) {
+        Ok(about) => match letter {
+            b'f' => about.is_file(),
+            b'd' => about.is_dir(),
+            b'x' => about.permissions().mode() & 0o100 != 0,
+            _ => true,
+        },
+        Err(error) => {
+            let quiet = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG));
+            if !quiet {
+                let (path, text) = (String::from_utf8_lossy(path), crate::conf::walk::errno(&error));
+                request.log(Level::Crit, &format!("stat() \"{path}\" failed ({text})"));
+            }
+            false
+        }
+    }
+}
+
+/// Answers with a text of the configuration, without copying it before it is sent.
+fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static> {
+    static_::set_content_type(request);
+    let response = &mut request.response;
+    response.status = status;
+    response.length = Some(text.len() as u64);
+    response.content = Content::Shared(text.clone());
+    Flow::Done
+}
+
+fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'static> {
+    if text.is_none() && status >= 400 || status == 444 {
+        return Flow::Finish(status);
+    }
+    match status {
+        301 | 302 | 303 | 307 | 308 => {
+            let target = text.map(|text| text.text(request)).unwrap_or_default();
+            request.response.redirect(&target);
+            Flow::Finish(status)
+        }
+        499 => Flow::Finish(499),
+        _ => {
+            request.response.status = status;
+            let body = text.map(|text| text.text(request)).unwrap_or_default();
+            let kind = static_::content_type(request);
+            request.response.set(status, &kind, body.into());
+            Flow::Done
+        }
+    }
+}

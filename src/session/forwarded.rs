@@ -1,0 +1,133 @@
+//! Lists of addresses that proxies write (`X-Forwarded-For`), and whom of them to believe.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::{Statement, Word};
+use crate::conf::value::{self, Network};
+use crate::conf::walk::Setting;
+use crate::net::address::Address;
+use crate::session::build::Resolve;
+use std::net::{IpAddr, SocketAddr};
+
+/// `set_real_ip_from` as written.
+#[derive(Clone, Debug)]
+pub enum Trusted {
+    /// Whoever comes over a unix socket.
+    Unix,
+    /// A network.
+    Network(Network),
+    /// A host, to be looked up.
+    Host(Word),
+}
+
+/// The argument of `set_real_ip_from`.
+pub fn trusted(cx: &mut Setting<'_>, statement: &Statement) -> Option<Trusted> {
+    let word = statement.arguments().first()?;
+    if word.is("unix:") {
+        return Some(Trusted::Unix);
+    }
+    let Some((network, odd)) = value::network(&word.bytes) else { return Some(Trusted::Host(word.clone())) };
+    if odd {
+        cx.warn(statement, format!("low address bits of {} are meaningless", word.text()));
+    }
+    Some(Trusted::Network(network))
+}
+
+/// Whose word is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Believed {
+    /// Proxies by network.
+    pub networks: Vec<Network>,
+    /// Whether those that come over a unix socket are.
+    pub unix: bool,
+    /// Whether a believed proxy's word on another believed one counts.
+    pub recursive: bool,
+}
+
+/// What a list of addresses names.
+enum Named {
+    /// Nobody: whoever wrote it is not believed, or wrote no address.
+    Nobody,
+    /// An address whose word on those before it is believed too.
+    Further(SocketAddr),
+    /// An address that ends the search.
+    Last(SocketAddr),
+}
+
+impl Believed {
+    /// Looks up who is trusted.
+    ///
+    /// # Errors
+    /// nginx's words for a host that has no address.
+    pub fn new(all: &[Trusted], resolver: &dyn Resolve) -> Result<Self, Diagnostic> {
+        let whole = |address: IpAddr| Network { address, bits: if address.is_ipv4() { 32 } else { 128 } };
+        let mut believed = Self::default();
+        for trusted in all {
+            match trusted {
+                Trusted::Unix => believed.unix = true,
+                Trusted::Network(network) => believed.networks.push(*network),
+                Trusted::Host(word) => {
+                    let found = resolver.resolve(&word.text());
+                    if found.is_empty() {
+                        let text = format!("host not found in set_real_ip_from \"{}\"", word.text());
+                        return Err(Diagnostic::emerg(text).at(word.span));
+                    }
+                    believed.networks.extend(found.into_iter().map(whole));
+                }
+            }
+        }
+        Ok(believed)
+    }
+
+    /// Whether a peer is believed.
+    pub fn holds(&self, address: &Address) -> bool {
+        match address {
+            Address::Ip(address) => self.networks.iter().any(|network| network.holds(address.ip())),
+            Address::Unix(_) => self.unix,
+        }
+    }
+
+    /// The client that lines of addresses name, the last line first.
+    pub fn client<'a>(&self, peer: &Address, lines: impl Iterator<Item = &'a [u8]>) -> Option<SocketAddr> {
+        let mut found = None;
+        for line in lines {
+            match self.named(found.map_or_else(|| peer.clone(), Address::Ip), line) {
+                Named::Nobody => break,
+                Named::Last(address) => return Some(address),
+                Named::Further(address) => found = Some(address),
+            }
+            if !self.recursive {
+                break;
+            }
+        }
+        found
+    }
+
+    /// What a line names, read from its end.
+    fn named(&self, mut writer: Address, mut rest: &[u8]) -> Named {
+        let between = |byte: &u8| matches!(byte, b' ' | b',');
+        let mut found = None;
+        loop {
+            let end = rest.iter().rposition(|byte| !between(byte)).map_or(0, |at| at + 1);
+            let text = rest.get(..end).unwrap_or_default();
+            let start = text.iter().rposition(between).map_or(0, |at| at + 1);
+            let address = text.get(start..).filter(|_| self.holds(&writer)).and_then(parsed);
+            let Some(address) = address else {
+                return found.map_or(Named::Nobody, Named::Last);
+            };
+            if !self.recursive || start == 0 {
+                return Named::Further(address);
+            }
+            found = Some(address);
+            writer = Address::Ip(address);
+            rest = text.get(..start - 1).unwrap_or_default();
+        }
+    }
+}
+
+/// An address, perhaps with a port.
+fn parsed(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = |text: &str| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
+    let bracketed = || bare(text.strip_prefix('[')?.strip_suffix(']')?);
+    text.parse().ok().or_else(|| bare(text)).or_else(bracketed)
+}

@@ -123,6 +123,14 @@ impl Diagnostic {
         self
     }
 
+    /// The place the long form points at: the word, or the statement.
+    pub fn place(&self) -> Option<Span> {
+        self.point.or(match self.at {
+            At::Span(span) => Some(span),
+            At::Nowhere | At::Unlined => None,
+        })
+    }
+
     /// Whether the configuration is wrong, and not only odd.
     pub const fn is_error(&self) -> bool {
         match self.severity {

@@ -11,6 +11,7 @@ pub mod expand;
 pub mod fuzz;
 pub mod lex;
 pub mod module;
+pub mod near;
 pub mod print;
 pub mod registry;
 pub mod slot;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 pub struct SourceId(pub u32);
 
 /// A run of bytes in one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The text.
     pub source: SourceId,

@@ -12,7 +12,10 @@ use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
+use firsts::Firsts;
 use std::any::{Any, TypeId};
+
+mod firsts;
 
 /// What differs between the two languages' manners.
 #[derive(Clone, Copy)]
@@ -47,6 +50,10 @@ pub trait Wording: Sync {
     fn origin(&self, _name: &str) -> Option<String> {
         None
     }
+    /// Whether a complaint says that a row was given before.
+    fn again(&self, _message: &str) -> bool {
+        false
+    }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
 }
@@ -67,8 +74,6 @@ pub struct Level {
     confs: Vec<(TypeId, AnyConf)>,
     /// The rows with a default that were given, until the level is merged.
     given: Vec<RowId>,
-    /// Where each row was given first; kept where every complaint is asked for.
-    first: Vec<(RowId, Span)>,
 }
 
 impl Level {
@@ -81,17 +86,7 @@ impl Level {
             children: Vec::new(),
             confs: Vec::new(),
             given: Vec::new(),
-            first: Vec::new(),
         }
-    }
-
-    /// Where a row was given before `here`, which is noted if it was not.
-    fn first_of(&mut self, row: RowId, here: Span) -> Option<Span> {
-        let known = self.first.iter().find(|(known, _)| *known == row).map(|(_, span)| *span);
-        if known.is_none() {
-            self.first.push((row, here));
-        }
-        known
     }
 
     /// What was given here, and after merging what holds here, if this level has a `C` of its own.
@@ -172,14 +167,13 @@ pub struct Setting<'a> {
     unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
     end: Option<Span>,
-    first: Option<Span>,
+    firsts: &'a mut Firsts,
 }
 
 impl Setting<'_> {
-    /// `"name" directive …`, the form of most of nginx's complaints. One of a row given twice knows the first.
+    /// `"name" directive …`, the form of most of nginx's complaints.
     pub fn complain(&self, what: &str) -> Diagnostic {
-        let first = self.first.filter(|_| what.starts_with("is duplicate"));
-        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name)).earlier(first)
+        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
     }
 
     /// Adds a warning that does not stop the reading.
@@ -317,8 +311,8 @@ pub struct Walk<'a> {
     ended: bool,
     /// What follows the statement that is read, or the end of its block.
     next: Option<Span>,
-    /// Where the row that is set was given before, in the same block.
-    first: Option<Span>,
+    /// Where things were given first.
+    firsts: Firsts,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -347,7 +341,7 @@ impl<'a> Walk<'a> {
             open: Vec::new(),
             ended: false,
             next: None,
-            first: None,
+            firsts: Firsts::new(dialect.every || !dialect.stop),
         }
     }
 
@@ -578,16 +572,28 @@ impl<'a> Walk<'a> {
         {
             level.given.push(id);
         }
-        if self.dialect.every {
-            self.first = self.levels.last_mut().and_then(|level| level.first_of(id, statement.span));
-        }
+        let first = self.firsts.row(row.name, self.levels.last(), statement.span);
         let opened = match (row.arity.opens(), &statement.block) {
             (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
             _ => None,
         };
-        let Some((context, block)) = opened else { return self.apply(row, statement) };
+        let wording = self.dialect.wording;
+        // What is said of a row given twice knows the first.
+        let again = |complaint: Diagnostic| match first.filter(|_| wording.again(&complaint.message)) {
+            Some(first) if complaint.earlier.is_none() => complaint.earlier(Some(first)),
+            _ => complaint,
+        };
+        let Some((context, block)) = opened else {
+            let before = self.complaints.len();
+            let outcome = self.apply(row, statement);
+            for complaint in self.complaints.iter_mut().skip(before).filter(|_| !row.words.is_empty()) {
+                *complaint = complaint.clone().meant(statement, row.words);
+            }
+            return outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
+        };
         self.levels.push(Level::new(context, Some(statement)));
         let outcome = self.inside(row, statement, block);
+        let outcome = outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
         // A block that complains as a whole is left out where the dialect goes on.
         if let Some(level) = self.levels.pop()
             && outcome.is_ok()
@@ -627,7 +633,7 @@ impl<'a> Walk<'a> {
             unserved: &mut self.unserved,
             bases: &self.bases,
             end: None,
-            first: self.first,
+            firsts: &mut self.firsts,
         }
     }
 

@@ -103,6 +103,10 @@ impl Wording for Words {
         PLACES
     }
 
+    fn again(&self, message: &str) -> bool {
+        ["already specified", "already set"].iter().any(|words| message.contains(words))
+    }
+
     fn unserved(&self, what: &str) -> String {
         format!("keyword {what}")
     }

@@ -1,7 +1,7 @@
 //! The long form: the complaint, the lines it is about with the word underlined, what was there first, and what would help.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Source, Sources, Span};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
@@ -20,14 +20,6 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
     format!("{}\n", renderer.render(&[group]))
 }
 
-/// The place the long form points at: the word, or the statement.
-pub fn place(complaint: &Diagnostic) -> Option<Span> {
-    complaint.point.or(match complaint.at {
-        At::Span(span) => Some(span),
-        At::Nowhere | At::Unlined => None,
-    })
-}
-
 /// What a span is called.
 enum Mark {
     Here,
@@ -35,7 +27,7 @@ enum Mark {
 }
 
 fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-    let here = place(complaint).map(|span| (span, Mark::Here));
+    let here = complaint.place().map(|span| (span, Mark::Here));
     let first = complaint.earlier.as_deref().map(|span| (*span, Mark::First));
     let together = matches!((&here, &first), (Some((here, _)), Some((first, _))) if here.source == first.source);
     if together {

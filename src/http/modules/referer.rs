@@ -52,7 +52,7 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     }
 }
 
-fn valid_referers(_: &mut Setting<'_>, conf: &mut Referers, statement: &Statement) -> Result<(), Diagnostic> {
+fn valid_referers(cx: &mut Setting<'_>, conf: &mut Referers, statement: &Statement) -> Result<(), Diagnostic> {
     conf.given = true;
     for word in statement.arguments() {
         match &*word.bytes {
@@ -69,8 +69,10 @@ fn valid_referers(_: &mut Setting<'_>, conf: &mut Referers, statement: &Statemen
                 if !is_hostname(&name) {
                     return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{shown}\"")));
                 }
+                let first = cx.first_here("referer", &name, word.span);
                 if conf.names.contains(&name) {
-                    return Err(Diagnostic::emerg(format!("conflicting parameter \"{shown}\"")));
+                    let complaint = Diagnostic::emerg(format!("conflicting parameter \"{shown}\""));
+                    return Err(complaint.point(word.span).earlier(first));
                 }
                 conf.names.push(name);
             }

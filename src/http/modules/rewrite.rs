@@ -38,7 +38,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Ends a request with a status, and a text or the address to go to."),
         Directive::checked("break", PLACES, Arity::Exactly(0), &Custom(|_, _: &mut Rules, _| Ok(())))
             .doc("Ends the rules of the place."),
-        Directive::checked("rewrite", PLACES, Arity::Between(2, 3), &Custom(rewrite))
+        Directive::checked("rewrite", PLACES, Arity::Between(2, 3), &Custom(rewrite)).words(&["last", "break", "redirect", "permanent"])
             .doc("Replaces the path where an expression matches it."),
         Directive::checked("if", SERVER, Arity::BlockAtLeast(1, Opens::Context(IF_IN_SERVER)), &IF)
             .doc("Opens rules for requests that a condition fits."),

@@ -117,6 +117,12 @@ impl Diagnostic {
         self
     }
 
+    /// The same complaint of a conflict the original names no place for: of the second one, and of the first.
+    pub fn beside(mut self, second: Option<Span>, first: Option<Span>) -> Self {
+        self.point = second;
+        self.earlier(first)
+    }
+
     /// The same complaint, with one more thing to know.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());

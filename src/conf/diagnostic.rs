@@ -3,6 +3,9 @@
 
 use super::source::Span;
 
+/// Where every complaint is wanted, a reading ends after so many all the same.
+pub const MOST: usize = 1000;
+
 /// How bad a complaint is, in nginx's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -28,11 +28,16 @@ impl Diagnostic {
     /// The same complaint of a setter about one of a statement's arguments, with the row's known words beside it.
     pub fn meant(self, statement: &Statement, words: &[&str]) -> Self {
         const ABOUT: [&str; 4] = ["nvalid", "nknown", "unsupported", "expect"];
-        if words.is_empty() || self.help.is_some() || !self.notes.is_empty() || !ABOUT.iter().any(|about| self.message.contains(about)) {
+        if words.is_empty()
+            || self.help.is_some()
+            || !self.notes.is_empty()
+            || !ABOUT.iter().any(|about| self.message.contains(about))
+        {
             return self;
         }
         let arguments = statement.arguments();
-        let named = |text: &str| ['"', '\''].iter().any(|quote| self.message.contains(&format!("{quote}{text}{quote}")));
+        let named =
+            |text: &str| ['"', '\''].iter().any(|quote| self.message.contains(&format!("{quote}{text}{quote}")));
         let shown = |text: &str| named(text) || self.message.ends_with(&format!(" {text}"));
         let pointed = || arguments.iter().find(|word| Some(word.span) == self.point);
         let only = || arguments.first().filter(|_| arguments.len() == 1);
@@ -92,9 +97,12 @@ mod tests {
     #[test]
     fn a_word_is_near_where_a_letter_or_two_are_wrong() {
         let words = ["weight=", "max_fails=", "backup", "on"];
-        for (given, meant) in
-            [("wieght=2", Some("weight=")), ("back_up", Some("backup")), ("no", Some("on")), ("maxfails=x", Some("max_fails="))]
-        {
+        for (given, meant) in [
+            ("wieght=2", Some("weight=")),
+            ("back_up", Some("backup")),
+            ("no", Some("on")),
+            ("maxfails=x", Some("max_fails=")),
+        ] {
             let complaint = Diagnostic::emerg("").among("parameters", given, &words);
             assert_eq!(complaint.help.as_deref(), meant.map(|word| format!("did you mean \"{word}\"?")).as_deref());
         }

@@ -56,6 +56,13 @@ impl Sources {
         SourceId(self.texts.len() as u32 - 1)
     }
 
+    /// Calls texts by another name from now on.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for text in self.texts.iter_mut().filter(|text| text.name == from) {
+            to.clone_into(&mut text.name);
+        }
+    }
+
     /// The text `id` names, if this collection made it.
     pub fn text(&self, id: SourceId) -> Option<&Source> {
         self.texts.get(id.0 as usize)

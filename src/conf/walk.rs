@@ -5,7 +5,7 @@
 //! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{At, Diagnostic, Severity};
+use super::diagnostic::{At, Diagnostic, MOST, Severity};
 use super::directive::{Contexts, Directive, Opens, Support};
 use super::lex;
 use super::module::{AnyConf, Scope};
@@ -416,6 +416,10 @@ impl<'a> Walk<'a> {
             if let Err(complaint) = outcome {
                 if self.dialect.stop && (!self.dialect.every || self.ended) {
                     return Err(complaint);
+                }
+                if self.dialect.every && self.complaints.len() >= MOST {
+                    self.ended = true;
+                    return Err(complaint.note("there are too many mistakes: the reading ends here"));
                 }
                 self.complaints.push(complaint);
             }

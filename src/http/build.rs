@@ -88,7 +88,12 @@ struct Checked {
 }
 
 impl Checked {
-    fn inside(&self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>, placed: &dyn Fn(Diagnostic) -> Diagnostic) -> Result<(), Diagnostic> {
+    fn inside(
+        &self,
+        levels: &Levels<'_>,
+        cx: &mut Compile<'_, '_>,
+        placed: &dyn Fn(Diagnostic) -> Diagnostic,
+    ) -> Result<(), Diagnostic> {
         // Where a level has nothing of its own, all was found in order at the level around it.
         let own = levels.level.has(&self.types);
         if own || self.types.is_empty() || levels.level.context == SERVER {

@@ -50,7 +50,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("http", MAIN, Arity::Block(0, 0, Opens::Context(HTTP)), &Block(http, |_| Ok(())))
         .doc("Opens the block of http settings and servers."),
     Directive::new("server", HTTP, Arity::Block(0, 0, Opens::Context(SERVER)), &Plain).doc("Opens a virtual server."),
-    Directive::new("listen", SERVER, Arity::AtLeast(1), &Custom(listen::listen)).words(listen::WORDS)
+    Directive::new("listen", SERVER, Arity::AtLeast(1), &Custom(listen::listen))
+        .words(listen::WORDS)
         .doc("Sets an address and port, or a socket path, on which the server takes requests, with its options."),
     Directive::new("server_name", SERVER, Arity::AtLeast(1), &Custom(listen::server_name))
         .doc("Sets the names of a virtual server: exact, with a leading or trailing wildcard, or expressions."),
@@ -82,7 +83,8 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("off")
     .doc("Allows an error page to lead to another error page."),
-    Directive::new("error_log", HTTP_ANY, Arity::AtLeast(1), &Custom(error_log)).words(errorlog::WORDS)
+    Directive::new("error_log", HTTP_ANY, Arity::AtLeast(1), &Custom(error_log))
+        .words(errorlog::WORDS)
         .doc("Sets where errors are logged, and from which level on."),
     Directive::new(
         "client_max_body_size",
@@ -635,7 +637,9 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
             return Err(cx.complain("is duplicate"));
         }
         let other = if root.alias { "alias" } else { "root" };
-        return Err(cx.complain(&format!("is duplicate, \"{other}\" directive was specified earlier")).earlier(cx.given(other)));
+        return Err(cx
+            .complain(&format!("is duplicate, \"{other}\" directive was specified earlier"))
+            .earlier(cx.given(other)));
     }
     let Some(path) = statement.words.get(1) else { return Ok(()) };
     if alias && matches!(cx.level().and_then(opened), Some(Pattern::Named(_))) {

@@ -99,8 +99,22 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
 
 /// What `listen` takes beside the address.
 pub const WORDS: &[&str] = &[
-    "default_server", "ssl", "http2", "proxy_protocol", "bind", "reuseport", "deferred", "setfib=", "fastopen=",
-    "accept_filter=", "backlog=", "rcvbuf=", "sndbuf=", "so_keepalive=", "ipv6only=on", "ipv6only=off", 
+    "default_server",
+    "ssl",
+    "http2",
+    "proxy_protocol",
+    "bind",
+    "reuseport",
+    "deferred",
+    "setfib=",
+    "fastopen=",
+    "accept_filter=",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
 ];
 
 /// The setter of `server_name`.

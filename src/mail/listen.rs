@@ -23,7 +23,17 @@ pub struct Listening {
 }
 
 /// What `listen` takes beside the address.
-pub const WORDS: &[&str] = &["ssl", "proxy_protocol", "bind", "backlog=", "rcvbuf=", "sndbuf=", "so_keepalive=", "ipv6only=on", "ipv6only=off", ];
+pub const WORDS: &[&str] = &[
+    "ssl",
+    "proxy_protocol",
+    "bind",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
+];
 
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Server, statement: &Statement) -> Result<(), Diagnostic> {

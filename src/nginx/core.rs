@@ -24,7 +24,8 @@ pub const MODULES: [Module; 5] = [
     Module { name: "ngx_core_module", directives: CORE, scopes: &[Scope::of::<Core>(MAIN)] },
     Module {
         name: "ngx_errlog_module",
-        directives: &[Directive::new("error_log", MAIN, Arity::AtLeast(1), &Custom(error_log)).words(errorlog::WORDS)
+        directives: &[Directive::new("error_log", MAIN, Arity::AtLeast(1), &Custom(error_log))
+            .words(errorlog::WORDS)
             .doc("Sets where errors are logged, and from which level on.")],
         scopes: &[],
     },
@@ -52,7 +53,8 @@ const CORE: &[Directive] = &[
         .default("on")
         .doc("Runs a parent and a worker; without, one process does all, for development."),
     Directive::new("user", MAIN, Arity::Between(1, 2), &Custom(user)).doc("Sets the user and group of the worker."),
-    Directive::new("worker_processes", MAIN, Arity::Exactly(1), &Custom(worker_processes)).words(&["auto"])
+    Directive::new("worker_processes", MAIN, Arity::Exactly(1), &Custom(worker_processes))
+        .words(&["auto"])
         .support(Support::Partial("so many event loops in one worker process, one where nginx would have no worker"))
         .doc("Sets how many event loops there are; auto is one for each CPU."),
     Directive::new(
@@ -256,7 +258,9 @@ fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> 
         let first = cx.first("module", name.as_bytes(), word.span);
         if conf.loaded.iter().any(|loaded| loaded == name) {
             let name = name.trim_end_matches(".so");
-            return Err(Diagnostic::emerg(format!("module \"{name}\" is already loaded")).point(word.span).earlier(first));
+            return Err(Diagnostic::emerg(format!("module \"{name}\" is already loaded"))
+                .point(word.span)
+                .earlier(first));
         }
         conf.loaded.push(name.to_owned());
         return Ok(());

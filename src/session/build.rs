@@ -1,6 +1,6 @@
 //! What a configuration declares while it compiles, for the product to open afterwards.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, MOST};
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::log::file::File;
@@ -61,7 +61,7 @@ impl Build<'_> {
     pub fn part<T>(&mut self, outcome: Result<T, Diagnostic>) -> Result<Option<T>, Diagnostic> {
         match outcome {
             Ok(made) => Ok(Some(made)),
-            Err(complaint) if self.every => {
+            Err(complaint) if self.every && self.noted.len() < MOST => {
                 // What is inherited is found wrong at every level it comes to.
                 if self.noted.insert((complaint.message.clone(), complaint.place())) {
                     self.complaints.push(complaint);

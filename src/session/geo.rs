@@ -104,7 +104,11 @@ fn network(cx: &mut Setting<'_>, row: &Statement, word: &Word) -> Result<Network
     Ok(network)
 }
 
-fn network_row(cx: &mut Setting<'_>, table: &mut Vec<(Network, String, Span)>, row: &Statement) -> Result<(), Diagnostic> {
+fn network_row(
+    cx: &mut Setting<'_>,
+    table: &mut Vec<(Network, String, Span)>,
+    row: &Statement,
+) -> Result<(), Diagnostic> {
     let [key, value] = row.words.as_slice() else { return Ok(()) };
     if key.is("default") {
         for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {

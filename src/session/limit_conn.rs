@@ -45,7 +45,8 @@ pub const MODULES: [Module; 2] = [
 ];
 
 const fn zone_row(contexts: Contexts) -> Directive {
-    Directive::new("limit_conn_zone", contexts, Arity::Exactly(2), &Custom(limit_conn_zone)).words(&["zone="])
+    Directive::new("limit_conn_zone", contexts, Arity::Exactly(2), &Custom(limit_conn_zone))
+        .words(&["zone="])
         .doc("Sets the zone that counts, and the key it counts by.")
 }
 
@@ -160,7 +161,9 @@ impl<S: Subject> Limiter<S> {
                 build.declared.declare(zone, 0, KIND).map_err(Diagnostic::emerg)?;
                 continue;
             };
-            build.declare(name, *size, KIND, key.span).map_err(|complaint| Diagnostic { at: At::Nowhere, ..complaint })?;
+            build
+                .declare(name, *size, KIND, key.span)
+                .map_err(|complaint| Diagnostic { at: At::Nowhere, ..complaint })?;
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
             let table = build.zones.open(name, *size, KIND, || Table::new(*size, NODE));
             limits.push(Limit { zone: zone.clone(), key, table, most: *most });

@@ -144,7 +144,8 @@ impl<S: Subject> Table<S> {
                 table.exact.insert(lower, index).is_none()
             };
             if !fresh {
-                let first = map.rows.iter().map(|(other, _)| other).find(|other| meet(other, key)).map(|word| word.span);
+                let first =
+                    map.rows.iter().map(|(other, _)| other).find(|other| meet(other, key)).map(|word| word.span);
                 let complaint = Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text()));
                 return Err(complaint.at(key.span).earlier(first.filter(|first| *first != key.span)));
             }

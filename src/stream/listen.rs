@@ -54,7 +54,20 @@ impl Listening {
 }
 
 /// What `listen` takes beside the address.
-pub const WORDS: &[&str] = &["ssl", "udp", "proxy_protocol", "bind", "reuseport", "fastopen=", "backlog=", "rcvbuf=", "sndbuf=", "so_keepalive=", "ipv6only=on", "ipv6only=off", ];
+pub const WORDS: &[&str] = &[
+    "ssl",
+    "udp",
+    "proxy_protocol",
+    "bind",
+    "reuseport",
+    "fastopen=",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
+];
 
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {

@@ -83,7 +83,9 @@ pub const STREAM_MODULES: &[Module] = &[
         "ngx_stream_upstream_module",
         [
             group(STREAM, STREAM_UPSTREAM),
-            Directive::new("server", STREAM_UPSTREAM, Arity::AtLeast(1), &Custom(server)).words(SERVER_WORDS).doc(SERVER_DOC),
+            Directive::new("server", STREAM_UPSTREAM, Arity::AtLeast(1), &Custom(server))
+                .words(SERVER_WORDS)
+                .doc(SERVER_DOC),
         ]
     ),
     module!("ngx_stream_upstream_hash_module", [hash_row(STREAM_UPSTREAM)]),

@@ -181,7 +181,11 @@ impl Upstream {
             let found = server.found(default_port, &mut resolve);
             build.part(found.map(drop))?;
         }
-        let group = if build.failed() > before { None } else { build.part(self.group(name, at, default_port, &mut resolve))? };
+        let group = if build.failed() > before {
+            None
+        } else {
+            build.part(self.group(name, at, default_port, &mut resolve))?
+        };
         Ok(group.unwrap_or_else(|| Group::implicit(name, std::iter::empty())))
     }
 
@@ -200,9 +204,8 @@ impl Upstream {
 
 impl Server {
     fn found(&self, default_port: u16, resolve: Resolve<'_>) -> Result<Vec<Address>, Diagnostic> {
-        addresses(&self.endpoint, default_port, resolve).map_err(|_| {
-            Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at)
-        })
+        addresses(&self.endpoint, default_port, resolve)
+            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at))
     }
 
     fn peer(&self, address: Address) -> Peer {

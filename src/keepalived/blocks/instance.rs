@@ -33,7 +33,8 @@ const TWICE: &str = "({n}) {k} script already specified - ignoring {v}";
 const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::new("state", INSTANCE, ONE, &Custom(state)).words(&["MASTER", "BACKUP"])
+    Directive::new("state", INSTANCE, ONE, &Custom(state))
+        .words(&["MASTER", "BACKUP"])
         .doc("Names the expected state; only an address owner skips the first election because of it."),
     Directive::new("interface", INSTANCE, ONE, &Custom(interface))
         .doc("Sets the interface adverts are sent and heard on."),
@@ -55,7 +56,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the seconds a master of lower priority is borne with."),
     Directive::new("authentication", INSTANCE, Arity::Block(0, 255, Opens::Context(AUTHENTICATION)), &Plain)
         .doc("Holds how adverts prove where they come from."),
-    Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type)).words(&["PASS", "AH"])
+    Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
+        .words(&["PASS", "AH"])
         .support(Support::Partial("AH is refused"))
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),

@@ -48,7 +48,8 @@ const DIRECTIVES: &[Directive] = &[
         ),
     )
     .doc("The weight of the server."),
-    row("lvs_method", ONE, &Custom(forwarding)).words(&["NAT", "DR", "TUN"])
+    row("lvs_method", ONE, &Custom(forwarding))
+        .words(&["NAT", "DR", "TUN"])
         .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
     row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"))
         .doc("The most connections the server may have."),

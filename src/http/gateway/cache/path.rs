@@ -11,8 +11,19 @@ use crate::session::shared;
 
 /// What `*_cache_path` takes beside the folder.
 pub const PATH_WORDS: &[&str] = &[
-    "levels=", "use_temp_path=on", "use_temp_path=off", "keys_zone=", "inactive=", "max_size=", "min_free=",
-    "manager_files=", "manager_sleep=", "manager_threshold=", "loader_files=", "loader_sleep=", "loader_threshold=",
+    "levels=",
+    "use_temp_path=on",
+    "use_temp_path=off",
+    "keys_zone=",
+    "inactive=",
+    "max_size=",
+    "min_free=",
+    "manager_files=",
+    "manager_sleep=",
+    "manager_threshold=",
+    "loader_files=",
+    "loader_sleep=",
+    "loader_threshold=",
 ];
 
 /// The caches of an http block: whose, and the zone's name.

@@ -64,10 +64,12 @@ pub fn near<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a 
     if name.len() > 100 {
         return None;
     }
+    let most = |word: &str| 1 + word.len() / 5;
     words
+        .filter(|word| name.len().abs_diff(word.len()) <= most(word))
         .map(|word| (distance(name.as_bytes(), word.as_bytes()), word))
         .min_by_key(|(far, _)| *far)
-        .filter(|(far, word)| *far <= 1 + word.len() / 5 && *far < word.len())
+        .filter(|(far, word)| *far <= most(word) && *far < word.len())
         .map(|(_, word)| word)
 }
 

@@ -287,7 +287,11 @@ fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, (pass, finishing): (Pass, b
         (At::Nowhere | At::Unlined, At::Span(_)) => true,
         (_, At::Nowhere | At::Unlined) => false,
     };
-    let next = found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said));
+    let next = match complaint.at {
+        // Behind all of its pass; the passes are in order.
+        At::Nowhere | At::Unlined => Some(found.partition_point(|(other, ..)| *other <= pass)),
+        At::Span(_) => found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said)),
+    };
     found.insert(next.unwrap_or(found.len()), (pass, finishing, complaint));
 }
 

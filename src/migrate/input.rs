@@ -116,6 +116,9 @@ impl Given {
         sources.rename(&whole, path);
         view.sources.rename(&whole, path);
         view.complaints.extend(view.fatal.take());
+        for complaint in &mut view.complaints {
+            complaint.message = complaint.message.replace(&whole, path);
+        }
         view.complaints.retain(|complaint| !may_be_elsewhere(&complaint.message));
         text(path, (tree, sources), view, Some((place, self.context.is_none())))
     }

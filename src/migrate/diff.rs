@@ -3,6 +3,7 @@
 mod keepalived;
 mod model;
 mod nginx;
+mod order;
 mod secret;
 
 use super::dialect::Dialect;

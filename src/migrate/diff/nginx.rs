@@ -251,7 +251,7 @@ impl Maker<'_> {
             around.inside.push(thing);
         }
         if !expressions.is_empty() {
-            around.set("order of expressions", Value::order(expressions));
+            around.set("order of expressions", Value::expressions(expressions));
         }
     }
 
@@ -303,7 +303,7 @@ impl Maker<'_> {
             }
             thing.set(key, Value::text(words(row.arguments()).join(" "), self.text.place(row.span)));
         }
-        thing.set("order", Value::order(ordered));
+        thing.set("order", if kind == "split_clients" { Value::order(ordered) } else { Value::expressions(ordered) });
         thing
     }
 

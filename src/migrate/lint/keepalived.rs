@@ -143,7 +143,7 @@ fn no_address(nodes: &[Node], found: &mut Found<'_>) {
 
 fn network(nodes: &[Node], found: &mut Found<'_>) {
     for address in instances(nodes).flat_map(|one| &one.addresses) {
-        let (std::net::IpAddr::V4(ip), Some(prefix @ 1..=30)) = (address.ip, address.prefix) else { continue };
+        let (IpAddr::V4(ip), Some(prefix @ 1..=30)) = (address.ip, address.prefix) else { continue };
         let hosts = u32::MAX >> prefix;
         let rest = ip.to_bits() & hosts;
         if rest == 0 || rest == hosts {
@@ -168,7 +168,9 @@ fn elsewhere(nodes: &[Node], found: &mut Found<'_>) {
                 (Some((_, prefix, _)), Some(node)) if !within(node.to_bits(), ip.to_bits(), prefix) => {
                     format!("{}: {ip}/{prefix} is not of the network of the nodes' own address {node}", one.name)
                 }
-                (None, _) if !wide.is_empty() && !wide.iter().any(|(net, prefix, _)| within(ip.to_bits(), *net, *prefix)) => {
+                (None, _)
+                    if !wide.is_empty() && !wide.iter().any(|(net, prefix, _)| within(ip.to_bits(), *net, *prefix)) =>
+                {
                     let (_, _, other) = wide.first().cloned().unwrap_or_default();
                     format!("{}: {ip} is not of the network of {other} beside it", one.name)
                 }

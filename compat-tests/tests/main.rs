@@ -1,6 +1,7 @@
 //! One test binary: every file beside this one is a module of it.
 
 mod article;
+mod bodies;
 mod complaints;
 mod corpus;
 mod diagnostics;

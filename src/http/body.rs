@@ -6,6 +6,8 @@ use super::codec::h1::{Chunked, Piece};
 use super::head::Known;
 use super::request::Request;
 use crate::log::Level;
+use crate::net::pipes::{self, Lent};
+use crate::net::stream::Stream;
 use crate::net::turn::Buffer;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -30,6 +32,8 @@ pub enum Saved {
     Memory(Vec<u8>),
     /// In a file without a name, of this length.
     File(File, u64),
+    /// What came with the head in memory, the rest in a pipe: bytes that are only passed on need not be copied.
+    Piped(Vec<u8>, Lent),
 }
 
 impl Saved {
@@ -38,6 +42,7 @@ impl Saved {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(_, length) => *length,
+            Self::Piped(first, rest) => (first.len() + rest.held()) as u64,
         }
     }
 }
@@ -115,6 +120,12 @@ const PIECE: usize = 64 * 1024;
 
 /// Bytes behind a body that are read with it.
 const BEYOND: usize = 64;
+
+/// Bytes still to come from which a body is taken through a pipe.
+const BULK: usize = 32 * 1024;
+
+/// Pipes that bodies of one loop may hold: a client that sends slowly holds one for long.
+const PIPES: usize = 64;
 
 /// Why a body could not be read: the status to answer with.
 pub type Refused = u16;
@@ -247,9 +258,14 @@ impl Request {
 
     /// Reads what the client sends next: at least a byte.
     async fn receive(&mut self, into: &mut [u8]) -> Result<usize, Refused> {
+        self.input(|stream| stream.try_read(into)).await
+    }
+
+    /// Runs a read-like call until it has something.
+    async fn input(&mut self, mut read: impl FnMut(&Stream) -> io::Result<usize>) -> Result<usize, Refused> {
         let timeout = self.location.settings.client_body_timeout;
         loop {
-            match self.connection.stream.try_read(into) {
+            match read(&self.connection.stream) {
                 Ok(0) => {
                     self.log(Level::Info, "client prematurely closed connection");
                     self.response.broken = true;
@@ -270,6 +286,46 @@ impl Request {
                 }
             }
         }
+    }
+
+    /// Takes what is left of a large body of known length through a pipe; what is at hand, or what no pipe is to be had
+    /// for, is appended to `out`.
+    async fn body_piped(&mut self, out: &mut Vec<u8>) -> Result<Option<Lent>, Refused> {
+        let left = self.body.left().saturating_sub(self.head.bytes.filled().len());
+        let pipes = self.turn().pipes.clone();
+        let is_large =
+            self.body.announced.is_some_and(|size| size > self.location.settings.client_body_buffer_size as u64);
+        if !is_large || !(BULK..=pipes::SIZE).contains(&left) || pipes.lent() >= PIPES {
+            return Ok(None);
+        }
+        let Some(mut pipe) = pipes.lend() else { return Ok(None) };
+        if !self.head.bytes.filled().is_empty() {
+            self.body_piece(out).await?;
+        }
+        self.welcome().await;
+        while self.body.left() > 0 {
+            let left = self.body.left();
+            let mut full = false;
+            let count = self.input(|stream| match pipe.fill(stream, left) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    full = true;
+                    Ok(1)
+                }
+                other => other,
+            });
+            let count = count.await?;
+            if full {
+                // Small pieces fill a pipe's places before its bytes.
+                pipe.read(out).map_err(|_| 500_u16)?;
+                return Ok(None);
+            }
+            self.body.received += count as u64;
+            self.body.raw += count as u64;
+            if let Framing::Length(left) = &mut self.body.framing {
+                *left -= count as u64;
+            }
+        }
+        Ok(Some(pipe))
     }
 
     /// Appends the next bytes of a body of known length, read where they will stay, at most [`PIECE`] at a time.
@@ -312,8 +368,16 @@ impl Request {
         let front = self.connection.front.clone();
         let own = self.location.settings.client_body_buffer_size;
         let mut memory = self.turn().body();
-        memory.reserve(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(PIECE));
+        memory.reserve(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(PIECE) + BEYOND);
         let mut held = front.hold(0);
+        if usize::try_from(self.body.announced.unwrap_or(0)).is_ok_and(|size| held.grow(size))
+            && let Some(pipe) = self.body_piped(&mut memory).await?
+        {
+            self.held.push(Box::new(held));
+            self.connection.bulky.set(true);
+            self.body.saved = Some(Saved::Piped(memory, pipe));
+            return Ok(());
+        }
         let mut file: Option<(File, u64)> = None;
         while self.body_straight(&mut memory).await? || !memory.is_empty() && file.is_some() {
             let within = memory.len() <= own || held.grow(memory.len());

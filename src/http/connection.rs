@@ -63,6 +63,8 @@ pub struct Front {
 
 /// Seats a loop keeps for requests to come.
 const SEATS: usize = 256;
+/// Bytes read with a head where a large body may follow it.
+const FIRST: usize = 1024;
 /// Bytes of bodies a loop keeps in memory.
 const BUDGET: u64 = 64 << 20;
 
@@ -217,6 +219,8 @@ pub struct Connection {
     pub idle: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
+    /// Whether the request before brought a large body: of the next one little is read with its head.
+    pub bulky: Cell<bool>,
     /// How it stands to the loop's configuration.
     pub standing: Cell<Standing>,
     slot: Cell<usize>,
@@ -242,6 +246,7 @@ impl Connection {
             since: front.turn.clock.instant(),
             idle: Cell::new(true),
             nodelay: Cell::new(false),
+            bulky: Cell::new(false),
             standing: Cell::new(Standing::Current),
             slot: Cell::new(usize::MAX),
         });
@@ -398,7 +403,8 @@ impl Connection {
     fn input(&self) -> Result<Option<Buffer>, Over> {
         let turn = &self.front.turn;
         let mut buffer = turn.buffer();
-        match self.stream.try_read(buffer.room()) {
+        let size = if self.bulky.take() { FIRST } else { buffer.size() };
+        match self.stream.try_read(buffer.room().get_mut(..size).unwrap_or_default()) {
             Ok(count) if count > 0 => {
                 buffer.end = count;
                 Ok(Some(buffer))
@@ -595,7 +601,7 @@ impl Request {
     fn retire(mut self) {
         let front = self.connection.front.clone();
         front.turn.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
-        if let Some(Saved::Memory(body)) = self.body.saved.take() {
+        if let Some(Saved::Memory(body) | Saved::Piped(body, _)) = self.body.saved.take() {
             front.turn.give_body(body);
         }
         let parts = self.parts();

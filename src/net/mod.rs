@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod listen;
+pub mod pipes;
 pub mod proxy_protocol;
 pub mod reactor;
 pub mod stream;

@@ -94,6 +94,15 @@ impl Stream {
         outcome
     }
 
+    /// Looks whether there is a byte to read, and leaves it there; 0 at the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; what recv(2) said otherwise.
+    pub fn try_peek(&self) -> io::Result<usize> {
+        let mut byte = [std::mem::MaybeUninit::new(0_u8)];
+        self.try_input(|socket| socket.peek(&mut byte))
+    }
+
     /// Runs a read-like call, unless it is known to block, and clears readiness when it would.
     ///
     /// # Errors

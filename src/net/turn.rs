@@ -1,5 +1,6 @@
 //! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
 
+use super::pipes::Pipes;
 use super::reactor::Reactor;
 use super::stream::Deadline;
 use crate::log::clock::Clock;
@@ -117,6 +118,8 @@ pub struct Turn {
     scratch: Cell<Vec<u8>>,
     bodies: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
+    /// Its pipes.
+    pub pipes: Rc<Pipes>,
     /// Its sockets.
     pub reactor: Rc<Reactor>,
 }
@@ -126,6 +129,7 @@ impl Turn {
     pub fn new(number: usize, unwritten: Unwritten, reactor: Rc<Reactor>) -> Self {
         Self {
             reactor,
+            pipes: Rc::default(),
             number,
             clock: Clock::new(),
             spare: RefCell::default(),

@@ -5,9 +5,9 @@
 //! to copy. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
 
 use super::session::{Front, Session};
+use crate::net::pipes::{self, Lent};
 use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::{BUFFER, Buffer};
-use crate::sys::pipe::Pipe;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -21,8 +21,6 @@ const SMALL: u64 = 32 * 1024;
 const FAIR: usize = 1 << 20;
 /// Calls made before others get their turn.
 const CALLS: usize = 64;
-/// Bytes asked of one splice.
-const PIECE: usize = 256 * 1024;
 
 /// How a relay behaves.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +52,7 @@ pub enum End {
 enum Held {
     Nothing,
     Bytes(Buffer),
-    Piped(Pipe, usize),
+    Piped(Lent),
 }
 
 /// One direction.
@@ -306,21 +304,12 @@ fn end_of(way: &mut Way, error: io::Error) -> Trouble {
 /// Reads once, into a buffer or a pipe; what was taken for it is given back when nothing came.
 fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<usize> {
     if way.splices {
-        if let Some(pipe) = front.pipe() {
-            return match from.try_input(|_| pipe.fill(from.fd(), PIECE)) {
-                Ok(0) => {
-                    front.give_pipe(pipe);
-                    Ok(0)
-                }
-                Ok(count) => {
-                    way.held = Held::Piped(pipe, count);
-                    Ok(count)
-                }
-                Err(error) => {
-                    front.give_pipe(pipe);
-                    Err(error)
-                }
-            };
+        if let Some(mut pipe) = front.turn.pipes.lend() {
+            let count = pipe.fill(from, pipes::SIZE)?;
+            if count > 0 {
+                way.held = Held::Piped(pipe);
+            }
+            return Ok(count);
         }
         (way.copies, way.splices) = (true, false);
     }
@@ -352,19 +341,15 @@ fn pass_on(way: &mut Way, to: &Stream, front: &Front) -> io::Result<()> {
                 return Ok(());
             }
         }
-        Held::Piped(pipe, left) => {
-            let count = to.try_output(|_| pipe.drain(to.fd(), *left))?;
-            *left -= count;
-            way.given += count as u64;
-            if *left > 0 {
+        Held::Piped(pipe) => {
+            way.given += pipe.drain(to)? as u64;
+            if pipe.held() > 0 {
                 return Ok(());
             }
         }
     }
-    match std::mem::replace(&mut way.held, Held::Nothing) {
-        Held::Bytes(buffer) => front.turn.give(buffer),
-        Held::Piped(pipe, _) => front.give_pipe(pipe),
-        Held::Nothing => {}
+    if let Held::Bytes(buffer) = std::mem::replace(&mut way.held, Held::Nothing) {
+        front.turn.give(buffer);
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use crate::session::limit_conn::Ticket;
-use crate::sys::pipe::Pipe;
 use slab::Slab;
 use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
@@ -27,18 +26,12 @@ pub trait Ledger {
     fn closed(&self);
 }
 
-/// Empty pipes a loop keeps.
-const SPARE_PIPES: usize = 16;
-/// Bytes a pipe holds.
-const PIPE: i32 = 256 * 1024;
-
 /// One loop's share of the stream server.
 pub struct Front {
     /// The loop's own things.
     pub turn: Rc<Turn>,
     /// The worker's counts.
     pub ledger: Arc<dyn Ledger>,
-    pipes: RefCell<Vec<Pipe>>,
     open: RefCell<Slab<Open>>,
 }
 
@@ -52,7 +45,7 @@ struct Open {
 impl Front {
     /// The stream server's share of a loop.
     pub fn new(turn: Rc<Turn>, ledger: Arc<dyn Ledger>) -> Rc<Self> {
-        Rc::new(Self { turn, ledger, pipes: RefCell::default(), open: RefCell::default() })
+        Rc::new(Self { turn, ledger, open: RefCell::default() })
     }
 
     /// Whether no connection is open.
@@ -73,19 +66,6 @@ impl Front {
             self.open.borrow().iter().filter(|(_, open)| open.retired).filter_map(|(_, open)| open.stream.upgrade())
         {
             let _ = stream.socket().shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// An empty pipe; none when the system has no more to give.
-    pub fn pipe(&self) -> Option<Pipe> {
-        self.pipes.borrow_mut().pop().or_else(|| Pipe::new(PIPE).ok())
-    }
-
-    /// Takes an empty pipe back.
-    pub fn give_pipe(&self, pipe: Pipe) {
-        let mut pipes = self.pipes.borrow_mut();
-        if pipes.len() < SPARE_PIPES {
-            pipes.push(pipe);
         }
     }
 }

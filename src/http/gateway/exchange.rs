@@ -11,6 +11,7 @@ use crate::http::request::Request;
 use crate::http::upstream::Parked;
 use crate::log::Level;
 use crate::net::address::Address;
+use crate::net::pipes::Lent;
 use crate::net::stream::{self, Deadline, Outgoing, Stream};
 use crate::net::turn::{Buffer, Turn};
 use std::future::poll_fn;
@@ -145,10 +146,11 @@ impl Exchange {
     /// # Errors
     /// Why it failed, logged.
     pub async fn send(&mut self, request: &mut Request, gateway: &Gateway, head: &[u8]) -> Result<(), Failure> {
-        let saved = request.body.saved.take();
-        let outcome = match (&saved, gateway.pass_body) {
+        let mut saved = request.body.saved.take();
+        let outcome = match (&mut saved, gateway.pass_body) {
             (Some(Saved::Memory(body)), true) => self.write(request, gateway, head, body).await,
             (Some(Saved::File(file, length)), true) => self.send_file(request, gateway, head, (file, *length)).await,
+            (Some(Saved::Piped(first, rest)), true) => self.send_piped(request, gateway, head, (first, rest)).await,
             (None, true) if request.body.is_pending() => self.send_stream(request, gateway, head).await,
             _ => self.write(request, gateway, head, b"").await,
         };
@@ -164,19 +166,60 @@ impl Exchange {
         head: &[u8],
         body: &[u8],
     ) -> Result<bool, Failure> {
-        let total = head.len() + body.len();
-        let mut sent = 0;
-        while sent < total {
+        self.write_with(request, gateway, (head, body), libc::MSG_NOSIGNAL).await
+    }
+
+    async fn write_with(
+        &mut self,
+        request: &mut Request,
+        gateway: &Gateway,
+        (head, body): (&[u8], &[u8]),
+        flags: i32,
+    ) -> Result<bool, Failure> {
+        let put = |stream: &Stream, sent: usize| {
             let first = head.get(sent..).unwrap_or_default();
             let second = body.get(sent.saturating_sub(head.len())..).unwrap_or_default();
-            let outcome = if first.is_empty() || second.is_empty() {
+            if first.is_empty() || second.is_empty() {
                 let bytes = if first.is_empty() { second } else { first };
-                self.stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL))
+                stream.try_output(|socket| socket.send_with_flags(bytes, flags))
             } else {
-                self.stream.try_output(|socket| {
-                    socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], libc::MSG_NOSIGNAL)
-                })
-            };
+                let pieces = [IoSlice::new(first), IoSlice::new(second)];
+                stream.try_output(|socket| socket.send_vectored_with_flags(&pieces, flags))
+            }
+        };
+        self.put(request, gateway, head.len() + body.len(), put).await
+    }
+
+    /// Sends a body from a pipe, of which a copy goes out: it may be wanted again.
+    async fn send_piped(
+        &mut self,
+        request: &mut Request,
+        gateway: &Gateway,
+        head: &[u8],
+        (first, rest): (&mut Vec<u8>, &mut Lent),
+    ) -> Result<bool, Failure> {
+        let Ok(mut copy) = rest.copy() else {
+            rest.read(first).map_err(|_| Failure::Local(500))?;
+            return self.write(request, gateway, head, first).await;
+        };
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_MORE;
+        if !self.write_with(request, gateway, (head, first), flags).await? {
+            return Ok(false);
+        }
+        self.put(request, gateway, copy.held(), |stream, _| copy.drain(stream)).await
+    }
+
+    /// Runs a write-like call, told how much of `total` is done, until all is.
+    async fn put(
+        &mut self,
+        request: &mut Request,
+        gateway: &Gateway,
+        total: usize,
+        mut write: impl FnMut(&Stream, usize) -> io::Result<usize>,
+    ) -> Result<bool, Failure> {
+        let mut sent = 0;
+        while sent < total {
+            let outcome = write(&self.stream, sent);
             match outcome {
                 Ok(count) => {
                     if !self.connected {
@@ -412,8 +455,7 @@ enum Left {
 }
 
 fn left(client: &Stream) -> Left {
-    let mut byte = [std::mem::MaybeUninit::new(0_u8)];
-    match client.try_input(|socket| socket.peek(&mut byte)) {
+    match client.try_peek() {
         Ok(0) => Left::Gone,
         Ok(_) => Left::Sent,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Left::No,

@@ -9,6 +9,7 @@ use crate::http::codec::h1::{Chunked, Piece};
 use crate::http::request::Request;
 use crate::http::response::Content;
 use crate::log::Level;
+use crate::net::pipes;
 use crate::net::stream::Deadline;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -27,6 +28,10 @@ pub struct End {
 
 /// Bytes read from a backend at a time.
 const SCRATCH: usize = 128 * 1024;
+/// Bytes still to come from which a response goes through a pipe.
+const BULK: u64 = 32 * 1024;
+/// A piece of a response that is cheaper to copy.
+const SMALL: usize = 8 * 1024;
 /// Bytes a response may keep in memory when its client is slow.
 const MEMORY: usize = 1 << 20;
 
@@ -82,6 +87,8 @@ struct Relay<'a> {
     complete: bool,
     leftover: bool,
     plain: bool,
+    /// Little comes at a time, or there are no pipes.
+    copies: bool,
 }
 
 /// Relays the body of `reply`, whose head is in the response already.
@@ -105,6 +112,7 @@ pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gatew
         complete: false,
         leftover: false,
         plain,
+        copies: false,
     };
     relay.begin();
     relay.work().await;
@@ -284,7 +292,13 @@ impl Relay<'_> {
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Step> {
         let stream = &self.request.connection.stream;
-        match stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)) {
+        let outcome = stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL));
+        self.sent(outcome)
+    }
+
+    /// What a write to the client means.
+    fn sent(&mut self, outcome: io::Result<usize>) -> Result<usize, Step> {
+        match outcome {
             Ok(count) => {
                 self.request.response.sent += count as u64;
                 Ok(count)
@@ -354,32 +368,25 @@ impl Relay<'_> {
         if !self.may_read() {
             return Step::Stuck;
         }
+        if !self.exchange.stream.is_readable() {
+            return Step::Stuck;
+        }
+        if let Some(step) = self.splice() {
+            return step;
+        }
         if scratch.is_empty() {
-            if !self.exchange.stream.is_readable() {
-                return Step::Stuck;
-            }
             *scratch = self.request.turn().scratch(SCRATCH);
         }
         let outcome = self.exchange.stream.try_read(scratch);
         let step = match outcome {
-            Ok(0) => {
-                self.source_closed();
-                Step::Moved
-            }
-            Ok(count) => {
+            Ok(count) if count > 0 => {
                 note(self.request, |attempt| attempt.received += count as u64);
                 let bytes = std::mem::take(scratch);
                 self.input(bytes.get(..count).unwrap_or_default());
                 *scratch = bytes;
                 Step::Moved
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Step::Stuck,
-            Err(error) => {
-                let text = crate::conf::walk::errno(&error);
-                self.request.log(Level::Error, &format!("recv() failed ({text}) while reading upstream"));
-                self.end(false);
-                Step::Moved
-            }
+            other => self.trouble(other),
         };
         if step == Step::Stuck || self.source_over {
             self.request.turn().give_scratch(std::mem::take(scratch));
@@ -387,12 +394,78 @@ impl Relay<'_> {
         step
     }
 
+    /// A read that brought nothing.
+    fn trouble(&mut self, outcome: io::Result<usize>) -> Step {
+        match outcome {
+            Ok(_) => self.source_closed(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Step::Stuck;
+            }
+            Err(error) => {
+                let text = crate::conf::walk::errno(&error);
+                self.request.log(Level::Error, &format!("recv() failed ({text}) while reading upstream"));
+                self.end(false);
+            }
+        }
+        Step::Moved
+    }
+
+    /// Whether bytes may go straight from the backend to the client.
+    fn is_direct(&self) -> bool {
+        self.plain && self.queue.is_empty() && self.request.response.out.is_empty() && !self.request.response.head_only
+    }
+
+    /// Moves a piece of a large response through a pipe: it is not copied here. Nothing where that is not the way.
+    fn splice(&mut self) -> Option<Step> {
+        let Framing::Length(left) = self.framing else { return None };
+        if left < BULK || self.copies || !self.is_direct() {
+            return None;
+        }
+        let Some(mut pipe) = self.request.turn().pipes.lend() else {
+            self.copies = true;
+            return None;
+        };
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(pipes::SIZE);
+        let count = match pipe.fill(&self.exchange.stream, most) {
+            Ok(count) if count > 0 => count,
+            other => return Some(self.trouble(other)),
+        };
+        self.copies = count < SMALL;
+        let left = left - count as u64;
+        self.framing = Framing::Length(left);
+        note(self.request, |attempt| {
+            attempt.received += count as u64;
+            attempt.length += count as u64;
+        });
+        while pipe.held() > 0 {
+            let outcome = pipe.drain(&self.request.connection.stream);
+            match self.sent(outcome) {
+                Ok(_) => {}
+                Err(Step::Over) => {
+                    self.end(false);
+                    return Some(Step::Moved);
+                }
+                Err(_) => {
+                    let mut rest = Vec::new();
+                    if pipe.read(&mut rest).is_err() {
+                        self.end(false);
+                        return Some(Step::Moved);
+                    }
+                    self.queue.bytes.extend(rest);
+                }
+            }
+        }
+        if left == 0 {
+            // What else there is shows that the connection cannot be kept.
+            self.leftover |= self.exchange.stream.try_peek().is_ok();
+            self.end(true);
+        }
+        Some(Step::Moved)
+    }
+
     /// Bytes just read: sent at once where nothing is in their way, without a copy.
     fn input(&mut self, bytes: &[u8]) {
-        let direct = self.plain
-            && self.queue.is_empty()
-            && self.request.response.out.is_empty()
-            && !self.request.response.head_only;
+        let direct = self.is_direct();
         let body = match &mut self.framing {
             Framing::Length(left) if direct => usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len()),
             Framing::Close if direct => bytes.len(),

@@ -1,0 +1,142 @@
+//! A loop's pipes: bytes on their way from socket to socket that never leave the kernel.
+
+use super::stream::Stream;
+use crate::sys::pipe::Pipe;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+
+/// Empty pipes a loop keeps.
+const SPARE: usize = 16;
+/// Bytes a pipe holds.
+pub const SIZE: usize = 256 * 1024;
+
+/// The pipes of a loop.
+#[derive(Default)]
+pub struct Pipes {
+    spare: RefCell<Vec<Pipe>>,
+    lent: Cell<usize>,
+    nowhere: OnceCell<Option<File>>,
+}
+
+impl Pipes {
+    /// An empty pipe; none when the system has no more to give.
+    pub fn lend(self: &Rc<Self>) -> Option<Lent> {
+        let pipe = self.spare.borrow_mut().pop().or_else(|| Pipe::new(SIZE as i32).ok())?;
+        self.lent.set(self.lent.get() + 1);
+        Some(Lent { pipe: Some(pipe), held: 0, pipes: self.clone() })
+    }
+
+    /// How many are lent.
+    pub const fn lent(&self) -> usize {
+        self.lent.get()
+    }
+
+    fn give(&self, pipe: Pipe, held: usize) {
+        self.lent.set(self.lent.get().saturating_sub(1));
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && self.forget(&pipe, held) {
+            spare.push(pipe);
+        }
+    }
+
+    /// Empties a pipe; false when that cannot be done.
+    fn forget(&self, pipe: &Pipe, mut held: usize) -> bool {
+        let open = || File::options().write(true).open("/dev/null").ok();
+        while held > 0 {
+            let Some(nowhere) = self.nowhere.get_or_init(open) else { return false };
+            match pipe.drain(nowhere.as_fd(), held) {
+                Ok(count) if count > 0 => held = held.saturating_sub(count),
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+/// A pipe that is given back, emptied, when it is dropped.
+pub struct Lent {
+    pipe: Option<Pipe>,
+    held: usize,
+    pipes: Rc<Pipes>,
+}
+
+impl Lent {
+    /// How many bytes it holds.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Moves up to `most` bytes from a socket into the pipe; 0 when the socket has ended.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket has nothing, `StorageFull` when the pipe takes no more; what splice(2) said otherwise.
+    pub fn fill(&mut self, from: &Stream, most: usize) -> io::Result<usize> {
+        let Some(pipe) = &self.pipe else { return Ok(0) };
+        let count = if self.held == 0 {
+            from.try_input(|_| pipe.fill(from.fd(), most))?
+        } else if from.try_peek()? == 0 {
+            return Ok(0);
+        } else {
+            // The socket has something: what blocks is the pipe.
+            pipe.fill(from.fd(), most).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => io::ErrorKind::StorageFull.into(),
+                _ => error,
+            })?
+        };
+        self.held += count;
+        Ok(count)
+    }
+
+    /// Moves what it holds into a socket.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket is full; what splice(2) said otherwise.
+    pub fn drain(&mut self, to: &Stream) -> io::Result<usize> {
+        let Some(pipe) = &self.pipe else { return Ok(0) };
+        let count = to.try_output(|_| pipe.drain(to.fd(), self.held))?;
+        self.held = self.held.saturating_sub(count);
+        Ok(count)
+    }
+
+    /// The same bytes in another pipe, for another receiver.
+    ///
+    /// # Errors
+    /// When the system has no pipe left, or what tee(2) said.
+    pub fn copy(&self) -> io::Result<Self> {
+        let mut copy = self.pipes.lend().ok_or(io::ErrorKind::OutOfMemory)?;
+        if let (Some(from), Some(to)) = (&self.pipe, &copy.pipe) {
+            copy.held = from.copy(to, self.held)?;
+        }
+        if copy.held == self.held { Ok(copy) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    /// Appends what it holds to `into`, which stays in memory.
+    ///
+    /// # Errors
+    /// What read(2) said.
+    pub fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let Some(pipe) = &self.pipe else { return Ok(()) };
+        while self.held > 0 {
+            let before = into.len();
+            into.resize(before + self.held, 0);
+            let outcome = pipe.read(into.get_mut(before..).unwrap_or_default());
+            into.truncate(before + *outcome.as_ref().unwrap_or(&0));
+            match outcome? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => self.held = self.held.saturating_sub(count),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            self.pipes.give(pipe, self.held);
+        }
+    }
+}

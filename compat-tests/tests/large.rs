@@ -1,7 +1,5 @@
 //! Files of 10 MiB, and files nested 100,000 deep: the installed programs and ours come to the same verdict, within bounded
 //! memory. A run that does not come to an end is ended.
-//!
-//! Differs from nginx: blocks nested deeper than 512 are refused, where nginx runs out of stack. [test: blocks_nested_without_end_are_refused]
 
 use std::fs;
 use std::io;

@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use compat_tests::Scratch;
 use compat_tests::net::Host;
 use compat_tests::program::Program;
 
@@ -17,6 +16,15 @@ const MEMORY: u64 = 3 << 30;
 
 /// Seconds after which a run hangs for certain.
 const HANGS: u32 = 240;
+
+/// A folder of the host's own.
+const FOLDER: &str = "/tmp/large";
+
+/// Writes a file where the host sees it.
+fn written(host: &Host, name: &str, text: Vec<u8>) -> io::Result<()> {
+    let name = name.to_owned();
+    host.run(move || fs::create_dir_all(format!("{FOLDER}/logs")).and_then(|()| fs::write(name, text)))?
+}
 
 /// What a run prints, ended where it takes too much.
 fn run(host: &Host, program: &Path, words: &[&str]) -> io::Result<Output> {
@@ -83,14 +91,12 @@ fn nginx_cases() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn large_files_are_judged_as_nginx_judges_them() -> io::Result<()> {
-    let (host, scratch) = (Host::new("reader")?, Scratch::new("large")?);
-    let path = scratch.path().join("nginx.conf");
-    let (name, prefix) = (path.display().to_string(), scratch.path().display().to_string());
-    fs::create_dir(scratch.path().join("logs"))?;
+    let host = Host::new("reader")?;
+    let (name, prefix) = (format!("{FOLDER}/nginx.conf"), FOLDER);
     let mut wrong = Vec::new();
     for (title, text) in nginx_cases() {
-        fs::write(&path, text)?;
-        let words = ["-t", "-e", "stderr", "-p", &prefix, "-c", &name, "-g", "pid x.pid;"];
+        written(&host, &name, text)?;
+        let words = ["-t", "-e", "stderr", "-p", prefix, "-c", &name, "-g", "pid x.pid;"];
         let ours = run(&host, &Program::Ours.nginx()?, &words)?;
         let said = complaint(&ours);
         if let Ok(original) = Program::Original.nginx() {
@@ -118,12 +124,10 @@ fn large_files_are_judged_as_nginx_judges_them() -> io::Result<()> {
 
 #[test]
 fn blocks_nested_without_end_are_refused() -> io::Result<()> {
-    let (host, scratch) = (Host::new("reader")?, Scratch::new("large")?);
-    let path = scratch.path().join("nginx.conf");
+    let (host, name) = (Host::new("reader")?, format!("{FOLDER}/nginx.conf"));
     let text = format!("events {{}}\nhttp {{ server {{ {}", "location / { ".repeat(100_000));
-    fs::write(&path, text)?;
+    written(&host, &name, text.into_bytes())?;
     for form in [None, Some("--explain"), Some("--json")] {
-        let name = path.display().to_string();
         let words: Vec<&str> = ["-t", "-e", "stderr", "-c", &name].into_iter().chain(form).collect();
         let ours = run(&host, &Program::Ours.nginx()?, &words)?;
         let text = format!("{}{}", String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&ours.stderr));
@@ -139,9 +143,7 @@ fn script(number: usize) -> String {
 
 #[test]
 fn large_files_are_judged_as_keepalived_judges_them() -> io::Result<()> {
-    let (host, scratch) = (Host::new("reader")?, Scratch::new("large")?);
-    let path = scratch.path().join("keepalived.conf");
-    let name = path.display().to_string();
+    let (host, name) = (Host::new("reader")?, format!("{FOLDER}/keepalived.conf"));
     let tail = "vrrp_instance V {\n priority 300\n}\n";
     let cases = [
         ("valid", filled("", script, "")),
@@ -152,7 +154,7 @@ fn large_files_are_judged_as_keepalived_judges_them() -> io::Result<()> {
     ];
     let mut wrong = Vec::new();
     for (title, text) in cases {
-        fs::write(&path, text)?;
+        written(&host, &name, text)?;
         let fine = |output: &Output| output.status.code().map(|code| code == 0);
         let ours = run(&host, &Program::Ours.keepalived()?, &["-t", "-f", &name])?;
         if let Ok(original) = Program::Original.keepalived() {

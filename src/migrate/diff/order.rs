@@ -43,7 +43,7 @@ fn endings(text: &str) -> Vec<String> {
     let mut letters = body.chars().rev().peekable();
     while let Some(letter) = letters.next() {
         let escaped = letters.peek() == Some(&'\\');
-        if !is_plain(letter) && !(escaped && letter == '.') {
+        if !(is_plain(letter) || escaped && letter == '.') {
             break;
         }
         tail.insert(0, letter);
@@ -63,9 +63,7 @@ fn beginnings(text: &str) -> Vec<String> {
         let letter = if letter == '\\' { letters.next().filter(|next| *next == '.') } else { Some(letter) };
         let optional = matches!(letters.peek(), Some('?' | '*' | '+' | '{'));
         match letter {
-            Some(letter) if (is_plain(letter) || letter == '.') && !optional && body.contains(letter) => {
-                start.push(letter)
-            }
+            Some(letter) if (is_plain(letter) || letter == '.') && !optional => start.push(letter),
             _ => break,
         }
     }

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod expand;
 #[cfg(test)]
 pub mod fuzz;
+pub mod level;
 pub mod lex;
 pub mod module;
 pub mod near;

@@ -171,7 +171,11 @@ impl<C: 'static> Set for Pairs<C> {
 
     fn set(&self, _: &mut Setting<'_>, conf: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
         if let (Some(conf), [_, name, value, ..]) = (conf.downcast_mut(), statement.words.as_slice()) {
-            (self.0)(conf).push((name.clone(), value.clone()));
+            let list = (self.0)(conf);
+            if list.is_empty() {
+                list.reserve_exact(1);
+            }
+            list.push((name.clone(), value.clone()));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 use super::diagnostic::{At, Diagnostic, MOST, Severity};
 use super::directive::{Contexts, Directive, Opens, Support};
+use super::level::find;
 use super::lex;
 use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
@@ -14,6 +15,8 @@ use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
 use firsts::Firsts;
 use std::any::{Any, TypeId};
+
+pub use super::level::{Kinds, Level, Levels};
 
 mod firsts;
 
@@ -56,101 +59,6 @@ pub trait Wording: Sync {
     }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
-}
-
-/// The settings given in one block.
-pub struct Level {
-    /// What the block is.
-    pub context: Contexts,
-    /// The words that opened it.
-    pub words: Vec<Word>,
-    /// From its first word to its `{`.
-    pub span: Option<Span>,
-    /// Its `}`: the place nginx names for what it finds while merging.
-    pub end: Option<Span>,
-    /// Blocks inside it, in order.
-    pub children: Vec<Self>,
-    /// By type.
-    confs: Vec<(TypeId, AnyConf)>,
-    /// The rows with a default that were given, until the level is merged.
-    given: Vec<RowId>,
-}
-
-impl Level {
-    fn new(context: Contexts, statement: Option<&Statement>) -> Self {
-        Self {
-            context,
-            words: statement.map(|statement| statement.words.clone()).unwrap_or_default(),
-            span: statement.map(|statement| statement.span),
-            end: statement.and_then(|statement| statement.block.as_ref()).and_then(|block| block.end),
-            children: Vec::new(),
-            confs: Vec::new(),
-            given: Vec::new(),
-        }
-    }
-
-    /// What was given here, and after merging what holds here, if this level has a `C` of its own.
-    pub fn own<C: Any>(&self) -> Option<&C> {
-        self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
-    }
-
-    /// Whether settings of one of these types stand at this level.
-    pub fn has(&self, types: &[TypeId]) -> bool {
-        self.confs.iter().any(|(of, _)| types.contains(of))
-    }
-
-    fn find(&self, type_of: TypeId) -> Option<&AnyConf> {
-        find(&self.confs, type_of)
-    }
-
-    fn take(&mut self, type_of: TypeId) -> Option<AnyConf> {
-        let index = self.confs.binary_search_by_key(&type_of, |(of, _)| *of).ok()?;
-        Some(self.confs.remove(index).1)
-    }
-
-    fn put(&mut self, type_of: TypeId, conf: AnyConf) {
-        match self.confs.binary_search_by_key(&type_of, |(of, _)| *of) {
-            Ok(index) => {
-                if let Some((_, place)) = self.confs.get_mut(index) {
-                    *place = conf;
-                }
-            }
-            Err(index) => self.confs.insert(index, (type_of, conf)),
-        }
-    }
-}
-
-/// A level and what encloses it, outermost first.
-#[derive(Clone, Copy)]
-pub struct Levels<'a> {
-    /// The enclosing levels.
-    pub outer: Option<&'a Self>,
-    /// The level itself.
-    pub level: &'a Level,
-}
-
-impl<'a> Levels<'a> {
-    /// A level with nothing around it.
-    pub const fn of(level: &'a Level) -> Self {
-        Self { outer: None, level }
-    }
-
-    /// A level inside this one.
-    pub const fn inside(&'a self, level: &'a Level) -> Self {
-        Levels { outer: Some(self), level }
-    }
-
-    /// The settings that hold here.
-    pub fn get<C: Any>(&self) -> Option<&'a C> {
-        let mut at = Some(self);
-        while let Some(levels) = at {
-            if let Some(conf) = levels.level.own::<C>() {
-                return Some(conf);
-            }
-            at = levels.outer;
-        }
-        None
-    }
 }
 
 /// What a setter may ask for beside its own conf.
@@ -351,8 +259,7 @@ impl<'a> Walk<'a> {
     /// The first fatal complaint.
     pub fn parameters(&mut self, text: &str) -> Result<(), Diagnostic> {
         let id = self.sources.add("command line", Kind::CommandLine, text.as_bytes().to_vec());
-        let block = lex::nginx::parameters(text.as_bytes(), id);
-        self.block(&block)
+        self.block(lex::nginx::parameters(text.as_bytes(), id))
     }
 
     /// Reads the file `path`.
@@ -362,14 +269,14 @@ impl<'a> Walk<'a> {
     pub fn file(&mut self, path: &str) -> Result<(), Diagnostic> {
         let blocks = load(self.loader, self.sources, self.dialect, path)?;
         self.open.push(path.to_owned());
-        blocks.iter().try_for_each(|block| self.block(block))
+        blocks.into_iter().try_for_each(|block| self.block(block))
     }
 
     /// Reads statements that were made elsewhere.
     ///
     /// # Errors
     /// The first fatal complaint.
-    pub fn tree(&mut self, block: &Block) -> Result<(), Diagnostic> {
+    pub fn tree(&mut self, block: Block) -> Result<(), Diagnostic> {
         self.block(block)
     }
 
@@ -393,25 +300,27 @@ impl<'a> Walk<'a> {
         Walked { level, complaints: self.complaints, unserved: self.unserved, fatal }
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), Diagnostic> {
-        for (index, node) in block.nodes.iter().enumerate() {
+    /// Reads the statements of a block, and lets go of each when it has been read.
+    fn block(&mut self, block: Block) -> Result<(), Diagnostic> {
+        let end = block.end;
+        let mut nodes = block.nodes.into_iter();
+        while let Some(node) = nodes.next() {
+            let next = nodes.as_slice().first().and_then(Node::place).or(end);
             let outcome = match node {
-                Node::Statement(statement) if self.swallows(statement) => {
+                Node::Statement(mut statement) if self.swallows(&statement) => {
                     // A block without a brace is what follows, to the end of the block that holds it.
-                    let rest = block.nodes.get(index + 1..).unwrap_or_default().to_vec();
-                    let rows = Block { nodes: rest, end: block.end, start: None };
-                    let whole = Statement { block: Some(rows), ..statement.clone() };
-                    self.lacks_brace(statement, block.nodes.get(index + 1).and_then(Node::place).or(block.end));
-                    if let Err(complaint) = self.statement(&whole) {
-                        self.complaints.push(placed(complaint, statement));
+                    self.lacks_brace(&statement, next);
+                    statement.block = Some(Block { nodes: nodes.collect(), end, start: None });
+                    if let Err(complaint) = self.statement(&mut statement) {
+                        self.complaints.push(placed(complaint, &statement));
                     }
                     return Ok(());
                 }
-                Node::Statement(statement) => {
-                    self.next = block.nodes.get(index + 1).and_then(Node::place).or(block.end);
-                    self.statement(statement).map_err(|complaint| placed(complaint, statement))
+                Node::Statement(mut statement) => {
+                    self.next = next;
+                    self.statement(&mut statement).map_err(|complaint| placed(complaint, &statement))
                 }
-                Node::Broken(complaint) => Err(complaint.clone()),
+                Node::Broken(complaint) => Err(complaint),
             };
             if let Err(complaint) = outcome {
                 if self.dialect.stop && (!self.dialect.every || self.ended) {
@@ -451,17 +360,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
+    fn statement(&mut self, statement: &mut Statement) -> Result<(), Diagnostic> {
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let Some(word) = statement.words.first() else { return Ok(()) };
-        let name = word.text();
+        let (name, place) = (word.text(), word.span);
         let Some((id, row)) = self.registry.find(&word.bytes, context) else {
-            return Err(self.stranger(&name, context).point(word.span));
+            return Err(self.stranger(&name, context).point(place));
         };
         let wording = self.dialect.wording;
-        if let (Some(block), None) = (&statement.block, row.arity.opens()) {
+        if statement.block.is_some() && row.arity.opens().is_none() {
             let complaint = Diagnostic::emerg(wording.unterminated(&name));
-            return if self.dialect.stop { Err(complaint) } else { self.stray(statement, block, complaint) };
+            return if self.dialect.stop { Err(complaint) } else { self.stray(statement, complaint) };
         }
         if statement.block.is_none() && row.arity.needs_block() {
             let complaint = Diagnostic::emerg(wording.no_block(&name));
@@ -479,7 +388,7 @@ impl<'a> Walk<'a> {
         let around = self.inside_unserved;
         if row.support == Support::Missing && !around {
             let complaint = Diagnostic::emerg(wording.unserved(&format!("\"{name}\"")));
-            self.unserved.push(complaint.at(statement.span).point(word.span));
+            self.unserved.push(complaint.at(statement.span).point(place));
             self.inside_unserved = true;
         }
         let outcome = self.set(id, row, statement);
@@ -488,10 +397,10 @@ impl<'a> Walk<'a> {
     }
 
     /// A brace behind a statement that opens nothing: it is left out, and what it holds is read where it stands.
-    fn stray(&mut self, statement: &Statement, block: &Block, complaint: Diagnostic) -> Result<(), Diagnostic> {
-        let plain = Statement { block: None, ..statement.clone() };
-        if let Err(wrong) = self.statement(&plain) {
-            self.complaints.push(placed(wrong, &plain));
+    fn stray(&mut self, statement: &mut Statement, complaint: Diagnostic) -> Result<(), Diagnostic> {
+        let block = statement.block.take().unwrap_or_default();
+        if let Err(wrong) = self.statement(statement) {
+            self.complaints.push(placed(wrong, statement));
         }
         self.complaints
             .push(block.start.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
@@ -562,7 +471,7 @@ impl<'a> Walk<'a> {
         let outcome = names.and_then(|names| {
             names.iter().try_for_each(|name| {
                 let block = load_one(self.loader, self.sources, self.dialect, name)?;
-                self.block(&block)
+                self.block(block)
             })
         });
         self.open.pop();
@@ -570,46 +479,51 @@ impl<'a> Walk<'a> {
         outcome
     }
 
-    fn set(&mut self, id: RowId, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
+    fn set(&mut self, id: RowId, row: &'static Directive, statement: &mut Statement) -> Result<(), Diagnostic> {
         if row.default.is_some()
             && let Some(level) = self.levels.last_mut()
         {
             level.given.push(id);
         }
         let first = self.firsts.row(row.name, self.levels.last(), statement.span);
-        let opened = match (row.arity.opens(), &statement.block) {
-            (Some(Opens::Context(context)), Some(block)) => Some((context, block)),
-            _ => None,
-        };
         let wording = self.dialect.wording;
         // What is said of a row given twice knows the first.
         let again = |complaint: Diagnostic| match first.filter(|_| wording.again(&complaint.message)) {
             Some(first) if complaint.earlier.is_none() => complaint.earlier(Some(first)),
             _ => complaint,
         };
-        let Some((context, block)) = opened else {
-            let before = self.complaints.len();
-            let outcome = self.apply(row, statement);
-            for complaint in self.complaints.iter_mut().skip(before).filter(|_| !row.words.is_empty()) {
-                *complaint = complaint.clone().meant(statement, row.words);
+        let context = match row.arity.opens() {
+            Some(Opens::Context(context)) if statement.block.is_some() => context,
+            _ => {
+                let before = self.complaints.len();
+                let outcome = self.apply(row, statement);
+                for complaint in self.complaints.iter_mut().skip(before).filter(|_| !row.words.is_empty()) {
+                    *complaint = complaint.clone().meant(statement, row.words);
+                }
+                return outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
             }
-            return outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
         };
         self.levels.push(Level::new(context, Some(statement)));
-        let outcome = self.inside(row, statement, block);
+        let outcome = self.inside(row, statement);
         let outcome = outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
         // A block that complains as a whole is left out where the dialect goes on.
         if let Some(level) = self.levels.pop()
             && outcome.is_ok()
             && let Some(around) = self.levels.last_mut()
         {
+            around.kinds.0 |= level.kinds.0;
             around.children.push(level);
         }
         outcome
     }
 
-    fn inside(&mut self, row: &'static Directive, statement: &Statement, block: &Block) -> Result<(), Diagnostic> {
+    fn inside(&mut self, row: &'static Directive, statement: &mut Statement) -> Result<(), Diagnostic> {
         self.apply(row, statement)?;
+        if let Some(level) = self.levels.last_mut() {
+            level.words = std::mem::take(&mut statement.words);
+        }
+        let block = statement.block.take().unwrap_or_default();
+        let end = block.end;
         let before = self.complaints.len();
         self.block(block)?;
         if self.dialect.every && self.complaints.iter().skip(before).any(Diagnostic::is_error) {
@@ -617,8 +531,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let mut cx = self.setting(row);
-        cx.end = block.end;
-        row.set.close(&mut cx).map_err(|complaint| match block.end {
+        cx.end = end;
+        row.set.close(&mut cx).map_err(|complaint| match end {
             Some(end) if complaint.at == At::Nowhere => complaint.at(end),
             _ => complaint,
         })?;
@@ -719,11 +633,6 @@ impl Frame<'_> {
         }
         None
     }
-}
-
-fn find(confs: &[(TypeId, AnyConf)], type_of: TypeId) -> Option<&AnyConf> {
-    let index = confs.binary_search_by_key(&type_of, |(of, _)| *of).ok()?;
-    confs.get(index).map(|(_, conf)| conf)
 }
 
 /// Lets a level's settings, and those inside it, take what they leave unset, for the scopes that are merged `here`.

@@ -1,6 +1,6 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
-use super::core::{LocationConf, Main, Opened, ServerConf, opened};
+use super::core::{LocationConf, Main, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
@@ -9,7 +9,7 @@ use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::source::Span;
-use crate::conf::walk::{Level, Levels};
+use crate::conf::walk::{Kinds, Level, Levels};
 use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
@@ -35,7 +35,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         let _ = names.meaning(name);
     }
     let upstreams = Upstreams::new(levels, &mut names, build)?;
-    let mut cx = Compile { build, names, upstreams };
+    let mut cx = Compile { build, names, upstreams, made: HashMap::new() };
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
     let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
@@ -73,7 +73,10 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
     for (module, run) in modules.iter().filter_map(|module| Some((module, module.check?))) {
         let kin = modules.iter().filter(|other| other.conf.name == module.conf.name);
         let scopes = kin.flat_map(|other| other.conf.scopes);
-        let check = Checked { types: scopes.map(|scope| (scope.type_of)()).collect(), run };
+        let types: Vec<TypeId> = scopes.map(|scope| (scope.type_of)()).collect();
+        let mut kinds = Kinds::default();
+        types.iter().for_each(|of| kinds.add(*of));
+        let check = Checked { types, kinds, run };
         for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
             check.inside(&levels.inside(child), cx, &placed)?;
         }
@@ -84,6 +87,7 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
 /// A module's check, and the settings it is about.
 struct Checked {
     types: Vec<TypeId>,
+    kinds: Kinds,
     run: Check,
 }
 
@@ -100,7 +104,9 @@ impl Checked {
             let checked = (self.run)(levels, cx).map_err(placed);
             cx.build.part(checked)?;
         }
-        levels.level.children.iter().try_for_each(|child| self.inside(&levels.inside(child), cx, placed))
+        let all = self.types.is_empty();
+        let mut children = levels.level.children.iter().filter(|child| all || child.may_hold(self.kinds));
+        children.try_for_each(|child| self.inside(&levels.inside(child), cx, placed))
     }
 }
 
@@ -186,17 +192,13 @@ impl Builder<'_> {
             });
             cx.build.part(installed)?;
         }
-        let none = LocationConf::default();
-        let conf = levels.get::<LocationConf>().unwrap_or(&none);
         let own = levels.level.own::<LocationConf>();
-        let log = if conf.error_logs.is_empty() {
-            self.outer.clone()
-        } else {
-            crate::session::errorlog::log(&conf.error_logs, cx.build)?
+        let settings = match levels.get::<LocationConf>() {
+            Some(conf) => cx.once(conf, |cx| self.settings(conf, cx))?,
+            None => Arc::new(self.settings(&LocationConf::default(), cx)?),
         };
-        let pattern = levels.get::<Opened>().and_then(|opened| opened.pattern.as_ref());
-        let settings = Settings::new((conf, pattern), self.types(conf), log, cx)?;
-        let inner = if context == LOCATION { self.locations(levels, cx)? } else { Locations::default() };
+        let holds = context == LOCATION && levels.level.children.iter().any(|child| child.context == LOCATION);
+        let inner = if holds { Some(Box::new(self.locations(levels, cx)?)) } else { None };
         let groups = match opened(levels.level) {
             Some(Pattern::Regex(text, caseless)) => {
                 let expression =
@@ -217,6 +219,15 @@ impl Builder<'_> {
             adds_slash: place.adds_slash,
             settings,
         }))
+    }
+
+    fn settings(&mut self, conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Settings, Diagnostic> {
+        let log = if conf.error_logs.is_empty() {
+            self.outer.clone()
+        } else {
+            crate::session::errorlog::log(&conf.error_logs, cx.build)?
+        };
+        Settings::new(conf, self.types(conf), log, cx)
     }
 
     fn types(&mut self, conf: &LocationConf) -> Arc<Types> {

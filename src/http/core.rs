@@ -457,6 +457,8 @@ pub struct Root {
     pub path: Word,
     /// Whether it is `alias`.
     pub alias: bool,
+    /// How much of a path the name of its location takes; nothing where that is an expression.
+    pub replaced: Option<usize>,
 }
 
 /// One status of an `error_page`.
@@ -657,7 +659,11 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
     if !alias && path.bytes.ends_with(b"/") {
         path.bytes = path.bytes.strip_suffix(b"/").unwrap_or_default().into();
     }
-    conf.root = Some(Root { path, alias });
+    let replaced = match cx.level().and_then(opened) {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => Some(name.len()),
+        _ => None,
+    };
+    conf.root = Some(Root { path, alias, replaced });
     Ok(())
 }
 

@@ -124,6 +124,13 @@ pub enum Found {
     None,
 }
 
+impl Location {
+    /// What is found among the locations inside it.
+    fn within(&self, path: &[u8], captures: &mut Captures) -> (Option<Arc<Self>>, bool) {
+        self.inner.as_ref().map_or((None, false), |inner| inner.search(path, captures))
+    }
+}
+
 impl Locations {
     /// The table of `all`, in the order written.
     ///
@@ -134,13 +141,14 @@ impl Locations {
         refuse: &mut dyn FnMut(Diagnostic) -> Result<(), Diagnostic>,
     ) -> Result<Self, Diagnostic> {
         let mut table = Self::default();
+        let mut names = HashMap::new();
         for location in all {
-            table.add(location).or_else(&mut *refuse)?;
+            table.add(location, &mut names).or_else(&mut *refuse)?;
         }
         table.prefixes.sort_by(|a, b| a.name.cmp(&b.name));
         let mut open: Vec<usize> = Vec::new();
         for index in 0..table.prefixes.len() {
-            let name = table.prefixes.get(index).map(|prefix| prefix.name.clone()).unwrap_or_default();
+            let name = table.prefixes.get(index).map(|prefix| &*prefix.name).unwrap_or_default();
             while let Some(last) = open.last().and_then(|last| table.prefixes.get(*last))
                 && !name.starts_with(&last.name)
             {
@@ -154,7 +162,8 @@ impl Locations {
         Ok(table)
     }
 
-    fn add(&mut self, location: Arc<Location>) -> Result<(), Diagnostic> {
+    /// Adds a location; `names` tells the places of the prefixes.
+    fn add(&mut self, location: Arc<Location>, names: &mut HashMap<Box<[u8]>, usize>) -> Result<(), Diagnostic> {
         let duplicate = |name: &[u8], location: &Location, first: &Location| {
             let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", String::from_utf8_lossy(name)))
                 .earlier(first.span);
@@ -170,7 +179,8 @@ impl Locations {
                 self.exact.insert(name.clone(), location.clone());
             }
             Some(Pattern::Prefix(name, _)) => {
-                if let Some(first) = self.prefixes.iter().find(|prefix| prefix.name == *name) {
+                let first = names.insert(name.clone(), self.prefixes.len());
+                if let Some(first) = first.and_then(|at| self.prefixes.get(at)) {
                     return Err(duplicate(name, &location, &first.location));
                 }
                 self.redirect(name, &location);
@@ -224,7 +234,7 @@ impl Locations {
         let mut final_ = false;
         if let Some(prefix) = &best {
             final_ = matches!(prefix.pattern, Some(Pattern::Prefix(_, true)));
-            let (inner, slash) = prefix.inner.search(path, captures);
+            let (inner, slash) = prefix.within(path, captures);
             if let Some(inner) = inner {
                 let exact = matches!(inner.pattern, Some(Pattern::Exact(_) | Pattern::Regex(..)));
                 if slash || exact {
@@ -241,7 +251,7 @@ impl Locations {
                     false => expression.matches(path),
                 };
                 if hit {
-                    let (inner, slash) = location.inner.search(path, captures);
+                    let (inner, slash) = location.within(path, captures);
                     return (Some(inner.unwrap_or_else(|| location.clone())), slash);
                 }
             }
@@ -272,14 +282,14 @@ impl Locations {
             seen.push((prefix.location.clone(), thought));
             if index == 0 {
                 ends = stops;
-                seen.extend(prefix.location.inner.considered(path));
+                seen.extend(prefix.location.inner.iter().flat_map(|inner| inner.considered(path)));
             }
         }
         for (expression, location) in self.expressions.iter().filter(|_| !ends) {
             let hit = expression.matches(path);
             seen.push((location.clone(), if hit { "matches: the search ends" } else { "does not match" }));
             if hit {
-                seen.extend(location.inner.considered(path));
+                seen.extend(location.inner.iter().flat_map(|inner| inner.considered(path)));
                 break;
             }
         }

@@ -11,6 +11,9 @@ use crate::conf::walk::Levels;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
 use crate::session::build::Build;
+use hashbrown::HashMap;
+use std::any::{Any, TypeId};
+use std::sync::Arc;
 
 /// Compiled text with request variables.
 pub type Text = Template<Request>;
@@ -75,7 +78,7 @@ pub struct Place {
     /// What kind of block it is.
     pub context: Contexts,
     /// The handlers of each phase.
-    pub steps: [Vec<Box<dyn Handler>>; PHASES],
+    pub steps: [Vec<Arc<dyn Handler>>; PHASES],
     /// The filters, first one first to see a response.
     pub filters: Vec<Box<dyn Filter>>,
     /// The location's own content handler, which excludes all others.
@@ -92,8 +95,14 @@ impl Place {
 
     /// Adds a handler to a phase.
     pub fn step(&mut self, phase: Phase, handler: impl Handler + 'static) {
+        self.share(phase, Arc::new(handler));
+    }
+
+    /// Adds a handler that other places have too.
+    pub fn share(&mut self, phase: Phase, handler: Arc<dyn Handler>) {
         if let Some(steps) = self.steps.get_mut(phase as usize) {
-            steps.push(Box::new(handler));
+            steps.reserve_exact(1);
+            steps.push(handler);
         }
     }
 
@@ -116,9 +125,29 @@ pub struct Compile<'a, 'b> {
     pub names: Names<Request>,
     /// The upstream blocks, and addresses used like them.
     pub upstreams: Upstreams,
+    /// What was made of settings that hold in several places, by where those are kept and what was made.
+    pub made: HashMap<(usize, TypeId), Arc<dyn Any + Send + Sync>>,
 }
 
 impl Compile<'_, '_> {
+    /// What `make` makes of settings, made once for all places where they hold.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn once<C, T: Send + Sync + 'static>(
+        &mut self,
+        conf: &C,
+        make: impl FnOnce(&mut Self) -> Result<T, Diagnostic>,
+    ) -> Result<Arc<T>, Diagnostic> {
+        let key = (std::ptr::from_ref(conf) as usize, TypeId::of::<T>());
+        if let Some(made) = self.made.get(&key).cloned().and_then(|made| made.downcast().ok()) {
+            return Ok(made);
+        }
+        let made = Arc::new(make(self)?);
+        self.made.insert(key, made.clone());
+        Ok(made)
+    }
+
     /// Compiles a word of the configuration.
     ///
     /// # Errors

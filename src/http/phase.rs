@@ -230,7 +230,7 @@ fn find(request: &mut Request) -> Option<u16> {
     request.check_body_size()
 }
 
-fn steps(location: &Location, phase: Phase) -> &[Box<dyn Handler>] {
+fn steps(location: &Location, phase: Phase) -> &[Arc<dyn Handler>] {
     location.steps.get(phase as usize).map(|steps| &**steps).unwrap_or_default()
 }
 

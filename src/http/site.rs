@@ -95,9 +95,9 @@ pub struct Location {
     /// Where it is written.
     pub span: Option<Span>,
     /// Locations inside it.
-    pub inner: Locations,
+    pub inner: Option<Box<Locations>>,
     /// The handlers of each phase.
-    pub steps: [Box<[Box<dyn Handler>]>; PHASES],
+    pub steps: [Box<[Arc<dyn Handler>]>; PHASES],
     /// The filters.
     pub filters: Box<[Box<dyn Filter>]>,
     /// Its own content handler.
@@ -107,7 +107,7 @@ pub struct Location {
     /// Whether its name without the last slash redirects here.
     pub adds_slash: bool,
     /// Everything else.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
 }
 
 /// `root` or `alias`, compiled.
@@ -211,7 +211,7 @@ impl Settings {
     /// # Errors
     /// Texts that do not compile.
     pub fn new(
-        (conf, pattern): (&LocationConf, Option<&Pattern>),
+        conf: &LocationConf,
         types: Arc<Types>,
         error_log: Log,
         cx: &mut Compile<'_, '_>,
@@ -221,7 +221,7 @@ impl Settings {
         let second = Duration::from_secs(1);
         let (keepalive_timeout, header) = conf.keepalive_timeout.unwrap_or((75 * second, None));
         Ok(Self {
-            root: root_text(conf, pattern, cx)?,
+            root: root_text(conf, cx)?,
             types,
             default_type: conf
                 .default_type
@@ -272,12 +272,8 @@ fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> TempPath {
     temp
 }
 
-fn root_text(conf: &LocationConf, pattern: Option<&Pattern>, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
-    let prefix_length = match pattern {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => Some(name.len()),
-        _ => None,
-    };
-    let Some(Root { path, alias }) = &conf.root else {
+fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
+    let Some(Root { path, alias, replaced }) = &conf.root else {
         let html = cx.build.full("html");
         let path = Template::compile(html.as_bytes(), &mut cx.names).map_err(Diagnostic::emerg)?;
         return Ok(RootText { path, alias: false, prefix_length: None });
@@ -286,8 +282,7 @@ fn root_text(conf: &LocationConf, pattern: Option<&Pattern>, cx: &mut Compile<'_
     if !path.bytes.starts_with(b"/") && !path.bytes.starts_with(b"$") {
         path.bytes = cx.build.full(&path.text()).into_bytes().into();
     }
-    let alias = *alias;
-    Ok(RootText { path: cx.text(&path)?, alias, prefix_length })
+    Ok(RootText { path: cx.text(&path)?, alias: *alias, prefix_length: *replaced })
 }
 
 fn pages(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Vec<Page>, Diagnostic> {

@@ -139,11 +139,11 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
         let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
         let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
         // A dialect that goes on never ends the walk.
-        let _ = walk.tree(&alone);
+        let _ = walk.tree(alone);
         passes.resize(walk.found(), Pass::of(node));
         if let Some(whole) = unopened(node, tree.nodes.get(at + 1..).unwrap_or_default()) {
             let length = whole.block.as_ref().map_or(0, |block| block.nodes.len());
-            let _ = walk.tree(&Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
+            let _ = walk.tree(Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
             passes.resize(walk.found(), Pass::Parent);
             nodes.by_ref().take(length).for_each(drop);
         }

@@ -53,12 +53,12 @@ impl<S: Subject> Template<S> {
     /// # Errors
     /// nginx's words for a `$` without a name or a `${` without its `}`.
     pub fn compile(text: &[u8], names: &mut Names<S>) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        for piece in pieces(text)? {
-            parts.push(match piece {
+        let mut parts = Vec::with_capacity(pieces(text).count().max(1));
+        for piece in pieces(text) {
+            parts.push(match piece? {
                 Piece::Text(text) => Part::Text(text.into()),
                 Piece::Capture(number) => Part::Capture(number),
-                Piece::Name(name) => Part::from(names.meaning(&name)),
+                Piece::Name(name) => Part::from(names.meaning(name)),
             });
         }
         if parts.is_empty() {
@@ -95,29 +95,24 @@ pub enum Piece<'a> {
     /// `$1` to `$9`.
     Capture(usize),
     /// A variable, without its `$` and braces.
-    Name(String),
+    Name(&'a str),
 }
 
-/// The pieces of a text.
-///
-/// # Errors
-/// nginx's words for a `$` without a name or a `${` without its `}`.
-pub fn pieces(text: &[u8]) -> Result<Vec<Piece<'_>>, String> {
-    let mut pieces = Vec::new();
+/// The pieces of a text; a `$` without a name or a `${` without its `}` is told in nginx's words, and ends them.
+pub fn pieces(text: &[u8]) -> impl Iterator<Item = Result<Piece<'_>, String>> {
     let mut rest = text;
-    while let Some(at) = memchr::memchr(b'$', rest) {
-        let (before, after) = rest.split_at(at);
-        if !before.is_empty() {
-            pieces.push(Piece::Text(before));
+    std::iter::from_fn(move || {
+        let at = memchr::memchr(b'$', rest).unwrap_or(rest.len());
+        if at > 0 {
+            let (before, after) = rest.split_at(at);
+            rest = after;
+            return Some(Ok(Piece::Text(before)));
         }
-        let (piece, next) = reference(after.get(1..).unwrap_or_default())?;
-        pieces.push(piece);
-        rest = next;
-    }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
-    Ok(pieces)
+        let after = rest.get(1..)?;
+        let found = reference(after);
+        rest = found.as_ref().map(|(_, next)| *next).unwrap_or_default();
+        Some(found.map(|(piece, _)| piece))
+    })
 }
 
 /// What follows a `$`, and the rest.
@@ -143,5 +138,6 @@ fn reference(text: &[u8]) -> Result<(Piece<'_>, &[u8]), String> {
     if name.is_empty() {
         return Err("invalid variable name".to_owned());
     }
-    Ok((Piece::Name(String::from_utf8_lossy(name).into_owned()), rest))
+    // Letters, digits and underscores only.
+    Ok((Piece::Name(std::str::from_utf8(name).unwrap_or_default()), rest))
 }

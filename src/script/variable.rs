@@ -4,6 +4,7 @@
 //! slot; it may be used before it is defined, so slots are filled in by [`Names::finish`].
 
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::cell::{Ref, RefCell};
 use std::sync::Arc;
 
@@ -242,14 +243,14 @@ impl<S: Subject> Names<S> {
 
     /// What `name` means; a name nobody knows yet gets a slot, to be defined by the end.
     pub fn meaning(&mut self, name: &str) -> Meaning<S> {
-        let lower = name.to_ascii_lowercase();
-        if !self.used.contains(&lower) {
-            self.used.insert(lower.clone());
+        let lower = lower(name);
+        if !self.used.contains(&*lower) {
+            self.used.insert(lower.clone().into_owned());
         }
-        if let Some(variable) = self.builtin.get(lower.as_str()) {
+        if let Some(variable) = self.builtin.get(&*lower) {
             return Meaning::Builtin(*variable);
         }
-        if let Some(id) = self.slots.get(&lower) {
+        if let Some(id) = self.slots.get(&*lower) {
             return Meaning::Slot(*id);
         }
         for family in &self.families {
@@ -334,4 +335,9 @@ impl<S: Subject> Names<S> {
         }
         Ok((Definitions(all.into(), self.slots), unserved))
     }
+}
+
+/// A name in lower case.
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }

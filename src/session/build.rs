@@ -74,7 +74,7 @@ impl Build<'_> {
 
     /// Notes the variables of a text that compiles.
     pub fn uses(&mut self, word: &Word) {
-        let names = pieces(&word.bytes).unwrap_or_default().into_iter().filter(|_| self.every);
+        let names = pieces(&word.bytes).filter_map(Result::ok).filter(|_| self.every);
         for piece in names {
             if let Piece::Name(name) = piece {
                 self.used.entry(name.to_ascii_lowercase()).or_insert(word.span);

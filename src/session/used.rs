@@ -15,6 +15,7 @@ use hashbrown::HashSet;
 #[derive(Default)]
 pub struct Used {
     names: Vec<(String, Option<Span>)>,
+    seen: HashSet<String>,
 }
 
 impl Conf for Used {
@@ -22,7 +23,7 @@ impl Conf for Used {
 }
 
 impl Used {
-    /// The names, in the order of first use; some several times.
+    /// The names, in the order of first use.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
     }
@@ -41,7 +42,10 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 
 fn note(cx: &mut Setting<'_>, name: &str, at: Option<Span>) {
     if let Some(used) = cx.conf::<Used>() {
-        used.names.push((name.to_owned(), at));
+        if !used.seen.contains(name) {
+            used.seen.insert(name.to_owned());
+            used.names.push((name.to_owned(), at));
+        }
     }
 }
 
@@ -83,9 +87,9 @@ pub fn text(cx: &mut Setting<'_>, text: &[u8]) -> Result<(), Diagnostic> {
 }
 
 fn text_at(cx: &mut Setting<'_>, text: &[u8], at: Option<Span>) -> Result<(), Diagnostic> {
-    for piece in pieces(text).map_err(Diagnostic::emerg)? {
-        if let Piece::Name(name) = piece {
-            note(cx, &name, at);
+    for piece in pieces(text) {
+        if let Piece::Name(name) = piece.map_err(Diagnostic::emerg)? {
+            note(cx, name, at);
         }
     }
     Ok(())

@@ -5,14 +5,17 @@
 use super::settings::{Balancer, Server, Upstream, Zone};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens};
-use crate::conf::module::{Module, Scope};
+use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom, Number, Time};
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::net::address::{self, Host};
 use crate::session::contexts::{HTTP, STREAM, STREAM_UPSTREAM, UPSTREAM};
 use crate::session::{shared, used};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 const fn group(contexts: Contexts, opens: Contexts) -> Directive {
     Directive::new("upstream", contexts, Arity::Block(1, 1, Opens::Context(opens)), &Block::<Upstream>(upstream, close))
@@ -67,7 +70,7 @@ pub const HTTP_MODULES: &[Module] = &[
             group(HTTP, UPSTREAM),
             Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).words(SERVER_WORDS).doc(SERVER_DOC),
         ],
-        scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM))],
+        scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM)), Scope::of::<Groups>(HTTP.or(STREAM))],
     },
     module!("ngx_http_upstream_hash_module", [hash_row(UPSTREAM)]),
     module!("ngx_http_upstream_ip_hash_module", [ip_hash_row(UPSTREAM)]),
@@ -123,20 +126,26 @@ const KEEPALIVE: [Directive; 4] = [
     .doc("Closes a connection that has been idle so long."),
 ];
 
+/// The groups of an http or stream block so far: their names in lower case, and where each is opened.
+#[derive(Default)]
+struct Groups {
+    opened: HashMap<Vec<u8>, Span>,
+}
+
+impl Conf for Groups {
+    fn inherit(&mut self, _: &Self) {}
+}
+
 fn upstream(cx: &mut Setting<'_>, _: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
-    let Some(name) = statement.arguments().first() else { return Ok(()) };
-    let context = cx.context();
-    let again = cx.around().and_then(|around| {
-        around.children.iter().find(|level| {
-            level.context == context
-                && level.words.get(1).is_some_and(|word| word.bytes.eq_ignore_ascii_case(&name.bytes))
-        })
-    });
-    match again {
-        Some(first) => Err(Diagnostic::emerg(format!("duplicate upstream \"{}\"", name.text()))
+    let (Some(name), Some(groups)) = (statement.arguments().first(), cx.conf::<Groups>()) else { return Ok(()) };
+    match groups.opened.entry(name.bytes.to_ascii_lowercase()) {
+        Entry::Occupied(first) => Err(Diagnostic::emerg(format!("duplicate upstream \"{}\"", name.text()))
             .point(name.span)
-            .earlier(first.span)),
-        None => Ok(()),
+            .earlier(Some(*first.get()))),
+        Entry::Vacant(free) => {
+            free.insert(statement.span);
+            Ok(())
+        }
     }
 }
 

@@ -64,7 +64,7 @@ pub enum BodyLength {
 /// A gateway of a location.
 pub struct Engine<P> {
     /// The settings.
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
     /// The protocol.
     pub protocol: P,
 }

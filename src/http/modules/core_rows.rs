@@ -41,6 +41,7 @@ fn of_own<'a>(levels: &Levels<'a>) -> Option<&'a BTreeMap<Vec<u8>, Vec<u8>>> {
 
 /// Whether a level is the first server.
 fn is_first(levels: &Levels<'_>) -> bool {
-    let servers = levels.outer.and_then(|outer| outer.level.children.iter().find(|level| level.context == SERVER));
+    let around = levels.outer.filter(|_| levels.level.context == SERVER);
+    let servers = around.and_then(|outer| outer.level.children.iter().find(|level| level.context == SERVER));
     servers.is_some_and(|first| std::ptr::eq(first, levels.level))
 }

@@ -46,8 +46,9 @@ struct Index {
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Indices>() else { return Ok(()) };
-    let names = conf.names.iter().map(|name| cx.text(name)).collect::<Result<_, _>>()?;
-    place.step(Phase::Content, Index { names });
+    let texts = |cx: &mut Compile<'_, '_>| conf.names.iter().map(|name| cx.text(name)).collect::<Result<_, _>>();
+    let index = cx.once(conf, |cx| Ok(Index { names: texts(cx)? }))?;
+    place.share(Phase::Content, index);
     Ok(())
 }
 

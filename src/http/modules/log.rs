@@ -70,18 +70,25 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         flush: None,
         condition: None,
     }];
-    let texts = levels.get::<Logs>().and_then(|logs| logs.logs.as_deref()).unwrap_or(&default);
     let none = Formats::default();
     let formats = levels.get::<Formats>().unwrap_or(&none);
+    let log = match levels.get::<Logs>() {
+        Some(conf) => cx.once(conf, |cx| open(conf.logs.as_deref().unwrap_or(&default), formats, cx))?,
+        None => Arc::new(open(&default, formats, cx)?),
+    };
+    if !log.logs.is_empty() {
+        place.share(Phase::Log, log);
+    }
+    Ok(())
+}
+
+fn open(texts: &[AccessText], formats: &Formats, cx: &mut Compile<'_, '_>) -> Result<Log, Diagnostic> {
     let mut logs = Vec::new();
     for text in texts {
         let format = Arc::new(Format::new(&find(formats, &text.format), &mut cx.names)?);
         logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?);
     }
-    if !logs.is_empty() {
-        place.step(Phase::Log, Log { logs });
-    }
-    Ok(())
+    Ok(Log { logs })
 }
 
 fn find(formats: &Formats, name: &str) -> FormatText {

@@ -3,6 +3,7 @@
 mod request;
 mod rewrite;
 
+use std::sync::Arc;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
@@ -195,20 +196,22 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     if is_secure(pass) {
         return Ok(());
     }
-    let none = GatewayConf::<PROXY>::default();
-    let gateway = Gateway::new(levels.get::<GatewayConf<PROXY>>().unwrap_or(&none), "proxy", cx)?;
-    let pattern = opened(levels.level).cloned();
+    let gateway = match levels.get::<GatewayConf<PROXY>>() {
+        Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
+        None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
+    };
+    let pattern = opened(levels.level);
     let destination = destination(pass, cx)?;
-    let location = match &pattern {
-        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.to_vec(),
-        _ => Vec::new(),
+    let location = match pattern {
+        Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) => name.clone(),
+        _ => Box::default(),
     };
     let protocol = Proxy {
         headers: request::headers(&conf.headers, cx)?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
-        redirects: rewrite::redirects(conf.redirects.as_deref(), &destination, &location, cx)?,
+        redirects: conf.redirects.as_deref().map(|texts| rewrite::redirects(texts, cx)).transpose()?,
         cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
         cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
@@ -216,7 +219,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         location,
         pass_request_headers: gateway.pass_headers,
     };
-    if matches!(&pattern, Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/")) {
+    if matches!(pattern, Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/")) {
         place.adds_slash = true;
     }
     place.content(Engine { gateway, protocol });
@@ -272,9 +275,10 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
     };
     Ok(Destination::Fixed {
         pool,
-        host: request::host_header(&text).into_bytes(),
-        uri: (!uri.is_empty()).then(|| if uri.starts_with(b"?") { [b"/", uri].concat() } else { uri.to_vec() }),
-        url: pass.bytes.to_vec(),
+        host: request::host_header(&text).into_bytes().into(),
+        uri: (!uri.is_empty())
+            .then(|| if uri.starts_with(b"?") { [b"/", uri].concat().into() } else { uri.into() }),
+        url: pass.bytes.clone(),
     })
 }
 

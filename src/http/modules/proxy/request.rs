@@ -2,7 +2,6 @@
 
 use super::rewrite::{Flags, Pair, Redirect};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::source::{SourceId, Span};
 use crate::conf::tree::Word;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
 use crate::http::module::{Compile, Text};
@@ -21,11 +20,11 @@ pub enum Destination {
         /// The group.
         pool: Arc<Pool>,
         /// `$proxy_host`.
-        host: Vec<u8>,
+        host: Box<[u8]>,
         /// The URI that replaces the location's name, if there is one.
-        uri: Option<Vec<u8>>,
+        uri: Option<Box<[u8]>>,
         /// As written.
-        url: Vec<u8>,
+        url: Box<[u8]>,
     },
     /// A text with variables.
     Variable(Text),
@@ -36,7 +35,7 @@ pub struct Proxy {
     /// Where to.
     pub destination: Destination,
     /// The location's name, which a URI of `proxy_pass` replaces.
-    pub location: Vec<u8>,
+    pub location: Box<[u8]>,
     /// The headers set here, in order.
     pub headers: Headers,
     /// 1000 or 1001.
@@ -47,8 +46,8 @@ pub struct Proxy {
     pub method: Option<Text>,
     /// `proxy_set_body`.
     pub body: Option<Text>,
-    /// `proxy_redirect`.
-    pub redirects: Vec<Redirect>,
+    /// `proxy_redirect`; nothing for the default.
+    pub redirects: Option<Box<[Redirect]>>,
     /// `proxy_cookie_domain`.
     pub cookie_domains: Vec<Pair>,
     /// `proxy_cookie_path`.
@@ -59,56 +58,53 @@ pub struct Proxy {
 
 /// A header line of the request.
 enum Line {
-    Set(Vec<u8>, Text),
+    Set(Box<[u8]>, Text),
+    /// `Host: $proxy_host`.
+    Host,
+    /// `Connection: close`.
+    Close,
     Length,
     Coding,
 }
 
 /// Headers set here, and the names that are therefore not taken from the client.
 pub struct Headers {
-    lines: Vec<Line>,
-    names: Vec<Vec<u8>>,
+    lines: Box<[Line]>,
+    /// Those beside [`DEFAULTS`].
+    names: Box<[Box<[u8]>]>,
 }
 
-/// Headers nginx sets unless the configuration does; empty ones only keep the client's away.
-const DEFAULTS: [(&str, &str); 8] = [
-    ("Host", "$proxy_host"),
-    ("Connection", "close"),
-    ("Content-Length", ""),
-    ("Transfer-Encoding", ""),
-    ("TE", ""),
-    ("Keep-Alive", ""),
-    ("Expect", ""),
-    ("Upgrade", ""),
+/// Headers nginx sets unless the configuration does; those without a line only keep the client's away.
+const DEFAULTS: [(&str, Option<Line>); 8] = [
+    ("Host", Some(Line::Host)),
+    ("Connection", Some(Line::Close)),
+    ("Content-Length", Some(Line::Length)),
+    ("Transfer-Encoding", Some(Line::Coding)),
+    ("TE", None),
+    ("Keep-Alive", None),
+    ("Expect", None),
+    ("Upgrade", None),
 ];
 
 /// Joins the configured headers with the defaults.
 pub fn headers(set: &[(Word, Word)], cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
-    let mut headers = Headers { lines: Vec::new(), names: Vec::new() };
-    for (name, value) in set {
-        headers.names.push(name.bytes.to_ascii_lowercase());
-        if !value.bytes.is_empty() {
-            headers.lines.push(Line::Set(name.bytes.to_vec(), cx.text(value)?));
-        }
+    let given = |name: &str| set.iter().any(|(word, _)| word.bytes.eq_ignore_ascii_case(name.as_bytes()));
+    let mut lines = Vec::with_capacity(set.len() + DEFAULTS.len());
+    for (name, value) in set.iter().filter(|(_, value)| !value.bytes.is_empty()) {
+        lines.push(Line::Set(name.bytes.clone(), cx.text(value)?));
     }
-    for (name, value) in DEFAULTS {
-        let lower = name.to_ascii_lowercase().into_bytes();
-        if headers.names.contains(&lower) {
-            continue;
-        }
-        headers.names.push(lower);
-        match (name, value) {
-            ("Content-Length", _) => headers.lines.push(Line::Length),
-            ("Transfer-Encoding", _) => headers.lines.push(Line::Coding),
-            (_, "") => {}
-            (name, value) => {
-                let span = Span { source: SourceId(u32::MAX), start: 0, end: 0 };
-                let word = Word { bytes: value.as_bytes().into(), span, quoted: false };
-                headers.lines.push(Line::Set(name.as_bytes().to_vec(), cx.text(&word)?));
-            }
-        }
+    lines.extend(DEFAULTS.into_iter().filter(|(name, _)| !given(name)).filter_map(|(_, line)| line));
+    let own = |name: &&Word| !DEFAULTS.iter().any(|(known, _)| name.bytes.eq_ignore_ascii_case(known.as_bytes()));
+    let names = set.iter().map(|(name, _)| name).filter(own).map(|name| name.bytes.clone());
+    Ok(Headers { names: names.collect(), lines: lines.into() })
+}
+
+impl Headers {
+    /// Whether the client's header of this name is not passed on.
+    fn replace(&self, name: &[u8]) -> bool {
+        let same = |known: &[u8]| known.len() == name.len() && name.eq_ignore_ascii_case(known);
+        DEFAULTS.iter().any(|(known, _)| same(known.as_bytes())) || self.names.iter().any(|known| same(known))
     }
-    Ok(headers)
 }
 
 /// `$proxy_host` of an address: without the protocol's own port.
@@ -150,7 +146,7 @@ impl Protocol for Proxy {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         match &self.destination {
             Destination::Fixed { pool, host, uri, .. } => {
-                Ok(Target { pool: pool.clone(), uri: self.uri(request, uri.as_deref()), host: host.clone() })
+                Ok(Target { pool: pool.clone(), uri: self.uri(request, uri.as_deref()), host: host.to_vec() })
             }
             Destination::Variable(text) => {
                 let url = text.text(request);
@@ -167,7 +163,7 @@ impl Protocol for Proxy {
         out.push(b' ');
         out.extend_from_slice(&target.uri);
         out.extend_from_slice(if self.version == 1001 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-        for line in &self.headers.lines {
+        for line in &*self.headers.lines {
             match line {
                 Line::Set(name, value) => {
                     let start = out.len();
@@ -181,6 +177,13 @@ impl Protocol for Proxy {
                         out.extend_from_slice(b"\r\n");
                     }
                 }
+                Line::Host if target.host.is_empty() => {}
+                Line::Host => {
+                    out.extend_from_slice(b"Host: ");
+                    out.extend_from_slice(&target.host);
+                    out.extend_from_slice(b"\r\n");
+                }
+                Line::Close => out.extend_from_slice(b"Connection: close\r\n"),
                 Line::Length => {
                     if let BodyLength::Known(length) = body {
                         out.extend_from_slice(b"Content-Length: ");
@@ -212,8 +215,8 @@ impl Protocol for Proxy {
     fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         match name {
             b"Set-Cookie" => super::rewrite::cookie(request, self, value),
-            b"Refresh" => super::rewrite::refresh(request, &self.redirects, value),
-            _ => super::rewrite::apply(request, &self.redirects, value),
+            b"Refresh" => super::rewrite::refresh(request, self, value),
+            _ => super::rewrite::apply(request, self, value),
         }
     }
 
@@ -225,7 +228,7 @@ impl Protocol for Proxy {
 impl Proxy {
     fn pass_headers(&self, request: &Request, out: &mut Vec<u8>) {
         for (name, value, _) in request.head.iter() {
-            if self.headers.names.iter().any(|set| set.len() == name.len() && name.eq_ignore_ascii_case(set)) {
+            if self.headers.replace(name) {
                 continue;
             }
             out.extend_from_slice(name);

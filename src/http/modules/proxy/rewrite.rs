@@ -1,7 +1,7 @@
 //! `proxy_redirect`, `proxy_cookie_domain` and `proxy_cookie_path`: what backends say of themselves, told to clients.
 
 use super::ProxyConf;
-use super::request::Destination;
+use super::request::{Destination, Proxy};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
@@ -34,7 +34,12 @@ pub struct Pair {
 }
 
 /// A `proxy_redirect` at work.
-pub type Redirect = Pair;
+pub enum Redirect {
+    /// `default`.
+    Default,
+    /// From, to.
+    Pair(Pair),
+}
 
 /// The setter of `proxy_redirect`.
 pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
@@ -130,46 +135,48 @@ fn pair(from: &Word, to: &Word, cx: &mut Compile<'_, '_>) -> Result<Pair, Diagno
     Ok(Pair { from, to: cx.text(to)? })
 }
 
-/// Compiles `proxy_redirect`; where none is given, the default of a fixed destination.
-pub fn redirects(
-    texts: Option<&[RedirectText]>,
-    destination: &Destination,
-    location: &[u8],
-    cx: &mut Compile<'_, '_>,
-) -> Result<Vec<Redirect>, Diagnostic> {
-    let default = [RedirectText::Default];
-    let mut all = Vec::new();
-    for text in texts.unwrap_or(&default) {
-        match (text, destination) {
-            (RedirectText::Pair(from, to), _) => all.push(pair(from, to, cx)?),
-            (RedirectText::Default, Destination::Fixed { uri, url, .. }) => {
-                let (from, to) = match uri {
-                    Some(_) => (url.clone(), location.to_vec()),
-                    None => ([url.as_slice(), b"/"].concat(), b"/".to_vec()),
-                };
-                all.push(Pair { from: From::Text(literal(&from, cx)?), to: literal(&to, cx)? });
-            }
-            (RedirectText::Default, Destination::Variable(_)) => {}
-        }
-    }
-    Ok(all)
+/// Compiles `proxy_redirect`.
+pub fn redirects(texts: &[RedirectText], cx: &mut Compile<'_, '_>) -> Result<Box<[Redirect]>, Diagnostic> {
+    let compile = |text: &RedirectText| match text {
+        RedirectText::Pair(from, to) => pair(from, to, cx).map(Redirect::Pair),
+        RedirectText::Default => Ok(Redirect::Default),
+    };
+    texts.iter().map(compile).collect()
 }
 
-fn literal(text: &[u8], cx: &mut Compile<'_, '_>) -> Result<Text, Diagnostic> {
-    Text::compile(text, &mut cx.names).map_err(Diagnostic::emerg)
+impl Redirect {
+    fn apply(&self, request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Pair(pair) => pair.apply(request, value),
+            Self::Default => default(proxy, value),
+        }
+    }
+}
+
+/// `proxy_redirect default`: what `proxy_pass` names becomes the location's name.
+fn default(proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
+    let Destination::Fixed { uri, url, .. } = &proxy.destination else { return None };
+    let rest = value.strip_prefix(&**url)?;
+    match uri {
+        Some(_) => Some([&proxy.location, rest].concat()),
+        None => rest.strip_prefix(b"/").map(|rest| [b"/", rest].concat()),
+    }
 }
 
 /// Rewrites a Location, if a pair fits.
-pub fn apply(request: &Request, pairs: &[Pair], value: &[u8]) -> Option<Vec<u8>> {
-    pairs.iter().find_map(|pair| pair.apply(request, value))
+pub fn apply(request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
+    match &proxy.redirects {
+        Some(all) => all.iter().find_map(|redirect| redirect.apply(request, proxy, value)),
+        None => default(proxy, value),
+    }
 }
 
 /// Rewrites the URL of a Refresh header.
-pub fn refresh(request: &Request, pairs: &[Pair], value: &[u8]) -> Option<Vec<u8>> {
+pub fn refresh(request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
     let lower = value.to_ascii_lowercase();
     let at = memchr::memmem::find(&lower, b"url=")? + 4;
     let (head, url) = value.split_at_checked(at)?;
-    let url = apply(request, pairs, url)?;
+    let url = apply(request, proxy, url)?;
     Some([head, &url].concat())
 }
 
@@ -298,7 +305,7 @@ impl Cookie {
 }
 
 /// Rewrites domain, path and flags of a Set-Cookie, where something fits.
-pub fn cookie(request: &Request, proxy: &super::request::Proxy, value: &[u8]) -> Option<Vec<u8>> {
+pub fn cookie(request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
     if proxy.cookie_domains.is_empty() && proxy.cookie_paths.is_empty() && proxy.cookie_flags.is_empty() {
         return None;
     }
@@ -308,7 +315,7 @@ pub fn cookie(request: &Request, proxy: &super::request::Proxy, value: &[u8]) ->
         let new = if name.eq_ignore_ascii_case(b"domain") {
             domain(request, &proxy.cookie_domains, text)
         } else if name.eq_ignore_ascii_case(b"path") {
-            apply(request, &proxy.cookie_paths, text)
+            proxy.cookie_paths.iter().find_map(|pair| pair.apply(request, text))
         } else {
             None
         };

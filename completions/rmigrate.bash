@@ -59,7 +59,7 @@ _rmigrate() {
 
     case "${cmd}" in
         rmigrate)
-            opts="-o -h -V --format --output --kind --root --id --help --version survey diff explain lint probe help"
+            opts="-o -h -V --format --output --kind --context --root --id --help --version survey diff explain lint probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -81,6 +81,10 @@ _rmigrate() {
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -97,7 +101,7 @@ _rmigrate() {
             return 0
             ;;
         rmigrate__subcmd__diff)
-            opts="-o -h --nodes --text --format --output --kind --root --id --help"
+            opts="-o -h --nodes --text --format --output --kind --context --root --id --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -119,6 +123,10 @@ _rmigrate() {
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -135,7 +143,7 @@ _rmigrate() {
             return 0
             ;;
         rmigrate__subcmd__explain)
-            opts="-c -o -h --conf --from --to --method --header --vrrp --format --output --kind --root --id --help"
+            opts="-c -o -h --conf --from --to --method --header --vrrp --format --output --kind --context --root --id --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -183,6 +191,10 @@ _rmigrate() {
                     ;;
                 --kind)
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
                     return 0
                     ;;
                 --root)
@@ -299,7 +311,7 @@ _rmigrate() {
             return 0
             ;;
         rmigrate__subcmd__lint)
-            opts="-o -h --node --allow --fail-on --rules --format --output --kind --root --id --help"
+            opts="-o -h --node --allow --fail-on --rules --format --output --kind --context --root --id --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -333,6 +345,10 @@ _rmigrate() {
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -349,7 +365,7 @@ _rmigrate() {
             return 0
             ;;
         rmigrate__subcmd__probe)
-            opts="-o -h --requests --log --host --most --nginx --rnginx --live --format --output --kind --root --id --help"
+            opts="-o -h --requests --log --host --most --nginx --rnginx --live --format --output --kind --context --root --id --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -395,6 +411,10 @@ _rmigrate() {
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -411,7 +431,7 @@ _rmigrate() {
             return 0
             ;;
         rmigrate__subcmd__survey)
-            opts="-o -h --fail-on --format --output --kind --root --id --help"
+            opts="-o -h --fail-on --format --output --kind --context --root --id --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,6 +455,10 @@ _rmigrate() {
                     ;;
                 --kind)
                     COMPREPLY=($(compgen -W "nginx keepalived emqx" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -W "main http server location upstream events stream stream-server stream-upstream mail mail-server" -- "${cur}"))
                     return 0
                     ;;
                 --root)

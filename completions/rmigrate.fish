@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rmigrate_global_optspecs
-    string join \n format= o/output= kind= root= id= h/help V/version
+    string join \n format= o/output= kind= context= root= id= h/help V/version
 end
 
 function __fish_rmigrate_needs_command
@@ -32,6 +32,17 @@ complete -c rmigrate -n "__fish_rmigrate_needs_command" -s o -l output -d 'The f
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_needs_command" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -52,6 +63,17 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -s o -l output
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -63,6 +85,17 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -s o -l output -
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l nodes -d 'The files are those of two nodes of a pair: what has to differ between them is told apart, and does not count'
@@ -82,6 +115,17 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -s o -l outpu
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -98,6 +142,17 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s o -l output -
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l rules -d 'Lists the rules instead'
@@ -116,6 +171,17 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -s o -l output 
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
 emqx\t'emqx.conf'"
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l context -d 'The block nginx\'s files belong in, where they are parts of a configuration and their content does not tell' -r -f -a "main\t'None: the file is whole'
+http\t'`http {}`'
+server\t'`server {}` in http'
+location\t'`location {}`'
+upstream\t'`upstream {}` in http'
+events\t'`events {}`'
+stream\t'`stream {}`'
+stream-server\t'`server {}` in stream'
+stream-upstream\t'`upstream {}` in stream'
+mail\t'`mail {}`'
+mail-server\t'`server {}` in mail'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l root -d 'The folder in which the files of another machine lie: absolute paths start there' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l live -d 'Asks the real servers behind nginx instead of stand-ins; requests that change something change it twice'

@@ -24,6 +24,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -52,6 +63,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -70,6 +92,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '--nodes[The files are those of two nodes of a pair\: what has to differ between them is told apart, and does not count]' \
@@ -98,6 +131,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -121,6 +165,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '--rules[Lists the rules instead]' \
@@ -146,6 +201,17 @@ html\:"One page that needs nothing beside it"))' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
 keepalived\:"keepalived.conf"
 emqx\:"emqx.conf"))' \
+'--context=[The block nginx'\''s files belong in, where they are parts of a configuration and their content does not tell]:CONTEXT:((main\:"None\: the file is whole"
+http\:"\`http {}\`"
+server\:"\`server {}\` in http"
+location\:"\`location {}\`"
+upstream\:"\`upstream {}\` in http"
+events\:"\`events {}\`"
+stream\:"\`stream {}\`"
+stream-server\:"\`server {}\` in stream"
+stream-upstream\:"\`upstream {}\` in stream"
+mail\:"\`mail {}\`"
+mail-server\:"\`server {}\` in mail"))' \
 '--root=[The folder in which the files of another machine lie\: absolute paths start there]:DIR:_default' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '--live[Asks the real servers behind nginx instead of stand-ins; requests that change something change it twice]' \

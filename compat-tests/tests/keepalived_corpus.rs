@@ -90,10 +90,10 @@ impl Lab {
     }
 }
 
-/// What only one of the two can say: near misses and what is not served, and braces once more as keywords.
+/// What only one of the two can say: what is not served, and braces once more as keywords.
 fn is_own(program: Program, line: &str) -> bool {
     match program {
-        Program::Ours => line.starts_with("rkeepalived: not served: ") || line.contains("did you mean \""),
+        Program::Ours => line.starts_with("rkeepalived: not served: "),
         Program::Original => line.contains("Unknown keyword '}'"),
     }
 }

@@ -8,6 +8,7 @@ mod diagnostics;
 mod dump;
 mod house;
 mod keepalived_corpus;
+mod large;
 mod lint;
 mod manual;
 mod migrate;

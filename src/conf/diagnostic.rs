@@ -3,6 +3,9 @@
 
 use super::source::Span;
 
+/// Where every complaint is wanted, a reading ends after so many all the same.
+pub const MOST: usize = 1000;
+
 /// How bad a complaint is, in nginx's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -117,10 +120,24 @@ impl Diagnostic {
         self
     }
 
+    /// The same complaint of a conflict the original names no place for: of the second one, and of the first.
+    pub fn beside(mut self, second: Option<Span>, first: Option<Span>) -> Self {
+        self.point = second;
+        self.earlier(first)
+    }
+
     /// The same complaint, with one more thing to know.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
         self
+    }
+
+    /// The place the long form points at: the word, or the statement.
+    pub fn place(&self) -> Option<Span> {
+        self.point.or(match self.at {
+            At::Span(span) => Some(span),
+            At::Nowhere | At::Unlined => None,
+        })
     }
 
     /// Whether the configuration is wrong, and not only odd.

@@ -135,6 +135,8 @@ pub struct Directive {
     pub since: &'static str,
     /// One paragraph.
     pub doc: &'static str,
+    /// The words its arguments may be, or begin with (those end in `=`), for hints at near misses.
+    pub words: &'static [&'static str],
     /// What it does with its arguments.
     pub set: &'static dyn Set,
 }
@@ -142,7 +144,7 @@ pub struct Directive {
 impl Directive {
     /// A row that is served in full.
     pub const fn new(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Self {
-        Self { name, contexts, arity, default: None, support: Support::Full, since: "", doc: "", set }
+        Self { name, contexts, arity, default: None, support: Support::Full, since: "", doc: "", words: &[], set }
     }
 
     /// A row that is known and not served.
@@ -177,6 +179,12 @@ impl Directive {
     /// Names the version that brought it.
     pub const fn since(mut self, version: &'static str) -> Self {
         self.since = version;
+        self
+    }
+
+    /// Names the words its arguments may be; one that takes a value ends in `=`.
+    pub const fn words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
         self
     }
 

@@ -92,7 +92,7 @@ pub fn text(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Runs `read` over made texts until `seconds` have gone by, or `least` texts where that is later; tells how many there were.
-/// The process may take 2 GiB beyond what it has, so that a text that eats memory ends the run.
+/// The process may take 4 GiB, so that a text that eats memory ends the run. `RHA_FUZZ_SEED` makes other texts.
 #[expect(clippy::disallowed_methods, reason = "a fuzzer runs for a time")]
 pub fn run(seeds: &[Vec<u8>], seconds: u64, least: usize, read: impl Fn(&[u8])) -> usize {
     use nix::sys::resource::{Resource, setrlimit};
@@ -101,7 +101,8 @@ pub fn run(seeds: &[Vec<u8>], seconds: u64, least: usize, read: impl Fn(&[u8])) 
         let _ = setrlimit(Resource::RLIMIT_AS, 4 << 30, 4 << 30);
     }
     let start = std::time::Instant::now();
-    let mut dice = Dice(0x9e37_79b9);
+    let seed = std::env::var("RHA_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x9e37_79b9);
+    let mut dice = Dice(seed);
     let mut count = 0;
     while count < least || start.elapsed().as_secs() < seconds {
         let made = text(seeds, &mut dice);
@@ -112,6 +113,12 @@ pub fn run(seeds: &[Vec<u8>], seconds: u64, least: usize, read: impl Fn(&[u8])) 
         count += 1;
     }
     count
+}
+
+/// The most memory this process ever held, in KiB.
+pub fn most_memory() -> i64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss())
 }
 
 /// Seconds this thread has worked; how long it waited for a busy machine does not count.

@@ -27,8 +27,6 @@ pub struct Level {
     pub(super) kinds: Kinds,
     /// The rows with a default that were given, until the level is merged.
     pub(super) given: Vec<RowId>,
-    /// Where each row was given first; kept where every complaint is asked for.
-    pub(super) first: Vec<(RowId, Span)>,
 }
 
 impl Level {
@@ -42,17 +40,7 @@ impl Level {
             confs: Vec::new(),
             kinds: Kinds::default(),
             given: Vec::new(),
-            first: Vec::new(),
         }
-    }
-
-    /// Where a row was given before `here`, which is noted if it was not.
-    pub(super) fn first_of(&mut self, row: RowId, here: Span) -> Option<Span> {
-        let known = self.first.iter().find(|(known, _)| *known == row).map(|(_, span)| *span);
-        if known.is_none() {
-            self.first.push((row, here));
-        }
-        known
     }
 
     /// What was given here, and after merging what holds here, if this level has a `C` of its own.

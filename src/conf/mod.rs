@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod level;
 pub mod lex;
 pub mod module;
+pub mod near;
 pub mod print;
 pub mod registry;
 pub mod slot;

@@ -3,6 +3,7 @@
 
 use super::directive::{Contexts, Directive};
 use super::module::{Module, Scope};
+use super::near::near;
 use hashbrown::HashMap;
 use std::any::TypeId;
 
@@ -89,33 +90,4 @@ impl Registry {
     pub fn nearest(&self, name: &str, context: Contexts) -> Option<&'static str> {
         near(name, self.rows.iter().filter(|(row, _)| row.contexts.meets(context)).map(|(row, _)| row.name))
     }
-}
-
-/// The word that is nearest to `name`, if one is near.
-pub fn near<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    words
-        .map(|word| (distance(name.as_bytes(), word.as_bytes()), word))
-        .min_by_key(|(far, _)| *far)
-        .filter(|(far, word)| *far <= 1 + word.len() / 5)
-        .map(|(_, word)| word)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (slot, y) in row.iter_mut().skip(1).zip(b) {
-            let above = *slot;
-            let next = (above + 1).min(left + 1).min(diagonal + usize::from(x != y));
-            diagonal = above;
-            *slot = next;
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

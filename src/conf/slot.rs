@@ -3,7 +3,6 @@
 
 use super::diagnostic::Diagnostic;
 use super::directive::Set;
-use super::registry::near;
 use super::tree::{Statement, Word};
 use super::value;
 use super::walk::Setting;
@@ -56,13 +55,8 @@ fn free<T>(cx: &Setting<'_>, slot: &Option<T>) -> Result<(), Diagnostic> {
 }
 
 /// Says which words there are, and which of them may have been meant.
-fn one_of(complaint: Diagnostic, given: &str, words: impl Iterator<Item = &'static str> + Clone) -> Diagnostic {
-    let all: Vec<&str> = words.clone().collect();
-    let complaint = complaint.note(format!("known values: {}", all.join(", ")));
-    match near(given, words) {
-        Some(meant) => complaint.help(format!("did you mean \"{meant}\"?")),
-        None => complaint,
-    }
+fn one_of(complaint: Diagnostic, given: &str, words: impl Iterator<Item = &'static str>) -> Diagnostic {
+    complaint.among("values", given, &words.collect::<Vec<_>>())
 }
 
 fn point(complaint: Diagnostic, statement: &Statement) -> Diagnostic {
@@ -159,8 +153,10 @@ impl<C: 'static> Set for Mask<C> {
                 return Err(one_of(complaint, &word.text(), self.1.iter().map(|(name, _)| *name)));
             };
             let bits = slot.unwrap_or_default();
+            let first = cx.first_here(cx.row.name, &bit.to_be_bytes(), word.span);
             if bits & bit != 0 {
-                cx.warn(statement, format!("duplicate value \"{}\"", word.text()));
+                let text = format!("duplicate value \"{}\"", word.text());
+                cx.report(Diagnostic::warn(text).at(statement.span).point(word.span).earlier(first));
             }
             *slot = Some(bits | bit);
         }

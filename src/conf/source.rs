@@ -10,7 +10,7 @@ use std::rc::Rc;
 pub struct SourceId(pub u32);
 
 /// A run of bytes in one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The text.
     pub source: SourceId,
@@ -54,6 +54,13 @@ impl Sources {
         let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', &text).map(|at| at as u32 + 1)).collect();
         self.texts.push(Source { name: name.to_owned(), text: text.into(), kind, lines });
         SourceId(self.texts.len() as u32 - 1)
+    }
+
+    /// Calls texts by another name from now on.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for text in self.texts.iter_mut().filter(|text| text.name == from) {
+            to.clone_into(&mut text.name);
+        }
     }
 
     /// The text `id` names, if this collection made it.

@@ -5,7 +5,7 @@
 //! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{At, Diagnostic, Severity};
+use super::diagnostic::{At, Diagnostic, MOST, Severity};
 use super::directive::{Contexts, Directive, Opens, Support};
 use super::level::find;
 use super::lex;
@@ -13,9 +13,12 @@ use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
+use firsts::Firsts;
 use std::any::{Any, TypeId};
 
 pub use super::level::{Kinds, Level, Levels};
+
+mod firsts;
 
 /// What differs between the two languages' manners.
 #[derive(Clone, Copy)]
@@ -50,6 +53,10 @@ pub trait Wording: Sync {
     fn origin(&self, _name: &str) -> Option<String> {
         None
     }
+    /// Whether a complaint says that a row was given before.
+    fn again(&self, _message: &str) -> bool {
+        false
+    }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
 }
@@ -68,14 +75,13 @@ pub struct Setting<'a> {
     unserved: &'a mut Vec<Diagnostic>,
     bases: &'a Bases,
     end: Option<Span>,
-    first: Option<Span>,
+    firsts: &'a mut Firsts,
 }
 
 impl Setting<'_> {
-    /// `"name" directive …`, the form of most of nginx's complaints. One of a row given twice knows the first.
+    /// `"name" directive …`, the form of most of nginx's complaints.
     pub fn complain(&self, what: &str) -> Diagnostic {
-        let first = self.first.filter(|_| what.starts_with("is duplicate"));
-        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name)).earlier(first)
+        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
     }
 
     /// Adds a warning that does not stop the reading.
@@ -223,8 +229,8 @@ pub struct Walk<'a> {
     ended: bool,
     /// What follows the statement that is read, or the end of its block.
     next: Option<Span>,
-    /// Where the row that is set was given before, in the same block.
-    first: Option<Span>,
+    /// Where things were given first.
+    firsts: Firsts,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -253,7 +259,7 @@ impl<'a> Walk<'a> {
             open: Vec::new(),
             ended: false,
             next: None,
-            first: None,
+            firsts: Firsts::new(dialect.every || !dialect.stop),
         }
     }
 
@@ -329,6 +335,10 @@ impl<'a> Walk<'a> {
             if let Err(complaint) = outcome {
                 if self.dialect.stop && (!self.dialect.every || self.ended) {
                     return Err(complaint);
+                }
+                if self.dialect.every && self.complaints.len() >= MOST {
+                    self.ended = true;
+                    return Err(complaint.note("there are too many mistakes: the reading ends here"));
                 }
                 self.complaints.push(complaint);
             }
@@ -485,15 +495,27 @@ impl<'a> Walk<'a> {
         {
             level.given.push(id);
         }
-        if self.dialect.every {
-            self.first = self.levels.last_mut().and_then(|level| level.first_of(id, statement.span));
-        }
+        let first = self.firsts.row(row.name, self.levels.last(), statement.span);
+        let wording = self.dialect.wording;
+        // What is said of a row given twice knows the first.
+        let again = |complaint: Diagnostic| match first.filter(|_| wording.again(&complaint.message)) {
+            Some(first) if complaint.earlier.is_none() => complaint.earlier(Some(first)),
+            _ => complaint,
+        };
         let context = match row.arity.opens() {
             Some(Opens::Context(context)) if statement.block.is_some() => context,
-            _ => return self.apply(row, statement),
+            _ => {
+                let before = self.complaints.len();
+                let outcome = self.apply(row, statement);
+                for complaint in self.complaints.iter_mut().skip(before).filter(|_| !row.words.is_empty()) {
+                    *complaint = complaint.clone().meant(statement, row.words);
+                }
+                return outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
+            }
         };
         self.levels.push(Level::new(context, Some(statement)));
         let outcome = self.inside(row, statement);
+        let outcome = outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
         // A block that complains as a whole is left out where the dialect goes on.
         if let Some(level) = self.levels.pop()
             && outcome.is_ok()
@@ -539,7 +561,7 @@ impl<'a> Walk<'a> {
             unserved: &mut self.unserved,
             bases: &self.bases,
             end: None,
-            first: self.first,
+            firsts: &mut self.firsts,
         }
     }
 

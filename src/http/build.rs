@@ -17,7 +17,7 @@ use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
 use crate::session::contexts::{IF_IN_LOCATION, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
-use crate::session::used::Used;
+use crate::session::used::{self, Used};
 use hashbrown::HashMap;
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -31,7 +31,8 @@ use std::sync::Arc;
 pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
     let variables = super::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
     let mut names = Names::new(variables.copied(), super::variables::FAMILIES.to_vec()).known(super::known::NAMES);
-    for name in levels.level.own::<Used>().map(Used::names).unwrap_or_default() {
+    let used = levels.level.own::<Used>();
+    for name in used.into_iter().flat_map(Used::names) {
         let _ = names.meaning(name);
     }
     let upstreams = Upstreams::new(levels, &mut names, build)?;
@@ -42,7 +43,8 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
-        servers.push((builder.server(&server, &mut cx)?, child));
+        let made = builder.server(&server, &mut cx);
+        servers.extend(cx.build.part(made)?.map(|server| (server, child)));
     }
     let ports = ports(levels, &servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
@@ -54,7 +56,8 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         upstream: names.uses("upstream_http_") || names.uses("upstream_cookie_"),
         sent: names.uses("sent_http_"),
     };
-    let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
+    used::unknown(used, &names, build)?;
+    let (definitions, unserved) = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
     for name in unserved {
         let text = format!("the \"{name}\" variable is known but not supported yet");
         build.unserved.push(Diagnostic::emerg(text));
@@ -76,7 +79,7 @@ fn check(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> R
         types.iter().for_each(|of| kinds.add(*of));
         let check = Checked { types, kinds, run };
         for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
-            check.inside(&levels.inside(child), cx).map_err(placed)?;
+            check.inside(&levels.inside(child), cx, &placed)?;
         }
     }
     Ok(())
@@ -90,24 +93,32 @@ struct Checked {
 }
 
 impl Checked {
-    fn inside(&self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    fn inside(
+        &self,
+        levels: &Levels<'_>,
+        cx: &mut Compile<'_, '_>,
+        placed: &dyn Fn(Diagnostic) -> Diagnostic,
+    ) -> Result<(), Diagnostic> {
         // Where a level has nothing of its own, all was found in order at the level around it.
         let own = levels.level.has(&self.types);
         if own || self.types.is_empty() || levels.level.context == SERVER {
-            (self.run)(levels, cx)?;
+            let checked = (self.run)(levels, cx).map_err(placed);
+            cx.build.part(checked)?;
         }
         let all = self.types.is_empty();
         let mut children = levels.level.children.iter().filter(|child| all || child.may_hold(self.kinds));
-        children.try_for_each(|child| self.inside(&levels.inside(child), cx))
+        children.try_for_each(|child| self.inside(&levels.inside(child), cx, placed))
     }
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for declare in modules.iter().filter_map(|module| module.declare) {
-        declare(levels, cx)?;
+        let declared = declare(levels, cx);
+        cx.build.part(declared)?;
     }
     for child in &levels.level.children {
-        declare_names(child, cx)?;
+        let declared = declare_names(child, cx);
+        cx.build.part(declared)?;
         declare(&levels.inside(child), modules, cx)?;
     }
     Ok(())
@@ -165,9 +176,10 @@ impl Builder<'_> {
     fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
         let mut all = Vec::new();
         for child in levels.level.children.iter().filter(|child| child.context == LOCATION) {
-            all.push(Arc::new(self.location(&levels.inside(child), cx)?));
+            let made = self.location(&levels.inside(child), cx);
+            all.extend(cx.build.part(made)?.map(Arc::new));
         }
-        Locations::new(all)
+        Locations::new(all, &mut |complaint| cx.build.part::<()>(Err(complaint)).map(|_| ()))
     }
 
     /// The `if`s of a location, which pass requests on as it does unless they say otherwise.
@@ -177,14 +189,15 @@ impl Builder<'_> {
         content: Option<&Arc<dyn Handler>>,
         cx: &mut Compile<'_, '_>,
     ) -> Result<Box<[Arc<Location>]>, Diagnostic> {
-        let inside = levels.level.children.iter().filter(|child| child.context == IF_IN_LOCATION);
-        inside
-            .map(|child| {
-                let mut place = self.location(&levels.inside(child), cx)?;
-                place.content = place.content.or_else(|| content.cloned());
-                Ok(Arc::new(place))
-            })
-            .collect()
+        let mut ifs = Vec::new();
+        for child in levels.level.children.iter().filter(|child| child.context == IF_IN_LOCATION) {
+            let made = self.location(&levels.inside(child), cx);
+            ifs.extend(cx.build.part(made)?.map(|place| {
+                let content = place.content.clone().or_else(|| content.cloned());
+                Arc::new(Location { content, ..place })
+            }));
+        }
+        Ok(ifs.into())
     }
 
     fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Location, Diagnostic> {
@@ -192,10 +205,11 @@ impl Builder<'_> {
         let mut place = Place::new(context);
         let span = levels.level.span;
         for install in self.modules.iter().filter_map(|module| module.install) {
-            install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
+            let installed = install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
                 (At::Nowhere, Some(span)) => complaint.at(span),
                 _ => complaint,
-            })?;
+            });
+            cx.build.part(installed)?;
         }
         let own = levels.level.own::<LocationConf>();
         let settings = match levels.get::<LocationConf>() {
@@ -331,15 +345,19 @@ fn ports(
         let mut own: Vec<(Address, Span)> = Vec::new();
         for listening in listens {
             let resolve = |host: &str| Some(cx.build.resolver.resolve(host));
-            for address in listen::addresses(&listening, resolve)? {
+            let found = listen::addresses(&listening, resolve);
+            for address in cx.build.part(found)?.unwrap_or_default() {
                 if let Some((_, first)) = own.iter().find(|(known, _)| *known == address) {
                     let text = format!("a duplicate listen {}", shown(&address));
-                    return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(*first)));
+                    let complaint = Diagnostic::emerg(text).at(listening.span).earlier(Some(*first));
+                    cx.build.part::<()>(Err(complaint))?;
+                    continue;
                 }
                 own.push((address.clone(), listening.span));
-                let index = join(&mut entries, address, (&listening, server), &mut cx.build.complaints)?;
-                if let Some(entry) = entries.get_mut(index) {
-                    name_all(entry, server, &names)?;
+                let joined = join(&mut entries, address, (&listening, server), &mut cx.build.complaints);
+                if let Some(entry) = cx.build.part(joined)?.and_then(|index| entries.get_mut(index)) {
+                    let named = name_all(entry, server, &names);
+                    cx.build.part(named)?;
                 }
             }
         }
@@ -352,7 +370,9 @@ fn ports(
         cx.build.complaints.extend(hashing::check("server_names_hash", exact, sizes)?);
     }
     let places: Vec<_> = servers.iter().map(|(server, level)| (server, levels.inside(level))).collect();
-    entries.iter().try_for_each(|entry| certificates(entry, &places))?;
+    for entry in &entries {
+        cx.build.part(certificates(entry, &places))?;
+    }
     Ok(sockets(entries))
 }
 

@@ -51,6 +51,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Opens the block of http settings and servers."),
     Directive::new("server", HTTP, Arity::Block(0, 0, Opens::Context(SERVER)), &Plain).doc("Opens a virtual server."),
     Directive::new("listen", SERVER, Arity::AtLeast(1), &Custom(listen::listen))
+        .words(listen::WORDS)
         .doc("Sets an address and port, or a socket path, on which the server takes requests, with its options."),
     Directive::new("server_name", SERVER, Arity::AtLeast(1), &Custom(listen::server_name))
         .doc("Sets the names of a virtual server: exact, with a leading or trailing wildcard, or expressions."),
@@ -83,6 +84,7 @@ const DIRECTIVES: &[Directive] = &[
     .default("off")
     .doc("Allows an error page to lead to another error page."),
     Directive::new("error_log", HTTP_ANY, Arity::AtLeast(1), &Custom(error_log))
+        .words(errorlog::WORDS)
         .doc("Sets where errors are logged, and from which level on."),
     Directive::new(
         "client_max_body_size",
@@ -616,13 +618,14 @@ fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -
         }
         for extension in extensions {
             let key = extension.bytes.to_ascii_lowercase();
+            let first = cx.first_here("extension", &key, extension.span);
             if let Some(previous) = table.insert(key, kind.bytes.to_vec()) {
                 let previous = String::from_utf8_lossy(&previous).into_owned();
                 let (name, kind) = (extension.text(), kind.text());
-                cx.warn(
-                    row,
-                    format!("duplicate extension \"{name}\", content type: \"{kind}\", previous content type: \"{previous}\""),
+                let text = format!(
+                    "duplicate extension \"{name}\", content type: \"{kind}\", previous content type: \"{previous}\""
                 );
+                cx.report(Diagnostic::warn(text).at(row.span).point(extension.span).earlier(first));
             }
         }
         Ok(())
@@ -636,7 +639,9 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
             return Err(cx.complain("is duplicate"));
         }
         let other = if root.alias { "alias" } else { "root" };
-        return Err(cx.complain(&format!("is duplicate, \"{other}\" directive was specified earlier")));
+        return Err(cx
+            .complain(&format!("is duplicate, \"{other}\" directive was specified earlier"))
+            .earlier(cx.given(other)));
     }
     let Some(path) = statement.words.get(1) else { return Ok(()) };
     if alias && matches!(cx.level().and_then(opened), Some(Pattern::Named(_))) {

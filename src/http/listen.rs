@@ -97,6 +97,26 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// What `listen` takes beside the address.
+pub const WORDS: &[&str] = &[
+    "default_server",
+    "ssl",
+    "http2",
+    "proxy_protocol",
+    "bind",
+    "reuseport",
+    "deferred",
+    "setfib=",
+    "fastopen=",
+    "accept_filter=",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
+];
+
 /// The setter of `server_name`.
 pub fn server_name(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {
     for word in statement.arguments() {

@@ -135,12 +135,15 @@ impl Locations {
     /// The table of `all`, in the order written.
     ///
     /// # Errors
-    /// `duplicate location "x"`.
-    pub fn new(all: Vec<Arc<Location>>) -> Result<Self, Diagnostic> {
+    /// What `refuse` makes of `duplicate location "x"`.
+    pub fn new(
+        all: Vec<Arc<Location>>,
+        refuse: &mut dyn FnMut(Diagnostic) -> Result<(), Diagnostic>,
+    ) -> Result<Self, Diagnostic> {
         let mut table = Self::default();
         let mut names = HashMap::new();
         for location in all {
-            table.add(location, &mut names)?;
+            table.add(location, &mut names).or_else(&mut *refuse)?;
         }
         table.prefixes.sort_by(|a, b| a.name.cmp(&b.name));
         let mut open: Vec<usize> = Vec::new();

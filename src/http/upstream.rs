@@ -62,14 +62,13 @@ impl Upstreams {
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
-            conf.declare(&mut build.declared, level.span)?;
-            let group = conf.group(&name, level.span, 80, &mut |host| resolve(build, host))?;
-            let key = match conf.key() {
-                Some(word) => {
-                    Some(Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))?)
-                }
-                None => None,
-            };
+            let declared = conf.declare(&mut build.declared, level.span);
+            build.part(declared)?;
+            let group = conf.groups(&name, level.span, 80, build)?;
+            let key = conf.key().map(|word| {
+                Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+            });
+            let key = build.part(key.transpose())?.flatten();
             let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
                 most: most as usize,
                 requests: conf.keepalive_requests.unwrap_or(1000),

@@ -199,7 +199,7 @@ fn code_of(reading: &Reading, scripts: &[Judged]) -> u8 {
         _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
         Some(Kind::Fatal | Kind::Error) => code::TEST,
         _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
-        None | Some(Kind::Help | Kind::Notice | Kind::Warning) => code::OK,
+        None | Some(Kind::Notice | Kind::Warning) => code::OK,
     }
 }
 

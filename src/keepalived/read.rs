@@ -54,8 +54,6 @@ pub struct Complaint {
 /// How bad a complaint is, by what the exit code will say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// What would help.
-    Help,
     /// Worth a line at a run, and nothing else.
     Notice,
     /// Told in a test, which does not fail because of it.
@@ -101,6 +99,10 @@ impl Wording for Words {
 
     fn places(&self) -> &'static [(Contexts, &'static str)] {
         PLACES
+    }
+
+    fn again(&self, message: &str) -> bool {
+        ["already specified", "already set"].iter().any(|words| message.contains(words))
     }
 
     fn unserved(&self, what: &str) -> String {
@@ -167,7 +169,7 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
         settle(&mut found, (pass, true), complaint);
     }
     let mut complaints: Vec<Complaint> =
-        found.iter().flat_map(|(pass, finishing, complaint)| lines(&sources, (*pass, *finishing), complaint)).collect();
+        found.iter().map(|(pass, finishing, complaint)| line(&sources, (*pass, *finishing), complaint)).collect();
     // keepalived ends where a word is missing.
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
@@ -285,7 +287,11 @@ fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, (pass, finishing): (Pass, b
         (At::Nowhere | At::Unlined, At::Span(_)) => true,
         (_, At::Nowhere | At::Unlined) => false,
     };
-    let next = found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said));
+    let next = match complaint.at {
+        // Behind all of its pass; the passes are in order.
+        At::Nowhere | At::Unlined => Some(found.partition_point(|(other, ..)| *other <= pass)),
+        At::Span(_) => found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said)),
+    };
     found.insert(next.unwrap_or(found.len()), (pass, finishing, complaint));
 }
 
@@ -306,7 +312,7 @@ fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
     format!("{place}{}", without_secrets(&complaint.message))
 }
 
-fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnostic) -> Vec<Complaint> {
+fn line(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnostic) -> Complaint {
     let kind = match complaint.severity {
         Severity::Notice => Kind::Notice,
         Severity::Warn => Kind::Warning,
@@ -314,14 +320,7 @@ fn lines(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnos
         Severity::Emerg if finishing => Kind::Fatal,
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
     };
-    let mut lines = vec![Complaint { kind, text: shown(sources, complaint, " "), pass }];
-    // A near miss is our own addition; the line before it stays keepalived's.
-    let help = complaint.help.iter().map(|help| {
-        let text = shown(sources, &Diagnostic { message: help.to_string(), ..complaint.clone() }, " ");
-        Complaint { kind: Kind::Help, text, pass }
-    });
-    lines.extend(help);
-    lines
+    Complaint { kind, text: shown(sources, complaint, " "), pass }
 }
 
 /// A complaint that quotes a whole line must not quote a password.

@@ -193,6 +193,7 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
         given.grouped =
             groups.iter().find(|group| group.members.contains(&given.name)).map(|group| group.weighted == Some(true));
     }
+    let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
     let instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
@@ -207,7 +208,7 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
         complaints.push(Diagnostic::emerg(ABSENT));
     }
     if !vital {
-        duplicates(&instances, &mut complaints);
+        duplicates(&instances, &places, &mut complaints);
     }
     let mut site = Site { global, root, scripts, files, instances, groups, configured };
     let mut about_groups = Vec::new();
@@ -244,7 +245,7 @@ fn users(given: &Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>
 
 /// Members exist, and in one group only; what is left of the groups.
 fn membership(groups: Vec<Group>, instances: &[Given], complaints: &mut Vec<Diagnostic>) -> Vec<Group> {
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: Vec<(String, Option<Span>)> = Vec::new();
     let mut kept = Vec::new();
     for mut group in groups {
         let name = group.name.clone();
@@ -258,12 +259,12 @@ fn membership(groups: Vec<Group>, instances: &[Given], complaints: &mut Vec<Diag
                 complaints.push(complain(text));
                 return false;
             }
-            if taken.contains(member) {
+            if let Some((_, first)) = taken.iter().find(|(known, _)| known == member) {
                 let text = format!("Virtual router {member} cannot exist in more than one sync group; ignoring {name}");
-                complaints.push(complain(text));
+                complaints.push(complain(text).beside(group.span, *first));
                 return false;
             }
-            taken.push(member.clone());
+            taken.push((member.clone(), group.span));
             true
         });
         match group.members.len() {
@@ -337,7 +338,7 @@ fn script(given: GivenScript) -> Option<Script> {
     })
 }
 
-fn duplicates(instances: &[Instance], complaints: &mut Vec<Diagnostic>) {
+fn duplicates(instances: &[Instance], places: &BTreeMap<String, Option<Span>>, complaints: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<(u8, bool, &str), &str> = BTreeMap::new();
     for instance in instances {
         let (vrid, ipv6, interface, _) = instance.identity();
@@ -345,7 +346,8 @@ fn duplicates(instances: &[Instance], complaints: &mut Vec<Diagnostic>) {
             let family = if ipv6 { "IPv6" } else { "IPv4" };
             let text =
                 format!("{other} and {} both use VRID {vrid} with {family} on interface {interface}", instance.name);
-            complaints.push(Diagnostic::emerg(text));
+            let place = |name: &str| places.get(name).copied().flatten();
+            complaints.push(Diagnostic::emerg(text).beside(place(&instance.name), place(other)));
         }
     }
 }

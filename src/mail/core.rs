@@ -33,6 +33,7 @@ const DIRECTIVES: &[Directive] = &[
     row("server", MAIL, Arity::Block(0, 0, Opens::Context(MAIL_SERVER)), &Block(|_, _: &mut Server, _| Ok(()), close))
         .doc("Opens a server of one protocol."),
     row("listen", MAIL_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
+        .words(listen::WORDS)
         .doc("Sets an address and port, or a socket path, on which the server takes connections."),
     row("protocol", MAIL_SERVER, ONE, &Custom(protocol)).doc("Sets the protocol where the port does not tell it."),
     row("server_name", MAIL_ANY, ONE, &Text(|c: &mut MailConf| &mut c.server_name))
@@ -45,11 +46,13 @@ const DIRECTIVES: &[Directive] = &[
         .since("1.21.0")
         .doc("Sets how many protocol errors a client may make."),
     row("resolver", MAIL_ANY, Arity::AtLeast(1), &Custom(resolver))
+        .words(&["valid=", "ipv4=", "ipv6="])
         .doc("Sets the name servers that find clients' host names."),
     row("resolver_timeout", MAIL_ANY, ONE, &Time(|c: &mut MailConf| &mut c.resolver_timeout))
         .default("30s")
         .doc("Sets how long finding a name may take."),
     row("error_log", MAIL_ANY, Arity::AtLeast(1), &Custom(error_log))
+        .words(errorlog::WORDS)
         .doc("Sets where errors are logged, and from which level on."),
 ];
 

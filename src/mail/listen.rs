@@ -22,6 +22,19 @@ pub struct Listening {
     pub span: Span,
 }
 
+/// What `listen` takes beside the address.
+pub const WORDS: &[&str] = &[
+    "ssl",
+    "proxy_protocol",
+    "bind",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
+];
+
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Server, statement: &Statement) -> Result<(), Diagnostic> {
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
@@ -38,9 +51,10 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Server, statement: &Statement) ->
         parameter(cx, &mut options, word, statement).map_err(|complaint| complaint.point(word.span))?;
     }
     for shown in shown(&endpoint) {
+        let first = cx.first("mail address", shown.as_bytes(), statement.span);
         let Some(main) = cx.conf::<Main>() else { continue };
         if main.taken.contains(&shown) {
-            return Err(Diagnostic::emerg(format!("duplicate \"{shown}\" address and port pair")));
+            return Err(Diagnostic::emerg(format!("duplicate \"{shown}\" address and port pair")).earlier(first));
         }
         main.taken.push(shown);
     }

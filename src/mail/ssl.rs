@@ -75,7 +75,7 @@ fn ssl(cx: &mut Setting<'_>, conf: &mut MailTls, statement: &Statement) -> Resul
     let Some(at) = written(statement) else { return Ok(()) };
     cx.warn(statement, "the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive instead");
     if conf.enabled == Some(true) && conf.starttls.is_some_and(|mode| mode != StartTls::Off) {
-        return Err(Diagnostic::emerg("\"starttls\" directive conflicts with \"ssl on\""));
+        return Err(Diagnostic::emerg("\"starttls\" directive conflicts with \"ssl on\"").earlier(cx.given("starttls")));
     }
     conf.written = Some(at);
     Ok(())
@@ -85,7 +85,7 @@ fn starttls(cx: &mut Setting<'_>, conf: &mut MailTls, statement: &Statement) -> 
     let modes = &[("off", StartTls::Off), ("on", StartTls::On), ("only", StartTls::Only)];
     Choice(|c: &mut MailTls| &mut c.starttls, modes).set(cx, conf, statement)?;
     if conf.enabled == Some(true) && conf.starttls != Some(StartTls::Off) {
-        return Err(Diagnostic::emerg("\"ssl\" directive conflicts with \"starttls\""));
+        return Err(Diagnostic::emerg("\"ssl\" directive conflicts with \"starttls\"").earlier(cx.given("ssl")));
     }
     conf.written = written(statement).or(conf.written);
     Ok(())

@@ -3,6 +3,7 @@
 mod keepalived;
 mod model;
 mod nginx;
+mod order;
 mod secret;
 
 use super::dialect::Dialect;
@@ -40,6 +41,10 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     }
     let changes = folded(changes(&old, &new));
     let mut report = Report::new(format!("Differences between {} and {}", args.old, args.new));
+    let remarks: Vec<_> = [&old, &new].into_iter().filter_map(Text::remark).collect();
+    if !remarks.is_empty() {
+        report.section(Section::new("Parts of configurations").findings(remarks));
+    }
     let (expected, telling): (Vec<_>, Vec<_>) =
         changes.into_iter().partition(|(change, _)| args.nodes && why(old.dialect, change).is_some());
     let title = if args.nodes { "Suspicious: nodes of a pair should agree here" } else { "Semantic differences" };

@@ -1,8 +1,9 @@
 //! What every subcommand reads: files of the two programs as statements, includes in their place.
 
 use super::dialect::Dialect;
-use super::report::Failure;
-use crate::conf::diagnostic::Diagnostic;
+use super::fragment::{Around, Place, base, may_be_elsewhere};
+use super::report::{self, Failure, Finding};
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::disk::Disk;
 use crate::conf::lex;
@@ -10,6 +11,7 @@ use crate::conf::registry::Registry;
 use crate::conf::source::{Kind, Loader, Sources, Span};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{errno, full};
+use crate::nginx::view::View;
 use std::io;
 
 /// How files are found and taken; the same for all subcommands.
@@ -18,6 +20,9 @@ pub struct Given {
     /// What the files configure, where their content does not tell.
     #[arg(long, global = true, value_enum)]
     pub kind: Option<Dialect>,
+    /// The block nginx's files belong in, where they are parts of a configuration and their content does not tell.
+    #[arg(long, global = true, value_enum)]
+    pub context: Option<Place>,
     /// The folder in which the files of another machine lie: absolute paths start there.
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<String>,
@@ -48,8 +53,11 @@ pub struct Text {
     pub dialect: Dialect,
     /// The file's name as it was given.
     pub name: String,
-    /// The statements of all files; those of an included file follow the `include`, which stays.
+    /// The statements of all files; those of an included file follow the `include`, which stays. Of a part of a
+    /// configuration with the blocks it belongs in around it.
     pub tree: Block,
+    /// Of a part of a configuration, the block it belongs in, and whether its content had to tell.
+    pub part: Option<(Place, bool)>,
     /// The texts.
     pub sources: Sources,
     /// What is known and not served, as the product itself finds it, with `file:line`.
@@ -90,30 +98,60 @@ impl Given {
 
     fn nginx(&self, path: &str) -> Result<Text, Failure> {
         let bytes = self.load(path).map_err(|error| Failure::file(path, &error))?;
-        let mut sources = Sources::default();
-        let id = sources.add(path, Kind::File, bytes);
-        let base = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-        let text = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
-        let mut splice = Splice { loader: self, sources: &mut sources, base, left: MOST_FILES };
-        let tree = splice.block(lex::nginx::file(&text, id), 0);
-        let view = crate::nginx::view::view(self, path);
-        let placed = |complaint: &Diagnostic| {
-            (place_of(complaint, &view.sources), complaint.message.clone(), complaint.severity)
-        };
-        let mut complaints: Vec<_> =
-            view.complaints.iter().map(placed).map(|(at, text, _)| (at, text, false)).collect();
-        complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
-        let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
-        Ok(Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, sources, unserved, complaints })
+        let place = self.context.unwrap_or_else(|| Place::of(&bytes));
+        if place != Place::Main {
+            return Ok(self.part(path, place));
+        }
+        let (tree, sources) = spliced(self, path, bytes);
+        Ok(text(path, (tree, sources), crate::nginx::view::view(self, path), None))
+    }
+
+    /// A part of a configuration, in the blocks it belongs in.
+    fn part(&self, path: &str, place: Place) -> Text {
+        let whole = std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string());
+        let around =
+            Around { files: self, name: format!("{}(around {path})", base(path, self)), text: place.around(&whole) };
+        let (tree, mut sources) = spliced(&around, &around.name, around.text.clone().into_bytes());
+        let mut view = crate::nginx::view::every(&around, &around.name);
+        sources.rename(&whole, path);
+        view.sources.rename(&whole, path);
+        view.complaints.extend(view.fatal.take());
+        for complaint in &mut view.complaints {
+            complaint.message = complaint.message.replace(&whole, path);
+        }
+        view.complaints.retain(|complaint| !may_be_elsewhere(&complaint.message));
+        text(path, (tree, sources), view, Some((place, self.context.is_none())))
     }
 
     fn keepalived(&self, path: &str) -> Result<Text, Failure> {
         let view = crate::keepalived::view::view(self, path, &self.id).map_err(|error| Failure::file(path, &error))?;
         let unserved = view.unserved.iter().map(|part| (place_of(part, &view.sources), part.message.clone())).collect();
         let complaints = view.complaints.into_iter().map(|(text, fails)| (String::new(), text, fails)).collect();
-        let (tree, sources) = (view.tree, view.sources);
-        Ok(Text { dialect: Dialect::Keepalived, name: path.to_owned(), tree, sources, unserved, complaints })
+        let (tree, sources, name) = (view.tree, view.sources, path.to_owned());
+        Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints })
     }
+}
+
+/// A file's statements, with those of the files it includes.
+fn spliced(loader: &dyn Loader, path: &str, bytes: Vec<u8>) -> (Block, Sources) {
+    let mut sources = Sources::default();
+    let id = sources.add(path, Kind::File, bytes);
+    let base = path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let text = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
+    let mut splice = Splice { loader, sources: &mut sources, base, left: MOST_FILES };
+    let tree = splice.block(lex::nginx::file(&text, id), 0);
+    (tree, sources)
+}
+
+fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<(Place, bool)>) -> Text {
+    let placed =
+        |complaint: &Diagnostic| (place_of(complaint, &view.sources), complaint.message.clone(), complaint.severity);
+    let fails = |severity| matches!(severity, Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error);
+    let mut complaints: Vec<_> =
+        view.complaints.iter().map(placed).map(|(at, text, severity)| (at, text, fails(severity))).collect();
+    complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
+    let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
+    Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, part, sources, unserved, complaints }
 }
 
 impl Text {
@@ -132,7 +170,25 @@ impl Text {
 
     /// The files it consists of, in the order they were opened.
     pub fn files(&self) -> Vec<String> {
-        self.sources.iter().map(|source| source.name.clone()).collect()
+        let made = usize::from(self.part.is_some());
+        self.sources.iter().skip(made).map(|source| source.name.clone()).collect()
+    }
+
+    /// Whether a statement is in one of the files, and not put around them.
+    pub fn is_own(&self, statement: &Statement) -> bool {
+        self.part.is_none() || statement.span.source.0 != 0
+    }
+
+    /// Of a part of a configuration, in which block it was read.
+    pub fn remark(&self) -> Option<Finding> {
+        let (place, guessed) = self.part?;
+        let (name, place) = (&self.name, place.shown());
+        let finding = Finding::new(
+            report::Severity::Note,
+            "part",
+            format!("{name} is read as part of a configuration, inside {place}"),
+        );
+        Some(if guessed { finding.help("say --context where it belongs elsewhere") } else { finding })
     }
 }
 

@@ -102,6 +102,10 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
     let subject = if names.is_empty() { args.files.join(", ") } else { format!("the nodes {}", names.join(", ")) };
     let mut report = Report::new(format!("Lint of {subject}"));
+    let remarks: Vec<_> = nodes.iter().flat_map(|node| node.remarks.clone()).collect();
+    if !remarks.is_empty() {
+        report.section(Section::new("Parts of configurations").findings(merged(remarks)));
+    }
     for (title, rules) in GROUPS {
         let mut findings = Vec::new();
         for rule in rules.iter().filter(|rule| !args.allowed.iter().any(|id| id == rule.id)) {

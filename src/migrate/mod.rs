@@ -7,6 +7,7 @@ pub mod cli;
 mod dialect;
 mod diff;
 mod explain;
+mod fragment;
 mod input;
 mod lint;
 pub mod manual;

@@ -100,7 +100,8 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
 
 fn sections(report: &mut Report, text: &Text, uses: &[Use]) {
     let program = text.dialect.name();
-    report.section(Section::new(format!("{} ({program}): what differs", text.name)).findings(findings(uses)));
+    let remarks = text.remark().into_iter().chain(findings(uses)).collect();
+    report.section(Section::new(format!("{} ({program}): what differs", text.name)).findings(remarks));
     let complaints = text.complaints.iter().map(|(place, text, fatal)| {
         let (severity, rule) = if *fatal { (Severity::Warning, "refused") } else { (Severity::Note, "warned") };
         let finding = Finding::new(severity, rule, text);
@@ -215,7 +216,9 @@ impl<'a> Survey<'a> {
             Some(row) => (of_row(row), None),
             None => self.unknown(&name, context),
         };
-        self.uses.push(Use { name, place: self.text.place(statement.span), verdict, help });
+        if self.text.is_own(statement) {
+            self.uses.push(Use { name, place: self.text.place(statement.span), verdict, help });
+        }
         if let (Some(Opens::Context(inner)), Some(block)) = (row.and_then(|row| row.arity.opens()), &statement.block) {
             self.block(block, inner);
         }

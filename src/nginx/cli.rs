@@ -197,8 +197,11 @@ impl Run {
         }
         fine();
         let mut listeners = parent::inherited();
-        if let Err((level, text)) = self.open(&generation, &mut listeners) {
-            self.show(level.word(), &text);
+        let wrong = self.open(&generation, &mut listeners);
+        for (level, text) in &wrong {
+            self.show(level.word(), text);
+        }
+        if !wrong.is_empty() {
             return self.test_failed();
         }
         if test {
@@ -224,17 +227,22 @@ impl Run {
         self.start(generation, listeners, arguments)
     }
 
-    fn open(&self, generation: &generation::Generation, listeners: &mut Listeners) -> Result<(), open::Complaint> {
+    /// Opens what was declared; what cannot be opened, the first only unless every complaint is wanted.
+    fn open(&self, generation: &generation::Generation, listeners: &mut Listeners) -> Vec<open::Complaint> {
         let test = self.options.test;
-        if test {
-            open::pid(&generation.process.pid, true)?;
-        }
-        open::folders(generation)?;
-        open::logs(generation)?;
-        open::sockets(generation, listeners, test, &|level, text| {
-            self.show(level.word(), text);
-            generation.log.write(level, None, text);
-        })
+        let pid = || if test { open::pid(&generation.process.pid, true) } else { Ok(()) };
+        let sockets = || {
+            open::sockets(generation, listeners, test, &|level, text| {
+                self.show(level.word(), text);
+                generation.log.write(level, None, text);
+            })
+        };
+        let parts = std::iter::once_with(pid)
+            .chain(std::iter::once_with(|| open::folders(generation)))
+            .chain(generation.logs.iter().map(|log| open::log(log)))
+            .chain(std::iter::once_with(sockets));
+        let most = if self.inputs.every { usize::MAX } else { 1 };
+        parts.filter_map(Result::err).take(most).collect()
     }
 
     fn leave_sockets(&self, listeners: &Listeners) {

@@ -25,6 +25,7 @@ pub const MODULES: [Module; 5] = [
     Module {
         name: "ngx_errlog_module",
         directives: &[Directive::new("error_log", MAIN, Arity::AtLeast(1), &Custom(error_log))
+            .words(errorlog::WORDS)
             .doc("Sets where errors are logged, and from which level on.")],
         scopes: &[],
     },
@@ -53,6 +54,7 @@ const CORE: &[Directive] = &[
         .doc("Runs a parent and a worker; without, one process does all, for development."),
     Directive::new("user", MAIN, Arity::Between(1, 2), &Custom(user)).doc("Sets the user and group of the worker."),
     Directive::new("worker_processes", MAIN, Arity::Exactly(1), &Custom(worker_processes))
+        .words(&["auto"])
         .support(Support::Partial("so many event loops in one worker process, one where nginx would have no worker"))
         .doc("Sets how many event loops there are; auto is one for each CPU."),
     Directive::new(
@@ -253,9 +255,12 @@ fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> 
     let path = cx.full_prefix(&word.text());
     let name = path.rsplit('/').next().unwrap_or_default();
     if BUILT_IN.contains(&name) {
+        let first = cx.first("module", name.as_bytes(), word.span);
         if conf.loaded.iter().any(|loaded| loaded == name) {
             let name = name.trim_end_matches(".so");
-            return Err(Diagnostic::emerg(format!("module \"{name}\" is already loaded")).point(word.span));
+            return Err(Diagnostic::emerg(format!("module \"{name}\" is already loaded"))
+                .point(word.span)
+                .earlier(first));
         }
         conf.loaded.push(name.to_owned());
         return Ok(());

@@ -169,13 +169,22 @@ pub fn compile(
         resolver,
         logs: Default::default(),
         folders: Vec::new(),
+        every: inputs.every,
         complaints: Vec::new(),
         late: Vec::new(),
         unserved: Vec::new(),
         zones,
         declared: Default::default(),
+        noted: Default::default(),
+        used: Default::default(),
+        named_at: Default::default(),
     };
     let mut outcome = generation(&walked.level, inputs, &mut build);
+    if let (Ok(_), true) = (&outcome, build.failed() > 0)
+        && let Some(last) = build.complaints.iter().rposition(Diagnostic::is_error)
+    {
+        outcome = Err((build.complaints.remove(last), false));
+    }
     if let Ok(generation) = &mut outcome {
         generation.zones = zones.clone();
         generation.named_zones = build.declared.names();
@@ -191,7 +200,8 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
     let syntax = |complaint| (complaint, false);
     let none = Core::default();
     let core = main.own::<Core>().unwrap_or(&none);
-    let log = main_log(core, inputs, build).map_err(syntax)?;
+    let log = main_log(core, inputs, build);
+    let log = build.part(log).map_err(syntax)?.unwrap_or_else(|| Log::new(Vec::new()));
     let levels = Levels::of(main);
     let child = |context| main.children.iter().find(|level| level.context == context);
     let mut sockets = Vec::new();
@@ -200,7 +210,8 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
     for level in &main.children {
         let inside = levels.inside(level);
         if level.context == HTTP {
-            let site = http::site(&inside, &http::modules::all(), build, &log).map_err(syntax)?;
+            let site = http::site(&inside, &http::modules::all(), build, &log);
+            let Some(site) = build.part(site).map_err(syntax)? else { continue };
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
@@ -208,7 +219,8 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
             }));
             http = Some(Arc::new(site));
         } else if level.context == STREAM {
-            let site = crate::stream::site(&inside, build, &log).map_err(syntax)?;
+            let site = crate::stream::site(&inside, build, &log);
+            let Some(site) = build.part(site).map_err(syntax)? else { continue };
             sockets.extend(site.ports.iter().map(|port| Socket {
                 address: port.address.clone(),
                 options: port.options.clone(),
@@ -216,7 +228,8 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
             }));
             stream = Some(Arc::new(site));
         } else if level.context == MAIL {
-            crate::mail::check(&inside, build).map_err(syntax)?;
+            let checked = crate::mail::check(&inside, build);
+            build.part(checked).map_err(syntax)?;
         }
     }
     if let Some(masks) = main.own::<Tuning>().and_then(|tuning| tuning.masks).filter(|masks| *masks > 1)
@@ -228,7 +241,10 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
     }
     let later = |text: String| (Diagnostic::emerg(text), true);
     main.own::<Shared>().map_or(Ok(()), Shared::finish).map_err(later)?;
-    build.declared.finish().map_err(later)?;
+    if build.failed() == 0 {
+        // What was left out may be what gives a zone its size.
+        build.declared.finish().map_err(later)?;
+    }
     let Some(events) = child(EVENTS).filter(|_| core.events) else {
         return Err(later("no \"events\" section in configuration".to_owned()));
     };
@@ -237,13 +253,15 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         let count = sockets.len();
         return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
     }
+    let mut logs: Vec<_> = build.logs.values().cloned().collect();
+    logs.sort_by(|one, other| one.path().cmp(other.path()));
     Ok(Generation {
         process: process(core, inputs, connections),
         log,
         http,
         stream,
         sockets,
-        logs: build.logs.values().cloned().collect(),
+        logs,
         folders: std::mem::take(&mut build.folders),
         zones: Arc::default(),
         named_zones: Default::default(),

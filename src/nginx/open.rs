@@ -1,6 +1,7 @@
 //! The second step: log files, folders and listening sockets that a generation declared.
 
 use super::generation::Generation;
+use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::listen;
@@ -60,12 +61,16 @@ pub fn folders(generation: &Generation) -> Result<(), Complaint> {
 /// # Errors
 /// `open() "x" failed (…)`.
 pub fn logs(generation: &Generation) -> Result<(), Complaint> {
-    for log in &generation.logs {
-        log.open().map_err(|error| {
-            emerg(format!("open() \"{}\" failed ({})", log.path(), crate::conf::walk::errno(&error)))
-        })?;
-    }
-    Ok(())
+    generation.logs.iter().try_for_each(|log| self::log(log))
+}
+
+/// Opens a log file.
+///
+/// # Errors
+/// `open() "x" failed (…)`.
+pub fn log(log: &File) -> Result<(), Complaint> {
+    log.open()
+        .map_err(|error| emerg(format!("open() \"{}\" failed ({})", log.path(), crate::conf::walk::errno(&error))))
 }
 
 /// Opens the sockets that are not open yet. A test passes over addresses in use; a start tries five times.

@@ -179,8 +179,9 @@ fn ssl_engine(cx: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) ->
 
 fn thread_pool(_: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) -> Result<(), Diagnostic> {
     let [name, parameters @ ..] = statement.arguments() else { return Ok(()) };
-    if conf.pools.iter().any(|pool| pool.bytes == name.bytes) {
-        return Err(Diagnostic::emerg(format!("duplicate thread pool \"{}\"", name.text())).point(name.span));
+    if let Some(first) = conf.pools.iter().find(|pool| pool.bytes == name.bytes) {
+        let complaint = Diagnostic::emerg(format!("duplicate thread pool \"{}\"", name.text()));
+        return Err(complaint.point(name.span).earlier(Some(first.span)));
     }
     let mut threads = 0;
     for word in parameters {

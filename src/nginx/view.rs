@@ -27,8 +27,17 @@ pub struct View {
 
 /// Compiles a configuration as far as that goes without running it; every host name has an address.
 pub fn view(loader: &dyn Loader, path: &str) -> View {
+    read(loader, path, inputs(path))
+}
+
+/// The same, with every complaint in place of the first one that ends the reading.
+pub fn every(loader: &dyn Loader, path: &str) -> View {
+    read(loader, path, Inputs { every: true, ..inputs(path) })
+}
+
+fn read(loader: &dyn Loader, path: &str, inputs: Inputs) -> View {
     let Reading { sources, mut complaints, late, unserved, outcome, .. } =
-        generation::compile(&inputs(path), loader, &Anywhere, &Arc::default());
+        generation::compile(&inputs, loader, &Anywhere, &Arc::default());
     complaints.extend(late);
     let view = View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) };
     // What stands behind a mistake is looked at all the same.

@@ -41,6 +41,10 @@ impl Wording for Nginx {
         super::foreign::origin(name)
     }
 
+    fn again(&self, message: &str) -> bool {
+        message.contains("directive is duplicate")
+    }
+
     fn unserved(&self, what: &str) -> String {
         format!("directive {what} is known but not supported yet")
     }

@@ -349,6 +349,18 @@ impl<S: Subject> Names<S> {
         self.builtin.get(name.to_ascii_lowercase().as_str()).copied()
     }
 
+    /// The names that were used and never defined, in order.
+    pub fn unknown(&self) -> Vec<String> {
+        let slots = self.definitions.iter().zip(&self.order);
+        let open = slots.filter(|(definition, name)| definition.is_none() && !self.is_known(name));
+        open.map(|(_, name)| name.clone()).collect()
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let fits = |(known, _): &(&str, bool)| *known == name || known.ends_with('_') && name.starts_with(known);
+        self.known.iter().any(fits)
+    }
+
     /// All definitions, in slot order, and the names that are known, used and not served.
     ///
     /// # Errors

@@ -22,8 +22,12 @@ pub const MODULES: [Module; 2] = [
 
 const fn directives(contexts: Contexts) -> [Directive; 2] {
     [
-        Directive::new("allow", contexts, Arity::Exactly(1), &Custom(rule)).doc("Lets clients of a network in."),
-        Directive::new("deny", contexts, Arity::Exactly(1), &Custom(rule)).doc("Keeps clients of a network out."),
+        Directive::new("allow", contexts, Arity::Exactly(1), &Custom(rule))
+            .words(&["all", "unix:"])
+            .doc("Lets clients of a network in."),
+        Directive::new("deny", contexts, Arity::Exactly(1), &Custom(rule))
+            .words(&["all", "unix:"])
+            .doc("Keeps clients of a network out."),
     ]
 }
 

@@ -1,9 +1,11 @@
 //! What a configuration declares while it compiles, for the product to open afterwards.
 
-use crate::conf::diagnostic::Diagnostic;
-use crate::conf::source::Loader;
+use crate::conf::diagnostic::{Diagnostic, MOST};
+use crate::conf::source::{Loader, Span};
+use crate::conf::tree::Word;
 use crate::log::file::File;
-use hashbrown::HashMap;
+use crate::script::template::{Piece, pieces};
+use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +37,9 @@ pub struct Build<'a> {
     pub logs: HashMap<String, Arc<File>>,
     /// Folders that must exist before serving.
     pub folders: Vec<String>,
-    /// Warnings found while compiling.
+    /// Every complaint is wanted, not only the first.
+    pub every: bool,
+    /// Warnings found while compiling, and errors where every one is wanted.
     pub complaints: Vec<Diagnostic>,
     /// Warnings nginx gives after it has said that the syntax is fine.
     pub late: Vec<Diagnostic>,
@@ -45,9 +49,59 @@ pub struct Build<'a> {
     pub zones: &'a crate::zone::registry::Registry,
     /// The zones this configuration names.
     pub declared: crate::zone::registry::Declared,
+    /// Where variables are used that the reading took no note of, kept where every complaint is wanted.
+    pub used: HashMap<String, Span>,
+    /// The errors that were noted and left out.
+    pub noted: HashSet<(String, Option<Span>)>,
+    /// Where zones were named first.
+    pub named_at: HashMap<String, Span>,
 }
 
 impl Build<'_> {
+    /// The outcome of one part. Where every complaint is wanted, one that failed is noted and left out, so that the
+    /// others are looked at as well.
+    ///
+    /// # Errors
+    /// The part's own, where the first complaint ends the run.
+    pub fn part<T>(&mut self, outcome: Result<T, Diagnostic>) -> Result<Option<T>, Diagnostic> {
+        match outcome {
+            Ok(made) => Ok(Some(made)),
+            Err(complaint) if self.every && self.noted.len() < MOST => {
+                // What is inherited is found wrong at every level it comes to.
+                if self.noted.insert((complaint.message.clone(), complaint.place())) {
+                    self.complaints.push(complaint);
+                }
+                Ok(None)
+            }
+            Err(complaint) => Err(complaint),
+        }
+    }
+
+    /// Notes the variables of a text that compiles.
+    pub fn uses(&mut self, word: &Word) {
+        let names = pieces(&word.bytes).filter_map(Result::ok).filter(|_| self.every);
+        for piece in names {
+            if let Piece::Name(name) = piece {
+                self.used.entry(name.to_ascii_lowercase()).or_insert(word.span);
+            }
+        }
+    }
+
+    /// How many errors were noted and left out.
+    pub fn failed(&self) -> usize {
+        self.noted.len()
+    }
+
+    /// Declares a zone named at `at`.
+    ///
+    /// # Errors
+    /// nginx's words when the name is taken by another kind or size, with the place that took it.
+    pub fn declare(&mut self, name: &str, size: u64, kind: &'static str, at: Span) -> Result<(), Diagnostic> {
+        let first = *self.named_at.entry(name.to_owned()).or_insert(at);
+        let earlier = Some(first).filter(|first| *first != at);
+        self.declared.declare(name, size, kind).map_err(|text| Diagnostic::emerg(text).at(at).earlier(earlier))
+    }
+
     /// The log file at `path`, kept back until `keep` bytes are there.
     pub fn log(&mut self, path: &str, keep: usize) -> Arc<File> {
         self.logs.entry(path.to_owned()).or_insert_with(|| Arc::new(File::new(path, keep))).clone()

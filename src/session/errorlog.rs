@@ -11,6 +11,46 @@ use crate::net::address::{self, Host};
 use crate::session::build::Build;
 use std::sync::Arc;
 
+/// What `error_log` takes: levels, and behind `syslog:` its parameters and facilities.
+pub const WORDS: &[&str] = &[
+    "debug",
+    "info",
+    "notice",
+    "warn",
+    "error",
+    "crit",
+    "alert",
+    "emerg",
+    "server=",
+    "facility=",
+    "severity=",
+    "tag=",
+    "nohostname",
+    "kern",
+    "user",
+    "mail",
+    "daemon",
+    "auth",
+    "intern",
+    "lpr",
+    "news",
+    "uucp",
+    "clock",
+    "authpriv",
+    "ftp",
+    "ntp",
+    "audit",
+    "cron",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
+];
+
 /// Where an error log goes, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -68,7 +108,8 @@ pub fn parse(cx: &mut Setting<'_>, statement: &Statement) -> Result<Target, Diag
         let known = LEVELS.iter().find(|(name, _)| word.is(name));
         match known {
             Some(_) if index > 0 => {
-                return Err(Diagnostic::emerg(format!("duplicate log level \"{}\"", word.text())).point(word.span));
+                let complaint = Diagnostic::emerg(format!("duplicate log level \"{}\"", word.text()));
+                return Err(complaint.point(word.span).earlier(levels.first().map(|first| first.span)));
             }
             Some((_, found)) => level = *found,
             None => return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span)),

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
@@ -16,6 +17,10 @@ use crate::session::slot::free;
 use crate::session::used;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What `access_log` takes beside its target and format.
+pub const WORDS: &[&str] =
+    &["buffer=", "gzip", "gzip=", "flush=", "if=", "off", "server=", "facility=", "severity=", "tag=", "nohostname"];
 
 /// `escape=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +52,9 @@ pub struct FormatText {
 pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statement) -> Result<FormatText, Diagnostic> {
     let [name, rest @ ..] = statement.arguments() else { return Err(Diagnostic::emerg("invalid value")) };
     let name = name.text().into_owned();
-    if known.iter().any(|format| format.name == name) {
-        return Err(Diagnostic::emerg(format!("duplicate \"log_format\" name \"{name}\"")));
+    if let Some(first) = known.iter().find(|format| format.name == name) {
+        let complaint = Diagnostic::emerg(format!("duplicate \"log_format\" name \"{name}\""));
+        return Err(complaint.earlier(Some(first.text.span)));
     }
     let mut escape = Escape::Default;
     let mut pieces = rest;
@@ -107,7 +113,7 @@ type Buffering = (u64, Option<Duration>, Option<u64>);
 /// The buffers of log files by path: one file, one way.
 #[derive(Default)]
 pub struct LogFiles {
-    files: Vec<(String, Buffering)>,
+    files: Vec<(String, Buffering, Span)>,
 }
 
 impl Conf for LogFiles {
@@ -195,7 +201,10 @@ pub fn access_log(
         [format, parameters @ ..] => (format.text().into_owned(), parameters),
     };
     if Some(format.as_str()) != default && !known.iter().any(|row| row.name == format) {
-        return Err(Diagnostic::emerg(format!("unknown log format \"{format}\"")));
+        let names: Vec<&str> = known.iter().map(|row| row.name.as_str()).chain(default).collect();
+        let complaint = Diagnostic::emerg(format!("unknown log format \"{format}\""));
+        let word = rest.first().map(|word| word.span);
+        return Err(Diagnostic { point: word, ..complaint.among("formats", &format, &names) });
     }
     let mut log = AccessText { path, syslog, format, buffer: 0, flush: None, condition: None };
     let mut gzip = None;
@@ -222,13 +231,13 @@ pub fn access_log(
     }
     if let (Some(path), true, Some(known)) = (&log.path, log.buffer > 0, cx.conf::<LogFiles>()) {
         let settings = (log.buffer, log.flush, gzip);
-        match known.files.iter().find(|(known, _)| known == path) {
-            Some((_, earlier)) if *earlier != settings => {
+        match known.files.iter().find(|(known, ..)| known == path) {
+            Some((_, earlier, first)) if *earlier != settings => {
                 let text = format!("access_log \"{}\" already defined with conflicting parameters", target.text());
-                return Err(Diagnostic::emerg(text));
+                return Err(Diagnostic::emerg(text).earlier(Some(*first)));
             }
             Some(_) => {}
-            None => known.files.push((path.clone(), settings)),
+            None => known.files.push((path.clone(), settings, statement.span)),
         }
     }
     if varies {

@@ -4,6 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value::{self, Network};
 use crate::conf::walk::{Levels, Setting};
@@ -65,7 +66,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<
 /// The rows of a block so far.
 #[derive(Default)]
 struct Table {
-    networks: Option<Vec<(Network, String)>>,
+    networks: Option<Vec<(Network, String, Span)>>,
     ranges: Option<Ranges>,
     /// Whose word on the client is taken.
     proxies: Believed,
@@ -123,7 +124,11 @@ fn network(cx: &mut Setting<'_>, row: &Statement, word: &Word) -> Result<Network
     Ok(network)
 }
 
-fn network_row(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &Statement) -> Result<(), Diagnostic> {
+fn network_row(
+    cx: &mut Setting<'_>,
+    table: &mut Vec<(Network, String, Span)>,
+    row: &Statement,
+) -> Result<(), Diagnostic> {
     let [key, value] = row.words.as_slice() else { return Ok(()) };
     if key.is("default") {
         for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
@@ -133,7 +138,7 @@ fn network_row(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &S
     }
     if key.is("delete") {
         let gone = network(cx, row, value)?;
-        match table.iter().position(|(known, _)| *known == gone) {
+        match table.iter().position(|(known, ..)| *known == gone) {
             Some(at) => {
                 table.remove(at);
             }
@@ -146,17 +151,17 @@ fn network_row(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &S
     Ok(())
 }
 
-fn insert(cx: &mut Setting<'_>, table: &mut Vec<(Network, String)>, row: &Statement, network: Network) {
+fn insert(cx: &mut Setting<'_>, table: &mut Vec<(Network, String, Span)>, row: &Statement, network: Network) {
     let [key, value] = row.words.as_slice() else { return };
     let value = value.text().into_owned();
-    let around = table.iter().filter(|(known, _)| known.holds(network.address));
-    let old = around.max_by_key(|(known, _)| known.bits).map(|(_, old)| old.clone()).unwrap_or_default();
-    match table.iter_mut().find(|(known, _)| *known == network) {
-        Some((_, have)) => {
+    let around = table.iter().filter(|(known, ..)| known.holds(network.address));
+    let old = around.max_by_key(|(known, ..)| known.bits).map(|(_, old, _)| old.clone()).unwrap_or_default();
+    match table.iter_mut().find(|(known, ..)| *known == network) {
+        Some((_, have, first)) => {
             let text = format!("duplicate network \"{}\", value: \"{value}\", old value: \"{old}\"", key.text());
-            cx.warn(row, text);
+            cx.report(Diagnostic::warn(text).at(row.span).earlier(Some(*first)));
             *have = value;
         }
-        None => table.push((network, value)),
+        None => table.push((network, value, row.span)),
     }
 }

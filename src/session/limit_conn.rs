@@ -1,6 +1,6 @@
 //! `limit_conn`: how many connections (stream) or requests (http) a key may have at once.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::directive::{Arity, Contexts, Directive};
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number};
@@ -46,6 +46,7 @@ pub const MODULES: [Module; 2] = [
 
 const fn zone_row(contexts: Contexts) -> Directive {
     Directive::new("limit_conn_zone", contexts, Arity::Exactly(2), &Custom(limit_conn_zone))
+        .words(&["zone="])
         .doc("Sets the zone that counts, and the key it counts by.")
 }
 
@@ -160,7 +161,9 @@ impl<S: Subject> Limiter<S> {
                 build.declared.declare(zone, 0, KIND).map_err(Diagnostic::emerg)?;
                 continue;
             };
-            build.declared.declare(name, *size, KIND).map_err(Diagnostic::emerg)?;
+            build
+                .declare(name, *size, KIND, key.span)
+                .map_err(|complaint| Diagnostic { at: At::Nowhere, ..complaint })?;
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
             let table = build.zones.open(name, *size, KIND, || Table::new(*size, NODE));
             limits.push(Limit { zone: zone.clone(), key, table, most: *most });
@@ -215,7 +218,8 @@ fn limit_conn_zone(cx: &mut Setting<'_>, conf: &mut Zones, statement: &Statement
     shared::declare(cx, &name, size, KIND)?;
     if let Some((_, earlier, _)) = conf.zones.iter().find(|(known, ..)| *known == name) {
         let (row, key) = (cx.row.name, earlier.text());
-        return fail(format!("{row} \"{name}\" is already bound to key \"{key}\""));
+        let text = format!("{row} \"{name}\" is already bound to key \"{key}\"");
+        return fail(text).map_err(|complaint| complaint.earlier(Some(earlier.span)));
     }
     conf.zones.push((name, key.clone(), size));
     Ok(())
@@ -225,8 +229,9 @@ fn limit_conn(cx: &mut Setting<'_>, conf: &mut Limits, statement: &Statement) ->
     let [zone, most] = statement.arguments() else { return Ok(()) };
     let name = zone.text().into_owned();
     shared::declare(cx, &name, 0, KIND)?;
+    let first = cx.first_here("limit_conn of", name.as_bytes(), statement.span);
     if conf.limits.iter().any(|(known, _)| *known == name) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.complain("is duplicate").earlier(first));
     }
     match value::number(&most.bytes) {
         None | Some(0) => {

@@ -88,9 +88,14 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>, build: &mu
         build.complaints.extend(hashing::check("map_hash", keys.map(|key| &*key.bytes), sizes)?);
     }
     for map in &conf.maps {
-        let table: Arc<dyn Compute<S>> = Arc::new(Table::new(map, names)?);
+        let table = Table::new(map, names);
         let name = String::from_utf8_lossy(map.name.after("$").unwrap_or_default()).into_owned();
-        names.define(&name, Definition::Computed(table)).map_err(|text| Diagnostic::emerg(text).at(map.name.span))?;
+        let definition = match build.part(table)? {
+            Some(table) => Definition::Computed(Arc::new(table)),
+            None => Definition::Stored,
+        };
+        let defined = names.define(&name, definition).map_err(|text| Diagnostic::emerg(text).at(map.name.span));
+        build.part(defined)?;
     }
     Ok(())
 }
@@ -139,7 +144,10 @@ impl<S: Subject> Table<S> {
                 table.exact.insert(lower, index).is_none()
             };
             if !fresh {
-                return Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text())).at(key.span));
+                let first =
+                    map.rows.iter().map(|(other, _)| other).find(|other| meet(other, key)).map(|word| word.span);
+                let complaint = Diagnostic::emerg(format!("conflicting parameter \"{}\"", key.text()));
+                return Err(complaint.at(key.span).earlier(first.filter(|first| *first != key.span)));
             }
         }
         if let Some(default) = &map.default {
@@ -208,8 +216,9 @@ fn add(cx: &mut Setting<'_>, map: &mut Map, row: &Statement) -> Result<(), Diagn
         [key, value] => {
             used::word(cx, value)?;
             if key.is("default") {
-                if map.default.replace(value.clone()).is_some() {
-                    return Err(Diagnostic::emerg("duplicate default map parameter"));
+                if let Some(first) = map.default.replace(value.clone()) {
+                    let complaint = Diagnostic::emerg("duplicate default map parameter");
+                    return Err(complaint.earlier(Some(first.span)));
                 }
                 return Ok(());
             }
@@ -232,10 +241,24 @@ fn check_key(map: &Map, key: &Word) -> Result<(), Diagnostic> {
     if map.hostnames && !is_hostname(&plain(key)) {
         return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{}\"", key.text())));
     }
-    let twin = map.rows.iter().any(|(other, _)| other.after("~").is_none() && plain(other) == plain(key));
-    if twin {
-        Err(Diagnostic::emerg(format!("conflicting parameter \"{}\"", String::from_utf8_lossy(&plain(key)))))
-    } else {
-        Ok(())
+    let twin = map.rows.iter().find(|(other, _)| other.after("~").is_none() && plain(other) == plain(key));
+    match twin {
+        Some((first, _)) => {
+            let text = format!("conflicting parameter \"{}\"", String::from_utf8_lossy(&plain(key)));
+            Err(Diagnostic::emerg(text).point(key.span).earlier(Some(first.span)))
+        }
+        None => Ok(()),
     }
+}
+
+/// Whether two names with wildcards exclude each other.
+fn meet(one: &Word, other: &Word) -> bool {
+    let mut both = Wildcards::default();
+    let mut add = |word: &Word| both.add(&word.bytes.to_ascii_lowercase(), 0);
+    word_with_stars(one) && add(one) && !add(other)
+}
+
+/// Whether a key is a name with wildcards, and no expression.
+fn word_with_stars(word: &Word) -> bool {
+    word.after("~").is_none() && word.bytes.iter().any(|byte| matches!(byte, b'*' | b'.'))
 }

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
+use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 
@@ -17,7 +18,7 @@ pub enum Owner {
 /// All folders of a configuration.
 #[derive(Default)]
 pub struct Paths {
-    paths: Vec<(String, Vec<usize>, Owner, String)>,
+    paths: Vec<(String, Vec<usize>, Owner, Span)>,
 }
 
 impl Conf for Paths {
@@ -35,21 +36,25 @@ pub fn add(
     owner: Owner,
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
-    let (full, place) = (cx.full_prefix(path), cx.place(statement.span));
-    if place.is_empty() {
+    let full = cx.full_prefix(path);
+    if cx.place(statement.span).is_empty() {
         // A default: nginx puts it in last, where nobody has named the folder.
         return Ok(());
     }
     let Some(paths) = cx.conf::<Paths>() else { return Ok(()) };
-    let Some((_, have, of, at)) = paths.paths.iter().find(|(known, ..)| *known == full) else {
-        paths.paths.push((full, levels.to_vec(), owner, place));
+    let Some((_, have, of, first)) = paths.paths.iter().find(|(known, ..)| *known == full) else {
+        paths.paths.push((full, levels.to_vec(), owner, statement.span));
         return Ok(());
     };
-    if owner == Owner::Cache || *of == Owner::Cache {
-        return Err(Diagnostic::emerg(format!("the same path name \"{full}\" used in {at} and")));
+    let (first, for_two, differ) = (*first, owner == Owner::Cache || *of == Owner::Cache, have != levels);
+    let at = cx.place(first);
+    if for_two {
+        let text = format!("the same path name \"{full}\" used in {at} and");
+        return Err(Diagnostic::emerg(text).earlier(Some(first)));
     }
-    if have != levels {
-        return Err(Diagnostic::emerg(format!("the same path name \"{full}\" in {at} has the different levels than")));
+    if differ {
+        let text = format!("the same path name \"{full}\" in {at} has the different levels than");
+        return Err(Diagnostic::emerg(text).earlier(Some(first)));
     }
     Ok(())
 }

@@ -35,7 +35,11 @@ impl Shared {
 /// # Errors
 /// nginx's words when the name is taken by another kind or size.
 pub fn declare(cx: &mut Setting<'_>, name: &str, size: u64, kind: &'static str) -> Result<(), Diagnostic> {
-    cx.conf::<Shared>().map_or(Ok(()), |shared| shared.declared.declare(name, size, kind)).map_err(Diagnostic::emerg)
+    let here = cx.here();
+    let mut first = |kind, wanted: bool| here.filter(|_| wanted).and_then(|here| cx.first(kind, name.as_bytes(), here));
+    let (sized, named) = (first("sized zone", size > 0), first("zone", true));
+    let taken = cx.conf::<Shared>().map_or(Ok(()), |shared| shared.declared.declare(name, size, kind));
+    taken.map_err(|text| Diagnostic::emerg(text).earlier(sized.or(named)))
 }
 
 /// The name and size of `zone=NAME:SIZE`, whose value is `text`.

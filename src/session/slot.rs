@@ -102,8 +102,10 @@ slot!(MimeTypes, |cx, this, slot, statement| {
             *slot = vec![kind.into()];
             return Ok(());
         }
+        let first = cx.first_here(cx.row.name, &kind, word.span);
         if slot.iter().any(|known| **known == *kind) {
-            cx.warn(statement, format!("duplicate MIME type \"{}\"", String::from_utf8_lossy(&kind)));
+            let text = format!("duplicate MIME type \"{}\"", String::from_utf8_lossy(&kind));
+            cx.report(Diagnostic::warn(text).at(statement.span).point(word.span).earlier(first));
         } else {
             if let Some(lists) = cx.conf::<MimeLists>() {
                 lists.kinds.push(kind.as_slice().into());

@@ -30,8 +30,8 @@ pub fn declare(levels: &Levels<'_>, kind: &'static str, build: &mut Build<'_>) -
     let mut zones: Vec<_> = conf.session_zones.iter().map(|zone| (zone, kind)).chain(ocsp).collect();
     zones.sort_by_key(|(zone, _)| zone.span.start);
     for (zone, kind) in zones {
-        let complain = |text| Diagnostic::emerg(text).at(zone.span);
-        build.declared.declare(&zone.name, zone.size, kind).map_err(complain)?;
+        let declared = build.declare(&zone.name, zone.size, kind, zone.span);
+        build.part(declared)?;
     }
     Ok(())
 }

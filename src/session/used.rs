@@ -3,15 +3,18 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
+use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::conf::walk::Setting;
 use crate::script::template::{Piece, pieces};
+use crate::script::variable::{Names, Subject};
+use crate::session::build::Build;
 use hashbrown::HashSet;
 
 /// The names used in an http or stream block, in order.
 #[derive(Default)]
 pub struct Used {
-    names: Vec<String>,
+    names: Vec<(String, Option<Span>)>,
     seen: HashSet<String>,
 }
 
@@ -21,19 +24,57 @@ impl Conf for Used {
 
 impl Used {
     /// The names, in the order of first use.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Where a name is used first, as far as a place is known.
+    pub fn place(&self, name: &str) -> Option<Span> {
+        self.names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, at)| *at)
     }
 }
 
 /// Notes that the variable `name` is used.
 pub fn uses(cx: &mut Setting<'_>, name: &str) {
-    if let Some(used) = cx.conf::<Used>()
-        && !used.seen.contains(name)
-    {
-        used.seen.insert(name.to_owned());
-        used.names.push(name.to_owned());
+    let here = cx.here();
+    note(cx, name, here);
+}
+
+fn note(cx: &mut Setting<'_>, name: &str, at: Option<Span>) {
+    if let Some(used) = cx.conf::<Used>() {
+        if !used.seen.contains(name) {
+            used.seen.insert(name.to_owned());
+            used.names.push((name.to_owned(), at));
+        }
     }
+}
+
+/// Where every complaint is wanted, notes each variable nobody defines, with the place of its first use and the name that
+/// may have been meant.
+///
+/// # Errors
+/// The last of them.
+pub fn unknown<S: Subject>(used: Option<&Used>, names: &Names<S>, build: &mut Build<'_>) -> Result<(), Diagnostic> {
+    if !build.every {
+        return Ok(());
+    }
+    if let Some(lost) = build.complaints.iter().find(|complaint| complaint.message.starts_with("the duplicate \"")) {
+        // What was to be defined behind it would be called unknown.
+        return Err(lost.clone());
+    }
+    let unknown = names.unknown();
+    let set: HashSet<&str> = unknown.iter().map(String::as_str).collect();
+    let known: Vec<&str> = names.all().filter(|name| !set.contains(name)).collect();
+    let mut last = Ok(());
+    for name in &unknown {
+        let complaint = Diagnostic::emerg(format!("unknown \"{name}\" variable")).among("variables", name, &known);
+        let place = used.and_then(|used| used.place(name)).or_else(|| build.used.get(name).copied());
+        let complaint = Diagnostic { point: place, ..complaint };
+        if let Err(earlier) = std::mem::replace(&mut last, Err(complaint)) {
+            build.part::<()>(Err(earlier))?;
+        }
+    }
+    last
 }
 
 /// Checks a text that may hold variables, and notes them.
@@ -41,9 +82,14 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 /// # Errors
 /// nginx's words for a `$` without a name or a `${` without its `}`.
 pub fn text(cx: &mut Setting<'_>, text: &[u8]) -> Result<(), Diagnostic> {
+    let here = cx.here();
+    text_at(cx, text, here)
+}
+
+fn text_at(cx: &mut Setting<'_>, text: &[u8], at: Option<Span>) -> Result<(), Diagnostic> {
     for piece in pieces(text) {
         if let Piece::Name(name) = piece.map_err(Diagnostic::emerg)? {
-            uses(cx, name);
+            note(cx, name, at);
         }
     }
     Ok(())
@@ -54,7 +100,7 @@ pub fn text(cx: &mut Setting<'_>, text: &[u8]) -> Result<(), Diagnostic> {
 /// # Errors
 /// As `text`.
 pub fn word(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
-    text(cx, &word.bytes).map_err(|complaint| complaint.point(word.span))
+    text_at(cx, &word.bytes, Some(word.span)).map_err(|complaint| complaint.point(word.span))
 }
 
 /// The name of a variable argument, `$name`.

@@ -14,6 +14,7 @@ use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_SERVER;
 use crate::session::errorlog;
+use crate::session::used::{self, Used};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,26 +31,32 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let mut entries = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == STREAM_SERVER) {
         let at = levels.inside(child);
-        let server = server(&at, modules, &mut cx, outer)?;
+        let server = server(&at, modules, &mut cx, outer);
+        let Some(Some(server)) = cx.build.part(server)? else { continue };
         let listens = child.own::<Listens>().map(|conf| conf.listens.as_slice()).unwrap_or_default();
         for listening in listens.iter().filter(|listening| !listening.udp) {
-            for address in listening.addresses(|host| cx.build.resolver.resolve(host))? {
+            let found = listening.addresses(|host| cx.build.resolver.resolve(host));
+            for address in cx.build.part(found)?.unwrap_or_default() {
                 entries.push((address, listening, server.clone()));
             }
         }
     }
     let ports = sockets(entries);
-    let (definitions, unserved) = cx.names.finish().map_err(Diagnostic::emerg)?;
+    let Compile { build, names, upstreams } = cx;
+    let used = levels.level.own::<Used>();
+    used::unknown(used, &names, build)?;
+    let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
     for name in unserved {
         let text = format!("the \"{name}\" variable is known but not supported yet");
-        cx.build.unserved.push(Diagnostic::emerg(text));
+        build.unserved.push(Diagnostic::emerg(text));
     }
-    Ok(Site { ports, definitions, upstreams: cx.upstreams })
+    Ok(Site { ports, definitions, upstreams })
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for declare in modules.iter().filter_map(|module| module.declare) {
-        declare(levels, cx)?;
+        let declared = declare(levels, cx);
+        cx.build.part(declared)?;
     }
     levels.level.children.iter().try_for_each(|child| declare(&levels.inside(child), modules, cx))
 }
@@ -59,10 +66,15 @@ fn server(
     modules: &[Module],
     cx: &mut Compile<'_, '_>,
     outer: &Log,
-) -> Result<Arc<Server>, Diagnostic> {
+) -> Result<Option<Arc<Server>>, Diagnostic> {
+    let before = cx.build.failed();
     let mut place = Place::default();
     for install in modules.iter().filter_map(|module| module.install) {
-        install(levels, &mut place, cx)?;
+        let installed = install(levels, &mut place, cx);
+        cx.build.part(installed)?;
+    }
+    if cx.build.failed() > before {
+        return Ok(None);
     }
     let Some(content) = place.content else {
         let complaint = Diagnostic::emerg("no handler for server");
@@ -80,13 +92,13 @@ fn server(
         [] => outer.clone(),
         logs => errorlog::log(logs, cx.build)?,
     };
-    Ok(Arc::new(Server {
+    Ok(Some(Arc::new(Server {
         steps: place.steps.map(Vec::into_boxed_slice),
         content,
         error_log,
         tcp_nodelay: conf.tcp_nodelay.unwrap_or(true),
         proxy_protocol_timeout: conf.proxy_protocol_timeout.unwrap_or(Duration::from_secs(30)),
-    }))
+    })))
 }
 
 /// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.

@@ -30,9 +30,11 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("server", STREAM, Arity::Block(0, 0, Opens::Context(STREAM_SERVER)), &Block(server, close))
         .doc("Opens a server of connections."),
     Directive::new("listen", STREAM_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
+        .words(listen::WORDS)
         .support(Support::Partial("ssl and udp are checked, and not served"))
         .doc("Sets an address and port, or a socket path, on which the server takes connections, with its options."),
     Directive::new("error_log", STREAM_ANY, Arity::AtLeast(1), &Custom(error_log))
+        .words(errorlog::WORDS)
         .since("1.9.0")
         .doc("Sets where errors are logged, and from which level on."),
     Directive::new(
@@ -49,6 +51,7 @@ const DIRECTIVES: &[Directive] = &[
         .since("1.9.4")
         .doc("Sends small pieces at once, to clients and to servers."),
     Directive::new("resolver", STREAM_ANY, Arity::AtLeast(1), &Custom(resolver))
+        .words(&["valid=", "ipv4=", "ipv6="])
         .since("1.11.3")
         .support(Support::Missing)
         .doc("Sets the name servers that find hosts while serving."),

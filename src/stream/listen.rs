@@ -53,6 +53,22 @@ impl Listening {
     }
 }
 
+/// What `listen` takes beside the address.
+pub const WORDS: &[&str] = &[
+    "ssl",
+    "udp",
+    "proxy_protocol",
+    "bind",
+    "reuseport",
+    "fastopen=",
+    "backlog=",
+    "rcvbuf=",
+    "sndbuf=",
+    "so_keepalive=",
+    "ipv6only=on",
+    "ipv6only=off",
+];
+
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
@@ -86,9 +102,10 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
     for address in listening.addresses(|_| Vec::new()).unwrap_or_default() {
         let shown = address.to_string();
         let key = format!("{}{shown}", if listening.udp { "udp " } else { "" });
+        let first = cx.first("stream address", key.as_bytes(), statement.span);
         let Some(main) = cx.conf::<Main>() else { continue };
         if main.taken.contains(&key) {
-            return Err(Diagnostic::emerg(format!("duplicate \"{shown}\" address and port pair")));
+            return Err(Diagnostic::emerg(format!("duplicate \"{shown}\" address and port pair")).earlier(first));
         }
         main.taken.push(key);
     }

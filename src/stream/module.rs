@@ -142,6 +142,7 @@ impl Compile<'_, '_> {
     /// # Errors
     /// nginx's words, pointing at the word.
     pub fn text(&mut self, word: &Word) -> Result<Text, Diagnostic> {
+        self.build.uses(word);
         Template::compile(&word.bytes, &mut self.names).map_err(|text| Diagnostic::emerg(text).at(word.span))
     }
 }

@@ -79,11 +79,15 @@ fn compile(text: &str) -> Result<Site, String> {
         resolver: &Nobody,
         logs: Default::default(),
         folders: Vec::new(),
+        every: false,
         complaints: Vec::new(),
         unserved: Vec::new(),
         late: Vec::new(),
         zones: &zones,
         declared: Default::default(),
+        noted: Default::default(),
+        used: Default::default(),
+        named_at: Default::default(),
     };
     let outcome = match walked.fatal {
         Some(complaint) => Err(complaint),

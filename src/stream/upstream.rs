@@ -60,12 +60,15 @@ impl Upstreams {
         for level in levels.level.children.iter().filter(|level| level.context == STREAM_UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
-            conf.declare(&mut build.declared, level.span)?;
-            let group = conf.group(&name, level.span, 0, &mut |host| Ok(build.resolver.resolve(host)))?;
+            let declared = conf.declare(&mut build.declared, level.span);
+            build.part(declared)?;
+            let group = conf.groups(&name, level.span, 0, build)?;
             let key = conf.key().map(|word| {
+                build.uses(word);
                 Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
             });
-            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key: key.transpose()? }));
+            let key = build.part(key.transpose())?.flatten();
+            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key }));
         }
         Ok(all)
     }

@@ -144,6 +144,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
             .default("TLSv1 TLSv1.1 TLSv1.2 TLSv1.3")
             .doc("Sets the versions of TLS that are spoken."),
         row("ssl_session_cache", contexts, Arity::Between(1, 2), &Custom(session_cache))
+            .words(&["off", "none", "builtin", "builtin:", "shared:"])
             .default("none")
             .doc("Sets where sessions that may be resumed are kept."),
         row("ssl_session_ticket_key", contexts, ONE, &List(|c: &mut TlsConf| &mut c.ticket_keys))

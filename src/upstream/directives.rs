@@ -24,6 +24,7 @@ const fn group(contexts: Contexts, opens: Contexts) -> Directive {
 
 const fn hash_row(contexts: Contexts) -> Directive {
     Directive::new("hash", contexts, Arity::Between(1, 2), &Custom(hash))
+        .words(&["consistent"])
         .since("1.7.2")
         .doc("Asks the server a key hashes to; with consistent, few keys move when servers come and go.")
 }
@@ -41,6 +42,7 @@ const fn least_conn_row(contexts: Contexts) -> Directive {
 
 const fn random_row(contexts: Contexts) -> Directive {
     Directive::new("random", contexts, Arity::Between(0, 2), &Custom(random))
+        .words(&["two", "least_conn"])
         .since("1.15.1")
         .doc("Asks a server chosen by lot; with two, the less busy of two.")
 }
@@ -51,6 +53,7 @@ const fn zone_row(contexts: Contexts) -> Directive {
         .doc("Names the memory the group is shared in; the event loops of a worker share it in any case.")
 }
 
+const SERVER_WORDS: &[&str] = &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down"];
 const SERVER_DOC: &str = "Adds a server to the group, with its weight, limits and role.";
 
 macro_rules! module {
@@ -65,7 +68,7 @@ pub const HTTP_MODULES: &[Module] = &[
         name: "ngx_http_upstream_module",
         directives: &[
             group(HTTP, UPSTREAM),
-            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).doc(SERVER_DOC),
+            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).words(SERVER_WORDS).doc(SERVER_DOC),
         ],
         scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM)), Scope::of::<Groups>(HTTP.or(STREAM))],
     },
@@ -83,7 +86,9 @@ pub const STREAM_MODULES: &[Module] = &[
         "ngx_stream_upstream_module",
         [
             group(STREAM, STREAM_UPSTREAM),
-            Directive::new("server", STREAM_UPSTREAM, Arity::AtLeast(1), &Custom(server)).doc(SERVER_DOC),
+            Directive::new("server", STREAM_UPSTREAM, Arity::AtLeast(1), &Custom(server))
+                .words(SERVER_WORDS)
+                .doc(SERVER_DOC),
         ]
     ),
     module!("ngx_stream_upstream_hash_module", [hash_row(STREAM_UPSTREAM)]),
@@ -210,8 +215,10 @@ fn invalid(word: &Word) -> Diagnostic {
 }
 
 fn choose(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement, balancer: Balancer) {
+    let first = cx.first_here("balancer", b"", statement.span);
     if conf.balancer.is_some() {
-        cx.warn(statement, "load balancing method redefined");
+        let complaint = Diagnostic::warn("load balancing method redefined").at(statement.span);
+        cx.report(complaint.earlier(first));
     }
     conf.balancer = Some(balancer);
 }

@@ -8,6 +8,7 @@ use crate::conf::module::Conf;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::net::address::{Address, Endpoint, Host};
+use crate::session::build::Build;
 use crate::zone::registry::Declared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -145,9 +146,7 @@ impl Upstream {
     ) -> Result<Group, Diagnostic> {
         let (mut peers, mut backups) = (Vec::new(), Vec::new());
         for server in &self.servers {
-            let found = addresses(&server.endpoint, default_port, resolve).map_err(|_| {
-                Diagnostic::emerg(format!("host not found in upstream \"{}\"", server.text)).at(server.at)
-            })?;
+            let found = server.found(default_port, resolve)?;
             let set = if server.backup { &mut backups } else { &mut peers };
             set.extend(found.into_iter().map(|address| server.peer(address)));
         }
@@ -160,6 +159,34 @@ impl Upstream {
         }
         let method = self.method(&peers);
         Ok(Group::new(name, peers, backups, method))
+    }
+
+    /// [`Self::group`] while a product compiles. Where every complaint is wanted, each server that is not found is noted,
+    /// and an empty group stands in, so that whoever names it finds it.
+    ///
+    /// # Errors
+    /// As `group`.
+    pub fn groups(
+        &self,
+        name: &str,
+        at: Option<Span>,
+        default_port: u16,
+        build: &mut Build<'_>,
+    ) -> Result<Group, Diagnostic> {
+        let resolver = build.resolver;
+        let mut resolve = |host: &str| Ok(resolver.resolve(host));
+        let before = build.failed();
+        let every = build.every;
+        for server in self.servers.iter().filter(|_| every) {
+            let found = server.found(default_port, &mut resolve);
+            build.part(found.map(drop))?;
+        }
+        let group = if build.failed() > before {
+            None
+        } else {
+            build.part(self.group(name, at, default_port, &mut resolve))?
+        };
+        Ok(group.unwrap_or_else(|| Group::implicit(name, std::iter::empty())))
     }
 
     fn method(&self, peers: &[Peer]) -> Method {
@@ -176,6 +203,11 @@ impl Upstream {
 }
 
 impl Server {
+    fn found(&self, default_port: u16, resolve: Resolve<'_>) -> Result<Vec<Address>, Diagnostic> {
+        addresses(&self.endpoint, default_port, resolve)
+            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at))
+    }
+
     fn peer(&self, address: Address) -> Peer {
         Peer {
             weight: self.weight,

@@ -5,7 +5,7 @@
 //! before it are found first, as in nginx, which reads and judges one statement at a time.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, MOST};
 use crate::conf::source::{SourceId, Span};
 use crate::conf::tree::{Block, Node, Statement, Word};
 
@@ -13,6 +13,8 @@ use crate::conf::tree::{Block, Node, Statement, Word};
 const BUFFER: usize = 4096;
 
 /// Blocks inside blocks: more is refused, so that nothing that walks the tree can run out of stack.
+///
+/// Differs from nginx: it has no limit, and crashes. [test: blocks_nested_without_end_are_refused]
 const DEPTH: usize = 512;
 
 /// Reads a file.
@@ -69,10 +71,12 @@ impl<'a> Reader<'a> {
     fn read(mut self) -> Block {
         let mut open: Vec<(Block, Statement)> = Vec::new();
         let mut block = Block::default();
+        let mut left = MOST;
         let broken = loop {
             let mut words = Vec::new();
             match self.words(&mut words) {
-                Err(complaint) if self.every && self.at < self.text.len() => {
+                Err(complaint) if self.every && self.at < self.text.len() && left > 0 => {
+                    left -= 1;
                     block.nodes.push(Node::Broken(complaint));
                     self.recover();
                 }
@@ -96,9 +100,10 @@ impl<'a> Reader<'a> {
                     Some(around) => block = Self::closed(around, block, Some(self.here())),
                     None => {
                         let complaint = Diagnostic::emerg("unexpected \"}\"").at(self.here());
-                        if !self.every {
+                        if !self.every || left == 0 {
                             break Some(complaint);
                         }
+                        left -= 1;
                         block.nodes.push(Node::Broken(complaint));
                     }
                 },
@@ -179,7 +184,7 @@ impl<'a> Reader<'a> {
             };
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
-                b'#' => self.at += memchr::memchr(b'\n', self.rest()).unwrap_or_else(|| self.rest().len()),
+                b'#' => self.comment()?,
                 b';' | b'{' if words.is_empty() => return Err(self.unexpected(byte)),
                 b';' => return Ok(End::Semicolon),
                 b'{' => return Ok(End::Open),
@@ -202,6 +207,16 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// Passes over a comment, up to its line end; even that must fit into nginx's buffer.
+    fn comment(&mut self) -> Result<(), Diagnostic> {
+        let start = self.at - 1;
+        let end = memchr::memchr(b'\n', self.rest());
+        self.at += end.map_or_else(|| self.rest().len(), |end| end + 1);
+        let too_long = self.too_long(start, None);
+        self.at -= usize::from(end.is_some());
+        too_long.map_or(Ok(()), Err)
     }
 
     fn rest(&self) -> &'a [u8] {

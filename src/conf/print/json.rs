@@ -2,7 +2,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::nginx::line;
-use super::picture::place;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::source::{Sources, Span};
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ pub fn data(complaint: &Diagnostic, sources: &Sources) -> Value {
         "message": complaint.message,
         "file": named.map(|(file, _)| file),
         "line": named.map(|(_, line)| line),
-        "span": place(complaint).map(|place| span(place, sources)),
+        "span": complaint.place().map(|place| span(place, sources)),
         "labels": labels,
         "notes": complaint.notes,
         "help": complaint.help,

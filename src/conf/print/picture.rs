@@ -1,7 +1,7 @@
 //! The long form: the complaint, the lines it is about with the word underlined, what was there first, and what would help.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Source, Sources, Span};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
@@ -11,8 +11,14 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
     let word = complaint.severity.word();
     let level = if complaint.is_error() { Level::ERROR } else { Level::WARNING }.with_name(word);
     let mut group = Group::with_title(level.primary_title(complaint.message.as_str()));
-    for snippet in snippets(complaint, sources) {
-        group = group.element(snippet);
+    let far = complaint.place().filter(|span| is_long(sources, *span));
+    match far {
+        Some(span) => group = group.element(Level::NOTE.message(where_in_words(sources, span))),
+        None => {
+            for snippet in snippets(complaint, sources) {
+                group = group.element(snippet);
+            }
+        }
     }
     group = group.elements(complaint.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
     group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(&**help)));
@@ -20,12 +26,27 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
     format!("{}\n", renderer.render(&[group]))
 }
 
-/// The place the long form points at: the word, or the statement.
-pub fn place(complaint: &Diagnostic) -> Option<Span> {
-    complaint.point.or(match complaint.at {
-        At::Span(span) => Some(span),
-        At::Nowhere | At::Unlined => None,
-    })
+/// Places of one text that are farther apart are shown one after the other.
+const APART: u32 = 1 << 16;
+
+/// A longer line is told of and not shown.
+const LONG: usize = 4096;
+
+/// Whether the lines of a place are too long to be shown.
+fn is_long(sources: &Sources, span: Span) -> bool {
+    let Some(source) = sources.text(span.source) else { return false };
+    let (start, end) = (span.start as usize, span.end as usize);
+    let near = |from: usize, to: usize| source.text.get(from..to.min(source.text.len())).unwrap_or_default();
+    let before = near(start.saturating_sub(LONG), start);
+    let after = near(end, end.saturating_add(LONG));
+    let no_end = |text: &[u8]| text.len() == LONG && memchr::memchr(b'\n', text).is_none();
+    no_end(before) || no_end(after) || end.saturating_sub(start) > LONG * 4
+}
+
+fn where_in_words(sources: &Sources, span: Span) -> String {
+    let name = sources.text(span.source).map_or("", |source| source.name.as_str());
+    let (line, column) = sources.position(span.source, span.start);
+    format!("in {name}:{line}:{column}, in a line that is too long to be shown")
 }
 
 /// What a span is called.
@@ -35,9 +56,10 @@ enum Mark {
 }
 
 fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-    let here = place(complaint).map(|span| (span, Mark::Here));
+    let here = complaint.place().map(|span| (span, Mark::Here));
     let first = complaint.earlier.as_deref().map(|span| (*span, Mark::First));
-    let together = matches!((&here, &first), (Some((here, _)), Some((first, _))) if here.source == first.source);
+    let together = matches!((&here, &first), (Some((here, _)), Some((first, _)))
+        if here.source == first.source && here.start.abs_diff(first.start) < APART);
     if together {
         return here.and_then(|(span, mark)| snippet(sources, [Some((span, mark)), first])).into_iter().collect();
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 mod path;
 
-pub use path::{CachePaths, cache_path};
+pub use path::{CachePaths, PATH_WORDS, cache_path};
 
 /// Settings of a gateway's cache and store.
 #[derive(Default)]
@@ -209,6 +209,7 @@ macro_rules! cache_rows {
                 Arity::AtLeast(2),
                 &Custom(cache::cache_path::<{ $gateway }>),
             )
+            .words($crate::http::gateway::cache::PATH_WORDS)
             .doc("Sets the folder of a cache, its zone, and how long and how much it keeps."),
             Directive::new(
                 concat!($prefix, "_cache_lock"),

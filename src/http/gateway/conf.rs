@@ -406,6 +406,7 @@ macro_rules! connection_rows {
         use crate::session::contexts::HTTP_ANY as ANY;
         [
             Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind::<{ $gateway }>))
+                .words(&["transparent", "off"])
                 .support(Support::Partial("transparent is refused"))
                 .doc("Sets the address connections to backends come from."),
             Directive::new(

@@ -101,8 +101,12 @@ fn charset_map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> 
         let text = format!("\"charset_map\" between the same charsets \"{from}\" and \"{to}\"");
         return Err(Diagnostic::emerg(text));
     }
+    let mut pair = [from.to_lowercase(), to.to_lowercase()];
+    pair.sort();
+    let first = cx.first("charsets", pair.join(" ").as_bytes(), statement.span);
     if conf.pairs.iter().any(|(a, b)| same(a, &from) && same(b, &to) || same(a, &to) && same(b, &from)) {
-        return Err(Diagnostic::emerg(format!("duplicate \"charset_map\" between \"{from}\" and \"{to}\"")));
+        let text = format!("duplicate \"charset_map\" between \"{from}\" and \"{to}\"");
+        return Err(Diagnostic::emerg(text).earlier(first));
     }
     let wide = same(&to, "utf-8");
     conf.pairs.push((from, to));

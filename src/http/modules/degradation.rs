@@ -18,7 +18,7 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_degradation_module", directives: DIRECTIVES, scopes: &[Scope::of::<Degradation>(HTTP_LEVELS)] };
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("degradation", HTTP, Arity::Exactly(1), &Custom(degradation)).doc("Sets how much memory may be used before requests are refused."),
+Directive::checked("degradation", HTTP, Arity::Exactly(1), &Custom(degradation)).words(&["sbrk="]).doc("Sets how much memory may be used before requests are refused."),
 Directive::checked("degrade", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Degradation| &mut c.degrade, ANSWERS)).doc("Sets the status requests are refused with."),
 ];
 

@@ -40,7 +40,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
     Directive::checked("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index)).doc("Sets the file of paths that end in a slash."),
     Directive::checked("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info)).doc("Sets the expression that parts script and path."),
-    Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param)).doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
     Directive::checked("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch)).doc("Takes an answer as bad whose error stream has the text."),
     Directive::checked("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep)).default("off").doc("Keeps connections to servers open."),
     Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat)).doc("Sets how much the kernel must take at once."),

@@ -21,19 +21,19 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_core_module", directives: DIRECTIVES, scopes: &[Scope::of::<Files>(HTTP_LEVELS)] };
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("aio", HTTP_ANY, Arity::Exactly(1), &Custom(aio)).default("off").since("0.8.11").doc("Reads files without waiting for the disk."),
+Directive::checked("aio", HTTP_ANY, Arity::Exactly(1), &Custom(aio)).words(&["on", "off", "threads", "threads="]).default("off").since("0.8.11").doc("Reads files without waiting for the disk."),
 Directive::checked("aio_write", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.aio_write)).default("off").since("1.9.13").doc("Writes files without waiting for the disk."),
 Directive::checked("read_ahead", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.read_ahead)).default("0").doc("Sets how much of a file is read ahead."),
 Directive::checked("directio", HTTP_ANY, Arity::Exactly(1), &Custom(directio)).default("off").since("0.7.7").doc("Sets from which size on files are read past the page cache."),
 Directive::checked("directio_alignment", HTTP_ANY, Arity::Exactly(1), &Offset(|c: &mut Files| &mut c.directio_alignment)).default("512").since("0.8.11").doc("Sets what such reads are aligned to."),
 Directive::checked("output_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Files| &mut c.output_buffers)).default("2 32k").doc("Sets the number and size of buffers files are read into."),
 Directive::checked("subrequest_output_buffer_size", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.subrequest_output_buffer_size)).default("4k").since("1.13.10").doc("Sets the buffer for the answers of subrequests."),
-Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache)).default("off").doc("Keeps files open that are used again."),
+Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache)).words(&["max=", "inactive=", "off"]).default("off").doc("Keeps files open that are used again."),
 Directive::checked("open_file_cache_valid", HTTP_ANY, Arity::Exactly(1), &Seconds(|c: &mut Files| &mut c.open_file_cache_valid)).default("60s").doc("Sets how long nobody looks whether such a file has changed."),
 Directive::checked("open_file_cache_min_uses", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Files| &mut c.open_file_cache_min_uses, 0..=u64::MAX)).default("1").doc("Sets how often a file must be used to be kept open."),
 Directive::checked("open_file_cache_errors", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.open_file_cache_errors)).default("off").doc("Keeps in mind which files are not there."),
 Directive::checked("open_file_cache_events", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.open_file_cache_events)).default("off").doc("Is told by the kernel when such a file changes."),
-Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks)).default("off").since("1.1.15").doc("Refuses paths with symbolic links."),
+Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks)).words(&["off", "on", "if_not_owner", "from="]).default("off").since("1.1.15").doc("Refuses paths with symbolic links."),
 ];
 
 

@@ -18,9 +18,9 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_geoip_module", directives: DIRECTIVES, scopes: &[Scope::of::<GeoIp>(HTTP)] };
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("geoip_country", HTTP, Arity::Between(1, 2), &Custom(database)).doc("Sets the database of countries."),
-Directive::checked("geoip_org", HTTP, Arity::Between(1, 2), &Custom(database)).doc("Sets the database of organisations."),
-Directive::checked("geoip_city", HTTP, Arity::Between(1, 2), &Custom(database)).doc("Sets the database of cities."),
+Directive::checked("geoip_country", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of countries."),
+Directive::checked("geoip_org", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of organisations."),
+Directive::checked("geoip_city", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of cities."),
 Directive::checked("geoip_proxy", HTTP, Arity::Exactly(1), &Custom(geoip_proxy)).since("1.3.0").doc("Sets the networks whose word on the client is taken."),
 Directive::checked("geoip_proxy_recursive", HTTP, Arity::Flag, &Flag(|c: &mut GeoIp| &mut c.proxy_recursive)).default("off").since("1.3.0").doc("Takes the last address that is not trusted itself."),
 ];

@@ -19,7 +19,7 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_image_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Image>(HTTP_LEVELS)] };
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("image_filter", LOCATION, Arity::Between(1, 3), &Custom(image_filter)).default("off").doc("Sets what is done to pictures."),
+Directive::checked("image_filter", LOCATION, Arity::Between(1, 3), &Custom(image_filter)).words(&["off", "test", "size", "rotate", "resize", "crop"]).default("off").doc("Sets what is done to pictures."),
 Directive::checked("image_filter_jpeg_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("75").doc("Sets the quality of JPEG pictures."),
 Directive::checked("image_filter_webp_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("80").since("1.11.6").doc("Sets the quality of WebP pictures."),
 Directive::checked("image_filter_sharpen", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("0").doc("Sharpens pictures that were resized."),

@@ -22,12 +22,12 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_log_module",
     directives: &[
-        Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format))
+        Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format)).words(&["escape=default", "escape=json", "escape=none"])
             .doc("Gives a name to a line of text and variables."),
-        Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
+        Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log)).words(format::WORDS)
             .support(Support::Partial("paths with variables and gzip= are not served"))
             .doc("Sets where requests are logged, and in which format."),
-        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache)).words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .default("off")
             .doc("Keeps log files open whose names have variables."),
     ],
@@ -112,7 +112,8 @@ impl Handler for Log {
 
 fn log_format(cx: &mut Setting<'_>, conf: &mut Formats, statement: &Statement) -> Result<(), Diagnostic> {
     if statement.words.get(1).is_some_and(|name| name.is("combined")) {
-        return Err(Diagnostic::emerg("duplicate \"log_format\" name \"combined\""));
+        let complaint = Diagnostic::emerg("duplicate \"log_format\" name \"combined\"");
+        return Err(complaint.note("\"combined\" is built in"));
     }
     let format = format::log_format(cx, &conf.formats, statement)?;
     conf.formats.push(format);

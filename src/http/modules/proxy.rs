@@ -69,13 +69,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the method of the request that is passed on."),
     Directive::new("proxy_set_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.body))
         .doc("Sets the body of the request that is passed on."),
-    Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect))
+    Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect)).words(&["default", "off"])
         .doc("Sets how Location and Refresh headers of backends are rewritten."),
-    Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain))
+    Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain)).words(&["off"])
         .doc("Sets how the domain of backends' cookies is rewritten."),
-    Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path))
+    Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path)).words(&["off"])
         .doc("Sets how the path of backends' cookies is rewritten."),
-    Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags))
+    Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags)).words(&["off", "secure", "nosecure", "httponly", "nohttponly", "samesite=strict", "samesite=lax", "samesite=none", "nosamesite"])
         .since("1.19.3")
         .doc("Sets or takes away flags of backends' cookies."),
     Directive::checked("proxy_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut ProxyConf| &mut c.send_lowat))

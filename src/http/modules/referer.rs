@@ -180,7 +180,7 @@ impl Referers {
     }
 }
 
-fn valid_referers(_: &mut Setting<'_>, conf: &mut Given, statement: &Statement) -> Result<(), Diagnostic> {
+fn valid_referers(cx: &mut Setting<'_>, conf: &mut Given, statement: &Statement) -> Result<(), Diagnostic> {
     let pages = conf.pages.get_or_insert_default();
     for word in statement.arguments() {
         match &*word.bytes {
@@ -193,7 +193,7 @@ fn valid_referers(_: &mut Setting<'_>, conf: &mut Given, statement: &Statement) 
                 Expression::compile(&String::from_utf8_lossy(pattern), true).map_err(Diagnostic::emerg)?;
                 pages.expressions.push(word.clone());
             }
-            name => pages.name(name)?,
+            name => pages.name(name, word, cx)?,
         }
     }
     Ok(())
@@ -201,15 +201,17 @@ fn valid_referers(_: &mut Setting<'_>, conf: &mut Given, statement: &Statement) 
 
 impl Pages {
     /// Takes a host, perhaps with a path behind it.
-    fn name(&mut self, text: &[u8]) -> Result<(), Diagnostic> {
+    fn name(&mut self, text: &[u8], word: &Word, cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
         let (name, path) = text.split_at(memchr::memchr(b'/', text).unwrap_or(text.len()));
         let name = name.to_ascii_lowercase();
         let shown = String::from_utf8_lossy(&name).into_owned();
         if !is_hostname(&name) {
             return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{shown}\"")));
         }
+        let first = cx.first_here("referer", &name, word.span);
         if self.names.iter().any(|(known, _)| *known == name) {
-            return Err(Diagnostic::emerg(format!("conflicting parameter \"{shown}\"")));
+            let complaint = Diagnostic::emerg(format!("conflicting parameter \"{shown}\""));
+            return Err(complaint.point(word.span).earlier(first));
         }
         self.names.push((name, path.to_vec()));
         Ok(())

@@ -26,6 +26,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::BlockAtLeast(1, Opens::Context(LIMIT_EXCEPT)),
         &Block(limit_except, |_| Ok(())),
     )
+    .words(&["GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "PATCH"])
     .doc("Opens settings for requests with other methods than the given ones."),
 Directive::checked("auth_delay", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.auth_delay)).default("0s").since("1.17.10").doc("Delays the answer to requests that are refused with 401."),
 Directive::checked("client_body_in_file_only", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Requests| &mut c.client_body_in_file_only, KEEP)).default("off").doc("Puts every request body into a file."),
@@ -34,7 +35,7 @@ Directive::checked("limit_rate", HTTP_ANY_IF, Arity::Exactly(1), &SizeValue(|c: 
 Directive::checked("limit_rate_after", HTTP_ANY_IF, Arity::Exactly(1), &SizeValue(|c: &mut Requests| &mut c.limit_rate_after)).default("0").since("0.8.0").doc("Sets how much of it is sent before that holds."),
 Directive::checked("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh)).default("off").doc("Redirects old browsers by a page."),
 Directive::checked("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action)).doc("Asks another location when a request has ended."),
-Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver)).doc("Sets the name servers that look up hosts while serving."),
+Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver)).words(&["valid=", "ipv4=", "ipv6="]).doc("Sets the name servers that look up hosts while serving."),
 Directive::checked("resolver_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.resolver_timeout)).default("30s").doc("Sets how long a look-up may take."),
 Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat)).doc("Sets how much the kernel must take at once."),
 ];

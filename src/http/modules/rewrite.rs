@@ -42,6 +42,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("break", PLACES, Arity::Exactly(0), &Custom(break_))
             .doc("Ends the rules of the place; the path stays as it is."),
         Directive::new("rewrite", PLACES, Arity::Between(2, 3), &Custom(rewrite))
+            .words(&["last", "break", "redirect", "permanent"])
             .doc("Replaces the path where an expression matches it, or redirects there."),
         Directive::new("if", SERVER, Arity::BlockAtLeast(1, Opens::Context(IF_IN_SERVER)), &IF)
             .doc("Opens rules for requests that a condition fits."),

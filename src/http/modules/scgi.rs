@@ -37,7 +37,7 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("scgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param)).doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
     Directive::checked("scgi_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<SCGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 

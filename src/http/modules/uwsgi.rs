@@ -41,7 +41,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
     Directive::checked("uwsgi_modifier1", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255)).doc("Sets the first modifier of packets."),
     Directive::checked("uwsgi_modifier2", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255)).doc("Sets the second modifier of packets."),
-    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param)).doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
     Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string)).doc("Sets a text behind the parameters."),
     Directive::checked("uwsgi_cache_background_update", HTTP_ANY, Arity::Exactly(1), &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
 ];

@@ -5,7 +5,7 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Level, Setting};
 use crate::keepalived::contexts::BFD;
 use crate::keepalived::slot::{Present, Signed, Unsigned, also, complain, decimal, first, whole, worded};
 use std::net::IpAddr;
@@ -109,8 +109,8 @@ pub fn open(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Resul
     if name.len() > LONGEST {
         return Err(complain(format!("BFD name {name} too long")));
     }
-    if super::track::defined(cx, BFD, &name) {
-        return Err(complain(format!("BFD {name} already specified")));
+    if let Some(first) = super::track::definition(cx, BFD, &name) {
+        return Err(complain(format!("BFD {name} already specified")).earlier(first.span));
     }
     bfd.name = name;
     Ok(())
@@ -131,17 +131,20 @@ pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
             let text = "are not of the same family, disabling instance";
             Err(complain(format!("{prefix} source address {source} and neighbor address {source} {text}")))
         }
-        (Some(neighbor), _) if twin(cx, neighbor) => {
-            Err(complain(format!("{prefix} has duplicate neighbor address {neighbor}, ignoring instance")))
-        }
-        _ => Ok(()),
+        (Some(neighbor), _) => match twin(cx, neighbor) {
+            Some(first) => {
+                let text = format!("{prefix} has duplicate neighbor address {neighbor}, ignoring instance");
+                Err(complain(text).earlier(first.span))
+            }
+            None => Ok(()),
+        },
     }
 }
 
 /// Whether another session has the same neighbour.
-fn twin(cx: &Setting<'_>, neighbor: IpAddr) -> bool {
-    let Some(whole) = cx.outermost() else { return false };
-    whole.children.iter().filter_map(|level| level.own::<Bfd>()).any(|other| other.neighbor == Some(neighbor))
+fn twin<'a>(cx: &'a Setting<'_>, neighbor: IpAddr) -> Option<&'a Level> {
+    let same = |level: &&Level| level.own::<Bfd>().is_some_and(|other| other.neighbor == Some(neighbor));
+    cx.outermost()?.children.iter().find(same)
 }
 
 type Outcome = Result<(), Diagnostic>;

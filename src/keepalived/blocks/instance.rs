@@ -34,6 +34,7 @@ const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("state", INSTANCE, ONE, &Custom(state))
+        .words(&["MASTER", "BACKUP"])
         .doc("Names the expected state; only an address owner skips the first election because of it."),
     Directive::new("interface", INSTANCE, ONE, &Custom(interface))
         .doc("Sets the interface adverts are sent and heard on."),
@@ -56,6 +57,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("authentication", INSTANCE, Arity::Block(0, 255, Opens::Context(AUTHENTICATION)), &Plain)
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
+        .words(&["PASS", "AH"])
         .support(Support::Partial("AH is refused"))
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),

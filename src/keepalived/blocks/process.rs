@@ -22,7 +22,10 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("process", PROCESS, ONE)
         .judged(&Custom(process))
         .doc("The name of the program, and its arguments."),
-    Directive::missing("param_match", PROCESS, BARE).judged(&Custom(param_match)).doc("How the arguments must match."),
+    Directive::missing("param_match", PROCESS, BARE)
+        .judged(&Custom(param_match))
+        .words(&["initial", "partial", "exact"])
+        .doc("How the arguments must match."),
     Directive::missing("weight", PROCESS, BARE)
         .judged(&Custom(weight))
         .doc("What is added to the priority while enough processes run."),

@@ -6,6 +6,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom};
+use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{
@@ -48,6 +49,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("The weight of the server."),
     row("lvs_method", ONE, &Custom(forwarding))
+        .words(&["NAT", "DR", "TUN"])
         .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
     row("uthreshold", ONE, &Unsigned(|c: &mut Real| &mut c.most, 0..=WIDE, "Invalid real_server {k} '{v}' - ignoring"))
         .doc("The most connections the server may have."),
@@ -105,6 +107,7 @@ const DIRECTIVES: &[Directive] = &[
 /// A real server as configured.
 #[derive(Clone, Debug)]
 pub struct Real {
+    pub span: Option<Span>,
     pub address: IpAddr,
     pub port: u16,
     pub weight: Option<i64>,
@@ -130,6 +133,7 @@ pub struct Real {
 impl Default for Real {
     fn default() -> Self {
         Self {
+            span: None,
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 0,
             weight: None,
@@ -170,6 +174,7 @@ pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Out
         cx.report(wrong.at(statement.span));
         invalid()
     })?;
+    real.span = Some(statement.span);
     real.address = address(&ip).ok_or_else(invalid)?;
     real.port = match given {
         Some(_) => port,

@@ -127,7 +127,7 @@ pub fn name(cx: &Setting<'_>, statement: &Statement) -> Result<String, Diagnosti
         return Err(complain(format!("{keyword} must have a name{skipping}")));
     }
     let known = ["vrrp_instance", "vrrp_sync_group", "track_group"].contains(&keyword);
-    if let Some(first) = super::track::definition(cx, cx.context(), &name).filter(|_| known) {
+    if let Some(first) = known.then(|| super::track::definition(cx, cx.context(), &name)).flatten() {
         let shown = if keyword == "track_group" { keyword.to_owned() } else { keyword.replace('_', " ") };
         return Err(complain(format!("{shown} {name} already defined")).earlier(first.span));
     }

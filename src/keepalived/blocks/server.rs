@@ -41,7 +41,9 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate."),
     Directive::missing("key", SSL, BARE).judged(&Custom(tls)).doc("The file with the key."),
     Directive::missing("fwmark", SERVER_GROUP, BARE).doc("A firewall mark that belongs to the virtual server."),
-    row("ip_family", ONE, &Custom(family)).doc("The family of addresses of a virtual server by firewall mark."),
+    row("ip_family", ONE, &Custom(family))
+        .words(&["inet", "inet6"])
+        .doc("The family of addresses of a virtual server by firewall mark."),
     row("retry", ONE, &Unsigned(|c: &mut Server| &mut c.retry, 1..=WIDE, "retry value invalid - {v}"))
         .doc("How often a failed check is repeated before the server counts as down."),
     row(
@@ -78,8 +80,12 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Seconds between two checks."),
     row("inhibit_on_failure", BARE, &Present(|c: &mut Server| &mut c.inhibit, true))
         .doc("Sets the weight of a failed server to zero, where it would otherwise be taken out."),
-    row("lb_algo", ONE, &Custom(scheduler)).doc("How the next server is chosen."),
-    row("lvs_sched", ONE, &Custom(scheduler)).doc("How the next server is chosen, in the newer spelling."),
+    row("lb_algo", ONE, &Custom(scheduler))
+        .words(&["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos"])
+        .doc("How the next server is chosen."),
+    row("lvs_sched", ONE, &Custom(scheduler))
+        .words(&["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos"])
+        .doc("How the next server is chosen, in the newer spelling."),
     row("hashed", BARE, &Custom(flag)).doc("The flag hashed of the scheduler."),
     row("ops", BARE, &Present(|c: &mut Server| &mut c.one_packet, true)).doc("Schedules every UDP packet by itself."),
     Directive::missing("flag-1", SERVER, BARE).doc("The first flag of the scheduler."),
@@ -91,13 +97,16 @@ const DIRECTIVES: &[Directive] = &[
     row("mh-port", BARE, &Custom(flag)).doc("Maglev hashing looks at the port too."),
     row("mh-fallback", BARE, &Custom(flag))
         .doc("Maglev hashing goes on to another server where the chosen one is down."),
-    row("lb_kind", ONE, &Custom(forwarding)).doc("How packets reach the servers: NAT, DR or TUN."),
+    row("lb_kind", ONE, &Custom(forwarding))
+        .words(&["NAT", "DR", "TUN"])
+        .doc("How packets reach the servers: NAT, DR or TUN."),
     row("lvs_method", ONE, &Custom(forwarding))
+        .words(&["NAT", "DR", "TUN"])
         .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
     row("persistence_engine", ONE, &Text(|c: &mut Server| &mut c.engine, "")).doc("What recognises a client again."),
     row("persistence_timeout", BARE, &Custom(persistence)).doc("Seconds a client stays with its server."),
     row("persistence_granularity", ONE, &Custom(granularity)).doc("The mask of addresses that count as one client."),
-    row("protocol", ONE, &Custom(protocol)).doc("TCP, UDP or SCTP."),
+    row("protocol", ONE, &Custom(protocol)).words(&["TCP", "UDP", "SCTP"]).doc("TCP, UDP or SCTP."),
     row("ha_suspend", BARE, &Present(|c: &mut Server| &mut c.suspend, true))
         .doc("Checks nothing while the address is not here."),
     row("smtp_alert", BARE, &JudgedSwitch("Invalid virtual_server smtp_alert parameter {v}"))
@@ -377,9 +386,9 @@ impl Conf for Tls {
 /// # Errors
 /// None; a second one replaces the first.
 pub fn open_ssl(cx: &mut Setting<'_>, _: &mut Tls, statement: &Statement) -> Outcome {
-    let again = cx.around().is_some_and(|around| around.children.iter().any(|level| level.context == SSL));
-    if again {
-        cx.report(complain("SSL context already specified - replacing").at(statement.span));
+    let again = cx.around().and_then(|around| around.children.iter().find(|level| level.context == SSL));
+    if let Some(first) = again.map(|level| level.span) {
+        cx.report(complain("SSL context already specified - replacing").at(statement.span).earlier(first));
     }
     Ok(())
 }
@@ -615,10 +624,12 @@ fn twins(server: &mut Server, said: &mut Vec<Diagnostic>) {
             said.push(complain(format!("Virtual server {shown}: real server {name} {text}")));
         }
         let same = |other: &Real| (other.address, other.port) == (real.address, real.port);
-        if kept.iter().any(same) {
-            said.push(complain(format!("VS {shown}: real server {name} is duplicated - removing second rs")));
-        } else {
-            kept.push(real);
+        match kept.iter().find(|other| same(other)) {
+            Some(first) => {
+                let text = format!("VS {shown}: real server {name} is duplicated - removing second rs");
+                said.push(complain(text).beside(real.span, first.span));
+            }
+            None => kept.push(real),
         }
     }
     server.reals = kept;

@@ -115,8 +115,11 @@ impl Reader<'_> {
                 return None;
             }
         }
-        if list.iter().any(|other| other.name == name) {
+        if let Some(first) = list.iter().find(|other| other.name == name) {
             self.say(format!("duplicate track_{kind} {name} - ignoring"));
+            if let Some(complaint) = self.complaints.last_mut() {
+                complaint.earlier = Some(Box::new(first.span));
+            }
             return None;
         }
         let mut track = Track { name, weight: None, reverse: None, span: line.span };

@@ -238,7 +238,10 @@ fn fuzz(seconds: u64, least: usize) -> usize {
     crate::conf::fuzz::run(&seeds, seconds, least, |text| {
         let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
         let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
-        let _ = read(&memory, "/k.conf", &Environment::default(), &machine);
+        let Ok(reading) = read(&memory, "/k.conf", &Environment::default(), &machine) else { return };
+        for complaint in reading.diagnostics.iter().chain(&reading.places) {
+            let _ = crate::conf::print::picture(complaint, &reading.sources, false);
+        }
     })
 }
 
@@ -253,5 +256,5 @@ fn no_text_makes_the_reading_panic() {
 fn keepalived_for_a_time() {
     let seconds = std::env::var("RHA_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let count = fuzz(seconds, 1);
-    eprintln!("{count} texts in {seconds} s");
+    eprintln!("{count} texts in {seconds} s, at most {} KiB", crate::conf::fuzz::most_memory());
 }

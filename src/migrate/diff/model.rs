@@ -1,5 +1,6 @@
 //! A configuration as named things with settings, and what differs between two of them; moved is not changed.
 
+use super::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A thing with a name: a server, a location, a virtual router.
@@ -39,6 +40,8 @@ pub enum Meaning {
     Text(String),
     /// The order of what both sides have; what only one has is told elsewhere.
     Order(Vec<String>),
+    /// The same of regular expressions, of which some exclude each other.
+    Expressions(Vec<String>),
 }
 
 /// One difference.
@@ -129,7 +132,9 @@ fn same(old: Option<&Value>, new: Option<&Value>, default: Option<String>) -> bo
             };
             common(old, new) == common(new, old)
         }
-        (Some(Meaning::Order(_)), None) | (None, Some(Meaning::Order(_))) => true,
+        (Some(Meaning::Expressions(old)), Some(Meaning::Expressions(new))) => !order::differs(old, new),
+        (Some(Meaning::Order(_) | Meaning::Expressions(_)), None)
+        | (None, Some(Meaning::Order(_) | Meaning::Expressions(_))) => true,
         (Some(Meaning::Text(text)), None) | (None, Some(Meaning::Text(text))) => Some(text) == default.as_ref(),
         (old, new) => old == new,
     }
@@ -153,6 +158,11 @@ impl Value {
     pub fn text(text: impl Into<String>, place: impl Into<String>) -> Self {
         let text = text.into();
         Self { shown: text.clone(), meaning: Meaning::Text(text), place: place.into() }
+    }
+
+    /// The order of regular expressions.
+    pub fn expressions(items: Vec<String>) -> Self {
+        Self { meaning: Meaning::Expressions(items.clone()), ..Self::order(items) }
     }
 
     /// The order of things.

@@ -6,7 +6,7 @@ use crate::conf::directive::Contexts;
 use crate::conf::registry::Registry;
 use crate::conf::tree::{Block, Statement};
 use crate::migrate::input::Text;
-use crate::session::contexts::{HTTP, LOCATION, MAIN, SERVER, STREAM, STREAM_SERVER};
+use crate::session::contexts::{HTTP, LOCATION, MAIL, MAIL_SERVER, MAIN, SERVER, STREAM, STREAM_SERVER};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Directives that hold only in the block they stand in.
@@ -110,6 +110,7 @@ pub fn things(text: &Text) -> Vec<Thing> {
             "events" => maker.settings(&mut process, &maker.given(block)),
             "http" => maker.service((HTTP, SERVER), block, &main, &mut listeners, &mut things),
             "stream" => maker.service((STREAM, STREAM_SERVER), block, &main, &mut listeners, &mut things),
+            "mail" => maker.service((MAIL, MAIL_SERVER), block, &main, &mut listeners, &mut things),
             _ => things.push(maker.other(statement, block)),
         }
     }
@@ -218,7 +219,11 @@ impl Maker<'_> {
         }
         let addresses: Vec<String> = listens.iter().map(|(words, _)| address(words)).collect();
         let mut thing = Thing {
-            kind: if context == SERVER { "server" } else { "stream server" },
+            kind: match context {
+                SERVER => "server",
+                MAIL_SERVER => "mail server",
+                _ => "stream server",
+            },
             name: format!("{title} on {}", addresses.join(" ")).trim_start().to_owned(),
             ids: addresses.iter().flat_map(|at| names.iter().map(move |name| format!("{at} {name}"))).collect(),
             place: self.text.place(statement.span),
@@ -262,7 +267,7 @@ impl Maker<'_> {
             around.inside.push(thing);
         }
         if !expressions.is_empty() {
-            around.set("order of expressions", Value::order(expressions));
+            around.set("order of expressions", Value::expressions(expressions));
         }
     }
 
@@ -314,7 +319,7 @@ impl Maker<'_> {
             }
             thing.set(key, Value::text(words(row.arguments()).join(" "), self.text.place(row.span)));
         }
-        thing.set("order", Value::order(ordered));
+        thing.set("order", if kind == "split_clients" { Value::order(ordered) } else { Value::expressions(ordered) });
         thing
     }
 
@@ -401,9 +406,25 @@ impl Maker<'_> {
                 }
                 continue;
             }
+            if name == "ssl_certificate" {
+                self.certificates(thing, all, given.get("ssl_certificate_key").map(Vec::as_slice).unwrap_or_default());
+                continue;
+            }
+            if name == "ssl_certificate_key" && given.contains_key("ssl_certificate") {
+                continue;
+            }
             let arguments: Vec<String> = all.iter().flat_map(|(words, _)| words.clone()).collect();
             let place = all.first().map(|(_, place)| place.clone()).unwrap_or_default();
             thing.set(name, self.value(name, &arguments, place));
+        }
+    }
+
+    /// Certificates by path, each with its key's path; the order in which they are named means nothing.
+    fn certificates(&self, thing: &mut Thing, all: &[(Vec<String>, String)], keys: &[(Vec<String>, String)]) {
+        for (index, (arguments, place)) in all.iter().enumerate() {
+            let key = keys.get(index).map(|(words, _)| words.join(" ")).unwrap_or_default();
+            let value = self.value("ssl_certificate_key", &[key], place.clone());
+            thing.set(format!("ssl_certificate {}", arguments.join(" ")), value);
         }
     }
 
@@ -420,9 +441,47 @@ impl Maker<'_> {
             let of = |statement: &&Statement| names.contains(&&*statement.name());
             let steps: Vec<&Statement> = block.statements().filter(of).collect();
             let Some(first) = steps.first() else { continue };
-            let text = steps.iter().map(|step| step_text(step)).collect::<Vec<_>>().join("; ");
-            thing.set(title, Value::text(text, self.text.place(first.span)));
+            let texts = |steps: &[&Statement]| steps.iter().map(|step| step_text(step)).collect::<Vec<_>>().join("; ");
+            let (shown, place) = (texts(&steps), self.text.place(first.span));
+            let meaning = Meaning::Text(texts(&settled(steps)));
+            thing.set(title, Value { shown, meaning, place });
         }
+    }
+}
+
+/// Steps in an order that is the same for all orders that mean the same.
+fn settled(mut steps: Vec<&Statement>) -> Vec<&Statement> {
+    for end in 1..steps.len() {
+        let mut at = end;
+        while at > 0
+            && let [one, other] = steps.get(at - 1..=at).unwrap_or_default()
+            && indifferent(one, other)
+            && step_text(other) < step_text(one)
+        {
+            steps.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+    steps
+}
+
+/// Whether two steps that follow each other may change places: two that let in, or keep out, and two variables of which
+/// neither is made of the other.
+fn indifferent(one: &Statement, other: &Statement) -> bool {
+    let (name, words) = (one.name(), |step: &Statement| words(step.arguments()));
+    if name != other.name() || one.block.is_some() || other.block.is_some() {
+        return false;
+    }
+    match (&*name, words(one).as_slice(), words(other).as_slice()) {
+        ("allow" | "deny", ..) => true,
+        ("set", [first, value], [second, next]) => {
+            let free = |name: &str, value: &str| {
+                let bare = name.trim_start_matches('$');
+                !value.contains(name) && !value.contains(&format!("${{{bare}}}"))
+            };
+            first != second && free(first, next) && free(second, value)
+        }
+        _ => false,
     }
 }
 

@@ -1,12 +1,13 @@
 //! What keepalived takes otherwise than it is written.
 
 use super::node::Node;
-use super::vrrp::{Instance, Set, Vrrp};
+use super::vrrp::{Address, Instance, Set, Vrrp};
 use super::{Found, Rule};
 use crate::migrate::report::Severity;
+use std::net::IpAddr;
 
 /// The rules.
-pub const RULES: [Rule; 12] = [
+pub const RULES: [Rule; 13] = [
     rule("nopreempt-master", Severity::Warning, "nopreempt with state MASTER has no effect", nopreempt),
     rule("auth-pass-cut", Severity::Warning, "a password is longer than the 8 characters that count", auth_cut),
     rule("auth-clear-text", Severity::Note, "a password travels in clear text", auth_clear),
@@ -15,6 +16,7 @@ pub const RULES: [Rule; 12] = [
     rule("vrid-twice", Severity::Error, "a VRID is used twice on one interface", vrid_twice),
     rule("no-address", Severity::Warning, "a virtual router holds no address", no_address),
     rule("vip-is-network", Severity::Error, "a virtual address is a network's own or its broadcast address", network),
+    rule("vip-elsewhere", Severity::Warning, "a virtual address is outside the network of its interface", elsewhere),
     rule("script-unknown", Severity::Error, "a script is tracked that is not defined", unknown),
     rule("script-not-tracked", Severity::Warning, "a script is defined that nobody tracks", untracked),
     rule("nothing-tracked", Severity::Warning, "nginx may be down and the address stays", nothing_tracked),
@@ -141,7 +143,7 @@ fn no_address(nodes: &[Node], found: &mut Found<'_>) {
 
 fn network(nodes: &[Node], found: &mut Found<'_>) {
     for address in instances(nodes).flat_map(|one| &one.addresses) {
-        let (std::net::IpAddr::V4(ip), Some(prefix @ 1..=30)) = (address.ip, address.prefix) else { continue };
+        let (IpAddr::V4(ip), Some(prefix @ 1..=30)) = (address.ip, address.prefix) else { continue };
         let hosts = u32::MAX >> prefix;
         let rest = ip.to_bits() & hosts;
         if rest == 0 || rest == hosts {
@@ -149,6 +151,53 @@ fn network(nodes: &[Node], found: &mut Found<'_>) {
             found.add(std::slice::from_ref(&address.place), text, "");
         }
     }
+}
+
+/// A network as the addresses of an instance say it: first address, prefix, and who says so.
+type Network = (u32, u8, String);
+
+fn elsewhere(nodes: &[Node], found: &mut Found<'_>) {
+    for one in instances(nodes) {
+        let local = one.addresses.iter().filter(|address| is_on(address, one));
+        let wide: Vec<Network> = local.clone().filter_map(own_network).collect();
+        for address in local {
+            let IpAddr::V4(ip) = address.ip else { continue };
+            let fixed = [one.source, one.peers.first().copied()].into_iter().flatten();
+            let fixed = fixed.filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None }).next();
+            let text = match (own_network(address), fixed) {
+                (Some((_, prefix, _)), Some(node)) if !within(node.to_bits(), ip.to_bits(), prefix) => {
+                    format!("{}: {ip}/{prefix} is not of the network of the nodes' own address {node}", one.name)
+                }
+                (None, _)
+                    if !wide.is_empty() && !wide.iter().any(|(net, prefix, _)| within(ip.to_bits(), *net, *prefix)) =>
+                {
+                    let (_, _, other) = wide.first().cloned().unwrap_or_default();
+                    format!("{}: {ip} is not of the network of {other} beside it", one.name)
+                }
+                _ => continue,
+            };
+            let help = "clients find it only through a router that sends it there; where it lies on another interface, say dev";
+            found.add(std::slice::from_ref(&address.place), text, help);
+        }
+    }
+}
+
+/// Whether an address is put on the instance's own interface.
+fn is_on(address: &Address, one: &Instance) -> bool {
+    let own = one.get("interface").map(|set| set.value.as_str());
+    address.dev.as_deref().is_none_or(|dev| Some(dev) == own)
+}
+
+/// The network an address with a prefix says it is in.
+fn own_network(address: &Address) -> Option<Network> {
+    match (address.ip, address.prefix) {
+        (IpAddr::V4(ip), Some(prefix @ 8..=30)) => Some((ip.to_bits(), prefix, format!("{ip}/{prefix}"))),
+        _ => None,
+    }
+}
+
+const fn within(ip: u32, net: u32, prefix: u8) -> bool {
+    (ip ^ net) >> (32 - prefix as u32) == 0
 }
 
 fn unknown(nodes: &[Node], found: &mut Found<'_>) {

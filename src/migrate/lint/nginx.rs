@@ -72,24 +72,41 @@ fn ip_hash_proxied(nodes: &[Node], found: &mut Found<'_>) {
             for (index, _, pass) in passes(levels) {
                 let asks =
                     pass.first().split("://").nth(1).and_then(|rest| rest.split('/').next()) == Some(&group.name);
-                let proxied = levels.server(index).is_some_and(|(server, _)| {
-                    listeners(levels).iter().any(|one| one.server == server && one.has("proxy_protocol"))
-                });
-                if asks && proxied && levels.effective(index, "set_real_ip_from").is_empty() {
+                let sign = proxied(levels, index).filter(|_| asks && !taken(levels, index));
+                if let Some((sign, header)) = sign {
                     let text = format!(
-                        "upstream {}: the clients come through a proxy (listen ... proxy_protocol), whose address ip_hash \
-                         takes for the only client's",
+                        "upstream {}: the clients come through a proxy ({sign}), whose address ip_hash takes for the only \
+                         client's",
                         group.name
                     );
-                    found.add(
-                        &[line.place.clone(), pass.place.clone()],
-                        text,
-                        "set_real_ip_from and real_ip_header proxy_protocol",
-                    );
+                    let help = format!("set_real_ip_from and real_ip_header {header}");
+                    found.add(&[line.place.clone(), pass.place.clone()], text, &help);
                 }
             }
         }
     }
+}
+
+/// What shows that the clients of a level come through a proxy, and the header that tells who they are.
+fn proxied(levels: &Levels, index: usize) -> Option<(&'static str, &'static str)> {
+    let (server, _) = levels.server(index)?;
+    if listeners(levels).iter().any(|one| one.server == server && one.has("proxy_protocol")) {
+        return Some(("listen ... proxy_protocol", "proxy_protocol"));
+    }
+    // A log may show what is mostly empty; what decides something, or is passed on as the client's, is expected to be there.
+    let lines = levels.around(index).flat_map(|(_, level)| &level.lines).filter(|line| line.name != "log_format");
+    let headers = [
+        ("$http_x_forwarded_for", ("$http_x_forwarded_for is used", "X-Forwarded-For")),
+        ("$http_x_real_ip", ("$http_x_real_ip is used", "X-Real-IP")),
+        ("$http_cf_connecting_ip", ("$http_cf_connecting_ip is used", "CF-Connecting-IP")),
+    ];
+    let mut words = lines.flat_map(|line| &line.words);
+    words.find_map(|word| headers.iter().find(|(name, _)| word.contains(name)).map(|(_, sign)| *sign))
+}
+
+/// Whether the address of who is behind a proxy is taken for the client's.
+fn taken(levels: &Levels, index: usize) -> bool {
+    !levels.effective(index, "set_real_ip_from").is_empty()
 }
 
 fn max_fails(nodes: &[Node], found: &mut Found<'_>) {

@@ -6,7 +6,7 @@ use super::vrrp::{self, Vrrp};
 use crate::conf::source::Loader;
 use crate::migrate::dialect::Dialect;
 use crate::migrate::input::Given;
-use crate::migrate::report::Failure;
+use crate::migrate::report::{Failure, Finding};
 use std::net::IpAddr;
 
 /// A machine and its files.
@@ -23,6 +23,8 @@ pub struct Node {
     pub emqx: Vec<Emqx>,
     /// Check scripts that were given as files: name and text.
     pub scripts: Vec<(String, String)>,
+    /// What is to be said of how its files were read.
+    pub remarks: Vec<Finding>,
     /// Where the machine's files lie.
     pub given: Given,
 }
@@ -48,6 +50,7 @@ impl Node {
             keepalived: Vec::new(),
             emqx: Vec::new(),
             scripts: Vec::new(),
+            remarks: Vec::new(),
             given: given.clone(),
         };
         for file in files {
@@ -58,7 +61,11 @@ impl Node {
                 continue;
             }
             match given.dialect(file)? {
-                Dialect::Nginx => node.nginx.push(Levels::of(&given.read(file)?)),
+                Dialect::Nginx => {
+                    let text = given.read(file)?;
+                    node.remarks.extend(text.remark());
+                    node.nginx.push(Levels::of(&text));
+                }
                 Dialect::Keepalived => node.keepalived.push(vrrp::read(&given.read(file)?)),
                 Dialect::Emqx => node.emqx.push(Emqx { name: file.clone(), values: hocon::read(&text()) }),
             }

@@ -66,6 +66,8 @@ pub struct Address {
     pub ip: IpAddr,
     /// Its prefix as written.
     pub prefix: Option<u8>,
+    /// The interface it is put on, where it is not the instance's.
+    pub dev: Option<String>,
     /// `file:line`.
     pub place: String,
 }
@@ -184,7 +186,9 @@ fn instance(text: &Text, statement: &Statement, block: &Block) -> Instance {
 fn address(text: &Text, statement: &Statement) -> Option<Address> {
     let name = statement.name();
     let (ip, prefix) = name.split_once('/').map_or((&*name, None), |(ip, prefix)| (ip, prefix.parse().ok()));
-    Some(Address { ip: ip.parse().ok()?, prefix, place: text.place(statement.span) })
+    let words = statement.arguments();
+    let dev = words.iter().skip_while(|word| !word.is("dev")).nth(1).map(|word| word.text().into_owned());
+    Some(Address { ip: ip.parse().ok()?, prefix, dev, place: text.place(statement.span) })
 }
 
 fn tracked(text: &Text, statement: &Statement) -> (Set, Option<i64>) {

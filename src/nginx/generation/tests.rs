@@ -67,5 +67,5 @@ fn nginx_for_a_time() {
     let count = fuzz::run(&seeds, seconds, 1, |text| {
         read(&memory, text);
     });
-    eprintln!("{count} texts in {seconds} s");
+    eprintln!("{count} texts in {seconds} s, at most {} KiB", fuzz::most_memory());
 }

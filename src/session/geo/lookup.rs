@@ -3,6 +3,7 @@
 use super::ranges::Ranges;
 use super::{Geo, Table};
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
 use crate::conf::value::Network;
 use crate::net::address::Address;
 use crate::script::template::Template;
@@ -102,9 +103,9 @@ fn binary(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 impl Networks {
-    fn new(all: &[(Network, String)]) -> Self {
+    fn new(all: &[(Network, String, Span)]) -> Self {
         let mut networks = Self::default();
-        for (network, value) in all {
+        for (network, value, _) in all {
             let length = match networks.by_length.iter().position(|(bits, _)| *bits == network.bits) {
                 Some(at) => at,
                 None => {

@@ -1,17 +1,21 @@
 //! `geo` with `ranges`: kept in blocks of 65536 addresses, as nginx keeps them, because its complaints name them so.
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use hashbrown::HashMap;
 use std::net::Ipv4Addr;
 
+/// A range's value, and where it was given.
+type Value = (String, Span);
+
 /// Ranges of addresses.
 #[derive(Clone, Default)]
 pub struct Ranges {
-    default: Option<String>,
-    /// By the high half of the address: first, last and value, later ranges behind.
-    blocks: HashMap<u16, Vec<(u16, u16, String)>>,
+    default: Option<(String, Span)>,
+    /// By the high half of the address: first, last, value and place, later ranges behind.
+    blocks: HashMap<u16, Vec<(u16, u16, Value)>>,
 }
 
 impl Ranges {
@@ -22,10 +26,11 @@ impl Ranges {
     pub fn add(&mut self, cx: &mut Setting<'_>, row: &Statement, key: &Word, value: &Word) -> Result<(), Diagnostic> {
         if key.is("default") {
             let text = value.text().into_owned();
-            if let Some(old) = &self.default {
-                cx.warn(row, format!("duplicate default geo range value: \"{text}\", old value: \"{old}\""));
+            if let Some((old, first)) = &self.default {
+                let text = format!("duplicate default geo range value: \"{text}\", old value: \"{old}\"");
+                cx.report(Diagnostic::warn(text).at(row.span).earlier(Some(*first)));
             }
-            self.default = Some(text);
+            self.default = Some((text, row.span));
             return Ok(());
         }
         let delete = key.is("delete");
@@ -43,9 +48,10 @@ impl Ranges {
         }
         let text = value.text().into_owned();
         for piece in pieces(first, last) {
-            if let Some(old) = self.insert(piece, &net.text(), &text)? {
+            if let Some((old, first)) = self.insert(piece, &net.text(), (&text, row.span))? {
                 let net = net.text();
-                cx.warn(row, format!("duplicate range \"{net}\", value: \"{text}\", old value: \"{old}\""));
+                let text = format!("duplicate range \"{net}\", value: \"{text}\", old value: \"{old}\"");
+                cx.report(Diagnostic::warn(text).at(row.span).earlier(Some(first)));
             }
         }
         Ok(())
@@ -57,8 +63,8 @@ impl Ranges {
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let block = self.blocks.get(&high).map(Vec::as_slice).unwrap_or_default();
         let at = block.partition_point(|(_, last, _)| *last < low);
-        let found = block.get(at).filter(|(first, ..)| *first <= low).map(|(.., value)| value.as_str());
-        found.or(self.default.as_deref())
+        let found = block.get(at).filter(|(first, ..)| *first <= low).map(|(.., value)| value);
+        found.or(self.default.as_ref()).map(|(value, _)| value.as_str())
     }
 
     fn remove(&mut self, (high, first, last): (u16, u16, u16)) -> bool {
@@ -72,16 +78,16 @@ impl Ranges {
         &mut self,
         (high, first, last): (u16, u16, u16),
         net: &str,
-        value: &str,
-    ) -> Result<Option<String>, Diagnostic> {
+        (value, place): (&str, Span),
+    ) -> Result<Option<Value>, Diagnostic> {
         let block = self.blocks.entry(high).or_default();
         let Some(at) = block.iter().rposition(|(from, to, _)| last >= *from && first <= *to) else {
             let behind = block.iter().position(|(from, ..)| *from > last).unwrap_or(block.len());
-            block.insert(behind, (first, last, value.to_owned()));
+            block.insert(behind, (first, last, (value.to_owned(), place)));
             return Ok(None);
         };
         let Some((from, to, old)) = block.get(at).cloned() else { return Ok(None) };
-        let piece = (first, last, value.to_owned());
+        let piece = (first, last, (value.to_owned(), place));
         if (first, last) == (from, to) {
             if let Some(slot) = block.get_mut(at) {
                 *slot = piece;
@@ -92,7 +98,7 @@ impl Ranges {
             let [a, b] = high.to_be_bytes();
             let ([c, d], [e, f]) = (from.to_be_bytes(), to.to_be_bytes());
             let text = format!("range \"{net}\" overlaps \"{a}.{b}.{c}.{d}-{a}.{b}.{e}.{f}\"");
-            return Err(Diagnostic::emerg(text));
+            return Err(Diagnostic::emerg(text).earlier(Some(old.1)));
         }
         let before = (first > from).then(|| (from, first - 1, old.clone()));
         let after = (last < to).then(|| (last + 1, to, old));

@@ -15,7 +15,7 @@ pub fn modules() -> Vec<Module> {
 }
 
 const fn row(name: &'static str, contexts: Contexts) -> Directive {
-    Directive::new(name, contexts, Arity::Between(1, 2), &Custom(database)).support(Support::Missing)
+    Directive::new(name, contexts, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).support(Support::Missing)
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {

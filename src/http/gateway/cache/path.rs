@@ -9,6 +9,23 @@ use crate::conf::walk::Setting;
 use crate::session::paths::{self, Owner};
 use crate::session::shared;
 
+/// What `*_cache_path` takes beside the folder.
+pub const PATH_WORDS: &[&str] = &[
+    "levels=",
+    "use_temp_path=on",
+    "use_temp_path=off",
+    "keys_zone=",
+    "inactive=",
+    "max_size=",
+    "min_free=",
+    "manager_files=",
+    "manager_sleep=",
+    "manager_threshold=",
+    "loader_files=",
+    "loader_sleep=",
+    "loader_threshold=",
+];
+
 /// The caches of an http block: whose, and the zone's name.
 #[derive(Default)]
 pub struct CachePaths {
@@ -51,8 +68,9 @@ pub fn cache_path<const P: u8>(
     let path = path.strip_suffix('/').unwrap_or(&path);
     paths::add(cx, path, &levels, Owner::Cache, statement)?;
     shared::declare(cx, &name, size, kind::<P>())?;
+    let first = cx.first("cache", name.as_bytes(), statement.span);
     if conf.zones.iter().any(|(_, known)| *known == name) {
-        return Err(Diagnostic::emerg(format!("duplicate zone \"{name}\"")));
+        return Err(Diagnostic::emerg(format!("duplicate zone \"{name}\"")).earlier(first));
     }
     conf.zones.push((kind::<P>(), name));
     Ok(())

@@ -35,7 +35,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", STREAM_SERVER, ONE, &Custom(proxy_pass))
         .support(Support::Partial("a host name in a variable is refused, there is no resolver yet"))
         .doc("Sets the server or group that connections are relayed to."),
-    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
+    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind)).words(&["transparent"])
         .since("1.9.2")
         .support(Support::Partial("transparent is checked, and not served"))
         .doc("Sets the local address of connections to servers."),

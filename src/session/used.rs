@@ -41,11 +41,11 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 }
 
 fn note(cx: &mut Setting<'_>, name: &str, at: Option<Span>) {
-    if let Some(used) = cx.conf::<Used>() {
-        if !used.seen.contains(name) {
-            used.seen.insert(name.to_owned());
-            used.names.push((name.to_owned(), at));
-        }
+    if let Some(used) = cx.conf::<Used>()
+        && !used.seen.contains(name)
+    {
+        used.seen.insert(name.to_owned());
+        used.names.push((name.to_owned(), at));
     }
 }
 

@@ -101,7 +101,7 @@ fn names_become_peers_and_backups_alone_are_refused() {
     let conf = walked.level.children[0].own::<Upstream>().expect("settings");
     let mut both = |_: &str| Ok(vec!["127.0.0.1".parse().expect("ip"), "127.0.0.2".parse().expect("ip")]);
     let group = conf.group("u", None, 80, &mut both).expect("a group");
-    let names: Vec<_> = group.peers().map(|(peer, backup)| (peer.name.as_str(), peer.weight, backup)).collect();
+    let names: Vec<_> = group.peers().map(|(peer, backup)| (&*peer.name, peer.weight, backup)).collect();
     assert_eq!(names, [("127.0.0.1:80", 3, false), ("127.0.0.2:80", 3, false), ("unix:/s", 1, true)]);
     let mut none = |_: &str| Ok(Vec::new());
     let missing = conf.group("u", None, 80, &mut none).err().expect("a complaint");
@@ -127,7 +127,7 @@ fn ask(group: &Group, client: &str, key: &str) -> String {
         let name = group.peer(at).expect("a peer").name.clone();
         let refused = name.contains(":1819");
         group.free(at, refused, &mut pick, 1000);
-        asked.push(name);
+        asked.push(name.to_string());
         if !refused || pick.left() == 0 {
             break;
         }

@@ -57,7 +57,7 @@ fn backups_are_asked_when_all_others_were() {
         seen.push(group.peer(at).map(|peer| peer.name.clone()).unwrap_or_default());
         group.free(at, true, &mut pick, 5);
     }
-    assert_eq!(seen.last().map(String::as_str), Some("127.0.0.1:9"));
+    assert_eq!(seen.last().map(|name| &**name), Some("127.0.0.1:9"));
     assert_eq!((seen.len(), pick.left()), (3, 0));
     let mut after = group.pick(Inputs::default());
     assert!(group.select(&mut after, 15).is_none(), "all are out for fail_timeout");

@@ -64,8 +64,6 @@ pub struct Request {
     pub valid_location: bool,
     /// Whether an `if` that passes requests on was left for one of a location that does not.
     pub lost_upstream: bool,
-    /// Room for texts that rules make.
-    pub scratch: Vec<u8>,
     /// Whether the connection goes on afterwards.
     pub keepalive: bool,
     /// Whether unread input is waited for before the connection is closed.
@@ -102,7 +100,6 @@ pub struct Parts {
     uri: Vec<u8>,
     args: Vec<u8>,
     host: Vec<u8>,
-    scratch: Vec<u8>,
     headers: Vec<super::head::Header>,
     response: Box<Response>,
     slots: Slots,
@@ -147,7 +144,7 @@ impl Request {
         parts: Parts,
     ) -> Self {
         let location = server.base.clone();
-        let Parts { uri, args, host, scratch, headers, response, slots, captures, attempts } = parts;
+        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
         if head.headers.is_empty() {
             head.headers = headers;
         }
@@ -174,7 +171,6 @@ impl Request {
             uri_changed: false,
             valid_location: true,
             lost_upstream: false,
-            scratch,
             keepalive: false,
             lingering: false,
             abandoned: false,
@@ -194,9 +190,9 @@ impl Request {
 
     /// The allocations of a finished request, emptied.
     pub fn parts(self) -> Parts {
-        let Self { mut uri, mut args, mut host, mut scratch, head, mut response, .. } = self;
+        let Self { mut uri, mut args, mut host, head, mut response, .. } = self;
         let Self { slots, captures, mut attempts, .. } = self;
-        for text in [&mut uri, &mut args, &mut host, &mut scratch] {
+        for text in [&mut uri, &mut args, &mut host] {
             text.clear();
         }
         let mut headers = head.headers;
@@ -204,7 +200,7 @@ impl Request {
         response.reset();
         captures.borrow_mut().clear();
         attempts.clear();
-        Parts { uri, args, host, scratch, headers, response, slots, captures, attempts }
+        Parts { uri, args, host, headers, response, slots, captures, attempts }
     }
 
     /// Lets go of all memory that is not filled: the request waits, perhaps for days, for its log line.
@@ -212,7 +208,6 @@ impl Request {
         let fitted = self.head.bytes.fitted();
         let whole = std::mem::replace(&mut self.head.bytes, fitted);
         self.turn().give(whole);
-        self.scratch = Vec::new();
         for text in [&mut self.uri, &mut self.args, &mut self.host] {
             text.shrink_to_fit();
         }

@@ -117,7 +117,7 @@ pub struct Turn {
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
     bodies: RefCell<Vec<Vec<u8>>>,
-    heads: RefCell<Vec<Vec<u8>>>,
+    texts: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
     /// Its pipes.
     pub pipes: Rc<Pipes>,
@@ -139,7 +139,7 @@ impl Turn {
             line: Cell::default(),
             scratch: Cell::default(),
             bodies: RefCell::default(),
-            heads: RefCell::default(),
+            texts: RefCell::default(),
             unwritten,
         }
     }
@@ -226,17 +226,17 @@ impl Turn {
         }
     }
 
-    /// An empty vector for the head of a request to a backend; give it back with [`Self::give_head`].
-    pub fn head(&self) -> Vec<u8> {
-        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(512))
+    /// An empty vector for a short text, as a head to send; give it back with [`Self::give_text`].
+    pub fn text(&self) -> Vec<u8> {
+        self.texts.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(512))
     }
 
-    /// Takes a head's vector back, unless it grew large.
-    pub fn give_head(&self, mut head: Vec<u8>) {
-        let mut heads = self.heads.borrow_mut();
-        if heads.len() < SPARE && head.capacity() <= BUFFER {
-            head.clear();
-            heads.push(head);
+    /// Takes a text's vector back, unless it grew large.
+    pub fn give_text(&self, mut text: Vec<u8>) {
+        let mut texts = self.texts.borrow_mut();
+        if texts.len() < SPARE && text.capacity() <= BUFFER {
+            text.clear();
+            texts.push(text);
         }
     }
 

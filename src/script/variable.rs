@@ -151,22 +151,27 @@ enum Slot {
     Value(Vec<u8>),
 }
 
-/// The values of a subject's defined names.
-/// A request and those made for it share theirs.
+/// The values of a subject's defined names, if the configuration defines any. A request and those made for it share theirs.
 #[derive(Clone, Debug, Default)]
-pub struct Slots(Rc<RefCell<Vec<Slot>>>);
+pub struct Slots(Option<Rc<RefCell<Vec<Slot>>>>);
 
 impl Slots {
-    /// Makes all values unknown again, for `count` names.
-    pub fn reset(&self, count: usize) {
-        let mut slots = self.0.borrow_mut();
-        slots.clear();
-        slots.resize(count, Slot::Unset);
+    /// Makes all values unknown again, for `count` names. Those who share the values so far keep them.
+    pub fn reset(&mut self, count: usize) {
+        match self.0.as_mut().and_then(Rc::get_mut).filter(|_| count > 0) {
+            Some(slots) => {
+                let slots = slots.get_mut();
+                slots.clear();
+                slots.resize(count, Slot::Unset);
+            }
+            None => self.0 = (count > 0).then(|| Rc::new(RefCell::new(vec![Slot::Unset; count]))),
+        }
     }
 
     /// Stores a value.
     pub fn put(&self, id: SlotId, value: &[u8]) {
-        match self.0.borrow_mut().get_mut(usize::from(id.0)) {
+        let Some(slots) = &self.0 else { return };
+        match slots.borrow_mut().get_mut(usize::from(id.0)) {
             Some(Slot::Value(kept)) => {
                 kept.clear();
                 kept.extend_from_slice(value);
@@ -178,13 +183,15 @@ impl Slots {
 
     /// Stores that there is none.
     pub fn clear(&self, id: SlotId) {
-        if let Some(slot) = self.0.borrow_mut().get_mut(usize::from(id.0)) {
+        if let Some(slots) = &self.0
+            && let Some(slot) = slots.borrow_mut().get_mut(usize::from(id.0))
+        {
             *slot = Slot::Absent;
         }
     }
 
     fn at(&self, id: SlotId) -> Option<Ref<'_, Slot>> {
-        Ref::filter_map(self.0.borrow(), |slots| slots.get(usize::from(id.0))).ok()
+        Ref::filter_map(self.0.as_ref()?.borrow(), |slots| slots.get(usize::from(id.0))).ok()
     }
 }
 

@@ -158,7 +158,7 @@ pub struct Accepted {
 impl Session {
     /// A session that begins now.
     pub fn new(front: Rc<Front>, site: Arc<Site>, server: Arc<Server>, accepted: Accepted) -> Self {
-        let slots = Slots::default();
+        let mut slots = Slots::default();
         slots.reset(site.definitions.len());
         let local = OnceCell::new();
         if let Some(known) = accepted.local {

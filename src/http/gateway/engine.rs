@@ -107,12 +107,12 @@ impl<P: Protocol> Engine<P> {
         let target = self.protocol.target(request)?;
         request.attempts.host.clear();
         request.attempts.host.extend_from_slice(&target.host);
-        let mut out = request.turn().head();
+        let mut out = request.turn().text();
         self.protocol.encode(request, &target, self.body_length(request), &mut out);
         let Target { pool, uri, .. } = target;
         request.attempts.url = Some((self.protocol.scheme(), uri));
         let flow = self.ask(request, &pool, &out).await;
-        request.turn().give_head(out);
+        request.turn().give_text(out);
         flow
     }
 

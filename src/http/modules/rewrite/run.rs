@@ -133,10 +133,9 @@ impl Handler for Program {
 
 impl Program {
     fn runs(&self, request: &mut Request, tale: &mut impl Tale) -> Flow<'static> {
-        let mut run = Run { quote: true, log: self.log, made: std::mem::take(&mut request.scratch) };
+        let mut run = Run { quote: true, log: self.log, made: request.turn().text() };
         let flow = self.all(request, &mut run, tale);
-        run.made.clear();
-        request.scratch = run.made;
+        request.turn().give_text(run.made);
         flow
     }
 

@@ -25,7 +25,7 @@ use sandbox::Sandbox;
 pub struct Args {
     /// The configuration.
     conf: String,
-    /// Requests, one a line: METHOD URL, then headers in brackets: GET http://host/path [Cookie: a=b]
+    /// Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body
     #[arg(long, value_name = "FILE", conflicts_with = "log")]
     requests: Option<String>,
     /// An access log in the common or combined format, whose requests are asked again.

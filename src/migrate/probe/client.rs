@@ -1,7 +1,7 @@
 //! One request, one answer.
 
 use super::requests::Ask;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -59,7 +59,7 @@ async fn exchange(ask: &Ask, address: SocketAddr) -> Result<Answer, String> {
     if !ask.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
         request = request.header("Connection", "close");
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|_| "cannot be asked".to_owned())?;
+    let request = request.body(Full::new(Bytes::from(ask.body.clone()))).map_err(|_| "cannot be asked".to_owned())?;
     let response = sender.send_request(request).await.map_err(closed)?;
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| format!("{}, cut off", head.status.as_u16()))?.to_bytes();

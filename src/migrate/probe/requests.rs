@@ -19,6 +19,8 @@ pub struct Ask {
     pub target: String,
     /// More headers.
     pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
 }
 
 impl Ask {
@@ -26,7 +28,8 @@ impl Ask {
     pub fn title(&self) -> String {
         let port = if self.port == 80 { String::new() } else { format!(":{}", self.port) };
         let headers: String = self.headers.iter().map(|(name, value)| format!(" [{name}: {value}]")).collect();
-        format!("{} http://{}{port}{}{headers}", self.method, self.host, self.target)
+        let body = if self.body.is_empty() { String::new() } else { format!(" < {}", self.body) };
+        format!("{} http://{}{port}{}{headers}{body}", self.method, self.host, self.target)
     }
 }
 
@@ -53,8 +56,9 @@ pub fn collect(args: &Args, given: &Given, text: &Text) -> Result<Vec<Ask>, Fail
     Ok(suggested(&text.tree))
 }
 
-/// `GET http://host:port/path [Name: value]`.
+/// `GET http://host:port/path [Name: value] < body`.
 fn listed(line: &str) -> Option<Ask> {
+    let (line, body) = line.split_once(" < ").unwrap_or((line, ""));
     let (head, rest) = line.split_once(" [").unwrap_or((line, ""));
     let (method, url) = head.trim().split_once(char::is_whitespace)?;
     let (scheme, url) = url.trim().split_once("://")?;
@@ -72,6 +76,7 @@ fn listed(line: &str) -> Option<Ask> {
         port,
         target: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
         headers: headers.map(header).collect::<Option<_>>()?,
+        body: body.to_owned(),
     })
 }
 
@@ -83,7 +88,8 @@ fn logged(line: &str, host: &str) -> Option<Ask> {
     let sane = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase()) && target.starts_with('/');
     let named = ["Referer", "User-Agent"].into_iter().zip(quoted).filter(|(_, value)| *value != "-");
     let headers = named.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    sane.then(|| Ask { method: method.to_owned(), host: host.to_owned(), port: 80, target: target.to_owned(), headers })
+    let (host, target, body) = (host.to_owned(), target.to_owned(), String::new());
+    sane.then(|| Ask { method: method.to_owned(), host, port: 80, target, headers, body })
 }
 
 /// For every server and location one request, and one for what is not there.
@@ -103,6 +109,7 @@ fn suggested(tree: &Block) -> Vec<Ask> {
             port,
             target: target.to_owned(),
             headers: Vec::new(),
+            body: String::new(),
         };
         out.push(ask("/"));
         out.push(ask("/there/is/no.such?page=1"));
@@ -135,7 +142,8 @@ mod tests {
 
     #[test]
     fn lists_and_logs_are_understood() {
-        let one = listed("POST http://a.b:81/x?y=1 [Cookie: a=b; c] [X-Y: http://z]").expect("a request");
+        let one = listed("POST http://a.b:81/x?y=1 [Cookie: a=b; c] [X-Y: http://z] < a=b&c < d").expect("a request");
+        assert_eq!(one.body, "a=b&c < d");
         assert_eq!((one.host.as_str(), one.port, one.target.as_str()), ("a.b", 81, "/x?y=1"));
         assert_eq!(
             one.headers,

@@ -57,6 +57,16 @@ fn backends(stand: &Stand) -> Vec<Service> {
     [9101, 9102].map(start).into()
 }
 
+/// A program that serves, and the servers behind it.
+fn started(program: Program) -> (Stand, Vec<Service>) {
+    let stand = Stand::new(program).expect("a host");
+    let behind = backends(&stand);
+    stand.write(CONF).expect("a configuration");
+    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    stand.wait_for_text(8080, "/", "ready").expect("an answer");
+    (stand, behind)
+}
+
 /// How a client sends.
 #[derive(Clone, Copy, Debug)]
 enum Sends {
@@ -100,11 +110,7 @@ fn sent_and_back(stream: &mut TcpStream, how: (&str, Sends, bool), body: &[u8]) 
 fn large_bodies_arrive_whole_both_ways() {
     let sizes = [16_384, 16_385, 40_000, 65_536, 200_000, 262_144, 278_000, 300_000];
     for program in [Program::Original, Program::Ours] {
-        let stand = Stand::new(program).expect("a host");
-        let _backends = backends(&stand);
-        stand.write(CONF).expect("a configuration");
-        stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-        stand.wait_for_text(8080, "/", "ready").expect("an answer");
+        let (stand, _backends) = started(program);
         let mut count = 0;
         for request in ["POST /one", "POST /kept", "PUT /next", "POST /page"] {
             for sends in [Sends::AtOnce, Sends::InSmallPieces] {
@@ -130,11 +136,7 @@ fn large_bodies_arrive_whole_both_ways() {
 #[test]
 fn a_slow_reader_gets_every_byte() {
     for program in [Program::Original, Program::Ours] {
-        let stand = Stand::new(program).expect("a host");
-        let _backends = backends(&stand);
-        stand.write(CONF).expect("a configuration");
-        stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-        stand.wait_for_text(8080, "/", "ready").expect("an answer");
+        let (stand, _backends) = started(program);
         let talk = || -> io::Result<bool> {
             let mut stream = client::connect(local(8080), LIMIT)?;
             let body = pattern(9_000_000);

@@ -1,4 +1,6 @@
-//! Request bodies: read in pieces, kept in memory or in a file, or thrown away.
+//! Request bodies: read in pieces, kept in memory, in a pipe or in a file, or thrown away.
+//!
+//! A body over client_body_buffer_size of known length that fits goes through a pipe: what is only passed on is not copied.
 //!
 //! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: connections_and_bodies_are_kept_as_nginx_keeps_them]
 

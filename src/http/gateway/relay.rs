@@ -1,5 +1,5 @@
-//! A reply's body on its way to the client: straight through while the client keeps up, else into memory within the
-//! loop's budget, then into a file, so that the backend is free as soon as it has answered.
+//! A reply's body on its way to the client: straight through (a large one by a pipe) while the client keeps up, else into
+//! memory within the loop's budget, then into a file, so that the backend is free as soon as it has answered.
 
 use super::conf::Gateway;
 use super::engine::note;

@@ -146,3 +146,22 @@ fn a_slow_reader_gets_every_byte() {
         assert!(same, "{program:?}: a response of 9 MB that is read slowly");
     }
 }
+
+#[test]
+fn a_body_that_is_only_announced_takes_no_memory_from_others() {
+    let (stand, _backends) = started(Program::Ours);
+    stand.write(&CONF.replace("10m", "0")).expect("a configuration");
+    stand.command(&["-s", "reload"]).expect("-s reload");
+    stand.wait_for_text(8080, "/", "ready").expect("an answer");
+    let talk = || -> io::Result<bool> {
+        let mut idle = client::connect(local(8080), LIMIT)?;
+        idle.write_all(b"POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 63000000\r\n\r\nx")?;
+        std::thread::sleep(Duration::from_millis(200));
+        let body = pattern(5_000_000);
+        let mut stream = client::connect(local(8080), LIMIT)?;
+        Ok(sent_and_back(&mut stream, ("POST /one", Sends::AtOnce, false), &body)? == body)
+    };
+    assert!(stand.host().run(talk).expect("a host").expect("an answer"), "a body of 5 MB");
+    let log = stand.file("logs/error.log").expect("a log");
+    assert!(!log.contains("buffered to a temporary file"), "{log}");
+}

@@ -131,8 +131,8 @@ const BEYOND: usize = 64;
 /// Bytes still to come from which a body is taken through a pipe.
 const BULK: usize = 32 * 1024;
 
-/// Pipes that bodies of one loop may hold: a client that sends slowly holds one for long.
-const PIPES: usize = 64;
+/// Pipes that bodies of one loop may hold, a fixed sum beside the loop's budget: a client that sends slowly holds one for long.
+const PIPES: usize = 32;
 
 /// Why a body could not be read: the status to answer with.
 pub type Refused = u16;
@@ -323,7 +323,10 @@ impl Request {
             let count = count.await?;
             if full {
                 // Small pieces fill a pipe's places before its bytes.
-                pipe.read(out).map_err(|_| 500_u16)?;
+                if let Err(error) = pipe.read(out) {
+                    self.log(Level::Alert, &format!("read() failed ({})", crate::conf::walk::errno(&error)));
+                    return Err(500);
+                }
                 return Ok(None);
             }
             self.body.received += count as u64;
@@ -377,10 +380,7 @@ impl Request {
         let mut memory = self.turn().body();
         memory.reserve(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(PIECE) + BEYOND);
         let mut held = front.hold(0);
-        if usize::try_from(self.body.announced.unwrap_or(0)).is_ok_and(|size| held.grow(size))
-            && let Some(pipe) = self.body_piped(&mut memory).await?
-        {
-            self.held.push(Box::new(held));
+        if let Some(pipe) = self.body_piped(&mut memory).await? {
             self.connection.bulky.set(true);
             self.body.saved = Some(Saved::Piped(memory, pipe));
             return Ok(());

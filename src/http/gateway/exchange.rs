@@ -200,7 +200,11 @@ impl Exchange {
         (first, rest): (&mut Vec<u8>, &mut Lent),
     ) -> Result<bool, Failure> {
         let Ok(mut copy) = rest.copy() else {
-            rest.read(first).map_err(|_| Failure::Local(500))?;
+            rest.read(first).map_err(|error| {
+                let text = crate::conf::walk::errno(&error);
+                request.log(Level::Alert, &format!("read() failed ({text}) while sending request to upstream"));
+                Failure::Local(500)
+            })?;
             return self.write(request, gateway, head, first).await;
         };
         let flags = libc::MSG_NOSIGNAL | libc::MSG_MORE;

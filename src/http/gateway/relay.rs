@@ -452,7 +452,9 @@ impl Relay<'_> {
                 }
                 Err(_) => {
                     let mut rest = Vec::new();
-                    if pipe.read(&mut rest).is_err() {
+                    if let Err(error) = pipe.read(&mut rest) {
+                        let text = crate::conf::walk::errno(&error);
+                        self.request.log(Level::Alert, &format!("read() failed ({text}) while reading upstream"));
                         self.end(false);
                         return Some(Step::Moved);
                     }

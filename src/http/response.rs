@@ -277,8 +277,6 @@ pub const fn reason(status: u16) -> &'static str {
 
 /// A file up to this size is sent together with the head.
 const TOGETHER: u64 = 32 * 1024;
-/// From this size on a file's pages are sent apart from the head.
-const APART: u64 = 256 * 1024;
 
 impl Request {
     /// Sends the response, if a handler has not sent it already.
@@ -455,9 +453,8 @@ impl Request {
         for (before, range) in parts {
             self.response.out.extend_from_slice(&before);
             let out = std::mem::take(&mut self.response.out);
-            // One packet with the head pays for small files; in large ones it would put every page out of step.
-            let together = range.end - range.start < APART;
-            let sent = send_all(&self.connection.stream, &out, together, timeout).await;
+            // A short packet of its own for the head would cost the client up to twice the work for the pages behind it.
+            let sent = send_all(&self.connection.stream, &out, true, timeout).await;
             self.turn().give_out(out);
             self.count(sent);
             if self.response.broken {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::net::{Host, pin};
 use crate::process::{Running, listens};
 use crate::program::{Program, installed};
 use crate::reflect::{Manner, Reflector};
-use crate::{measure, mount, root, wait_for};
+use crate::{Scratch, measure, mount, root, wait_for};
 
 /// The folder all servers work in.
 pub const PREFIX: &str = "/usr/local/bench";
@@ -113,6 +113,7 @@ pub struct Arena {
     host: Host,
     _upstream: Running,
     _reflector: Reflector,
+    _disk: Scratch,
 }
 
 /// A started contestant.
@@ -127,6 +128,9 @@ impl Arena {
     pub fn new() -> io::Result<Self> {
         raise_limit()?;
         let host = Host::new("bench")?;
+        let disk = Scratch::within(Path::new("/var/tmp"), "bench")?;
+        let below = disk.path().to_owned();
+        host.run(move || on_disk(&below))??;
         let nginx = fs::read(installed("nginx")?)?;
         let article = fs::read(root().join("fixtures/site/article/nginx.conf"))?;
         let upstream = fs::read(root().join("fixtures/bench/upstream.conf"))?;
@@ -149,7 +153,7 @@ impl Arena {
             let _ = pin(LOAD);
         })?;
         wait_for("the backend", Duration::from_secs(5), || listens(upstream.pid(), 20001).then_some(()))?;
-        Ok(Self { host, _upstream: upstream, _reflector: reflector })
+        Ok(Self { host, _upstream: upstream, _reflector: reflector, _disk: disk })
     }
 
     /// Does something in the host's network, in a thread on the processor of the load.
@@ -263,9 +267,21 @@ impl Server {
     }
 }
 
+/// Puts what servers read and write on a file system of the machine, as where they are installed: a host's own is memory.
+fn on_disk(below: &Path) -> io::Result<()> {
+    for (name, path) in [("prefix", PREFIX), ("logs", "/var/log/nginx"), ("state", "/var/lib/nginx")] {
+        let from = below.join(name);
+        for folder in [from.to_str().unwrap_or_default(), path] {
+            mount::folder(folder)?;
+        }
+        mount::bind(&from, Path::new(path))?;
+    }
+    Ok(())
+}
+
 fn install(nginx: &[u8], article: &[u8], upstream: &[u8]) -> io::Result<()> {
-    for folder in ["/var/log/nginx", "/var/lib/nginx", &format!("{PREFIX}/logs"), &format!("{PREFIX}/conf")] {
-        mount::folder(folder)?;
+    for folder in [format!("{PREFIX}/logs"), format!("{PREFIX}/conf")] {
+        mount::folder(&folder)?;
     }
     mount::file(&format!("{PREFIX}/sbin/nginx"), nginx, 0o755)?;
     mount::file(&format!("{PREFIX}/conf/article.conf"), article, 0o644)?;

@@ -64,9 +64,14 @@ pub struct Scratch {
 impl Scratch {
     /// Makes a fresh folder whose name tells what it is for.
     pub fn new(purpose: &str) -> io::Result<Self> {
+        Self::within(&std::env::temp_dir(), purpose)
+    }
+
+    /// The same inside this folder.
+    pub fn within(parent: &Path, purpose: &str) -> io::Result<Self> {
         static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("rha-{purpose}-{}-{number}", std::process::id()));
+        let path = parent.join(format!("rha-{purpose}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         // Workers that gave up root must be able to reach files below.
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

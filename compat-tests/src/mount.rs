@@ -20,7 +20,8 @@ pub fn tmpfs(path: &str, mode: &str) -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("mount tmpfs on {path}: {error}")))
 }
 
-fn bind(from: &Path, to: &Path) -> io::Result<()> {
+/// Shows one folder or file at another place too.
+pub fn bind(from: &Path, to: &Path) -> io::Result<()> {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
         .map_err(|error| io::Error::other(format!("bind {} on {}: {error}", from.display(), to.display())))
 }

@@ -61,6 +61,8 @@ pub struct Diagnostic {
     pub point: Option<Span>,
     /// In a conflict, what was there first.
     pub earlier: Option<Box<Span>>,
+    /// It is about something that may be given elsewhere: where that was left out, nothing is wrong here.
+    pub depends: bool,
     /// What the long form adds: where a directive is allowed, how many arguments it takes.
     pub notes: Vec<String>,
     /// What would help.
@@ -91,6 +93,7 @@ impl Diagnostic {
             at: At::Nowhere,
             point: None,
             earlier: None,
+            depends: false,
             notes: Vec::new(),
             help: None,
         }
@@ -124,6 +127,12 @@ impl Diagnostic {
     pub fn beside(mut self, second: Option<Span>, first: Option<Span>) -> Self {
         self.point = second;
         self.earlier(first)
+    }
+
+    /// The same complaint, about something that may be given elsewhere.
+    pub const fn depends(mut self) -> Self {
+        self.depends = true;
+        self
     }
 
     /// The same complaint, with one more thing to know.

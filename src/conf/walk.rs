@@ -13,11 +13,13 @@ use super::module::{AnyConf, Scope};
 use super::registry::{Registry, RowId};
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
+use faults::Faults;
 use firsts::Firsts;
 use std::any::{Any, TypeId};
 
 pub use super::level::{Kinds, Level, Levels};
 
+mod faults;
 mod firsts;
 
 /// What differs between the two languages' manners.
@@ -208,6 +210,8 @@ pub struct Walked {
     pub unserved: Vec<Diagnostic>,
     /// The complaint that ended the reading.
     pub fatal: Option<Diagnostic>,
+    /// What was left out because it is wrong.
+    pub faults: Faults,
 }
 
 /// Reads a configuration against a registry.
@@ -231,6 +235,10 @@ pub struct Walk<'a> {
     next: Option<Span>,
     /// Where things were given first.
     firsts: Firsts,
+    /// What was left out, where the dialect goes on all the same.
+    faults: Faults,
+    /// Blocks around here that were left out.
+    aside: usize,
 }
 
 /// Files including files: past this depth a cycle is certain.
@@ -260,6 +268,8 @@ impl<'a> Walk<'a> {
             ended: false,
             next: None,
             firsts: Firsts::new(dialect.every || !dialect.stop),
+            faults: Faults::default(),
+            aside: 0,
         }
     }
 
@@ -297,25 +307,26 @@ impl<'a> Walk<'a> {
 
     /// Closes the outermost level.
     pub fn finish(mut self, mut fatal: Option<Diagnostic>) -> Walked {
-        let last = self.complaints.iter().rposition(|complaint| self.dialect.every && complaint.is_error());
-        if let (None, Some(last)) = (&fatal, last) {
-            // Merging over what was left out would complain of things that follow from it.
-            fatal = Some(self.complaints.remove(last));
-        }
         if fatal.is_none() {
             fatal = self.merge().err();
         }
         self.levels.truncate(1);
         let level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
-        Walked { level, complaints: self.complaints, unserved: self.unserved, fatal }
+        Walked { level, complaints: self.complaints, unserved: self.unserved, fatal, faults: self.faults }
     }
 
     /// Reads the statements of a block, and lets go of each when it has been read.
     fn block(&mut self, block: Block) -> Result<(), Diagnostic> {
         let end = block.end;
         let mut nodes = block.nodes.into_iter();
+        let mut before = self.levels.last().and_then(|level| level.span);
         while let Some(node) = nodes.next() {
             let next = nodes.as_slice().first().and_then(Node::place).or(end);
+            let place = match &node {
+                Node::Statement(statement) => Some(faults::whole(statement)),
+                Node::Broken(_) => node.place().map(|place| faults::around(before, place, next)),
+            };
+            before = place;
             let outcome = match node {
                 Node::Statement(mut statement) if self.swallows(&statement) => {
                     // A block without a brace is what follows, to the end of the block that holds it.
@@ -340,7 +351,16 @@ impl<'a> Walk<'a> {
                     self.ended = true;
                     return Err(complaint.note("there are too many mistakes: the reading ends here"));
                 }
-                self.complaints.push(complaint);
+                if next.is_none() {
+                    // The block has no end: who knows what belongs to it.
+                    self.faults.unread();
+                }
+                let around = self.levels.last().and_then(|level| level.span);
+                let follows = complaint.depends && (self.aside > 0 || !self.faults.stands(&complaint, self.sources));
+                self.faults.leave(place, around);
+                if !follows {
+                    self.complaints.push(complaint);
+                }
             }
         }
         Ok(())
@@ -375,7 +395,8 @@ impl<'a> Walk<'a> {
         let Some(word) = statement.words.first() else { return Ok(()) };
         let (name, place) = (word.text(), word.span);
         let Some((id, row)) = self.registry.find(&word.bytes, context) else {
-            return Err(self.stranger(&name, context).point(place));
+            let complaint = self.stranger(&name, context).point(place);
+            return Err(self.left_out(statement, complaint));
         };
         let wording = self.dialect.wording;
         if statement.block.is_some() && row.arity.opens().is_none() {
@@ -390,7 +411,8 @@ impl<'a> Walk<'a> {
             });
         }
         if !row.arity.takes(statement.arguments().len()) {
-            return Err(self.miscounted(statement, row));
+            let complaint = self.miscounted(statement, row);
+            return Err(self.left_out(statement, complaint));
         }
         if row.set.includes() {
             return self.include(statement);
@@ -406,6 +428,32 @@ impl<'a> Walk<'a> {
         outcome
     }
 
+    /// A statement that is left out; where every complaint is wanted, what its block holds is looked at all the same.
+    /// The complaint that is returned is the last of them.
+    fn left_out(&mut self, statement: &mut Statement, complaint: Diagnostic) -> Diagnostic {
+        let name = statement.words.first().map(|word| word.bytes.clone()).unwrap_or_default();
+        let mut contexts = self.registry.named(&name).filter_map(|(_, row)| match row.arity.opens() {
+            Some(Opens::Context(context)) => Some(context),
+            Some(Opens::Rows) | None => None,
+        });
+        let context = contexts.next().filter(|context| contexts.all(|other| other == *context));
+        let Some(context) = context else { return complaint };
+        self.levels.push(Level::new(context, Some(statement)));
+        let complaint = self.look_inside(statement, complaint);
+        self.levels.pop();
+        complaint
+    }
+
+    /// The same, in the level that was opened for it.
+    fn look_inside(&mut self, statement: &mut Statement, complaint: Diagnostic) -> Diagnostic {
+        let Some(block) = statement.block.take_if(|_| self.dialect.every) else { return complaint };
+        self.complaints.push(placed(complaint.clone(), statement));
+        self.aside += 1;
+        let ended = self.block(block).err();
+        self.aside -= 1;
+        ended.or_else(|| self.complaints.pop()).unwrap_or(complaint)
+    }
+
     /// A brace behind a statement that opens nothing: it is left out, and what it holds is read where it stands.
     fn stray(&mut self, statement: &mut Statement, complaint: Diagnostic) -> Result<(), Diagnostic> {
         let block = statement.block.take().unwrap_or_default();
@@ -417,7 +465,7 @@ impl<'a> Walk<'a> {
         self.block(block)
     }
 
-    fn stranger(&self, name: &str, context: Contexts) -> Diagnostic {
+    fn stranger(&mut self, name: &str, context: Contexts) -> Diagnostic {
         if self.registry.named(name.as_bytes()).next().is_some() {
             let places = self.allowed(name);
             return Diagnostic::emerg(self.dialect.wording.not_allowed(name))
@@ -425,9 +473,12 @@ impl<'a> Walk<'a> {
         }
         let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
         if let Some(origin) = self.dialect.wording.origin(name) {
+            self.faults.foreign(name);
             return complaint.help(origin);
         }
-        if let Some(near) = self.registry.nearest(name, context) {
+        let near = self.registry.nearest(name, context);
+        self.faults.meant(near);
+        if let Some(near) = near {
             return complaint.help(format!("did you mean \"{near}\"?"));
         }
         match self.registry.nearest(name, Contexts(u64::MAX)).filter(|_| self.dialect.stop) {
@@ -484,6 +535,9 @@ impl<'a> Walk<'a> {
                 self.block(block)
             })
         });
+        if outcome.is_err() {
+            self.faults.unread();
+        }
         self.open.pop();
         self.depth -= 1;
         outcome
@@ -514,8 +568,11 @@ impl<'a> Walk<'a> {
             }
         };
         self.levels.push(Level::new(context, Some(statement)));
-        let outcome = self.inside(row, statement);
-        let outcome = outcome.map_err(|complaint| again(complaint).meant(statement, row.words));
+        let opened = self.apply(row, statement).map_err(|complaint| again(complaint).meant(statement, row.words));
+        let outcome = match opened {
+            Ok(()) => self.inside(row, statement).map_err(|complaint| again(complaint).meant(statement, row.words)),
+            Err(complaint) => Err(self.look_inside(statement, complaint)),
+        };
         // A block that complains as a whole is left out where the dialect goes on.
         if let Some(level) = self.levels.pop()
             && outcome.is_ok()
@@ -528,7 +585,6 @@ impl<'a> Walk<'a> {
     }
 
     fn inside(&mut self, row: &'static Directive, statement: &mut Statement) -> Result<(), Diagnostic> {
-        self.apply(row, statement)?;
         if let Some(level) = self.levels.last_mut() {
             level.words = std::mem::take(&mut statement.words);
         }
@@ -536,16 +592,15 @@ impl<'a> Walk<'a> {
         let end = block.end;
         let before = self.complaints.len();
         self.block(block)?;
-        if self.dialect.every && self.complaints.iter().skip(before).any(Diagnostic::is_error) {
-            // What is said of the block as a whole may follow from what was left out.
-            return Ok(());
+        // What is said of a block as a whole may follow from what was left out of it.
+        if !self.dialect.every || !self.complaints.iter().skip(before).any(Diagnostic::is_error) {
+            let mut cx = self.setting(row);
+            cx.end = end;
+            row.set.close(&mut cx).map_err(|complaint| match end {
+                Some(end) if complaint.at == At::Nowhere => complaint.at(end),
+                _ => complaint,
+            })?;
         }
-        let mut cx = self.setting(row);
-        cx.end = end;
-        row.set.close(&mut cx).map_err(|complaint| match end {
-            Some(end) if complaint.at == At::Nowhere => complaint.at(end),
-            _ => complaint,
-        })?;
         self.merge()
     }
 

@@ -145,9 +145,10 @@ pub fn base(path: &str, loader: &dyn Loader) -> String {
 }
 
 /// What a fragment cannot know: it is defined in what is around it.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
     "unknown log format",
     "unknown \"",
+    "no port in upstream",
     "zero size shared memory zone",
     "no servers are inside upstream",
     "no \"ssl_certificate\"",

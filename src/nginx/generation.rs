@@ -179,17 +179,30 @@ pub fn compile(
         used: Default::default(),
         named_at: Default::default(),
     };
-    let mut outcome = generation(&walked.level, inputs, &mut build);
-    if let (Ok(_), true) = (&outcome, build.failed() > 0)
-        && let Some(last) = build.complaints.iter().rposition(Diagnostic::is_error)
-    {
-        outcome = Err((build.complaints.remove(last), false));
-    }
-    if let Ok(generation) = &mut outcome {
-        generation.zones = zones.clone();
-        generation.named_zones = build.declared.names();
+    let (made, mut fatal) = match generation(&walked.level, inputs, &mut build) {
+        Ok(made) => (Some(made), None),
+        Err(fatal) => (None, Some(fatal)),
+    };
+    let faults = walked.faults;
+    let unfit = !faults.none() || build.failed() > 0;
+    if !faults.none() {
+        // Part of it was left out: what may follow from that, and what is only odd, waits until that is mended.
+        build.complaints.retain(|complaint| complaint.is_error() && faults.stands(complaint, &sources));
+        build.late.clear();
+        fatal =
+            fatal.filter(|(complaint, _)| faults.stands(complaint, &sources)).map(|(complaint, _)| (complaint, false));
     }
     complaints.append(&mut build.complaints);
+    let last = complaints.iter().rposition(Diagnostic::is_error).filter(|_| unfit);
+    let fatal = fatal.or_else(|| last.map(|last| (complaints.remove(last), false)));
+    let outcome = match (made, fatal) {
+        (Some(mut made), None) => {
+            made.zones = zones.clone();
+            made.named_zones = build.declared.names();
+            Ok(made)
+        }
+        (_, fatal) => Err(fatal.unwrap_or_else(|| (Diagnostic::silent(), false))),
+    };
     let mut unserved = walked.unserved;
     unserved.append(&mut build.unserved);
     let late = build.late;

@@ -202,7 +202,7 @@ pub fn access_log(
     };
     if Some(format.as_str()) != default && !known.iter().any(|row| row.name == format) {
         let names: Vec<&str> = known.iter().map(|row| row.name.as_str()).chain(default).collect();
-        let complaint = Diagnostic::emerg(format!("unknown log format \"{format}\""));
+        let complaint = Diagnostic::emerg(format!("unknown log format \"{format}\"")).depends();
         let word = rest.first().map(|word| word.span);
         return Err(Diagnostic { point: word, ..complaint.among("formats", &format, &names) });
     }

@@ -319,7 +319,8 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
         if !uri.is_empty() && (!plain || cx.context() != LOCATION) {
             return Err(Diagnostic::emerg(
                 "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named location, or inside \"if\" statement, or inside \"limit_except\" block",
-            ));
+            )
+            .depends());
         }
     }
     conf.pass = Some(url.clone());

@@ -2,6 +2,7 @@ use super::*;
 use crate::conf::fuzz;
 use crate::conf::print;
 use crate::conf::source::Memory;
+use crate::conf::tree::{Block, Statement, Word};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -10,6 +11,19 @@ struct Nobody;
 impl Resolve for Nobody {
     fn resolve(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
+    }
+}
+
+/// Another machine, where every name has an address.
+struct Elsewhere;
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _: &str) -> Vec<IpAddr> {
+        vec![IpAddr::from([192, 0, 2, 1])]
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        true
     }
 }
 
@@ -47,6 +61,72 @@ fn read(memory: &Memory, text: &[u8]) -> usize {
         }
     }
     said
+}
+
+/// Every statement of a block, and of the blocks in it.
+fn statements<'a>(block: &'a Block, all: &mut Vec<&'a Statement>) {
+    for statement in block.statements() {
+        all.push(statement);
+        statement.block.iter().for_each(|block| statements(block, all));
+    }
+}
+
+/// Their last argument is the name by which others know them.
+const NAMED_LAST: [&str; 4] = ["map", "geo", "split_clients", "limit_conn_zone"];
+
+/// A text with a mistake in one statement: a letter too much in its name, its last argument gone, five too many.
+fn mistakes(text: &[u8], statement: &Statement) -> Vec<Vec<u8>> {
+    let ends = |word: &Word| {
+        let quote = usize::from(word.quoted);
+        (word.span.start as usize - quote, word.span.end as usize + quote)
+    };
+    let change = |start: usize, end: usize, with: &[u8]| {
+        let mut text = text.to_vec();
+        text.splice(start..end, with.iter().copied());
+        text
+    };
+    let words: Vec<_> = statement.words.iter().map(ends).collect();
+    let (Some((_, name)), Some((_, last))) = (words.first(), words.last()) else { return Vec::new() };
+    let mut changed = vec![change(*name, *name, &text[name - 1..*name]), change(*last, *last, b" a b c d e")];
+    // Groups of a regular expression may be missed one by one.
+    let groups = statement.words.iter().any(|word| word.bytes.contains(&b'('));
+    if let ([_, .., (_, kept), _], false) = (words.as_slice(), groups || NAMED_LAST.contains(&&*statement.name())) {
+        changed.push(change(*kept, *last, b""));
+    }
+    changed
+}
+
+/// The errors of a text, in one run.
+fn errors(memory: &Memory, text: &[u8]) -> Vec<String> {
+    let mut memory = memory.clone();
+    memory.texts.insert("/c/nginx.conf".to_owned(), text.to_vec());
+    let inputs =
+        Inputs { prefix: "/p/".to_owned(), conf: "/c/nginx.conf".to_owned(), every: true, ..Inputs::default() };
+    let Reading { sources, complaints, outcome, .. } = compile(&inputs, &memory, &Elsewhere, &Arc::default());
+    let fatal = outcome.err().map(|(complaint, _)| complaint);
+    let all = complaints.iter().chain(&fatal).filter(|complaint| complaint.is_error());
+    all.map(|complaint| print::nginx(complaint, &sources)).collect()
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_said_beside_it() {
+    let (texts, memory) = corpus();
+    let (mut count, mut wrong) = (0, Vec::new());
+    for text in texts.iter().filter(|text| errors(&memory, text).is_empty()) {
+        let tree = lex::nginx::file(text, crate::conf::source::SourceId(0));
+        let mut all = Vec::new();
+        statements(&tree, &mut all);
+        for statement in all.into_iter().skip(count % 7).step_by(7) {
+            for text in mistakes(text, statement) {
+                let found = errors(&memory, &text);
+                count += 1;
+                if found.len() > 1 {
+                    wrong.push(format!("{}: {found:#?}", statement.name()));
+                }
+            }
+        }
+    }
+    assert!(count > 1000 && wrong.is_empty(), "{} of {count}\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

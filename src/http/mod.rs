@@ -14,6 +14,8 @@ mod encode;
 pub mod explain;
 mod filter;
 mod finish;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gateway;
 mod head;
 mod known;

@@ -9,6 +9,8 @@ mod channel;
 mod contexts;
 mod dump;
 pub mod failover;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod journal;
 mod notify;
 mod options;

@@ -9,6 +9,8 @@ pub mod cli;
 mod core;
 pub mod explain;
 mod foreign;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod generation;
 mod layout;
 mod missing;

@@ -157,7 +157,7 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l root -d 'The 
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l rules -d 'Lists the rules instead'
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l requests -d 'Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l requests -d 'Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l log -d 'An access log in the common or combined format, whose requests are asked again' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l host -d 'The host of the log\'s requests' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l most -d 'The most requests that are asked' -r

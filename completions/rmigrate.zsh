@@ -186,7 +186,7 @@ mail-server\:"\`server {}\` in mail"))' \
 ;;
 (probe)
 _arguments "${_arguments_options[@]}" : \
-'(--log)--requests=[Requests, one a line\: METHOD URL, then headers in brackets, then < and a body\: POST http\://host/path \[Cookie\: a=b\] < body]:FILE:_default' \
+'(--log)--requests=[Requests, one a line\: METHOD URL, then headers in brackets, then < and a body\: POST http\://host/path \[Cookie\: a=b\] < body; for the stream server TCP tcp\://host\:port < line]:FILE:_default' \
 '--log=[An access log in the common or combined format, whose requests are asked again]:FILE:_default' \
 '--host=[The host of the log'\''s requests]:NAME:_default' \
 '--most=[The most requests that are asked]:NUMBER:_default' \

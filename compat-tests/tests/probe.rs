@@ -25,8 +25,10 @@ fn both_programs_answer_a_site_the_same() {
     let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
     let Some((said, code)) = probe(None, &[&conf, "--requests", &requests]) else { return };
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("16 requests, no difference"), "{said}");
-    for status in ["200", "206", "301", "403", "404", "nobody listens on port 99"] {
+    assert!(said.contains("24 requests, no difference"), "{said}");
+    for status in
+        ["200", "206", "301", "403", "404", "nobody listens on port 99", "closed", "nobody listens on port 80"]
+    {
         assert!(said.contains(status), "{status}: {said}");
     }
     for path in ["/run/probe.pid", "/var/log/probe"] {
@@ -50,7 +52,8 @@ fn deceiver(scratch: &Scratch, from: &str, to: &str) -> String {
     let path = scratch.path().join("nginx");
     let original = Program::Original.nginx().expect("it is installed");
     let script = format!(
-        "#!/bin/sh\nsed 's|{from}|{to}|' \"$4\" > \"$4.changed\"\nexec {} -p \"$2\" -c \"$4.changed\" -e \"$6\"\n",
+        "#!/bin/sh\n[ \"$1\" != -V ] || exec {0} -V\n\
+         sed 's|{from}|{to}|' \"$4\" > \"$4.changed\"\nexec {0} -p \"$2\" -c \"$4.changed\" -e \"$6\"\n",
         original.display()
     );
     fs::write(&path, script).expect("the script can be written");
@@ -69,6 +72,8 @@ fn what_is_answered_or_asked_otherwise_is_told() {
         ("X-Real-IP", "X-False-IP", "request to the server behind"),
         ("deny all", "allow all", "status"),
         ("X-Upstream-Status", "X-Other", "header x-other"),
+        ("proxy_protocol on", "proxy_protocol off", "10.9.9.7:1883 was told hello behind a header"),
+        ("came to", "went to", "127.0.0.1 went to TCP"),
     ] {
         let scratch = Scratch::new("probe").expect("a folder");
         let program = deceiver(&scratch, from, to);

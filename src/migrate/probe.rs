@@ -25,7 +25,7 @@ use sandbox::Sandbox;
 pub struct Args {
     /// The configuration.
     conf: String,
-    /// Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body
+    /// Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line
     #[arg(long, value_name = "FILE", conflicts_with = "log")]
     requests: Option<String>,
     /// An access log in the common or combined format, whose requests are asked again.
@@ -65,7 +65,7 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     runtime.block_on(async {
         let backends = backend::Backends::new();
         let sandbox = Sandbox::make(&text, &backends, args.live)?;
-        let mut requests = requests::collect(args, given, &text)?;
+        let mut requests = requests::collect(args, given, &text, &sandbox.streams.keys().copied().collect::<Vec<_>>())?;
         let left_out = requests.len().saturating_sub(args.most);
         requests.truncate(args.most);
         let ours = args.rnginx.clone().unwrap_or_else(beside);

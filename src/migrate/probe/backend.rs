@@ -12,13 +12,23 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// All stand-ins; they live as long as the event loop.
 pub struct Backends {
-    known: RefCell<BTreeMap<String, SocketAddr>>,
+    known: RefCell<BTreeMap<(Speech, String), SocketAddr>>,
     nowhere: RefCell<Option<SocketAddr>>,
     seen: Seen,
+}
+
+/// What a stand-in understands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Speech {
+    /// Requests.
+    Http,
+    /// A line, maybe behind a PROXY header.
+    Line,
 }
 
 /// What was asked of the stand-ins since it was last taken.
@@ -34,8 +44,9 @@ impl Backends {
     ///
     /// # Errors
     /// No port is free.
-    pub fn of(&self, name: &str) -> Result<SocketAddr, Failure> {
-        if let Some(address) = self.known.borrow().get(name) {
+    pub fn of(&self, speech: Speech, name: &str) -> Result<SocketAddr, Failure> {
+        let key = (speech, name.to_owned());
+        if let Some(address) = self.known.borrow().get(&key) {
             return Ok(*address);
         }
         let failed = |error: std::io::Error| Failure(format!("no stand-in for {name}: {error}"));
@@ -43,8 +54,12 @@ impl Backends {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let listener = TcpListener::from_std(listener).map_err(failed)?;
-        tokio::spawn(serve(listener, name.to_owned(), Arc::clone(&self.seen)));
-        self.known.borrow_mut().insert(name.to_owned(), address);
+        let (name, seen) = (name.to_owned(), Arc::clone(&self.seen));
+        match speech {
+            Speech::Http => drop(tokio::spawn(serve(listener, name, seen))),
+            Speech::Line => drop(tokio::spawn(serve_lines(listener, name, seen))),
+        }
+        self.known.borrow_mut().insert(key, address);
         Ok(address)
     }
 
@@ -77,6 +92,38 @@ async fn serve(listener: TcpListener, name: String, seen: Seen) {
             // What goes wrong on a connection is seen by nginx, whose answer is compared.
             let _ = served.serve_connection(TokioIo::new(socket), service_fn(answer)).await;
         });
+    }
+}
+
+async fn serve_lines(listener: TcpListener, name: String, seen: Seen) {
+    while let Ok((socket, _)) = listener.accept().await {
+        tokio::spawn(answer_line(socket, name.clone(), Arc::clone(&seen)));
+    }
+}
+
+/// Takes a line, says who it is and what it was told, and closes.
+async fn answer_line(mut socket: TcpStream, name: String, seen: Seen) {
+    let (mut told, mut piece) = (Vec::new(), [0; 4096]);
+    while !is_whole(&told) {
+        match socket.read(&mut piece).await {
+            Ok(count) if count > 0 => told.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            // A connection that was only tried.
+            _ => return,
+        }
+    }
+    let text = format!("{name} was told {}\n", String::from_utf8_lossy(&told).escape_debug());
+    seen.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+    // Who does not wait for the answer is seen where he asked.
+    let _ = socket.write_all(text.as_bytes()).await;
+    let _ = socket.shutdown().await;
+}
+
+/// Whether a line has ended that is not a PROXY header's.
+fn is_whole(told: &[u8]) -> bool {
+    let end = |text: &[u8]| text.iter().position(|byte| *byte == b'\n');
+    match end(told) {
+        Some(first) if told.starts_with(b"PROXY ") => end(told.get(first + 1..).unwrap_or_default()).is_some(),
+        first => first.is_some(),
     }
 }
 

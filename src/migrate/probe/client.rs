@@ -1,12 +1,14 @@
 //! One request, one answer.
 
 use super::requests::Ask;
+use super::sandbox::Place;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
+use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An answer, or what went wrong instead.
@@ -22,29 +24,59 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What the stand-ins were asked meanwhile.
     pub asked: Vec<String>,
+    /// The port it was asked from, which is another one each time.
+    pub own: Option<u16>,
 }
 
 /// Longer than any answer may take.
 const PATIENCE: Duration = Duration::from_secs(70);
 
 /// Asks on a connection of its own.
-pub async fn ask(ask: &Ask, address: SocketAddr) -> Answer {
+pub async fn ask(ask: &Ask, place: Place) -> Answer {
     let none = |said: String| Answer {
         request: ask.title(),
         status: said,
         headers: Vec::new(),
         body: Vec::new(),
         asked: Vec::new(),
+        own: None,
     };
-    match tokio::time::timeout(PATIENCE, exchange(ask, address)).await {
+    let asked = async {
+        let socket = connect(place).await.map_err(|_| "no connection".to_owned())?;
+        if ask.is_line() { line(ask, socket).await } else { exchange(ask, socket).await }
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(said)) => none(said),
         Err(_) => none("no answer".to_owned()),
     }
 }
 
-async fn exchange(ask: &Ask, address: SocketAddr) -> Result<Answer, String> {
-    let socket = TcpStream::connect(address).await.map_err(|_| "no connection".to_owned())?;
+/// A connection; where a PROXY header is expected it begins with one.
+async fn connect(place: Place) -> io::Result<TcpStream> {
+    let mut socket = TcpStream::connect(place.address).await?;
+    if place.proxied {
+        socket.write_all(b"PROXY TCP4 192.0.2.10 192.0.2.20 40000 50000\r\n").await?;
+    }
+    Ok(socket)
+}
+
+/// How long a server may take to speak, or close, before it is spoken to: what it leaves unread would cost its answer.
+const FIRST: Duration = Duration::from_millis(200);
+
+/// Says a line to a server that waits for one, and reads what comes until the connection is closed.
+async fn line(ask: &Ask, mut socket: TcpStream) -> Result<Answer, String> {
+    let own = socket.local_addr().ok().map(|address| address.port());
+    if tokio::time::timeout(FIRST, socket.readable()).await.is_err() {
+        // Who is not listened to learns that from what he reads.
+        let _ = socket.write_all(format!("{}\n", ask.body).as_bytes()).await;
+    }
+    let mut body = Vec::new();
+    let status = if socket.read_to_end(&mut body).await.is_ok() { "closed" } else { "reset" }.to_owned();
+    Ok(Answer { request: ask.title(), status, headers: Vec::new(), body, asked: Vec::new(), own })
+}
+
+async fn exchange(ask: &Ask, socket: TcpStream) -> Result<Answer, String> {
     let closed = |error: hyper::Error| if error.is_parse() { "no HTTP".to_owned() } else { "closed".to_owned() };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(closed)?;
     let driver = tokio::spawn(connection);
@@ -74,5 +106,6 @@ async fn exchange(ask: &Ask, address: SocketAddr) -> Result<Answer, String> {
         headers,
         body: body.to_vec(),
         asked: Vec::new(),
+        own: None,
     })
 }

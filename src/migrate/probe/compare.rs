@@ -64,10 +64,10 @@ fn of(original: &Answer, ours: &Answer) -> Vec<Difference> {
             |all: &BTreeMap<String, Vec<String>>| all.get(name).map_or_else(|| "-".to_owned(), |all| all.join(", "));
         add(&format!("header {name}"), shown(&mine), shown(&theirs));
     }
-    let asked = |answer: &Answer| masked(&answer.asked.join("\n"));
+    let asked = |answer: &Answer| masked(&without_port(&answer.asked.join("\n"), answer.own));
     let (one, other) = around(&asked(original), &asked(ours));
     add("request to the server behind", one, other);
-    let body = |answer: &Answer| masked(&String::from_utf8_lossy(&answer.body));
+    let body = |answer: &Answer| masked(&without_port(&String::from_utf8_lossy(&answer.body), answer.own));
     // What a stand-in was asked is also what it answers, and is told already.
     if asked(original) == asked(ours) {
         let (one, other) = around(&body(original), &body(ours));
@@ -90,6 +90,11 @@ fn around(one: &str, other: &str) -> (String, String) {
         () if mine == theirs => (format!("{} bytes", one.len()), format!("{} bytes", other.len())),
         () => (at(&mine), at(&theirs)),
     }
+}
+
+/// A text without the port it was asked from.
+fn without_port(text: &str, own: Option<u16>) -> String {
+    own.map_or_else(|| text.to_owned(), |own| text.replace(&own.to_string(), "(a port)"))
 }
 
 /// A text without the version of the program and without words that are drawn by lot.
@@ -140,6 +145,7 @@ mod tests {
             headers: vec![("date".to_owned(), date.to_owned()), ("content-type".to_owned(), kind.to_owned())],
             body: body.as_bytes().to_vec(),
             asked: vec![asked.to_owned()],
+            own: asked.len().try_into().ok(),
         };
         let told = |one: Answer, other: Answer| -> Vec<String> {
             differences(&[one], &[other]).into_iter().map(|one| one.part).collect()
@@ -148,5 +154,12 @@ mod tests {
         assert_eq!(told(answer("1", "t", "b", "a"), answer("1", "u", "c", "a")), ["header content-type", "body"]);
         assert_eq!(told(answer("1", "t", "b", "a"), answer("1", "t", "b\n", "x")), ["request to the server behind"]);
         assert_eq!(told(answer("1", "t", "b", "a"), answer("1", "t", "b\n", "a")), ["body"]);
+        // The port it was asked from, which here is the length of what was asked.
+        assert_eq!(told(answer("1", "t", "from 4", "at 4"), answer("1", "t", "from 4", "at 4")), Vec::<String>::new());
+        assert_eq!(
+            told(answer("1", "t", "b", "4 aa"), answer("1", "t", "b", "5 aaa")),
+            ["request to the server behind"]
+        );
+        assert_eq!(super::without_port("from 40000 to 80", Some(40000)), "from (a port) to 80");
     }
 }

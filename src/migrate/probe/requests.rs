@@ -6,10 +6,13 @@ use crate::conf::tree::{Block, Statement};
 use crate::migrate::input::{Given, Text};
 use crate::migrate::report::Failure;
 
+/// The method of a connection to the stream server.
+pub const TCP: &str = "TCP";
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// GET and its like.
+    /// GET and its like, or [`TCP`].
     pub method: String,
     /// The host, as it is said to the server.
     pub host: String,
@@ -24,8 +27,22 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// A connection to a port of the stream server, on which a line is said.
+    pub fn line(port: u16, line: &str) -> Self {
+        let (method, host, body) = (TCP.to_owned(), "localhost".to_owned(), line.to_owned());
+        Self { method, host, port, target: String::new(), headers: Vec::new(), body }
+    }
+
+    /// Whether it is one to the stream server.
+    pub fn is_line(&self) -> bool {
+        self.method == TCP
+    }
+
     /// How a reader knows it.
     pub fn title(&self) -> String {
+        if self.is_line() {
+            return format!("{TCP} tcp://{}:{} < {}", self.host, self.port, self.body);
+        }
         let port = if self.port == 80 { String::new() } else { format!(":{}", self.port) };
         let headers: String = self.headers.iter().map(|(name, value)| format!(" [{name}: {value}]")).collect();
         let body = if self.body.is_empty() { String::new() } else { format!(" < {}", self.body) };
@@ -37,7 +54,7 @@ impl Ask {
 ///
 /// # Errors
 /// A file cannot be read, or a line of a list makes no sense.
-pub fn collect(args: &Args, given: &Given, text: &Text) -> Result<Vec<Ask>, Failure> {
+pub fn collect(args: &Args, given: &Given, text: &Text, streams: &[u16]) -> Result<Vec<Ask>, Failure> {
     let read = |path: &String| {
         let bytes = given.load(path).map_err(|error| Failure::file(path, &error))?;
         Ok::<String, Failure>(String::from_utf8_lossy(&bytes).into_owned())
@@ -53,15 +70,19 @@ pub fn collect(args: &Args, given: &Given, text: &Text) -> Result<Vec<Ask>, Fail
         let found: Vec<Ask> = read(path)?.lines().filter_map(|line| logged(line, &args.host)).collect();
         return if found.is_empty() { Err(Failure(format!("{path}: there is no request in it"))) } else { Ok(found) };
     }
-    Ok(suggested(&text.tree))
+    Ok(suggested(&text.tree).into_iter().chain(streams.iter().map(|port| Ask::line(*port, "rmigrate"))).collect())
 }
 
-/// `GET http://host:port/path [Name: value] < body`.
+/// `GET http://host:port/path [Name: value] < body`, or `TCP tcp://host:port < line`.
 fn listed(line: &str) -> Option<Ask> {
     let (line, body) = line.split_once(" < ").unwrap_or((line, ""));
     let (head, rest) = line.split_once(" [").unwrap_or((line, ""));
     let (method, url) = head.trim().split_once(char::is_whitespace)?;
     let (scheme, url) = url.trim().split_once("://")?;
+    if scheme == "tcp" || method == TCP {
+        let (_, port) = url.rsplit_once(':').filter(|_| scheme == "tcp" && method == TCP && rest.is_empty())?;
+        return Some(Ask::line(port.parse().ok()?, body));
+    }
     let (authority, target) = url.split_at(url.find('/').unwrap_or(url.len()));
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok()?),
@@ -150,6 +171,10 @@ mod tests {
             [("Cookie".to_owned(), "a=b; c".to_owned()), ("X-Y".to_owned(), "http://z".to_owned())]
         );
         assert_eq!(listed(&one.title()), Some(one));
+        let line = listed("TCP tcp://localhost:1883 < hello").expect("a line");
+        assert_eq!((line.port, line.body.as_str()), (1883, "hello"));
+        assert_eq!(listed(&line.title()), Some(line));
+        assert!(listed("GET tcp://h:1").is_none() && listed("TCP http://h:1/").is_none());
         assert_eq!(listed("GET https://h").map(|ask| (ask.port, ask.target)), Some((443, "/".to_owned())));
         assert!(listed("GET /no/host").is_none() && listed("nonsense").is_none());
         let line = r#"1.2.3.4 - - [26/Nov/2026:00:00:00 +0000] "GET /a?b HTTP/1.1" 200 5 "-" "curl/8 (x)""#;

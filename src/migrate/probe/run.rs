@@ -8,6 +8,7 @@ use crate::migrate::report::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -39,7 +40,8 @@ pub async fn trial(
 ) -> Result<Trial, Failure> {
     let said = sandbox.prefix.join("logs/said");
     let log = |error: std::io::Error| Failure::file(&said.to_string_lossy(), &error);
-    sandbox.prepare(served).map_err(log)?;
+    let modules = if sandbox.wants_stream { stream_module(program) } else { Vec::new() };
+    sandbox.prepare(served, &modules).map_err(log)?;
     let output = File::create(&said).map_err(log)?;
     let child = Command::new(program)
         .arg("-p")
@@ -66,14 +68,16 @@ pub async fn trial(
     backends.take();
     let mut answers = Vec::new();
     for one in asks {
-        let mut answer = match sandbox.ports.get(&one.port) {
-            Some(address) => ask(one, *address).await,
+        let ports = if one.is_line() { &sandbox.streams } else { &sandbox.ports };
+        let mut answer = match ports.get(&one.port) {
+            Some(place) => ask(one, *place).await,
             None => Answer {
                 request: one.title(),
                 status: format!("nobody listens on port {}", one.port),
                 headers: Vec::new(),
                 body: Vec::new(),
                 asked: Vec::new(),
+                own: None,
             },
         };
         answer.asked = backends.take();
@@ -81,6 +85,19 @@ pub async fn trial(
     }
     running.end().await;
     Ok(Trial { answers: Ok(answers) })
+}
+
+/// The stream module of a program that was built to load it, where it is installed.
+fn stream_module(program: &str) -> Vec<String> {
+    let said = Command::new(program).arg("-V").stdin(Stdio::null()).output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
+    let mut words = said.split_whitespace();
+    if !words.clone().any(|word| word == "--with-stream=dynamic") {
+        return Vec::new();
+    }
+    let folder = words.find_map(|word| word.strip_prefix("--modules-path="));
+    let module = folder.map(|folder| format!("{folder}/ngx_stream_module.so"));
+    module.into_iter().filter(|path| Path::new(path).is_file()).collect()
 }
 
 impl Running {
@@ -92,8 +109,8 @@ impl Running {
                 return false;
             }
             let mut open = true;
-            for address in sandbox.ports.values() {
-                open = open && TcpStream::connect(address).await.is_ok();
+            for place in sandbox.ports.values().chain(sandbox.streams.values()) {
+                open = open && TcpStream::connect(place.address).await.is_ok();
             }
             if open {
                 return true;

@@ -1,7 +1,7 @@
 //! A folder in which a configuration can run without touching anything else: its own ports, logs and caches, and
 //! symbolic links to what it only reads.
 
-use super::backend::Backends;
+use super::backend::{Backends, Speech};
 use super::text::{Row, print, rows};
 use crate::migrate::input::Text;
 use crate::migrate::report::Failure;
@@ -11,6 +11,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+mod stream;
+
 /// The folder, removed when dropped.
 pub struct Sandbox {
     folder: PathBuf,
@@ -18,16 +20,26 @@ pub struct Sandbox {
     pub conf: PathBuf,
     /// What `-p` is.
     pub prefix: PathBuf,
-    /// Where each port of the configuration is now.
-    pub ports: BTreeMap<u16, SocketAddr>,
+    /// Where each port of the http servers is now.
+    pub ports: BTreeMap<u16, Place>,
+    /// The same of the stream servers.
+    pub streams: BTreeMap<u16, Place>,
+    /// The stream module has to be loaded where it is not part of the program.
+    pub wants_stream: bool,
     /// What is not as it was, for the reader.
     pub notes: Vec<String>,
     /// Folders for temporary files that have to be named for nginx to leave its own alone.
     temporary: Vec<&'static str>,
 }
 
-/// Blocks that are left out: nothing is asked of them.
-const OTHERS: [&str; 2] = ["stream", "mail"];
+/// Where a port is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The address.
+    pub address: SocketAddr,
+    /// Connections begin with a PROXY header.
+    pub proxied: bool,
+}
 
 /// Directives of the outermost level that are left out.
 const PROCESS: [&str; 9] = [
@@ -60,6 +72,9 @@ const TEMPORARY: [&str; 5] =
 /// The file that names them: what rnginx does not serve it would refuse, and needs no folder for.
 const PATHS: &str = "conf/rmigrate-paths.conf";
 
+/// The file that loads what a program does not have built in.
+const MODULES: &str = "conf/rmigrate-modules.conf";
+
 /// Gateways no stand-in speaks the language of.
 const FOREIGN: [&str; 5] = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass", "grpc_pass"];
 
@@ -76,6 +91,8 @@ impl Sandbox {
             prefix: folder.join("prefix"),
             folder,
             ports: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            wants_stream: false,
             notes: Vec::new(),
             temporary: Vec::new(),
         };
@@ -88,16 +105,21 @@ impl Sandbox {
             prefix,
             backends,
             live,
-            groups: groups(&rows),
+            groups: groups(&rows, "http"),
+            stream_groups: groups(&rows, "stream"),
             temporary: Vec::new(),
             files: 0,
             ports: BTreeMap::new(),
+            streams: BTreeMap::new(),
             notes: Vec::new(),
         };
+        let loaded = |row: &Row| row.name() == "load_module" && row.word(1).contains("ngx_stream_module");
+        sandbox.wants_stream = rows.iter().any(|row| row.name() == "stream") && !rows.iter().any(loaded);
         let rewritten = rewriter.main(rows)?;
         let written = fs::write(&sandbox.conf, print(&rewritten));
         written.map_err(|error| Failure::file(&sandbox.conf.to_string_lossy(), &error))?;
-        (sandbox.ports, sandbox.notes, sandbox.temporary) = (rewriter.ports, rewriter.notes, rewriter.temporary);
+        (sandbox.ports, sandbox.streams) = (rewriter.ports, rewriter.streams);
+        (sandbox.notes, sandbox.temporary) = (rewriter.notes, rewriter.temporary);
         sandbox.notes.sort();
         sandbox.notes.dedup();
         Ok(sandbox)
@@ -108,11 +130,12 @@ impl Sandbox {
         text.replace(&*self.folder.to_string_lossy(), "SANDBOX")
     }
 
-    /// Makes ready for a program: nothing is left of the one before. `served` tells which directives it has.
+    /// Makes ready for a program: nothing is left of the one before. `served` tells which directives it has, `modules`
+    /// which it must load for them.
     ///
     /// # Errors
     /// The folders cannot be made.
-    pub fn prepare(&self, served: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    pub fn prepare(&self, served: &dyn Fn(&str) -> bool, modules: &[String]) -> io::Result<()> {
         for name in ["temp", "cache", "log"] {
             let folder = self.folder.join(name);
             let _ = fs::remove_dir_all(&folder);
@@ -123,7 +146,9 @@ impl Sandbox {
         let named = self.temporary.iter().filter(|name| served(name));
         let rows: Vec<Row> =
             named.map(|name| Row::new(&[name, &format!("{}/temp/{name}", self.folder.to_string_lossy())])).collect();
-        fs::write(self.folder.join(PATHS), print(&rows))
+        fs::write(self.folder.join(PATHS), print(&rows))?;
+        let rows: Vec<Row> = modules.iter().map(|module| Row::new(&["load_module", module])).collect();
+        fs::write(self.folder.join(MODULES), print(&rows))
     }
 
     fn furnish(&self, prefix: &Path, own: &Path) -> io::Result<()> {
@@ -174,9 +199,9 @@ fn link_all(from: &Path, to: &Path, wanted: fn(&str) -> bool) -> io::Result<()> 
     Ok(())
 }
 
-/// The names of the upstreams.
-fn groups(rows: &[Row]) -> Vec<String> {
-    let inside = rows.iter().filter(|row| row.name() == "http").filter_map(|row| row.inside.as_ref()).flatten();
+/// The names of the upstreams in blocks of a name.
+fn groups(rows: &[Row], block: &str) -> Vec<String> {
+    let inside = rows.iter().filter(|row| row.name() == block).filter_map(|row| row.inside.as_ref()).flatten();
     inside.filter(|row| row.name() == "upstream").map(|row| row.word(1)).collect()
 }
 
@@ -186,31 +211,34 @@ struct Rewriter<'a> {
     backends: &'a Backends,
     live: bool,
     groups: Vec<String>,
+    stream_groups: Vec<String>,
     /// Folders for temporary files the configuration does not name.
     temporary: Vec<&'static str>,
     files: usize,
-    ports: BTreeMap<u16, SocketAddr>,
+    ports: BTreeMap<u16, Place>,
+    streams: BTreeMap<u16, Place>,
     notes: Vec<String>,
 }
 
 impl Rewriter<'_> {
     fn main(&mut self, rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let mut out = vec![
+            Row::new(&["include", &format!("{}/{MODULES}", self.folder)]),
             Row::new(&["daemon", "off"]),
             Row::new(&["worker_processes", "1"]),
             Row::new(&["pid", &format!("{}/nginx.pid", self.folder)]),
             Row::new(&["lock_file", &format!("{}/nginx.lock", self.folder)]),
         ];
-        if !rows.iter().any(|row| row.name() == "http") {
-            return Err(Failure("there is no http block whose servers could be asked".to_owned()));
+        if !rows.iter().any(|row| matches!(row.name().as_str(), "http" | "stream")) {
+            return Err(Failure("there is no http or stream block whose servers could be asked".to_owned()));
         }
         for mut row in rows {
             let name = row.name();
             if PROCESS.contains(&name.as_str()) {
                 continue;
             }
-            if OTHERS.contains(&name.as_str()) {
-                self.note(&format!("{name} is left out; only http is asked"));
+            if name == "mail" {
+                self.note("mail is left out; only http and stream are asked");
                 continue;
             }
             if name == "load_module" && !row.word(1).starts_with('/') {
@@ -219,6 +247,8 @@ impl Rewriter<'_> {
             }
             if name == "http" {
                 row.inside = Some(self.http(row.inside.unwrap_or_default())?);
+            } else if name == "stream" {
+                row.inside = Some(self.stream(row.inside.unwrap_or_default())?);
             } else if let Some(kept) = self.line(&mut row)? {
                 row = kept;
             } else {
@@ -240,7 +270,7 @@ impl Rewriter<'_> {
         for mut row in rows {
             match row.name().as_str() {
                 "upstream" => {
-                    row.inside = Some(self.upstream(row.inside.unwrap_or_default())?);
+                    row.inside = Some(self.upstream(Speech::Http, row.inside.unwrap_or_default())?);
                     out.push(row);
                 }
                 "server" => {
@@ -309,11 +339,11 @@ impl Rewriter<'_> {
         Ok(Some(row.clone()))
     }
 
-    fn upstream(&mut self, rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
+    fn upstream(&mut self, speech: Speech, rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let mut out = Vec::new();
         for mut row in rows {
             if row.name() == "server" && !self.live {
-                let address = self.backends.of(&row.word(1))?;
+                let address = self.backends.of(speech, &row.word(1))?;
                 row.set(1, &address.to_string());
                 // A stand-in's address need not be looked up.
                 row.words.retain(|word| word != b"resolve");
@@ -328,7 +358,7 @@ impl Rewriter<'_> {
     fn proxied(&mut self, row: &mut Row) -> Result<(), Failure> {
         let url = row.word(1);
         let Some((scheme, rest)) = url.split_once("://") else {
-            let address = self.backends.of(&url)?;
+            let address = self.backends.of(Speech::Http, &url)?;
             self.note(&format!("proxy_pass {url}: one stand-in for all that the variable may be"));
             row.set(1, &format!("http://{address}"));
             return Ok(());
@@ -346,7 +376,7 @@ impl Rewriter<'_> {
         if authority.contains('$') {
             self.note(&format!("proxy_pass {url}: one stand-in for all that the variable may be"));
         }
-        let address = self.backends.of(authority)?;
+        let address = self.backends.of(Speech::Http, authority)?;
         row.set(1, &format!("http://{address}{uri}"));
         Ok(())
     }
@@ -366,7 +396,7 @@ impl Rewriter<'_> {
                 self.note("listen unix: is left out");
                 continue;
             };
-            let address = self.place(port)?;
+            let address = place(&mut self.ports, port)?.address;
             if seen.contains(&address) {
                 continue;
             }
@@ -375,9 +405,11 @@ impl Rewriter<'_> {
             for word in row.rest(2) {
                 match word.as_str() {
                     "default_server" | "default" => words.push(word),
-                    "ssl" | "http2" | "quic" | "proxy_protocol" => {
-                        self.note(&format!("listen {word}: plain HTTP is asked instead"));
+                    "proxy_protocol" => {
+                        self.ports.insert(port, Place { address, proxied: true });
+                        words.push(word);
                     }
+                    "ssl" | "http2" | "quic" => self.note(&format!("listen {word}: plain HTTP is asked instead")),
                     _ => {}
                 }
             }
@@ -388,15 +420,6 @@ impl Rewriter<'_> {
             out.push(Row::new(&["listen", &nowhere.to_string()]));
         }
         Ok(out)
-    }
-
-    fn place(&mut self, port: u16) -> Result<SocketAddr, Failure> {
-        if let Some(address) = self.ports.get(&port) {
-            return Ok(*address);
-        }
-        let address = free().map_err(|error| Failure(format!("no port is free: {error}")))?;
-        self.ports.insert(port, address);
-        Ok(address)
     }
 
     fn file(&mut self, name: &str) -> String {
@@ -425,6 +448,17 @@ fn port(text: &str) -> Option<u16> {
     }
     let end = if text.ends_with(']') { None } else { text.rsplit_once(':') };
     Some(end.and_then(|(_, port)| port.parse().ok()).unwrap_or(80))
+}
+
+/// Where a port is; a new place for one that is new.
+pub fn place(ports: &mut BTreeMap<u16, Place>, port: u16) -> Result<Place, Failure> {
+    if let Some(place) = ports.get(&port) {
+        return Ok(*place);
+    }
+    let address = free().map_err(|error| Failure(format!("no port is free: {error}")))?;
+    let place = Place { address, proxied: false };
+    ports.insert(port, place);
+    Ok(place)
 }
 
 /// An address nobody listens on at the moment.

@@ -2,6 +2,7 @@
 
 mod article;
 mod bodies;
+mod bytes;
 mod complaints;
 mod corpus;
 mod diagnostics;

@@ -1,8 +1,10 @@
 //! The loader over files and globs; the one impure file of this room.
 
+use super::bytes;
 use super::source::Loader;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Texts from the file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,7 +12,7 @@ pub struct Disk;
 
 impl Loader for Disk {
     fn load(&self, path: &str) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        fs::read(bytes::path(path))
     }
 
     /// Expands `*`, `?` and `[…]` in each part of the path, sorted, as glob(3) does.
@@ -31,14 +33,18 @@ fn step(base: &str, part: &str) -> Vec<String> {
     };
     if !part.contains(['*', '?', '[']) {
         let path = join(part);
-        return if fs::symlink_metadata(&path).is_ok() { vec![path] } else { Vec::new() };
+        return if fs::symlink_metadata(bytes::path(&path)).is_ok() { vec![path] } else { Vec::new() };
     }
-    let Ok(entries) = fs::read_dir(if base.is_empty() { "." } else { base }) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(if base.is_empty() { ".".into() } else { bytes::path(base) }) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| (!name.starts_with('.') || part.starts_with('.')) && matches(part.as_bytes(), name.as_bytes()))
+        .filter_map(|entry| Some(bytes::text(entry.ok()?.file_name().as_bytes()).into_owned()))
+        .filter(|name| {
+            (!name.starts_with('.') || part.starts_with('.')) && matches(&bytes::raw(part), &bytes::raw(name))
+        })
         .collect();
-    names.sort();
+    names.sort_by(|one, other| bytes::raw(one).cmp(&bytes::raw(other)));
     names.iter().map(|name| join(name)).collect()
 }
 

@@ -176,7 +176,7 @@ impl Expander<'_> {
     /// A line of a definition has its quotes in pairs.
     fn quotes(&mut self, line: &Line) {
         if line.bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-            let message = format!("Unterminated quote '{}'", String::from_utf8_lossy(&line.bytes));
+            let message = format!("Unterminated quote '{}'", crate::conf::bytes::text(&line.bytes));
             self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(line.span));
         }
     }
@@ -190,7 +190,7 @@ impl Expander<'_> {
             let include = INCLUDES.iter().find_map(|(word, must)| Some((word_after(&line.bytes, word)?, *must)));
             match include {
                 Some((pattern, must)) => {
-                    self.include(&String::from_utf8_lossy(&pattern), must, (line.span, depth + 1));
+                    self.include(&crate::conf::bytes::text(&pattern), must, (line.span, depth + 1));
                 }
                 None => self.out.lines.push(line),
             }
@@ -211,7 +211,7 @@ impl Expander<'_> {
                 return;
             }
             Some(Err(why)) => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let text = crate::conf::bytes::text(&bytes).into_owned();
                 let kind = if text.contains("~LST") { "LST" } else { "SEQ" };
                 let messages = why.map(|why| format!("{why} '{text}'")).into_iter();
                 let messages = messages.chain([format!("Invalid ~{kind} specification '{text}'")]);
@@ -293,7 +293,7 @@ impl Expander<'_> {
             return Some(value.clone());
         }
         let one = |text: &str| Some(vec![text.as_bytes().to_vec()]);
-        let text = String::from_utf8_lossy(name).into_owned();
+        let text = crate::conf::bytes::text(name).into_owned();
         let mut words = text.split_ascii_whitespace();
         match words.next()? {
             "_PWD" => one(self.folder.strip_suffix('/').unwrap_or("/")),

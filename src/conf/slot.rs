@@ -92,7 +92,7 @@ once!(Flag, |cx, _this, statement| match first(statement) {
     word if word.eq_ignore_ascii_case(b"off") => Ok(false),
     word => Err(Diagnostic::emerg(format!(
         "invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
-        String::from_utf8_lossy(word),
+        crate::conf::bytes::text(word),
         cx.row.name
     ))),
 });
@@ -129,7 +129,7 @@ impl<C: 'static, T: Copy + Sync + 'static> Set for Choice<C, T> {
         let word = first(statement);
         let known = self.1.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
         let Some((_, value)) = known else {
-            let text = String::from_utf8_lossy(word);
+            let text = crate::conf::bytes::text(word);
             let complaint = Diagnostic::emerg(format!("invalid value \"{text}\""));
             return Err(point(one_of(complaint, &text, self.1.iter().map(|(name, _)| *name)), statement));
         };

@@ -18,9 +18,9 @@ pub struct Word {
 }
 
 impl Word {
-    /// The word for a message or a name; bytes that are not UTF-8 are shown as U+FFFD.
+    /// The word for a message or a name; bytes that are not UTF-8 are kept ([`super::bytes`]).
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.bytes)
+        super::bytes::text(&self.bytes)
     }
 
     /// Whether the word is exactly `text`.

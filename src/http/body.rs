@@ -7,6 +7,7 @@
 use super::codec::h1::{Chunked, Piece};
 use super::head::Known;
 use super::request::Request;
+use crate::conf::bytes;
 use crate::log::Level;
 use crate::net::pipes::{self, Lent};
 use crate::net::stream::Stream;
@@ -427,12 +428,13 @@ impl Request {
             path = format!("{path}/{}", name.get(start..end).unwrap_or_default());
             end = start;
         }
-        let _ = std::fs::create_dir_all(&path);
+        let _ = std::fs::create_dir_all(bytes::path(&path));
         let path = format!("{path}/{name}");
-        let opened = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let opened =
+            std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(bytes::path(&path));
         match opened {
             Ok(file) => {
-                let _ = std::fs::remove_file(&path);
+                let _ = std::fs::remove_file(bytes::path(&path));
                 self.log(Level::Warn, &format!("a client request body is buffered to a temporary file {path}"));
                 Ok(file)
             }

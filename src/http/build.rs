@@ -479,7 +479,7 @@ fn name_all(entry: &mut Entry, server: &Arc<Server>, names: &[crate::conf::tree:
         let here = names.get(index).map(|word| word.span);
         let first = entry.names.get(&name).copied();
         if first.is_some() || !entry.wild.add(&name, server.clone()) {
-            let text = String::from_utf8_lossy(&name);
+            let text = crate::conf::bytes::text(&name);
             let text = format!("conflicting server name \"{text}\" on {}, ignored", shown(&entry.address));
             let complaint = Diagnostic::warn(text).earlier(first.flatten());
             entry.conflicts.push(here.map_or_else(|| complaint.clone(), |span| complaint.clone().point(span)));

@@ -620,7 +620,7 @@ fn types(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -
             let key = extension.bytes.to_ascii_lowercase();
             let first = cx.first_here("extension", &key, extension.span);
             if let Some(previous) = table.insert(key, kind.bytes.to_vec()) {
-                let previous = String::from_utf8_lossy(&previous).into_owned();
+                let previous = crate::conf::bytes::text(&previous).into_owned();
                 let (name, kind) = (extension.text(), kind.text());
                 let text = format!(
                     "duplicate extension \"{name}\", content type: \"{kind}\", previous content type: \"{previous}\""

@@ -83,7 +83,7 @@ fn glued(name: &[u8]) -> Pattern {
 }
 
 fn nested(inner: &Pattern, outer: &Pattern) -> Result<(), Diagnostic> {
-    let (name, around) = (String::from_utf8_lossy(inner.name()), String::from_utf8_lossy(outer.name()));
+    let (name, around) = (crate::conf::bytes::text(inner.name()), crate::conf::bytes::text(outer.name()));
     let fail = |text: String| Err(Diagnostic::emerg(text));
     match (inner, outer) {
         (_, Pattern::Exact(_)) => fail(format!("location \"{name}\" cannot be inside the exact location \"{around}\"")),
@@ -165,7 +165,7 @@ impl Locations {
     /// Adds a location; `names` tells the places of the prefixes.
     fn add(&mut self, location: Arc<Location>, names: &mut HashMap<Box<[u8]>, usize>) -> Result<(), Diagnostic> {
         let duplicate = |name: &[u8], location: &Location, first: &Location| {
-            let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", String::from_utf8_lossy(name)))
+            let complaint = Diagnostic::emerg(format!("duplicate location \"{}\"", crate::conf::bytes::text(name)))
                 .earlier(first.span);
             location.span.map_or_else(|| complaint.clone(), |span| complaint.clone().at(span))
         };

@@ -281,13 +281,13 @@ fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> TempPath {
 
 fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {
     let Some(Root { path, alias, replaced }) = &conf.root else {
-        let html = cx.build.full("html");
-        let path = Template::compile(html.as_bytes(), &mut cx.names).map_err(Diagnostic::emerg)?;
+        let html = crate::conf::bytes::raw(&cx.build.full("html")).into_owned();
+        let path = Template::compile(&html, &mut cx.names).map_err(Diagnostic::emerg)?;
         return Ok(RootText { path, alias: false, prefix_length: None });
     };
     let mut path: Word = path.clone();
     if !path.bytes.starts_with(b"/") && !path.bytes.starts_with(b"$") {
-        path.bytes = cx.build.full(&path.text()).into_bytes().into();
+        path.bytes = crate::conf::bytes::raw(&cx.build.full(&path.text())).into();
     }
     Ok(RootText { path: cx.text(&path)?, alias: *alias, prefix_length: *replaced })
 }

@@ -5,7 +5,9 @@ use super::head::{Known, variable_name_is};
 use super::request::Request;
 use crate::net::address::Address;
 use crate::script::variable::{Family, Variable};
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Names the core module brings.
 pub static VARIABLES: &[Variable<Request>] = &[
@@ -223,8 +225,7 @@ fn document_root(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 
 fn realpath_root(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let path = request.location.settings.root.path.text(request);
-    let path = std::path::PathBuf::from(String::from_utf8_lossy(&path).into_owned());
-    std::fs::canonicalize(path).is_ok_and(|real| put(out, real.to_string_lossy().as_bytes()))
+    std::fs::canonicalize(OsStr::from_bytes(&path)).is_ok_and(|real| put(out, real.as_os_str().as_bytes()))
 }
 
 /// Not known while the request line has not been understood.

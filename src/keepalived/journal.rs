@@ -1,8 +1,10 @@
 //! Where keepalived's lines go: syslog, and standard error with `-l`.
 
+use crate::conf::bytes;
 use crate::log::Level;
 use crate::log::clock::ctime_stamp;
 use crate::log::syslog::{Server, Syslog};
+use std::io::Write as _;
 
 /// The place of `daemon` among syslog's facilities.
 pub const DAEMON: u8 = 3;
@@ -50,14 +52,13 @@ impl Journal {
         self.write(Level::Alert, text.as_ref());
     }
 
-    #[expect(clippy::print_stderr, reason = "the console is what -l asks for")]
     fn write(&self, level: Level, text: &str) {
         for line in text.lines() {
             if self.style.console {
-                eprintln!("{}: {line}", ctime_stamp());
+                let _ = std::io::stderr().write_all(&bytes::raw(&format!("{}: {line}\n", ctime_stamp())));
             }
             if let Some(syslog) = &self.syslog {
-                syslog.send(level, line.as_bytes());
+                syslog.send(level, &bytes::raw(line));
             }
         }
     }

@@ -7,6 +7,7 @@ use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ const LOOPS: usize = 64;
 
 /// A log file.
 pub struct File {
-    path: String,
+    name: String,
+    path: PathBuf,
     handle: RwLock<Option<fs::File>>,
     pending: Box<[Mutex<Vec<u8>>]>,
     failed: AtomicU64,
@@ -28,10 +30,11 @@ pub struct File {
 }
 
 impl File {
-    /// A file to be opened later; `keep` is the size `buffer=` names, 0 for none.
-    pub fn new(path: &str, keep: usize) -> Self {
+    /// A file to be opened later at `path`, which messages call `name`; `keep` is the size `buffer=` names, 0 for none.
+    pub fn new(name: &str, path: PathBuf, keep: usize) -> Self {
         Self {
-            path: path.to_owned(),
+            name: name.to_owned(),
+            path,
             handle: RwLock::new(None),
             pending: (0..LOOPS).map(|_| Mutex::default()).collect(),
             failed: AtomicU64::new(0),
@@ -40,8 +43,13 @@ impl File {
         }
     }
 
+    /// Its path, as messages have it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The path it is opened by.
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

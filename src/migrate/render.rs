@@ -23,12 +23,13 @@ pub enum Format {
 
 /// The report written down.
 pub fn render(report: &Report, format: Format) -> String {
-    match format {
+    let text = match format {
         Format::Text => text::render(report),
         Format::Json => json::render(report),
         Format::Markdown => markdown::render(report),
         Format::Html => html::render(report),
-    }
+    };
+    crate::conf::bytes::shown(&text).into_owned()
 }
 
 /// How many findings there are, in words; nothing when there are none.

@@ -7,6 +7,7 @@ use super::open::{self, Listeners};
 use super::options::{Form, Options, parse, usage};
 use super::parent::{self, Parent};
 use super::verdict;
+use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
 use crate::conf::print;
@@ -43,7 +44,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(&bytes::raw(text));
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -145,7 +146,7 @@ impl Run {
 
     fn go(mut self, arguments: Vec<OsString>) -> ExitCode {
         if self.inputs.error_log != "stderr" {
-            let opened = File::options().append(true).create(true).open(&self.inputs.error_log);
+            let opened = File::options().append(true).create(true).open(bytes::path(&self.inputs.error_log));
             if let Err(error) = opened {
                 let (path, text) = (&self.inputs.error_log, crate::conf::walk::errno(&error));
                 let text = format!("could not open error log file: open() \"{path}\" failed ({text})");
@@ -351,7 +352,6 @@ fn leave_terminal() -> std::io::Result<Left> {
     Ok(Left::Daemon(File::from(writer)))
 }
 
-#[expect(clippy::print_stdout, reason = "-T prints to standard output")]
 fn dump(sources: &Sources) {
     let mut printed = HashSet::new();
     for source in sources.iter().filter(|source| source.kind == crate::conf::source::Kind::File) {
@@ -359,8 +359,9 @@ fn dump(sources: &Sources) {
         if !printed.insert(source.name.as_str()) {
             continue;
         }
-        println!("# configuration file {}:", source.name);
         let mut out = std::io::stdout();
-        let _ = out.write_all(&source.text).and_then(|()| out.write_all(b"\n"));
+        let head = format!("# configuration file {}:\n", source.name);
+        let _ = out.write_all(&bytes::raw(&head)).and_then(|()| out.write_all(&source.text));
+        let _ = out.write_all(b"\n");
     }
 }

@@ -267,7 +267,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
     }
     let mut logs: Vec<_> = build.logs.values().cloned().collect();
-    logs.sort_by(|one, other| one.path().cmp(other.path()));
+    logs.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(Generation {
         process: process(core, inputs, connections),
         log,

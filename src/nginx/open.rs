@@ -1,6 +1,7 @@
 //! The second step: log files, folders and listening sockets that a generation declared.
 
 use super::generation::Generation;
+use crate::conf::bytes;
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
@@ -8,7 +9,6 @@ use crate::net::listen;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
 /// Listening sockets by name; they stay open from one generation to the next.
@@ -39,12 +39,13 @@ pub fn folders(generation: &Generation) -> Result<(), Complaint> {
     let owner =
         generation.process.user.as_ref().and_then(|(user, _)| nix::unistd::User::from_name(user).ok().flatten());
     for folder in &generation.folders {
-        match std::fs::create_dir(folder) {
+        let path = bytes::path(folder);
+        match std::fs::create_dir(&path) {
             Ok(()) => {
                 use std::os::unix::fs::PermissionsExt as _;
-                let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+                let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700));
                 if let Some(owner) = &owner {
-                    let _ = nix::unistd::chown(Path::new(folder), Some(owner.uid), None);
+                    let _ = nix::unistd::chown(&path, Some(owner.uid), None);
                 }
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -70,7 +71,7 @@ pub fn logs(generation: &Generation) -> Result<(), Complaint> {
 /// `open() "x" failed (…)`.
 pub fn log(log: &File) -> Result<(), Complaint> {
     log.open()
-        .map_err(|error| emerg(format!("open() \"{}\" failed ({})", log.path(), crate::conf::walk::errno(&error))))
+        .map_err(|error| emerg(format!("open() \"{}\" failed ({})", log.name(), crate::conf::walk::errno(&error))))
 }
 
 /// Opens the sockets that are not open yet. A test passes over addresses in use; a start tries five times.
@@ -161,9 +162,9 @@ pub fn unlink(name: &str) {
 pub fn pid(path: &str, test: bool) -> Result<(), Complaint> {
     let write = || -> io::Result<()> {
         if test {
-            std::fs::OpenOptions::new().create(true).append(true).open(path).map(|_| ())
+            std::fs::OpenOptions::new().create(true).append(true).open(bytes::path(path)).map(|_| ())
         } else {
-            std::fs::write(path, format!("{}\n", std::process::id()))
+            std::fs::write(bytes::path(path), format!("{}\n", std::process::id()))
         }
     };
     write().map_err(|error| emerg(format!("open() \"{path}\" failed ({})", crate::conf::walk::errno(&error))))
@@ -177,8 +178,8 @@ pub fn hand_over_logs(generation: &Generation, log: &Log) {
         return;
     }
     for file in &generation.logs {
-        if let Err(error) = nix::unistd::chown(Path::new(file.path()), Some(user.uid), None) {
-            log.write(Level::Emerg, None, &format!("chown(\"{}\", {}) failed ({error})", file.path(), user.uid));
+        if let Err(error) = nix::unistd::chown(file.path(), Some(user.uid), None) {
+            log.write(Level::Emerg, None, &format!("chown(\"{}\", {}) failed ({error})", file.name(), user.uid));
         }
     }
 }

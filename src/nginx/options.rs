@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -101,7 +102,7 @@ pub fn all() -> impl Iterator<Item = (Option<char>, Option<&'static str>, Option
 /// nginx's words for what is wrong.
 pub fn parse(arguments: &[OsString]) -> Result<Options, String> {
     let mut options = Options::default();
-    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let mut rest = arguments.iter().skip(1).map(|argument| crate::conf::bytes::text(argument.as_bytes()).into_owned());
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--allow-unserved" => options.allow_unserved = true,

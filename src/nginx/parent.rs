@@ -307,7 +307,7 @@ impl Parent {
             return Err("there is no worker process".to_owned());
         };
         let mut descriptors = Vec::new();
-        let files: Vec<_> = next.logs.iter().map(|log| (log.path().to_owned(), log.duplicate())).collect();
+        let files: Vec<_> = next.logs.iter().map(|log| (log.name().to_owned(), log.duplicate())).collect();
         for (path, file) in &files {
             if let Some(file) = file {
                 bundle.descriptors.push(format!("log {path}"));

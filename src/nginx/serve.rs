@@ -148,7 +148,7 @@ impl Loop {
         for log in &self.logs {
             if let Err(error) = log.open() {
                 let text = crate::conf::walk::errno(&error);
-                self.log.write(Level::Emerg, None, &format!("open() \"{}\" failed ({text})", log.path()));
+                self.log.write(Level::Emerg, None, &format!("open() \"{}\" failed ({text})", log.name()));
             }
         }
     }

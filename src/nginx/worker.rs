@@ -322,7 +322,7 @@ impl Control {
         let reading = generation::compile(&bundle.inputs, &bundle.memory, &bundle, &self.zones);
         let next = reading.outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &reading.sources))?;
         for log in &next.logs {
-            if let Some(fd) = files.remove(log.path()) {
+            if let Some(fd) = files.remove(log.name()) {
                 log.adopt(fd.into());
             }
         }

@@ -130,7 +130,7 @@ fn reference(text: &[u8]) -> Result<(Piece<'_>, &[u8]), String> {
         match rest {
             [b'}', after @ ..] => rest = after,
             _ => {
-                let shown = String::from_utf8_lossy(name);
+                let shown = crate::conf::bytes::text(name);
                 return Err(format!("the closing bracket in \"{shown}\" variable is missing"));
             }
         }

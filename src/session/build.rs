@@ -1,5 +1,6 @@
 //! What a configuration declares while it compiles, for the product to open afterwards.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, MOST};
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
@@ -104,13 +105,13 @@ impl Build<'_> {
 
     /// The log file at `path`, kept back until `keep` bytes are there.
     pub fn log(&mut self, path: &str, keep: usize) -> Arc<File> {
-        self.logs.entry(path.to_owned()).or_insert_with(|| Arc::new(File::new(path, keep))).clone()
+        self.logs.entry(path.to_owned()).or_insert_with(|| Arc::new(File::new(path, bytes::path(path), keep))).clone()
     }
 
     /// The access log at `path`.
     pub fn access_log(&mut self, path: &str, keep: usize, flush: Option<Duration>) -> Arc<File> {
         let fresh = || {
-            let mut file = File::new(path, keep);
+            let mut file = File::new(path, bytes::path(path), keep);
             file.flush_every(flush);
             Arc::new(file)
         };

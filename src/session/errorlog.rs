@@ -123,7 +123,7 @@ pub fn parse(cx: &mut Setting<'_>, statement: &Statement) -> Result<Target, Diag
 /// # Errors
 /// nginx's words.
 pub fn syslog(word: &Word, parameters: &[u8]) -> Result<SyslogText, Diagnostic> {
-    let text = String::from_utf8_lossy(parameters);
+    let text = crate::conf::bytes::text(parameters);
     let (mut server, mut facility, mut severity, mut tag, mut hostname) = (None, None, None, None, true);
     let fail = |message: String| Err(Diagnostic::emerg(message).point(word.span));
     for part in text.split(',') {

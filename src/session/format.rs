@@ -66,7 +66,7 @@ pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statem
             b"json" => Escape::Json,
             b"none" => Escape::None,
             _ => {
-                let text = format!("unknown log format escaping \"{}\"", String::from_utf8_lossy(kind));
+                let text = format!("unknown log format escaping \"{}\"", crate::conf::bytes::text(kind));
                 return Err(Diagnostic::emerg(text).point(first.span));
             }
         };
@@ -89,7 +89,7 @@ fn check_piece(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
         let (braced, body) = after.strip_prefix(b"{").map_or((false, after), |body| (true, body));
         let end = body.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').unwrap_or(body.len());
         let (name, tail) = body.split_at(end);
-        let shown = String::from_utf8_lossy(name).into_owned();
+        let shown = crate::conf::bytes::text(name).into_owned();
         rest = match (braced, tail.strip_prefix(b"}")) {
             (true, None) if !after.is_empty() => {
                 let text = format!("the closing bracket in \"{shown}\" variable is missing");
@@ -99,7 +99,7 @@ fn check_piece(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
             _ => tail,
         };
         if name.is_empty() {
-            let text = format!("invalid parameter \"{}\"", String::from_utf8_lossy(from));
+            let text = format!("invalid parameter \"{}\"", crate::conf::bytes::text(from));
             return Err(Diagnostic::emerg(text).point(word.span));
         }
         used::uses(cx, &shown);
@@ -250,13 +250,13 @@ pub fn access_log(
 fn compression(word: &Word) -> Result<u64, Diagnostic> {
     let Some(level) = word.after("gzip=") else { return Ok(1) };
     value::number(level).filter(|level| (1..=9).contains(level)).ok_or_else(|| {
-        let text = format!("invalid compression level \"{}\"", String::from_utf8_lossy(level));
+        let text = format!("invalid compression level \"{}\"", crate::conf::bytes::text(level));
         Diagnostic::emerg(text).point(word.span)
     })
 }
 
 fn parameter(log: &mut AccessText, word: &Word) -> Result<(), Diagnostic> {
-    let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+    let shown = |text: &[u8]| crate::conf::bytes::text(text).into_owned();
     if let Some(text) = word.after("buffer=") {
         log.buffer = value::size(text, false)
             .filter(|size| *size > 0)

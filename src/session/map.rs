@@ -89,7 +89,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>, build: &mu
     }
     for map in &conf.maps {
         let table = Table::new(map, names);
-        let name = String::from_utf8_lossy(map.name.after("$").unwrap_or_default()).into_owned();
+        let name = crate::conf::bytes::text(map.name.after("$").unwrap_or_default()).into_owned();
         let definition = match build.part(table)? {
             Some(table) => Definition::Computed(Arc::new(table)),
             None => Definition::Stored,
@@ -128,7 +128,7 @@ impl<S: Subject> Table<S> {
             table.values.push(compile(value, names)?);
             if let Some(pattern) = key.after("~") {
                 let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
-                let text = String::from_utf8_lossy(pattern);
+                let text = crate::conf::bytes::text(pattern);
                 let expression =
                     Expression::compile(&text, caseless).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
                 for (_, name) in expression.names() {
@@ -244,7 +244,7 @@ fn check_key(map: &Map, key: &Word) -> Result<(), Diagnostic> {
     let twin = map.rows.iter().find(|(other, _)| other.after("~").is_none() && plain(other) == plain(key));
     match twin {
         Some((first, _)) => {
-            let text = format!("conflicting parameter \"{}\"", String::from_utf8_lossy(&plain(key)));
+            let text = format!("conflicting parameter \"{}\"", crate::conf::bytes::text(&plain(key)));
             Err(Diagnostic::emerg(text).point(key.span).earlier(Some(first.span)))
         }
         None => Ok(()),

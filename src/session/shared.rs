@@ -54,6 +54,6 @@ pub fn name_and_size(word: &Word, text: &[u8]) -> Result<(String, u64), Diagnost
     match value::size(size.get(1..).unwrap_or_default(), false) {
         None => fail(invalid()),
         Some(size) if size < LEAST => fail(format!("zone \"{}\" is too small", word.text())),
-        Some(size) => Ok((String::from_utf8_lossy(name).into_owned(), size)),
+        Some(size) => Ok((crate::conf::bytes::text(name).into_owned(), size)),
     }
 }

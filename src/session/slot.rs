@@ -104,7 +104,7 @@ slot!(MimeTypes, |cx, this, slot, statement| {
         }
         let first = cx.first_here(cx.row.name, &kind, word.span);
         if slot.iter().any(|known| **known == *kind) {
-            let text = format!("duplicate MIME type \"{}\"", String::from_utf8_lossy(&kind));
+            let text = format!("duplicate MIME type \"{}\"", crate::conf::bytes::text(&kind));
             cx.report(Diagnostic::warn(text).at(statement.span).point(word.span).earlier(first));
         } else {
             if let Some(lists) = cx.conf::<MimeLists>() {

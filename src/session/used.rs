@@ -109,7 +109,7 @@ pub fn word(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
 /// nginx's words where the `$` or the name lacks.
 pub fn name(word: &Word) -> Result<String, Diagnostic> {
     match word.after("$") {
-        Some(name) if !name.is_empty() => Ok(String::from_utf8_lossy(name).into_owned()),
+        Some(name) if !name.is_empty() => Ok(crate::conf::bytes::text(name).into_owned()),
         _ => Err(Diagnostic::emerg(format!("invalid variable name \"{}\"", word.text())).point(word.span)),
     }
 }

@@ -74,7 +74,7 @@ impl Builder<'_> {
                 // What stands before the quote is read all the same.
                 self.end_of_line();
                 self.flush();
-                let text = String::from_utf8_lossy(&line.bytes);
+                let text = crate::conf::bytes::text(&line.bytes);
                 self.broken(&format!("Unterminated quote '{text}'"), line.span);
                 self.broken(&format!("Unmatched quote: '{text}'"), line.span);
             }

@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
             }
             None => {
                 let shown = self.text.get(start..start + 10).unwrap_or_default();
-                format!("too long parameter \"{}...\" started", String::from_utf8_lossy(shown))
+                format!("too long parameter \"{}...\" started", crate::conf::bytes::text(shown))
             }
         };
         Some(Diagnostic::emerg(message).at(self.span(start, start + 1)))

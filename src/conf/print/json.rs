@@ -33,7 +33,7 @@ pub fn data(complaint: &Diagnostic, sources: &Sources) -> Value {
 pub fn report(program: &str, file: &str, fine: bool, diagnostics: Vec<Value>) -> String {
     let verdict = if fine { "ok" } else { "failed" };
     let whole = json!({ "program": program, "file": file, "verdict": verdict, "diagnostics": diagnostics });
-    format!("{whole:#}\n")
+    crate::conf::bytes::shown(&format!("{whole:#}\n")).into_owned()
 }
 
 /// Lines and columns from 1, columns in bytes; the end is the place behind the last byte.

@@ -23,7 +23,7 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
     group = group.elements(complaint.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
     group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(&**help)));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    format!("{}\n", renderer.render(&[group]))
+    format!("{}\n", crate::conf::bytes::shown(&renderer.render(&[group])))
 }
 
 /// Places of one text that are farther apart are shown one after the other.

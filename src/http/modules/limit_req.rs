@@ -86,7 +86,7 @@ fn limit_req(cx: &mut Setting<'_>, conf: &mut Limits, statement: &Statement) -> 
         let number = |text: &[u8]| value::number(text).filter(|number| *number > 0);
         let fail = |what: &str| Err(Diagnostic::emerg(format!("{what} \"{}\"", word.text())).point(word.span));
         if let Some(name) = word.after("zone=") {
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = crate::conf::bytes::text(name).into_owned();
             shared::declare(cx, &name, 0, KIND)?;
             zone = Some(name);
         } else if let Some(text) = word.after("burst=") {

@@ -274,7 +274,7 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
         Some(pool) => pool.clone(),
         None => {
             let fail = |what: &str| {
-                let text = format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest));
+                let text = format!("{what} in upstream \"{}\"", crate::conf::bytes::text(rest));
                 Diagnostic::emerg(text).at(pass.span)
             };
             let endpoint = address::parse(&text, false).map_err(fail)?;
@@ -310,7 +310,7 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     if !used::varies(&url.bytes) {
         let rest = rest_of(url)?;
         address::parse(&String::from_utf8_lossy(pass::host(rest)), false).map_err(|what| {
-            let text = format!("{what} in upstream \"{}\"", String::from_utf8_lossy(rest));
+            let text = format!("{what} in upstream \"{}\"", crate::conf::bytes::text(rest));
             Diagnostic::emerg(text).point(url.span)
         })?;
         let (_, uri) = split(rest);

@@ -204,7 +204,7 @@ impl Pages {
     fn name(&mut self, text: &[u8], word: &Word, cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
         let (name, path) = text.split_at(memchr::memchr(b'/', text).unwrap_or(text.len()));
         let name = name.to_ascii_lowercase();
-        let shown = String::from_utf8_lossy(&name).into_owned();
+        let shown = crate::conf::bytes::text(&name).into_owned();
         if !is_hostname(&name) {
             return Err(Diagnostic::emerg(format!("invalid hostname or wildcard \"{shown}\"")));
         }

@@ -91,7 +91,7 @@ fn keys_zone(word: &Word, text: &[u8]) -> Result<(String, u64), Diagnostic> {
     let colon = memchr::memchr(b':', text);
     let parts = colon.map(|at| (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()));
     match parts.and_then(|(name, size)| Some((name, value::size(size, false)?))) {
-        Some((name, size)) if size >= 8192 => Ok((String::from_utf8_lossy(name).into_owned(), size)),
+        Some((name, size)) if size >= 8192 => Ok((crate::conf::bytes::text(name).into_owned(), size)),
         Some(_) => Err(Diagnostic::emerg(format!("keys zone \"{}\" is too small", word.text())).point(word.span)),
         None => fail("invalid keys zone size", &word.text()),
     }

@@ -57,7 +57,7 @@ pub fn if_(cx: &mut Setting<'_>, rules: &mut Rules, statement: &Statement) -> Re
 }
 
 fn invalid(text: &[u8]) -> Diagnostic {
-    Diagnostic::emerg(format!("invalid condition \"{}\"", String::from_utf8_lossy(text)))
+    Diagnostic::emerg(format!("invalid condition \"{}\"", crate::conf::bytes::text(text)))
 }
 
 /// The words without the brackets around them.

@@ -4,6 +4,9 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Sources, Span};
 use crate::conf::tree::Statement;
+use hashbrown::{DefaultHashBuilder, HashSet};
+use std::cell::RefCell;
+use std::hash::BuildHasher as _;
 
 /// The places that were left out.
 #[derive(Default)]
@@ -17,6 +20,31 @@ pub struct Faults {
     foreign: Vec<String>,
     /// A file or the rest of one was not read: anything might stand there.
     unread: bool,
+    /// The words of the places, as far as they were looked for.
+    words: RefCell<Words>,
+}
+
+/// Which words the first so many places hold, by hash: a text is searched only for what may be in it.
+#[derive(Default)]
+struct Words {
+    places: usize,
+    hasher: DefaultHashBuilder,
+    hashes: HashSet<u64>,
+}
+
+impl Words {
+    /// Adds the words of more places.
+    fn add<'a>(&mut self, places: &[Span], text: impl Fn(&Span) -> Option<&'a [u8]>) {
+        for words in places.iter().skip(self.places).filter_map(text).map(words) {
+            self.hashes.extend(words.map(|word| self.hasher.hash_one(word.to_ascii_lowercase())));
+        }
+        self.places = places.len();
+    }
+
+    /// Whether all words of a text may be among them.
+    fn may_hold(&self, text: &[u8]) -> bool {
+        words(text).all(|word| self.hashes.contains(&self.hasher.hash_one(word.to_ascii_lowercase())))
+    }
 }
 
 /// A statement with its block.
@@ -78,10 +106,19 @@ impl Faults {
         let forms = [Some(name), host.map(|(host, _)| host)];
         let forms = || forms.into_iter().flatten().filter(|form| !form.is_empty()).map(str::as_bytes);
         let text = |span: &Span| sources.text(span.source)?.text.get(span.start as usize..span.end as usize);
+        self.words.borrow_mut().add(&self.spans, text);
+        let known = self.words.borrow();
+        let likely: Vec<&[u8]> = forms().filter(|form| known.may_hold(form)).collect();
         self.meant.contains(&name)
-            || self.spans.iter().filter_map(text).any(|text| forms().any(|form| holds(text, form)))
+            || (!likely.is_empty()
+                && self.spans.iter().filter_map(text).any(|text| likely.iter().any(|form| holds(text, form))))
             || self.foreign.iter().any(|module| name.split('_').next().unwrap_or(name).eq_ignore_ascii_case(module))
     }
+}
+
+/// The words of a text.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').filter(|word| !word.is_empty())
 }
 
 /// Whether `text` holds `word`, in whatever case, and not as a part of a longer one.

@@ -70,3 +70,11 @@ pub fn median(figures: &[f64]) -> f64 {
         count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
     }
 }
+
+/// The figure below which this part (0 to 1) of some figures lies.
+pub fn quantile(figures: &[f64], part: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (sorted.len().saturating_sub(1) as f64 * part).round();
+    sorted.get(place as usize).copied().unwrap_or(f64::NAN)
+}

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
 use compat_tests::load::{Figures, Plan, run};
-use compat_tests::measure::{busy, median, processor};
+use compat_tests::measure::{busy, median, processor, quantile};
 use compat_tests::wide;
 
 const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
   --only WORDS  only the rows whose names hold the words
-  --rounds N    how often each contestant runs each row (5)
-  --quick       shorter runs, two rounds, a tenth of the idle connections
+  --rounds N    how often each contestant runs each row (15)
+  --quick       three rounds, a tenth of the idle connections
   --self        the installed nginx instead of rnginx: what the measurement itself is worth";
 
 /// One row of the table.
@@ -44,8 +44,8 @@ struct Wishes {
 fn wishes() -> Option<Wishes> {
     let mut wishes = Wishes {
         only: String::new(),
-        rounds: 5,
-        time: Duration::from_millis(1000),
+        rounds: 15,
+        time: Duration::from_millis(350),
         idle: 10_000,
         second: Contestant::Ours,
     };
@@ -55,8 +55,7 @@ fn wishes() -> Option<Wishes> {
             "--only" => wishes.only = arguments.next()?,
             "--rounds" => wishes.rounds = arguments.next()?.parse().ok()?,
             "--quick" => {
-                wishes.time = Duration::from_millis(300);
-                wishes.rounds = 2;
+                wishes.rounds = 3;
                 wishes.idle = 1000;
             }
             "--self" => wishes.second = Contestant::NginxAgain,
@@ -148,12 +147,16 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
     let arena = Arena::new()?;
     let contestants = [Contestant::Nginx, wishes.second, Contestant::Haproxy];
     println!(
-        "server CPU per unit in microseconds (medians of {} alternating runs); ratio: nginx's cost / ours\n",
+        "server CPU per unit in microseconds (medians of {} alternating runs)\n\
+         ratio: nginx's cost / ours in the same round: median, then the middle half of the rounds\n",
         wishes.rounds
     );
     print!("{:36}", "");
     contestants.iter().for_each(|contestant| print!("{:>12}", contestant.name()));
-    println!("{:>9}{:>7}{:>12}{:>8}{:>8}{:>9}", "ratio", "goal", "HAProxy's", "rate", "total", "foreign");
+    println!(
+        "{:>9}{:>13}{:>7}{:>12}{:>8}{:>8}{:>9}",
+        "ratio", "half within", "goal", "HAProxy's", "rate", "total", "foreign"
+    );
     for two in [false, true] {
         let size = if two { Size::TWO } else { Size::FAST };
         let works: Vec<_> =
@@ -239,22 +242,23 @@ fn print_row(work: &Work, columns: &[Column; 3]) {
             (None, false) => print!("{:>12.2}", median(&column.cost)),
         }
     }
-    let ratio = |column: &Column, field: fn(&Column) -> &Vec<f64>| {
-        if nginx.void.is_some() || column.void.is_some() || column.cost.is_empty() {
-            return f64::NAN;
+    // The machine's own speed drifts by a half within seconds: what is compared ran in the same round.
+    let ratios = |column: &Column, field: fn(&Column) -> &Vec<f64>| {
+        if nginx.void.is_some() || column.void.is_some() {
+            return Vec::new();
         }
-        median(field(nginx)) / median(field(column))
+        field(nginx).iter().zip(field(column)).map(|(theirs, own)| theirs / own).collect()
     };
-    let rate = 1.0 / ratio(ours, |column| &column.rate);
-    let total = ratio(ours, |column| &column.total);
     let shown = |figure: f64| if figure.is_nan() { "-".to_owned() } else { format!("{figure:.2}") };
+    let costs = ratios(ours, |column| &column.cost);
     println!(
-        "{:>9}{:>7.2}{:>12}{:>8}{:>8}{:>9}",
-        shown(ratio(ours, |column| &column.cost)),
+        "{:>9}{:>13}{:>7.2}{:>12}{:>8}{:>8}{:>9}",
+        shown(median(&costs)),
+        format!("{}-{}", shown(quantile(&costs, 0.25)), shown(quantile(&costs, 0.75))),
         work.goal,
-        shown(ratio(haproxy, |column| &column.cost)),
-        shown(rate),
-        shown(total),
+        shown(median(&ratios(haproxy, |column| &column.cost))),
+        shown(1.0 / median(&ratios(ours, |column| &column.rate))),
+        shown(median(&ratios(ours, |column| &column.total))),
         shown(median(&ours.foreign))
     );
     for column in columns {

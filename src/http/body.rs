@@ -121,7 +121,15 @@ impl Body {
     pub const fn expect(&mut self) {
         self.expects = true;
     }
+
+    /// Whether the client waits for `100 Continue`.
+    pub const fn expects(&self) -> bool {
+        self.expects
+    }
 }
+
+/// What a client waits for that sent `Expect: 100-continue`.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Bytes of a body read at a time.
 const PIECE: usize = 64 * 1024;
@@ -145,8 +153,7 @@ impl Request {
             return;
         }
         let timeout = self.location.settings.send_timeout;
-        let text = b"HTTP/1.1 100 Continue\r\n\r\n";
-        let sent = super::response::send_all(&self.connection.stream, text, false, timeout).await;
+        let sent = super::response::send_all(&self.connection.stream, CONTINUE, false, timeout).await;
         self.response.sent += sent.unwrap_or(0);
     }
 
@@ -156,19 +163,16 @@ impl Request {
     /// The status to answer with: 400, 408 or 413.
     pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
         self.welcome().await;
+        let most = match self.location.settings.client_max_body_size {
+            0 => u64::MAX,
+            most => most,
+        };
         loop {
             let before = out.len();
             let at = self.head.bytes.start;
-            let more = self.take_input(out)?;
-            let raw = (self.head.bytes.start - at) as u64;
+            let more = self.take_input(out, most)?;
             self.body.received += (out.len() - before) as u64;
-            let most = self.location.settings.client_max_body_size;
-            if self.body.chunked && most > 0 && self.body.received > most {
-                let received = self.body.received;
-                self.log(Level::Error, &format!("client intended to send too large chunked body: {received} bytes"));
-                return Err(413);
-            }
-            self.body.raw += raw;
+            self.body.raw += (self.head.bytes.start - at) as u64;
             if !more || out.len() > before {
                 return Ok(more);
             }
@@ -176,8 +180,9 @@ impl Request {
         }
     }
 
-    /// Decodes what is at hand.
-    fn take_input(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+    /// Decodes what is at hand, of a body in chunks no more than `most` bytes in all.
+    fn take_input(&mut self, out: &mut Vec<u8>, most: u64) -> Result<bool, Refused> {
+        let mut received = self.body.received;
         let bytes = &mut self.head.bytes;
         match &mut self.body.framing {
             Framing::None => Ok(false),
@@ -194,6 +199,16 @@ impl Request {
                     Ok(Piece::Data(range)) => {
                         let end = range.end;
                         let start = range.start;
+                        let size = (end - start) as u64;
+                        let announced = size.saturating_add(chunked.left());
+                        if announced > most.saturating_sub(received) {
+                            self.lingering = true;
+                            self.malformed = true;
+                            let text = "client intended to send too large chunked body";
+                            self.log(Level::Error, &format!("{text}: {received}+{announced} bytes"));
+                            return Err(413);
+                        }
+                        received += size;
                         out.extend_from_slice(filled.get(start..end).unwrap_or_default());
                         bytes.start += end;
                     }
@@ -235,12 +250,38 @@ impl Request {
     /// # Errors
     /// When it is malformed.
     pub fn skip_buffered(&mut self) -> Result<(), Refused> {
+        if self.malformed {
+            return Err(400);
+        }
         let mut sink = Vec::new();
         while self.body.is_pending() && !self.head.bytes.filled().is_empty() {
             sink.clear();
-            self.take_input(&mut sink)?;
+            self.take_input(&mut sink, u64::MAX)?;
         }
         Ok(())
+    }
+
+    /// Answers without the body: the client may send it, and what of it is at hand is checked and forgotten.
+    ///
+    /// # Errors
+    /// 400 when it is malformed.
+    pub fn forget_body(&mut self) -> Result<(), Refused> {
+        if self.is_subrequest() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.body.expects) && self.version() > 1000 {
+            // A socket that takes nothing now is about to give the client the answer itself.
+            self.response.sent += self.connection.stream.try_write(CONTINUE).unwrap_or(0) as u64;
+        }
+        self.skip_buffered()
+    }
+
+    /// The same for an error's page, which says nothing before itself and nothing of a malformed body.
+    pub fn drop_body(&mut self) {
+        self.body.expects = false;
+        if !self.is_subrequest() && self.skip_buffered().is_err() {
+            self.keepalive = false;
+        }
     }
 
     /// Reads more input behind the head.
@@ -374,6 +415,7 @@ impl Request {
             return Ok(());
         }
         if matches!(self.body.framing, Framing::None) {
+            self.welcome().await;
             return Ok(());
         }
         let front = self.connection.front.clone();

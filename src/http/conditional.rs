@@ -9,7 +9,7 @@ use crate::log::clock::parse_http_date;
 
 /// Turns a 200 into 304 or 412 where the request asks for it.
 pub fn not_modified(request: &mut Request) {
-    if request.response.status != 200 || request.is_subrequest() || !request.response.conditional {
+    if request.response.status != 200 || request.is_subrequest() || request.response.unconditional {
         return;
     }
     if let Some(since) = request.header(Known::IfUnmodifiedSince)

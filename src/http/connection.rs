@@ -528,7 +528,7 @@ fn end(request: &mut Request) -> Option<Course> {
         return Some(Course::Closed);
     }
     if !request.keepalive {
-        let over = request.malformed || request.skip_buffered().is_err() || !lingers(request);
+        let over = !request.malformed && request.skip_buffered().is_err() || !lingers(request);
         return over.then_some(Course::Closed);
     }
     if request.body.is_pending() {
@@ -553,6 +553,12 @@ async fn end_slowly(request: &mut Request) -> Course {
     }
     let location = request.location.clone();
     let settings = &location.settings;
+    // What is left of a body is awaited before the client is told that nothing follows.
+    let awaited = request.lingering && !request.malformed && request.body.is_pending();
+    if awaited && !(request.discard_body().await && lingers(request)) {
+        return Course::Closed;
+    }
+    request.connection.stream.shutdown();
     let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     Course::Closed
 }
@@ -562,7 +568,7 @@ fn lingers(request: &Request) -> bool {
     match request.location.settings.lingering {
         super::core::Lingering::Off => false,
         super::core::Lingering::On => {
-            request.body.is_pending()
+            request.lingering && request.body.is_pending()
                 || !request.head.bytes.filled().is_empty()
                 || request.connection.stream.is_readable()
         }

@@ -139,9 +139,13 @@ pub fn wants_keepalive(request: &Request) -> bool {
     if request.connection.standing.get() == Standing::Retired {
         return false;
     }
-    let connection = request.header(Known::Connection).unwrap_or_default();
-    let has = |word: &[u8]| connection.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    let wanted = if has(b"close") { false } else { request.version() > 1000 || has(b"keep-alive") };
+    let mut wanted = request.version() > 1000;
+    for (_, value, known) in request.head.iter() {
+        if known == Some(Known::Connection) {
+            let has = |word: &[u8]| value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+            wanted = !has(b"close") && (wanted || has(b"keep-alive"));
+        }
+    }
     let disabled = request.location.settings.keepalive_disable;
     let agent = request.header(Known::UserAgent).unwrap_or_default();
     let names = |word: &[u8]| memchr::memmem::find(agent, word).is_some();

@@ -127,12 +127,13 @@ pub fn named(request: &mut Request, name: &[u8]) -> Next {
 
 /// Puts nginx's page for `status` into the response.
 pub fn own_page(request: &mut Request, status: u16) {
+    request.drop_body();
     let body = page(request, status);
     let response = &mut request.response;
     response.error = status_shown(status);
     response.reason.clear();
     response.ranges = false;
-    response.conditional = false;
+    response.unconditional = true;
     response.clear_last_modified();
     response.clear_etag();
     if status == 401 && response.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case(b"WWW-Authenticate")) {

@@ -40,9 +40,6 @@ enum Wanted {
 
 fn wanted(request: &Request, length: u64, most: u64) -> Wanted {
     let Some(header) = request.header(Known::Range) else { return Wanted::Whole };
-    if length == 0 {
-        return Wanted::Whole;
-    }
     let Some((unit, list)) = header.split_at_checked(6) else { return Wanted::Whole };
     if !unit.eq_ignore_ascii_case(b"bytes=") || list.is_empty() {
         return Wanted::Whole;
@@ -92,6 +89,8 @@ fn parse(list: &[u8], length: u64, most: u64) -> Wanted {
             if ranges.len() as u64 > most {
                 return Wanted::Whole;
             }
+        } else if range.start == 0 {
+            return Wanted::Whole;
         }
     }
     match ranges.is_empty() {

@@ -28,7 +28,7 @@ pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &m
     let mut at = None;
     let mut timed = false;
     loop {
-        if advance(request, &mut at, &mut room)? {
+        if advance(request, entry, &mut at, &mut room)? {
             break;
         }
         if !timed {
@@ -77,7 +77,7 @@ impl Room {
 }
 
 /// Parses what is there; true when the head is complete.
-fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Result<bool, Refused> {
+fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &mut Room) -> Result<bool, Refused> {
     if at.is_none() {
         match h1::request_line(request.head.bytes.filled()) {
             Ok(Some(line)) => {
@@ -97,6 +97,13 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
                     request.log(Level::Info, &text);
                     return Err(Refused::Answer(status));
                 }
+                if let Some(host) = request.head.line.host.clone()
+                    && !super::target::serve(request, entry, &host)
+                {
+                    let text = "client sent invalid host in request line while reading client request line";
+                    request.log(Level::Info, text);
+                    return Err(Refused::Answer(400));
+                }
                 if request.version() < 1000 {
                     request.head.end = length as u32;
                     return Ok(true);
@@ -108,11 +115,16 @@ fn advance(request: &mut Request, at: &mut Option<u32>, room: &mut Room) -> Resu
                 }
                 return Ok(false);
             }
-            Err(error) => return Err(bad_line(request, error)),
+            Err(error) => {
+                let start = request.head.bytes.filled().get(..room.large.max(room.capacity));
+                // What is wrong lies behind what nginx has room for.
+                let beyond = start.is_some_and(|start| matches!(h1::request_line(start), Ok(None)));
+                return Err(if beyond { too_long(request, room) } else { bad_line(request, error) });
+            }
         }
     }
     let Some(from) = at else { return Ok(false) };
-    headers(request, from, room)
+    headers(request, entry, from, room)
 }
 
 fn bad_line(request: &mut Request, error: LineError) -> Refused {
@@ -129,7 +141,8 @@ fn bad_line(request: &mut Request, error: LineError) -> Refused {
     let bytes = request.head.bytes.filled();
     let end = memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
     request.head.line.line = 0..end as u32;
-    request.head.line.version = 1000;
+    request.head.line.version = if error == LineError::Http09Method { 9 } else { 1000 };
+    request.method = h1::method_of_broken(request.head.bytes.filled());
     request.bad_line = Some(error);
     request.connection.requests.set(request.connection.requests.get() + 1);
     request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -137,9 +150,10 @@ fn bad_line(request: &mut Request, error: LineError) -> Refused {
     Refused::Answer(status)
 }
 
-fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool, Refused> {
-    let (ignore, underscores) = (request.server.head.ignore_invalid, request.server.head.underscores);
+fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room) -> Result<bool, Refused> {
     loop {
+        // The host changes what its server's settings let pass behind it.
+        let (ignore, underscores) = (request.server.head.ignore_invalid, request.server.head.underscores);
         let parsed = h1::header_line(request.head.bytes.filled(), *at, underscores);
         match parsed {
             Ok(Next::Header(line)) => {
@@ -158,7 +172,10 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
                     return Err(duplicate(request, known, &earlier, &value));
                 }
                 if request.head.headers.last().is_some_and(|header| header.known == Some(Known::Host))
-                    && !super::target::validate(request.head.text(&value))
+                    && !match request.head.line.host {
+                        Some(_) => super::target::validate(request.head.text(&value)),
+                        None => super::target::serve(request, entry, &value),
+                    }
                 {
                     request.log(Level::Info, "client sent invalid host header while reading client request headers");
                     return Err(Refused::Answer(400));
@@ -173,6 +190,9 @@ fn headers(request: &mut Request, at: &mut u32, room: &mut Room) -> Result<bool,
                 return if room.fits(partial + 1, false) { Ok(false) } else { Err(too_large(request)) };
             }
             Err(place) => {
+                if !room.fits((place - *at) as usize + 1, false) {
+                    return Err(too_large(request));
+                }
                 let bytes = request.head.bytes.filled();
                 let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
                 let shown = String::from_utf8_lossy(shown).into_owned();
@@ -193,6 +213,7 @@ fn too_long(request: &mut Request, room: &Room) -> Refused {
     let shown = request.head.bytes.filled().len().min(room.large.max(room.capacity));
     request.head.line = h1::RequestLine { line: 0..shown as u32, version: 1000, ..h1::RequestLine::default() };
     request.head_length = 0;
+    request.method = h1::method_of_broken(request.head.bytes.filled());
     request.bad_line = Some(LineError::Request);
     request.connection.requests.set(request.connection.requests.get() + 1);
     request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);

@@ -99,8 +99,8 @@ pub struct Response {
     pub headers: Headers,
     /// Whether ranges of it may be asked for.
     pub ranges: bool,
-    /// Whether a backend's ETag or Last-Modified may lead to 304.
-    pub conditional: bool,
+    /// Whether it stands whatever the conditions of the request say.
+    pub unconditional: bool,
     /// The body.
     pub content: Content,
     /// Whether the connection becomes a tunnel.
@@ -140,7 +140,7 @@ impl Response {
             date_passed,
             headers,
             ranges,
-            conditional,
+            unconditional,
             content,
             upgrade,
             head_made,
@@ -156,7 +156,7 @@ impl Response {
         for text in [reason, content_type, etag, out] {
             text.clear();
         }
-        for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, conditional] {
+        for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, unconditional] {
             *flag = false;
         }
         for flag in [upgrade, head_made, head_only, chunked, broken] {
@@ -341,6 +341,10 @@ impl Request {
     /// Decides about body, chunks and keep-alive.
     fn frame(&mut self) {
         let version = self.version();
+        if version < 1000 {
+            // A body alone, even for HEAD.
+            return;
+        }
         let response = &mut self.response;
         match response.status {
             204 => {

@@ -5,7 +5,6 @@ use super::encode;
 use super::head::Known;
 use super::listen::Virtual;
 use super::request::Request;
-use std::sync::Arc;
 
 /// A status, and nginx's words for the log.
 pub type Refusal = (u16, String);
@@ -14,10 +13,11 @@ pub type Refusal = (u16, String);
 ///
 /// # Errors
 /// What to answer, and what to log at level info.
-pub fn locate(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
-    request.slots.reset(request.site.definitions.len());
-    host(request, entry)?;
-    if request.version() > 1000 && request.host.is_empty() {
+pub fn locate(request: &mut Request, entry: &Virtual) -> Result<(), Refusal> {
+    if request.host.is_empty() {
+        find(request, entry);
+    }
+    if request.version() > 1000 && request.header(Known::Host).is_none() {
         return Err((
             400,
             "client sent HTTP/1.1 request without \"Host\" header while reading client request headers".into(),
@@ -63,28 +63,26 @@ pub fn path(request: &mut Request) -> Result<(), Refusal> {
     fine.map_err(|_| (400, "client sent invalid request while reading client request line".to_owned()))
 }
 
-fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
-    let absolute = request.head.line.host.clone();
+/// Goes over to the server of the host at `part`; false when that is none.
+pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> bool {
     let mut host = std::mem::take(&mut request.host);
-    let found = match &absolute {
-        Some(part) => validate_into(request.head.text(part), &mut host),
-        None => request.header(Known::Host).is_some_and(|text| validate_into(text, &mut host)),
-    };
-    if !found {
+    let valid = validate_into(request.head.text(part), &mut host);
+    if !valid {
         host.clear();
-        request.host = host;
-        if absolute.is_some() {
-            return Err((400, "client sent invalid host in request line while reading client request line".to_owned()));
-        }
-        if let Some(server) = entry.names.find_name(b"").cloned() {
-            request.location = server.base.clone();
-            request.server = server;
-        }
-        return Ok(());
     }
     request.host = host;
+    if valid {
+        find(request, entry);
+    }
+    valid
+}
+
+/// Finds the server for the request's host, which may be none.
+fn find(request: &mut Request, entry: &Virtual) {
     let mut groups: &[(usize, String)] = &[];
-    let found = {
+    let found = if request.host.is_empty() {
+        entry.names.find_name(b"").cloned()
+    } else {
         let mut captures = request.captures.borrow_mut();
         entry.names.find(&request.host, &mut captures, |expression| groups = expression.names()).cloned()
     };
@@ -93,7 +91,6 @@ fn host(request: &mut Request, entry: &Arc<Virtual>) -> Result<(), Refusal> {
         request.location = server.base.clone();
         request.server = server;
     }
-    Ok(())
 }
 
 /// Whether `text` can be a host; then it is in `host`, in lower case, without port and without a dot at its end.

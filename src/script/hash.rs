@@ -63,7 +63,7 @@ impl<T: Clone> Wildcards<T> {
         }
         if !self.leading.is_empty() {
             for dot in memchr::memchr_iter(b'.', name) {
-                if let Some(value) = name.get(dot + 1..).and_then(|tail| self.leading.get(tail)).filter(|_| dot > 0) {
+                if let Some(value) = name.get(dot + 1..).and_then(|tail| self.leading.get(tail)) {
                     return Some(value);
                 }
             }
@@ -84,7 +84,7 @@ impl<T: Clone> Wildcards<T> {
             return Some("exact name");
         }
         let leading = memchr::memchr_iter(b'.', name)
-            .any(|dot| dot > 0 && name.get(dot + 1..).is_some_and(|tail| self.leading.contains_key(tail)));
+            .any(|dot| name.get(dot + 1..).is_some_and(|tail| self.leading.contains_key(tail)));
         let by_name = if leading { "wildcard in front" } else { "wildcard behind" };
         let hit = || self.expressions.iter().any(|(expression, _)| expression.matches(name));
         self.find_name(name).map(|_| by_name).or_else(|| hit().then_some("regular expression"))

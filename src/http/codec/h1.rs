@@ -104,11 +104,7 @@ const fn part(start: usize, end: usize) -> Part {
 pub fn request_line(text: &[u8]) -> Result<Option<RequestLine>, LineError> {
     let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let mut line = RequestLine::default();
-    let method_end = match scan(text, blank, |byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')) {
-        Some((end, b' ')) if end > blank => end,
-        Some(_) => return Err(LineError::Method),
-        None => return Ok(None),
-    };
+    let Some(method_end) = method_end(text, blank)? else { return Ok(None) };
     line.method_name = part(blank, method_end);
     line.method = method_of(text.get(blank..method_end).unwrap_or_default());
     let Some((start, first)) = scan(text, method_end, |byte| byte == b' ') else { return Ok(None) };
@@ -122,6 +118,24 @@ pub fn request_line(text: &[u8]) -> Result<Option<RequestLine>, LineError> {
     };
     let Some(end) = uri(text, path_start, &mut line)? else { return Ok(None) };
     version(text, end, blank, line)
+}
+
+/// Where the method at `start` ends; `None` when more is needed.
+fn method_end(text: &[u8], start: usize) -> Result<Option<usize>, LineError> {
+    match scan(text, start, |byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')) {
+        Some((end, b' ')) if end > start => Ok(Some(end)),
+        Some(_) => Err(LineError::Method),
+        None => Ok(None),
+    }
+}
+
+/// The method of a request line that is wrong, or not complete, behind it.
+pub fn method_of_broken(text: &[u8]) -> Method {
+    let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    match method_end(text, blank) {
+        Ok(Some(end)) => method_of(text.get(blank..end).unwrap_or_default()),
+        _ => Method::Unknown,
+    }
 }
 
 /// The first byte from `at` on that does not satisfy `skip`, with its place.
@@ -181,7 +195,7 @@ fn absolute(text: &[u8], start: usize, line: &mut RequestLine) -> Result<Option<
 /// The path and arguments; gives where they end.
 fn uri(text: &[u8], start: usize, line: &mut RequestLine) -> Result<Option<usize>, LineError> {
     let mut previous = 0;
-    let mut query = None;
+    let (mut query, mut fragment) = (None, false);
     let mut end = None;
     for (offset, byte) in text.get(start..).unwrap_or_default().iter().enumerate() {
         match byte {
@@ -190,8 +204,8 @@ fn uri(text: &[u8], start: usize, line: &mut RequestLine) -> Result<Option<usize
                 break;
             }
             0..0x20 | 0x7f => return Err(LineError::Request),
-            b'?' if query.is_none() => query = Some(start + offset),
-            b'#' => line.complex = true,
+            b'?' if query.is_none() && !fragment => query = Some(start + offset),
+            b'#' => (line.complex, fragment) = (true, true),
             b'%' if query.is_none() => line.complex = true,
             b'/' | b'.' if query.is_none() && previous == b'/' => line.complex = true,
             _ => {}
@@ -509,6 +523,14 @@ impl Chunked {
         matches!(self.state, ChunkState::Done)
     }
 
+    /// Bytes of the chunk under way that have not come yet.
+    pub const fn left(&self) -> u64 {
+        match self.state {
+            ChunkState::Data => self.left,
+            _ => 0,
+        }
+    }
+
     /// Looks at `text` from `at` on.
     ///
     /// # Errors
@@ -539,7 +561,8 @@ impl Chunked {
                 let digit = u64::from(hex(byte).unwrap_or_default());
                 let left = if self.state == Start { 0 } else { self.left };
                 self.left = left.checked_mul(16).and_then(|left| left.checked_add(digit)).ok_or(BadChunk)?;
-                if self.left > i64::MAX as u64 {
+                // nginx adds the chunk's end to it.
+                if self.left > i64::MAX as u64 - 4 {
                     return Err(BadChunk);
                 }
                 Size

@@ -218,6 +218,10 @@ pub struct Gateway {
     pub read_timeout: Duration,
     /// Response headers that are not passed on, in lower case.
     pub hidden: Vec<Vec<u8>>,
+    /// Whether Server is the backend's matter alone: where it sends none, there is none.
+    pub passes_server: bool,
+    /// The same of Date.
+    pub passes_date: bool,
     /// `*_ignore_client_abort`.
     pub ignore_client_abort: bool,
     /// `*_ignore_headers`.
@@ -283,6 +287,8 @@ impl Gateway {
             connect_timeout: conf.connect_timeout.unwrap_or(minute),
             send_timeout: conf.send_timeout.unwrap_or(minute),
             read_timeout: conf.read_timeout.unwrap_or(minute),
+            passes_server: !hidden.iter().any(|name| name == b"server"),
+            passes_date: !hidden.iter().any(|name| name == b"date"),
             hidden,
             ignore_client_abort: conf.ignore_client_abort.unwrap_or(false),
             ignore_headers: conf.ignore_headers.unwrap_or(0),

@@ -98,7 +98,8 @@ impl<P: Protocol> Engine<P> {
             && self.gateway.pass_body
             && self.protocol.passes_chunks(request)
             && !request.body_is_at_hand();
-        if !unbuffered && request.body.is_announced() {
+        let announced = request.body.is_announced();
+        if announced && !unbuffered || !announced && request.body.expects() {
             Box::pin(request.save_body()).await?;
         }
         if let Some(body) = self.protocol.body(request) {

@@ -228,13 +228,16 @@ pub fn head<P: Protocol>(
         request.response.length = request.response.length.filter(|_| reply.status == 304);
     }
     request.response.ranges = false;
-    request.response.conditional = false;
+    request.response.unconditional = true;
+    request.response.server_passed = gateway.passes_server;
+    request.response.date_passed = gateway.passes_date;
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
     note(request, |attempt| attempt.length = 0);
     if reply.text.is_empty() && reply.head == 0 {
         request.head.line.version = 9;
         request.keepalive = false;
+        request.response.head_only = request.method == h1::Method::Head;
     }
 }
 
@@ -260,8 +263,6 @@ fn pass<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, nam
         14 if lower(b"content-length") => return,
         17 if lower(b"transfer-encoding") => return,
         10 if lower(b"connection") || lower(b"keep-alive") => return,
-        4 if lower(b"date") => response.date_passed = true,
-        6 if lower(b"server") => response.server_passed = true,
         13 if lower(b"last-modified") => {
             response.last_modified = clock::parse_http_date(value);
             response.last_modified_passed = true;

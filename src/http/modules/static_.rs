@@ -56,6 +56,9 @@ impl Handler for Static {
         if request.method == Method::Post {
             return Flow::Finish(405);
         }
+        if let Err(status) = request.forget_body() {
+            return Flow::Finish(status);
+        }
         respond(request, file, &about);
         Flow::Done
     }
@@ -113,7 +116,6 @@ pub fn respond(request: &mut Request, file: File, about: &Metadata) {
     response.length = Some(about.len());
     response.last_modified = Some(about.mtime());
     response.ranges = true;
-    response.conditional = true;
     if etag {
         response.set_etag(format!("\"{:x}-{:x}\"", about.mtime(), about.len()).as_bytes());
     }

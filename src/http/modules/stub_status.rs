@@ -62,6 +62,9 @@ impl Handler for StubStatus {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Flow::Finish(405);
         }
+        if let Err(status) = request.forget_body() {
+            return Flow::Finish(status);
+        }
         let text = text(&request.connection.front.counters);
         request.response.set(200, b"text/plain", text.into_bytes().into());
         Flow::Done

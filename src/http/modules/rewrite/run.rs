@@ -308,6 +308,9 @@ fn is(letter: u8, path: &[u8], request: &Request) -> bool {
 
 /// Answers with a text of the configuration, without copying it before it is sent.
 fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static> {
+    if let Err(status) = request.forget_body() {
+        return Flow::Finish(status);
+    }
     static_::set_content_type(request);
     let response = &mut request.response;
     response.status = status;
@@ -318,6 +321,9 @@ fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static
 
 fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'static> {
     if text.is_none() && status >= 400 || status == 444 {
+        return Flow::Finish(status);
+    }
+    if let Err(status) = request.forget_body() {
         return Flow::Finish(status);
     }
     match status {

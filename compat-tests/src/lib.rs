@@ -28,6 +28,7 @@ pub mod web;
 pub mod websocket;
 pub mod wide;
 pub mod wire;
+pub mod wrk;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use super::filter::BodyFilter;
 use super::request::Request;
 use super::site::Kept;
 use crate::log::clock;
+use crate::net::open_file::Opened;
 use crate::net::stream::Stream;
 use std::borrow::Cow;
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ pub enum Content {
     /// Bytes of the configuration.
     Shared(Arc<[u8]>),
     /// Parts of a file, each behind some bytes (multipart ranges), and bytes behind the last.
-    File(File, Vec<(Vec<u8>, Range<u64>)>, Vec<u8>),
+    File(Rc<Opened>, Vec<(Vec<u8>, Range<u64>)>, Vec<u8>),
     /// It is sent piece by piece by its handler.
     Streamed,
 }
@@ -302,7 +304,7 @@ impl Request {
                 self.take(&bytes, true);
                 self.flush().await;
             }
-            Content::File(file, parts, tail) => self.send_file(&file, parts, &tail).await,
+            Content::File(file, parts, tail) => self.send_file(&file.file, parts, &tail).await,
             Content::None | Content::Streamed => self.flush().await,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod listen;
+pub mod open_file;
 pub mod pipes;
 pub mod proxy_protocol;
 pub mod reactor;

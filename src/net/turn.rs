@@ -1,5 +1,6 @@
 //! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
 
+use super::open_file::OpenFiles;
 use super::pipes::Pipes;
 use super::reactor::Reactor;
 use super::stream::Deadline;
@@ -119,6 +120,8 @@ pub struct Turn {
     bodies: RefCell<Vec<Vec<u8>>>,
     texts: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
+    /// Files opened for what is served now.
+    pub files: OpenFiles,
     /// Its pipes.
     pub pipes: Rc<Pipes>,
     /// Its sockets.
@@ -130,6 +133,7 @@ impl Turn {
     pub fn new(number: usize, unwritten: Unwritten, reactor: Rc<Reactor>) -> Self {
         Self {
             reactor,
+            files: OpenFiles::default(),
             pipes: Rc::default(),
             number,
             clock: Clock::new(),
@@ -181,6 +185,7 @@ impl Turn {
         let rest = || {
             write_logs(self.number, &self.unwritten);
             self.clock.update();
+            self.files.forget();
         };
         self.reactor.run(rest, || POLLS.get()).await
     }

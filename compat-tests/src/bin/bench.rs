@@ -10,7 +10,7 @@ use std::time::Duration;
 use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
 use compat_tests::load::{Figures, Plan, run};
 use compat_tests::measure::{busy, median, processor, quantile};
-use compat_tests::wide;
+use compat_tests::{wide, wrk};
 
 const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
   --only WORDS  only the rows whose names hold the words
@@ -31,6 +31,8 @@ struct Work {
     plain: bool,
     haproxy: bool,
     two: bool,
+    /// wrk asks, for a second; the answers' bytes are checked in the row before.
+    wrk: Option<&'static str>,
 }
 
 struct Wishes {
@@ -82,6 +84,7 @@ fn works() -> Vec<Work> {
         plain: false,
         haproxy: true,
         two: false,
+        wrk: None,
     };
     let mut post = b"POST /kept/post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n".to_vec();
     post.extend(pattern(65536));
@@ -92,12 +95,19 @@ fn works() -> Vec<Work> {
         service,
         ..http(name, goal, request.to_vec(), body, 32)
     };
+    let by_wrk = |name, target, length| Work {
+        wrk: Some(target),
+        haproxy: false,
+        ..http(name, 1.0, get(target), pattern(length), 16)
+    };
     vec![
         http("return 200", 1.05, get("/ret"), hello(), 32),
         Work { haproxy: false, ..http("return 200, access_log on", 1.2, get("/log/ret"), hello(), 32) },
         http("static 1 KiB", 1.4, get("/1k.bin"), pattern(1024), 32),
         Work { haproxy: false, ..http("static 100 KiB", 1.0, get("/100k.bin"), pattern(100 << 10), 16) },
         Work { haproxy: false, ..http("static 1 MiB", 1.0, get("/1m.bin"), pattern(1 << 20), 16) },
+        by_wrk("static 100 KiB, wrk", "/100k.bin", 100 << 10),
+        by_wrk("static 1 MiB, wrk", "/1m.bin", 1 << 20),
         Work { fresh: true, ..http("connection per request", 1.0, close, hello(), 16) },
         Work { two: true, ..http("return 200, two workers", 1.05, get("/ret"), hello(), 32) },
         http("proxy, kept, 32 clients", 1.1, get("/kept/ret"), hello(), 32),
@@ -213,7 +223,11 @@ fn sample(arena: &Arena, server: &Server, work: &Work, time: Duration, column: &
     let warm = plan.clone();
     arena.load(move || run(&warm, time / 10, &AtomicBool::new(false)))??;
     let (before, busy_before) = (processor(&pids), busy());
-    let figures: Figures = arena.load(move || run(&plan, time, &AtomicBool::new(false)))??;
+    let (target, length) = (work.wrk, work.body.len());
+    let figures: Figures = arena.load(move || match target {
+        Some(target) => wrk::run(plan.address, target, length, plan.connections),
+        None => run(&plan, time, &AtomicBool::new(false)),
+    })??;
     let spent = processor(&pids).saturating_sub(before);
     let others = busy().saturating_sub(busy_before).saturating_sub(spent + figures.processor);
     if figures.wrong > 0 || figures.failed > 0 || figures.answers == 0 {

@@ -8,9 +8,10 @@ use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::http::response::Content;
 use crate::log::Level;
-use std::fs::{File, Metadata};
+use crate::net::open_file::Opened;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The module.
@@ -41,15 +42,15 @@ impl Handler for Static {
             return Flow::Finish(500);
         }
         let path = request.file_path();
-        let (file, about) = match open(&path) {
+        let opened = match request.turn().files.open(&path) {
             Ok(opened) => opened,
             Err(error) => return Flow::Finish(refused(request, &path, "open()", &error)),
         };
-        if about.is_dir() {
+        if opened.about.is_dir() {
             let uri = request.uri.clone();
             return Flow::Finish(slash(request, &uri));
         }
-        if !about.is_file() {
+        if !opened.about.is_file() {
             request.log(Level::Crit, &format!("\"{}\" is not a regular file", String::from_utf8_lossy(&path)));
             return Flow::Finish(404);
         }
@@ -59,24 +60,9 @@ impl Handler for Static {
         if let Err(status) = request.forget_body() {
             return Flow::Finish(status);
         }
-        respond(request, file, &about);
+        respond(request, opened);
         Flow::Done
     }
-}
-
-/// Opens a file without following what is no file into a wait.
-pub fn open(path: &[u8]) -> io::Result<(File, Metadata)> {
-    use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    if path.contains(&0) {
-        return Err(io::Error::from_raw_os_error(libc::ENOENT));
-    }
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(std::ffi::OsStr::from_bytes(path))?;
-    let about = file.metadata()?;
-    Ok((file, about))
 }
 
 /// The status for a file that cannot be opened, logged as nginx logs it.
@@ -108,8 +94,9 @@ pub fn slash(request: &mut Request, uri: &[u8]) -> u16 {
 }
 
 /// Makes a file the response.
-pub fn respond(request: &mut Request, file: File, about: &Metadata) {
+pub fn respond(request: &mut Request, opened: Rc<Opened>) {
     set_content_type(request);
+    let about = &opened.about;
     let etag = request.location.settings.etag;
     let response = &mut request.response;
     response.status = 200;
@@ -122,7 +109,8 @@ pub fn respond(request: &mut Request, file: File, about: &Metadata) {
     response.content = if about.len() == 0 {
         Content::None
     } else {
-        Content::File(file, vec![(Vec::new(), 0..about.len())], Vec::new())
+        let whole = vec![(Vec::new(), 0..about.len())];
+        Content::File(opened, whole, Vec::new())
     };
 }
 

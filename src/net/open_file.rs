@@ -1,0 +1,81 @@
+//! Files opened for a batch of work: requests for one file that become ready together share one opening.
+
+use std::cell::RefCell;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::rc::Rc;
+
+/// Files kept at most.
+const FILES: usize = 16;
+
+/// An open file and what `fstat(2)` said of it.
+pub struct Opened {
+    path: Vec<u8>,
+    /// The file, open for reading.
+    pub file: File,
+    /// What is known of it.
+    pub about: Metadata,
+}
+
+/// The files opened since the loop last looked for events. What changes in a folder meanwhile is seen from the next look
+/// on, as if the requests had been served a moment earlier.
+#[derive(Default)]
+pub struct OpenFiles {
+    files: RefCell<Vec<Rc<Opened>>>,
+}
+
+impl OpenFiles {
+    /// Opens a file without following what is no file into a wait.
+    ///
+    /// # Errors
+    /// What `open(2)` or `fstat(2)` said; `ENOENT` for a path with a zero byte.
+    pub fn open(&self, path: &[u8]) -> io::Result<Rc<Opened>> {
+        if let Some(opened) = self.files.borrow().iter().find(|opened| opened.path == path) {
+            return Ok(opened.clone());
+        }
+        if path.contains(&0) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        let file =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(std::ffi::OsStr::from_bytes(path))?;
+        let about = file.metadata()?;
+        let opened = Rc::new(Opened { path: path.to_vec(), file, about });
+        let mut files = self.files.borrow_mut();
+        if files.len() < FILES {
+            files.push(opened.clone());
+        }
+        Ok(opened)
+    }
+
+    /// Forgets them; each is closed when its last response is sent.
+    pub fn forget(&self) {
+        self.files.borrow_mut().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OpenFiles;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_file_is_opened_once_for_a_batch_and_anew_for_the_next() -> std::io::Result<()> {
+        let path = std::env::temp_dir().join(format!("rha-open-file-{}", std::process::id()));
+        let next = path.with_extension("next");
+        let name = path.as_os_str().as_encoded_bytes();
+        std::fs::write(&path, "old")?;
+        let files = OpenFiles::default();
+        let first = files.open(name)?;
+        std::fs::write(&next, "newer")?;
+        std::fs::rename(&next, &path)?;
+        assert!(Rc::ptr_eq(&first, &files.open(name)?));
+        files.forget();
+        assert_eq!((first.about.len(), files.open(name)?.about.len()), (3, 5));
+        std::fs::remove_file(&path)?;
+        files.forget();
+        assert_eq!(files.open(name).err().and_then(|error| error.raw_os_error()), Some(libc::ENOENT));
+        Ok(())
+    }
+}

@@ -153,6 +153,8 @@ pub struct Outgoing {
     pub keepalive: bool,
     /// `TCP_NODELAY`.
     pub nodelay: bool,
+    /// Bytes follow at once: the handshake's last packet is theirs, where it would have been one of its own.
+    pub speaks: bool,
 }
 
 /// Begins a connection; the flag tells whether it is still pending. Bytes may be written at once either way: a
@@ -170,6 +172,10 @@ pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::
     }
     if how.nodelay && name.domain() != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
+    }
+    if how.speaks && tcp {
+        // The kernel holds the acknowledgement back for up to 200 ms, as HAProxy asks it to (`tcp-smart-connect`).
+        let _ = socket.set_tcp_quickack(false);
     }
     if let Some(local) = &how.bind {
         crate::sys::socket::bind_without_port(&socket);

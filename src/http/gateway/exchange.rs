@@ -101,7 +101,8 @@ impl Exchange {
     /// # Errors
     /// Why it failed, logged.
     pub fn open(request: &Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
-        let how = Outgoing { bind: gateway.local(request), keepalive: gateway.socket_keepalive, nodelay: false };
+        let bind = gateway.local(request);
+        let how = Outgoing { bind, keepalive: gateway.socket_keepalive, nodelay: false, speaks: true };
         let (stream, _) = stream::connect(&request.turn().reactor, address, &how).map_err(|error| {
             let text = crate::conf::walk::errno(&error);
             let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {

@@ -282,7 +282,7 @@ impl Proxy {
                 local
             }
         };
-        let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay };
+        let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay, speaks: self.protocol };
         session.front.ledger.numbered();
         let server = match connect(&session.turn().reactor, address, &how) {
             Ok((server, false)) => server,

@@ -62,19 +62,15 @@ pub fn busy() -> Duration {
 
 /// The middle of some figures.
 pub fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => sorted[count / 2],
-        count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
-    }
+    quantile(figures, 0.5)
 }
 
-/// The figure below which this part (0 to 1) of some figures lies.
+/// The figure below which this part (0 to 1) of some figures lies; between two figures, in proportion.
 pub fn quantile(figures: &[f64], part: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let place = (sorted.len().saturating_sub(1) as f64 * part).round();
-    sorted.get(place as usize).copied().unwrap_or(f64::NAN)
+    let place = sorted.len().saturating_sub(1) as f64 * part;
+    let at = |place: f64| sorted.get(place as usize).copied().unwrap_or(f64::NAN);
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
 }

@@ -270,8 +270,14 @@ impl Request {
             return Ok(());
         }
         if std::mem::take(&mut self.body.expects) && self.version() > 1000 {
-            // A socket that takes nothing now is about to give the client the answer itself.
-            self.response.sent += self.connection.stream.try_write(CONTINUE).unwrap_or(0) as u64;
+            // A socket that takes nothing now is about to give the client the answer itself; behind a part of the line it
+            // could not be told from it.
+            let said = self.connection.stream.try_write(CONTINUE).unwrap_or(0);
+            self.response.sent += said as u64;
+            if (1..CONTINUE.len()).contains(&said) {
+                self.response.broken = true;
+                return Err(500);
+            }
         }
         self.skip_buffered()
     }

@@ -3,24 +3,10 @@
 use super::generation::{Inputs, Reading, compile};
 use crate::conf::print;
 use crate::conf::source::Memory;
-use crate::session::build::Resolve;
-use std::net::IpAddr;
+use crate::session::build::Anywhere;
 use std::sync::Arc;
 
 pub use crate::http::fuzz::codec;
-
-/// Where every name has an address.
-struct Anywhere;
-
-impl Resolve for Anywhere {
-    fn resolve(&self, _: &str) -> Vec<IpAddr> {
-        vec![IpAddr::from([192, 0, 2, 1])]
-    }
-
-    fn is_elsewhere(&self) -> bool {
-        true
-    }
-}
 
 /// Reads any text as a configuration, as a start and as `--explain` does.
 pub fn configuration(text: &[u8]) {
@@ -28,7 +14,8 @@ pub fn configuration(text: &[u8]) {
     for every in [false, true] {
         let (prefix, conf) = ("/p/".to_owned(), "/c/nginx.conf".to_owned());
         let inputs = Inputs { prefix, conf, every, ..Inputs::default() };
-        let Reading { sources, complaints, outcome, .. } = compile(&inputs, &memory, &Anywhere, &Arc::default());
+        let Reading { sources, complaints, outcome, .. } =
+            compile(&inputs, &memory, &Anywhere { elsewhere: true }, &Arc::default());
         for complaint in complaints.iter().chain(outcome.err().iter().map(|(complaint, _)| complaint)) {
             let _ = (print::nginx(complaint, &sources), print::picture(complaint, &sources, false));
         }

@@ -7,9 +7,8 @@ use crate::conf::directive::Contexts;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
 use crate::conf::walk::{Bases, Dialect, Walk};
-use crate::session::build::Resolve;
+use crate::session::build::Anywhere;
 use crate::session::contexts::MAIN;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ pub fn every(loader: &dyn Loader, path: &str) -> View {
 
 fn read(loader: &dyn Loader, path: &str, inputs: Inputs) -> View {
     let Reading { sources, mut complaints, late, unserved, outcome, .. } =
-        generation::compile(&inputs, loader, &Anywhere, &Arc::default());
+        generation::compile(&inputs, loader, &Anywhere { elsewhere: false }, &Arc::default());
     complaints.extend(late);
     let view = View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) };
     // What stands behind a mistake is looked at all the same.
@@ -101,13 +100,4 @@ pub fn registry() -> (Registry, Contexts) {
 /// Where a directive that nginx 1.23.4 does not have is from, in a sentence's words.
 pub fn origin(name: &str) -> Option<String> {
     super::foreign::origin(name)
-}
-
-/// A resolver that knows every name, so that nothing depends on the names known here.
-struct Anywhere;
-
-impl Resolve for Anywhere {
-    fn resolve(&self, _: &str) -> Vec<IpAddr> {
-        vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))]
-    }
 }

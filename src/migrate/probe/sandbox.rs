@@ -392,34 +392,42 @@ impl Rewriter<'_> {
                 out.push(row);
                 continue;
             }
-            let Some(port) = port(&row.word(1)) else {
-                self.note("listen unix: is left out");
-                continue;
-            };
-            let address = place(&mut self.ports, port)?.address;
-            if seen.contains(&address) {
-                continue;
-            }
-            seen.push(address);
-            let mut words = vec!["listen".to_owned(), address.to_string()];
-            for word in row.rest(2) {
-                match word.as_str() {
-                    "default_server" | "default" => words.push(word),
-                    "proxy_protocol" => {
-                        self.ports.insert(port, Place { address, proxied: true });
-                        words.push(word);
-                    }
-                    "ssl" | "http2" | "quic" => self.note(&format!("listen {word}: plain HTTP is asked instead")),
-                    _ => {}
-                }
-            }
-            out.push(Row::new(&words.iter().map(String::as_str).collect::<Vec<_>>()));
+            out.extend(self.listen(&row, Speech::Http, &mut seen)?);
         }
         if seen.is_empty() {
             let nowhere = self.backends.nowhere()?;
             out.push(Row::new(&["listen", &nowhere.to_string()]));
         }
         Ok(out)
+    }
+
+    /// A `listen` line at the sandbox's place for its port; nothing for what cannot be asked, or has been `seen`.
+    fn listen(&mut self, row: &Row, speech: Speech, seen: &mut Vec<SocketAddr>) -> Result<Option<Row>, Failure> {
+        let words = row.rest(2);
+        let udp = words.iter().any(|word| word == "udp");
+        let Some(port) = port(&row.word(1)).filter(|_| !udp) else {
+            self.note(if udp { "listen udp is left out" } else { "listen unix: is left out" });
+            return Ok(None);
+        };
+        let places = if speech == Speech::Line { &mut self.streams } else { &mut self.ports };
+        let address = place(places, port)?.address;
+        if seen.contains(&address) {
+            return Ok(None);
+        }
+        seen.push(address);
+        if words.iter().any(|word| word == "proxy_protocol") {
+            places.insert(port, Place { address, proxied: true });
+        }
+        let mut listen = vec!["listen".to_owned(), address.to_string()];
+        for word in words {
+            match word.as_str() {
+                "default_server" | "default" | "proxy_protocol" => listen.push(word),
+                "ssl" if speech == Speech::Line => self.note("listen ssl: a plain line is said instead"),
+                "ssl" | "http2" | "quic" => self.note(&format!("listen {word}: plain HTTP is asked instead")),
+                _ => {}
+            }
+        }
+        Ok(Some(Row::new(&listen.iter().map(String::as_str).collect::<Vec<_>>())))
     }
 
     fn file(&mut self, name: &str) -> String {

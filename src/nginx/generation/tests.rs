@@ -3,6 +3,7 @@ use crate::conf::fuzz;
 use crate::conf::print;
 use crate::conf::source::Memory;
 use crate::conf::tree::{Block, Statement, Word};
+use crate::session::build::Anywhere;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -11,19 +12,6 @@ struct Nobody;
 impl Resolve for Nobody {
     fn resolve(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
-    }
-}
-
-/// Another machine, where every name has an address.
-struct Elsewhere;
-
-impl Resolve for Elsewhere {
-    fn resolve(&self, _: &str) -> Vec<IpAddr> {
-        vec![IpAddr::from([192, 0, 2, 1])]
-    }
-
-    fn is_elsewhere(&self) -> bool {
-        true
     }
 }
 
@@ -102,7 +90,8 @@ fn errors(memory: &Memory, text: &[u8]) -> Vec<String> {
     memory.texts.insert("/c/nginx.conf".to_owned(), text.to_vec());
     let inputs =
         Inputs { prefix: "/p/".to_owned(), conf: "/c/nginx.conf".to_owned(), every: true, ..Inputs::default() };
-    let Reading { sources, complaints, outcome, .. } = compile(&inputs, &memory, &Elsewhere, &Arc::default());
+    let Reading { sources, complaints, outcome, .. } =
+        compile(&inputs, &memory, &Anywhere { elsewhere: true }, &Arc::default());
     let fatal = outcome.err().map(|(complaint, _)| complaint);
     let all = complaints.iter().chain(&fatal).filter(|complaint| complaint.is_error());
     all.map(|complaint| print::nginx(complaint, &sources)).collect()

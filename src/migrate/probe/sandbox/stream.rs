@@ -1,6 +1,6 @@
 //! The stream servers of a sandbox: other ports, and stand-ins that take a line.
 
-use super::{Place, Rewriter, place, port};
+use super::Rewriter;
 use crate::migrate::probe::backend::Speech;
 use crate::migrate::probe::text::Row;
 use crate::migrate::report::Failure;
@@ -34,29 +34,7 @@ impl Rewriter<'_> {
                 out.extend(self.stream_line(&mut row)?);
                 continue;
             }
-            let words = row.rest(2);
-            let udp = words.iter().any(|word| word == "udp");
-            let Some(port) = port(&row.word(1)).filter(|_| !udp) else {
-                self.note(if udp { "listen udp is left out" } else { "listen unix: is left out" });
-                continue;
-            };
-            let address = place(&mut self.streams, port)?.address;
-            if seen.contains(&address) {
-                continue;
-            }
-            seen.push(address);
-            let mut listen = vec!["listen".to_owned(), address.to_string()];
-            for word in words {
-                match word.as_str() {
-                    "proxy_protocol" => {
-                        self.streams.insert(port, Place { address, proxied: true });
-                        listen.push(word);
-                    }
-                    "ssl" => self.note("listen ssl: a plain line is said instead"),
-                    _ => {}
-                }
-            }
-            out.push(Row::new(&listen.iter().map(String::as_str).collect::<Vec<_>>()));
+            out.extend(self.listen(&row, Speech::Line, &mut seen)?);
         }
         Ok(Some(out).filter(|_| !seen.is_empty()))
     }

@@ -21,3 +21,4 @@ mod signals;
 mod upgrade;
 mod verdicts;
 mod vrrp;
+mod waking;

@@ -12,7 +12,7 @@ use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
@@ -182,12 +182,18 @@ impl Turn {
     /// # Errors
     /// When the loop's epoll fails.
     pub async fn run(self: Rc<Self>) -> io::Result<()> {
+        LOOP.set(Rc::downgrade(&self));
         let rest = || {
             write_logs(self.number, &self.unwritten);
-            self.clock.update();
-            self.files.forget();
+            self.refresh();
         };
         self.reactor.run(rest, || POLLS.get()).await
+    }
+
+    /// Looks at the clock, and forgets what was opened before: both go out of date while the loop sleeps.
+    fn refresh(&self) {
+        self.clock.update();
+        self.files.forget();
     }
 
     /// The loop's output vector; give it back with [`Self::give_out`].
@@ -271,7 +277,16 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     }
 }
 
+/// To be called when a loop's runtime wakes up: a task whose timer is due runs before the loop looks at its sockets.
+pub fn woken() {
+    if let Some(turn) = LOOP.with_borrow(Weak::upgrade) {
+        turn.refresh();
+    }
+}
+
 thread_local! {
+    /// This thread's loop.
+    static LOOP: RefCell<Weak<Turn>> = const { RefCell::new(Weak::new()) };
     /// How often tasks of this thread's loop were run.
     static POLLS: Cell<u64> = const { Cell::new(0) };
 }

@@ -8,7 +8,7 @@ use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
 use crate::net::reactor::Reactor;
-use crate::net::turn::{Turn, Unwritten, spawn, write_logs};
+use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
 use crate::sys::signal::SignalQueue;
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
@@ -141,6 +141,7 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_park(move || write_logs(number, &to_write))
+        .on_thread_unpark(woken)
         .build();
     let (Ok(runtime), Ok(reactor)) = (runtime, Reactor::new()) else { return };
     let turn = Rc::new(Turn::new(number, unwritten.clone(), reactor));

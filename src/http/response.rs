@@ -304,7 +304,7 @@ impl Request {
                 self.take(&bytes, true);
                 self.flush().await;
             }
-            Content::File(file, parts, tail) => self.send_file(&file.file, parts, &tail).await,
+            Content::File(opened, parts, tail) => self.send_file(&opened.file, parts, &tail).await,
             Content::None | Content::Streamed => self.flush().await,
         }
     }

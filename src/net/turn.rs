@@ -1,4 +1,4 @@
-//! What one event loop owns: its number, clock, buffers, and the log files to flush before it sleeps.
+//! What one event loop owns: its number, clock, buffers, open files, and the log files to flush before it sleeps.
 
 use super::open_file::OpenFiles;
 use super::pipes::Pipes;

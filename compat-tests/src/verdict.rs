@@ -111,13 +111,14 @@ fn run(
 ) -> io::Result<(Verdict, Vec<u8>)> {
     let (path, text, files) = (program.nginx()?, text.to_vec(), files.to_vec());
     let side = side_files()?;
+    let modules = modules()?;
     host.run(move || {
         prepare(&text, side)?;
         files.iter().try_for_each(|(name, bytes)| fs::write(name, bytes))?;
         let mut command = Command::new(path);
         command.args([option, "-p", PREFIX, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
         if program == Program::Original {
-            command.args(["-g", &modules()]);
+            command.args(["-g", &modules]);
         }
         let output = command.output()?;
         let lines = output.stderr.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned());
@@ -182,13 +183,25 @@ fn gather(folder: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) -> io::
     Ok(())
 }
 
-/// What makes the installed nginx load every module that is a file.
-fn modules() -> String {
-    let names = ["ngx_stream_module", "ngx_mail_module", "ngx_http_geoip_module", "ngx_stream_geoip_module"];
-    let names =
-        names.iter().chain(&["ngx_http_image_filter_module", "ngx_http_perl_module", "ngx_http_xslt_filter_module"]);
-    let paths = names.map(|name| format!("/usr/lib/nginx/modules/{name}.so"));
-    paths.filter(|path| Path::new(path).exists()).map(|path| format!("load_module {path};")).collect()
+/// What makes the installed nginx load every module that is a file; one that is missing would be judged as unknown.
+fn modules() -> io::Result<String> {
+    let names = [
+        ("stream", "stream"),
+        ("mail", "mail"),
+        ("http_geoip", "http-geoip"),
+        ("stream_geoip", "stream-geoip"),
+        ("http_image_filter", "http-image-filter"),
+        ("http_perl", "http-perl"),
+        ("http_xslt_filter", "http-xslt-filter"),
+    ];
+    let loads = names.map(|(module, package)| {
+        let path = format!("/usr/lib/nginx/modules/ngx_{module}_module.so");
+        if Path::new(&path).exists() {
+            return Ok(format!("load_module {path};"));
+        }
+        Err(io::Error::other(format!("{path} is missing; compat-tests/run installs it (libnginx-mod-{package})")))
+    });
+    loads.into_iter().collect()
 }
 
 /// A line without the time and process it may begin with.

@@ -3,6 +3,7 @@
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
 mod pair;
+mod story;
 
 use std::fs;
 use std::io;

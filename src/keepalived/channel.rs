@@ -16,27 +16,31 @@ pub struct Channel {
     pub ipv6: bool,
     /// The group, if somebody speaks multicast here.
     pub group: Option<IpAddr>,
+    /// The configured source of adverts, if nobody does.
+    unicast: Option<IpAddr>,
     /// Where packets come in.
     pub inlet: Inlet,
     outlet: Outlet,
 }
 
 impl Channel {
-    /// Opens the sockets.
+    /// Opens the sockets an instance needs at a port.
     ///
     /// # Errors
     /// What the system said.
-    pub fn open(port: Port, ipv6: bool, group: Option<IpAddr>) -> io::Result<Self> {
+    pub fn open(port: Port, instance: &Instance) -> io::Result<Self> {
+        let (ipv6, group) = (instance.router.is_ipv6(), instance.group);
+        let unicast = instance.source.filter(|_| group.is_none());
         let inlet = Inlet::open(&port, ipv6, PROTOCOL, group)?;
         let outlet = Outlet::open(&port, ipv6, PROTOCOL)?;
-        Ok(Self { port, ipv6, group, inlet, outlet })
+        Ok(Self { port, ipv6, group, unicast, inlet, outlet })
     }
 
     /// keepalived's line about a pair of sockets.
     pub fn describe(&self) -> String {
         let family = if self.ipv6 { "IPv6" } else { "IPv4" };
         let (fd_in, fd_out) = (self.inlet.as_raw_fd(), self.outlet.as_raw_fd());
-        let kind = self.group.map(|group| format!(" multicast, address({group})")).unwrap_or_default();
+        let kind = self.unicast.map(|source| format!(", unicast, address({source})")).unwrap_or_default();
         let index = self.port.index;
         format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({PROTOCOL}), fd({fd_in},{fd_out}){kind}]")
     }

@@ -395,6 +395,7 @@ impl<'a> Lab<'a> {
                         match action {
                             Action::Advertise(priority) => self.advertise(at, seat, priority),
                             Action::Changed(state) => self.pull(at, seat, state),
+                            Action::Ready => self.elect(at, seat),
                             _ => {}
                         }
                     }
@@ -432,19 +433,35 @@ impl<'a> Lab<'a> {
         heard.into_iter().for_each(|(index, datagram)| self.send(other, index, Event::Received(datagram)));
     }
 
-    /// The other members of its groups follow an instance.
+    /// The other members of its group.
+    fn companions(&self, at: usize, seat: usize) -> Vec<usize> {
+        let Some(node) = self.nodes.get(at) else { return Vec::new() };
+        let Some(name) = node.seats.get(seat).map(|seat| &seat.instance.name) else { return Vec::new() };
+        let Some(group) = node.site.groups.iter().find(|group| group.members.contains(name)) else { return Vec::new() };
+        let member = |other: &(usize, &Seat<'_>)| other.0 != seat && group.members.contains(&other.1.instance.name);
+        node.seats.iter().enumerate().filter(member).map(|(index, _)| index).collect()
+    }
+
+    fn router(&self, at: usize, seat: usize) -> Option<&Router> {
+        self.nodes.get(at)?.seats.get(seat).map(|seat| &seat.router)
+    }
+
+    /// An instance whose master is dead becomes master, if its group lets it.
+    fn elect(&mut self, at: usize, seat: usize) {
+        let others = self.companions(at, seat);
+        if group::elects(others.into_iter().map(|other| self.router(at, other).is_some_and(Router::is_ready))) {
+            self.send(at, seat, Event::Follow(StateKind::Master));
+        }
+    }
+
+    /// The other members of its group follow an instance.
     fn pull(&mut self, at: usize, seat: usize, state: StateKind) {
-        let Some(node) = self.nodes.get(at) else { return };
-        let Some(name) = node.seats.get(seat).map(|seat| seat.instance.name.clone()) else { return };
-        let Some(follow) = group::others(state) else { return };
-        let behind = |other: &(usize, &Seat<'_>)| {
-            let together = |group: &&super::blocks::group::Group| {
-                group.members.contains(&name) && group.members.contains(&other.1.instance.name)
-            };
-            other.0 != seat && other.1.router.state() != state && node.site.groups.iter().any(|group| together(&group))
-        };
-        let behind: Vec<usize> = node.seats.iter().enumerate().filter(behind).map(|(index, _)| index).collect();
-        behind.into_iter().for_each(|index| self.send(at, index, Event::Follow(follow)));
+        for other in self.companions(at, seat) {
+            let own = self.router(at, other).map(|router| (router.state(), router.has_waited()));
+            if own.is_some_and(|own| group::follows(own, state)) {
+                self.send(at, other, Event::Follow(state));
+            }
+        }
     }
 
     /// The masters of each router.
@@ -468,12 +485,8 @@ impl<'a> Node<'a> {
             let source = source(instance, other, number);
             Seat { instance, router: Router::new(instance.router.clone(), Some(source)), source, standing: None }
         });
-        let scripts = site.scripts.iter().map(|script| Running {
-            script,
-            tally: Tally::new(script.init_fail),
-            next: now,
-            good: true,
-        });
+        let scripts =
+            site.scripts.iter().map(|script| Running { script, tally: Tally::default(), next: now, good: true });
         let held_until = now + site.global.startup_delay.unwrap_or_default();
         Self { site, alive: true, seats: seats.collect(), scripts: scripts.collect(), down: Vec::new(), held_until }
     }

@@ -8,6 +8,7 @@ use super::track::security::Policy;
 use crate::vrrp::machine::StateKind;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -48,6 +49,8 @@ pub struct Notifier {
     policy: Policy,
     fifos: Vec<(File, String, bool)>,
     children: Vec<Child>,
+    /// What was last told of each group.
+    groups: BTreeMap<String, StateKind>,
 }
 
 impl Notifier {
@@ -97,8 +100,11 @@ impl Notifier {
         self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
     }
 
-    /// Tells of a change of a group.
+    /// Tells of a change of a group, once.
     pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, journal: &Journal) {
+        if self.groups.insert(group.name.clone(), state) == Some(state) {
+            return;
+        }
         let notify = &group.notify;
         let own = match state {
             StateKind::Master => &notify.master,

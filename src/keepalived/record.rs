@@ -115,6 +115,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
         Event::Source(source) => format!("source {}", shown(*source)),
         Event::AddressLost => "address lost".to_owned(),
         Event::Follow(state) => format!("follow {}", state_text(*state)),
+        Event::GroupHeardLower => "group heard lower".to_owned(),
         Event::Reconfigure { announce, .. } => format!("reconfigure{}", if *announce { " announce" } else { "" }),
         Event::Stop => "stop".to_owned(),
     }
@@ -131,6 +132,7 @@ pub fn action_text(action: &Action) -> String {
         Action::Note(note) => format!("say {note}"),
         Action::Changed(state) => format!("state {}", state_text(*state)),
         Action::HeardLower => "heard lower".to_owned(),
+        Action::Ready => "ready".to_owned(),
     }
 }
 

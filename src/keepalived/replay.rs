@@ -173,6 +173,7 @@ fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
         ["follow", "backup"] => Event::Follow(StateKind::Backup),
         ["follow", "fault"] => Event::Follow(StateKind::Fault),
         ["follow", "initialise"] => Event::Follow(StateKind::Initialise),
+        ["group", "heard", "lower"] => Event::GroupHeardLower,
         ["stop"] => Event::Stop,
         _ => return Err("no such event".to_owned()),
     };

@@ -69,6 +69,8 @@ struct Seat {
     machine: Router,
     /// The last standing the machine was told.
     standing: Option<Standing>,
+    /// Whether what it tracks itself, not its group, keeps it from taking part.
+    faulty: bool,
     source: Option<IpAddr>,
     /// The IP id of the next advert, one more each time.
     id: u16,
@@ -152,6 +154,9 @@ impl Process {
         self.seats = instances.into_iter().map(|instance| self.seat(instance)).collect();
         for seat in &self.seats {
             self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
+            if !seat.instance.router.excluded.is_empty() {
+                self.journal.detail(format!("({}) removing E-VIPs.", seat.instance.name));
+            }
             for wanted in
                 seat.instance.addresses.iter().filter_map(|one| wanted(&self.world, &seat.instance.interface, one))
             {
@@ -197,9 +202,9 @@ impl Process {
                 {
                     self.recorder.timeout(now, &seat.instance.name);
                     seat.machine.handle_timeout(now);
+                    self.act(now);
                 }
             }
-            self.act(now);
         }
     }
 
@@ -220,7 +225,16 @@ impl Process {
         let source = self.source(&instance);
         self.recorder.seat(Instant::now(), &instance.name, source);
         let machine = Router::new(instance.router.clone(), source);
-        Seat { instance, machine, standing: None, source, id: 1, failing: None, since: SystemTime::now() }
+        Seat {
+            instance,
+            machine,
+            standing: None,
+            faulty: false,
+            source,
+            id: 1,
+            failing: None,
+            since: SystemTime::now(),
+        }
     }
 
     /// The address an instance's adverts carry.

@@ -55,8 +55,6 @@ pub struct Script {
     pub rise: u32,
     /// Failures that make it bad.
     pub fall: u32,
-    /// Bad until it has succeeded.
-    pub init_fail: bool,
 }
 
 /// Something that bears on an instance.
@@ -139,6 +137,9 @@ pub struct Blocks {
     /// `garp_group`.
     pub paces: Vec<Pace>,
 }
+
+/// Why weights of a member do not count.
+const GROUPED: &str = "SYNC group";
 
 /// Said once, after everything about single interfaces.
 pub const ABSENT: &str = "Non-existent interface specified in configuration";
@@ -304,19 +305,35 @@ impl Site {
                     complaints.push(complain(text));
                 }
             }
+            let script = |name: &str| {
+                self.scripts.iter().find(|one| one.name == name).map_or((0, false), |one| (one.weight, one.reverse))
+            };
+            let interfaces =
+                group.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false)));
+            let scripts =
+                group.scripts.iter().map(|track| one(track, What::Script(track.name.clone()), script(&track.name)));
+            let files = group.files.iter().map(|track| one(track, What::File(track.name.clone()), (0, false)));
+            let all: Vec<Tracking> = interfaces.chain(scripts).chain(files).collect();
             for instance in self.instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
-                let lists = [&group.interfaces, &group.scripts, &group.files];
-                let whats = [What::Interface, What::Script, What::File];
-                for (list, what) in lists.into_iter().zip(whats) {
-                    instance.tracking.extend(list.iter().map(|track| Tracking {
-                        what: what(track.name.clone()),
-                        weight: track.weight.unwrap_or(0),
-                        reverse: track.reverse.unwrap_or(false),
-                    }));
-                }
+                instance.router.grouped = true;
+                instance.tracking.extend(all.iter().cloned());
             }
+            owners(group, &mut self.instances, complaints);
         }
         self.groups.retain(|group| !group.members.is_empty());
+    }
+}
+
+/// A group begins as master only if all its members own their addresses.
+fn owners(group: &Group, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
+    let mut members: Vec<&mut Instance> =
+        instances.iter_mut().filter(|one| group.members.contains(&one.name)).collect();
+    if members.iter().any(|one| one.router.owner) && members.iter().any(|one| one.router.priority != 255) {
+        let text = "has some member(s) as address owner and some not as address owner. This won't work.";
+        complaints.push(complain(format!("Sync group {} {text}", group.name)));
+    }
+    if !members.iter().all(|one| one.router.owner) {
+        members.iter_mut().for_each(|one| one.router.owner = false);
     }
 }
 
@@ -334,7 +351,6 @@ fn script(given: GivenScript) -> Option<Script> {
         reverse: given.reverse,
         rise: count(given.rise),
         fall: count(given.fall),
-        init_fail: given.init_fail == Some(true),
     })
 }
 
@@ -400,7 +416,14 @@ impl Completion<'_> {
         } else {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
-        let tracking = self.tracking(&given, (&interface, router.priority));
+        let mut tracking = self.tracking(&given, (&interface, router.priority));
+        // The interface an address is on bears on its instance as a tracked one does.
+        for dev in addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref()) {
+            let what = What::Interface(dev.clone());
+            if *dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
+                tracking.push(Tracking { what, weight: 0, reverse: false });
+            }
+        }
         Some(Instance {
             wants_master: given.master == Some(true),
             source: given.source,
@@ -448,6 +471,7 @@ impl Completion<'_> {
             self.error(format!("({name}) State MASTER must match being address owner"));
         }
         let master = if strict { owner } else { master };
+        router.owner = master && owner;
         let newer = router.version == Version::V3 || given.family() == Some(true);
         router.authentication = self.authentication(given, strict, newer);
         self.preemption(given, (strict, master), &mut router);
@@ -653,7 +677,7 @@ impl Completion<'_> {
         }
         let reason = match given.grouped {
             _ if priority == 255 => Some("address_owner"),
-            Some(false) => Some("SYNC group"),
+            Some(false) => Some(GROUPED),
             _ => None,
         };
         for own in given.interfaces.iter().filter(|track| track.name == interface) {
@@ -675,6 +699,11 @@ impl Completion<'_> {
     fn unweighted(&mut self, given: &Given, tracking: &Tracking, reason: &str) -> bool {
         let name = &given.name;
         self.error(match &tracking.what {
+            What::Interface(one) if reason == GROUPED => {
+                // keepalived says so, and counts the weight: both nodes of a pair must agree on it.
+                self.error(format!("({name}) ignoring {one} tracked interface weight due to {reason}"));
+                return true;
+            }
             What::Interface(one) => {
                 format!("({name}) ignoring {one} tracked interface due to {}", reason.replace('_', " "))
             }
@@ -707,14 +736,17 @@ fn announcing(given: &Given, global: &Global, strict: bool) -> Announcing {
     let (repeat, delay) = if minimal { (1, 0) } else { (5, 5) };
     let repeat = count(given.garp_repeat, global.garp_repeat, repeat).max(1);
     let delay = time(given.garp_delay, global.garp_delay, delay);
-    let again = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
+    // What an instance says of becoming master is not the default of what it does on lower priorities; the global is.
+    let (lower_repeat, lower_delay) = if minimal { (1, 0) } else { (5, 5) };
+    let lower_repeat = count(global.garp_lower_repeat, global.garp_repeat, lower_repeat);
+    let lower_delay = count(global.garp_lower_delay, global.garp_delay, lower_delay);
     let mut announcing = Announcing {
         repeat,
         delay,
         refresh: time(given.garp_refresh, global.garp_refresh, 0),
         refresh_repeat: count(given.garp_refresh_repeat, global.garp_refresh_repeat, 1).max(1),
-        lower_repeat: count(given.garp_lower_repeat, global.garp_lower_repeat, repeat),
-        lower_delay: time(given.garp_lower_delay, global.garp_lower_delay, again),
+        lower_repeat: count(given.garp_lower_repeat, None, lower_repeat),
+        lower_delay: time(given.garp_lower_delay, None, lower_delay),
         arp_interval: global.garp_interval.unwrap_or_default(),
         na_interval: global.gna_interval.unwrap_or_default(),
     };

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// More than this many frames never wait: a second batch on top of an unsent one replaces it.
 const WAITING: usize = 4096;
+/// More than this many second batches never wait.
+const BATCHES: usize = 64;
 
 /// What is still to be announced while a router is master.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ pub struct Announcer {
     queue: VecDeque<IpAddr>,
     /// The earliest time for the next frame.
     free_at: Instant,
-    /// The second batch.
-    again: Option<(Instant, u32)>,
+    /// The second batches, each at its time.
+    again: Vec<(Instant, u32)>,
     refresh_at: Option<Instant>,
 }
 
@@ -27,7 +29,7 @@ impl Announcer {
     /// An announcer with nothing to say yet.
     pub fn new(now: Instant, config: &Announcing) -> Self {
         let refresh_at = (!config.refresh.is_zero()).then(|| now + config.refresh);
-        Self { queue: VecDeque::new(), free_at: now, again: None, refresh_at }
+        Self { queue: VecDeque::new(), free_at: now, again: Vec::new(), refresh_at }
     }
 
     /// Queues `repeat` rounds of all addresses, and the same again after `delay` unless that is zero.
@@ -36,24 +38,27 @@ impl Announcer {
             return;
         }
         self.rounds(repeat, config);
-        self.again = (!delay.is_zero()).then(|| (now + delay, repeat));
+        if !delay.is_zero() && self.again.len() < BATCHES {
+            self.again.push((now + delay, repeat));
+        }
     }
 
-    /// Says what may be said at `now`.
-    pub fn run(&mut self, now: Instant, config: &Config, actions: &mut VecDeque<Action>) {
-        if let Some((at, repeat)) = self.again
-            && at <= now
-        {
-            self.again = None;
-            actions.extend(config.all_addresses().map(Action::Announcing));
-            self.rounds(repeat, config);
-        }
+    /// A refresh, if one is due. To be called when an advert is: no other time will do, as with keepalived.
+    pub fn refresh(&mut self, now: Instant, config: &Config, actions: &mut VecDeque<Action>) {
         if let Some(at) = self.refresh_at
             && at <= now
         {
             self.refresh_at = (!config.announcing.refresh.is_zero()).then(|| now + config.announcing.refresh);
             actions.extend(config.all_addresses().map(Action::Announcing));
             self.rounds(config.announcing.refresh_repeat, config);
+        }
+    }
+
+    /// Says what may be said at `now`.
+    pub fn run(&mut self, now: Instant, config: &Config, actions: &mut VecDeque<Action>) {
+        for (_, repeat) in self.again.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
+            actions.extend(config.all_addresses().map(Action::Announcing));
+            self.rounds(repeat, config);
         }
         while self.free_at <= now
             && let Some(address) = self.queue.pop_front()
@@ -69,7 +74,7 @@ impl Announcer {
     /// When [`Announcer::run`] has something to say.
     pub fn next(&self) -> Option<Instant> {
         let queued = (!self.queue.is_empty()).then_some(self.free_at);
-        [queued, self.again.map(|(at, _)| at), self.refresh_at].into_iter().flatten().min()
+        queued.into_iter().chain(self.again.iter().map(|(at, _)| *at)).min()
     }
 
     fn rounds(&mut self, repeat: u32, config: &Config) {

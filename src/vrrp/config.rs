@@ -116,6 +116,10 @@ pub struct Config {
     pub version: Version,
     /// The configured priority.
     pub priority: u8,
+    /// It owns its addresses: it begins as master (`state MASTER` at priority 255).
+    pub owner: bool,
+    /// It becomes master only together with others.
+    pub grouped: bool,
     /// Between two adverts of ours.
     pub interval: Duration,
     /// Whether a backup takes over from a master of lower priority.
@@ -151,6 +155,8 @@ impl Config {
             vrid,
             version: Version::V2,
             priority,
+            owner: false,
+            grouped: false,
             interval: Duration::from_secs(1),
             preempt: true,
             preempt_delay: Duration::ZERO,

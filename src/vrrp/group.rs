@@ -8,14 +8,19 @@ pub fn held(own_faults: impl IntoIterator<Item = bool>) -> bool {
     own_faults.into_iter().any(|fault| fault)
 }
 
-/// What the other members must do when one member's state becomes `changed`.
-///
-/// Fault spreads through [`held`], not through this: a fault ends only when the last member is well.
-pub const fn others(changed: StateKind) -> Option<StateKind> {
-    match changed {
-        StateKind::Master => Some(StateKind::Master),
-        StateKind::Backup => Some(StateKind::Backup),
-        StateKind::Initialise | StateKind::Fault => None,
+/// Whether a member whose master is dead may become master: only when all the others could as well.
+pub fn elects(others_ready: impl IntoIterator<Item = bool>) -> bool {
+    others_ready.into_iter().all(|ready| ready)
+}
+
+/// Whether a member in state `own` follows when another's becomes `changed`. At the start each goes its own way, unless
+/// it had to wait.
+pub const fn follows((own, waited): (StateKind, bool), changed: StateKind) -> bool {
+    match own {
+        StateKind::Initialise => waited && matches!(changed, StateKind::Backup),
+        StateKind::Backup => matches!(changed, StateKind::Master | StateKind::Fault),
+        StateKind::Master => matches!(changed, StateKind::Backup | StateKind::Fault),
+        StateKind::Fault => matches!(changed, StateKind::Backup),
     }
 }
 

@@ -34,8 +34,10 @@ pub enum Event {
     Source(Option<IpAddr>),
     /// Somebody else took one of its addresses away.
     AddressLost,
-    /// Another member of its group changed state.
+    /// Another member of its group changed state, or all of them are ready for it to be master.
     Follow(StateKind),
+    /// Another member of its group, as master, heard a lower priority.
+    GroupHeardLower,
     /// The configuration was read again; `announce` when addresses were added.
     Reconfigure {
         /// What it is from now on.
@@ -66,6 +68,8 @@ pub enum Action {
     Changed(StateKind),
     /// A lower priority advert was heard while master.
     HeardLower,
+    /// It would be master now, if the others of its group are ready as well.
+    Ready,
 }
 
 /// A state without what it knows.
@@ -96,6 +100,8 @@ struct Backup {
     deadline: Instant,
     /// Until when a lower master is borne with.
     preempt_at: Option<Instant>,
+    /// Its master is dead, and it waits for the others of its group.
+    ready: bool,
 }
 
 #[derive(Debug)]
@@ -156,6 +162,8 @@ pub struct Router {
     master_interval: Duration,
     heard: Option<Heard>,
     waited: bool,
+    /// Another owner was heard: until the configuration is read again this one is none.
+    demoted: bool,
     counters: Counters,
     actions: VecDeque<Action>,
 }
@@ -171,6 +179,7 @@ impl Router {
             source,
             heard: None,
             waited: false,
+            demoted: false,
             counters: Counters::default(),
             actions: VecDeque::new(),
         }
@@ -184,6 +193,20 @@ impl Router {
             State::Master(_) => StateKind::Master,
             State::Fault => StateKind::Fault,
         }
+    }
+
+    /// Whether nothing but its group keeps it from being master.
+    pub const fn is_ready(&self) -> bool {
+        match &self.state {
+            State::Master(_) => true,
+            State::Backup(backup) => backup.ready,
+            State::Initialise | State::Fault => false,
+        }
+    }
+
+    /// Whether it could not start before more was known.
+    pub const fn has_waited(&self) -> bool {
+        self.waited
     }
 
     /// The priority that counts now.
@@ -214,6 +237,7 @@ impl Router {
             Event::Source(source) => self.source = source,
             Event::AddressLost => self.address_lost(now),
             Event::Follow(state) => self.follow(now, state),
+            Event::GroupHeardLower => self.announce_lower(now),
             Event::Reconfigure { config, announce } => self.reconfigure(now, *config, announce),
             Event::Stop => self.stop(),
         }
@@ -224,7 +248,11 @@ impl Router {
         match &mut self.state {
             State::Backup(backup) if backup.deadline <= now => {
                 self.note(Note::AdvertTimeout);
-                self.become_master(now);
+                if self.config.grouped {
+                    self.become_ready(now);
+                } else {
+                    self.become_master(now);
+                }
             }
             State::Master(master) => {
                 let due = master.next_advert <= now;
@@ -232,6 +260,9 @@ impl Router {
                     // A late turn does not make the next one late as well, nor does it send two at once.
                     let next = master.next_advert + self.config.interval;
                     master.next_advert = if next <= now { now + self.config.interval } else { next };
+                }
+                if due {
+                    master.announcer.refresh(now, &self.config, &mut self.actions);
                 }
                 master.announcer.run(now, &self.config, &mut self.actions);
                 if due {
@@ -280,7 +311,7 @@ impl Router {
         self.set_priority(standing.priority);
         match (self.state(), standing.fault) {
             (StateKind::Initialise, false) if standing.waiting => self.waited = true,
-            (StateKind::Initialise | StateKind::Backup | StateKind::Master, true) => self.become_fault(),
+            (StateKind::Initialise | StateKind::Backup | StateKind::Master, true) => self.become_fault(false),
             (StateKind::Initialise, false) => {
                 let initial = !self.waited;
                 self.become_backup(now, initial);
@@ -291,6 +322,7 @@ impl Router {
     }
 
     fn set_priority(&mut self, priority: u8) {
+        let priority = if self.demoted { priority.min(OWNER - 1) } else { priority };
         if priority == self.priority {
             return;
         }
@@ -343,6 +375,7 @@ impl Router {
         let down = self.master_down();
         if let State::Backup(backup) = &mut self.state {
             backup.deadline = now + down;
+            backup.ready = false;
         }
     }
 
@@ -371,18 +404,20 @@ impl Router {
 
     /// RFC 9568 §6.4.3.
     fn master_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
-        let (priority, ours) = (advert.priority, self.priority);
+        let priority = advert.priority;
         if priority == 0 {
             self.note(Note::MasterZero);
             return self.advertise_now(now);
         }
-        if priority == OWNER && ours == OWNER && self.source != Some(source) {
+        if priority == OWNER && self.priority == OWNER && self.source != Some(source) {
             self.note(Note::TwoOwners);
             self.priority = OWNER - 1;
-            return;
+            self.demoted = true;
         }
+        let ours = self.priority;
         if priority < ours || (priority == ours && self.source.is_some_and(|own| source < own)) {
-            self.note(Note::Forcing { priority, ours, source });
+            let advertises = !self.config.lower_prio_no_advert;
+            self.note(Note::Lower { priority, ours, source, advertises });
             return self.force_election(now);
         }
         if priority == ours && self.source == Some(source) {
@@ -407,6 +442,10 @@ impl Router {
         if !self.config.lower_prio_no_advert {
             self.advertise_now(now);
         }
+        self.announce_lower(now);
+    }
+
+    fn announce_lower(&mut self, now: Instant) {
         let batch = (self.config.announcing.lower_repeat, self.config.announcing.lower_delay);
         self.announce(now, batch);
     }
@@ -415,9 +454,12 @@ impl Router {
         if !matches!(self.state, State::Master(_)) {
             return;
         }
+        self.state = State::Backup(self.listening(now));
+        self.note(Note::EnteringBackup { initial: false });
         self.advertise(0);
-        self.become_backup(now, false);
         self.note(Note::SentZero);
+        self.release();
+        self.actions.push_back(Action::Changed(StateKind::Backup));
         let skew = self.skew();
         if let State::Backup(backup) = &mut self.state {
             backup.deadline = now + skew;
@@ -427,7 +469,8 @@ impl Router {
     fn follow(&mut self, now: Instant, state: StateKind) {
         match (state, &self.state) {
             (StateKind::Master, State::Backup(_)) => self.become_master(now),
-            (StateKind::Backup, State::Master(_)) => self.become_backup(now, false),
+            (StateKind::Backup, State::Master(_) | State::Fault | State::Initialise) => self.become_backup(now, false),
+            (StateKind::Fault, State::Backup(_) | State::Master(_)) => self.become_fault(true),
             _ => {}
         }
     }
@@ -444,7 +487,7 @@ impl Router {
                 backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
             }
             State::Master(_) => {
-                self.actions.push_back(Action::AddAddresses);
+                self.hold();
                 self.advertise_now(now);
                 if announce {
                     let batch = (self.config.announcing.repeat, self.config.announcing.delay);
@@ -459,9 +502,7 @@ impl Router {
         if matches!(self.state, State::Master(_)) {
             self.advertise(0);
             self.note(Note::SentZero);
-            self.note(Note::RemovingAddresses);
-            self.actions.push_back(Action::RemoveAddresses);
-            self.counters.released_master += 1;
+            self.release();
         }
         self.state = State::Initialise;
         self.actions.push_back(Action::Changed(StateKind::Initialise));
@@ -472,8 +513,7 @@ impl Router {
     /// Differs from keepalived: it sends its announcements before the first advert. [test: a_new_master_advertises_before_it_announces]
     fn become_master(&mut self, now: Instant) {
         self.note(Note::EnteringMaster);
-        self.note(Note::SettingAddresses);
-        self.actions.push_back(Action::AddAddresses);
+        self.hold();
         let announcer = Announcer::new(now, &self.config.announcing);
         self.state = State::Master(Master { next_advert: now + self.config.interval, announcer });
         self.heard = None;
@@ -491,12 +531,12 @@ impl Router {
             self.heard = None;
             self.master_interval = self.config.interval;
         }
-        if started && self.priority == OWNER {
-            // The owner does not listen first (RFC 9568 §6.4.1).
+        if matches!(self.state, State::Initialise) && self.config.owner && self.priority == OWNER {
+            // The owner does not listen first (RFC 9568 §6.4.1); after a fault, as with keepalived, it does.
             self.note(Note::AdvertTimeout);
             return self.become_master(now);
         }
-        self.state = State::Backup(Backup { deadline: now + self.master_down(), preempt_at: None });
+        self.state = State::Backup(self.listening(now));
         self.note(Note::EnteringBackup { initial });
         if was_master {
             self.release();
@@ -504,22 +544,50 @@ impl Router {
         self.actions.push_back(Action::Changed(StateKind::Backup));
     }
 
-    fn become_fault(&mut self) {
+    fn listening(&self, now: Instant) -> Backup {
+        Backup { deadline: now + self.master_down(), preempt_at: None, ready: false }
+    }
+
+    /// Its master is dead; until the others of its group are ready as well it listens on.
+    fn become_ready(&mut self, now: Instant) {
+        let deadline = now + self.master_down();
+        if let State::Backup(backup) = &mut self.state {
+            (backup.deadline, backup.ready) = (deadline, true);
+            self.actions.push_back(Action::Ready);
+        }
+    }
+
+    /// `follows`: for the fault of another member of its group.
+    fn become_fault(&mut self, follows: bool) {
         let was_master = matches!(self.state, State::Master(_));
+        let initial = matches!(self.state, State::Initialise) && !self.waited;
         self.state = State::Fault;
-        self.note(Note::EnteringFault);
+        self.note(Note::EnteringFault { initial });
         if was_master {
-            // keepalived gives up twice here; a second frame costs nothing and survives the loss of the first.
             self.advertise(0);
-            self.note(Note::SentZero);
-            self.advertise(0);
+            if !follows {
+                // keepalived gives up twice here; a second frame costs nothing and survives the loss of the first.
+                self.note(Note::SentZero);
+                self.advertise(0);
+            }
             self.release();
         }
         self.actions.push_back(Action::Changed(StateKind::Fault));
     }
 
+    fn hold(&mut self) {
+        self.note(Note::SettingAddresses);
+        if !self.config.excluded.is_empty() {
+            self.note(Note::SettingExcluded);
+        }
+        self.actions.push_back(Action::AddAddresses);
+    }
+
     fn release(&mut self) {
         self.note(Note::RemovingAddresses);
+        if !self.config.excluded.is_empty() {
+            self.note(Note::RemovingExcluded);
+        }
         self.actions.push_back(Action::RemoveAddresses);
         self.counters.released_master += 1;
     }

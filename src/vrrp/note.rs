@@ -17,13 +17,20 @@ pub enum Note {
     /// A new master.
     EnteringMaster,
     /// Out of the game.
-    EnteringFault,
+    EnteringFault {
+        /// The first state ever, and nothing had to be waited for.
+        initial: bool,
+    },
     /// The master has been silent for too long.
     AdvertTimeout,
     /// Addresses come.
     SettingAddresses,
+    /// Addresses that are not on the wire come.
+    SettingExcluded,
     /// Addresses go.
     RemovingAddresses,
+    /// Addresses that are not on the wire go.
+    RemovingExcluded,
     /// We gave up in public.
     SentZero,
     /// A backup heard a lower priority than its own.
@@ -38,13 +45,15 @@ pub enum Note {
     /// A master heard somebody give up.
     MasterZero,
     /// A master heard a lesser one.
-    Forcing {
+    Lower {
         /// The priority heard.
         priority: u8,
         /// Ours.
         ours: u8,
         /// Who sent it.
         source: IpAddr,
+        /// It is answered with an advert.
+        advertises: bool,
     },
     /// A master heard a better one.
     Higher {
@@ -88,7 +97,9 @@ impl Note {
             self,
             Self::AdvertTimeout
                 | Self::SettingAddresses
+                | Self::SettingExcluded
                 | Self::RemovingAddresses
+                | Self::RemovingExcluded
                 | Self::StartPreemptDelay(_)
                 | Self::StopPreemptDelay
         )
@@ -101,20 +112,23 @@ impl fmt::Display for Note {
             Self::EnteringBackup { initial: true } => write!(f, "Entering BACKUP STATE (init)"),
             Self::EnteringBackup { initial: false } => write!(f, "Entering BACKUP STATE"),
             Self::EnteringMaster => write!(f, "Entering MASTER STATE"),
-            Self::EnteringFault => write!(f, "Entering FAULT STATE"),
+            Self::EnteringFault { initial: true } => write!(f, "entering FAULT state"),
+            Self::EnteringFault { initial: false } => write!(f, "Entering FAULT STATE"),
             Self::AdvertTimeout => write!(f, "Receive advertisement timeout"),
             Self::SettingAddresses => write!(f, "setting VIPs."),
+            Self::SettingExcluded => write!(f, "setting E-VIPs."),
             Self::RemovingAddresses => write!(f, "removing VIPs."),
+            Self::RemovingExcluded => write!(f, "removing E-VIPs."),
             Self::SentZero => write!(f, "sent 0 priority"),
             Self::Discarding { priority, source } => {
                 write!(f, "received lower priority ({priority}) advert from {source} - discarding")
             }
             Self::BackupZero => write!(f, "Backup received priority 0 advertisement"),
             Self::MasterZero => write!(f, "Master received priority 0 message"),
-            Self::Forcing { priority, ours, source } => write!(
-                f,
-                "Received advert from {source} with lower priority {priority}, ours {ours}, forcing new election"
-            ),
+            Self::Lower { priority, ours, source, advertises } => {
+                let election = if *advertises { ", forcing new election" } else { "" };
+                write!(f, "Received advert from {source} with lower priority {priority}, ours {ours}{election}")
+            }
             Self::Higher { priority, ours, source } => {
                 write!(f, "Master received advert from {source} with higher priority {priority}, ours {ours}")
             }

@@ -20,7 +20,7 @@ pub enum Verdict {
 pub struct Tracked {
     /// Zero faults the router while the thing is bad; more adds while good, less takes away while bad.
     pub weight: i32,
-    /// Good and bad change places.
+    /// What would be added is taken away, and the reverse; with weight zero good and bad change places.
     pub reverse: bool,
     /// What is known.
     pub verdict: Verdict,
@@ -47,12 +47,14 @@ pub fn standing(base: u8, tracked: impl IntoIterator<Item = Tracked>) -> Standin
                 standing.waiting |= one.weight == 0;
                 continue;
             }
-            Verdict::Good => !one.reverse,
-            Verdict::Bad => one.reverse,
+            Verdict::Good => true,
+            Verdict::Bad => false,
         };
         match one.weight {
-            0 => standing.fault |= !good,
-            weight if (weight > 0) == good => total = total.saturating_add(weight),
+            0 => standing.fault |= good == one.reverse,
+            weight if (weight > 0) == good => {
+                total = total.saturating_add(if one.reverse { weight.saturating_neg() } else { weight });
+            }
             _ => {}
         }
     }
@@ -75,7 +77,10 @@ mod tests {
         assert_eq!(standing(125, [tracked(-30, Verdict::Bad)]).priority, 95);
         assert_eq!(standing(125, [tracked(-30, Verdict::Good)]).priority, 125);
         assert_eq!(standing(100, [tracked(20, Verdict::Good), tracked(7, Verdict::Bad)]).priority, 120);
-        assert_eq!(standing(100, [Tracked { reverse: true, ..tracked(20, Verdict::Bad) }]).priority, 120);
+        let reverse = |weight, verdict| standing(100, [Tracked { reverse: true, ..tracked(weight, verdict) }]);
+        assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(20, verdict).priority), [80, 100]);
+        assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(-20, verdict).priority), [100, 120]);
+        assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(0, verdict).fault), [true, false]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `vrrp_script`: a script whose result virtual routers may track.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::source::Span;
@@ -68,7 +68,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("user", SCRIPT, Arity::AtLeast(1), &Custom(user))
         .doc("Sets the user and the group the script runs as."),
     Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))
-        .doc("Takes the script for failed until it has succeeded."),
+        .support(Support::Inert("a first result decides alone, with keepalived 2.1.5 and 2.2.7 too"))
+        .doc("Takes the script for failed until its first result."),
 ];
 
 /// A script as configured.
@@ -137,6 +138,8 @@ fn weight(cx: &mut Setting<'_>, script: &mut Script, statement: &Statement) -> R
         Ok(weight) => script.weight = Some(weight as i32),
         Err(complaint) => {
             cx.report(complaint.at(statement.span));
+            // keepalived counts it all the same.
+            script.weight = text.parse::<i32>().ok();
             let text = format!("vrrp_script {} weight {text} must be in [-253, 253]", script.name);
             cx.report(complain(text).at(statement.span));
         }

@@ -55,7 +55,18 @@ impl Process {
             Action::Announce(ip) => self.announce(at, ip),
             Action::Note(note) => self.note(at, &note),
             Action::Changed(state) => self.changed(at, now, state),
-            Action::HeardLower => self.notify(at, Occasion::HeardLower),
+            Action::HeardLower => {
+                self.notify(at, Occasion::HeardLower);
+                for other in self.companions(at) {
+                    self.send_event(other, now, Event::GroupHeardLower);
+                }
+            }
+            Action::Ready => {
+                let ready = |at: &usize| self.seats.get(*at).is_some_and(|seat| seat.machine.is_ready());
+                if group::elects(self.companions(at).iter().map(ready)) {
+                    self.send_event(at, now, Event::Follow(StateKind::Master));
+                }
+            }
         }
     }
 
@@ -137,7 +148,11 @@ impl Process {
         let what = if ip.is_ipv6() { "unsolicited Neighbour Advert" } else { "gratuitous ARP" };
         match self.frames.send(&port, &frame) {
             Ok(()) => self.journal.detail(format!("Sending {what} on {name} for {ip}")),
-            Err(error) => self.journal.say(format!("Error sending {what} on {name} for {ip} - {error}")),
+            Err(error) => {
+                let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
+                let text = text.split(" (os error").next().unwrap_or_default();
+                self.journal.say(format!("Error {code} ({text}) sending {what} on {name} for {ip}"));
+            }
         }
     }
 
@@ -149,30 +164,38 @@ impl Process {
         self.pull(at, now, state);
     }
 
-    /// The other members of the groups of the instance at `at` follow it.
+    /// The other members of the group of the instance at `at`.
+    pub(super) fn companions(&self, at: usize) -> Vec<usize> {
+        let Some(name) = self.seats.get(at).map(|seat| &seat.instance.name) else { return Vec::new() };
+        let Some(group) = self.site.groups.iter().find(|group| group.members.contains(name)) else { return Vec::new() };
+        let member = |other: &usize| {
+            *other != at && self.seats.get(*other).is_some_and(|seat| group.members.contains(&seat.instance.name))
+        };
+        (0..self.seats.len()).filter(member).collect()
+    }
+
+    /// The other members of the group of the instance at `at` follow it.
     fn pull(&mut self, at: usize, now: Instant, state: StateKind) {
         let Some(name) = self.seats.get(at).map(|seat| seat.instance.name.clone()) else { return };
-        for group in self.site.groups.clone().iter().filter(|group| group.members.contains(&name)) {
-            let members: Vec<usize> = (0..self.seats.len())
-                .filter(|at| self.seats.get(*at).is_some_and(|seat| group.members.contains(&seat.instance.name)))
-                .collect();
-            let follow = group::others(state);
-            let state_of = |this: &Self, at: usize| this.seats.get(at).map(|seat| seat.machine.state());
-            let behind: Vec<usize> =
-                members.iter().copied().filter(|one| *one != at && state_of(self, *one) != Some(state)).collect();
-            if let Some(follow) = follow
-                && !behind.is_empty()
-            {
-                let word = Occasion::State(follow).word();
-                self.journal.say(format!("VRRP_Group({}) Syncing instances to {word} state", group.name));
-                for one in behind {
-                    self.send_event(one, now, Event::Follow(follow));
-                }
+        let Some(group) = self.site.groups.iter().find(|group| group.members.contains(&name)).cloned() else { return };
+        let members = self.companions(at);
+        let state_of = |this: &Self, at: usize| this.seats.get(at).map(|seat| seat.machine.state());
+        let waits = |this: &Self, at: usize| this.seats.get(at).is_some_and(|seat| seat.machine.has_waited());
+        let behind: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|one| state_of(self, *one).is_some_and(|own| group::follows((own, waits(self, *one)), state)))
+            .collect();
+        if !behind.is_empty() {
+            let word = Occasion::State(state).word();
+            self.journal.say(format!("VRRP_Group({}) Syncing instances to {word} state", group.name));
+            for one in behind {
+                self.send_event(one, now, Event::Follow(state));
             }
-            let whole = group::state(members.iter().filter_map(|one| state_of(self, *one)));
-            if whole == state {
-                self.notifier.group(group, whole, &self.journal);
-            }
+        }
+        let whole = group::state(members.into_iter().chain([at]).filter_map(|one| state_of(self, one)));
+        if whole == state {
+            self.notifier.group(&group, whole, &self.journal);
         }
     }
 }

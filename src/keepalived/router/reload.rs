@@ -91,10 +91,19 @@ impl Process {
         }
         seats.sort_by_key(|(new, _)| *new);
         self.seats = seats.into_iter().map(|(_, seat)| seat).collect();
+        // All of them first: where one stands depends on what the others of its group track now.
+        for (new, _) in &kept {
+            if let (Some(seat), Some(instance)) = (self.seats.get_mut(*new), self.site.instances.get(*new)) {
+                seat.instance = instance.clone();
+            }
+        }
         for (new, more) in kept {
             self.reconfigure(new, now, more);
         }
+        self.greet();
         self.open_channels();
+        self.channels.iter().for_each(|channel| self.journal.say(channel.describe()));
+        self.explain_faults(|seat| seat.faulty);
         self.settle(now);
     }
 
@@ -118,13 +127,9 @@ impl Process {
     }
 
     fn reconfigure(&mut self, at: usize, now: Instant, announce: bool) {
-        let Some(instance) = self.site.instances.get(at).cloned() else { return };
-        let config = Box::new(instance.router.clone());
-        if let Some(seat) = self.seats.get_mut(at) {
-            seat.instance = instance;
-        }
+        let Some(config) = self.seats.get(at).map(|seat| Box::new(seat.instance.router.clone())) else { return };
         // A changed priority counts before the next advert goes out.
-        let standing = self.seats.get(at).is_some().then(|| self.standing(at));
+        let standing = self.standing_in_group(at);
         if let (Some(standing), Some(seat)) = (standing, self.seats.get_mut(at)) {
             seat.standing = Some(standing);
         }

@@ -1,6 +1,6 @@
 //! What happens outside, turned into events: netlink, packets, scripts, files.
 
-use super::{PACKETS_A_TURN, Process};
+use super::{PACKETS_A_TURN, Process, Seat};
 use crate::keepalived::channel::Channel;
 use crate::keepalived::site::{Tracking, What};
 use crate::keepalived::track::script::ScriptRunner;
@@ -90,9 +90,16 @@ impl Process {
             let listed = seat.instance.addresses.iter().any(|one| {
                 one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
             });
-            if listed && seat.machine.state() == StateKind::Master && self.world.is_up(name) {
+            // What goes with its interface is a fault already, where that is tracked.
+            let what = What::Interface(name.to_owned());
+            let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
+            if listed && seat.machine.state() == StateKind::Master && there {
                 self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
-                self.send_event(at, now, Event::AddressLost);
+                // Its group gives up with it.
+                for one in std::iter::once(at).chain(self.companions(at)) {
+                    self.send_event(one, now, Event::AddressLost);
+                }
+                self.act(now);
             }
         }
     }
@@ -133,7 +140,7 @@ impl Process {
                 continue;
             }
             self.channels.retain(|channel| channel.port != port || channel.ipv6 != ipv6);
-            match Channel::open(port, ipv6, group) {
+            match Channel::open(port, instance) {
                 Ok(channel) => {
                     self.journal.say(channel.describe());
                     self.channels.push(channel);
@@ -181,14 +188,19 @@ impl Process {
 
     /// Starts and ends scripts, looks at files.
     pub(super) fn track(&mut self, now: Instant) {
-        let mut lines = Vec::new();
-        for script in &mut self.scripts {
+        for at in 0..self.scripts.len() {
+            let Some(script) = self.scripts.get_mut(at) else { continue };
+            let (before, mut lines) = (script.verdict(), Vec::new());
             script.reap(&mut lines);
             script.handle_timeout(now, &mut lines);
+            let changed = script.verdict() != before;
+            lines.iter().for_each(|line| self.journal.say(line));
+            if changed {
+                self.settle(now);
+            }
         }
         self.notifier.reap();
         self.files.iter_mut().for_each(|file| file.handle_timeout(now));
-        lines.iter().for_each(|line| self.journal.say(line));
     }
 
     /// Tells each machine where it stands, if that changed.
@@ -198,32 +210,49 @@ impl Process {
         }
         self.held_until = None;
         let mut standings: Vec<Standing> = (0..self.seats.len()).map(|at| self.standing(at)).collect();
+        // Who changes by itself comes before those of its group that follow.
+        let mut order: Vec<(bool, usize)> = Vec::new();
+        for (at, own) in standings.iter().enumerate() {
+            if let Some(seat) = self.seats.get_mut(at) {
+                let before = std::mem::replace(&mut seat.faulty, own.fault);
+                order.push((before == own.fault, at));
+            }
+        }
+        order.sort_unstable();
+        self.explain_faults(|seat| seat.standing.is_none() && seat.faulty);
         self.hold_groups(&mut standings);
-        for (at, standing) in standings.into_iter().enumerate() {
+        for (_, at) in order {
             let source = self.seats.get(at).and_then(|seat| self.source(&seat.instance));
-            let Some(seat) = self.seats.get_mut(at) else { continue };
+            let (Some(seat), Some(standing)) = (self.seats.get_mut(at), standings.get(at).copied()) else { continue };
             if seat.source != source {
                 seat.source = source;
                 seat.machine.handle(now, Event::Source(source));
             }
             if seat.standing != Some(standing) {
-                let first = seat.standing.replace(standing).is_none();
-                if first && standing.fault {
-                    self.explain_fault(at);
-                }
+                seat.standing = Some(standing);
                 self.send_event(at, now, Event::Standing(standing));
+                self.act(now);
             }
         }
         self.act(now);
     }
 
-    /// Why an instance starts in fault.
-    fn explain_fault(&self, at: usize) {
-        let Some(seat) = self.seats.get(at) else { return };
+    /// Why instances begin in fault, and whom they take with them.
+    pub(super) fn explain_faults(&self, which: impl Fn(&Seat) -> bool) {
+        let seats = || self.seats.iter().filter(|seat| which(seat));
+        seats().for_each(|seat| self.explain_fault(seat));
+        for group in &self.site.groups {
+            if let Some(first) = seats().find(|seat| group.members.contains(&seat.instance.name)) {
+                self.journal.say(format!("VRRP_Group({}): Syncing {} to FAULT state", group.name, first.instance.name));
+            }
+        }
+    }
+
+    fn explain_fault(&self, seat: &Seat) {
         let name = &seat.instance.name;
         if seat.source.is_none() && self.world.is_up(&seat.instance.interface) {
             let family = if seat.instance.router.is_ipv6() { "IPv6" } else { "IPv4" };
-            self.journal.say(format!("({name}): entering FAULT state (no {family} address for interface)"));
+            self.journal.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
         }
         for tracking in &seat.instance.tracking {
             let tracked = self.tracked(tracking);
@@ -255,7 +284,14 @@ impl Process {
         }
     }
 
-    pub(super) fn standing(&self, at: usize) -> Standing {
+    /// Where the instance at `at` stands, its group counted.
+    pub(super) fn standing_in_group(&self, at: usize) -> Option<Standing> {
+        let mut standings: Vec<Standing> = (0..self.seats.len()).map(|at| self.standing(at)).collect();
+        self.hold_groups(&mut standings);
+        standings.get(at).copied()
+    }
+
+    fn standing(&self, at: usize) -> Standing {
         let Some(seat) = self.seats.get(at) else {
             return Standing { priority: 0, fault: true, waiting: false };
         };

@@ -43,12 +43,13 @@ pub struct Tally {
     status: i32,
 }
 
-impl Tally {
-    /// Nothing known; `bad` until a success if `init_fail`.
-    pub const fn new(init_fail: bool) -> Self {
-        Self { verdict: if init_fail { Verdict::Bad } else { Verdict::Unknown }, against: 0, status: 0 }
+impl Default for Tally {
+    fn default() -> Self {
+        Self { verdict: Verdict::Unknown, against: 0, status: 0 }
     }
+}
 
+impl Tally {
     /// What is known.
     pub const fn verdict(&self) -> Verdict {
         self.verdict
@@ -77,8 +78,8 @@ impl Tally {
 
 impl ScriptRunner {
     /// A script whose first run is due at once.
-    pub const fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
-        let mut tally = Tally::new(script.init_fail);
+    pub fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
+        let mut tally = Tally::default();
         if program.is_none() {
             tally.verdict = Verdict::Bad;
         }
@@ -235,7 +236,6 @@ mod tests {
             reverse: false,
             rise: 3,
             fall: 2,
-            init_fail: false,
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn results_in_a_row_make_the_verdict() {
-        let mut tally = Tally::new(false);
+        let mut tally = Tally::default();
         assert!(tally.add(true, (3, 2)) && tally.verdict == Verdict::Good);
         assert!(!tally.add(false, (3, 2)) && !tally.add(true, (3, 2)) && !tally.add(false, (3, 2)));
         assert!(tally.add(false, (3, 2)) && tally.verdict == Verdict::Bad);

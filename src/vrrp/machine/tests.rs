@@ -10,6 +10,12 @@ fn config(priority: u8) -> Config {
     Config::new(1, priority, vec!["192.0.2.10".parse().unwrap()])
 }
 
+fn owner() -> Config {
+    let mut config = config(255);
+    config.owner = true;
+    config
+}
+
 fn good(priority: u8) -> Event {
     Event::Standing(Standing { priority, fault: false, waiting: false })
 }
@@ -70,10 +76,15 @@ fn a_new_master_advertises_before_it_announces() {
 }
 
 #[test]
-fn the_owner_of_the_addresses_does_not_wait() {
-    let (mut router, _) = started(config(255));
+fn the_owner_of_the_addresses_does_not_wait_at_its_start() {
+    let (mut router, now) = started(owner());
     assert_eq!(router.state(), StateKind::Master);
     assert!(actions(&mut router).contains(&Action::Advertise(255)));
+    // After a fault it does, and so does a priority of 255 without `state MASTER`, as with keepalived.
+    router.handle(now, Event::Standing(Standing { priority: 255, fault: true, waiting: false }));
+    router.handle(now, good(255));
+    assert_eq!(router.state(), StateKind::Backup);
+    assert_eq!(started(config(255)).0.state(), StateKind::Backup);
 }
 
 #[test]
@@ -114,10 +125,82 @@ fn among_equals_the_higher_address_wins() {
 }
 
 #[test]
-fn two_owners_reduce_their_priority() {
-    let (mut router, now) = master(config(255));
+fn an_owner_that_hears_another_gives_way_and_stays_at_254() {
+    let (mut router, now) = master(owner());
     router.handle(now, heard(&config(255), OTHER, 255));
-    assert_eq!((router.state(), router.priority()), (StateKind::Master, 254));
+    assert_eq!((router.state(), router.priority()), (StateKind::Backup, 254));
+    router.handle(now, good(255));
+    assert_eq!(router.priority(), 254);
+}
+
+#[test]
+fn a_grouped_router_waits_until_its_group_is_ready() {
+    let mut grouped = config(100);
+    grouped.grouped = true;
+    let (mut router, now) = started(grouped.clone());
+    actions(&mut router);
+    let due = router.poll_timeout().unwrap();
+    router.handle_timeout(due);
+    assert_eq!(actions(&mut router), [Action::Note(Note::AdvertTimeout), Action::Ready]);
+    assert_eq!((router.state(), router.is_ready()), (StateKind::Backup, true));
+    assert_eq!(router.poll_timeout(), Some(due + router.master_down()));
+    // A master that is heard takes the readiness away, one that is discarded does not.
+    router.handle(due, heard(&grouped, OTHER, 50));
+    assert!(router.is_ready());
+    router.handle(due, heard(&grouped, OTHER, 150));
+    assert!(!router.is_ready());
+    router.handle(due, Event::Follow(StateKind::Master));
+    assert_eq!(router.state(), StateKind::Master);
+    assert!(now < due);
+}
+
+#[test]
+fn a_member_that_follows_into_fault_gives_up_once() {
+    let zeros = |follow: bool| {
+        let (mut router, now) = master(config(100));
+        let fault = Event::Standing(Standing { priority: 100, fault: true, waiting: false });
+        router.handle(now, if follow { Event::Follow(StateKind::Fault) } else { fault });
+        assert_eq!(router.state(), StateKind::Fault);
+        actions(&mut router).iter().filter(|action| **action == Action::Advertise(0)).count()
+    };
+    assert_eq!((zeros(false), zeros(true)), (2, 1));
+}
+
+#[test]
+fn every_lower_advert_has_a_second_batch_of_its_own() {
+    let mut paced = config(100);
+    paced.announcing.lower_delay = seconds(1.0);
+    (paced.announcing.lower_repeat, paced.announcing.repeat) = (1, 1);
+    let (mut router, now) = master(paced.clone());
+    for at in [0.25, 0.5] {
+        router.handle(now + seconds(at), heard(&paced, OTHER, 50));
+    }
+    actions(&mut router);
+    let mut batches = Vec::new();
+    while let Some(due) = router.poll_timeout().filter(|due| *due <= now + seconds(6.0)) {
+        router.handle_timeout(due);
+        let some = actions(&mut router).iter().any(|action| matches!(action, Action::Announce(_)));
+        batches.extend(some.then(|| due.duration_since(now)));
+    }
+    assert_eq!(batches, [seconds(1.25), seconds(1.5), seconds(5.0)]);
+}
+
+#[test]
+fn a_refresh_goes_with_an_advert() {
+    let mut refreshing = config(100);
+    refreshing.announcing.refresh = seconds(2.0);
+    refreshing.announcing.delay = Duration::ZERO;
+    (refreshing.announcing.lower_repeat, refreshing.announcing.lower_delay) = (0, Duration::ZERO);
+    let (mut router, now) = master(refreshing.clone());
+    router.handle(now + seconds(0.5), heard(&refreshing, OTHER, 50));
+    actions(&mut router);
+    let mut refreshed = Vec::new();
+    while let Some(due) = router.poll_timeout().filter(|due| *due <= now + seconds(5.0)) {
+        router.handle_timeout(due);
+        let some = actions(&mut router).iter().any(|action| matches!(action, Action::Announce(_)));
+        refreshed.extend(some.then(|| due.duration_since(now)));
+    }
+    assert_eq!(refreshed, [seconds(2.5), seconds(4.5)]);
 }
 
 #[test]

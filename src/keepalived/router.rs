@@ -165,7 +165,8 @@ impl Process {
             }
         }
         self.hold_static_addresses(true);
-        self.scripts = self.script_runners(now);
+        let delay = self.site.global.startup_delay.unwrap_or_default();
+        self.scripts = self.script_runners(now + delay);
         self.files = self.site.files.iter().map(|file| FileRunner::new(file, now, true)).collect();
         if let Some(delay) = self.site.global.startup_delay.filter(|delay| !delay.is_zero()) {
             self.journal.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));

@@ -190,9 +190,14 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
     }
     let groups = membership(groups, &instances, &mut complaints);
     let mut instances = instances;
+    let mut about_groups = Vec::new();
     for given in &mut instances {
-        given.grouped =
-            groups.iter().find(|group| group.members.contains(&given.name)).map(|group| group.weighted == Some(true));
+        let Some(group) = groups.iter().find(|group| group.members.contains(&given.name)) else { continue };
+        given.grouped = Some(group.weighted == Some(true));
+        for track in given.interfaces.iter().filter(|own| group.interfaces.iter().any(|one| one.name == own.name)) {
+            let text = "is configured on VRRP instance and sync group. Remove vrrp instance or sync group config";
+            about_groups.push(complain(format!("({}) track_interface {} {text}", given.name, track.name)));
+        }
     }
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
     let instances: Vec<Instance> = instances
@@ -212,7 +217,6 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
         duplicates(&instances, &places, &mut complaints);
     }
     let mut site = Site { global, root, scripts, files, instances, groups, configured };
-    let mut about_groups = Vec::new();
     site.groups(&mut about_groups);
     if !vital {
         complaints.append(&mut about_groups);
@@ -328,7 +332,9 @@ impl Site {
 fn owners(group: &Group, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
     let mut members: Vec<&mut Instance> =
         instances.iter_mut().filter(|one| group.members.contains(&one.name)).collect();
-    if members.iter().any(|one| one.router.owner) && members.iter().any(|one| one.router.priority != 255) {
+    if members.iter().any(|one| one.router.owner && one.wants_master)
+        && members.iter().any(|one| one.router.priority != 255)
+    {
         let text = "has some member(s) as address owner and some not as address owner. This won't work.";
         complaints.push(complain(format!("Sync group {} {text}", group.name)));
     }
@@ -470,8 +476,9 @@ impl Completion<'_> {
         if strict && master != owner {
             self.error(format!("({name}) State MASTER must match being address owner"));
         }
-        let master = if strict { owner } else { master };
-        router.owner = master && owner;
+        // Without a state the owner is master too.
+        router.owner = owner && given.master != Some(false);
+        let master = if strict { owner } else { master || router.owner };
         let newer = router.version == Version::V3 || given.family() == Some(true);
         router.authentication = self.authentication(given, strict, newer);
         self.preemption(given, (strict, master), &mut router);
@@ -676,8 +683,8 @@ impl Completion<'_> {
             }
         }
         let reason = match given.grouped {
-            _ if priority == 255 => Some("address_owner"),
             Some(false) => Some(GROUPED),
+            _ if priority == 255 => Some("address_owner"),
             _ => None,
         };
         for own in given.interfaces.iter().filter(|track| track.name == interface) {
@@ -696,13 +703,14 @@ impl Completion<'_> {
 
 impl Completion<'_> {
     /// Says that a weight does not count, and that what has it is left out.
+    ///
+    /// A member's weighted interface is not in keepalived's priority at first, and yet added and taken away with each change.
+    /// Differs from keepalived: it does not count, as is said. [test: a_weight_that_is_ignored_does_not_count]
     fn unweighted(&mut self, given: &Given, tracking: &Tracking, reason: &str) -> bool {
         let name = &given.name;
         self.error(match &tracking.what {
             What::Interface(one) if reason == GROUPED => {
-                // keepalived says so, and counts the weight: both nodes of a pair must agree on it.
-                self.error(format!("({name}) ignoring {one} tracked interface weight due to {reason}"));
-                return true;
+                format!("({name}) ignoring {one} tracked interface weight due to {reason}")
             }
             What::Interface(one) => {
                 format!("({name}) ignoring {one} tracked interface due to {}", reason.replace('_', " "))

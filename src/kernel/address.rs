@@ -1,7 +1,7 @@
 //! Addresses on interfaces.
 
 use super::netlink::{Attributes, Commands};
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -128,7 +128,7 @@ impl Wanted {
     /// # Errors
     /// What the kernel answered.
     pub fn add(&self, commands: &mut Commands) -> io::Result<()> {
-        let flags = NLM_F_CREATE | NLM_F_REPLACE;
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
         match commands.request(RouteNetlinkMessage::NewAddress(self.message()), flags) {
             Err(error) if error.raw_os_error() == Some(Errno::EEXIST as i32) => Ok(()),
             outcome => outcome,

@@ -48,7 +48,9 @@ impl Announcer {
         if let Some(at) = self.refresh_at
             && at <= now
         {
-            self.refresh_at = (!config.announcing.refresh.is_zero()).then(|| now + config.announcing.refresh);
+            // A late turn does not make the next refresh miss its advert.
+            let (refresh, next) = (config.announcing.refresh, at + config.announcing.refresh);
+            self.refresh_at = (!refresh.is_zero()).then(|| if next <= now { now + refresh } else { next });
             actions.extend(config.all_addresses().map(Action::Announcing));
             self.rounds(config.announcing.refresh_repeat, config);
         }

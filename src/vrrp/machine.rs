@@ -68,6 +68,8 @@ pub enum Action {
     Changed(StateKind),
     /// A lower priority advert was heard while master.
     HeardLower,
+    /// Tell the neighbours of the address its own unicast adverts carry.
+    AnnounceSource,
     /// It would be master now, if the others of its group are ready as well.
     Ready,
 }
@@ -475,7 +477,11 @@ impl Router {
         }
     }
 
+    /// Differs from keepalived: a backup does not begin to wait anew. [test: a_reload_does_not_make_a_backup_wait_anew]
     fn reconfigure(&mut self, now: Instant, config: Config, announce: bool) {
+        if std::mem::take(&mut self.demoted) && config.priority == OWNER {
+            self.set_priority(config.priority);
+        }
         let before = self.master_down();
         if self.config.interval != config.interval {
             self.master_interval = config.interval;
@@ -540,6 +546,9 @@ impl Router {
         self.note(Note::EnteringBackup { initial });
         if was_master {
             self.release();
+        } else if started && !initial && !self.config.peers.is_empty() {
+            // What kept it out may have been a link: switches and peers learn where it is now.
+            self.actions.push_back(Action::AnnounceSource);
         }
         self.actions.push_back(Action::Changed(StateKind::Backup));
     }

@@ -1,11 +1,18 @@
 use super::*;
 use crate::conf::directive::Support;
 use crate::conf::source::Memory;
+use crate::keepalived::site::What;
 use crate::vrrp::config::Authentication;
 use std::time::Duration;
 
 fn reading(text: &str) -> Reading {
     let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
+    read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &machine).unwrap()
+}
+
+/// The same on a machine that has every interface.
+fn anywhere(text: &str) -> Reading {
+    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
     read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &machine).unwrap()
 }
 
@@ -138,6 +145,57 @@ fn an_instance_that_tracks_an_unknown_script_still_tracks_it() {
     let reading = reading(&instance(" track_script {\n nope\n }"));
     assert_eq!(reading.complaints[0].text, "(/k.conf: Line 8) (V) track script nope not found, ignoring...");
     assert_eq!(reading.site.instances[0].tracking.len(), 2);
+}
+
+#[test]
+fn a_weight_that_is_ignored_does_not_count() {
+    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
+    let reading = anywhere(&[group, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
+    let said = "(V) ignoring eth1 tracked interface weight due to SYNC group";
+    assert!(reading.complaints.iter().any(|one| one.text == said), "{:?}", reading.complaints);
+    let tracked = |name: &str| What::Interface(name.to_owned());
+    let whats: Vec<_> = reading.site.instances[0].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
+    assert_eq!(whats, [(tracked("ens33"), 0), (tracked("eth2"), 0)]);
+}
+
+#[test]
+fn the_interfaces_of_addresses_are_tracked_unless_they_say_not_to_be() {
+    let more = " virtual_ipaddress {\n 192.0.2.1 dev eth1\n 192.0.2.2 dev eth2 no_track\n 192.0.2.3 dev eth1\n }";
+    let reading = anywhere(&instance(more));
+    let names: Vec<_> = reading.site.instances[0].tracking.iter().map(|one| one.what.clone()).collect();
+    assert_eq!(names, [What::Interface("ens33".to_owned()), What::Interface("eth1".to_owned())]);
+}
+
+#[test]
+fn an_owner_begins_as_master_unless_its_state_or_its_group_says_otherwise() {
+    let owner = |more: &str| anywhere(&instance(&format!(" priority 255\n{more}"))).site.instances[0].router.owner;
+    assert_eq!(["", " state MASTER", " state BACKUP"].map(owner), [true, true, false]);
+    let other = "vrrp_instance W {\n interface ens33\n virtual_router_id 9\n priority 100\n}\n";
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
+    let both = anywhere(&[group, &instance(" priority 255\n state MASTER"), other].concat());
+    assert!(both.site.instances.iter().all(|one| !one.router.owner && one.router.grouped));
+    assert!(both.complaints.iter().any(|one| one.text.ends_with("not as address owner. This won't work.")));
+}
+
+#[test]
+fn what_a_group_tracks_weighs_what_its_script_does() {
+    let script = "vrrp_script s {\n script /bin/true\n weight -30\n}\n";
+    let group = "vrrp_sync_group G {\n group {\n V\n }\n track_script {\n s\n }\n}\n";
+    let reading = anywhere(&[script, &instance(""), group].concat());
+    let tracked = reading.site.instances[0].tracking.iter().find(|one| matches!(one.what, What::Script(_)));
+    assert_eq!(tracked.map(|one| one.weight), Some(-30));
+}
+
+#[test]
+fn the_batch_after_a_lower_advert_has_the_global_size_unless_told_otherwise() {
+    let of = |text: &str| {
+        let announcing = anywhere(text).site.instances[0].router.announcing.clone();
+        (announcing.lower_repeat, announcing.lower_delay.as_secs())
+    };
+    assert_eq!(of(&instance(" garp_master_repeat 1\n garp_master_delay 2")), (5, 5));
+    let global = "global_defs {\n vrrp_garp_master_repeat 2\n vrrp_garp_master_delay 3\n}\n";
+    assert_eq!(of(&[global, &instance("")].concat()), (2, 3));
+    assert_eq!(of(&[global, &instance(" garp_lower_prio_repeat 7\n garp_lower_prio_delay 1")].concat()), (7, 1));
 }
 
 /// Every keyword of the recorded table is a row in its context, and nothing else is.

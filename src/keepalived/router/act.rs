@@ -52,7 +52,17 @@ impl Process {
                 let device = device(seat, ip);
                 self.journal.detail(format!("({name}) Sending/queueing {what} on {device} for {ip}"));
             }
-            Action::Announce(ip) => self.announce(at, ip),
+            Action::Announce(ip) => {
+                let device = device(seat, ip).to_owned();
+                self.announce(&device, ip, true);
+            }
+            Action::AnnounceSource => {
+                if let Some(source) = seat.source.filter(IpAddr::is_ipv4) {
+                    self.journal.detail(format!("{}: sending gratuitous ARP for {source}", seat.instance.name));
+                    let device = seat.instance.interface.clone();
+                    self.announce(&device, source, false);
+                }
+            }
             Action::Note(note) => self.note(at, &note),
             Action::Changed(state) => self.changed(at, now, state),
             Action::HeardLower => {
@@ -134,9 +144,7 @@ impl Process {
         }
     }
 
-    fn announce(&mut self, at: usize, ip: IpAddr) {
-        let Some(seat) = self.seats.get(at) else { return };
-        let name = device(seat, ip);
+    fn announce(&mut self, name: &str, ip: IpAddr, says: bool) {
         let Some(link) = self.world.link(name) else { return };
         // A link without an Ethernet address has no neighbours to tell.
         let Some(mac) = link.mac else { return };
@@ -147,7 +155,8 @@ impl Process {
         let Some(port) = self.world.port(name) else { return };
         let what = if ip.is_ipv6() { "unsolicited Neighbour Advert" } else { "gratuitous ARP" };
         match self.frames.send(&port, &frame) {
-            Ok(()) => self.journal.detail(format!("Sending {what} on {name} for {ip}")),
+            Ok(()) if says => self.journal.detail(format!("Sending {what} on {name} for {ip}")),
+            Ok(()) => {}
             Err(error) => {
                 let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
                 let text = text.split(" (os error").next().unwrap_or_default();

@@ -131,6 +131,16 @@ fn an_owner_that_hears_another_gives_way_and_stays_at_254() {
     assert_eq!((router.state(), router.priority()), (StateKind::Backup, 254));
     router.handle(now, good(255));
     assert_eq!(router.priority(), 254);
+    router.handle(now, Event::Reconfigure { config: Box::new(owner()), announce: false });
+    assert_eq!(router.priority(), 255);
+}
+
+#[test]
+fn a_reload_does_not_make_a_backup_wait_anew() {
+    let (mut router, now) = started(config(100));
+    let due = router.poll_timeout();
+    router.handle(now + seconds(2.0), Event::Reconfigure { config: Box::new(config(100)), announce: false });
+    assert_eq!(router.poll_timeout(), due);
 }
 
 #[test]
@@ -201,6 +211,15 @@ fn a_refresh_goes_with_an_advert() {
         refreshed.extend(some.then(|| due.duration_since(now)));
     }
     assert_eq!(refreshed, [seconds(2.5), seconds(4.5)]);
+    // Adverts that are a moment late, now one and now the other, carry every refresh all the same.
+    let (mut router, now) = master(refreshing);
+    let mut count = 0;
+    for turn in 1..=10 {
+        let late = if turn % 4 < 2 { 0.003 } else { 0.001 };
+        router.handle_timeout(now + seconds(f64::from(turn) + late));
+        count += usize::from(actions(&mut router).iter().any(|action| matches!(action, Action::Announce(_))));
+    }
+    assert_eq!(count, 5);
 }
 
 #[test]

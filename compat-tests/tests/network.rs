@@ -205,6 +205,32 @@ fn an_address_that_is_taken_away_comes_back() -> io::Result<()> {
 }
 
 #[test]
+fn a_source_that_is_tracked_must_be_there() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let source = Ipv4Addr::new(192, 168, 110, 77);
+    let more = format!(" mcast_src_ip {source}\n track_src_ip\n");
+    pair.a.start(&configuration("BACKUP", 120, &more))?;
+    pair.a.says("entering FAULT state\n")?;
+    pair.a.host.run(move || link::add_address(PORT, source, 24))??;
+    pair.a.becomes_master()?;
+    Ok(())
+}
+
+#[test]
+fn an_error_of_sending_is_said_once() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    pair.a.start(&configuration("BACKUP", 120, " dont_track_primary\n"))?;
+    pair.a.becomes_master()?;
+    pair.a.set_up(false)?;
+    pair.a.says("send advert error")?;
+    // Three more adverts would be due.
+    std::thread::sleep(std::time::Duration::from_millis(3500));
+    let log = pair.a.log();
+    assert_eq!(log.matches("send advert error").count(), 1, "{log}");
+    Ok(())
+}
+
+#[test]
 fn an_interface_that_is_made_anew_is_used_again() -> io::Result<()> {
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
     pair.a.start(&configuration("BACKUP", 120, ""))?;

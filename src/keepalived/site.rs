@@ -190,15 +190,7 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
     }
     let groups = membership(groups, &instances, &mut complaints);
     let mut instances = instances;
-    let mut about_groups = Vec::new();
-    for given in &mut instances {
-        let Some(group) = groups.iter().find(|group| group.members.contains(&given.name)) else { continue };
-        given.grouped = Some(group.weighted == Some(true));
-        for track in given.interfaces.iter().filter(|own| group.interfaces.iter().any(|one| one.name == own.name)) {
-            let text = "is configured on VRRP instance and sync group. Remove vrrp instance or sync group config";
-            about_groups.push(complain(format!("({}) track_interface {} {text}", given.name, track.name)));
-        }
-    }
+    let mut about_groups = grouped(&groups, &mut instances);
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
     let instances: Vec<Instance> = instances
         .into_iter()
@@ -287,6 +279,20 @@ fn membership(groups: Vec<Group>, instances: &[Given], complaints: &mut Vec<Diag
         kept.push(group);
     }
     kept
+}
+
+/// Tells the members of groups that they are; what both a member and its group track is said.
+fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
+    let mut complaints = Vec::new();
+    for given in instances {
+        let Some(group) = groups.iter().find(|group| group.members.contains(&given.name)) else { continue };
+        given.grouped = Some(group.weighted == Some(true));
+        for track in given.interfaces.iter().filter(|own| group.interfaces.iter().any(|one| one.name == own.name)) {
+            let text = "is configured on VRRP instance and sync group. Remove vrrp instance or sync group config";
+            complaints.push(complain(format!("({}) track_interface {} {text}", given.name, track.name)));
+        }
+    }
+    complaints
 }
 
 impl Site {
@@ -660,6 +666,9 @@ impl Completion<'_> {
         kept
     }
 
+    /// What bears on an instance.
+    ///
+    /// Differs from keepalived: in a group it forgets a member's scripts of weight zero (2.1.5). [test: a_members_script_counts]
     fn tracking(&mut self, given: &Given, (interface, priority): (&str, u8)) -> Vec<Tracking> {
         let mut all = Vec::new();
         if given.track_primary != Some(false) {

@@ -35,7 +35,7 @@ const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 const DIRECTIVES: &[Directive] = &[
     Directive::new("state", INSTANCE, ONE, &Custom(state))
         .words(&["MASTER", "BACKUP"])
-        .doc("Names the expected state; only an address owner skips the first election because of it."),
+        .doc("Names the expected state; an address owner (priority 255) skips the first election unless this is BACKUP."),
     Directive::new("interface", INSTANCE, ONE, &Custom(interface))
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
@@ -62,7 +62,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),
     Directive::new("virtual_ipaddress", INSTANCE, LINES, &Addresses(|c: &mut Instance| &mut c.addresses))
-        .doc("Lists the addresses that move with the router."),
+        .doc("Lists the addresses that move with the router; where one has an interface of its own, that is tracked too, unless it says `no_track`."),
     Directive::new("virtual_ipaddress_excluded", INSTANCE, LINES, &Addresses(|c: &mut Instance| &mut c.excluded))
         .doc("Lists addresses that move with the router and are not in its adverts."),
     Directive::new("unicast_peer", INSTANCE, LINES, &Custom(unicast_peer))
@@ -98,7 +98,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Lists further interfaces that matter."),
     Directive::new("track_script", INSTANCE, LINES, &Tracks(Tracked::Script, |c: &mut Instance| &mut c.scripts))
-        .doc("Lists scripts that matter."),
+        .doc("Lists scripts that matter; `reverse` takes away what the weight would add, and the reverse."),
     Directive::new("track_file", INSTANCE, LINES, &Tracks(Tracked::File, |c: &mut Instance| &mut c.files))
         .doc("Lists files that matter."),
     Directive::new("skip_check_adv_addr", INSTANCE, BARE, &Custom(skip_check_adv_addr))
@@ -181,7 +181,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Unsigned(|c: &mut Instance| &mut c.garp_refresh, 0..=WIDE, "({n}): Invalid {k} '{v}' - ignoring"),
     )
-    .doc("Sets the seconds between announcements while master."),
+    .doc("Sets the seconds between announcements while master; each goes with an advert."),
     Directive::new(
         "garp_master_refresh_repeat",
         INSTANCE,

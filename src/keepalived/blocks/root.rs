@@ -24,8 +24,9 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Defines a script whose result virtual routers may track."),
     Directive::new("vrrp_instance", ROOT, named(INSTANCE), &Block(super::instance::open, super::instance::close))
         .doc("Defines a virtual router."),
-    Directive::new("vrrp_sync_group", ROOT, named(GROUP), &Custom(super::group::open))
-        .doc("Defines virtual routers that change state together."),
+    Directive::new("vrrp_sync_group", ROOT, named(GROUP), &Custom(super::group::open)).doc(
+        "Defines virtual routers that change state together: master only when each could be, in fault when one is.",
+    ),
     Directive::new("static_ipaddress", ROOT, LINES, &Custom(super::fixed::addresses))
         .doc("Lists addresses that are held from start to stop."),
     Directive::new("track_file", ROOT, one(FILE), &Block(super::file::open, super::file::close))

@@ -178,6 +178,15 @@ fn an_owner_begins_as_master_unless_its_state_or_its_group_says_otherwise() {
 }
 
 #[test]
+fn a_members_script_counts() {
+    let script = "vrrp_script s {\n script /bin/true\n}\n";
+    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
+    let reading = anywhere(&[script, &instance(" track_script {\n s\n }"), group].concat());
+    assert!(reading.site.instances[0].tracking.iter().any(|one| one.what == What::Script("s".to_owned())));
+    assert!(!reading.complaints.iter().any(|one| one.text.contains("not used")));
+}
+
+#[test]
 fn what_a_group_tracks_weighs_what_its_script_does() {
     let script = "vrrp_script s {\n script /bin/true\n weight -30\n}\n";
     let group = "vrrp_sync_group G {\n group {\n V\n }\n track_script {\n s\n }\n}\n";

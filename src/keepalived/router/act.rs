@@ -94,6 +94,7 @@ impl Process {
         }
     }
 
+    /// Differs from keepalived: an error of sending that stays the same is said once. [test: an_error_of_sending_is_said_once]
     fn advertise(&mut self, at: usize, priority: u8) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         let ipv6 = seat.instance.router.is_ipv6();

@@ -291,6 +291,7 @@ impl Process {
         standings.get(at).copied()
     }
 
+    /// Differs from keepalived: `track_src_ip` is looked at from the start. [test: a_source_that_is_tracked_must_be_there]
     fn standing(&self, at: usize) -> Standing {
         let Some(seat) = self.seats.get(at) else {
             return Standing { priority: 0, fault: true, waiting: false };

@@ -416,7 +416,16 @@ fn anonymous(bytes: &[u8], ports: &[u16]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for port in ports {
         let digits = port.to_string().into_bytes();
-        while let Some(at) = find(&bytes, &digits) {
+        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        // Inside a longer number they are no port.
+        let alone = |at: usize| !(at > 0 && digit(at - 1)) && !digit(at + digits.len());
+        let places: Vec<usize> = bytes
+            .windows(digits.len())
+            .enumerate()
+            .filter(|(at, one)| *one == digits && alone(*at))
+            .map(|(at, _)| at)
+            .collect();
+        for at in places.into_iter().rev() {
             bytes.splice(at..at + digits.len(), *b"(port)");
         }
     }

@@ -96,6 +96,8 @@ pub struct Process {
     frames: Frames,
     notifier: Notifier,
     recorder: Recorder,
+    /// Addresses this process took away itself, whose end is no news.
+    parting: Vec<IpAddr>,
     /// Nothing is sent before this.
     held_until: Option<Instant>,
 }
@@ -139,6 +141,7 @@ impl Process {
             frames,
             notifier,
             recorder,
+            parting: Vec::new(),
             held_until: None,
             site,
         };
@@ -241,9 +244,11 @@ impl Process {
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        let virtual_addresses: Vec<IpAddr> =
-            self.site.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect();
-        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &virtual_addresses))
+        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.virtual_addresses()))
+    }
+
+    fn virtual_addresses(&self) -> Vec<IpAddr> {
+        self.site.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect()
     }
 
     fn stop(&mut self) {
@@ -292,13 +297,14 @@ impl Process {
     /// The addresses of the interfaces that are used.
     fn greet(&self) {
         let mut seen: Vec<&str> = Vec::new();
+        let moving = self.virtual_addresses();
         for instance in &self.site.instances {
             let name = instance.interface.as_str();
             if seen.contains(&name) {
                 continue;
             }
             seen.push(name);
-            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &[])) {
+            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &moving)) {
                 self.journal.detail(format!("Assigned address {ip} for interface {name}"));
             }
         }

@@ -122,7 +122,12 @@ impl Process {
         }
         for address in &seat.instance.addresses {
             let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
-            let outcome = if add { wanted.add(&mut self.commands) } else { wanted.remove(&mut self.commands) };
+            let outcome = if add {
+                wanted.add(&mut self.commands)
+            } else {
+                part(&mut self.parting, address.ip);
+                wanted.remove(&mut self.commands)
+            };
             if let Err(error) = outcome {
                 let verb = if add { "add" } else { "remove" };
                 self.journal.say(format!("({}) Unable to {verb} {} - {error}", seat.instance.name, address.ip));
@@ -207,6 +212,13 @@ impl Process {
         if whole == state {
             self.notifier.group(&group, whole, &self.journal);
         }
+    }
+}
+
+/// Remembers that an address is taken away on purpose.
+pub(super) fn part(parting: &mut Vec<IpAddr>, ip: IpAddr) {
+    if !parting.contains(&ip) {
+        parting.push(ip);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Differs from keepalived: a broken file is refused at a reload, and the old one stays. [test: a_broken_file_is_refused_at_a_reload]
 
+use super::act::part;
 use super::{Process, Seat, load, policy, wanted};
 use crate::keepalived::dump;
 use crate::keepalived::notify::Occasion;
@@ -168,6 +169,7 @@ impl Process {
             let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.journal.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
+            part(&mut self.parting, ip);
             if let Err(error) = wanted.remove(&mut self.commands) {
                 self.journal.say(format!("({name}) Unable to remove {ip} - {error}"));
             }

@@ -66,7 +66,11 @@ impl Process {
     }
 
     fn deassigned(&mut self, address: &Address, name: &str) {
+        let parted = self.parting.iter().position(|ip| *ip == address.ip).map(|at| self.parting.swap_remove(at));
         if !self.is_virtual(address) {
+            if parted.is_some() {
+                return;
+            }
             if self.start.watch_addresses || self.uses(name) {
                 self.journal.detail(format!("Deassigned address {} from interface {name}", address.ip));
             }

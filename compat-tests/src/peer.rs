@@ -418,7 +418,7 @@ fn anonymous(bytes: &[u8], ports: &[u16]) -> Vec<u8> {
         let digits = port.to_string().into_bytes();
         let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
         // Inside a longer number they are no port.
-        let alone = |at: usize| !(at > 0 && digit(at - 1)) && !digit(at + digits.len());
+        let alone = |at: usize| !(digit(at + digits.len()) || at > 0 && digit(at - 1));
         let places: Vec<usize> = bytes
             .windows(digits.len())
             .enumerate()

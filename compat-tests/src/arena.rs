@@ -123,6 +123,8 @@ pub struct Server {
     running: Running,
 }
 
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
 impl Arena {
     /// Sets up the host, the files and the backends.
     pub fn new() -> io::Result<Self> {
@@ -131,6 +133,9 @@ impl Arena {
         let disk = Scratch::within(Path::new("/var/tmp"), "bench")?;
         let below = disk.path().to_owned();
         host.run(move || on_disk(&below))??;
+        // Debian's own choice: under BBR, which paces by timers, a program's figures for large files depend on which side
+        // happens to wait for the other. Where the kernel has no other, its own stays.
+        let _ = host.run(|| fs::write(CONGESTION, "cubic"))?;
         let nginx = fs::read(installed("nginx")?)?;
         let article = fs::read(root().join("fixtures/site/article/nginx.conf"))?;
         let upstream = fs::read(root().join("fixtures/bench/upstream.conf"))?;
@@ -154,6 +159,11 @@ impl Arena {
         })?;
         wait_for("the backend", Duration::from_secs(5), || listens(upstream.pid(), 20001).then_some(()))?;
         Ok(Self { host, _upstream: upstream, _reflector: reflector, _disk: disk })
+    }
+
+    /// The congestion control of the host's connections.
+    pub fn congestion_control(&self) -> io::Result<String> {
+        Ok(self.host.run(|| fs::read_to_string(CONGESTION))??.trim().to_owned())
     }
 
     /// Does something in the host's network, in a thread on the processor of the load.

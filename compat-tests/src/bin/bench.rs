@@ -167,8 +167,10 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
     let contestants = [Contestant::Nginx, wishes.second, Contestant::Haproxy];
     println!(
         "server CPU per unit in microseconds (medians of {} alternating runs)\n\
-         ratio: nginx's cost / ours in the same round: median, then the middle half of the rounds\n",
-        wishes.rounds
+         ratio: nginx's cost / ours in the same round: median, then the middle half of the rounds\n\
+         congestion control: {}\n",
+        wishes.rounds,
+        arena.congestion_control()?
     );
     print!("{:36}", "");
     contestants.iter().for_each(|contestant| print!("{:>12}", contestant.name()));

@@ -394,11 +394,11 @@ impl Router {
         if delay.is_zero() || !self.config.preempt {
             return;
         }
-        if priority > own {
+        if priority >= own {
             if backup.preempt_at.take().is_some() {
                 self.note(Note::StopPreemptDelay);
             }
-        } else if priority < own && backup.preempt_at.is_none() {
+        } else if backup.preempt_at.is_none() {
             backup.preempt_at = Some(now + delay);
             self.note(Note::StartPreemptDelay(delay));
         }

@@ -265,6 +265,22 @@ fn a_preempt_delay_bears_a_lower_master_for_a_while() {
 }
 
 #[test]
+fn a_master_of_no_lower_priority_ends_a_preempt_delay() {
+    for priority in [100, 101] {
+        let mut config = config(100);
+        config.preempt_delay = seconds(5.0);
+        let (mut router, now) = started(config.clone());
+        router.handle(now, heard(&config, OTHER, 50));
+        actions(&mut router);
+        router.handle(now + seconds(1.0), heard(&config, OTHER, priority));
+        assert_eq!(actions(&mut router), [Action::Note(Note::StopPreemptDelay)], "{priority}");
+        // The next lower one is borne with for the whole delay again.
+        router.handle(now + seconds(5.5), heard(&config, OTHER, 50));
+        assert_eq!(actions(&mut router), [Action::Note(Note::StartPreemptDelay(seconds(5.0)))]);
+    }
+}
+
+#[test]
 fn a_malformed_packet_touches_no_timer() {
     let (mut router, now) = master(config(100));
     let due = router.poll_timeout();

@@ -54,7 +54,7 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
 
 /// Judges a packet for the router `config` describes.
 ///
-/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` does not compare.
+/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares.
 ///
 /// # Errors
 /// The first check, in keepalived's order, that the packet does not pass.
@@ -81,13 +81,14 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
         return Err(Refusal::Type { received: head[0] & 0x0f });
     }
     let expected = config.advertised().count();
-    if usize::from(head[3]) != expected {
+    let unseen = trusted && config.skip_check_adv_addr;
+    if usize::from(head[3]) != expected && !unseen {
         return Err(Refusal::Count { received: head[3], expected });
     }
     checksum_holds(datagram, config)?;
     kind(datagram, config)?;
     let addresses = addresses(bytes, usize::from(head[3]), config.is_ipv6());
-    if !(trusted && config.skip_check_adv_addr) {
+    if !unseen {
         compare(config, &addresses)?;
         peer(datagram, config)?;
     }

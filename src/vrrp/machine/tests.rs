@@ -281,6 +281,22 @@ fn a_master_of_no_lower_priority_ends_a_preempt_delay() {
 }
 
 #[test]
+fn a_trusted_master_may_have_more_addresses_than_we_know_of() {
+    let mut config = config(100);
+    config.skip_check_adv_addr = true;
+    let mut wider = config.clone();
+    wider.addresses.push("192.0.2.77".parse().unwrap());
+    let (mut router, now) = started(config.clone());
+    router.handle(now, heard(&config, OTHER, 200));
+    let (at, down) = (now + seconds(1.0), router.master_down());
+    router.handle(at, heard(&wider, OTHER, 200));
+    assert_eq!(router.poll_timeout(), Some(at + down));
+    // From anybody else it is looked at.
+    router.handle(at + seconds(1.0), heard(&wider, "192.0.2.9", 200));
+    assert_eq!(router.poll_timeout(), Some(at + down));
+}
+
+#[test]
 fn a_malformed_packet_touches_no_timer() {
     let (mut router, now) = master(config(100));
     let due = router.poll_timeout();

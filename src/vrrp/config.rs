@@ -116,7 +116,7 @@ pub struct Config {
     pub version: Version,
     /// The configured priority.
     pub priority: u8,
-    /// It owns its addresses: it begins as master (`state MASTER` at priority 255).
+    /// It owns its addresses: it begins as master (priority 255, unless `state BACKUP` or its group says otherwise).
     pub owner: bool,
     /// It becomes master only together with others.
     pub grouped: bool,

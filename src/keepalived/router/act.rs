@@ -107,9 +107,7 @@ impl Process {
         if let Err(error) = outcome
             && seat.failing != code
         {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            let number = code.unwrap_or_default();
+            let (number, text) = cause(&error);
             self.journal.say(format!("({}): send advert error {number} ({text})", seat.instance.name));
         }
         seat.failing = code;
@@ -164,8 +162,7 @@ impl Process {
             Ok(()) if says => self.journal.detail(format!("Sending {what} on {name} for {ip}")),
             Ok(()) => {}
             Err(error) => {
-                let (code, text) = (error.raw_os_error().unwrap_or_default(), error.to_string());
-                let text = text.split(" (os error").next().unwrap_or_default();
+                let (code, text) = cause(&error);
                 self.journal.say(format!("Error {code} ({text}) sending {what} on {name} for {ip}"));
             }
         }
@@ -213,6 +210,13 @@ impl Process {
             self.notifier.group(&group, whole, &self.journal);
         }
     }
+}
+
+/// An error's number and words, as keepalived tells them.
+fn cause(error: &io::Error) -> (i32, String) {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    (error.raw_os_error().unwrap_or_default(), words.to_owned())
 }
 
 /// Remembers that an address is taken away on purpose.

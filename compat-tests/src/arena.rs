@@ -34,6 +34,8 @@ pub enum Contestant {
     Ours,
     /// The installed nginx once more, to see what the measurement itself is worth.
     NginxAgain,
+    /// An rnginx built before, to see what a change costs.
+    Earlier,
     /// The installed HAProxy.
     Haproxy,
 }
@@ -45,6 +47,7 @@ impl Contestant {
             Self::Nginx => "nginx",
             Self::Ours => "rnginx",
             Self::NginxAgain => "nginx again",
+            Self::Earlier => "earlier",
             Self::Haproxy => "HAProxy",
         }
     }
@@ -55,6 +58,7 @@ impl Contestant {
             Self::Nginx => 2110,
             Self::Ours => 2120,
             Self::NginxAgain => 2140,
+            Self::Earlier => 2150,
             Self::Haproxy => 2130,
         }
     }
@@ -70,7 +74,12 @@ impl Contestant {
 
     /// The program inside the host.
     fn program(self) -> String {
-        format!("{PREFIX}/sbin/{}", if self.original() { "nginx" } else { "rnginx" })
+        let name = match self {
+            Self::Nginx | Self::NginxAgain => "nginx",
+            Self::Ours | Self::Haproxy => "rnginx",
+            Self::Earlier => "earlier",
+        };
+        format!("{PREFIX}/sbin/{name}")
     }
 }
 
@@ -111,6 +120,7 @@ pub fn raise_limit() -> io::Result<usize> {
 #[derive(Debug)]
 pub struct Arena {
     host: Host,
+    earlier: Option<PathBuf>,
     _upstream: Running,
     _reflector: Reflector,
     _disk: Scratch,
@@ -126,8 +136,8 @@ pub struct Server {
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 impl Arena {
-    /// Sets up the host, the files and the backends.
-    pub fn new() -> io::Result<Self> {
+    /// Sets up the host, the files and the backends; `earlier` is the program of [`Contestant::Earlier`].
+    pub fn new(earlier: Option<PathBuf>) -> io::Result<Self> {
         raise_limit()?;
         let host = Host::new("bench")?;
         let disk = Scratch::within(Path::new("/var/tmp"), "bench")?;
@@ -158,7 +168,7 @@ impl Arena {
             let _ = pin(LOAD);
         })?;
         wait_for("the backend", Duration::from_secs(5), || listens(upstream.pid(), 20001).then_some(()))?;
-        Ok(Self { host, _upstream: upstream, _reflector: reflector, _disk: disk })
+        Ok(Self { host, earlier, _upstream: upstream, _reflector: reflector, _disk: disk })
     }
 
     /// The congestion control of the host's connections.
@@ -210,10 +220,15 @@ impl Arena {
             .replace("%PREFIX%", PREFIX)
             .replace("logs/nginx.pid", &format!("logs/{}.pid", contestant.base()));
         let path = format!("{PREFIX}/conf/{file}");
-        let ours = if contestant == Contestant::Ours { Some(fs::read(Program::Ours.nginx()?)?) } else { None };
+        let program = contestant.program();
+        let bytes = match contestant {
+            Contestant::Ours => Some(fs::read(Program::Ours.nginx()?)?),
+            Contestant::Earlier => self.earlier.as_ref().map(fs::read).transpose()?,
+            Contestant::Nginx | Contestant::NginxAgain | Contestant::Haproxy => None,
+        };
         self.host.run(move || {
-            if let Some(ours) = ours.filter(|_| !PathBuf::from(PREFIX).join("sbin/rnginx").exists()) {
-                mount::file(&format!("{PREFIX}/sbin/rnginx"), &ours, 0o755)?;
+            if let Some(bytes) = bytes.filter(|_| !Path::new(&program).exists()) {
+                mount::file(&program, &bytes, 0o755)?;
             }
             mount::file(&path, text.as_bytes(), 0o644)
         })??;

@@ -5,6 +5,7 @@ mod bodies;
 mod bytes;
 mod complaints;
 mod corpus;
+mod crowds;
 mod diagnostics;
 mod dump;
 mod house;

@@ -11,7 +11,6 @@ use super::request::Request;
 use super::site::{Location, Site};
 use crate::conf::source::Span;
 use crate::net::address::Address;
-use crate::net::reactor::Reactor;
 use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
@@ -109,13 +108,9 @@ pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Story> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let reactor = Reactor::new()?;
-        let turn = Rc::new(Turn::new(0, Arc::default(), reactor));
-        let front = Front::new(turn.clone(), Arc::new(Counters::default()));
-        tokio::select! {
-            story = told(&front, site, question) => story,
-            ended = turn.run() => Err(ended.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
-        }
+        let turn = Rc::new(Turn::new(0, Arc::default()));
+        let front = Front::new(turn, Arc::new(Counters::default()));
+        told(&front, site, question).await
     })
 }
 
@@ -127,7 +122,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
-    let stream = Stream::new(&front.turn.reactor, ours);
+    let stream = Stream::new(ours)?;
     let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
     connection.secure.set(question.secure);

@@ -1,10 +1,10 @@
 //! The machine room's sockets: addresses, listeners, byte streams, and what an event loop owns.
 
 pub mod address;
+pub mod budget;
 pub mod listen;
 pub mod open_file;
 pub mod pipes;
 pub mod proxy_protocol;
-pub mod reactor;
 pub mod stream;
 pub mod turn;

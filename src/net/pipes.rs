@@ -81,10 +81,12 @@ impl Lent {
             return Ok(0);
         } else {
             // The socket has something: what blocks is the pipe.
-            pipe.fill(from.fd(), most).map_err(|error| match error.kind() {
+            let count = pipe.fill(from.fd(), most).map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock => io::ErrorKind::StorageFull.into(),
                 _ => error,
-            })?
+            })?;
+            super::budget::spend(count);
+            count
         };
         self.held += count;
         Ok(count)

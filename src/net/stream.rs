@@ -1,56 +1,62 @@
 //! One accepted or opened byte stream. Plain today; TLS is another variant behind the same calls.
 //!
-//! Rules from measurement: wait for readiness without holding a buffer; a short read clears readiness, so that no
-//! read is spent on EAGAIN; writes go to the socket at once and wait only when it is full; an own connect that is
-//! done at once (loopback) is not waited for.
+//! The socket is registered with the runtime's own driver. Rules from measurement: wait for readiness without holding a
+//! buffer; a short read clears readiness, so that no read is spent on EAGAIN; writes go to the socket at once and wait
+//! only when it is full; an own connect that is done at once (loopback) is not waited for. Every call takes from the
+//! [`budget`] of the task that makes it: when that is used up the call says `WouldBlock`, and the next wait ends after
+//! the other tasks had their turn. No loop over a stream can therefore hold up its thread.
 
 use super::address::Address;
+use super::budget;
 use super::listen::sock_addr;
-use super::reactor::{Reactor, Source, Way};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep};
 
 /// A connected socket on an event loop.
 pub struct Stream {
-    // Before the socket: it leaves the reactor's table, then is closed.
-    source: Source,
-    socket: Socket,
+    socket: AsyncFd<Socket>,
 }
 
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
 
 impl Stream {
-    /// Puts a connected, non-blocking socket on a loop. It may have something to read already.
-    pub fn new(reactor: &Rc<Reactor>, socket: Socket) -> Self {
-        Self { source: reactor.enter(true, true), socket }
+    /// Registers a connected, non-blocking socket with the loop of this thread.
+    ///
+    /// # Errors
+    /// What `epoll_ctl(2)` said.
+    pub fn new(socket: Socket) -> io::Result<Self> {
+        Ok(Self { socket: crate::sys::socket::watch(socket)? })
     }
 
     /// The socket, for options and addresses.
-    pub const fn socket(&self) -> &Socket {
-        &self.socket
+    pub fn socket(&self) -> &Socket {
+        self.socket.get_ref()
     }
 
     /// The descriptor, for splice and sendfile.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket().as_fd()
     }
 
     /// Ready when there is something to read (or an end, or an error).
-    pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.source.poll(&self.socket, Way::Read, cx)
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(budget::poll_proceed(cx));
+        self.socket.poll_read_ready(cx).map(drop)
     }
 
     /// Ready when the socket takes bytes again.
-    pub fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.source.poll(&self.socket, Way::Write, cx)
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(budget::poll_proceed(cx));
+        self.socket.poll_write_ready(cx).map(drop)
     }
 
     /// Waits until there is something to read.
@@ -65,19 +71,12 @@ impl Stream {
 
     /// Whether something (also an end) can be read, without a system call.
     pub fn is_readable(&self) -> bool {
-        self.source.is_ready(Way::Read)
+        self.socket.try_io(Interest::READABLE, |_| Ok(())).is_ok()
     }
 
-    /// Whether a connection stands that was said to be pending. If not, it is writable when it does.
-    pub fn stands(&self) -> bool {
-        if !self.source.is_ready(Way::Write) {
-            return false;
-        }
-        let stands = self.socket.peer_addr().is_ok();
-        if !stands {
-            self.source.filled();
-        }
-        stands
+    /// Whether a connect(2) that was pending has succeeded. If not, the socket is writable when it has ended.
+    pub fn is_connected(&self) -> bool {
+        self.socket().peer_addr().is_ok()
     }
 
     /// Reads once.
@@ -85,12 +84,21 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` when nothing is there; what recv(2) said otherwise.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let room = into.len();
-        let outcome = self.try_input(|mut socket| socket.read(into));
-        // A short read empties the socket: readiness is cleared without asking it again.
-        if outcome.as_ref().is_ok_and(|count| *count > 0 && *count < room) {
-            self.source.drained();
+        if !budget::is_left() {
+            return Err(FULL.into());
         }
+        let room = into.len();
+        let mut short = 0;
+        // A short read empties the socket: readiness is cleared without asking it again.
+        let outcome = self.socket.try_io(Interest::READABLE, |mut socket| match socket.read(into) {
+            Ok(count) if count > 0 && count < room => {
+                short = count;
+                Err(FULL.into())
+            }
+            other => other,
+        });
+        let outcome = if short > 0 { Ok(short) } else { outcome };
+        budget::spend(outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 
@@ -99,34 +107,39 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` when there is none; what recv(2) said otherwise.
     pub fn try_peek(&self) -> io::Result<usize> {
-        let mut byte = [std::mem::MaybeUninit::new(0_u8)];
-        self.try_input(|socket| socket.peek(&mut byte))
-    }
-
-    /// Runs a read-like call, unless it is known to block, and clears readiness when it would.
-    ///
-    /// # Errors
-    /// What the call said.
-    pub fn try_input<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
-        if !self.source.is_ready(Way::Read) {
+        if !budget::is_left() {
             return Err(FULL.into());
         }
-        let outcome = run(&self.socket);
-        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
-            self.source.drained();
+        let mut byte = [std::mem::MaybeUninit::new(0_u8)];
+        self.socket.try_io(Interest::READABLE, |socket| socket.peek(&mut byte))
+    }
+
+    /// Runs a read-like call that says how many bytes it moved, unless it is known to block.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; what the call said otherwise.
+    pub fn try_input(&self, run: impl FnOnce(&Socket) -> io::Result<usize>) -> io::Result<usize> {
+        if !budget::is_left() {
+            return Err(FULL.into());
         }
+        let outcome = self.socket.try_io(Interest::READABLE, run);
+        budget::spend(outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 
-    /// Runs a write-like call at once; on `WouldBlock` the next wait is a real one.
+    /// Runs a write-like call that says how many bytes it moved at once; on `WouldBlock` the next wait is a real one.
     ///
     /// # Errors
     /// What the call said.
-    pub fn try_output<T>(&self, run: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
-        let outcome = run(&self.socket);
-        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
-            self.source.filled();
+    pub fn try_output(&self, run: impl FnOnce(&Socket) -> io::Result<usize>) -> io::Result<usize> {
+        if !budget::is_left() {
+            return Err(FULL.into());
         }
+        let outcome = run(self.socket());
+        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
+            let _ = self.socket.try_io(Interest::WRITABLE, |_| Err::<(), _>(FULL.into()));
+        }
+        budget::spend(outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 
@@ -140,7 +153,7 @@ impl Stream {
 
     /// Ends the sending side.
     pub fn shutdown(&self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = self.socket().shutdown(Shutdown::Write);
     }
 }
 
@@ -162,7 +175,7 @@ pub struct Outgoing {
 ///
 /// # Errors
 /// What socket(2), bind(2) or connect(2) said.
-pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
+pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
     let name = sock_addr(address)?;
     let tcp = matches!(address, Address::Ip(_));
     let protocol = tcp.then_some(Protocol::TCP);
@@ -186,10 +199,7 @@ pub fn connect(reactor: &Rc<Reactor>, address: &Address, how: &Outgoing) -> io::
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
         Err(error) => return Err(error),
     };
-    // A connection to this machine stands already when connect(2) says that it is pending.
-    let near = matches!(address, Address::Ip(ip) if ip.ip().is_loopback());
-    let source = reactor.enter(false, near || !pending);
-    Ok((Stream { source, socket }, pending))
+    Ok((Stream::new(socket)?, pending))
 }
 
 /// A deadline that is moved often and fires rarely: the timer below it is armed again only when it goes off early.

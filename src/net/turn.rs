@@ -1,8 +1,8 @@
 //! What one event loop owns: its number, clock, buffers, open files, and the log files to flush before it sleeps.
 
+use super::budget;
 use super::open_file::OpenFiles;
 use super::pipes::Pipes;
-use super::reactor::Reactor;
 use super::stream::Deadline;
 use crate::log::clock::Clock;
 use crate::log::file::File;
@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use send_wrapper::SendWrapper;
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -124,15 +123,12 @@ pub struct Turn {
     pub files: OpenFiles,
     /// Its pipes.
     pub pipes: Rc<Pipes>,
-    /// Its sockets.
-    pub reactor: Rc<Reactor>,
 }
 
 impl Turn {
     /// Loop `number`, whose runtime writes `unwritten` before it sleeps.
-    pub fn new(number: usize, unwritten: Unwritten, reactor: Rc<Reactor>) -> Self {
+    pub fn new(number: usize, unwritten: Unwritten) -> Self {
         Self {
-            reactor,
             files: OpenFiles::default(),
             pipes: Rc::default(),
             number,
@@ -177,17 +173,9 @@ impl Turn {
         }
     }
 
-    /// Wakes tasks whose sockets are ready, until the loop ends; before each look logs are written and the clock is read.
-    ///
-    /// # Errors
-    /// When the loop's epoll fails.
-    pub async fn run(self: Rc<Self>) -> io::Result<()> {
-        LOOP.set(Rc::downgrade(&self));
-        let rest = || {
-            write_logs(self.number, &self.unwritten);
-            self.refresh();
-        };
-        self.reactor.run(rest, || POLLS.get()).await
+    /// Makes it the loop of this thread.
+    pub fn enter(self: &Rc<Self>) {
+        LOOP.set(Rc::downgrade(self));
     }
 
     /// Looks at the clock, and forgets what was opened before: both go out of date while the loop sleeps.
@@ -277,22 +265,39 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     }
 }
 
-/// To be called when a loop's runtime wakes up: a task whose timer is due runs before the loop looks at its sockets.
+/// To be called when a loop's runtime wakes up, before its tasks run.
 pub fn woken() {
+    RUNS.set(0);
     if let Some(turn) = LOOP.with_borrow(Weak::upgrade) {
         turn.refresh();
+    }
+}
+
+/// Runs of tasks after which a loop that never sleeps looks at the clock and writes its logs.
+const RUNS_AWAKE: u32 = 256;
+
+/// Counts a run of a task.
+fn count_run() {
+    let runs = RUNS.get() + 1;
+    RUNS.set(runs);
+    if runs >= RUNS_AWAKE {
+        RUNS.set(0);
+        if let Some(turn) = LOOP.with_borrow(Weak::upgrade) {
+            write_logs(turn.number, &turn.unwritten);
+            turn.refresh();
+        }
     }
 }
 
 thread_local! {
     /// This thread's loop.
     static LOOP: RefCell<Weak<Turn>> = const { RefCell::new(Weak::new()) };
-    /// How often tasks of this thread's loop were run.
-    static POLLS: Cell<u64> = const { Cell::new(0) };
+    /// Runs of tasks since the loop last slept.
+    static RUNS: Cell<u32> = const { Cell::new(0) };
 }
 
 pin_project! {
-    /// A task of a loop, whose runs are counted.
+    /// A task of a loop; each run has a budget of its own.
     struct Task<F> {
         #[pin]
         future: F,
@@ -303,8 +308,8 @@ impl<F: Future> Future for Task<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        POLLS.set(POLLS.get() + 1);
-        self.project().future.poll(cx)
+        count_run();
+        budget::with_fresh(|| self.project().future.poll(cx))
     }
 }
 

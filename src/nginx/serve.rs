@@ -6,19 +6,18 @@ use crate::http::{self, Front};
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
-use crate::net::reactor::{Reactor, Source, Way};
 use crate::net::stream::Stream;
 use crate::stream;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -199,7 +198,7 @@ impl Loop {
     fn listen(&self, fd: OwnedFd, served: Served, log: &Log) -> Option<Listener> {
         let socket = Socket::from(fd);
         let served = Rc::new(RefCell::new(served));
-        let waited = Waited::new(&socket, self.shared.process.loops > 1, &self.front.turn.reactor);
+        let waited = Waited::new(&socket, self.shared.process.loops > 1);
         let waited = match waited {
             Ok(waited) => waited,
             Err(error) => {
@@ -229,23 +228,13 @@ impl Loop {
 
 /// What a loop waits for to learn of connections: the listener, or where loops share it a descriptor of which the kernel
 /// wakes one loop for each connection.
-struct Waited {
-    source: Source,
-    fd: OwnedFd,
-}
+struct Waited(AsyncFd<OwnedFd>);
 
 impl Waited {
-    fn new(socket: &Socket, shared: bool, reactor: &Rc<Reactor>) -> io::Result<Self> {
+    fn new(socket: &Socket, shared: bool) -> io::Result<Self> {
         use std::os::fd::AsFd as _;
         let fd = if shared { crate::sys::socket::exclusive(socket)? } else { socket.as_fd().try_clone_to_owned()? };
-        Ok(Self { source: reactor.watch(&fd)?, fd })
-    }
-}
-
-impl Drop for Waited {
-    fn drop(&mut self) {
-        // The parent has the listener open too.
-        self.source.leave(&self.fd);
+        Ok(Self(crate::sys::socket::watch(fd)?))
     }
 }
 
@@ -259,7 +248,7 @@ async fn accept(
 ) {
     let most = shared.process.connections.saturating_mul(shared.process.loops as u64);
     loop {
-        poll_fn(|cx| waited.source.poll(&waited.fd, Way::Read, cx)).await;
+        let Ok(mut ready) = waited.0.readable().await else { return };
         for _ in 0..64 {
             match crate::sys::socket::accept(&socket) {
                 Ok((stream, peer)) => {
@@ -274,7 +263,7 @@ async fn accept(
                     begin(&fronts, &served, stream, &peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    waited.source.drained();
+                    ready.clear_ready();
                     break;
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
@@ -294,7 +283,7 @@ fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &S
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
     };
-    let stream = Stream::new(&fronts.http.turn.reactor, socket);
+    let Ok(stream) = Stream::new(socket) else { return };
     match served.borrow().clone() {
         Served::Http(site, port) => {
             if let Some(serving) = http::serve(&fronts.http, site, &port, (stream, peer)) {

@@ -7,7 +7,6 @@ use super::open::{self, Listeners};
 use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
-use crate::net::reactor::Reactor;
 use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
 use crate::sys::signal::SignalQueue;
 use crate::zone::registry::Registry as Zones;
@@ -143,19 +142,12 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
         .on_thread_park(move || write_logs(number, &to_write))
         .on_thread_unpark(woken)
         .build();
-    let (Ok(runtime), Ok(reactor)) = (runtime, Reactor::new()) else { return };
-    let turn = Rc::new(Turn::new(number, unwritten.clone(), reactor));
-    let front = http::Front::new(turn.clone(), shared.counters.clone());
+    let Ok(runtime) = runtime else { return };
+    let turn = Rc::new(Turn::new(number, unwritten.clone()));
+    turn.enter();
+    let front = http::Front::new(turn, shared.counters.clone());
     let shared = shared.clone();
     runtime.block_on(async move {
-        let log = control.as_ref().map(|control| control.log.clone());
-        spawn(async move {
-            if let Err(error) = turn.run().await
-                && let Some(log) = log
-            {
-                log.write(Level::Alert, None, &format!("epoll_wait() failed ({})", crate::conf::walk::errno(&error)));
-            }
-        });
         if let Some(control) = control {
             spawn(control.run());
         }

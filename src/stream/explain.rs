@@ -5,7 +5,6 @@ use super::module::Content;
 use super::session::{Accepted, Front, Ledger, Session};
 use super::site::Site;
 use crate::net::address::Address;
-use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
@@ -74,8 +73,8 @@ pub fn explain(site: &Arc<Site>, from: SocketAddr, to: SocketAddr) -> io::Result
     let entry = port.and_then(|port| port.of(Some(to))).ok_or(io::ErrorKind::NotFound)?;
     let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
-    let turn = Rc::new(Turn::new(0, Arc::default(), Reactor::new()?));
-    let stream = Stream::new(&turn.reactor, ours);
+    let turn = Rc::new(Turn::new(0, Arc::default()));
+    let stream = Stream::new(ours)?;
     let front = Front::new(turn, Arc::new(Nobody));
     let accepted = Accepted { stream, peer: Address::Ip(from), bound: entry.address.clone(), local: Some(to) };
     let mut session = Session::new(front, site.clone(), entry.server.clone(), accepted);

@@ -7,7 +7,6 @@ use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Bases, Dialect, Levels, Walk, Wording};
 use crate::log::Log;
 use crate::net::address::Address;
-use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::net::turn::{Turn, Unwritten, spawn};
 use crate::session::build::{Build, Resolve};
@@ -193,15 +192,14 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
         let counts = Arc::new(Counts::default());
         let ledger = counts.clone();
         runtime.block_on(async move {
-            let reactor = Reactor::new().expect("an epoll");
-            let turn = Rc::new(Turn::new(0, Unwritten::default(), reactor.clone()));
+            let turn = Rc::new(Turn::new(0, Unwritten::default()));
             let front = Front::new(turn.clone(), ledger);
-            drop(spawn(async move { turn.run().await.expect("events") }));
+            turn.enter();
             let mut tasks = Vec::new();
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");
                 stream.set_nonblocking(true).expect("non-blocking");
-                let stream = Stream::new(&reactor, stream.into());
+                let stream = Stream::new(stream.into()).expect("a socket");
                 let client = (stream, Address::Ip(peer));
                 tasks.push(spawn(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
             }

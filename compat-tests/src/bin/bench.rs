@@ -2,6 +2,7 @@
 //! costs the server. A wrong answer voids a figure.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +17,8 @@ const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--qui
   --only WORDS  only the rows whose names hold the words
   --rounds N    how often each contestant runs each row (15)
   --quick       three rounds, a tenth of the idle connections
-  --self        the installed nginx instead of rnginx: what the measurement itself is worth";
+  --self        the installed nginx instead of rnginx: what the measurement itself is worth
+  --against P   the rnginx at path P instead of the installed nginx: what a change costs";
 
 /// What a row is to reach.
 #[derive(Clone, Copy)]
@@ -49,6 +51,7 @@ struct Wishes {
     time: Duration,
     idle: usize,
     second: Contestant,
+    earlier: Option<PathBuf>,
 }
 
 fn wishes() -> Option<Wishes> {
@@ -58,6 +61,7 @@ fn wishes() -> Option<Wishes> {
         time: Duration::from_millis(350),
         idle: 10_000,
         second: Contestant::Ours,
+        earlier: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -68,6 +72,7 @@ fn wishes() -> Option<Wishes> {
                 wishes.rounds = 3;
                 wishes.idle = 1000;
             }
+            "--against" => wishes.earlier = Some(arguments.next()?.into()),
             "--self" => wishes.second = Contestant::NginxAgain,
             _ => return None,
         }
@@ -163,11 +168,12 @@ fn main() -> ExitCode {
 }
 
 fn bench(wishes: &Wishes) -> io::Result<()> {
-    let arena = Arena::new()?;
-    let contestants = [Contestant::Nginx, wishes.second, Contestant::Haproxy];
+    let arena = Arena::new(wishes.earlier.clone())?;
+    let first = if wishes.earlier.is_some() { Contestant::Earlier } else { Contestant::Nginx };
+    let contestants = [first, wishes.second, Contestant::Haproxy];
     println!(
         "server CPU per unit in microseconds (medians of {} alternating runs)\n\
-         ratio: nginx's cost / ours in the same round: median, then the middle half of the rounds\n\
+         ratio: the first column's cost / the second's in the same round: median, then the middle half of the rounds\n\
          congestion control: {}\n",
         wishes.rounds,
         arena.congestion_control()?

@@ -103,7 +103,7 @@ impl Exchange {
     pub fn open(request: &Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
         let bind = gateway.local(request);
         let how = Outgoing { bind, keepalive: gateway.socket_keepalive, nodelay: false, speaks: true };
-        let (stream, _) = stream::connect(&request.turn().reactor, address, &how).map_err(|error| {
+        let (stream, _) = stream::connect(address, &how).map_err(|error| {
             let text = crate::conf::walk::errno(&error);
             let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {
                 Level::Error

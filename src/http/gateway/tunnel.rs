@@ -127,7 +127,7 @@ fn filled(turn: &Turn, runs: &[&[u8]]) -> Buffer {
 }
 
 /// Moves bytes one way until it would block; Ready when the way has come to its end.
-fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &Context<'_>) -> Poll<io::Result<()>> {
+fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     for _ in 0..16 {
         let buffer = match way.held.take() {
             Some(held) => *held,
@@ -170,7 +170,7 @@ fn take(from: &Stream, turn: &Turn) -> io::Result<Option<Buffer>> {
 }
 
 /// Writes a buffer; what finds no room is held.
-fn put(way: &mut Way, mut buffer: Buffer, to: &Stream, turn: &Turn, cx: &Context<'_>) -> io::Result<Poll<()>> {
+fn put(way: &mut Way, mut buffer: Buffer, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     while !buffer.filled().is_empty() {
         match to.try_write(buffer.filled()) {
             Ok(count) => {

@@ -284,7 +284,7 @@ impl Proxy {
         };
         let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay, speaks: self.protocol };
         session.front.ledger.numbered();
-        let server = match connect(&session.turn().reactor, address, &how) {
+        let server = match connect(address, &how) {
             Ok((server, false)) => server,
             Ok((server, true)) => match self.wait(&server, deadline).await {
                 Ok(()) => server,
@@ -316,9 +316,9 @@ impl Proxy {
         Some(server)
     }
 
-    /// Waits until a connection stands.
+    /// Waits until a connection is made.
     async fn wait(&self, server: &Stream, deadline: &mut Deadline) -> io::Result<()> {
-        if server.stands() {
+        if server.is_connected() {
             return Ok(());
         }
         deadline.set(Instant::now(), self.connect_timeout);

@@ -1,24 +1,57 @@
-//! The http modules, one file each; the list's order is behaviour.
-//!
-//! Handlers of a phase run in list order. nginx runs its own list backwards within a phase, so here the later nginx
-//! module stands first where both have handlers in one phase.
+//! The http modules, one file each.
 
-use super::module::Module;
+pub mod access;
+pub mod addition;
+pub mod auth_basic;
+pub mod auth_request;
+pub mod autoindex;
+pub mod browser;
+pub mod charset;
+pub mod core_rows;
+pub mod dav;
+pub mod degradation;
+pub mod empty_gif;
+pub mod fastcgi;
+pub mod files;
+pub mod flv;
+pub mod geo;
+pub mod geoip;
+pub mod grpc;
+pub mod gunzip;
+pub mod gzip;
+pub mod gzip_static;
+pub mod headers;
+pub mod http2;
+pub mod image_filter;
+pub mod index;
+pub mod limit_conn;
+pub mod limit_req;
+pub mod log;
+pub mod map;
+pub mod memcached;
+pub mod mirror;
+pub mod mp4;
+pub mod perl;
+pub mod proxy;
+pub mod random_index;
+pub mod realip;
+pub mod referer;
+pub mod requests;
+pub mod rewrite;
+pub mod scgi;
+pub mod secure_link;
+pub mod slice;
+pub mod split_clients;
+pub mod ssi;
+pub mod ssl;
+pub mod static_;
+pub mod stub_status;
+pub mod sub;
+pub mod try_files;
+pub mod userid;
+pub mod uwsgi;
+pub mod xslt;
 
-macro_rules! modules {
-    ($($name:ident),* $(,)?) => {
-        $(pub mod $name;)*
-        /// Every served module, in order.
-        pub fn all() -> Vec<Module> {
-            [$($name::modules()),*].concat()
-        }
-    };
-}
+mod order;
 
-modules! {
-    core_rows, rewrite, map, limit_conn, access, auth_request, try_files, proxy, stub_status, index, static_, headers, log, ssl,
-    gzip, gunzip, gzip_static, auth_basic, autoindex, dav, empty_gif, flv, mp4, addition, slice, ssi, sub, userid, mirror,
-    random_index, secure_link, browser, degradation, limit_req, realip, referer, charset, http2, files, requests, geoip,
-    image_filter, xslt, perl, geo, split_clients, fastcgi, uwsgi, scgi, grpc,
-    memcached,
-}
+pub use order::all;

@@ -2,16 +2,40 @@
 //!
 //! Steps of a phase run in list order. Twins bring their rows along in http's list.
 
+pub mod access;
+pub mod answer;
+pub mod core_rows;
+pub mod geo;
+pub mod geoip;
+pub mod limit_conn;
+pub mod log;
+pub mod map;
+pub mod proxy;
+pub mod realip;
+pub mod set;
+pub mod split_clients;
+pub mod ssl;
+pub mod ssl_preread;
+
 use super::module::Module;
 
-macro_rules! modules {
-    ($($name:ident),* $(,)?) => {
-        $(pub mod $name;)*
-        /// Every served module, in order.
-        pub fn all() -> Vec<Module> {
-            [$($name::modules()),*].concat()
-        }
-    };
+/// Every module, in order.
+pub fn all() -> Vec<Module> {
+    [
+        core_rows::modules(),
+        realip::modules(),
+        set::modules(),
+        limit_conn::modules(),
+        access::modules(),
+        map::modules(),
+        geo::modules(),
+        geoip::modules(),
+        split_clients::modules(),
+        log::modules(),
+        ssl::modules(),
+        ssl_preread::modules(),
+        proxy::modules(),
+        answer::modules(),
+    ]
+    .concat()
 }
-
-modules! { core_rows, realip, set, limit_conn, access, map, geo, geoip, split_clients, log, ssl, ssl_preread, proxy, answer }

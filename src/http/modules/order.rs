@@ -1,0 +1,70 @@
+//! The order of the http modules, which is behaviour.
+//!
+//! Handlers of a phase run in list order. nginx runs its own list backwards within a phase, so here the later nginx
+//! module stands first where both have handlers in one phase.
+
+use super::{
+    access, addition, auth_basic, auth_request, autoindex, browser, charset, core_rows, dav, degradation, empty_gif,
+    fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, http2, image_filter, index, limit_conn,
+    limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests, rewrite, scgi,
+    secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid, uwsgi, xslt,
+};
+use crate::http::module::Module;
+
+/// Every module, in order.
+pub fn all() -> Vec<Module> {
+    [
+        core_rows::modules(),
+        rewrite::modules(),
+        map::modules(),
+        limit_conn::modules(),
+        access::modules(),
+        auth_request::modules(),
+        try_files::modules(),
+        proxy::modules(),
+        stub_status::modules(),
+        index::modules(),
+        static_::modules(),
+        headers::modules(),
+        log::modules(),
+        ssl::modules(),
+        gzip::modules(),
+        gunzip::modules(),
+        gzip_static::modules(),
+        auth_basic::modules(),
+        autoindex::modules(),
+        dav::modules(),
+        empty_gif::modules(),
+        flv::modules(),
+        mp4::modules(),
+        addition::modules(),
+        slice::modules(),
+        ssi::modules(),
+        sub::modules(),
+        userid::modules(),
+        mirror::modules(),
+        random_index::modules(),
+        secure_link::modules(),
+        browser::modules(),
+        degradation::modules(),
+        limit_req::modules(),
+        realip::modules(),
+        referer::modules(),
+        charset::modules(),
+        http2::modules(),
+        files::modules(),
+        requests::modules(),
+        geoip::modules(),
+        image_filter::modules(),
+        xslt::modules(),
+        perl::modules(),
+        geo::modules(),
+        split_clients::modules(),
+        fastcgi::modules(),
+        uwsgi::modules(),
+        scgi::modules(),
+        grpc::modules(),
+        memcached::modules(),
+    ]
+    .concat()
+}

@@ -10,27 +10,45 @@ use crate::session::slot::MimeTypes;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_addition_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Addition>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_addition_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Addition>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("add_before_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Addition| &mut c.add_before_body)).doc("Puts the answer to a subrequest before responses."),
-Directive::checked("add_after_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Addition| &mut c.add_after_body)).doc("Puts the answer to a subrequest after responses."),
-Directive::checked("addition_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Addition| &mut c.addition_types, "text/html")).since("0.7.9").doc("Sets the MIME types of responses that are added to beside text/html."),
+    Directive::checked(
+        "add_before_body",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Text(|c: &mut Addition| &mut c.add_before_body),
+    )
+    .doc("Puts the answer to a subrequest before responses."),
+    Directive::checked("add_after_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Addition| &mut c.add_after_body))
+        .doc("Puts the answer to a subrequest after responses."),
+    Directive::checked(
+        "addition_types",
+        HTTP_ANY,
+        Arity::AtLeast(1),
+        &MimeTypes(|c: &mut Addition| &mut c.addition_types, "text/html"),
+    )
+    .since("0.7.9")
+    .doc("Sets the MIME types of responses that are added to beside text/html."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Addition {
- add_before_body: Option<Word>,
- add_after_body: Option<Word>,
- addition_types: Vec<Box<[u8]>>,
+    add_before_body: Option<Word>,
+    add_after_body: Option<Word>,
+    addition_types: Vec<Box<[u8]>>,
 }
 
 impl Conf for Addition {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list addition_types; add_before_body, add_after_body); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list addition_types; add_before_body, add_after_body);
+    }
 }
-

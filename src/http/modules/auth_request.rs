@@ -11,8 +11,8 @@ use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::log::Level;
 use crate::script::variable::{Definition, SlotId};
-use crate::session::used;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {

@@ -12,26 +12,39 @@ use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_browser_module", directives: DIRECTIVES, scopes: &[Scope::of::<Browser>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_browser_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Browser>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("modern_browser", HTTP_ANY, Arity::Between(1, 2), &Custom(modern_browser)).doc("Sets from which version on a browser is modern."),
-Directive::checked("ancient_browser", HTTP_ANY, Arity::AtLeast(1), &Custom(ancient_browser)).doc("Sets words that mark a browser as ancient."),
-Directive::checked("modern_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value)).doc("Sets the value of the variable of modern browsers."),
-Directive::checked("ancient_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value)).doc("Sets the value of the variable of ancient browsers."),
+    Directive::checked("modern_browser", HTTP_ANY, Arity::Between(1, 2), &Custom(modern_browser))
+        .doc("Sets from which version on a browser is modern."),
+    Directive::checked("ancient_browser", HTTP_ANY, Arity::AtLeast(1), &Custom(ancient_browser))
+        .doc("Sets words that mark a browser as ancient."),
+    Directive::checked("modern_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value))
+        .doc("Sets the value of the variable of modern browsers."),
+    Directive::checked("ancient_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value))
+        .doc("Sets the value of the variable of ancient browsers."),
 ];
 
 const NAMES: [&str; 7] = ["opera", "msie", "gecko", "konqueror", "safari", "chrome", "unlisted"];
 /// Settings of the module.
 #[derive(Default)]
 struct Browser {
-modern: Vec<(Word, u32)>, ancient: Vec<Word>, values: Vec<(bool, Word)>,}
+    modern: Vec<(Word, u32)>,
+    ancient: Vec<Word>,
+    values: Vec<(bool, Word)>,
+}
 
 impl Conf for Browser {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list modern, ancient, values); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list modern, ancient, values);
+    }
 }
 
 fn modern_browser(_: &mut Setting<'_>, conf: &mut Browser, statement: &Statement) -> Result<(), Diagnostic> {

@@ -9,22 +9,38 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
 use crate::session::rows::each;
-use crate::session::slot::{free, MimeTypes};
+use crate::session::slot::{MimeTypes, free};
 use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE).check(check)]
+    vec![Module::new(MODULE).check(check)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_charset_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Maps>(HTTP), Scope::of::<Charset>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_charset_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Maps>(HTTP), Scope::of::<Charset>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("charset", HTTP_ANY_IF, Arity::Exactly(1), &Custom(charset)).default("off").doc("Names the charset of responses, converted from source_charset where they differ."),
-Directive::checked("source_charset", HTTP_ANY_IF, Arity::Exactly(1), &Custom(source_charset)).doc("Sets the charset responses have."),
-Directive::checked("override_charset", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Charset| &mut c.override_charset)).default("off").doc("Converts responses of backends that name a charset."),
-Directive::checked("charset_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Charset| &mut c.charset_types, "text/html")).doc("Sets the MIME types charsets are named for beside text/html."),
-Directive::checked("charset_map", HTTP, Arity::Block(2, 2, Opens::Rows), &Custom(charset_map)).doc("Sets how one charset is converted to another."),
+    Directive::checked("charset", HTTP_ANY_IF, Arity::Exactly(1), &Custom(charset))
+        .default("off")
+        .doc("Names the charset of responses, converted from source_charset where they differ."),
+    Directive::checked("source_charset", HTTP_ANY_IF, Arity::Exactly(1), &Custom(source_charset))
+        .doc("Sets the charset responses have."),
+    Directive::checked("override_charset", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Charset| &mut c.override_charset))
+        .default("off")
+        .doc("Converts responses of backends that name a charset."),
+    Directive::checked(
+        "charset_types",
+        HTTP_ANY,
+        Arity::AtLeast(1),
+        &MimeTypes(|c: &mut Charset| &mut c.charset_types, "text/html"),
+    )
+    .doc("Sets the MIME types charsets are named for beside text/html."),
+    Directive::checked("charset_map", HTTP, Arity::Block(2, 2, Opens::Rows), &Custom(charset_map))
+        .doc("Sets how one charset is converted to another."),
 ];
 
 /// The maps of an http block: which charsets are converted to which.
@@ -48,12 +64,17 @@ enum Kind {
 /// Settings of the module.
 #[derive(Default)]
 struct Charset {
- override_charset: Option<bool>,
- charset_types: Vec<Box<[u8]>>,
-charset: Option<Kind>, source: Option<Kind>,}
+    override_charset: Option<bool>,
+    charset_types: Vec<Box<[u8]>>,
+    charset: Option<Kind>,
+    source: Option<Kind>,
+}
 
 impl Conf for Charset {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list charset_types; override_charset);inherit!(self, outer; charset, source); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list charset_types; override_charset);
+        inherit!(self, outer; charset, source);
+    }
 }
 
 fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -117,7 +138,9 @@ fn charset_map(cx: &mut Setting<'_>, conf: &mut Maps, statement: &Statement) -> 
             return fail(from);
         }
         let fine = match wide {
-            true => to.bytes.chunks(2).map(byte).collect::<Option<Vec<u8>>>().is_some_and(|bytes| begins_a_text(&bytes)),
+            true => {
+                to.bytes.chunks(2).map(byte).collect::<Option<Vec<u8>>>().is_some_and(|bytes| begins_a_text(&bytes))
+            }
             false => byte(&to.bytes).is_some(),
         };
         if fine { Ok(()) } else { fail(to) }

@@ -16,8 +16,7 @@ pub fn modules() -> Vec<Module> {
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.get::<ServerConf>().is_some_and(ServerConf::has_small_heads) {
-        let text =
-            "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
+        let text = "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
         return Err(Diagnostic::emerg(text));
     }
     if let (Some(conf), Some(types)) = (levels.get::<LocationConf>(), of_own(levels)) {

@@ -12,25 +12,35 @@ use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_LEVELS};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_degradation_module", directives: DIRECTIVES, scopes: &[Scope::of::<Degradation>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_degradation_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Degradation>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("degradation", HTTP, Arity::Exactly(1), &Custom(degradation)).words(&["sbrk="]).doc("Sets how much memory may be used before requests are refused."),
-Directive::checked("degrade", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Degradation| &mut c.degrade, ANSWERS)).doc("Sets the status requests are refused with."),
+    Directive::checked("degradation", HTTP, Arity::Exactly(1), &Custom(degradation))
+        .words(&["sbrk="])
+        .doc("Sets how much memory may be used before requests are refused."),
+    Directive::checked("degrade", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Degradation| &mut c.degrade, ANSWERS))
+        .doc("Sets the status requests are refused with."),
 ];
 
 const ANSWERS: &[(&str, u8)] = &[("204", 0), ("444", 1)];
 /// Settings of the module.
 #[derive(Default)]
 struct Degradation {
- degrade: Option<u8>,
-memory: Option<u64>,}
+    degrade: Option<u8>,
+    memory: Option<u64>,
+}
 
 impl Conf for Degradation {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; degrade); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; degrade);
+    }
 }
 
 fn degradation(cx: &mut Setting<'_>, conf: &mut Degradation, statement: &Statement) -> Result<(), Diagnostic> {

@@ -11,23 +11,26 @@ use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_empty_gif_module", directives: DIRECTIVES, scopes: &[Scope::of::<E>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_empty_gif_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<E>(HTTP_LEVELS)],
+};
 
-const DIRECTIVES: &[Directive] = &[
-Directive::checked("empty_gif", LOCATION, Arity::Exactly(0), &Custom(empty_gif)).doc("Answers with a picture of one transparent pixel."),
-];
-
+const DIRECTIVES: &[Directive] = &[Directive::checked("empty_gif", LOCATION, Arity::Exactly(0), &Custom(empty_gif))
+    .doc("Answers with a picture of one transparent pixel.")];
 
 /// Settings of the module.
 #[derive(Default)]
 struct E {
-here: bool,}
+    here: bool,
+}
 
 impl Conf for E {
- fn inherit(&mut self, _: &Self) {  }
+    fn inherit(&mut self, _: &Self) {}
 }
 
 fn empty_gif(_: &mut Setting<'_>, conf: &mut E, _: &Statement) -> Result<(), Diagnostic> {

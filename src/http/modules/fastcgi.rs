@@ -8,13 +8,15 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::cache::{self, CacheConf, cache_rows};
 use crate::http::gateway::conf::gateway::FASTCGI;
-use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::conf::{
+    self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved,
+};
 use crate::http::gateway::pass;
 use crate::http::module::{Compile, Module};
-use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
-use crate::session::used;
-use crate::session::slot::{Lowat, free};
 use crate::script::regex::Expression;
+use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::{Lowat, free};
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -24,7 +26,10 @@ pub fn modules() -> Vec<Module> {
 }
 
 const GATEWAY: [crate::conf::module::Module; 4] = [
-    rows(&unserved(connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)), &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)]),
+    rows(
+        &unserved(connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)),
+        &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)],
+    ),
     rows(&unserved(header_rows!("fastcgi", FASTCGI)), &[]),
     rows(&unserved(buffer_rows!("fastcgi", FASTCGI)), &[]),
     rows(&cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)]),
@@ -37,14 +42,30 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index)).doc("Sets the file of paths that end in a slash."),
-    Directive::checked("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info)).doc("Sets the expression that parts script and path."),
-    Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
-    Directive::checked("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch)).doc("Takes an answer as bad whose error stream has the text."),
-    Directive::checked("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep)).default("off").doc("Keeps connections to servers open."),
-    Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat)).doc("Sets how much the kernel must take at once."),
-    Directive::checked("fastcgi_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<FASTCGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
+    Directive::checked("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .doc("Sets the server that requests of the location are passed to."),
+    Directive::checked("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index))
+        .doc("Sets the file of paths that end in a slash."),
+    Directive::checked("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info))
+        .doc("Sets the expression that parts script and path."),
+    Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param))
+        .words(&["if_not_empty"])
+        .doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch))
+        .doc("Takes an answer as bad whose error stream has the text."),
+    Directive::checked("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep))
+        .default("off")
+        .doc("Keeps connections to servers open."),
+    Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
+        .doc("Sets how much the kernel must take at once."),
+    Directive::checked(
+        "fastcgi_cache_background_update",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut CacheConf<FASTCGI>| &mut c.background),
+    )
+    .default("off")
+    .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
 /// Settings of the module.

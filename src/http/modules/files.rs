@@ -3,56 +3,131 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Seconds, Buffers, Custom, Flag, Number, Offset, Size};
+use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
-use crate::session::slot::{free};
+use crate::session::slot::free;
 use crate::session::used;
 use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_core_module", directives: DIRECTIVES, scopes: &[Scope::of::<Files>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_core_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Files>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("aio", HTTP_ANY, Arity::Exactly(1), &Custom(aio)).words(&["on", "off", "threads", "threads="]).default("off").since("0.8.11").doc("Reads files without waiting for the disk."),
-Directive::checked("aio_write", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.aio_write)).default("off").since("1.9.13").doc("Writes files without waiting for the disk."),
-Directive::checked("read_ahead", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.read_ahead)).default("0").doc("Sets how much of a file is read ahead."),
-Directive::checked("directio", HTTP_ANY, Arity::Exactly(1), &Custom(directio)).default("off").since("0.7.7").doc("Sets from which size on files are read past the page cache."),
-Directive::checked("directio_alignment", HTTP_ANY, Arity::Exactly(1), &Offset(|c: &mut Files| &mut c.directio_alignment)).default("512").since("0.8.11").doc("Sets what such reads are aligned to."),
-Directive::checked("output_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Files| &mut c.output_buffers)).default("2 32k").doc("Sets the number and size of buffers files are read into."),
-Directive::checked("subrequest_output_buffer_size", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.subrequest_output_buffer_size)).default("4k").since("1.13.10").doc("Sets the buffer for the answers of subrequests."),
-Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache)).words(&["max=", "inactive=", "off"]).default("off").doc("Keeps files open that are used again."),
-Directive::checked("open_file_cache_valid", HTTP_ANY, Arity::Exactly(1), &Seconds(|c: &mut Files| &mut c.open_file_cache_valid)).default("60s").doc("Sets how long nobody looks whether such a file has changed."),
-Directive::checked("open_file_cache_min_uses", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Files| &mut c.open_file_cache_min_uses, 0..=u64::MAX)).default("1").doc("Sets how often a file must be used to be kept open."),
-Directive::checked("open_file_cache_errors", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.open_file_cache_errors)).default("off").doc("Keeps in mind which files are not there."),
-Directive::checked("open_file_cache_events", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.open_file_cache_events)).default("off").doc("Is told by the kernel when such a file changes."),
-Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks)).words(&["off", "on", "if_not_owner", "from="]).default("off").since("1.1.15").doc("Refuses paths with symbolic links."),
+    Directive::checked("aio", HTTP_ANY, Arity::Exactly(1), &Custom(aio))
+        .words(&["on", "off", "threads", "threads="])
+        .default("off")
+        .since("0.8.11")
+        .doc("Reads files without waiting for the disk."),
+    Directive::checked("aio_write", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.aio_write))
+        .default("off")
+        .since("1.9.13")
+        .doc("Writes files without waiting for the disk."),
+    Directive::checked("read_ahead", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.read_ahead))
+        .default("0")
+        .doc("Sets how much of a file is read ahead."),
+    Directive::checked("directio", HTTP_ANY, Arity::Exactly(1), &Custom(directio))
+        .default("off")
+        .since("0.7.7")
+        .doc("Sets from which size on files are read past the page cache."),
+    Directive::checked(
+        "directio_alignment",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Offset(|c: &mut Files| &mut c.directio_alignment),
+    )
+    .default("512")
+    .since("0.8.11")
+    .doc("Sets what such reads are aligned to."),
+    Directive::checked("output_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Files| &mut c.output_buffers))
+        .default("2 32k")
+        .doc("Sets the number and size of buffers files are read into."),
+    Directive::checked(
+        "subrequest_output_buffer_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Size(|c: &mut Files| &mut c.subrequest_output_buffer_size),
+    )
+    .default("4k")
+    .since("1.13.10")
+    .doc("Sets the buffer for the answers of subrequests."),
+    Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache))
+        .words(&["max=", "inactive=", "off"])
+        .default("off")
+        .doc("Keeps files open that are used again."),
+    Directive::checked(
+        "open_file_cache_valid",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Seconds(|c: &mut Files| &mut c.open_file_cache_valid),
+    )
+    .default("60s")
+    .doc("Sets how long nobody looks whether such a file has changed."),
+    Directive::checked(
+        "open_file_cache_min_uses",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut Files| &mut c.open_file_cache_min_uses, 0..=u64::MAX),
+    )
+    .default("1")
+    .doc("Sets how often a file must be used to be kept open."),
+    Directive::checked(
+        "open_file_cache_errors",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut Files| &mut c.open_file_cache_errors),
+    )
+    .default("off")
+    .doc("Keeps in mind which files are not there."),
+    Directive::checked(
+        "open_file_cache_events",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut Files| &mut c.open_file_cache_events),
+    )
+    .default("off")
+    .doc("Is told by the kernel when such a file changes."),
+    Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks))
+        .words(&["off", "on", "if_not_owner", "from="])
+        .default("off")
+        .since("1.1.15")
+        .doc("Refuses paths with symbolic links."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Files {
- aio_write: Option<bool>,
- read_ahead: Option<u64>,
- directio_alignment: Option<u64>,
- output_buffers: Option<(u64, u64)>,
- subrequest_output_buffer_size: Option<u64>,
- open_file_cache_valid: Option<Duration>,
- open_file_cache_min_uses: Option<u64>,
- open_file_cache_errors: Option<bool>,
- open_file_cache_events: Option<bool>,
-aio: Option<bool>, directio: Option<u64>, open_file_cache: Option<u64>, disable_symlinks: Option<u8>,}
+    aio_write: Option<bool>,
+    read_ahead: Option<u64>,
+    directio_alignment: Option<u64>,
+    output_buffers: Option<(u64, u64)>,
+    subrequest_output_buffer_size: Option<u64>,
+    open_file_cache_valid: Option<Duration>,
+    open_file_cache_min_uses: Option<u64>,
+    open_file_cache_errors: Option<bool>,
+    open_file_cache_events: Option<bool>,
+    aio: Option<bool>,
+    directio: Option<u64>,
+    open_file_cache: Option<u64>,
+    disable_symlinks: Option<u8>,
+}
 
 impl Conf for Files {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; aio_write, read_ahead, directio_alignment, output_buffers, subrequest_output_buffer_size, open_file_cache_valid, open_file_cache_min_uses, open_file_cache_errors, open_file_cache_events);inherit!(self, outer; aio, directio, open_file_cache, disable_symlinks); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; aio_write, read_ahead, directio_alignment, output_buffers, subrequest_output_buffer_size, open_file_cache_valid, open_file_cache_min_uses, open_file_cache_errors, open_file_cache_events);
+        inherit!(self, outer; aio, directio, open_file_cache, disable_symlinks);
+    }
 }
 
 fn aio(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {

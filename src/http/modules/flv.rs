@@ -11,23 +11,26 @@ use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_flv_module", directives: DIRECTIVES, scopes: &[Scope::of::<Flv>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_flv_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Flv>(HTTP_LEVELS)],
+};
 
-const DIRECTIVES: &[Directive] = &[
-Directive::checked("flv", LOCATION, Arity::Exactly(0), &Custom(flv)).doc("Answers from the byte the argument start names."),
-];
-
+const DIRECTIVES: &[Directive] = &[Directive::checked("flv", LOCATION, Arity::Exactly(0), &Custom(flv))
+    .doc("Answers from the byte the argument start names.")];
 
 /// Settings of the module.
 #[derive(Default)]
 struct Flv {
-here: bool,}
+    here: bool,
+}
 
 impl Conf for Flv {
- fn inherit(&mut self, _: &Self) {  }
+    fn inherit(&mut self, _: &Self) {}
 }
 
 fn flv(_: &mut Setting<'_>, conf: &mut Flv, _: &Statement) -> Result<(), Diagnostic> {

@@ -12,28 +12,46 @@ use crate::session::contexts::HTTP;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_geoip_module", directives: DIRECTIVES, scopes: &[Scope::of::<GeoIp>(HTTP)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_geoip_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<GeoIp>(HTTP)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("geoip_country", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of countries."),
-Directive::checked("geoip_org", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of organisations."),
-Directive::checked("geoip_city", HTTP, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).doc("Sets the database of cities."),
-Directive::checked("geoip_proxy", HTTP, Arity::Exactly(1), &Custom(geoip_proxy)).since("1.3.0").doc("Sets the networks whose word on the client is taken."),
-Directive::checked("geoip_proxy_recursive", HTTP, Arity::Flag, &Flag(|c: &mut GeoIp| &mut c.proxy_recursive)).default("off").since("1.3.0").doc("Takes the last address that is not trusted itself."),
+    Directive::checked("geoip_country", HTTP, Arity::Between(1, 2), &Custom(database))
+        .words(&["utf8"])
+        .doc("Sets the database of countries."),
+    Directive::checked("geoip_org", HTTP, Arity::Between(1, 2), &Custom(database))
+        .words(&["utf8"])
+        .doc("Sets the database of organisations."),
+    Directive::checked("geoip_city", HTTP, Arity::Between(1, 2), &Custom(database))
+        .words(&["utf8"])
+        .doc("Sets the database of cities."),
+    Directive::checked("geoip_proxy", HTTP, Arity::Exactly(1), &Custom(geoip_proxy))
+        .since("1.3.0")
+        .doc("Sets the networks whose word on the client is taken."),
+    Directive::checked("geoip_proxy_recursive", HTTP, Arity::Flag, &Flag(|c: &mut GeoIp| &mut c.proxy_recursive))
+        .default("off")
+        .since("1.3.0")
+        .doc("Takes the last address that is not trusted itself."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct GeoIp {
- proxy_recursive: Option<bool>,
-databases: Vec<&'static str>, proxies: Vec<Network>,}
+    proxy_recursive: Option<bool>,
+    databases: Vec<&'static str>,
+    proxies: Vec<Network>,
+}
 
 impl Conf for GeoIp {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; proxy_recursive); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; proxy_recursive);
+    }
 }
 
 fn database(cx: &mut Setting<'_>, conf: &mut GeoIp, statement: &Statement) -> Result<(), Diagnostic> {

@@ -6,14 +6,14 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Pairs};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::gateway::conf::gateway::GRPC;
 use crate::http::gateway::conf::{GatewayConf, NEXT_GRPC, connection_rows, header_rows, unserved};
 use crate::http::gateway::pass;
+use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::free;
 use crate::session::used;
-use crate::session::slot::{free};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -35,8 +35,10 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("grpc_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("grpc_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut Grpc| &mut c.headers)).doc("Sets a header of the request that is passed on; an empty value leaves it out."),
+    Directive::checked("grpc_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .doc("Sets the server that requests of the location are passed to."),
+    Directive::checked("grpc_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut Grpc| &mut c.headers))
+        .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
 ];
 
 /// Settings of the module.
@@ -73,7 +75,8 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
 /// What follows the scheme, where there is one.
 fn address(word: &Word) -> &[u8] {
     let text = &*word.bytes;
-    let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
+    let begins =
+        |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
     let scheme = ["grpc://", "grpcs://"].into_iter().find(begins).unwrap_or_default();
     text.get(scheme.len()..).unwrap_or_default()
 }

@@ -22,12 +22,15 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_headers_filter_module",
     directives: &[
-        Directive::new("add_header", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_header)).words(&["always"])
+        Directive::new("add_header", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_header))
+            .words(&["always"])
             .doc("Adds a header to responses of usual statuses, or with always to all."),
-        Directive::checked("add_trailer", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_trailer)).words(&["always"])
+        Directive::checked("add_trailer", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_trailer))
+            .words(&["always"])
             .since("1.13.2")
             .doc("Adds a field after the body of responses of usual statuses, or with always of all."),
-        Directive::new("expires", HTTP_ANY_IF, Arity::Between(1, 2), &Custom(expires)).words(&["off", "epoch", "max", "modified"])
+        Directive::new("expires", HTTP_ANY_IF, Arity::Between(1, 2), &Custom(expires))
+            .words(&["off", "epoch", "max", "modified"])
             .default("off")
             .doc("Adds Expires and Cache-Control headers."),
     ],

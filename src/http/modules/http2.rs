@@ -9,45 +9,98 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_LEVELS, HTTP_SERVER};
-use crate::session::slot::{free, Obsolete, PowerOfTwo};
+use crate::session::slot::{Obsolete, PowerOfTwo, free};
 use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_v2_module", directives: DIRECTIVES, scopes: &[Scope::of::<Http2>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_v2_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Http2>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("http2_recv_buffer_size", HTTP, Arity::Exactly(1), &Custom(recv_buffer_size)).doc("Sets the size of a loop's input buffer."),
-Directive::checked("http2_pool_size", HTTP_SERVER, Arity::Exactly(1), &Custom(pool_size)).doc("Sizes nginx's memory for a connection."),
-Directive::checked("http2_max_concurrent_streams", HTTP_SERVER, Arity::Exactly(1), &Number(|c: &mut Http2| &mut c.max_concurrent_streams, 0..=u64::MAX)).doc("Sets how many streams a connection may have."),
-Directive::checked("http2_max_concurrent_pushes", HTTP_SERVER, Arity::Exactly(1), &Number(|c: &mut Http2| &mut c.max_concurrent_pushes, 0..=u64::MAX)).since("1.13.9").doc("Sets how many pushed requests a connection may have."),
-Directive::checked("http2_max_requests", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_requests")).doc("Is not read any more."),
-Directive::checked("http2_max_field_size", HTTP_SERVER, Arity::Exactly(1), &Obsolete("large_client_header_buffers")).doc("Is not read any more."),
-Directive::checked("http2_max_header_size", HTTP_SERVER, Arity::Exactly(1), &Obsolete("large_client_header_buffers")).doc("Is not read any more."),
-Directive::checked("http2_body_preread_size", HTTP_SERVER, Arity::Exactly(1), &Custom(body_preread_size)).doc("Sets the buffer for a body before it is asked for."),
-Directive::checked("http2_streams_index_size", HTTP_SERVER, Arity::Exactly(1), &PowerOfTwo(|c: &mut Http2| &mut c.streams_index_size)).doc("Sizes nginx's table of streams."),
-Directive::checked("http2_recv_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("client_header_timeout")).doc("Is not read any more."),
-Directive::checked("http2_idle_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_timeout")).doc("Is not read any more."),
-Directive::checked("http2_chunk_size", HTTP_ANY, Arity::Exactly(1), &Custom(chunk_size)).doc("Sets the largest piece a body is sent in."),
-Directive::checked("http2_push_preload", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Http2| &mut c.push_preload)).since("1.13.9").doc("Pushes what Link headers name."),
-Directive::checked("http2_push", HTTP_ANY, Arity::Exactly(1), &Custom(http2_push)).since("1.13.9").doc("Pushes a request with responses."),
+    Directive::checked("http2_recv_buffer_size", HTTP, Arity::Exactly(1), &Custom(recv_buffer_size))
+        .doc("Sets the size of a loop's input buffer."),
+    Directive::checked("http2_pool_size", HTTP_SERVER, Arity::Exactly(1), &Custom(pool_size))
+        .doc("Sizes nginx's memory for a connection."),
+    Directive::checked(
+        "http2_max_concurrent_streams",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Number(|c: &mut Http2| &mut c.max_concurrent_streams, 0..=u64::MAX),
+    )
+    .doc("Sets how many streams a connection may have."),
+    Directive::checked(
+        "http2_max_concurrent_pushes",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Number(|c: &mut Http2| &mut c.max_concurrent_pushes, 0..=u64::MAX),
+    )
+    .since("1.13.9")
+    .doc("Sets how many pushed requests a connection may have."),
+    Directive::checked("http2_max_requests", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_requests"))
+        .doc("Is not read any more."),
+    Directive::checked(
+        "http2_max_field_size",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Obsolete("large_client_header_buffers"),
+    )
+    .doc("Is not read any more."),
+    Directive::checked(
+        "http2_max_header_size",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Obsolete("large_client_header_buffers"),
+    )
+    .doc("Is not read any more."),
+    Directive::checked("http2_body_preread_size", HTTP_SERVER, Arity::Exactly(1), &Custom(body_preread_size))
+        .doc("Sets the buffer for a body before it is asked for."),
+    Directive::checked(
+        "http2_streams_index_size",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &PowerOfTwo(|c: &mut Http2| &mut c.streams_index_size),
+    )
+    .doc("Sizes nginx's table of streams."),
+    Directive::checked("http2_recv_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("client_header_timeout"))
+        .doc("Is not read any more."),
+    Directive::checked("http2_idle_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_timeout"))
+        .doc("Is not read any more."),
+    Directive::checked("http2_chunk_size", HTTP_ANY, Arity::Exactly(1), &Custom(chunk_size))
+        .doc("Sets the largest piece a body is sent in."),
+    Directive::checked("http2_push_preload", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Http2| &mut c.push_preload))
+        .since("1.13.9")
+        .doc("Pushes what Link headers name."),
+    Directive::checked("http2_push", HTTP_ANY, Arity::Exactly(1), &Custom(http2_push))
+        .since("1.13.9")
+        .doc("Pushes a request with responses."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Http2 {
- max_concurrent_streams: Option<u64>,
- max_concurrent_pushes: Option<u64>,
- streams_index_size: Option<u64>,
- push_preload: Option<bool>,
-recv_buffer_size: Option<u64>, pool_size: Option<u64>, body_preread_size: Option<u64>, chunk_size: Option<u64>, pushes: Option<Vec<Word>>,}
+    max_concurrent_streams: Option<u64>,
+    max_concurrent_pushes: Option<u64>,
+    streams_index_size: Option<u64>,
+    push_preload: Option<bool>,
+    recv_buffer_size: Option<u64>,
+    pool_size: Option<u64>,
+    body_preread_size: Option<u64>,
+    chunk_size: Option<u64>,
+    pushes: Option<Vec<Word>>,
+}
 
 impl Conf for Http2 {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; max_concurrent_streams, max_concurrent_pushes, streams_index_size, push_preload);inherit!(self, outer; recv_buffer_size, pool_size, body_preread_size, chunk_size, pushes); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; max_concurrent_streams, max_concurrent_pushes, streams_index_size, push_preload);
+        inherit!(self, outer; recv_buffer_size, pool_size, body_preread_size, chunk_size, pushes);
+    }
 }
 
 /// A size that is given once.

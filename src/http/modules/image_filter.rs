@@ -13,32 +13,57 @@ use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_image_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Image>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_image_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Image>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("image_filter", LOCATION, Arity::Between(1, 3), &Custom(image_filter)).words(&["off", "test", "size", "rotate", "resize", "crop"]).default("off").doc("Sets what is done to pictures."),
-Directive::checked("image_filter_jpeg_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("75").doc("Sets the quality of JPEG pictures."),
-Directive::checked("image_filter_webp_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("80").since("1.11.6").doc("Sets the quality of WebP pictures."),
-Directive::checked("image_filter_sharpen", HTTP_ANY, Arity::Exactly(1), &Custom(quality)).default("0").doc("Sharpens pictures that were resized."),
-Directive::checked("image_filter_transparency", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.transparency)).default("on").doc("Keeps the transparency of GIF and PNG pictures."),
-Directive::checked("image_filter_interlace", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.interlace)).default("off").since("1.3.15").doc("Interlaces pictures."),
-Directive::checked("image_filter_buffer", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Image| &mut c.buffer)).default("1M").doc("Sets the largest picture that is read."),
+    Directive::checked("image_filter", LOCATION, Arity::Between(1, 3), &Custom(image_filter))
+        .words(&["off", "test", "size", "rotate", "resize", "crop"])
+        .default("off")
+        .doc("Sets what is done to pictures."),
+    Directive::checked("image_filter_jpeg_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
+        .default("75")
+        .doc("Sets the quality of JPEG pictures."),
+    Directive::checked("image_filter_webp_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
+        .default("80")
+        .since("1.11.6")
+        .doc("Sets the quality of WebP pictures."),
+    Directive::checked("image_filter_sharpen", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
+        .default("0")
+        .doc("Sharpens pictures that were resized."),
+    Directive::checked("image_filter_transparency", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.transparency))
+        .default("on")
+        .doc("Keeps the transparency of GIF and PNG pictures."),
+    Directive::checked("image_filter_interlace", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.interlace))
+        .default("off")
+        .since("1.3.15")
+        .doc("Interlaces pictures."),
+    Directive::checked("image_filter_buffer", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Image| &mut c.buffer))
+        .default("1M")
+        .doc("Sets the largest picture that is read."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Image {
- transparency: Option<bool>,
- interlace: Option<bool>,
- buffer: Option<u64>,
-action: Option<Word>, numbers: Vec<(&'static str, Word)>,}
+    transparency: Option<bool>,
+    interlace: Option<bool>,
+    buffer: Option<u64>,
+    action: Option<Word>,
+    numbers: Vec<(&'static str, Word)>,
+}
 
 impl Conf for Image {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; transparency, interlace, buffer);inherit!(self, outer; list numbers; action); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; transparency, interlace, buffer);
+        inherit!(self, outer; list numbers; action);
+    }
 }
 
 fn number(text: &[u8]) -> Option<u64> {

@@ -12,8 +12,8 @@ use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::log::Level;
-use crate::session::used;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use crate::session::used;
 use std::os::unix::ffi::OsStrExt as _;
 
 /// The module.

@@ -14,17 +14,44 @@ use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_limit_req_module", directives: DIRECTIVES, scopes: &[Scope::of::<Zones>(HTTP), Scope::of::<Limits>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_limit_req_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Zones>(HTTP), Scope::of::<Limits>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("limit_req_zone", HTTP, Arity::Exactly(3), &Custom(limit_req_zone)).words(&["zone=", "rate="]).doc("Sets the zone that counts, the key it counts by, and the rate."),
-Directive::checked("limit_req", HTTP_ANY, Arity::Between(1, 3), &Custom(limit_req)).words(&["zone=", "burst=", "delay=", "nodelay"]).doc("Sets the zone, and how many requests may be early, delayed or not."),
-Directive::checked("limit_req_log_level", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Limits| &mut c.log_level, LEVELS)).default("error").since("0.8.18").doc("Sets the level refusals are logged at; delays one below."),
-Directive::checked("limit_req_status", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Limits| &mut c.status, 400..=599)).default("503").since("1.3.15").doc("Sets the status of a refused request."),
-Directive::checked("limit_req_dry_run", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Limits| &mut c.dry_run)).default("off").since("1.17.1").doc("Counts and logs, but delays and refuses nobody."),
+    Directive::checked("limit_req_zone", HTTP, Arity::Exactly(3), &Custom(limit_req_zone))
+        .words(&["zone=", "rate="])
+        .doc("Sets the zone that counts, the key it counts by, and the rate."),
+    Directive::checked("limit_req", HTTP_ANY, Arity::Between(1, 3), &Custom(limit_req))
+        .words(&["zone=", "burst=", "delay=", "nodelay"])
+        .doc("Sets the zone, and how many requests may be early, delayed or not."),
+    Directive::checked(
+        "limit_req_log_level",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Choice(|c: &mut Limits| &mut c.log_level, LEVELS),
+    )
+    .default("error")
+    .since("0.8.18")
+    .doc("Sets the level refusals are logged at; delays one below."),
+    Directive::checked(
+        "limit_req_status",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut Limits| &mut c.status, 400..=599),
+    )
+    .default("503")
+    .since("1.3.15")
+    .doc("Sets the status of a refused request."),
+    Directive::checked("limit_req_dry_run", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Limits| &mut c.dry_run))
+        .default("off")
+        .since("1.17.1")
+        .doc("Counts and logs, but delays and refuses nobody."),
 ];
 
 const LEVELS: &[(&str, u8)] = &[("info", 0), ("notice", 1), ("warn", 2), ("error", 3)];
@@ -43,13 +70,16 @@ impl Conf for Zones {
 /// Settings of the module.
 #[derive(Default)]
 struct Limits {
- log_level: Option<u8>,
- status: Option<u64>,
- dry_run: Option<bool>,
-limits: Vec<String>,}
+    log_level: Option<u8>,
+    status: Option<u64>,
+    dry_run: Option<bool>,
+    limits: Vec<String>,
+}
 
 impl Conf for Limits {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list limits; log_level, status, dry_run); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list limits; log_level, status, dry_run);
+    }
 }
 
 fn limit_req_zone(cx: &mut Setting<'_>, conf: &mut Zones, statement: &Statement) -> Result<(), Diagnostic> {
@@ -74,7 +104,8 @@ fn limit_req_zone(cx: &mut Setting<'_>, conf: &mut Zones, statement: &Statement)
     shared::declare(cx, &name, size, KIND)?;
     if let Some((_, earlier)) = conf.zones.iter().find(|(known, _)| *known == name) {
         let (row, key) = (cx.row.name, earlier.text());
-        return Err(Diagnostic::emerg(format!("{row} \"{name}\" is already bound to key \"{key}\"")).earlier(Some(earlier.span)));
+        return Err(Diagnostic::emerg(format!("{row} \"{name}\" is already bound to key \"{key}\""))
+            .earlier(Some(earlier.span)));
     }
     conf.zones.push((name, key.clone()));
     Ok(())

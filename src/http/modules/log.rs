@@ -22,12 +22,15 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_log_module",
     directives: &[
-        Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format)).words(&["escape=default", "escape=json", "escape=none"])
+        Directive::new("log_format", HTTP, Arity::AtLeast(2), &Custom(log_format))
+            .words(&["escape=default", "escape=json", "escape=none"])
             .doc("Gives a name to a line of text and variables."),
-        Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log)).words(format::WORDS)
+        Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
+            .words(format::WORDS)
             .support(Support::Partial("paths with variables and gzip= are not served"))
             .doc("Sets where requests are logged, and in which format."),
-        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache)).words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
+        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+            .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .default("off")
             .doc("Keeps log files open whose names have variables."),
     ],

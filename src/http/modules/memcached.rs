@@ -11,7 +11,7 @@ use crate::http::gateway::conf::{GatewayConf, NEXT_MEMCACHED, connection_rows, u
 use crate::http::gateway::pass;
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
-use crate::session::slot::{free};
+use crate::session::slot::free;
 use crate::session::used;
 
 /// The module.
@@ -21,9 +21,10 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-const GATEWAY: [crate::conf::module::Module; 1] = [
-    rows(&unserved(connection_rows!("memcached", MEMCACHED, NEXT_MEMCACHED)), &[Scope::of::<GatewayConf<MEMCACHED>>(HTTP_LEVELS)]),
-];
+const GATEWAY: [crate::conf::module::Module; 1] = [rows(
+    &unserved(connection_rows!("memcached", MEMCACHED, NEXT_MEMCACHED)),
+    &[Scope::of::<GatewayConf<MEMCACHED>>(HTTP_LEVELS)],
+)];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Memcached>(HTTP_LEVELS)]);
 
@@ -32,8 +33,15 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("memcached_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that is asked for the key in $memcached_key."),
-    Directive::checked("memcached_gzip_flag", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Memcached| &mut c.flag, 0..=u64::MAX)).doc("Sets the flag of values that are compressed."),
+    Directive::checked("memcached_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .doc("Sets the server that is asked for the key in $memcached_key."),
+    Directive::checked(
+        "memcached_gzip_flag",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut Memcached| &mut c.flag, 0..=u64::MAX),
+    )
+    .doc("Sets the flag of values that are compressed."),
 ];
 
 /// Settings of the module.

@@ -14,16 +14,23 @@ use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE).declare(declare)]
+    vec![Module::new(MODULE).declare(declare)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_perl_module", directives: DIRECTIVES, scopes: &[Scope::of::<Perl>(HTTP), Scope::of::<Answer>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_perl_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Perl>(HTTP), Scope::of::<Answer>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("perl_modules", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.modules)).doc("Sets where Perl modules are."),
-Directive::checked("perl_require", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.require)).doc("Names a module to load."),
-Directive::checked("perl_set", HTTP, Arity::Exactly(2), &Custom(perl_set)).doc("Defines a variable by a function."),
-Directive::checked("perl", LOCATION.or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(perl)).doc("Answers by a function."),
+    Directive::checked("perl_modules", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.modules))
+        .doc("Sets where Perl modules are."),
+    Directive::checked("perl_require", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.require))
+        .doc("Names a module to load."),
+    Directive::checked("perl_set", HTTP, Arity::Exactly(2), &Custom(perl_set)).doc("Defines a variable by a function."),
+    Directive::checked("perl", LOCATION.or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(perl))
+        .doc("Answers by a function."),
 ];
 
 /// The function of a location.
@@ -39,17 +46,22 @@ impl Conf for Answer {
 /// Settings of the module.
 #[derive(Default)]
 struct Perl {
- modules: Vec<Word>,
- require: Vec<Word>,
-variables: Vec<Word>,}
+    modules: Vec<Word>,
+    require: Vec<Word>,
+    variables: Vec<Word>,
+}
 
 impl Conf for Perl {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list modules, require); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list modules, require);
+    }
 }
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for word in levels.level.own::<Perl>().map(|conf| conf.variables.as_slice()).unwrap_or_default() {
-        cx.names.define(&used::name(word)?, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(word.span))?;
+        cx.names
+            .define(&used::name(word)?, Definition::Stored)
+            .map_err(|text| Diagnostic::emerg(text).at(word.span))?;
     }
     Ok(())
 }

@@ -3,29 +3,29 @@
 mod request;
 mod rewrite;
 
-use std::sync::Arc;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
-use crate::session::slot::{Lowat, Value};
-use crate::session::used;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::core::opened;
 use crate::http::gateway::cache::{self, CacheConf, cache_rows};
 use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::engine::Engine;
 use crate::http::gateway::pass;
 use crate::http::gateway::secure::{self, SecureConf, secure_rows};
-use crate::http::gateway::engine::Engine;
 use crate::http::location::Pattern;
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
 use crate::net::address::{self, Host};
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LIMIT_EXCEPT, LOCATION};
+use crate::session::slot::{Lowat, Value};
+use crate::session::used;
 use request::{Destination, Proxy};
+use std::sync::Arc;
 
 /// The module, and the upstream variables every gateway fills.
 pub fn modules() -> Vec<Module> {
@@ -61,39 +61,78 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the protocol, address and optionally the URI that requests of the location are passed to."),
     Directive::new("proxy_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut ProxyConf| &mut c.headers))
         .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
-    Directive::new("proxy_http_version", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut ProxyConf| &mut c.version, VERSIONS))
-        .default("1.0")
-        .since("1.1.4")
-        .doc("Sets the protocol version towards the backend."),
+    Directive::new(
+        "proxy_http_version",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Choice(|c: &mut ProxyConf| &mut c.version, VERSIONS),
+    )
+    .default("1.0")
+    .since("1.1.4")
+    .doc("Sets the protocol version towards the backend."),
     Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut ProxyConf| &mut c.method))
         .doc("Sets the method of the request that is passed on."),
     Directive::new("proxy_set_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.body))
         .doc("Sets the body of the request that is passed on."),
-    Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect)).words(&["default", "off"])
+    Directive::new("proxy_redirect", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::redirect))
+        .words(&["default", "off"])
         .doc("Sets how Location and Refresh headers of backends are rewritten."),
-    Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain)).words(&["off"])
+    Directive::new("proxy_cookie_domain", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_domain))
+        .words(&["off"])
         .doc("Sets how the domain of backends' cookies is rewritten."),
-    Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path)).words(&["off"])
+    Directive::new("proxy_cookie_path", HTTP_ANY, Arity::Between(1, 2), &Custom(rewrite::cookie_path))
+        .words(&["off"])
         .doc("Sets how the path of backends' cookies is rewritten."),
-    Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags)).words(&["off", "secure", "nosecure", "httponly", "nohttponly", "samesite=strict", "samesite=lax", "samesite=none", "nosamesite"])
+    Directive::new("proxy_cookie_flags", HTTP_ANY, Arity::Between(1, 4), &Custom(rewrite::cookie_flags))
+        .words(&[
+            "off",
+            "secure",
+            "nosecure",
+            "httponly",
+            "nohttponly",
+            "samesite=strict",
+            "samesite=lax",
+            "samesite=none",
+            "nosamesite",
+        ])
         .since("1.19.3")
         .doc("Sets or takes away flags of backends' cookies."),
     Directive::checked("proxy_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut ProxyConf| &mut c.send_lowat))
         .doc("Sets how much the kernel must take at once."),
-    Directive::checked("proxy_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<PROXY>| &mut c.background))
-        .default("off")
-        .since("1.11.10")
-        .doc("Fetches an answer that has expired while a client gets the old one."),
-    Directive::checked("proxy_cache_convert_head", HTTP_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.convert_head))
-        .default("on")
-        .since("1.9.7")
-        .doc("Asks for the whole where a client asks for the head of what is cached."),
-    Directive::new("proxy_headers_hash_max_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's tables of headers."),
-    Directive::new("proxy_headers_hash_bucket_size", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut ProxyConf| &mut c.unused2, 0..=u64::MAX))
-        .support(UNTUNED)
-        .doc("Sizes nginx's tables of headers."),
+    Directive::checked(
+        "proxy_cache_background_update",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut CacheConf<PROXY>| &mut c.background),
+    )
+    .default("off")
+    .since("1.11.10")
+    .doc("Fetches an answer that has expired while a client gets the old one."),
+    Directive::checked(
+        "proxy_cache_convert_head",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut ProxyConf| &mut c.convert_head),
+    )
+    .default("on")
+    .since("1.9.7")
+    .doc("Asks for the whole where a client asks for the head of what is cached."),
+    Directive::new(
+        "proxy_headers_hash_max_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's tables of headers."),
+    Directive::new(
+        "proxy_headers_hash_bucket_size",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut ProxyConf| &mut c.unused2, 0..=u64::MAX),
+    )
+    .support(UNTUNED)
+    .doc("Sizes nginx's tables of headers."),
 ];
 
 const VERSIONS: &[(&str, u16)] = &[("1.0", 1000), ("1.1", 1001)];
@@ -119,9 +158,15 @@ static UPSTREAM: &[Variable<Request>] = &[
     }),
     Variable::new("upstream_connect_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.connect, out))),
     Variable::new("upstream_header_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.header, out))),
-    Variable::new("upstream_response_time", |r, _, out| r.attempts.each(out, |attempt, out| time(attempt.response, out))),
-    Variable::new("upstream_response_length", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.length, out))),
-    Variable::new("upstream_bytes_received", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.received, out))),
+    Variable::new("upstream_response_time", |r, _, out| {
+        r.attempts.each(out, |attempt, out| time(attempt.response, out))
+    }),
+    Variable::new("upstream_response_length", |r, _, out| {
+        r.attempts.each(out, |attempt, out| number(attempt.length, out))
+    }),
+    Variable::new("upstream_bytes_received", |r, _, out| {
+        r.attempts.each(out, |attempt, out| number(attempt.received, out))
+    }),
     Variable::new("upstream_bytes_sent", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.sent, out))),
     Variable::new("upstream_cache_status", |_, _, _| false),
 ];
@@ -290,8 +335,7 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
     Ok(Destination::Fixed {
         pool,
         host: request::host_header(&text).into_bytes().into(),
-        uri: (!uri.is_empty())
-            .then(|| if uri.starts_with(b"?") { [b"/", uri].concat().into() } else { uri.into() }),
+        uri: (!uri.is_empty()).then(|| if uri.starts_with(b"?") { [b"/", uri].concat().into() } else { uri.into() }),
         url: pass.bytes.clone(),
     })
 }

@@ -8,23 +8,28 @@ use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_random_index_module", directives: DIRECTIVES, scopes: &[Scope::of::<RandomIndex>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_random_index_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<RandomIndex>(HTTP_LEVELS)],
+};
 
-const DIRECTIVES: &[Directive] = &[
-Directive::checked("random_index", LOCATION, Arity::Flag, &Flag(|c: &mut RandomIndex| &mut c.random_index)).default("off").doc("Answers requests that end in a slash with a file chosen by lot."),
-];
-
+const DIRECTIVES: &[Directive] =
+    &[Directive::checked("random_index", LOCATION, Arity::Flag, &Flag(|c: &mut RandomIndex| &mut c.random_index))
+        .default("off")
+        .doc("Answers requests that end in a slash with a file chosen by lot.")];
 
 /// Settings of the module.
 #[derive(Default)]
 struct RandomIndex {
- random_index: Option<bool>,
+    random_index: Option<bool>,
 }
 
 impl Conf for RandomIndex {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; random_index); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; random_index);
+    }
 }
-

@@ -46,8 +46,9 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Replaces the path where an expression matches it, or redirects there."),
         Directive::new("if", SERVER, Arity::BlockAtLeast(1, Opens::Context(IF_IN_SERVER)), &IF)
             .doc("Opens rules for requests that a condition fits."),
-        Directive::new("if", LOCATION, Arity::BlockAtLeast(1, Opens::Context(IF_IN_LOCATION)), &IF)
-            .doc("Opens rules and settings for requests that a condition fits; of several, the last one's settings hold."),
+        Directive::new("if", LOCATION, Arity::BlockAtLeast(1, Opens::Context(IF_IN_LOCATION)), &IF).doc(
+            "Opens rules and settings for requests that a condition fits; of several, the last one's settings hold.",
+        ),
         Directive::new("rewrite_log", FLAGS, Arity::Flag, &Flag(|c: &mut Rules| &mut c.log))
             .default("off")
             .doc("Logs what the rules do, at level notice."),
@@ -67,10 +68,20 @@ struct Rule {
 
 /// What a rule does.
 enum What {
-    Return { status: u16, text: Option<Word> },
-    Set { name: Word, value: Word },
+    Return {
+        status: u16,
+        text: Option<Word>,
+    },
+    Set {
+        name: Word,
+        value: Word,
+    },
     Break,
-    Rewrite { pattern: Pattern, replacement: Word, end: End },
+    Rewrite {
+        pattern: Pattern,
+        replacement: Word,
+        end: End,
+    },
     /// The rules of an `if`, by its number in the place.
     If(usize),
 }

@@ -8,12 +8,14 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::cache::{self, CacheConf, cache_rows};
 use crate::http::gateway::conf::gateway::SCGI;
-use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::conf::{
+    self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved,
+};
 use crate::http::gateway::pass;
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::free;
 use crate::session::used;
-use crate::session::slot::{free};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -36,9 +38,19 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("scgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
-    Directive::checked("scgi_cache_background_update", HTTP_ANY, Arity::Flag, &Flag(|c: &mut CacheConf<SCGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
+    Directive::checked("scgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .doc("Sets the server that requests of the location are passed to."),
+    Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param))
+        .words(&["if_not_empty"])
+        .doc("Sets a parameter of the request that is passed on."),
+    Directive::checked(
+        "scgi_cache_background_update",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut CacheConf<SCGI>| &mut c.background),
+    )
+    .default("off")
+    .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
 /// Settings of the module.

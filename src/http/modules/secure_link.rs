@@ -12,35 +12,43 @@ use crate::session::slot::Value;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE).check(check)]
+    vec![Module::new(MODULE).check(check)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_secure_link_module", directives: DIRECTIVES, scopes: &[Scope::of::<SecureLink>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_secure_link_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<SecureLink>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("secure_link", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.secure_link)).doc("Sets where the checksum and the end of a link stand."),
-Directive::checked("secure_link_md5", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.md5)).doc("Sets the text the checksum is of."),
-Directive::checked("secure_link_secret", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut SecureLink| &mut c.secret)).doc("Sets the secret word of links with a checksum in their paths."),
+    Directive::checked("secure_link", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.secure_link))
+        .doc("Sets where the checksum and the end of a link stand."),
+    Directive::checked("secure_link_md5", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.md5))
+        .doc("Sets the text the checksum is of."),
+    Directive::checked("secure_link_secret", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut SecureLink| &mut c.secret))
+        .doc("Sets the secret word of links with a checksum in their paths."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct SecureLink {
- secure_link: Option<Word>,
- md5: Option<Word>,
- secret: Option<Word>,
+    secure_link: Option<Word>,
+    md5: Option<Word>,
+    secret: Option<Word>,
 }
 
 impl Conf for SecureLink {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; secure_link, md5, secret); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; secure_link, md5, secret);
+    }
 }
 
 fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     match levels.get::<SecureLink>() {
-        Some(conf) if conf.secret.is_some() && (conf.secure_link.is_some() || conf.md5.is_some()) => Err(Diagnostic::emerg(
-            "\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\"",
-        )),
+        Some(conf) if conf.secret.is_some() && (conf.secure_link.is_some() || conf.md5.is_some()) => Err(
+            Diagnostic::emerg("\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\""),
+        ),
         _ => Ok(()),
     }
 }

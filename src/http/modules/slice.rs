@@ -8,23 +8,29 @@ use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_slice_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Slice>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_slice_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Slice>(HTTP_LEVELS)],
+};
 
-const DIRECTIVES: &[Directive] = &[
-Directive::checked("slice", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Slice| &mut c.slice)).default("0").since("1.9.8").doc("Sets the size of a slice; 0 for the whole."),
-];
-
+const DIRECTIVES: &[Directive] =
+    &[Directive::checked("slice", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Slice| &mut c.slice))
+        .default("0")
+        .since("1.9.8")
+        .doc("Sets the size of a slice; 0 for the whole.")];
 
 /// Settings of the module.
 #[derive(Default)]
 struct Slice {
- slice: Option<u64>,
+    slice: Option<u64>,
 }
 
 impl Conf for Slice {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; slice); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; slice);
+    }
 }
-

@@ -12,9 +12,9 @@ use crate::http::request::Request;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_SERVER, SERVER};
 use crate::session::tls;
+use crate::tls::TlsConf;
 use crate::tls::check::lacking;
 use crate::tls::directives::http_rows;
-use crate::tls::TlsConf;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -22,11 +22,8 @@ pub fn modules() -> Vec<Module> {
     vec![shared, Module::new(OCSP), Module::new(MODULE).variables(VARIABLES)]
 }
 
-const OCSP: crate::conf::module::Module = crate::conf::module::Module {
-    name: "ngx_http_ssl_module",
-    directives: &http_rows(HTTP_SERVER),
-    scopes: &[],
-};
+const OCSP: crate::conf::module::Module =
+    crate::conf::module::Module { name: "ngx_http_ssl_module", directives: &http_rows(HTTP_SERVER), scopes: &[] };
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_ssl_module",

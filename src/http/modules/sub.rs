@@ -13,29 +13,47 @@ use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_sub_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Sub>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_sub_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Sub>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("sub_filter", HTTP_ANY, Arity::Exactly(2), &Custom(sub_filter)).doc("Replaces a string by another."),
-Directive::checked("sub_filter_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Sub| &mut c.types, "text/html")).doc("Sets the MIME types that are looked into beside text/html."),
-Directive::checked("sub_filter_once", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.once)).default("on").doc("Replaces the first only."),
-Directive::checked("sub_filter_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.last_modified)).default("off").since("1.5.1").doc("Keeps the Last-Modified header."),
+    Directive::checked("sub_filter", HTTP_ANY, Arity::Exactly(2), &Custom(sub_filter))
+        .doc("Replaces a string by another."),
+    Directive::checked(
+        "sub_filter_types",
+        HTTP_ANY,
+        Arity::AtLeast(1),
+        &MimeTypes(|c: &mut Sub| &mut c.types, "text/html"),
+    )
+    .doc("Sets the MIME types that are looked into beside text/html."),
+    Directive::checked("sub_filter_once", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.once))
+        .default("on")
+        .doc("Replaces the first only."),
+    Directive::checked("sub_filter_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.last_modified))
+        .default("off")
+        .since("1.5.1")
+        .doc("Keeps the Last-Modified header."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Sub {
- types: Vec<Box<[u8]>>,
- once: Option<bool>,
- last_modified: Option<bool>,
-pairs: Vec<(Word, Word)>,}
+    types: Vec<Box<[u8]>>,
+    once: Option<bool>,
+    last_modified: Option<bool>,
+    pairs: Vec<(Word, Word)>,
+}
 
 impl Conf for Sub {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list pairs, types; once, last_modified); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list pairs, types; once, last_modified);
+    }
 }
 
 fn sub_filter(cx: &mut Setting<'_>, conf: &mut Sub, statement: &Statement) -> Result<(), Diagnostic> {

@@ -11,8 +11,8 @@ use crate::http::finish;
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
-use crate::session::used;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
+use crate::session::used;
 use std::os::unix::ffi::OsStrExt as _;
 
 /// The module.

@@ -7,14 +7,16 @@ use crate::conf::slot::{Custom, Flag, Number, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::cache::{self, CacheConf, cache_rows};
-use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::gateway::conf::gateway::UWSGI;
-use crate::http::gateway::conf::{self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::conf::{
+    self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved,
+};
 use crate::http::gateway::pass;
+use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::slot::free;
 use crate::session::used;
-use crate::session::slot::{free};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -38,12 +40,35 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_)).doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("uwsgi_modifier1", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255)).doc("Sets the first modifier of packets."),
-    Directive::checked("uwsgi_modifier2", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255)).doc("Sets the second modifier of packets."),
-    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param)).words(&["if_not_empty"]).doc("Sets a parameter of the request that is passed on."),
-    Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string)).doc("Sets a text behind the parameters."),
-    Directive::checked("uwsgi_cache_background_update", HTTP_ANY, Arity::Exactly(1), &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background)).default("off").doc("Fetches an answer that has expired while a client gets the old one."),
+    Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .doc("Sets the server that requests of the location are passed to."),
+    Directive::checked(
+        "uwsgi_modifier1",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255),
+    )
+    .doc("Sets the first modifier of packets."),
+    Directive::checked(
+        "uwsgi_modifier2",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255),
+    )
+    .doc("Sets the second modifier of packets."),
+    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param))
+        .words(&["if_not_empty"])
+        .doc("Sets a parameter of the request that is passed on."),
+    Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string))
+        .doc("Sets a text behind the parameters."),
+    Directive::checked(
+        "uwsgi_cache_background_update",
+        HTTP_ANY,
+        Arity::Exactly(1),
+        &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background),
+    )
+    .default("off")
+    .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
 /// Settings of the module.
@@ -84,7 +109,8 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
 /// What follows the scheme, where there is one.
 fn address(word: &Word) -> &[u8] {
     let text = &*word.bytes;
-    let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
+    let begins =
+        |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
     let scheme = ["uwsgi://", "suwsgi://"].into_iter().find(begins).unwrap_or_default();
     text.get(scheme.len()..).unwrap_or_default()
 }

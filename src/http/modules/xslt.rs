@@ -13,31 +13,48 @@ use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
- vec![Module::new(MODULE)]
+    vec![Module::new(MODULE)]
 }
 
-const MODULE: crate::conf::module::Module = crate::conf::module::Module { name: "ngx_http_xslt_filter_module", directives: DIRECTIVES, scopes: &[Scope::of::<Xslt>(HTTP_LEVELS)] };
+const MODULE: crate::conf::module::Module = crate::conf::module::Module {
+    name: "ngx_http_xslt_filter_module",
+    directives: DIRECTIVES,
+    scopes: &[Scope::of::<Xslt>(HTTP_LEVELS)],
+};
 
 const DIRECTIVES: &[Directive] = &[
-Directive::checked("xml_entities", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Xslt| &mut c.xml_entities)).doc("Sets the file of entities."),
-Directive::checked("xslt_stylesheet", LOCATION, Arity::AtLeast(1), &Custom(xslt_stylesheet)).doc("Sets a style sheet and its parameters."),
-Directive::checked("xslt_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param)).since("1.1.18").doc("Sets a parameter, an XPath expression."),
-Directive::checked("xslt_string_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param)).since("1.1.18").doc("Sets a parameter, a string."),
-Directive::checked("xslt_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Xslt| &mut c.types, "text/xml")).doc("Sets the MIME types that are turned beside text/xml."),
-Directive::checked("xslt_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Xslt| &mut c.last_modified)).default("off").since("1.5.1").doc("Keeps the Last-Modified header."),
+    Directive::checked("xml_entities", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Xslt| &mut c.xml_entities))
+        .doc("Sets the file of entities."),
+    Directive::checked("xslt_stylesheet", LOCATION, Arity::AtLeast(1), &Custom(xslt_stylesheet))
+        .doc("Sets a style sheet and its parameters."),
+    Directive::checked("xslt_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
+        .since("1.1.18")
+        .doc("Sets a parameter, an XPath expression."),
+    Directive::checked("xslt_string_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
+        .since("1.1.18")
+        .doc("Sets a parameter, a string."),
+    Directive::checked("xslt_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Xslt| &mut c.types, "text/xml"))
+        .doc("Sets the MIME types that are turned beside text/xml."),
+    Directive::checked("xslt_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Xslt| &mut c.last_modified))
+        .default("off")
+        .since("1.5.1")
+        .doc("Keeps the Last-Modified header."),
 ];
-
 
 /// Settings of the module.
 #[derive(Default)]
 struct Xslt {
- xml_entities: Option<Word>,
- types: Vec<Box<[u8]>>,
- last_modified: Option<bool>,
-sheets: Vec<Word>, parameters: Vec<Word>,}
+    xml_entities: Option<Word>,
+    types: Vec<Box<[u8]>>,
+    last_modified: Option<bool>,
+    sheets: Vec<Word>,
+    parameters: Vec<Word>,
+}
 
 impl Conf for Xslt {
- fn inherit(&mut self, outer: &Self) { inherit!(self, outer; list sheets, parameters, types; xml_entities, last_modified); }
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; list sheets, parameters, types; xml_entities, last_modified);
+    }
 }
 
 fn xslt_stylesheet(cx: &mut Setting<'_>, conf: &mut Xslt, statement: &Statement) -> Result<(), Diagnostic> {

@@ -29,7 +29,11 @@ impl Handler for Limiter<Session> {
             }
             Entry::Refused(zone) => {
                 let dry = if self.dry_run { ", dry run" } else { "" };
-                session.log(self.level, &format!("limiting connections{dry} by zone \"{zone}\" while initializing session"), "");
+                session.log(
+                    self.level,
+                    &format!("limiting connections{dry} by zone \"{zone}\" while initializing session"),
+                    "",
+                );
                 if self.dry_run {
                     session.limit_conn_status = "REJECTED_DRY_RUN";
                     return Flow::Next;

@@ -20,14 +20,17 @@ pub fn modules() -> Vec<Module> {
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_stream_log_module",
     directives: &[
-        Directive::new("log_format", STREAM, Arity::AtLeast(2), &Custom(log_format)).words(&["escape=default", "escape=json", "escape=none"])
+        Directive::new("log_format", STREAM, Arity::AtLeast(2), &Custom(log_format))
+            .words(&["escape=default", "escape=json", "escape=none"])
             .since("1.11.4")
             .doc("Gives a name to a line of text and variables."),
-        Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log)).words(format::WORDS)
+        Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
+            .words(format::WORDS)
             .since("1.11.4")
             .support(Support::Partial("paths with variables and gzip= are not served"))
             .doc("Sets where connections are logged, and in which format."),
-        Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache)).words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
+        Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+            .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .since("1.11.4")
             .default("off")
             .doc("Keeps log files open whose names have variables."),

@@ -212,7 +212,8 @@ fn resolve(session: &Session, text: &str) -> Result<Arc<Pool>, String> {
     if endpoint.port.is_none() && !matches!(endpoint.host, Host::Unix(_)) {
         return Err(format!("no port in upstream \"{text}\""));
     }
-    let found = addresses(&endpoint, 0, &mut |_| Ok(Vec::new())).map_err(|_| format!("no host in upstream \"{text}\""))?;
+    let found =
+        addresses(&endpoint, 0, &mut |_| Ok(Vec::new())).map_err(|_| format!("no host in upstream \"{text}\""))?;
     Ok(Arc::new(Pool::of(Group::implicit(text, found.into_iter()))))
 }
 
@@ -226,12 +227,7 @@ impl Proxy {
     }
 
     /// Connects to a server of the group, trying others as configured.
-    async fn reach(
-        &self,
-        session: &mut Session,
-        pool: &Arc<Pool>,
-        deadline: &mut Deadline,
-    ) -> Option<(Stream, InUse)> {
+    async fn reach(&self, session: &mut Session, pool: &Arc<Pool>, deadline: &mut Deadline) -> Option<(Stream, InUse)> {
         let mut pick = pool.pick(session);
         pick.limit(self.tries);
         let began = Instant::now();
@@ -277,12 +273,21 @@ impl Proxy {
                 let local = local_address(&String::from_utf8_lossy(&text));
                 if local.is_none() && !text.is_empty() {
                     let shown = String::from_utf8_lossy(&text);
-                    log(session, Level::Error, &format!("invalid local address \"{shown}\" while connecting to upstream"));
+                    log(
+                        session,
+                        Level::Error,
+                        &format!("invalid local address \"{shown}\" while connecting to upstream"),
+                    );
                 }
                 local
             }
         };
-        let how = Outgoing { bind, keepalive: self.socket_keepalive, nodelay: session.server.tcp_nodelay, speaks: self.protocol };
+        let how = Outgoing {
+            bind,
+            keepalive: self.socket_keepalive,
+            nodelay: session.server.tcp_nodelay,
+            speaks: self.protocol,
+        };
         session.front.ledger.numbered();
         let server = match connect(address, &how) {
             Ok((server, false)) => server,
@@ -354,7 +359,9 @@ impl Proxy {
                     session.log_bare(Level::Info, &format!("{side} disconnected{}", counts(session)));
                 }
             }
-            End::TimedOut => log(session, Level::Info, "connection timed out (110: Connection timed out) while proxying connection"),
+            End::TimedOut => {
+                log(session, Level::Info, "connection timed out (110: Connection timed out) while proxying connection")
+            }
             End::Failed => {}
         }
     }
@@ -395,10 +402,7 @@ fn finish(session: &mut Session) {
 
 fn counts(session: &Session) -> String {
     let (received, sent) = session.attempts.last().map_or((0, 0), |attempt| (attempt.received, attempt.sent));
-    format!(
-        ", bytes from/to client:{}/{}, bytes from/to upstream:{received}/{sent}",
-        session.received, session.sent
-    )
+    format!(", bytes from/to client:{}/{}, bytes from/to upstream:{received}/{sent}", session.received, session.sent)
 }
 
 /// Writes a line with all that nginx adds while it proxies.
@@ -423,4 +427,3 @@ fn severity(error: &io::Error) -> Level {
     ];
     if error.raw_os_error().is_some_and(|code| USUAL.contains(&code)) { Level::Error } else { Level::Crit }
 }
-

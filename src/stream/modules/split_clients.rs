@@ -5,5 +5,8 @@ use crate::stream::module::Module;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::twin("ngx_stream_split_clients_module").declare(|levels, cx| split_clients::declare(levels, &mut cx.names))]
+    vec![
+        Module::twin("ngx_stream_split_clients_module")
+            .declare(|levels, cx| split_clients::declare(levels, &mut cx.names)),
+    ]
 }

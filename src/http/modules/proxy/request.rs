@@ -129,7 +129,9 @@ pub fn proxy_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     if host.is_empty() {
         return false;
     }
-    let port = memchr::memrchr(b':', host).and_then(|at| host.get(at + 1..)).filter(|port| port.iter().all(u8::is_ascii_digit));
+    let port = memchr::memrchr(b':', host)
+        .and_then(|at| host.get(at + 1..))
+        .filter(|port| port.iter().all(u8::is_ascii_digit));
     out.extend_from_slice(port.unwrap_or(b"80"));
     true
 }

@@ -7,8 +7,8 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::http::module::{Compile, Text};
 use crate::http::request::Request;
-use crate::session::used;
 use crate::script::regex::{Captures, Expression};
+use crate::session::used;
 
 /// A `proxy_redirect` as written.
 #[derive(Clone, Debug)]
@@ -56,7 +56,9 @@ pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statemen
         }
         [word] if word.is("default") => {
             let Some(pass) = &conf.pass else {
-                return Err(Diagnostic::emerg("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"));
+                return Err(Diagnostic::emerg(
+                    "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive",
+                ));
             };
             if pass.bytes.contains(&b'$') {
                 let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
@@ -266,7 +268,9 @@ pub fn cookie_flags(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Stat
 pub fn flags(texts: Option<&[(Word, Vec<Flag>)]>, cx: &mut Compile<'_, '_>) -> Result<Vec<Flags>, Diagnostic> {
     let compiled = texts.unwrap_or_default().iter().map(|(word, flags)| {
         let cookie = match word.after("~") {
-            Some(pattern) => From::Expression(expression(pattern).map_err(|text| Diagnostic::emerg(text).at(word.span))?),
+            Some(pattern) => {
+                From::Expression(expression(pattern).map_err(|text| Diagnostic::emerg(text).at(word.span))?)
+            }
             None => From::Text(cx.text(word)?),
         };
         Ok(Flags { cookie, flags: flags.clone() })

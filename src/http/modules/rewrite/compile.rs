@@ -96,9 +96,7 @@ fn rules(levels: &Levels<'_>, steps: &mut Vec<Step>, cx: &mut Compile<'_, '_>) -
             What::Return { status, text: Some(text) } if is_literal(*status, text) => {
                 Act::Literal(*status, text.bytes.as_ref().into())
             }
-            What::Return { status, text } => {
-                Act::Return(*status, text.as_ref().map(|text| cx.text(text)).transpose()?)
-            }
+            What::Return { status, text } => Act::Return(*status, text.as_ref().map(|text| cx.text(text)).transpose()?),
             What::Set { name, value } => set(name, value, cx)?,
             What::Break => Act::Break,
             What::Rewrite { pattern, replacement, end } => {

@@ -115,7 +115,9 @@ impl Replace {
 
     fn told(&self, request: &Request, path: &[u8]) -> String {
         let (before, path) = (String::from_utf8_lossy(&request.uri), String::from_utf8_lossy(path));
-        let args = if request.args.is_empty() { "no arguments".to_owned() } else {
+        let args = if request.args.is_empty() {
+            "no arguments".to_owned()
+        } else {
             format!("the arguments {}", String::from_utf8_lossy(&request.args))
         };
         let then = match self.end {

@@ -13,11 +13,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the front end must know of the module.
-pub const MODULE: Module = Module {
-    name: "ngx_stream_proxy_module",
-    directives: DIRECTIVES,
-    scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)],
-};
+pub const MODULE: Module =
+    Module { name: "ngx_stream_proxy_module", directives: DIRECTIVES, scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)] };
 
 const SELF_SIZED: Support = Support::Inert("buffers here are taken only while bytes move, and size themselves");
 const DATAGRAMS: Support = Support::Inert("it bounds datagram sessions, which listen refuses");
@@ -35,21 +32,30 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", STREAM_SERVER, ONE, &Custom(proxy_pass))
         .support(Support::Partial("a host name in a variable is refused, there is no resolver yet"))
         .doc("Sets the server or group that connections are relayed to."),
-    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind)).words(&["transparent"])
+    Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
+        .words(&["transparent"])
         .since("1.9.2")
         .support(Support::Partial("transparent is checked, and not served"))
         .doc("Sets the local address of connections to servers."),
-    Directive::new("proxy_socket_keepalive", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.socket_keepalive))
-        .default("off")
-        .since("1.15.6")
-        .doc("Turns TCP keepalive on for connections to servers."),
+    Directive::new(
+        "proxy_socket_keepalive",
+        STREAM_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut ProxyConf| &mut c.socket_keepalive),
+    )
+    .default("off")
+    .since("1.15.6")
+    .doc("Turns TCP keepalive on for connections to servers."),
     time("proxy_connect_timeout", &Time(|c: &mut ProxyConf| &mut c.connect_timeout))
         .default("60s")
         .doc("Sets how long connecting to a server may take."),
     time("proxy_timeout", &Time(|c: &mut ProxyConf| &mut c.timeout))
         .default("10m")
         .doc("Closes a connection on which nothing has moved for so long."),
-    size("proxy_buffer_size", STREAM_ANY).default("16k").since("1.9.4").doc("Sizes nginx's two buffers of a connection."),
+    size("proxy_buffer_size", STREAM_ANY)
+        .default("16k")
+        .since("1.9.4")
+        .doc("Sizes nginx's two buffers of a connection."),
     Directive::new("proxy_downstream_buffer", STREAM_ANY, ONE, &Custom(old_buffer))
         .support(SELF_SIZED)
         .doc("Is the old name of proxy_buffer_size."),
@@ -71,9 +77,14 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_next_upstream", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.next))
         .default("on")
         .doc("Tries the next server when one cannot be reached."),
-    Directive::new("proxy_next_upstream_tries", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.tries, 0..=u64::MAX))
-        .default("0")
-        .doc("Limits how many servers are tried; 0 does not."),
+    Directive::new(
+        "proxy_next_upstream_tries",
+        STREAM_ANY,
+        ONE,
+        &Number(|c: &mut ProxyConf| &mut c.tries, 0..=u64::MAX),
+    )
+    .default("0")
+    .doc("Limits how many servers are tried; 0 does not."),
     time("proxy_next_upstream_timeout", &Time(|c: &mut ProxyConf| &mut c.next_timeout))
         .default("0")
         .doc("Limits the time in which servers are tried; 0 does not."),
@@ -190,10 +201,8 @@ fn old_buffer(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     }
     let size = value::size(&word.bytes, false).ok_or_else(|| cx.complain("invalid value").point(word.span))?;
     conf.buffer_size = Some(size);
-    let text = format!(
-        "the \"{}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead",
-        cx.row.name
-    );
+    let text =
+        format!("the \"{}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead", cx.row.name);
     cx.warn(statement, text);
     Ok(())
 }

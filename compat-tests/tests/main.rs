@@ -8,6 +8,7 @@ mod corpus;
 mod crowds;
 mod diagnostics;
 mod dump;
+mod exchanges;
 mod house;
 mod keepalived_corpus;
 mod large;

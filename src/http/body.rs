@@ -1,6 +1,4 @@
-//! Request bodies: read in pieces, kept in memory, in a pipe or in a file, or thrown away.
-//!
-//! A body over client_body_buffer_size of known length that fits goes through a pipe: what is only passed on is not copied.
+//! Request bodies: read in pieces, kept in memory or in a file, or thrown away.
 //!
 //! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: connections_and_bodies_are_kept_as_nginx_keeps_them]
 
@@ -9,13 +7,14 @@ use super::head::Known;
 use super::request::Request;
 use crate::conf::bytes;
 use crate::log::Level;
-use crate::net::pipes::{self, Lent};
-use crate::net::stream::Stream;
-use crate::net::turn::Buffer;
+use crate::net::stream::Deadline;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 /// How the end of a body is known.
 #[derive(Default)]
@@ -30,13 +29,12 @@ enum Framing {
 }
 
 /// Where a body that was read is kept.
+#[derive(Clone)]
 pub enum Saved {
     /// In memory.
-    Memory(Vec<u8>),
+    Memory(Rc<Vec<u8>>),
     /// In a file without a name, of this length.
-    File(File, u64),
-    /// What came with the head in memory, the rest in a pipe: bytes that are only passed on need not be copied.
-    Piped(Vec<u8>, Lent),
+    File(Rc<File>, u64),
 }
 
 impl Saved {
@@ -45,7 +43,6 @@ impl Saved {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(_, length) => *length,
-            Self::Piped(first, rest) => (first.len() + rest.held()) as u64,
         }
     }
 }
@@ -62,22 +59,24 @@ pub struct Body {
     pub raw: u64,
     /// Whether the client waits for `100 Continue`.
     expects: bool,
+    /// How much of `100 Continue` has been sent.
+    continued: usize,
+    /// Whether somebody has begun to read it, or wants none of it: that is done once.
+    begun: bool,
+    /// Whether it was passed on as it came, so that nobody else can have it.
+    pub streamed: bool,
+    /// When the client has been silent for too long.
+    deadline: Deadline,
+    /// Whether the deadline runs.
+    waits: bool,
     /// The body, once read.
     pub saved: Option<Saved>,
 }
 
 impl Body {
     /// A body of known length.
-    pub const fn of_length(length: u64) -> Self {
-        Self {
-            framing: Framing::Length(length),
-            announced: Some(length),
-            chunked: false,
-            received: 0,
-            raw: 0,
-            expects: false,
-            saved: None,
-        }
+    pub fn of_length(length: u64) -> Self {
+        Self { framing: Framing::Length(length), announced: Some(length), ..Self::default() }
     }
 
     /// A body in chunks.
@@ -122,6 +121,17 @@ impl Body {
         self.expects = true;
     }
 
+    /// Whether somebody has begun to read it, or wants none of it.
+    pub const fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Nobody wants it, and the client is not told to send it.
+    pub const fn refuse(&mut self) {
+        self.begun = true;
+        self.expects = false;
+    }
+
     /// Whether the client waits for `100 Continue`.
     pub const fn expects(&self) -> bool {
         self.expects
@@ -131,42 +141,57 @@ impl Body {
 /// What a client waits for that sent `Expect: 100-continue`.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Bytes of a body read at a time.
-const PIECE: usize = 64 * 1024;
-
-/// Bytes behind a body that are read with it.
+/// Bytes behind a body that are read with it: a read that fills all it was given would leave open whether more is there.
 const BEYOND: usize = 64;
-
-/// Bytes still to come from which a body is taken through a pipe.
-const BULK: usize = 32 * 1024;
-
-/// Pipes that bodies of one loop may hold, a fixed sum beside the loop's budget: a client that sends slowly holds one for long.
-const PIPES: usize = 32;
 
 /// Why a body could not be read: the status to answer with.
 pub type Refused = u16;
 
 impl Request {
     /// Answers `Expect: 100-continue`, once, as soon as somebody wants the body.
-    async fn welcome(&mut self) {
-        if !std::mem::take(&mut self.body.expects) || self.version() < 1001 {
-            return;
+    pub fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.body.continued == CONTINUE.len() || !self.body.expects || self.version() < 1001 {
+            return Poll::Ready(());
         }
-        let timeout = self.location.settings.send_timeout;
-        let sent = super::response::send_all(&self.connection.stream, CONTINUE, false, timeout).await;
-        self.response.sent += sent.unwrap_or(0);
+        loop {
+            let rest = CONTINUE.get(self.body.continued..).unwrap_or_default();
+            match self.connection.stream.try_write(rest) {
+                Ok(count) => {
+                    self.body.continued += count;
+                    self.response.sent += count as u64;
+                    if count == rest.len() {
+                        self.body.expects = false;
+                        return Poll::Ready(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.connection.stream.poll_writable(cx));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The read that follows finds the connection broken.
+                Err(_) => {
+                    self.body.expects = false;
+                    return Poll::Ready(());
+                }
+            }
+        }
     }
 
     /// Appends the next bytes of the body; false when it has ended.
     ///
     /// # Errors
     /// The status to answer with: 400, 408 or 413.
-    pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
-        self.welcome().await;
+    pub fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<bool, Refused>> {
         let most = match self.location.settings.client_max_body_size {
             0 => u64::MAX,
             most => most,
         };
+        self.poll_body_within(cx, out, most)
+    }
+
+    fn poll_body_within(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, Refused>> {
+        self.body.begun = true;
+        ready!(self.poll_continue(cx));
         loop {
             let before = out.len();
             let at = self.head.bytes.start;
@@ -174,10 +199,56 @@ impl Request {
             self.body.received += (out.len() - before) as u64;
             self.body.raw += (self.head.bytes.start - at) as u64;
             if !more || out.len() > before {
-                return Ok(more);
+                return Poll::Ready(Ok(more));
             }
-            self.read_input().await?;
+            let outcome = match self.body.framing {
+                Framing::Length(_) => self.read_straight(out),
+                Framing::None | Framing::Chunked(_) => self.read_input(),
+            };
+            match outcome {
+                Ok(0) => {
+                    self.log(Level::Info, "client prematurely closed connection");
+                    self.response.broken = true;
+                    return Poll::Ready(Err(400));
+                }
+                Ok(_) => {
+                    self.body.waits = false;
+                    if out.len() > before {
+                        return Poll::Ready(Ok(self.body.left() > 0));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_client(cx))?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.log(Level::Info, &format!("recv() failed ({})", crate::conf::walk::errno(&error)));
+                    self.response.broken = true;
+                    return Poll::Ready(Err(400));
+                }
+            }
         }
+    }
+
+    /// Ready when the client sent something; 408 when it was silent for `client_body_timeout`.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        if self.connection.stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if !std::mem::replace(&mut self.body.waits, true) {
+            let now = self.turn().clock.instant();
+            self.body.deadline.set(now, self.location.settings.client_body_timeout);
+        }
+        ready!(self.body.deadline.poll(cx));
+        self.body.waits = false;
+        self.log(Level::Info, "client timed out (110: Connection timed out)");
+        Poll::Ready(Err(408))
+    }
+
+    /// Appends the next bytes of the body; false when it has ended.
+    ///
+    /// # Errors
+    /// The status to answer with: 400, 408 or 413.
+    pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+        poll_fn(|cx| self.poll_body(cx, out)).await
     }
 
     /// Decodes what is at hand, of a body in chunks no more than `most` bytes in all.
@@ -230,11 +301,14 @@ impl Request {
         }
     }
 
-    /// Whether all of a chunked body has arrived already.
+    /// Whether all of a body has arrived with its head.
     pub fn body_is_at_hand(&self) -> bool {
-        let Framing::Chunked(chunked) = &self.body.framing else { return false };
-        let mut chunked = chunked.clone();
         let bytes = self.head.bytes.filled();
+        let mut chunked = match &self.body.framing {
+            Framing::None => return true,
+            Framing::Length(left) => return bytes.len() as u64 >= *left,
+            Framing::Chunked(chunked) => chunked.clone(),
+        };
         let mut at = 0;
         loop {
             match chunked.step(bytes, at) {
@@ -266,7 +340,7 @@ impl Request {
     /// # Errors
     /// 400 when it is malformed.
     pub fn forget_body(&mut self) -> Result<(), Refused> {
-        if self.is_subrequest() {
+        if self.is_subrequest() || std::mem::replace(&mut self.body.begun, true) {
             return Ok(());
         }
         if std::mem::take(&mut self.body.expects) && self.version() > 1000 {
@@ -291,7 +365,7 @@ impl Request {
     }
 
     /// Reads more input behind the head.
-    async fn read_input(&mut self) -> Result<(), Refused> {
+    fn read_input(&mut self) -> io::Result<usize> {
         let keep = self.head.end as usize;
         let bytes = &mut self.head.bytes;
         if bytes.start == bytes.end {
@@ -302,80 +376,23 @@ impl Request {
             let size = bytes.size() + 16 * 1024;
             bytes.grow(size);
         }
-        let mut bytes = std::mem::replace(&mut self.head.bytes, Buffer::new(0));
-        let limit = self.body.left();
-        let size = bytes.room().len().min(limit);
-        let got = self.receive(bytes.room().get_mut(..size).unwrap_or_default()).await;
-        self.head.bytes = bytes;
-        self.head.bytes.end += got?;
-        Ok(())
+        let count = self.connection.stream.try_read(bytes.room())?;
+        bytes.end += count;
+        Ok(count)
     }
 
-    /// Reads what the client sends next: at least a byte.
-    async fn receive(&mut self, into: &mut [u8]) -> Result<usize, Refused> {
-        self.input(|stream| stream.try_read(into)).await
-    }
-
-    /// Runs a read-like call until it has something.
-    async fn input(&mut self, mut read: impl FnMut(&Stream) -> io::Result<usize>) -> Result<usize, Refused> {
-        let timeout = self.location.settings.client_body_timeout;
-        loop {
-            match read(&self.connection.stream) {
-                Ok(0) => {
-                    self.log(Level::Info, "client prematurely closed connection");
-                    self.response.broken = true;
-                    return Err(400);
-                }
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if tokio::time::timeout(timeout, self.connection.stream.readable()).await.is_err() {
-                        self.log(Level::Info, "client timed out (110: Connection timed out)");
-                        return Err(408);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.log(Level::Info, &format!("recv() failed ({})", crate::conf::walk::errno(&error)));
-                    self.response.broken = true;
-                    return Err(400);
-                }
-            }
-        }
-    }
-
-    /// Takes what is left of a large body of known length through a pipe; what is at hand, or what no pipe is to be had
-    /// for, is appended to `out`.
-    async fn body_piped(&mut self, out: &mut Vec<u8>) -> Result<Option<Lent>, Refused> {
-        let left = self.body.left().saturating_sub(self.head.bytes.filled().len());
-        let pipes = self.turn().pipes.clone();
-        let is_large =
-            self.body.announced.is_some_and(|size| size > self.location.settings.client_body_buffer_size as u64);
-        if !is_large || !(BULK..=pipes::SIZE).contains(&left) || pipes.lent() >= PIPES {
-            return Ok(None);
-        }
-        let Some(mut pipe) = pipes.lend() else { return Ok(None) };
-        if !self.head.bytes.filled().is_empty() {
-            self.body_piece(out).await?;
-        }
-        self.welcome().await;
-        while self.body.left() > 0 {
-            let left = self.body.left();
-            let mut full = false;
-            let count = self.input(|stream| match pipe.fill(stream, left) {
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    full = true;
-                    Ok(1)
-                }
-                other => other,
-            });
-            let count = count.await?;
-            if full {
-                // Small pieces fill a pipe's places before its bytes.
-                if let Err(error) = pipe.read(out) {
-                    self.log(Level::Alert, &format!("read() failed ({})", crate::conf::walk::errno(&error)));
-                    return Err(500);
-                }
-                return Ok(None);
+    /// Reads a body of known length, with nothing of it behind the head any more, and appends it to `out`. It is read into
+    /// memory of the loop's first, so that a slow client holds no more than it has sent.
+    fn read_straight(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
+        let turn = self.turn().clone();
+        let mut scratch = turn.scratch();
+        let size = self.body.left().min(scratch.len() - BEYOND) + BEYOND;
+        let outcome = self.connection.stream.try_read(scratch.get_mut(..size).unwrap_or_default());
+        if let Ok(received) = outcome {
+            let count = received.min(self.body.left());
+            out.extend_from_slice(scratch.get(..count).unwrap_or_default());
+            for byte in scratch.get(count..received).unwrap_or_default() {
+                self.head.bytes.push(*byte);
             }
             self.body.received += count as u64;
             self.body.raw += count as u64;
@@ -383,33 +400,8 @@ impl Request {
                 *left -= count as u64;
             }
         }
-        Ok(Some(pipe))
-    }
-
-    /// Appends the next bytes of a body of known length, read where they will stay, at most [`PIECE`] at a time.
-    async fn body_straight(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
-        if !self.head.bytes.filled().is_empty() || !matches!(self.body.framing, Framing::Length(1..)) {
-            return self.body_piece(out).await;
-        }
-        self.welcome().await;
-        let (before, size) = (out.len(), self.body.left().min(PIECE));
-        // A little more than there is: a read that fills all it was given would leave open whether something is left.
-        out.resize(before + size + BEYOND, 0);
-        let got = self.receive(out.get_mut(before..).unwrap_or_default()).await;
-        let received = *got.as_ref().unwrap_or(&0);
-        let count = received.min(self.body.left());
-        let bytes = &mut self.head.bytes;
-        for byte in out.get(before + count..before + received).unwrap_or_default() {
-            bytes.push(*byte);
-        }
-        out.truncate(before + count);
-        got?;
-        self.body.received += count as u64;
-        self.body.raw += count as u64;
-        if let Framing::Length(left) = &mut self.body.framing {
-            *left -= count as u64;
-        }
-        Ok(self.body.left() > 0)
+        turn.give_scratch(scratch);
+        outcome
     }
 
     /// Reads the whole body and keeps it, in memory while the loop's budget allows.
@@ -421,21 +413,15 @@ impl Request {
             return Ok(());
         }
         if matches!(self.body.framing, Framing::None) {
-            self.welcome().await;
+            poll_fn(|cx| self.poll_continue(cx)).await;
             return Ok(());
         }
         let front = self.connection.front.clone();
         let own = self.location.settings.client_body_buffer_size;
-        let mut memory = self.turn().body();
-        memory.reserve(usize::try_from(self.body.announced.unwrap_or(0)).unwrap_or(0).min(PIECE) + BEYOND);
+        let mut memory = Vec::new();
         let mut held = front.hold(0);
-        if let Some(pipe) = self.body_piped(&mut memory).await? {
-            self.connection.bulky.set(true);
-            self.body.saved = Some(Saved::Piped(memory, pipe));
-            return Ok(());
-        }
         let mut file: Option<(File, u64)> = None;
-        while self.body_straight(&mut memory).await? || !memory.is_empty() && file.is_some() {
+        while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
             let within = memory.len() <= own || held.grow(memory.len());
             if file.is_none() && within {
                 continue;
@@ -458,8 +444,8 @@ impl Request {
         }
         self.held.push(Box::new(held));
         self.body.saved = Some(match file {
-            Some((file, length)) => Saved::File(file, length),
-            None => Saved::Memory(memory),
+            Some((file, length)) => Saved::File(Rc::new(file), length),
+            None => Saved::Memory(Rc::new(memory)),
         });
         Ok(())
     }
@@ -502,7 +488,8 @@ impl Request {
         let work = async {
             while self.body.is_pending() {
                 sink.clear();
-                match tokio::time::timeout(patience, self.body_piece(&mut sink)).await {
+                let piece = poll_fn(|cx| self.poll_body_within(cx, &mut sink, u64::MAX));
+                match tokio::time::timeout(patience, piece).await {
                     Ok(Ok(true)) => {}
                     Ok(Ok(false)) => break,
                     _ => return false,

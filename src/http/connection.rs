@@ -1,6 +1,6 @@
 //! bytes ⇄ requests: accepting, reading heads, keep-alive, pipelining, lingering close.
 
-use super::body::{Budget, Saved};
+use super::body::Budget;
 use super::encode;
 use super::head::Head;
 use super::listen::{Port, Virtual};
@@ -10,6 +10,7 @@ use super::request::{Parts, Request};
 use super::site::{Server, Site};
 use crate::log::Level;
 use crate::net::address::Address;
+use crate::net::proxy_protocol::MAX_HEADER;
 use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::{Buffer, Turn};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -63,8 +64,6 @@ pub struct Front {
 
 /// Seats a loop keeps for requests to come.
 const SEATS: usize = 256;
-/// Bytes read with a head where a large body may follow it.
-const FIRST: usize = 1024;
 /// Bytes of bodies a loop keeps in memory.
 const BUDGET: u64 = 64 << 20;
 
@@ -221,8 +220,6 @@ pub struct Connection {
     pub nodelay: Cell<bool>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
-    /// Whether the request before brought a large body: of the next one little is read with its head.
-    pub bulky: Cell<bool>,
     /// How it stands to the loop's configuration.
     pub standing: Cell<Standing>,
     slot: Cell<usize>,
@@ -249,7 +246,6 @@ impl Connection {
             idle: Cell::new(true),
             nodelay: Cell::new(false),
             secure: Cell::new(false),
-            bulky: Cell::new(false),
             standing: Cell::new(Standing::Current),
             slot: Cell::new(usize::MAX),
         });
@@ -406,8 +402,7 @@ impl Connection {
     fn input(&self) -> Result<Option<Buffer>, Over> {
         let turn = &self.front.turn;
         let mut buffer = turn.buffer();
-        let size = if self.bulky.take() { FIRST } else { buffer.size() };
-        match self.stream.try_read(buffer.room().get_mut(..size).unwrap_or_default()) {
+        match self.stream.try_read(buffer.room()) {
             Ok(count) if count > 0 => {
                 buffer.end = count;
                 Ok(Some(buffer))
@@ -456,17 +451,30 @@ pub async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
 /// Reads the PROXY protocol head a listener asks for; what came behind it.
 async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>) -> Result<Option<Box<Buffer>>, Over> {
     let log = &entry.default.base.settings.error_log;
+    let say = |level, text: &str| {
+        let (client, bound) = (connection.client(), &connection.bound);
+        let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
+        log.write(level, Some(connection.number), &text);
+    };
     let mut deadline = Deadline::new();
     let mut buffer = loop {
         deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
         if wait(&connection.stream, &mut deadline).await.is_err() {
             return Err(Over);
         }
-        if let Some(buffer) = connection.input()? {
-            break buffer;
+        match connection.input() {
+            Ok(Some(buffer)) => break buffer,
+            Ok(None) => {}
+            Err(Over) => {
+                say(Level::Info, "client closed connection");
+                return Err(Over);
+            }
         }
     };
-    match crate::net::proxy_protocol::parse(buffer.filled()) {
+    // nginx looks for the header in its first buffer for a request.
+    let most = MAX_HEADER.min(entry.default.head.first);
+    let peeked = buffer.filled().get(..most).unwrap_or_else(|| buffer.filled());
+    match crate::net::proxy_protocol::parse(peeked) {
         Ok((length, header)) => {
             *connection.proxied.borrow_mut() = header;
             buffer.start += length;
@@ -475,9 +483,7 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>) -> Result<O
         }
         Err(broken) => {
             if let Some(text) = broken.message() {
-                let (client, bound) = (connection.client(), &connection.bound);
-                let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
-                log.write(Level::Error, Some(connection.number), &text);
+                say(Level::Error, &text);
             }
             Err(Over)
         }
@@ -610,9 +616,6 @@ impl Request {
     fn retire(mut self) {
         let front = self.connection.front.clone();
         front.turn.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
-        if let Some(Saved::Memory(body) | Saved::Piped(body, _)) = self.body.saved.take() {
-            front.turn.give_body(body);
-        }
         let parts = self.parts();
         if front.parts.borrow().len() < SEATS {
             front.parts.borrow_mut().push(parts);

@@ -89,9 +89,15 @@ fn show(request: &mut Request, answer: Answer, target: &[u8]) -> Next {
 
 /// Sends the request to another path, internally.
 pub fn redirect(request: &mut Request, target: &[u8]) -> Next {
+    let (path, args) = super::uri::split(target);
+    jump(request, path, args)
+}
+
+/// The same with path and arguments apart.
+pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
     request.uri_changes = request.uri_changes.saturating_sub(1);
     if request.uri_changes == 0 {
-        let shown = String::from_utf8_lossy(target).into_owned();
+        let shown = String::from_utf8_lossy(path).into_owned();
         request.log(
             Level::Error,
             &format!("rewrite or internal redirection cycle while internally redirecting to \"{shown}\""),
@@ -99,7 +105,7 @@ pub fn redirect(request: &mut Request, target: &[u8]) -> Next {
         own_page(request, 500);
         return Next::Send;
     }
-    request.set_uri(target);
+    request.set_uri(path, args);
     request.internal = true;
     Next::Restart(Target::Uri)
 }

@@ -275,12 +275,8 @@ impl Request {
         if uri.is_empty() && self.head.line.host.is_some() { b"/" } else { uri }
     }
 
-    /// Replaces path and arguments, as redirects do; the query begins at the first `?`.
-    pub fn set_uri(&mut self, target: &[u8]) {
-        let (path, args) = match memchr::memchr(b'?', target) {
-            Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
-            None => (target, None),
-        };
+    /// Replaces path and arguments, as redirects do.
+    pub fn set_uri(&mut self, path: &[u8], args: Option<&[u8]>) {
         self.uri.clear();
         self.uri.extend_from_slice(path);
         self.args.clear();
@@ -318,9 +314,10 @@ impl Request {
     pub fn check_body_size(&mut self) -> Option<u16> {
         let most = self.location.settings.client_max_body_size;
         let announced = self.body.announced()?;
-        if most == 0 || announced <= most || self.is_subrequest() {
+        if most == 0 || announced <= most || self.is_subrequest() || self.body.is_begun() {
             return None;
         }
+        self.body.refuse();
         self.log(Level::Error, &format!("client intended to send too large body: {announced} bytes"));
         Some(413)
     }

@@ -37,7 +37,8 @@ impl Request {
         sub.method = Method::Get;
         sub.forced_get = true;
         sub.host = self.host.clone();
-        sub.set_uri(uri);
+        let (path, args) = super::uri::split(uri);
+        sub.set_uri(path, args);
         if !sub.has_args {
             sub.args = Vec::new();
         }

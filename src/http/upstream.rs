@@ -11,6 +11,7 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
+use crate::upstream::group::Pick;
 use crate::upstream::settings::{self, Upstream};
 use crate::upstream::{Group, PeerRef};
 use hashbrown::HashMap;
@@ -126,6 +127,39 @@ fn resolve(build: &Build<'_>, host: &str) -> io::Result<Vec<IpAddr>> {
     Ok(build.resolver.resolve(host))
 }
 
+/// A server in use: its connections are counted until this is dropped.
+pub struct InUse {
+    /// The group.
+    pub pool: Arc<Pool>,
+    /// Which of its servers.
+    pub peer: PeerRef,
+    /// When it was chosen.
+    pub since: Instant,
+    released: bool,
+}
+
+impl InUse {
+    /// The next server of a group; none when all are out.
+    pub fn select(pool: &Arc<Pool>, pick: &mut Pick, (now, seconds): (Instant, u64)) -> Option<Self> {
+        let peer = pool.group.select(pick, seconds)?;
+        Some(Self { pool: pool.clone(), peer, since: now, released: false })
+    }
+
+    /// Ends the attempt so that another can be made; true when a failure took the server out.
+    pub fn end(mut self, failed: bool, pick: &mut Pick, seconds: u64) -> bool {
+        self.released = true;
+        self.pool.group.free(self.peer, failed, pick, seconds)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if !self.released {
+            self.pool.group.release(self.peer);
+        }
+    }
+}
+
 /// An idle connection to a server.
 pub struct Parked {
     /// The connection.
@@ -156,8 +190,9 @@ impl Idle {
         let (_, stack) = stacks.iter_mut().find(|(of, _)| Arc::ptr_eq(of, pool))?;
         while let Some(at) = stack.iter().rposition(|parked| parked.peer == peer) {
             let parked = stack.remove(at);
-            // Readable means closed, or out of step: either way it is of no use.
-            if !parked.stream.is_readable() {
+            let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
+            // Input means closed, or out of step: either way it is of no use.
+            if parked.parked.elapsed() < timeout && !parked.stream.has_input() {
                 return Some(parked);
             }
         }
@@ -303,6 +338,15 @@ impl Attempts {
         self.entries.shrink_to_fit();
     }
 
+    /// Begins another use of backends for the same request: in `$upstream_…` a colon stands between the two.
+    pub fn begin(&mut self) {
+        self.head.clear();
+        self.entries.clear();
+        if !self.list.is_empty() {
+            self.list.push(Attempt::default());
+        }
+    }
+
     /// The backend a log line names.
     pub fn current_url(&self) -> Option<Vec<u8>> {
         let (scheme, uri) = self.url.as_ref()?;
@@ -361,10 +405,14 @@ impl Attempts {
 
     /// Appends one value an attempt, as `$upstream_…` show them.
     pub fn each(&self, out: &mut Vec<u8>, write: impl Fn(&Attempt, &mut Vec<u8>) -> bool) -> bool {
-        for (index, attempt) in self.list.iter().enumerate() {
-            if index > 0 {
-                out.extend_from_slice(b", ");
+        let mut between: &[u8] = b"";
+        for attempt in &self.list {
+            if attempt.peer.is_empty() {
+                between = b" : ";
+                continue;
             }
+            out.extend_from_slice(between);
+            between = b", ";
             if !write(attempt, out) {
                 out.push(b'-');
             }

@@ -2,7 +2,7 @@
 
 use super::stream::Stream;
 use crate::sys::pipe::Pipe;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -17,7 +17,6 @@ pub const SIZE: usize = 256 * 1024;
 #[derive(Default)]
 pub struct Pipes {
     spare: RefCell<Vec<Pipe>>,
-    lent: Cell<usize>,
     nowhere: OnceCell<Option<File>>,
 }
 
@@ -25,17 +24,10 @@ impl Pipes {
     /// An empty pipe; none when the system has no more to give.
     pub fn lend(self: &Rc<Self>) -> Option<Lent> {
         let pipe = self.spare.borrow_mut().pop().or_else(|| Pipe::new(SIZE as i32).ok())?;
-        self.lent.set(self.lent.get() + 1);
         Some(Lent { pipe: Some(pipe), held: 0, pipes: self.clone() })
     }
 
-    /// How many are lent.
-    pub const fn lent(&self) -> usize {
-        self.lent.get()
-    }
-
     fn give(&self, pipe: Pipe, held: usize) {
-        self.lent.set(self.lent.get().saturating_sub(1));
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE && self.forget(&pipe, held) {
             spare.push(pipe);
@@ -101,18 +93,6 @@ impl Lent {
         let count = to.try_output(|_| pipe.drain(to.fd(), self.held))?;
         self.held = self.held.saturating_sub(count);
         Ok(count)
-    }
-
-    /// The same bytes in another pipe, for another receiver.
-    ///
-    /// # Errors
-    /// When the system has no pipe left, or what tee(2) said.
-    pub fn copy(&self) -> io::Result<Self> {
-        let mut copy = self.pipes.lend().ok_or(io::ErrorKind::OutOfMemory)?;
-        if let (Some(from), Some(to)) = (&self.pipe, &copy.pipe) {
-            copy.held = from.copy(to, self.held)?;
-        }
-        if copy.held == self.held { Ok(copy) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     /// Appends what it holds to `into`, which stays in memory.

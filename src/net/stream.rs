@@ -10,6 +10,7 @@ use super::address::Address;
 use super::budget;
 use super::listen::sock_addr;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -24,6 +25,8 @@ use tokio::time::{Instant, Sleep};
 /// A connected socket on an event loop.
 pub struct Stream {
     socket: AsyncFd<Socket>,
+    /// Whether [`Self::poll_hangup`] took the driver's word for something to read.
+    unread: Cell<bool>,
 }
 
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
@@ -34,7 +37,7 @@ impl Stream {
     /// # Errors
     /// What `epoll_ctl(2)` said.
     pub fn new(socket: Socket) -> io::Result<Self> {
-        Ok(Self { socket: crate::sys::socket::watch(socket)? })
+        Ok(Self { socket: crate::sys::socket::watch(socket)?, unread: Cell::new(false) })
     }
 
     /// The socket, for options and addresses.
@@ -50,7 +53,22 @@ impl Stream {
     /// Ready when there is something to read (or an end, or an error).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(budget::poll_proceed(cx));
+        if self.unread.get() {
+            return Poll::Ready(());
+        }
         self.socket.poll_read_ready(cx).map(drop)
+    }
+
+    /// Ready when the peer has ended its sending side or the connection is broken, whatever is left to read before that.
+    pub fn poll_hangup(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Ok(mut guard) = ready!(self.socket.poll_read_ready(cx)) else { return Poll::Ready(()) };
+            if guard.ready().is_read_closed() {
+                return Poll::Ready(());
+            }
+            self.unread.set(true);
+            guard.clear_ready();
+        }
     }
 
     /// Ready when the socket takes bytes again.
@@ -71,7 +89,25 @@ impl Stream {
 
     /// Whether something (also an end) can be read, without a system call.
     pub fn is_readable(&self) -> bool {
-        self.socket.try_io(Interest::READABLE, |_| Ok(())).is_ok()
+        self.unread.get() || self.socket.try_io(Interest::READABLE, |_| Ok(())).is_ok()
+    }
+
+    /// Whether something (also an end) can be read now: the kernel is asked.
+    pub fn has_input(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::new(0_u8)];
+        !self.socket().peek(&mut byte).is_err_and(|error| error.kind() == FULL)
+    }
+
+    /// Runs a read-like call where something may be there, and forgets that when it is not.
+    fn input(&self, run: impl FnOnce(&Socket) -> io::Result<usize>) -> io::Result<usize> {
+        if !self.unread.get() {
+            return self.socket.try_io(Interest::READABLE, run);
+        }
+        let outcome = run(self.socket());
+        if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
+            self.unread.set(false);
+        }
+        outcome
     }
 
     /// Whether a connect(2) that was pending has succeeded. If not, the socket is writable when it has ended.
@@ -90,7 +126,7 @@ impl Stream {
         let room = into.len();
         let mut short = 0;
         // A short read empties the socket: readiness is cleared without asking it again.
-        let outcome = self.socket.try_io(Interest::READABLE, |mut socket| match socket.read(into) {
+        let outcome = self.input(|mut socket| match socket.read(into) {
             Ok(count) if count > 0 && count < room => {
                 short = count;
                 Err(FULL.into())
@@ -111,7 +147,7 @@ impl Stream {
             return Err(FULL.into());
         }
         let mut byte = [std::mem::MaybeUninit::new(0_u8)];
-        self.socket.try_io(Interest::READABLE, |socket| socket.peek(&mut byte))
+        self.input(|socket| socket.peek(&mut byte))
     }
 
     /// Runs a read-like call that says how many bytes it moved, unless it is known to block.
@@ -122,7 +158,7 @@ impl Stream {
         if !budget::is_left() {
             return Err(FULL.into());
         }
-        let outcome = self.socket.try_io(Interest::READABLE, run);
+        let outcome = self.input(run);
         budget::spend(outcome.as_ref().copied().unwrap_or(0));
         outcome
     }

@@ -21,8 +21,8 @@ pub const BUFFER: usize = 16 * 1024;
 /// Free buffers a loop keeps.
 const SPARE: usize = 64;
 
-/// Free vectors for bodies a loop keeps.
-const BODIES: usize = 16;
+/// Bytes read from a peer that sends much, at a time.
+pub const SCRATCH: usize = 128 * 1024;
 
 /// A pooled buffer with a filled part.
 pub struct Buffer {
@@ -116,7 +116,6 @@ pub struct Turn {
     out: Cell<Vec<u8>>,
     line: Cell<Vec<u8>>,
     scratch: Cell<Vec<u8>>,
-    bodies: RefCell<Vec<Vec<u8>>>,
     texts: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
     /// Files opened for what is served now.
@@ -138,7 +137,6 @@ impl Turn {
             out: Cell::default(),
             line: Cell::default(),
             scratch: Cell::default(),
-            bodies: RefCell::default(),
             texts: RefCell::default(),
             unwritten,
         }
@@ -197,32 +195,15 @@ impl Turn {
         }
     }
 
-    /// A vector of `size` bytes to read large pieces into; give it back with [`Self::give_scratch`].
-    pub fn scratch(&self, size: usize) -> Vec<u8> {
-        let mut scratch = self.scratch.take();
-        scratch.resize(size, 0);
-        scratch
+    /// A vector of [`SCRATCH`] bytes to read large pieces into; give it back with [`Self::give_scratch`].
+    pub fn scratch(&self) -> Vec<u8> {
+        let scratch = self.scratch.take();
+        if scratch.is_empty() { vec![0; SCRATCH] } else { scratch }
     }
 
     /// Takes the scratch vector back.
     pub fn give_scratch(&self, scratch: Vec<u8>) {
-        if !scratch.is_empty() {
-            self.scratch.set(scratch);
-        }
-    }
-
-    /// An empty vector for a body; give it back with [`Self::give_body`].
-    pub fn body(&self) -> Vec<u8> {
-        self.bodies.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes a body's vector back, unless it grew large.
-    pub fn give_body(&self, mut body: Vec<u8>) {
-        let mut bodies = self.bodies.borrow_mut();
-        if bodies.len() < BODIES && (BUFFER..=8 * BUFFER).contains(&body.capacity()) {
-            body.clear();
-            bodies.push(body);
-        }
+        self.scratch.set(scratch);
     }
 
     /// An empty vector for a short text, as a head to send; give it back with [`Self::give_text`].

@@ -1,6 +1,6 @@
 //! Pipes as a way for bytes from socket to socket that never leaves the kernel.
 
-use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice, tee};
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -36,14 +36,6 @@ impl Pipe {
     /// What splice(2) said.
     pub fn drain(&self, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
         Ok(splice(&self.out, None, to, None, most, flags())?)
-    }
-
-    /// Puts up to `most` of its bytes into another pipe too.
-    ///
-    /// # Errors
-    /// What tee(2) said.
-    pub fn copy(&self, to: &Self, most: usize) -> io::Result<usize> {
-        Ok(tee(&self.out, &to.into, most, flags())?)
     }
 
     /// Reads bytes out of the pipe.

@@ -173,6 +173,11 @@ impl Pick {
         self.left
     }
 
+    /// Allows one attempt more: a kept connection that breaks is not a whole one.
+    pub const fn allow_another(&mut self) {
+        self.left += 1;
+    }
+
     /// Limits the attempts (`proxy_next_upstream_tries`); 0 is no limit.
     pub fn limit(&mut self, tries: u32) {
         if tries > 0 {
@@ -296,11 +301,15 @@ impl Group {
     pub fn free(&self, at: PeerRef, failed: bool, pick: &mut Pick, now: u64) -> bool {
         let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
         pick.left = if set.single { 0 } else { pick.left.saturating_sub(1) };
-        self.release(at, failed, now)
+        self.settle(at, failed, now)
     }
 
-    /// The same where there is no other attempt to be made.
-    pub fn release(&self, at: PeerRef, failed: bool, now: u64) -> bool {
+    /// The same where there is no other attempt to be made, and nothing speaks against the server.
+    pub fn release(&self, at: PeerRef) {
+        self.settle(at, false, 0);
+    }
+
+    fn settle(&self, at: PeerRef, failed: bool, now: u64) -> bool {
         let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
         let Some(peer) = set.peers.get(at.index as usize) else { return false };
         let mut standings = self.standings.lock();

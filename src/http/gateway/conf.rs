@@ -208,6 +208,8 @@ pub struct Gateway {
     pub bind: Option<Text>,
     /// How large a response head may be.
     pub buffer_size: usize,
+    /// How much of a response waits for its client in memory.
+    pub memory: usize,
     /// Whether responses are read ahead of the client.
     pub buffering: bool,
     /// `*_connect_timeout`.
@@ -283,6 +285,7 @@ impl Gateway {
         Ok(Self {
             bind,
             buffer_size: buffer_size as usize,
+            memory: conf.buffers.map_or(8 * 4096, |(count, size)| count.saturating_mul(size) as usize),
             buffering: conf.buffering.unwrap_or(true),
             connect_timeout: conf.connect_timeout.unwrap_or(minute),
             send_timeout: conf.send_timeout.unwrap_or(minute),
@@ -551,7 +554,7 @@ macro_rules! buffer_rows {
                 Arity::Exactly(2),
                 &Buffers(|c: &mut G<{ $gateway }>| &mut c.buffers),
             )
-            .support(Support::Partial("checked; responses are kept in one run of memory within the loop's budget"))
+            .support(Support::Partial("their product is how much of a response waits in memory, in one run"))
             .doc("Sets the number and size of the buffers for a response."),
             Directive::new(
                 concat!($prefix, "_busy_buffers_size"),

@@ -1,5 +1,7 @@
 //! Passing requests on: one engine for every protocol a backend may speak.
 
+pub mod attempts;
+pub mod buffer;
 pub mod cache;
 pub mod conf;
 pub mod engine;
@@ -9,3 +11,4 @@ pub mod relay;
 pub mod reply;
 pub mod secure;
 pub mod tunnel;
+pub mod upload;

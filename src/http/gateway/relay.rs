@@ -1,71 +1,30 @@
 //! A reply's body on its way to the client: straight through (a large one by a pipe) while the client keeps up, else into
-//! memory within the loop's budget, then into a file, so that the backend is free as soon as it has answered.
+//! a [`Buffer`], so that the backend is free as soon as it has answered.
+//!
+//! What is left of the request is sent meanwhile. Once a reply's head has been accepted nothing that happens to its body
+//! counts against the server, as in nginx.
 
+use super::buffer::Buffer;
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::Exchange;
 use super::reply::{Framing, Reply};
+use super::upload::Upload;
 use crate::http::codec::h1::{Chunked, Piece};
 use crate::http::request::Request;
 use crate::http::response::Content;
+use crate::http::upstream::InUse;
 use crate::log::Level;
 use crate::net::pipes;
 use crate::net::stream::Deadline;
-use crate::net::turn::Buffer;
-use std::collections::VecDeque;
-use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
-/// How a relay ended.
-pub struct End {
-    /// The backend sent all it announced.
-    pub complete: bool,
-    /// And its connection may serve another request.
-    pub reusable: bool,
-}
-
-/// Bytes read from a backend at a time.
-const SCRATCH: usize = 128 * 1024;
 /// Bytes still to come from which a response goes through a pipe.
 const BULK: u64 = 32 * 1024;
 /// A piece of a response that is cheaper to copy.
 const SMALL: usize = 8 * 1024;
-/// Bytes a response may keep in memory when its client is slow.
-const MEMORY: usize = 1 << 20;
-
-/// What waits for the client.
-#[derive(Default)]
-struct Queue {
-    bytes: VecDeque<u8>,
-    file: Option<File>,
-    read: u64,
-    written: u64,
-}
-
-impl Queue {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.read == self.written
-    }
-
-    /// Brings bytes back from the file when memory is empty.
-    fn refill(&mut self) -> io::Result<()> {
-        if !self.bytes.is_empty() || self.read == self.written {
-            return Ok(());
-        }
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut piece = vec![0; usize::try_from(self.written - self.read).unwrap_or(SCRATCH).min(SCRATCH)];
-        let count = file.read_at(&mut piece, self.read)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.read += count as u64;
-        self.bytes.extend(piece.get(..count).unwrap_or_default());
-        Ok(())
-    }
-}
 
 /// What a step did.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,25 +34,55 @@ enum Step {
     Over,
 }
 
+/// A deadline that runs while something is awaited.
+#[derive(Default)]
+struct Patience {
+    deadline: Deadline,
+    runs: bool,
+}
+
+impl Patience {
+    /// Ready when nothing came for `time` since the wait began.
+    fn poll(&mut self, cx: &mut Context<'_>, request: &Request, time: std::time::Duration) -> Poll<()> {
+        if !std::mem::replace(&mut self.runs, true) {
+            self.deadline.set(request.turn().clock.instant(), time);
+        }
+        self.deadline.poll(cx)
+    }
+}
+
 /// A relay at work.
-struct Relay<'a> {
+struct Relay<'a, 'h> {
     request: &'a mut Request,
-    exchange: &'a mut Exchange,
+    /// The backend's side, until the reply is over.
+    source: Option<(Exchange, InUse)>,
+    upload: Option<Upload<'h>>,
     gateway: &'a Gateway,
     framing: Framing,
     chunks: Chunked,
-    queue: Queue,
+    buffer: Buffer,
     buffering: bool,
-    source_over: bool,
+    /// The file took no more: what is in memory must leave first.
+    file_failed: bool,
+    /// The backend sent all it announced.
     complete: bool,
+    /// It sent more than that.
     leftover: bool,
     plain: bool,
     /// Little comes at a time, or there are no pipes.
     copies: bool,
+    from_source: Patience,
+    to_client: Patience,
 }
 
 /// Relays the body of `reply`, whose head is in the response already.
-pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gateway, reply: Reply) -> End {
+pub async fn run(
+    request: &mut Request,
+    source: (Exchange, InUse),
+    upload: Option<Upload<'_>>,
+    gateway: &Gateway,
+    reply: Reply,
+) {
     request.response.content = Content::Streamed;
     request.start();
     if request.is_subrequest() {
@@ -103,58 +92,62 @@ pub async fn run(request: &mut Request, exchange: &mut Exchange, gateway: &Gatew
     let plain = !request.response.chunked && request.response.filters.is_empty();
     let mut relay = Relay {
         request,
-        exchange,
+        source: Some(source),
+        upload,
         gateway,
         framing: reply.framing,
         chunks: Chunked::default(),
-        queue: Queue::default(),
+        buffer: Buffer::default(),
         buffering,
-        source_over: false,
+        file_failed: false,
         complete: false,
         leftover: false,
         plain,
         copies: false,
+        from_source: Patience::default(),
+        to_client: Patience::default(),
     };
     relay.begin();
-    // Most answers are whole by now, and go out at once.
-    if relay.write() != Step::Over && !(relay.source_over && relay.pending() == 0) {
-        Box::pin(relay.work()).await;
+    if relay.source.is_none() && !relay.complete {
+        // What cannot be understood from its first bytes on is no answer: nothing of it has been sent.
+        relay.request.response.out.clear();
+        relay.request.response.broken = true;
     }
-    let end = End { complete: relay.complete, reusable: relay.complete && !relay.leftover };
+    // Most answers are whole by now, and go out at once.
+    if relay.write() != Step::Over && (relay.source.is_some() || relay.is_pending()) {
+        Box::pin(poll_fn(|cx| relay.poll(cx))).await;
+    }
+    relay.end(false);
     if !relay.complete {
         relay.request.keepalive = false;
         relay.request.malformed = true;
     }
-    let buffer = std::mem::replace(&mut exchange.buffer, Buffer::new(0));
-    request.turn().give(buffer);
-    end
 }
 
-impl Relay<'_> {
+impl Relay<'_, '_> {
     /// Takes what came with the head.
     fn begin(&mut self) {
+        let Some((exchange, _)) = &mut self.source else { return };
+        let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
         if matches!(self.framing, Framing::None | Framing::Length(0)) {
-            self.source_over = true;
-            self.complete = true;
-            self.leftover = !self.exchange.buffer.filled().is_empty();
-            self.finish_output();
-            return;
+            self.leftover = !buffer.filled().is_empty();
+            self.give(b"", true);
+            self.end(true);
+        } else {
+            self.take(buffer.filled());
         }
-        let mut buffer = std::mem::replace(&mut self.exchange.buffer, Buffer::new(0));
-        self.take(buffer.filled());
-        buffer.start = buffer.end;
-        self.exchange.buffer = buffer;
+        self.request.turn().give(buffer);
     }
 
-    /// Body bytes from the backend: decoded, framed for the client, queued.
+    /// Body bytes from the backend: decoded, framed for the client, put into the output.
     fn take(&mut self, bytes: &[u8]) {
         match &mut self.framing {
             Framing::None => {}
             Framing::Length(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= take as u64;
-                self.leftover |= take < bytes.len();
                 let over = *left == 0;
+                self.note_leftover(take < bytes.len());
                 self.give(bytes.get(..take).unwrap_or_default(), over);
                 if over {
                     self.end(true);
@@ -162,6 +155,17 @@ impl Relay<'_> {
             }
             Framing::Close => self.give(bytes, false),
             Framing::Chunked => self.take_chunks(bytes),
+        }
+    }
+
+    /// More than was announced: the connection cannot be kept.
+    fn note_leftover(&mut self, is_left: bool) {
+        if is_left {
+            self.leftover = true;
+            self.request.log(
+                Level::Warn,
+                "upstream sent more data than specified in \"Content-Length\" header while reading upstream",
+            );
         }
     }
 
@@ -182,7 +186,8 @@ impl Relay<'_> {
                 }
                 Err(_) => {
                     self.give(&body, false);
-                    self.request.log(Level::Error, "upstream sent invalid chunked response while reading upstream");
+                    let action = self.action();
+                    self.request.log(Level::Error, &format!("upstream sent invalid chunked response while {action}"));
                     return self.end(false);
                 }
             }
@@ -191,118 +196,152 @@ impl Relay<'_> {
 
     fn give(&mut self, bytes: &[u8], last: bool) {
         note(self.request, |attempt| attempt.length += bytes.len() as u64);
-        if self.request.response.head_only {
-            return;
-        }
-        self.request.take(bytes, last);
-    }
-
-    fn end(&mut self, complete: bool) {
-        self.source_over = true;
-        self.complete = complete;
-    }
-
-    fn finish_output(&mut self) {
         if !self.request.response.head_only {
-            self.request.take(b"", true);
+            self.request.take(bytes, last);
+        }
+    }
+
+    /// The backend's part is over: its connection is kept or closed, its server is free for others.
+    fn end(&mut self, complete: bool) {
+        let Some((exchange, used)) = self.source.take() else { return };
+        self.complete = complete;
+        let elapsed = self.request.turn().clock.since(used.since);
+        note(self.request, |attempt| attempt.response = Some(elapsed));
+        let keep = complete && exchange.reusable && !self.leftover && self.upload.is_none();
+        self.upload = None;
+        let (stream, requests, opened) = exchange.into_parts(self.request.turn());
+        if keep {
+            let front = &self.request.connection.front;
+            let now = front.turn.clock.instant();
+            front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), now);
         }
     }
 
     /// Moves bytes until both sides are done.
-    async fn work(&mut self) {
-        let mut scratch = Vec::new();
-        let mut source = Deadline::new();
-        let mut client = Deadline::new();
-        let mut moved_since_yield = 0;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let out = self.write();
             if out == Step::Over {
-                return;
+                return Poll::Ready(());
             }
-            let input = self.read(&mut scratch);
-            if self.source_over && self.pending() == 0 {
-                return;
+            self.poll_upload(cx);
+            let input = self.read();
+            if self.source.is_none() && !self.is_pending() {
+                return Poll::Ready(());
             }
-            if out == Step::Moved || input == Step::Moved {
-                moved_since_yield += 1;
-                if moved_since_yield >= 8 {
-                    moved_since_yield = 0;
-                    tokio::task::yield_now().await;
-                }
-                continue;
+            if input == Step::Moved {
+                self.from_source.runs = false;
             }
-            moved_since_yield = 0;
-            if !self.wait(&mut source, &mut client).await {
-                return;
+            if out == Step::Moved {
+                self.to_client.runs = false;
+            }
+            if out != Step::Moved && input != Step::Moved && ready!(self.poll_wait(cx)) == Step::Over {
+                return Poll::Ready(());
             }
         }
     }
 
-    fn pending(&self) -> usize {
-        self.request.response.out.len() + usize::from(!self.queue.is_empty())
+    /// Sends what is left of the request.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        let (Some(upload), Some((exchange, _))) = (&mut self.upload, &mut self.source) else { return };
+        match upload.poll(cx, self.request, self.gateway, exchange) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.upload = None,
+            // The answer may be complete all the same; the connection serves no other request.
+            Poll::Ready(Err(_)) => {
+                exchange.reusable = false;
+                self.upload = None;
+            }
+        }
     }
 
-    /// Writes what is at hand.
+    fn is_pending(&self) -> bool {
+        !self.request.response.out.is_empty() || !self.buffer.is_empty()
+    }
+
+    /// Writes what is there.
     fn write(&mut self) -> Step {
-        if self.request.response.broken || self.request.is_subrequest() {
+        if self.request.is_subrequest() {
             self.request.response.out.clear();
-            return if self.request.is_subrequest() { Step::Stuck } else { Step::Over };
+            return Step::Stuck;
+        }
+        if self.request.response.broken {
+            return Step::Over;
         }
         let mut moved = Step::Stuck;
         loop {
-            if self.queue.is_empty() && !self.request.response.out.is_empty() {
+            let out = std::mem::take(&mut self.request.response.out);
+            let outcome = if self.buffer.is_empty() {
+                if out.is_empty() {
+                    self.request.turn().give_out(out);
+                    return moved;
+                }
                 // Nothing older waits: send straight from the output.
-                let out = std::mem::take(&mut self.request.response.out);
                 let outcome = self.send(&out);
-                match outcome {
-                    Ok(count) => {
-                        moved = Step::Moved;
-                        if count < out.len() {
-                            self.queue.bytes.extend(out.get(count..).unwrap_or_default());
-                        }
-                        self.request.turn().give_out(out);
-                    }
-                    Err(step) => {
-                        self.queue.bytes.extend(&out);
-                        self.request.turn().give_out(out);
-                        return if step == Step::Stuck { moved } else { step };
-                    }
-                }
-                continue;
-            }
-            if !self.request.response.out.is_empty() {
-                let out = std::mem::take(&mut self.request.response.out);
-                self.queue.bytes.extend(&out);
-                self.request.turn().give_out(out);
-            }
-            if self.queue.is_empty() {
-                return moved;
-            }
-            if self.queue.refill().is_err() {
-                self.request.response.broken = true;
-                return Step::Over;
-            }
-            let (front, _) = self.queue.bytes.as_slices();
-            let front = front.to_vec();
-            match self.send(&front) {
-                Ok(count) => {
-                    self.queue.bytes.drain(..count);
-                    moved = Step::Moved;
-                }
+                self.keep(out.get(*outcome.as_ref().unwrap_or(&0)..).unwrap_or_default());
+                outcome
+            } else {
+                self.keep(&out);
+                let mut file = false;
+                let outcome = self.buffer.send(&self.request.connection.stream, &mut file);
+                self.sent(outcome, if file { "sendfile" } else { "writev" })
+            };
+            self.request.turn().give_out(out);
+            match outcome {
+                Ok(_) => moved = Step::Moved,
                 Err(Step::Stuck) => return moved,
                 Err(step) => return step,
             }
         }
     }
 
+    /// Keeps bytes the client does not take yet, in memory as `proxy_buffers` say, the rest in the file.
+    fn keep(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.buffer.push(bytes);
+        if self.buffer.memory() <= self.gateway.memory || !self.may_spill() {
+            return;
+        }
+        let folder = &self.gateway.temp_path;
+        if !self.buffer.has_file() {
+            if let Err(error) = self.buffer.open(folder) {
+                return self.file_failed("open", &error);
+            }
+            let text = "an upstream response is buffered to a temporary file in";
+            self.request.log(Level::Warn, &format!("{text} {folder} while reading upstream"));
+        }
+        if let Err(error) = self.buffer.spill(self.gateway.memory) {
+            self.file_failed("pwrite", &error);
+        }
+    }
+
+    /// Whether the file may take more.
+    fn may_spill(&self) -> bool {
+        self.buffering && !self.file_failed && self.buffer.file_size() < self.gateway.max_temp
+    }
+
+    /// The response goes on at the client's pace.
+    ///
+    /// Differs from nginx: a file that cannot be written does not end the response. [test: a_response_goes_on_when_its_file_takes_no_more]
+    fn file_failed(&mut self, call: &str, error: &io::Error) {
+        self.file_failed = true;
+        let (text, folder) = (crate::conf::walk::errno(error), &self.gateway.temp_path);
+        self.request.log(
+            Level::Crit,
+            &format!("{call}() of a temporary file in \"{folder}\" failed ({text}) while reading upstream"),
+        );
+    }
+
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Step> {
         let stream = &self.request.connection.stream;
         let outcome = stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL));
-        self.sent(outcome)
+        self.sent(outcome, "writev")
     }
 
     /// What a write to the client means.
-    fn sent(&mut self, outcome: io::Result<usize>) -> Result<usize, Step> {
+    fn sent(&mut self, outcome: io::Result<usize>, call: &str) -> Result<usize, Step> {
         match outcome {
             Ok(count) => {
                 self.request.response.sent += count as u64;
@@ -313,89 +352,41 @@ impl Relay<'_> {
             }
             Err(error) => {
                 let text = crate::conf::walk::errno(&error);
-                self.request.log(Level::Info, &format!("send() failed ({text}) while sending to client"));
+                self.request.log(Level::Info, &format!("{call}() failed ({text}) while sending to client"));
                 self.request.response.broken = true;
                 Err(Step::Over)
             }
         }
     }
 
-    /// Whether the backend may be read: nothing waits, or it may wait in memory or in a file.
-    fn may_read(&mut self) -> bool {
-        if self.source_over {
-            return false;
-        }
-        if self.queue.is_empty() && self.request.response.out.is_empty() {
-            return true;
-        }
-        self.buffering && (self.queue.bytes.len() < MEMORY || self.spill())
+    /// Whether the backend may be read: nothing waits, or more may wait in memory or in the file.
+    fn may_read(&self) -> bool {
+        self.source.is_some()
+            && (!self.is_pending()
+                || self.buffering && (self.buffer.memory() < self.gateway.memory || self.may_spill()))
     }
 
-    /// Moves what is in memory to the file, if it may grow.
-    fn spill(&mut self) -> bool {
-        if self.queue.written - self.queue.read + self.queue.bytes.len() as u64 > self.gateway.max_temp {
-            return false;
-        }
-        if self.queue.file.is_none() {
-            match temp_file(&self.gateway.temp_path) {
-                Ok(file) => {
-                    let path = &self.gateway.temp_path;
-                    self.request.log(
-                        Level::Warn,
-                        &format!(
-                            "an upstream response is buffered to a temporary file in {path} while reading upstream"
-                        ),
-                    );
-                    self.queue.file = Some(file);
-                }
-                Err(_) => return false,
-            }
-        }
-        // Bytes in memory are older than none in the file here only while the file is empty or drained.
-        if self.queue.read < self.queue.written {
-            return false;
-        }
-        let Some(file) = &self.queue.file else { return false };
-        let (a, b) = self.queue.bytes.as_slices();
-        let mut at = 0;
-        for run in [a, b] {
-            if file.write_all_at(run, at).is_err() {
-                return false;
-            }
-            at += run.len() as u64;
-        }
-        self.queue.bytes.clear();
-        (self.queue.read, self.queue.written) = (0, at);
-        true
-    }
-
-    fn read(&mut self, scratch: &mut Vec<u8>) -> Step {
+    fn read(&mut self) -> Step {
         if !self.may_read() {
-            return Step::Stuck;
-        }
-        if !self.exchange.stream.is_readable() {
             return Step::Stuck;
         }
         if let Some(step) = self.splice() {
             return step;
         }
-        if scratch.is_empty() {
-            *scratch = self.request.turn().scratch(SCRATCH);
+        let Some((exchange, _)) = &mut self.source else { return Step::Stuck };
+        if !exchange.stream.is_readable() {
+            return Step::Stuck;
         }
-        let outcome = self.exchange.stream.try_read(scratch);
-        let step = match outcome {
+        let mut scratch = self.request.turn().scratch();
+        let step = match exchange.stream.try_read(&mut scratch) {
             Ok(count) if count > 0 => {
                 note(self.request, |attempt| attempt.received += count as u64);
-                let bytes = std::mem::take(scratch);
-                self.input(bytes.get(..count).unwrap_or_default());
-                *scratch = bytes;
+                self.input(scratch.get(..count).unwrap_or_default());
                 Step::Moved
             }
             other => self.trouble(other),
         };
-        if step == Step::Stuck || self.source_over {
-            self.request.turn().give_scratch(std::mem::take(scratch));
-        }
+        self.request.turn().give_scratch(scratch);
         step
     }
 
@@ -417,7 +408,7 @@ impl Relay<'_> {
 
     /// Whether bytes may go straight from the backend to the client.
     fn is_direct(&self) -> bool {
-        self.plain && self.queue.is_empty() && self.request.response.out.is_empty() && !self.request.response.head_only
+        self.plain && !self.is_pending() && !self.request.response.head_only
     }
 
     /// Moves a piece of a large response through a pipe: it is not copied here. Nothing where that is not the way.
@@ -426,12 +417,16 @@ impl Relay<'_> {
         if left < BULK || self.copies || !self.is_direct() {
             return None;
         }
+        let (exchange, _) = self.source.as_mut()?;
+        if !exchange.stream.is_readable() {
+            return Some(Step::Stuck);
+        }
         let Some(mut pipe) = self.request.turn().pipes.lend() else {
             self.copies = true;
             return None;
         };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(pipes::SIZE);
-        let count = match pipe.fill(&self.exchange.stream, most) {
+        let count = match pipe.fill(&exchange.stream, most) {
             Ok(count) if count > 0 => count,
             other => return Some(self.trouble(other)),
         };
@@ -444,7 +439,7 @@ impl Relay<'_> {
         });
         while pipe.held() > 0 {
             let outcome = pipe.drain(&self.request.connection.stream);
-            match self.sent(outcome) {
+            match self.sent(outcome, "splice") {
                 Ok(_) => {}
                 Err(Step::Over) => {
                     self.end(false);
@@ -458,13 +453,14 @@ impl Relay<'_> {
                         self.end(false);
                         return Some(Step::Moved);
                     }
-                    self.queue.bytes.extend(rest);
+                    self.keep(&rest);
                 }
             }
         }
         if left == 0 {
-            // What else there is shows that the connection cannot be kept.
-            self.leftover |= self.exchange.stream.try_peek().is_ok();
+            let more =
+                self.source.as_ref().is_some_and(|(exchange, _)| exchange.stream.try_peek().is_ok_and(|n| n > 0));
+            self.note_leftover(more);
             self.end(true);
         }
         Some(Step::Moved)
@@ -473,7 +469,7 @@ impl Relay<'_> {
     /// Bytes just read: sent at once where nothing is in their way, without a copy.
     fn input(&mut self, bytes: &[u8]) {
         let direct = self.is_direct();
-        let body = match &mut self.framing {
+        let body = match &self.framing {
             Framing::Length(left) if direct => usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len()),
             Framing::Close if direct => bytes.len(),
             _ => return self.take(bytes),
@@ -485,13 +481,22 @@ impl Relay<'_> {
             Err(_) => 0,
         };
         note(self.request, |attempt| attempt.length += body as u64);
-        self.queue.bytes.extend(piece.get(sent..).unwrap_or_default());
+        self.keep(piece.get(sent..).unwrap_or_default());
         if let Framing::Length(left) = &mut self.framing {
             *left -= body as u64;
             if *left == 0 {
-                self.leftover |= body < bytes.len();
+                self.note_leftover(body < bytes.len());
                 self.end(true);
             }
+        }
+    }
+
+    /// What nginx's log lines say it is at.
+    fn action(&self) -> &'static str {
+        match (self.buffering, self.request.response.sent) {
+            (true, _) => "reading upstream",
+            (false, 0) => "reading response header from upstream",
+            (false, _) => "sending to client",
         }
     }
 
@@ -499,56 +504,60 @@ impl Relay<'_> {
         match self.framing {
             Framing::Close => {
                 self.give(b"", true);
-                self.end(true);
                 self.leftover = true;
+                self.end(true);
             }
             _ => {
-                self.request.log(Level::Error, "upstream prematurely closed connection while reading upstream");
+                let action = self.action();
+                self.request.log(Level::Error, &format!("upstream prematurely closed connection while {action}"));
                 self.end(false);
             }
         }
     }
 
-    /// Waits until one side can go on; false when it took too long.
-    async fn wait(&mut self, source: &mut Deadline, client: &mut Deadline) -> bool {
+    /// Waits until one side can go on; over when the client left or took too long.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let want_read = self.may_read();
-        let want_write = self.pending() > 0 && !self.request.is_subrequest();
-        let now = self.request.turn().clock.instant();
-        source.set(now, self.gateway.read_timeout);
-        client.set(now, self.request.location.settings.send_timeout);
-        let (from, to) = (&self.exchange.stream, &self.request.connection.stream);
-        let outcome = poll_fn(|cx| {
-            if want_read && from.poll_readable(cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            if want_write && to.poll_writable(cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            if want_read && source.poll(cx).is_ready() {
-                return Poll::Ready(Err("upstream timed out (110: Connection timed out) while reading upstream"));
-            }
-            if want_write && client.poll(cx).is_ready() {
-                return Poll::Ready(Err("client timed out (110: Connection timed out) while sending to client"));
-            }
-            Poll::Pending
-        })
-        .await;
-        if let Err(text) = outcome {
-            let level = if text.starts_with("client") { Level::Info } else { Level::Error };
-            self.request.log(level, text);
-            self.request.response.broken = true;
-            return false;
+        let want_write = self.is_pending() && !self.request.is_subrequest();
+        let client = &self.request.connection.stream;
+        if let Some((exchange, _)) = self.source.as_ref().filter(|_| want_read)
+            && exchange.stream.poll_readable(cx).is_ready()
+        {
+            return Poll::Ready(Step::Moved);
         }
-        true
+        if want_write && client.poll_writable(cx).is_ready() {
+            return Poll::Ready(Step::Moved);
+        }
+        let watch = !self.gateway.ignore_client_abort && !self.request.is_subrequest();
+        if watch && client.poll_hangup(cx).is_ready() {
+            self.client_left();
+            return Poll::Ready(Step::Over);
+        }
+        if want_write && self.to_client.poll(cx, self.request, self.request.location.settings.send_timeout).is_ready() {
+            self.request.log(Level::Info, "client timed out (110: Connection timed out) while sending to client");
+            self.request.response.broken = true;
+            return Poll::Ready(Step::Over);
+        }
+        if want_read && self.from_source.poll(cx, self.request, self.gateway.read_timeout).is_ready() {
+            let text = "upstream timed out (110: Connection timed out) while reading upstream";
+            self.request.log(Level::Error, text);
+            self.end(false);
+            return Poll::Ready(Step::Moved);
+        }
+        Poll::Pending
     }
-}
 
-fn temp_file(folder: &str) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_TMPFILE)
-        .mode(0o600)
-        .open(crate::conf::bytes::path(folder))
+    fn client_left(&mut self) {
+        let text = if self.source.is_some() {
+            "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too while sending to client"
+        } else {
+            "client prematurely closed connection while sending to client"
+        };
+        self.request.log(Level::Info, text);
+        self.request.response.broken = true;
+        if self.request.response.sent == 0 {
+            self.request.response.status = 499;
+            self.request.response.error = 0;
+        }
+    }
 }

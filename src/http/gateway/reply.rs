@@ -5,10 +5,12 @@ use super::engine::{Protocol, note};
 use super::exchange::Exchange;
 use crate::http::codec::h1::{self, Next, Part};
 use crate::http::finish;
+use crate::http::head::Known;
 use crate::http::phase::Flow;
 use crate::http::request::Request;
 use crate::http::response::LOCATION;
-use crate::log::clock;
+use crate::http::uri;
+use crate::log::{Level, clock};
 
 /// How the body of a reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub struct Reply {
     pub framing: Framing,
     /// Whether the connection stays open.
     pub keepalive: bool,
-    /// Whether it says `Upgrade`.
+    /// Whether the connection changes its protocol, as the client asked for.
     pub upgrade: bool,
     /// `X-Accel-Buffering`.
     pub buffering: Option<bool>,
@@ -82,7 +84,11 @@ pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
             Ok(Next::More) => return Ok(None),
             Err(place) => {
                 let shown = bytes.get(at as usize..place as usize).unwrap_or_default();
-                return Err(format!("upstream sent invalid header: \"{}\\x00...\"", String::from_utf8_lossy(shown)));
+                let odd = bytes.get(place as usize).copied().unwrap_or_default();
+                return Err(format!(
+                    "upstream sent invalid header: \"{}\\x{odd:02x}...\"",
+                    String::from_utf8_lossy(shown)
+                ));
             }
         }
     }
@@ -104,27 +110,76 @@ const fn headless() -> Reply {
     }
 }
 
+/// Headers of which the first counts, and others are left out.
+const SINGLE: [&[u8]; 11] = [
+    b"status",
+    b"content-type",
+    b"date",
+    b"last-modified",
+    b"etag",
+    b"server",
+    b"location",
+    b"refresh",
+    b"expires",
+    b"x-accel-expires",
+    b"x-accel-redirect",
+];
+
+/// Where a header of this name came before, of those that may come once.
+fn earlier(bytes: &[u8], before: &[(Part, Part)], name: &[u8]) -> Option<(Part, Part)> {
+    before.iter().find(|(other, _)| of(bytes, other).eq_ignore_ascii_case(name)).cloned()
+}
+
+/// Leaves out repeated headers, and finds how the body ends.
 fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), String> {
     let mut length = None;
     let mut chunked = false;
-    for (name, value) in &reply.headers {
-        let (name, value) = (of(bytes, name), of(bytes, value));
-        match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if length.is_some() {
-                    return Err("upstream sent duplicate header line: \"Content-Length\"".to_owned());
-                }
-                length =
-                    Some(crate::conf::value::number(value).ok_or("upstream sent invalid \"Content-Length\" header")?);
+    let text = |part: &Part| String::from_utf8_lossy(of(bytes, part)).into_owned();
+    let mut at = 0;
+    while let Some((name_at, value_at)) = reply.headers.get(at).cloned() {
+        let (name, value) = (of(bytes, &name_at), of(bytes, &value_at));
+        let is = |wanted: &[u8]| name.len() == wanted.len() && name.eq_ignore_ascii_case(wanted);
+        let before = reply.headers.get(..at).unwrap_or_default();
+        let framing = is(b"content-length") || is(b"transfer-encoding");
+        if (framing || SINGLE.iter().any(|single| is(single)))
+            && let Some((first, previous)) = earlier(bytes, before, name)
+        {
+            let line = format!(
+                "upstream sent duplicate header line: \"{}: {}\", previous value: \"{}: {}\"",
+                text(&name_at),
+                text(&value_at),
+                text(&first),
+                text(&previous)
+            );
+            if framing {
+                return Err(line);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            request.log(Level::Warn, &format!("{line}, ignored while reading response header from upstream"));
+            reply.headers.remove(at);
+            continue;
+        }
+        at += 1;
+        match name.len() {
+            14 if is(b"content-length") => {
+                if chunked {
+                    return Err(BOTH.to_owned());
+                }
+                let invalid = || {
+                    let (name, value) = (text(&name_at), text(&value_at));
+                    format!("upstream sent invalid \"Content-Length\" header: \"{name}: {value}\"")
+                };
+                length = Some(crate::conf::value::number(value).ok_or_else(invalid)?);
+            }
+            17 if is(b"transfer-encoding") => {
+                if length.is_some() {
+                    return Err(BOTH.to_owned());
+                }
                 if !value.eq_ignore_ascii_case(b"chunked") {
-                    let text = String::from_utf8_lossy(value);
-                    return Err(format!("upstream sent unknown \"Transfer-Encoding\": \"{text}\""));
+                    return Err(format!("upstream sent unknown \"Transfer-Encoding\": \"{}\"", text(&value_at)));
                 }
                 chunked = true;
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            10 if is(b"connection") => {
                 let value = value.to_ascii_lowercase();
                 if memchr::memmem::find(&value, b"close").is_some() {
                     reply.keepalive = false;
@@ -132,17 +187,17 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
                     reply.keepalive = true;
                 }
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => reply.upgrade = true,
-            17 if name.eq_ignore_ascii_case(b"x-accel-buffering") => {
+            17 if is(b"x-accel-buffering") => {
                 reply.buffering = Some(value.eq_ignore_ascii_case(b"yes"));
             }
             _ => {}
         }
     }
-    if chunked && length.is_some() {
-        return Err("upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time".to_owned());
+    reply.upgrade = reply.status == 101 && request.header(Known::Upgrade).is_some();
+    if reply.status == 101 {
+        reply.keepalive = false;
     }
-    let head_only = request.method == h1::Method::Head || matches!(reply.status, 204 | 304) || reply.status < 200;
+    let head_only = request.method == h1::Method::Head || matches!(reply.status, 204 | 304);
     reply.framing = match (head_only, chunked, length) {
         (true, ..) => Framing::None,
         (_, true, _) => Framing::Chunked,
@@ -150,6 +205,21 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
         _ => Framing::Close,
     };
     Ok(())
+}
+
+const BOTH: &str = "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
+
+impl Reply {
+    /// Whether nothing follows the head.
+    pub const fn has_no_body(&self) -> bool {
+        matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+}
+
+/// Keeps the head for `$upstream_http_…`, whatever becomes of the reply.
+pub fn keep(request: &mut Request, exchange: &Exchange, reply: &Reply) {
+    let head = exchange.buffer.filled().get(..reply.head as usize).unwrap_or_default();
+    request.attempts.keep(head, reply.headers.clone());
 }
 
 /// Follows X-Accel-Redirect, unless it is to be ignored.
@@ -172,13 +242,23 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
             request.response.headers.add(name, value);
         }
     }
-    if request.method != h1::Method::Head {
-        request.method = h1::Method::Get;
-        request.forced_get = true;
-    }
-    request.attempts.url = None;
-    let next =
-        if target.starts_with(b"@") { finish::named(request, &target) } else { finish::redirect(request, &target) };
+    let next = if target.starts_with(b"@") {
+        finish::named(request, &target)
+    } else {
+        let Some((path, args)) = uri::safe(&target) else {
+            let shown = String::from_utf8_lossy(&target);
+            request.log(
+                Level::Error,
+                &format!("unsafe URI \"{shown}\" was detected while reading response header from upstream"),
+            );
+            return Some(Flow::Finish(404));
+        };
+        if request.method != h1::Method::Head {
+            request.method = h1::Method::Get;
+            request.forced_get = true;
+        }
+        finish::jump(request, &path, args)
+    };
     Some(match next {
         finish::Next::Send => Flow::Done,
         finish::Next::Restart(target) => Flow::Restart(target),
@@ -205,9 +285,6 @@ pub fn head<P: Protocol>(
     reply: &mut Reply,
 ) {
     let bytes = exchange.buffer.filled();
-    if request.site.kept.upstream {
-        request.attempts.keep(bytes.get(..reply.head as usize).unwrap_or_default(), reply.headers.clone());
-    }
     request.response.status = reply.status;
     if request.response.error != 0 && reply.status != 0 {
         // An error page that is fetched from a backend keeps the error's status.

@@ -6,15 +6,13 @@ use super::engine::note;
 use super::exchange::Exchange;
 use crate::http::connection::Connection;
 use crate::http::request::Request;
-use crate::http::upstream::Pool;
+use crate::http::upstream::InUse;
 use crate::log::Level;
 use crate::net::stream::{Deadline, Stream};
 use crate::net::turn::{Buffer, Turn};
-use crate::upstream::PeerRef;
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One direction.
 #[derive(Default)]
@@ -31,19 +29,12 @@ pub struct Tunnel {
     down: Way,
     up: Way,
     timeout: Duration,
-    pool: Arc<Pool>,
-    peer: PeerRef,
-    begun: Instant,
+    used: InUse,
 }
 
 impl Tunnel {
     /// The tunnel of a request whose answer's head is in the output, and that needs nothing else any more.
-    pub fn new(
-        request: &mut Request,
-        mut exchange: Exchange,
-        gateway: &Gateway,
-        (pool, peer, begun): (&Arc<Pool>, PeerRef, Instant),
-    ) -> Self {
+    pub fn new(request: &mut Request, mut exchange: Exchange, gateway: &Gateway, used: InUse) -> Self {
         exchange.hurry(request);
         let out = std::mem::take(&mut request.response.out);
         let down =
@@ -58,7 +49,7 @@ impl Tunnel {
         request.turn().give(std::mem::replace(&mut exchange.buffer, Buffer::new(0)));
         request.shrink();
         let (server, ..) = exchange.into_parts(request.turn());
-        Self { server, down, up, timeout: gateway.read_timeout, pool: pool.clone(), peer, begun }
+        Self { server, down, up, timeout: gateway.read_timeout, used }
     }
 
     /// Begins to count the time in which nothing moves.
@@ -94,7 +85,7 @@ impl Tunnel {
         let (sent, received) = (self.down.moved, self.up.moved);
         request.response.sent += sent;
         let head = request.response.head_bytes;
-        let time = self.begun.elapsed();
+        let time = self.used.since.elapsed();
         note(request, |attempt| {
             attempt.length += sent.saturating_sub(head);
             attempt.response = Some(time);
@@ -108,8 +99,6 @@ impl Tunnel {
                 .log(Level::Error, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
         }
         request.attempts.url = None;
-        let now = request.turn().clock.now().as_secs();
-        self.pool.group.release(self.peer, false, now);
     }
 }
 
@@ -128,7 +117,7 @@ fn filled(turn: &Turn, runs: &[&[u8]]) -> Buffer {
 
 /// Moves bytes one way until it would block; Ready when the way has come to its end.
 fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    for _ in 0..16 {
+    loop {
         let buffer = match way.held.take() {
             Some(held) => *held,
             None if way.over => return Poll::Ready(Ok(())),
@@ -149,9 +138,6 @@ fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Contex
             return Poll::Pending;
         }
     }
-    // Others are due; come back in the next turn.
-    cx.waker().wake_by_ref();
-    Poll::Pending
 }
 
 /// What is there to read; nothing at the end.

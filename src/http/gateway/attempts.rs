@@ -1,0 +1,252 @@
+//! One server after the other: who is asked, the one rule of whether another may be, and what becomes of an answer.
+
+use super::conf::{Gateway, next};
+use super::engine::{Engine, Protocol, client_ip, note};
+use super::exchange::{Exchange, Failure, Stage};
+use super::relay;
+use super::reply::{self, Reply};
+use super::tunnel::Tunnel;
+use super::upload::Upload;
+use crate::http::codec::h1::Method;
+use crate::http::phase::Flow;
+use crate::http::request::Request;
+use crate::http::response::Content;
+use crate::http::upstream::{Attempt, InUse, Pool};
+use crate::log::Level;
+use crate::upstream::Inputs;
+use crate::upstream::group::Pick;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What failed, and how far it had come.
+struct Missed {
+    failure: Failure,
+    stage: Stage,
+    /// On a connection kept from an earlier request.
+    kept: bool,
+    /// The body was passed on as it came.
+    streamed: bool,
+}
+
+/// A request on its way through a group.
+struct Attempts<'a, P> {
+    engine: &'a Engine<P>,
+    pool: &'a Arc<Pool>,
+    head: &'a [u8],
+    pick: Pick,
+    begun: Instant,
+}
+
+/// Asks one server after the other, and takes the answer to the client.
+///
+/// # Errors
+/// The status to answer with.
+pub async fn run<P: Protocol>(
+    engine: &Engine<P>,
+    request: &mut Request,
+    pool: &Arc<Pool>,
+    head: &[u8],
+) -> Result<Flow<'static>, u16> {
+    let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
+    let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key });
+    pick.limit(engine.gateway.next_tries);
+    let begun = request.turn().clock.instant();
+    let mut attempts = Attempts { engine, pool, head, pick, begun };
+    loop {
+        let clock = &request.turn().clock;
+        let now = (clock.instant(), clock.now().as_secs());
+        let Some(used) = InUse::select(pool, &mut attempts.pick, now) else {
+            let peer = pool.group.name.as_str().into();
+            request.attempts.list.push(Attempt { peer, status: 502, ..Attempt::default() });
+            request.log(Level::Error, "no live upstreams while connecting to upstream");
+            return Err(502);
+        };
+        let Some(peer) = pool.group.peer(used.peer) else { return Err(500) };
+        request.attempts.list.push(Attempt { peer: peer.name.clone(), ..Attempt::default() });
+        match attempts.exchange(request, &used).await {
+            Ok((exchange, reply, upload)) => {
+                let flow = deliver(engine, request, (exchange, used), reply, upload).await;
+                return Ok(flow);
+            }
+            Err(missed) => attempts.next(request, used, &missed)?,
+        }
+    }
+}
+
+impl<'a, P: Protocol> Attempts<'a, P> {
+    /// Connects (or takes an idle connection), sends, and reads the response's head.
+    async fn exchange(
+        &self,
+        request: &mut Request,
+        used: &InUse,
+    ) -> Result<(Exchange, Reply, Option<Upload<'a>>), Missed> {
+        let gateway = &self.engine.gateway;
+        let address = self.pool.group.peer(used.peer).map(|peer| &peer.address);
+        let parked = request.connection.front.idle.take(self.pool, used.peer);
+        let mut exchange = match (parked, address) {
+            (Some(parked), _) => {
+                note(request, |attempt| attempt.connect = Some(Duration::ZERO));
+                Exchange::reuse(parked, request.turn())
+            }
+            (None, Some(address)) => Exchange::open(request, gateway, address).map_err(Missed::before)?,
+            (None, None) => return Err(Missed::before(Failure::Local(500))),
+        };
+        let mut upload = Some(Upload::new(request, gateway, self.head));
+        let streamed = upload.as_ref().is_some_and(Upload::is_streamed);
+        let outcome = exchange.converse(request, gateway, &mut upload).await;
+        let (stage, kept) = (exchange.stage(), exchange.kept);
+        let missed = |failure| Missed { failure, stage, kept, streamed };
+        let reply = outcome.map_err(missed)?;
+        note(request, |attempt| attempt.status = reply.status);
+        let bit = status_bit(reply.status);
+        let failure = Failure::Status(reply.status);
+        if bit != 0 && self.pick.left() > 1 && self.may_repeat(request, &missed(failure), bit) {
+            return Err(missed(failure));
+        }
+        Ok((exchange, reply, upload))
+    }
+
+    /// The rule of `*_next_upstream`: whether what failed like this may be sent to another server.
+    fn may_repeat(&self, request: &Request, missed: &Missed, bit: u32) -> bool {
+        let Gateway { next: allowed, next_timeout, .. } = *self.engine.gateway;
+        let sent = missed.stage != Stage::Connecting;
+        let once = matches!(request.method, Method::Post | Method::Patch) || request.method_name() == b"LOCK";
+        let bits = if sent && once { bit | next::NON_IDEMPOTENT } else { bit };
+        allowed & bits == bits
+            && !(sent && missed.streamed)
+            && (next_timeout.is_zero() || request.turn().clock.since(self.begun) < next_timeout)
+    }
+
+    /// After a failure: whether to go on, or the status to answer with.
+    fn next(&mut self, request: &mut Request, used: InUse, missed: &Missed) -> Result<(), u16> {
+        let Missed { failure, stage, kept, .. } = *missed;
+        let elapsed = request.turn().clock.since(used.since);
+        note(request, |attempt| {
+            attempt.response = Some(elapsed);
+            attempt.status = failure.status();
+        });
+        let bit = match failure {
+            Failure::Error => next::ERROR,
+            Failure::Timeout => next::TIMEOUT,
+            Failure::InvalidHead => next::INVALID_HEADER,
+            Failure::Status(status) => status_bit(status),
+            Failure::Aborted | Failure::Client(_) | Failure::Local(_) => return Err(failure.status()),
+        };
+        // A wait that ends is the reading of an answer, also before its first byte.
+        let action = match (failure, stage) {
+            (Failure::Timeout, Stage::Sending) if self.is_sent_whole(request) => Stage::Reading.action(),
+            _ => stage.action(),
+        };
+        let seconds = request.turn().clock.now().as_secs();
+        if used.end(failure.counts(), &mut self.pick, seconds) {
+            request.log(Level::Warn, &format!("upstream server temporarily disabled while {action}"));
+        }
+        if failure == Failure::Timeout {
+            request.log(Level::Error, &format!("upstream timed out (110: Connection timed out) while {action}"));
+        }
+        if kept && failure == Failure::Error {
+            self.pick.allow_another();
+        }
+        if self.pick.left() > 0 && self.may_repeat(request, missed, bit) {
+            return Ok(());
+        }
+        Err(failure.status())
+    }
+
+    /// Whether all of head and body were sent in the last attempt.
+    fn is_sent_whole(&self, request: &Request) -> bool {
+        let body = request.body.saved.as_ref().filter(|_| self.engine.gateway.pass_body);
+        let all = self.head.len() as u64 + body.map_or(0, crate::http::body::Saved::len);
+        !request.body.is_pending() && request.attempts.list.last().is_some_and(|attempt| attempt.sent >= all)
+    }
+}
+
+impl Missed {
+    /// A failure before anything was sent.
+    const fn before(failure: Failure) -> Self {
+        Self { failure, stage: Stage::Connecting, kept: false, streamed: false }
+    }
+}
+
+/// The condition of `*_next_upstream` that a status is.
+const fn status_bit(status: u16) -> u32 {
+    match status {
+        500 => next::HTTP_500,
+        502 => next::HTTP_502,
+        503 => next::HTTP_503,
+        504 => next::HTTP_504,
+        403 => next::HTTP_403,
+        404 => next::HTTP_404,
+        429 => next::HTTP_429,
+        _ => 0,
+    }
+}
+
+/// Takes a reply to the client.
+async fn deliver<P: Protocol>(
+    engine: &Engine<P>,
+    request: &mut Request,
+    (mut exchange, used): (Exchange, InUse),
+    mut reply: Reply,
+    upload: Option<Upload<'_>>,
+) -> Flow<'static> {
+    let gateway = &engine.gateway;
+    if request.site.kept.upstream {
+        reply::keep(request, &exchange, &reply);
+    }
+    if let Some(flow) = away(engine, request, &exchange, &reply) {
+        finish(request, exchange, used, &reply, upload.is_none());
+        return flow;
+    }
+    reply::head(request, gateway, &engine.protocol, &mut exchange, &mut reply);
+    if reply.upgrade && !request.is_subrequest() {
+        request.keepalive = false;
+        request.response.upgrade = true;
+        request.response.content = Content::Streamed;
+        request.start();
+        // The connection goes on with it when the phases, and all they hold, are done.
+        let tunnel = Tunnel::new(request, exchange, gateway, used);
+        request.tunnel = Some(Box::new(tunnel));
+        return Flow::Done;
+    }
+    relay::run(request, (exchange, used), upload, gateway, reply).await;
+    request.attempts.url = None;
+    Flow::Done
+}
+
+/// Where a reply leads that is not shown: X-Accel-Redirect, or an error page of the configuration.
+fn away<P: Protocol>(
+    engine: &Engine<P>,
+    request: &mut Request,
+    exchange: &Exchange,
+    reply: &Reply,
+) -> Option<Flow<'static>> {
+    if let Some(flow) = reply::redirect(request, &engine.gateway, exchange, reply) {
+        return Some(flow);
+    }
+    if !engine.gateway.intercept_errors || reply.status < 300 {
+        return None;
+    }
+    let pages = &request.location.settings.error_pages;
+    if !pages.iter().any(|page| page.status == reply.status) {
+        return None;
+    }
+    reply::challenge(request, exchange, reply);
+    Some(Flow::Finish(reply.status))
+}
+
+/// Ends an exchange whose body nobody wants: the connection is kept when nothing more comes on it.
+fn finish(request: &mut Request, exchange: Exchange, used: InUse, reply: &Reply, sent: bool) {
+    let elapsed = request.turn().clock.since(used.since);
+    note(request, |attempt| attempt.response = Some(elapsed));
+    let whole = exchange.buffer.filled().len() == reply.head as usize && reply.has_no_body();
+    let keep = whole && sent && reply.keepalive && exchange.reusable;
+    let mut exchange = exchange;
+    request.turn().give(std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0)));
+    let (stream, requests, opened) = exchange.into_parts(request.turn());
+    if keep {
+        let front = &request.connection.front;
+        front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), front.turn.clock.instant());
+    }
+    request.attempts.url = None;
+}

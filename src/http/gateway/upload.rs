@@ -1,0 +1,173 @@
+//! A request on its way to a backend: its head, then its body from memory, from a file, or as it comes from the client.
+//!
+//! It is sent as far as the connection takes it, before, while and after the answer is read: a backend may answer before
+//! it has the whole request. A body that is passed on as it comes is not touched before the connection is established.
+
+use super::conf::Gateway;
+use super::engine::note;
+use super::exchange::{Exchange, Failure};
+use crate::http::body::Saved;
+use crate::http::request::Request;
+use crate::log::Level;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// Bytes of a file sent at a time.
+const PIECE: u64 = 64 * 1024;
+
+/// Where the rest of a body comes from.
+enum Rest {
+    /// There is none (or no more).
+    None,
+    /// From memory, from this byte on.
+    Memory(Rc<Vec<u8>>, usize),
+    /// From a file: the next byte and the length.
+    File(Rc<File>, u64, u64),
+    /// From the client, framed in chunks or not.
+    Client(bool),
+}
+
+/// A request that is being sent.
+pub struct Upload<'a> {
+    head: &'a [u8],
+    piece: Vec<u8>,
+    /// How much of `head`, or of `piece` when the head is sent, has been sent.
+    at: usize,
+    rest: Rest,
+}
+
+impl<'a> Upload<'a> {
+    /// The request with this head.
+    pub fn new(request: &Request, gateway: &Gateway, head: &'a [u8]) -> Self {
+        let rest = match &request.body.saved {
+            _ if !gateway.pass_body => Rest::None,
+            Some(Saved::Memory(body)) => Rest::Memory(body.clone(), 0),
+            Some(Saved::File(file, length)) => Rest::File(file.clone(), 0, *length),
+            None if request.body.is_pending() => Rest::Client(request.body.is_chunked()),
+            None => Rest::None,
+        };
+        Self { head, piece: Vec::new(), at: 0, rest }
+    }
+
+    /// Whether the client's body is passed on as it comes: nobody else can get it again.
+    pub const fn is_streamed(&self) -> bool {
+        matches!(self.rest, Rest::Client(_))
+    }
+
+    /// Sends what the connection takes; ready when all has been sent.
+    ///
+    /// # Errors
+    /// Why it cannot be sent, logged.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        gateway: &Gateway,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            if self.is_empty() && !ready!(self.poll_refill(cx, request, exchange))? {
+                return Poll::Ready(Ok(()));
+            }
+            match self.put(exchange) {
+                Ok(count) => {
+                    exchange.established(request);
+                    exchange.expect(request, gateway.send_timeout);
+                    note(request, |attempt| attempt.sent += count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(exchange.poll_writable(cx, request, gateway))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(exchange.not_sent(request, &error))),
+            }
+        }
+    }
+
+    /// Whether nothing is left of head and piece, nor of a body in memory.
+    fn is_empty(&self) -> bool {
+        self.at == self.head.len() + self.piece.len()
+            && !matches!(&self.rest, Rest::Memory(body, at) if *at < body.len())
+    }
+
+    /// Writes once, and counts what was taken.
+    fn put(&mut self, exchange: &Exchange) -> io::Result<usize> {
+        let head = self.head.get(self.at..).unwrap_or_default();
+        let piece = self.piece.get(self.at.saturating_sub(self.head.len())..).unwrap_or_default();
+        let body = match &self.rest {
+            Rest::Memory(body, at) => body.get(*at..).unwrap_or_default(),
+            Rest::None | Rest::File(..) | Rest::Client(_) => b"",
+        };
+        let flags = libc::MSG_NOSIGNAL;
+        let count = exchange.stream.try_output(|socket| match (head, piece, body) {
+            (bytes, [], []) | ([], bytes, []) | ([], [], bytes) => socket.send_with_flags(bytes, flags),
+            _ => {
+                let pieces = [IoSlice::new(head), IoSlice::new(piece), IoSlice::new(body)];
+                socket.send_vectored_with_flags(&pieces, flags)
+            }
+        })?;
+        let first = count.min(head.len() + piece.len());
+        self.at += first;
+        if let Rest::Memory(_, at) = &mut self.rest {
+            *at += count - first;
+        }
+        Ok(count)
+    }
+
+    /// Gets the next piece of the body; false when there is none.
+    fn poll_refill(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<bool, Failure>> {
+        self.at = self.head.len();
+        self.piece.clear();
+        match &mut self.rest {
+            Rest::None | Rest::Memory(..) => {}
+            Rest::File(file, at, length) => {
+                let size = usize::try_from((*length - *at).min(PIECE)).unwrap_or_default();
+                self.piece.resize(size, 0);
+                if let Err(error) = file.read_exact_at(&mut self.piece, *at) {
+                    let text = crate::conf::walk::errno(&error);
+                    request.log(Level::Crit, &format!("pread() failed ({text}) while sending request to upstream"));
+                    return Poll::Ready(Err(Failure::Local(500)));
+                }
+                *at += size as u64;
+            }
+            Rest::Client(chunked) => {
+                let chunked = *chunked;
+                request.body.streamed = true;
+                exchange.hurry(request);
+                // The client's own limit of time counts while its body is awaited.
+                exchange.expect_nothing();
+                let mut body = Vec::new();
+                let more = ready!(request.poll_body(cx, &mut body)).map_err(Failure::Client)?;
+                if chunked {
+                    frame(&body, more, &mut self.piece);
+                } else {
+                    self.piece = body;
+                }
+                if !more {
+                    self.rest = Rest::None;
+                }
+            }
+        }
+        Poll::Ready(Ok(!self.piece.is_empty()))
+    }
+}
+
+/// Frames a piece of a body as a chunk, the last with the end behind it.
+fn frame(body: &[u8], more: bool, out: &mut Vec<u8>) {
+    if !body.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+        out.extend_from_slice(body);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !more {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}

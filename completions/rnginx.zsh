@@ -26,7 +26,7 @@ _rnginx() {
 '-t[test configuration and exit]' \
 '-T[test configuration, dump it and exit]' \
 '-q[suppress non-error messages during configuration testing]' \
-'--allow-unserved[start although some directives are known and not served; they are left out]' \
+'--allow-unserved[start although some directives are not served; they are left out, and what they protect stays closed]' \
 '--explain[test configuration and show every error with its place, what was there first, and what would help]' \
 '--json[test configuration and print every error as JSON on standard output]' \
 && ret=0

@@ -20,6 +20,7 @@ mod peer;
 mod probe;
 mod reload;
 mod signals;
+mod unserved;
 mod upgrade;
 mod verdicts;
 mod vrrp;

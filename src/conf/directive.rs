@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::diagnostic::Diagnostic;
+use super::effect::{Need, Omission};
 use super::tree::Statement;
 use super::walk::Setting;
 use std::any::{Any, TypeId};
@@ -131,6 +132,12 @@ pub struct Directive {
     pub default: Option<&'static str>,
     /// How much of it is served.
     pub support: Support,
+    /// Of a row that is not served, what happens where it is left out.
+    pub omission: Omission,
+    /// Of a row that is not served, what it works on.
+    pub need: Need,
+    /// Of a row that is not served, the values beside the default that ask for what is done without it.
+    pub neutral: &'static [&'static str],
     /// First version of the original that has it, when the reference says so.
     pub since: &'static str,
     /// One paragraph.
@@ -144,7 +151,20 @@ pub struct Directive {
 impl Directive {
     /// A row that is served in full.
     pub const fn new(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Self {
-        Self { name, contexts, arity, default: None, support: Support::Full, since: "", doc: "", words: &[], set }
+        Self {
+            name,
+            contexts,
+            arity,
+            default: None,
+            support: Support::Full,
+            omission: Omission::Changes,
+            need: Need::Nothing,
+            neutral: &[],
+            since: "",
+            doc: "",
+            words: &[],
+            set,
+        }
     }
 
     /// A row that is known and not served.
@@ -173,6 +193,24 @@ impl Directive {
     /// Sets what judges the arguments of a row that is known and not served.
     pub const fn judged(mut self, set: &'static dyn Set) -> Self {
         self.set = set;
+        self
+    }
+
+    /// Sets what happens where a row that is not served is left out.
+    pub const fn omitted(mut self, omission: Omission) -> Self {
+        self.omission = omission;
+        self
+    }
+
+    /// Sets what a row that is not served works on.
+    pub const fn needs(mut self, need: Need) -> Self {
+        self.need = need;
+        self
+    }
+
+    /// Sets the values of a row that is not served, beside its default, that ask for what is done without it.
+    pub const fn neutral(mut self, values: &'static [&'static str]) -> Self {
+        self.neutral = values;
         self
     }
 

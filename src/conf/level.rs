@@ -25,6 +25,10 @@ pub struct Level {
     pub(super) confs: Vec<(TypeId, AnyConf)>,
     /// The [`Kinds`] of settings here and further in.
     pub(super) kinds: Kinds,
+    /// The occurrences here of rows that are not served.
+    pub(super) unserved: Vec<usize>,
+    /// Whether it must not answer without what is left out.
+    pub(super) closed: bool,
     /// The rows with a default that were given, until the level is merged.
     pub(super) given: Vec<RowId>,
 }
@@ -39,6 +43,8 @@ impl Level {
             children: Vec::new(),
             confs: Vec::new(),
             kinds: Kinds::default(),
+            unserved: Vec::new(),
+            closed: false,
             given: Vec::new(),
         }
     }
@@ -46,6 +52,11 @@ impl Level {
     /// What was given here, and after merging what holds here, if this level has a `C` of its own.
     pub fn own<C: Any>(&self) -> Option<&C> {
         self.find(TypeId::of::<C>()).and_then(|conf| conf.downcast_ref())
+    }
+
+    /// Whether it must not answer: what protects it, or makes its answers, is not served.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Whether settings of these kinds may stand here or further in.

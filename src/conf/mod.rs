@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod diagnostic;
 pub mod directive;
 pub mod disk;
+pub mod effect;
 pub mod expand;
 #[cfg(test)]
 pub mod fuzz;

@@ -7,6 +7,7 @@
 
 use super::diagnostic::{At, Diagnostic, MOST, Severity};
 use super::directive::{Contexts, Directive, Opens, Support};
+use super::effect::{self, Occurrence, Unserved};
 use super::level::find;
 use super::lex;
 use super::module::{AnyConf, Scope};
@@ -21,6 +22,7 @@ pub use super::level::{Kinds, Level, Levels};
 
 mod faults;
 mod firsts;
+mod unserved;
 
 /// What differs between the two languages' manners.
 #[derive(Clone, Copy)]
@@ -61,6 +63,10 @@ pub trait Wording: Sync {
     }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
+    /// The blocks that only pass settings on to those inside.
+    fn groups(&self) -> Contexts {
+        Contexts(0)
+    }
 }
 
 /// What a setter may ask for beside its own conf.
@@ -74,7 +80,7 @@ pub struct Setting<'a> {
     loader: &'a dyn Loader,
     sources: &'a mut Sources,
     complaints: &'a mut Vec<Diagnostic>,
-    unserved: &'a mut Vec<Diagnostic>,
+    unserved: &'a mut Vec<Occurrence>,
     bases: &'a Bases,
     end: Option<Span>,
     firsts: &'a mut Firsts,
@@ -94,13 +100,6 @@ impl Setting<'_> {
     /// Adds a complaint after which the setter goes on, as one about a line among many.
     pub fn report(&mut self, complaint: Diagnostic) {
         self.complaints.push(complaint);
-    }
-
-    /// Notes that part of a served row is known and not served: it is checked as the original checks it, and a start
-    /// is refused because of it.
-    pub fn unserved(&mut self, statement: &Statement, what: &str) {
-        let message = self.dialect.wording.unserved(what);
-        self.unserved.push(Diagnostic::emerg(message).at(statement.span));
     }
 
     /// The kind of block the statement stands in (or opens).
@@ -207,7 +206,7 @@ pub struct Walked {
     /// Warnings, and where the dialect goes on, errors.
     pub complaints: Vec<Diagnostic>,
     /// What was checked and is not served; of nested blocks the outermost.
-    pub unserved: Vec<Diagnostic>,
+    pub unserved: Vec<Unserved>,
     /// The complaint that ended the reading.
     pub fatal: Option<Diagnostic>,
     /// What was left out because it is wrong.
@@ -223,7 +222,7 @@ pub struct Walk<'a> {
     bases: Bases,
     levels: Vec<Level>,
     complaints: Vec<Diagnostic>,
-    unserved: Vec<Diagnostic>,
+    unserved: Vec<Occurrence>,
     /// Inside a block that is not served, what it holds is not reported once more.
     inside_unserved: bool,
     depth: usize,
@@ -311,8 +310,10 @@ impl<'a> Walk<'a> {
             fatal = self.merge().err();
         }
         self.levels.truncate(1);
-        let level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
-        Walked { level, complaints: self.complaints, unserved: self.unserved, fatal, faults: self.faults }
+        let mut level = self.levels.pop().unwrap_or_else(|| Level::new(Contexts(0), None));
+        let groups = self.dialect.wording.groups();
+        let unserved = effect::judge(&mut level, self.registry, self.unserved, groups);
+        Walked { level, complaints: self.complaints, unserved, fatal, faults: self.faults }
     }
 
     /// Reads the statements of a block, and lets go of each when it has been read.
@@ -419,8 +420,7 @@ impl<'a> Walk<'a> {
         }
         let around = self.inside_unserved;
         if row.support == Support::Missing && !around {
-            let complaint = Diagnostic::emerg(wording.unserved(&format!("\"{name}\"")));
-            self.unserved.push(complaint.at(statement.span).point(place));
+            self.omitted(row, statement, place);
             self.inside_unserved = true;
         }
         let outcome = self.set(id, row, statement);

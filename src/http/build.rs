@@ -1,11 +1,12 @@
 //! Merged settings → a site: every module declares, then every place is installed, then names and addresses are joined.
 
+use super::closed::Closed;
 use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
 use super::modules::ssl;
-use super::phase::Handler;
+use super::phase::{Handler, Phase};
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
@@ -58,10 +59,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     };
     used::unknown(used, &names, build)?;
     let (definitions, unserved) = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
-    for name in unserved {
-        let text = format!("the \"{name}\" variable is known but not supported yet");
-        build.unserved.push(Diagnostic::emerg(text));
-    }
+    unserved.iter().for_each(|name| build.variable(name));
     Ok(Site { ports, definitions, upstreams, kept })
 }
 
@@ -148,6 +146,12 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     Ok(())
 }
 
+/// Whether a place must not answer; an `if` is passed on as its location is.
+fn is_closed(levels: &Levels<'_>) -> bool {
+    let around = levels.outer.filter(|_| levels.level.context == IF_IN_LOCATION);
+    levels.level.is_closed() || around.is_some_and(|outer| outer.level.is_closed())
+}
+
 /// Types as configured: extension to type.
 type TypeMap = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -204,6 +208,9 @@ impl Builder<'_> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
+        if is_closed(levels) && cx.build.closes() {
+            place.step(Phase::Preaccess, Closed);
+        }
         for install in self.modules.iter().filter_map(|module| module.install) {
             let installed = install(levels, &mut place, cx).map_err(|complaint| match (complaint.at, span) {
                 (At::Nowhere, Some(span)) => complaint.at(span),
@@ -373,7 +380,17 @@ fn ports(
     for entry in &entries {
         cx.build.part(certificates(entry, &places))?;
     }
-    Ok(sockets(entries))
+    let secured = places.iter().filter(|(_, levels)| ssl::is_on(levels)).map(|(server, _)| *server);
+    let secured: Vec<&Arc<Server>> = secured.collect();
+    let withholds = cx.build.closes();
+    let withheld = |entry: &Entry| {
+        let secure = || entry.servers.iter().any(|server| secured.iter().any(|one| Arc::ptr_eq(one, server)));
+        withholds && (entry.protocols.all & 2 != 0 || secure())
+    };
+    let (withheld, open): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(withheld);
+    let mut ports = sockets(open, false);
+    ports.extend(sockets(withheld, true));
+    Ok(ports)
 }
 
 /// Every server of an address with TLS that may be asked for has a certificate, or refuses handshakes.
@@ -498,7 +515,7 @@ fn shown(address: &Address) -> String {
 }
 
 /// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
-fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
+fn sockets(entries: Vec<Entry>, withheld: bool) -> Vec<Arc<Port>> {
     let wildcard = |address: &Address, of: &SocketAddr| match address {
         Address::Ip(ip) => ip.ip().is_unspecified() && ip.port() == of.port() && ip.is_ipv4() == of.is_ipv4(),
         Address::Unix(_) => false,
@@ -528,5 +545,8 @@ fn sockets(entries: Vec<Entry>) -> Vec<Arc<Port>> {
             virtuals.insert(0, joined);
         }
     }
-    ports.into_iter().map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals })).collect()
+    ports
+        .into_iter()
+        .map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals, withheld }))
+        .collect()
 }

@@ -3,6 +3,7 @@
 use super::core::ServerConf;
 use super::site::Server;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::effect::Omission;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
@@ -69,10 +70,11 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
             _ => parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?,
         }
     }
-    for (given, name) in [(listening.ssl, "ssl"), (listening.http2, "http2")] {
-        if given {
-            cx.unserved(statement, &format!("the \"{name}\" parameter of \"listen\""));
-        }
+    if listening.ssl {
+        cx.omits(statement, "the \"ssl\" parameter of \"listen\"", Omission::Withholds("the address is not opened"));
+    }
+    if listening.http2 {
+        cx.unserved(statement, "the \"http2\" parameter of \"listen\"");
     }
     conf.listens.push(listening);
     Ok(())
@@ -173,6 +175,8 @@ pub struct Port {
     pub options: Options,
     /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.
     pub virtuals: Vec<Arc<Virtual>>,
+    /// Whether it must not be opened, as TLS is not served.
+    pub withheld: bool,
 }
 
 impl Port {

@@ -6,6 +6,7 @@
 
 mod body;
 mod build;
+mod closed;
 mod codec;
 mod conditional;
 mod connection;

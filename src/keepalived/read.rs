@@ -9,6 +9,7 @@ use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
+use crate::conf::effect::Unserved;
 use crate::conf::expand::{self, Environment};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
@@ -37,7 +38,7 @@ pub struct Reading {
     /// The statements.
     pub tree: Block,
     /// What is known and not served, with its places, every time.
-    pub places: Vec<Diagnostic>,
+    pub places: Vec<Unserved>,
 }
 
 /// One line about a configuration.
@@ -174,22 +175,23 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
     }
-    let diagnostics = diagnostics(&found, &walked.unserved);
+    let places = walked.unserved;
+    let refusing: Vec<&Diagnostic> = places.iter().filter(|one| one.refuses()).map(|one| &one.complaint).collect();
+    let diagnostics = diagnostics(&found, &refusing);
     let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
     let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
-    for complaint in &walked.unserved {
+    for complaint in &refusing {
         let line = format!("not served: {}", shown(&sources, complaint, " "));
         if !unserved.contains(&line) {
             unserved.push(line);
         }
     }
-    let places = walked.unserved;
     Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks, tree, places })
 }
 
 /// What is told with its place, in order: only what ends a run is more than an error.
-fn diagnostics(found: &[(Pass, bool, Diagnostic)], unserved: &[Diagnostic]) -> Vec<Diagnostic> {
+fn diagnostics(found: &[(Pass, bool, Diagnostic)], unserved: &[&Diagnostic]) -> Vec<Diagnostic> {
     let told = found.iter().filter(|(.., complaint)| complaint.severity != Severity::Notice);
     let told = told.map(|(_, finishing, complaint)| {
         let severity = if complaint.is_error() && !finishing { Severity::Error } else { complaint.severity };
@@ -197,7 +199,7 @@ fn diagnostics(found: &[(Pass, bool, Diagnostic)], unserved: &[Diagnostic]) -> V
     });
     let unserved = unserved.iter().map(|complaint| {
         let message = format!("not served: {}", complaint.message);
-        Diagnostic { severity: Severity::Warn, message, ..complaint.clone() }
+        Diagnostic { severity: Severity::Warn, message, ..(*complaint).clone() }
     });
     told.chain(unserved).collect()
 }

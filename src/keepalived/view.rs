@@ -3,8 +3,8 @@
 use super::contexts::ROOT;
 use super::read::{self, Kind};
 use super::slot::Machine;
-use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
+use crate::conf::effect::Unserved;
 use crate::conf::expand::Environment;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
@@ -17,7 +17,7 @@ pub struct View {
     /// The texts they stand in.
     pub sources: Sources,
     /// What is known and not served.
-    pub unserved: Vec<Diagnostic>,
+    pub unserved: Vec<Unserved>,
     /// What keepalived complains of, in its words, and whether the configuration fails because of it.
     pub complaints: Vec<(String, bool)>,
 }

@@ -4,10 +4,11 @@ use super::listen::{self, Listening};
 use super::protocol::Protocol;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set, Support};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Custom, Number, Text, Time};
 use crate::conf::tree::{Statement, Word};
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Levels, Setting};
 use crate::session::contexts::{MAIL, MAIL_ANY, MAIL_SERVER, MAIN};
 use crate::session::errorlog::{self, Target};
 use crate::session::resolver::{self, ResolverText};
@@ -29,6 +30,8 @@ const ONE: Arity = Arity::Exactly(1);
 
 const DIRECTIVES: &[Directive] = &[
     row("mail", MAIN, Arity::Block(0, 0, Opens::Context(MAIL)), &Block(mail, |_| Ok(())))
+        .omitted(Omission::Withholds("its addresses are not opened"))
+        .needs(Need::Where(has_server, "it has no server"))
         .doc("Opens the block of the mail proxy."),
     row("server", MAIL, Arity::Block(0, 0, Opens::Context(MAIL_SERVER)), &Block(|_, _: &mut Server, _| Ok(()), close))
         .doc("Opens a server of one protocol."),
@@ -97,6 +100,10 @@ pub struct Server {
 
 impl Conf for Server {
     fn inherit(&mut self, _: &Self) {}
+}
+
+fn has_server(levels: &Levels<'_>) -> bool {
+    levels.level.children.iter().any(|level| level.context == MAIL && !level.children.is_empty())
 }
 
 fn mail(cx: &mut Setting<'_>, _: &mut Main, _: &Statement) -> Result<(), Diagnostic> {

@@ -6,6 +6,7 @@ use super::report::{self, Failure, Finding};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::disk::Disk;
+use crate::conf::effect::Unserved;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Kind, Loader, Sources, Span};
@@ -60,8 +61,8 @@ pub struct Text {
     pub part: Option<(Place, bool)>,
     /// The texts.
     pub sources: Sources,
-    /// What is known and not served, as the product itself finds it, with `file:line`.
-    pub unserved: Vec<(String, String)>,
+    /// What is known and not served, as the product itself judges it, with `file:line`.
+    pub unserved: Vec<(String, Unserved)>,
     /// What the product complains of, with `file:line` where it has one, and whether it is fatal.
     pub complaints: Vec<(String, String, bool)>,
 }
@@ -125,7 +126,7 @@ impl Given {
 
     fn keepalived(&self, path: &str) -> Result<Text, Failure> {
         let view = crate::keepalived::view::view(self, path, &self.id).map_err(|error| Failure::file(path, &error))?;
-        let unserved = view.unserved.iter().map(|part| (place_of(part, &view.sources), part.message.clone())).collect();
+        let unserved = with_places(&view.unserved, &view.sources);
         let complaints = view.complaints.into_iter().map(|(text, fails)| (String::new(), text, fails)).collect();
         let (tree, sources, name) = (view.tree, view.sources, path.to_owned());
         Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints })
@@ -150,8 +151,12 @@ fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<
     let mut complaints: Vec<_> =
         view.complaints.iter().map(placed).map(|(at, text, severity)| (at, text, fails(severity))).collect();
     complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
-    let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
+    let unserved = with_places(&view.unserved, &view.sources);
     Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, part, sources, unserved, complaints }
+}
+
+fn with_places(unserved: &[Unserved], sources: &Sources) -> Vec<(String, Unserved)> {
+    unserved.iter().map(|one| (place_of(&one.complaint, sources), one.clone())).collect()
 }
 
 impl Text {

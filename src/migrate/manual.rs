@@ -4,6 +4,7 @@
 
 use super::cli::command;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
+use crate::conf::effect::Omission;
 use crate::conf::module::Module;
 use crate::keepalived;
 use crate::nginx;
@@ -39,7 +40,7 @@ pub fn files() -> Vec<(String, String)> {
 pub fn support_page() -> String {
     let mut out = String::from(
         "# What is served\n\nMade from the registry. Known and checked is everything; a start with something that is not served \
-         is refused by name, unless `--allow-unserved` is given.\n",
+         and has an effect in the file is refused by name, unless `--allow-unserved` is given.\n",
     );
     for book in [nginx_rows(), keepalived_rows()] {
         let _ = writeln!(out, "\n## {}s of {}\n", capital(book.row), book.name);
@@ -62,11 +63,11 @@ pub fn support_counts() -> String {
     for book in [nginx_rows(), keepalived_rows()] {
         let mut counts = [0; 5];
         for row in book.chapters.iter().flat_map(|(_, rows)| rows) {
-            let at = match row.support {
-                Support::Full => 1,
-                Support::Partial(_) => 2,
-                Support::Inert(_) => 3,
-                Support::Missing => 4,
+            let at = match (row.support, row.omission) {
+                (Support::Full, _) => 1,
+                (Support::Partial(_), _) => 2,
+                (Support::Inert(_), _) | (Support::Missing, Omission::Tunes(_)) => 3,
+                (Support::Missing, _) => 4,
             };
             for index in [0, at] {
                 if let Some(count) = counts.get_mut(index) {
@@ -132,7 +133,7 @@ fn rnginx() -> Daemon {
         description: "rnginx is an http, reverse proxy and TCP proxy server that runs existing nginx configurations unchanged, \
 with nginx's command line, signals, log lines and messages. One unprivileged worker process runs as many event loops as \
 worker_processes asks for; a reload is built beside the running configuration inside that worker, so that no connection is cut \
-and a broken file changes nothing. Directives that are known and not served yet are refused by name at a start.",
+and a broken file changes nothing. Directives that are known and not served yet are refused by name at a start and by -t where the file gives them an effect; with --allow-unserved they are left out, and what they protect stays closed.",
         options: nginx::options().map(choice).collect(),
         signals: &[
             ("TERM, INT", "End at once."),
@@ -378,11 +379,14 @@ impl Book {
     }
 
     fn served(&self, row: &Directive) -> String {
-        match row.support {
-            Support::Full => "yes".to_owned(),
-            Support::Partial(how) => format!("with a difference: {how}"),
-            Support::Inert(why) => format!("without effect: {why}"),
-            Support::Missing => format!("not yet; the {} is checked, and refused at a start", self.row),
+        match (row.support, row.omission) {
+            (Support::Full, _) => "yes".to_owned(),
+            (Support::Partial(how), _) => format!("with a difference: {how}"),
+            (Support::Inert(why), _) | (Support::Missing, Omission::Tunes(why)) => format!("without effect: {why}"),
+            (Support::Missing, Omission::Transparent(why)) => format!("left out with a warning: {why}"),
+            (Support::Missing, _) => {
+                format!("not yet; the {} is checked, and refused at a start where it has an effect", self.row)
+            }
         }
     }
 

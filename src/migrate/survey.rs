@@ -4,6 +4,7 @@ use super::dialect::Dialect;
 use super::input::{Given, Text};
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
 use crate::conf::directive::{Contexts, Directive, Opens, Support};
+use crate::conf::effect::{Effect, Unserved};
 use crate::conf::registry::Registry;
 use crate::conf::tree::{Block, Node, Statement};
 use clap::ValueEnum;
@@ -40,8 +41,8 @@ enum Verdict {
     NotServed(String),
     /// With a difference.
     Differs(&'static str),
-    /// Accepted, without effect, and why that is harmless.
-    Inert(&'static str),
+    /// Without effect, and why that is harmless.
+    Inert(String),
     /// As the original.
     Served,
 }
@@ -236,49 +237,57 @@ impl<'a> Survey<'a> {
         )
     }
 
-    /// What the product finds unserved only when it reads arguments: parts of served rows, and wholes it is asked to be.
+    /// What the product itself judges: parts of served rows, wholes it is asked to be, and rows without effect here.
     fn parts(&mut self) {
-        for (place, said) in &self.text.unserved {
-            let what = ["directive ", "keyword "].iter().find_map(|kind| said.strip_prefix(kind)).unwrap_or(said);
-            let what = what.strip_suffix(" is known but not supported yet").unwrap_or(what);
-            let text = &format!("{what}{WHOLE}");
-            let quoted = |used: &Use| !used.name.is_empty() && text.contains(&format!("\"{}\"", used.name));
+        for (place, one) in &self.text.unserved {
+            let what =
+                ["directive ", "keyword "].iter().find_map(|kind| one.what.strip_prefix(kind)).unwrap_or(&one.what);
+            let quoted = |used: &Use| !used.name.is_empty() && what.contains(&format!("\"{}\"", used.name));
             let here = |used: &&mut Use| {
                 used.place == *place && !matches!(used.verdict, Verdict::Unknown(_) | Verdict::Broken(_))
             };
             let mut found: Vec<&mut Use> = self.uses.iter_mut().filter(here).collect();
-            let at = found.iter().position(|used| quoted(used)).unwrap_or_default();
+            let open = |used: &Use| quoted(used) && (one.refuses() || matches!(used.verdict, Verdict::NotServed(_)));
+            let at = found.iter().position(|used| open(used));
+            let at = at.or_else(|| found.iter().position(|used| quoted(used))).unwrap_or_default();
             match found.get_mut(at) {
-                Some(used) => used.verdict.refuse(text),
-                None => self.uses.push(Use {
+                Some(used) => used.verdict.judge(what, one),
+                None if one.refuses() => self.uses.push(Use {
                     name: String::new(),
                     place: place.clone(),
-                    verdict: Verdict::NotServed(text.clone()),
+                    verdict: Verdict::NotServed(format!("{what}{WHOLE}")),
                     help: None,
                 }),
+                None => {}
             }
         }
     }
 }
 
 impl Verdict {
-    /// Also this of it is not served.
-    fn refuse(&mut self, what: &str) {
-        match self {
-            Self::NotServed(text) if text.split("; ").any(|known| known == what) => {}
-            Self::NotServed(text) => text.push_str(&format!("; {what}")),
-            _ => *self = Self::NotServed(what.to_owned()),
+    /// Takes over what leaving out an occurrence comes to.
+    fn judge(&mut self, what: &str, one: &Unserved) {
+        match (&one.effect, &mut *self) {
+            (Effect::Nothing(why), _) => *self = Self::Inert(why.clone()),
+            (Effect::Transparent(why), _) => *self = Self::Differs(why),
+            (Effect::Refused(_), Self::NotServed(text)) => {
+                let what = format!("{what}{WHOLE}");
+                if !text.split("; ").any(|known| known == what) {
+                    text.push_str(&format!("; {what}"));
+                }
+            }
+            (Effect::Refused(_), _) => *self = Self::NotServed(format!("{what}{WHOLE}")),
         }
     }
 }
 
-const WHOLE: &str = " is known and not served";
+const WHOLE: &str = " is not served";
 
 fn of_row(row: &'static Directive) -> Verdict {
     match row.support {
         Support::Full => Verdict::Served,
         Support::Partial(how) => Verdict::Differs(how),
-        Support::Inert(why) => Verdict::Inert(why),
+        Support::Inert(why) => Verdict::Inert(why.to_owned()),
         Support::Missing => Verdict::NotServed(format!("\"{}\"{WHOLE}", row.name)),
     }
 }

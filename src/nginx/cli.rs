@@ -6,12 +6,14 @@ use super::layout::Layout;
 use super::open::{self, Listeners};
 use super::options::{Form, Options, parse, usage};
 use super::parent::{self, Parent};
+use super::unserved::Judged;
 use super::verdict;
 use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
 use crate::conf::print;
 use crate::conf::source::Sources;
+use crate::log::Level as LogLevel;
 use crate::log::clock;
 use crate::sys::process::{Side, fork, silence};
 use crate::zone::registry::Registry as Zones;
@@ -189,14 +191,15 @@ impl Run {
         if let (Some(signal), false) = (&self.options.signal, test) {
             return self.send(signal, &generation.process.pid);
         }
-        if !test && !self.inputs.allow_unserved && !unserved.is_empty() {
-            for complaint in &unserved {
-                self.complain(complaint, &sources);
-            }
-            say("rnginx: start it with --allow-unserved to leave these out\n");
-            return ExitCode::FAILURE;
-        }
         fine();
+        let judged = Judged::new(&unserved, self.inputs.allow_unserved);
+        for complaint in judged.refusals.iter().chain(&judged.warnings) {
+            self.complain(complaint, &sources);
+        }
+        if let Some(summary) = judged.summary(&self.inputs.conf) {
+            self.show(Severity::Emerg.word(), &summary);
+            return self.test_failed();
+        }
         let mut listeners = parent::inherited();
         let wrong = self.open(&generation, &mut listeners);
         for (level, text) in &wrong {
@@ -213,17 +216,12 @@ impl Run {
             if !self.options.quiet {
                 self.remark(&format!("nginx: configuration file {} test is successful\n", self.inputs.conf));
             }
-            for complaint in &unserved {
-                let text = format!("not served: {}", complaint.message);
-                let warning = Diagnostic { severity: Severity::Warn, message: text, ..complaint.clone() };
-                match self.options.form {
-                    Form::Lines => say(&format!("rnginx: [warn] {}\n", print::nginx(&warning, &sources))),
-                    Form::Pictures | Form::Data => self.complain(&warning, &sources),
-                }
-            }
             self.deliver(true);
             std::mem::forget(generation);
             return ExitCode::SUCCESS;
+        }
+        for warning in &judged.warnings {
+            generation.log.write(LogLevel::Warn, None, &print::nginx(warning, &sources));
         }
         self.start(generation, listeners, arguments)
     }

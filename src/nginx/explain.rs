@@ -33,7 +33,8 @@ impl Oracle {
         let hosts = Hosts::default();
         let Reading { sources, unserved, outcome, .. } =
             generation::compile(&inputs(path), loader, &hosts, &Arc::default());
-        let unserved = unserved.iter().map(|complaint| print::nginx(complaint, &sources)).collect();
+        let refusing = unserved.iter().filter(|one| one.refuses());
+        let unserved = refusing.map(|one| print::nginx(&one.complaint, &sources)).collect();
         match outcome {
             Ok(generation) => {
                 Ok(Self { generation, sources, unserved, unknown: hosts.unknown.into_inner().into_iter().collect() })

@@ -8,6 +8,7 @@ use super::modules;
 use super::tuning::Tuning;
 use super::wording::Nginx;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::effect::Unserved;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
@@ -90,6 +91,16 @@ pub enum Service {
     Stream(Arc<crate::stream::Port>),
 }
 
+impl Service {
+    /// Whether the socket must not be opened, as what it asks for is not served.
+    fn is_withheld(&self) -> bool {
+        match self {
+            Self::Http(port) => port.withheld,
+            Self::Stream(port) => port.withheld,
+        }
+    }
+}
+
 /// One configuration at work.
 pub struct Generation {
     /// Settings of the process.
@@ -122,8 +133,8 @@ pub struct Reading {
     pub complaints: Vec<Diagnostic>,
     /// Warnings that come after it is known that the syntax is fine.
     pub late: Vec<Diagnostic>,
-    /// What is checked and not served: `-t` warns of it, a start or reload is refused unless it is allowed.
-    pub unserved: Vec<Diagnostic>,
+    /// What is checked and not served, and what leaving it out comes to.
+    pub unserved: Vec<Unserved>,
     /// The generation, or the fatal complaint and whether the syntax was fine.
     pub outcome: Result<Generation, (Diagnostic, bool)>,
 }
@@ -266,6 +277,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         let count = sockets.len();
         return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
     }
+    sockets.retain(|socket| !socket.service.is_withheld());
     let mut logs: Vec<_> = build.logs.values().cloned().collect();
     logs.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(Generation {

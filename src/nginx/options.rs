@@ -65,7 +65,10 @@ const LETTERS: &[(&str, &str, &str)] = &[
 
 /// The words nginx does not have; its help stays as it is.
 const WORDS: &[(&str, &str)] = &[
-    ("allow-unserved", "start although some directives are known and not served; they are left out"),
+    (
+        "allow-unserved",
+        "start although some directives are not served; they are left out, and what they protect stays closed",
+    ),
     ("explain", "test configuration and show every error with its place, what was there first, and what would help"),
     ("json", "test configuration and print every error as JSON on standard output"),
 ];

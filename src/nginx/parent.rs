@@ -4,6 +4,7 @@ use super::bundle::{Bundle, Recorder, SystemResolver};
 use super::channel::{self, Channel, Kind};
 use super::generation::{self, Generation, Inputs, Reading};
 use super::open::{self, Listeners};
+use super::unserved::Judged;
 use super::{verdict, worker};
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
@@ -265,8 +266,14 @@ impl Parent {
             self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));
         }
         let next = outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &sources))?;
-        if let Some(complaint) = unserved.first().filter(|_| !self.inputs.allow_unserved) {
-            return Err(crate::conf::print::nginx(complaint, &sources));
+        let judged = Judged::new(&unserved, self.inputs.allow_unserved);
+        for (level, complaints) in [(Level::Emerg, &judged.refusals), (Level::Warn, &judged.warnings)] {
+            for complaint in complaints {
+                self.log().write(level, None, &crate::conf::print::nginx(complaint, &sources));
+            }
+        }
+        if let Some(summary) = judged.summary(&self.inputs.conf) {
+            return Err(summary);
         }
         let log = self.log().clone();
         let say = |level, text: &str| log.write(level, None, text);

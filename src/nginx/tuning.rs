@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Set, Support};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Choice, Custom, Number, Offset, Text};
 use crate::conf::tree::{Statement, Word};
@@ -30,17 +31,25 @@ pub const MODULES: [Module; 10] = [
                 ONE,
                 &Choice(|c: &mut Tuning| &mut c.debug_points, &[("stop", true), ("abort", false)]),
             )
+            .omitted(Omission::Tunes("it is for finding mistakes in nginx itself"))
             .doc("Stops or aborts the program where it finds itself in disorder."),
             row("worker_cpu_affinity", MAIN, Arity::AtLeast(1), &Custom(worker_cpu_affinity))
+                .omitted(Omission::Tunes("the system places event loops on processors"))
                 .doc("Sets which processors each worker may use."),
             row("worker_rlimit_core", MAIN, ONE, &Offset(|c: &mut Tuning| &mut c.core))
+                .omitted(Omission::Tunes("the limit the program is started with holds"))
                 .doc("Limits the size of a worker's core file."),
         ],
         scopes: &[Scope::of::<Tuning>(MAIN)],
     },
     Module {
         name: "ngx_openssl_module",
-        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine)).doc("Names OpenSSL's hardware engine.")],
+        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine))
+            .needs(Need::AnyOf(
+                &["listen", "ssl", "proxy_pass", "proxy_ssl", "grpc_pass", "uwsgi_pass"],
+                "nothing speaks TLS",
+            ))
+            .doc("Names OpenSSL's hardware engine.")],
         scopes: &[],
     },
     Module {
@@ -48,12 +57,14 @@ pub const MODULES: [Module; 10] = [
         directives: &[row("thread_pool", MAIN, Arity::Between(2, 3), &Custom(thread_pool))
             .default("default threads=32 max_queue=65536")
             .since("1.7.11")
+            .omitted(Omission::Tunes("files are read by the event loops"))
             .doc("Names a pool of threads that read files.")],
         scopes: &[],
     },
     Module {
         name: "ngx_google_perftools_module",
         directives: &[row("google_perftools_profiles", MAIN, ONE, &Text(|c: &mut Tuning| &mut c.profiles))
+            .omitted(Omission::Tunes("no profile is written"))
             .doc("Sets the files a profiler writes.")],
         scopes: &[],
     },
@@ -62,9 +73,11 @@ pub const MODULES: [Module; 10] = [
         directives: &[
             row("epoll_events", EVENTS, ONE, &Number(|c: &mut Waiting| &mut c.epoll_events, 0..=u64::MAX))
                 .default("512")
+                .omitted(Omission::Tunes("the event loops size themselves"))
                 .doc("Sets how many events one call brings."),
             row("worker_aio_requests", EVENTS, ONE, &Number(|c: &mut Waiting| &mut c.aio_requests, 0..=u64::MAX))
                 .default("32")
+                .omitted(Omission::Tunes("the event loops size themselves"))
                 .doc("Sets how many asynchronous reads a worker may have under way."),
         ],
         scopes: &[Scope::of::<Waiting>(EVENTS)],
@@ -72,6 +85,7 @@ pub const MODULES: [Module; 10] = [
     Module {
         name: "ngx_event_core_module",
         directives: &[row("debug_connection", EVENTS, ONE, &Custom(debug_connection))
+            .omitted(Omission::Tunes("nothing is logged at the level debug"))
             .doc("Logs everything about some clients' connections.")],
         scopes: &[],
     },

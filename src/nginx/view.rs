@@ -4,6 +4,7 @@ use super::generation::{self, DIALECT, Inputs, Reading};
 use super::layout::Layout;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::directive::Contexts;
+use crate::conf::effect::Unserved;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Loader, Sources};
 use crate::conf::walk::{Bases, Dialect, Walk};
@@ -17,7 +18,7 @@ pub struct View {
     /// The texts that were read.
     pub sources: Sources,
     /// What is checked and not served.
-    pub unserved: Vec<Diagnostic>,
+    pub unserved: Vec<Unserved>,
     /// Warnings.
     pub complaints: Vec<Diagnostic>,
     /// What ended the reading, if it did not come to an end by itself.

@@ -2,7 +2,7 @@
 
 use crate::conf::directive::Contexts;
 use crate::conf::walk::Wording;
-use crate::session::contexts::PLACES;
+use crate::session::contexts::{HTTP, MAIL, PLACES, STREAM};
 
 /// nginx's exact texts.
 pub struct Nginx;
@@ -46,7 +46,11 @@ impl Wording for Nginx {
     }
 
     fn unserved(&self, what: &str) -> String {
-        format!("directive {what} is known but not supported yet")
+        format!("{what} is not served")
+    }
+
+    fn groups(&self) -> Contexts {
+        HTTP.or(STREAM).or(MAIL)
     }
 }
 

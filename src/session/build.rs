@@ -2,6 +2,7 @@
 
 use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, MOST};
+use crate::conf::effect::Unserved;
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::log::file::File;
@@ -61,7 +62,7 @@ pub struct Build<'a> {
     /// Warnings nginx gives after it has said that the syntax is fine.
     pub late: Vec<Diagnostic>,
     /// What was found while compiling that is checked and not served.
-    pub unserved: Vec<Diagnostic>,
+    pub unserved: Vec<Unserved>,
     /// The zones that outlive a configuration.
     pub zones: &'a crate::zone::registry::Registry,
     /// The zones this configuration names.
@@ -102,6 +103,19 @@ impl Build<'_> {
                 self.used.entry(name.to_ascii_lowercase()).or_insert(word.span);
             }
         }
+    }
+
+    /// Notes a variable that is known and not served.
+    pub fn variable(&mut self, name: &str) {
+        let what = format!("the \"{name}\" variable");
+        let complaint = Diagnostic::emerg(format!("{what} is not served"));
+        self.unserved.push(Unserved::refused(what, complaint));
+    }
+
+    /// Whether what must not answer without what is left out stays closed; a file of another machine's is only asked what
+    /// it would do.
+    pub fn closes(&self) -> bool {
+        !self.resolver.is_elsewhere()
     }
 
     /// How many errors were noted and left out.

@@ -1,6 +1,7 @@
 //! The rows of TLS termination for http, stream and mail, and the one conf they write to.
 
 use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::effect::Unserved;
 use crate::conf::module::{Module, Scope};
 use crate::conf::walk::Levels;
 use crate::session::build::Build;
@@ -53,7 +54,7 @@ pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut 
         outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint });
     match outcome {
         Err(complaint) if resolver.is_elsewhere() => {
-            build.unserved.push(complaint);
+            build.unserved.push(Unserved::refused(complaint.message.clone(), complaint));
             Ok(())
         }
         outcome => outcome,

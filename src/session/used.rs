@@ -5,7 +5,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Levels, Setting};
 use crate::script::template::{Piece, pieces};
 use crate::script::variable::{Names, Subject};
 use crate::session::build::Build;
@@ -32,6 +32,12 @@ impl Used {
     pub fn place(&self, name: &str) -> Option<Span> {
         self.names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, at)| *at)
     }
+}
+
+/// Whether a variable with one of these names is used in the block of a level; a name that ends in `_` is a family.
+pub fn any(levels: &Levels<'_>, names: &[&str]) -> bool {
+    let is = |used: &str, name: &str| if name.ends_with('_') { used.starts_with(name) } else { used == name };
+    levels.get::<Used>().is_some_and(|used| used.names().any(|used| names.iter().any(|name| is(used, name))))
 }
 
 /// Notes that the variable `name` is used.

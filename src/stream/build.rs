@@ -28,7 +28,7 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
-    let mut entries = Vec::new();
+    let (mut entries, mut withheld_entries) = (Vec::new(), Vec::new());
     for child in levels.level.children.iter().filter(|child| child.context == STREAM_SERVER) {
         let at = levels.inside(child);
         let server = server(&at, modules, &mut cx, outer);
@@ -37,19 +37,19 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
         for listening in listens.iter().filter(|listening| !listening.udp) {
             let found = listening.addresses(|host| cx.build.resolver.resolve(host));
             for address in cx.build.part(found)?.unwrap_or_default() {
-                entries.push((address, listening, server.clone()));
+                let withheld = cx.build.closes() && (listening.ssl || child.is_closed());
+                let list = if withheld { &mut withheld_entries } else { &mut entries };
+                list.push((address, listening, server.clone()));
             }
         }
     }
-    let ports = sockets(entries);
+    let mut ports = sockets(entries, false);
+    ports.extend(sockets(withheld_entries, true));
     let Compile { build, names, upstreams } = cx;
     let used = levels.level.own::<Used>();
     used::unknown(used, &names, build)?;
     let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
-    for name in unserved {
-        let text = format!("the \"{name}\" variable is known but not supported yet");
-        build.unserved.push(Diagnostic::emerg(text));
-    }
+    unserved.iter().for_each(|name| build.variable(name));
     Ok(Site { ports, definitions, upstreams })
 }
 
@@ -102,7 +102,7 @@ fn server(
 }
 
 /// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
-fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>) -> Vec<Arc<Port>> {
+fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>, withheld: bool) -> Vec<Arc<Port>> {
     let wildcards: Vec<Address> = entries
         .iter()
         .map(|(address, ..)| address.clone())
@@ -116,7 +116,7 @@ fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>) -> Vec<Arc<Port>> {
             wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
         match host {
             Some(host) => guests.push((host.clone(), entry)),
-            None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry] }),
+            None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry], withheld }),
         }
     }
     for (host, entry) in guests {

@@ -3,6 +3,7 @@
 use super::core::{Listens, Main};
 use super::modules::ssl::StreamTls;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::effect::Omission;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
@@ -24,6 +25,8 @@ pub struct Listening {
     pub bind: bool,
     /// `proxy_protocol`.
     pub proxy_protocol: bool,
+    /// `ssl`.
+    pub ssl: bool,
     /// `udp`.
     pub udp: bool,
     /// Where it is written.
@@ -69,6 +72,9 @@ pub const WORDS: &[&str] = &[
     "ipv6only=off",
 ];
 
+/// What happens where a part is left out without which the address must not be served.
+const UNOPENED: Omission = Omission::Withholds("the address is not opened");
+
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
@@ -82,12 +88,13 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         options: Options::default(),
         bind: false,
         proxy_protocol: false,
+        ssl: false,
         udp: false,
         span: statement.span,
     };
     for word in parameters {
         if word.is("ssl") {
-            cx.unserved(statement, "the \"ssl\" parameter of \"listen\"");
+            cx.omits(statement, "the \"ssl\" parameter of \"listen\"", UNOPENED);
             if let Some(tls) = cx.conf::<StreamTls>() {
                 tls.listen = Some(statement.span);
             }
@@ -95,7 +102,7 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
     }
     if listening.udp {
-        cx.unserved(statement, "the \"udp\" parameter of \"listen\"");
+        cx.omits(statement, "the \"udp\" parameter of \"listen\"", UNOPENED);
         datagrams(cx, parameters)?;
     }
     // Names are resolved when the sockets are opened; literal addresses are compared at once, as nginx does.
@@ -128,7 +135,7 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
     match &*word.bytes {
         b"bind" => listening.bind = true,
         b"proxy_protocol" => listening.proxy_protocol = true,
-        b"ssl" => {}
+        b"ssl" => listening.ssl = true,
         b"udp" => listening.udp = true,
         b"deferred" => return Err(invalid(word)),
         bytes if bytes.starts_with(b"accept_filter=") || bytes.starts_with(b"setfib=") => return Err(invalid(word)),

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, List, Mask, Number, Pairs, Seconds, Text};
 use crate::conf::source::Span;
@@ -107,7 +108,9 @@ const fn row(
     arity: Arity,
     set: &'static dyn crate::conf::directive::Set,
 ) -> Directive {
-    Directive::new(name, contexts, arity, set).support(Support::Missing)
+    Directive::new(name, contexts, arity, set)
+        .support(Support::Missing)
+        .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
 }
 
 const ONE: Arity = Arity::Exactly(1);
@@ -174,6 +177,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
             ),
         )
         .default("off")
+        .omitted(Omission::Withholds("no connection with TLS is taken"))
         .doc("Asks clients for certificates."),
         row("ssl_verify_depth", contexts, ONE, &Number(|c: &mut TlsConf| &mut c.verify_depth, ANY))
             .default("1")

@@ -1,6 +1,7 @@
 //! `ngx_http_addition_filter_module`: text before and after a response. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Text;
 use crate::conf::tree::Word;
@@ -26,8 +27,10 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Text(|c: &mut Addition| &mut c.add_before_body),
     )
+    .neutral(&[""])
     .doc("Puts the answer to a subrequest before responses."),
     Directive::checked("add_after_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Addition| &mut c.add_after_body))
+        .neutral(&[""])
         .doc("Puts the answer to a subrequest after responses."),
     Directive::checked(
         "addition_types",
@@ -36,6 +39,7 @@ const DIRECTIVES: &[Directive] = &[
         &MimeTypes(|c: &mut Addition| &mut c.addition_types, "text/html"),
     )
     .since("0.7.9")
+    .needs(Need::Rows(&["add_before_body", "add_after_body"]))
     .doc("Sets the MIME types of responses that are added to beside text/html."),
 ];
 

@@ -1,6 +1,7 @@
 //! `ngx_http_auth_basic_module`: names and passwords. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::tree::Word;
 use crate::http::module::Module;
@@ -26,6 +27,7 @@ const DIRECTIVES: &[Directive] = &[
         &Value(|c: &mut AuthBasic| &mut c.auth_basic),
     )
     .default("off")
+    .omitted(Omission::Closes("requests are answered with 503"))
     .doc("Asks for a name and password, with the given text."),
     Directive::checked(
         "auth_basic_user_file",
@@ -33,6 +35,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Value(|c: &mut AuthBasic| &mut c.auth_basic_user_file),
     )
+    .needs(Need::Rows(&["auth_basic"]))
     .doc("Sets the file of names and passwords."),
 ];
 

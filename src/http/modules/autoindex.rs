@@ -1,6 +1,7 @@
 //! `ngx_http_autoindex_module`: listings of folders. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Flag};
 use crate::http::module::Module;
@@ -29,6 +30,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("html")
     .since("1.7.9")
+    .needs(Need::Rows(&["autoindex"]))
     .doc("Sets the format of listings."),
     Directive::checked(
         "autoindex_localtime",
@@ -37,6 +39,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Autoindex| &mut c.autoindex_localtime),
     )
     .default("off")
+    .needs(Need::Rows(&["autoindex"]))
     .doc("Shows times of the server's zone instead of UTC."),
     Directive::checked(
         "autoindex_exact_size",
@@ -45,6 +48,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Autoindex| &mut c.autoindex_exact_size),
     )
     .default("on")
+    .needs(Need::Rows(&["autoindex"]))
     .doc("Shows sizes in bytes instead of rounded."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
@@ -9,6 +10,7 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -21,14 +23,24 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Browser>(HTTP_LEVELS)],
 };
 
+/// Without its variables the module does nothing.
+const BROWSER: Need = Need::Where(
+    |levels| used::any(levels, &["modern_browser", "ancient_browser", "msie"]),
+    "no variable of the module is used",
+);
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("modern_browser", HTTP_ANY, Arity::Between(1, 2), &Custom(modern_browser))
+        .needs(BROWSER)
         .doc("Sets from which version on a browser is modern."),
     Directive::checked("ancient_browser", HTTP_ANY, Arity::AtLeast(1), &Custom(ancient_browser))
+        .needs(BROWSER)
         .doc("Sets words that mark a browser as ancient."),
     Directive::checked("modern_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value))
+        .needs(BROWSER)
         .doc("Sets the value of the variable of modern browsers."),
     Directive::checked("ancient_browser_value", HTTP_ANY, Arity::Exactly(1), &Custom(browser_value))
+        .needs(BROWSER)
         .doc("Sets the value of the variable of ancient browsers."),
 ];
 

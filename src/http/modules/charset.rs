@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
@@ -28,9 +29,11 @@ const DIRECTIVES: &[Directive] = &[
         .default("off")
         .doc("Names the charset of responses, converted from source_charset where they differ."),
     Directive::checked("source_charset", HTTP_ANY_IF, Arity::Exactly(1), &Custom(source_charset))
+        .needs(Need::Rows(&["charset"]))
         .doc("Sets the charset responses have."),
     Directive::checked("override_charset", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Charset| &mut c.override_charset))
         .default("off")
+        .needs(Need::Rows(&["charset"]))
         .doc("Converts responses of backends that name a charset."),
     Directive::checked(
         "charset_types",
@@ -38,8 +41,10 @@ const DIRECTIVES: &[Directive] = &[
         Arity::AtLeast(1),
         &MimeTypes(|c: &mut Charset| &mut c.charset_types, "text/html"),
     )
+    .needs(Need::Rows(&["charset"]))
     .doc("Sets the MIME types charsets are named for beside text/html."),
     Directive::checked("charset_map", HTTP, Arity::Block(2, 2, Opens::Rows), &Custom(charset_map))
+        .needs(Need::Rows(&["charset", "source_charset"]))
         .doc("Sets how one charset is converted to another."),
 ];
 

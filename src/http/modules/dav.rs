@@ -1,6 +1,7 @@
 //! `ngx_http_dav_module`: files changed by PUT, DELETE, MKCOL, COPY and MOVE. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Flag, Mask, Number};
 use crate::http::module::Module;
@@ -24,6 +25,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the methods that may change files."),
     Directive::checked("create_full_put_path", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Dav| &mut c.create_full_put_path))
         .default("off")
+        .needs(Need::Rows(&["dav_methods"]))
         .doc("Makes the folders a file is put into."),
     Directive::checked(
         "min_delete_depth",
@@ -32,9 +34,11 @@ const DIRECTIVES: &[Directive] = &[
         &Number(|c: &mut Dav| &mut c.min_delete_depth, 0..=u64::MAX),
     )
     .default("0")
+    .needs(Need::Rows(&["dav_methods"]))
     .doc("Refuses to delete what lies less deep."),
     Directive::checked("dav_access", HTTP_ANY, Arity::Between(1, 3), &Access(|c: &mut Dav| &mut c.dav_access))
         .default("user:rw")
+        .needs(Need::Rows(&["dav_methods"]))
         .doc("Sets the rights of files and folders that are made."),
 ];
 

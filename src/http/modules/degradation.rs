@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom};
 use crate::conf::tree::Statement;
@@ -24,8 +25,10 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("degradation", HTTP, Arity::Exactly(1), &Custom(degradation))
         .words(&["sbrk="])
+        .omitted(Omission::Tunes("it watches the memory of nginx's own processes"))
         .doc("Sets how much memory may be used before requests are refused."),
     Directive::checked("degrade", HTTP_ANY, Arity::Exactly(1), &Choice(|c: &mut Degradation| &mut c.degrade, ANSWERS))
+        .omitted(Omission::Tunes("it watches the memory of nginx's own processes"))
         .doc("Sets the status requests are refused with."),
 ];
 

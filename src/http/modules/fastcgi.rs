@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, List, Text};
 use crate::conf::tree::{Statement, Word};
@@ -25,14 +26,20 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
+/// What uses the rows.
+const PASS: Need = Need::Rows(&["fastcgi_pass"]);
+
 const GATEWAY: [crate::conf::module::Module; 4] = [
     rows(
-        &unserved(connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)),
+        &needing(unserved(connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)), PASS),
         &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)],
     ),
-    rows(&unserved(header_rows!("fastcgi", FASTCGI)), &[]),
-    rows(&unserved(buffer_rows!("fastcgi", FASTCGI)), &[]),
-    rows(&cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)]),
+    rows(&needing(unserved(header_rows!("fastcgi", FASTCGI)), PASS), &[]),
+    rows(&needing(unserved(buffer_rows!("fastcgi", FASTCGI)), PASS), &[]),
+    rows(
+        &needing(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), PASS),
+        &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)],
+    ),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<FastCgi>(HTTP_LEVELS)]);
@@ -43,20 +50,27 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Sets the server that requests of the location are passed to."),
     Directive::checked("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index))
+        .needs(PASS)
         .doc("Sets the file of paths that end in a slash."),
     Directive::checked("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info))
+        .needs(PASS)
         .doc("Sets the expression that parts script and path."),
     Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param))
         .words(&["if_not_empty"])
+        .needs(PASS)
         .doc("Sets a parameter of the request that is passed on."),
     Directive::checked("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch))
+        .needs(PASS)
         .doc("Takes an answer as bad whose error stream has the text."),
     Directive::checked("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep))
         .default("off")
+        .needs(PASS)
         .doc("Keeps connections to servers open."),
     Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
+        .needs(PASS)
         .doc("Sets how much the kernel must take at once."),
     Directive::checked(
         "fastcgi_cache_background_update",
@@ -65,6 +79,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut CacheConf<FASTCGI>| &mut c.background),
     )
     .default("off")
+    .needs(PASS)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
 use crate::conf::tree::Statement;
@@ -29,17 +30,21 @@ const DIRECTIVES: &[Directive] = &[
         .words(&["on", "off", "threads", "threads="])
         .default("off")
         .since("0.8.11")
+        .omitted(Omission::Tunes("only how files are read"))
         .doc("Reads files without waiting for the disk."),
     Directive::checked("aio_write", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Files| &mut c.aio_write))
         .default("off")
         .since("1.9.13")
+        .omitted(Omission::Tunes("only how files are read"))
         .doc("Writes files without waiting for the disk."),
     Directive::checked("read_ahead", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Files| &mut c.read_ahead))
         .default("0")
+        .omitted(Omission::Tunes("only how files are read"))
         .doc("Sets how much of a file is read ahead."),
     Directive::checked("directio", HTTP_ANY, Arity::Exactly(1), &Custom(directio))
         .default("off")
         .since("0.7.7")
+        .omitted(Omission::Tunes("only how files are read"))
         .doc("Sets from which size on files are read past the page cache."),
     Directive::checked(
         "directio_alignment",
@@ -49,9 +54,11 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("512")
     .since("0.8.11")
+    .omitted(Omission::Tunes("only how files are read"))
     .doc("Sets what such reads are aligned to."),
     Directive::checked("output_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Files| &mut c.output_buffers))
         .default("2 32k")
+        .omitted(Omission::Tunes("only how files are read"))
         .doc("Sets the number and size of buffers files are read into."),
     Directive::checked(
         "subrequest_output_buffer_size",
@@ -61,10 +68,12 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("4k")
     .since("1.13.10")
+    .omitted(Omission::Tunes("only how files are read"))
     .doc("Sets the buffer for the answers of subrequests."),
     Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache))
         .words(&["max=", "inactive=", "off"])
         .default("off")
+        .omitted(Omission::Tunes("files are looked up for every request"))
         .doc("Keeps files open that are used again."),
     Directive::checked(
         "open_file_cache_valid",
@@ -73,6 +82,7 @@ const DIRECTIVES: &[Directive] = &[
         &Seconds(|c: &mut Files| &mut c.open_file_cache_valid),
     )
     .default("60s")
+    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Sets how long nobody looks whether such a file has changed."),
     Directive::checked(
         "open_file_cache_min_uses",
@@ -81,6 +91,7 @@ const DIRECTIVES: &[Directive] = &[
         &Number(|c: &mut Files| &mut c.open_file_cache_min_uses, 0..=u64::MAX),
     )
     .default("1")
+    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Sets how often a file must be used to be kept open."),
     Directive::checked(
         "open_file_cache_errors",
@@ -89,6 +100,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Files| &mut c.open_file_cache_errors),
     )
     .default("off")
+    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Keeps in mind which files are not there."),
     Directive::checked(
         "open_file_cache_events",
@@ -97,11 +109,13 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Files| &mut c.open_file_cache_events),
     )
     .default("off")
+    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Is told by the kernel when such a file changes."),
     Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks))
         .words(&["off", "on", "if_not_owner", "from="])
         .default("off")
         .since("1.1.15")
+        .omitted(Omission::Closes("requests are answered with 503"))
         .doc("Refuses paths with symbolic links."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::Statement;
@@ -9,6 +10,7 @@ use crate::conf::value::{self, Network};
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::HTTP;
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -21,22 +23,30 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<GeoIp>(HTTP)],
 };
 
+/// Without its variables the module does nothing.
+const PLACES: Need = Need::Where(|levels| used::any(levels, &["geoip_"]), "no variable of the module is used");
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("geoip_country", HTTP, Arity::Between(1, 2), &Custom(database))
         .words(&["utf8"])
+        .needs(PLACES)
         .doc("Sets the database of countries."),
     Directive::checked("geoip_org", HTTP, Arity::Between(1, 2), &Custom(database))
         .words(&["utf8"])
+        .needs(PLACES)
         .doc("Sets the database of organisations."),
     Directive::checked("geoip_city", HTTP, Arity::Between(1, 2), &Custom(database))
         .words(&["utf8"])
+        .needs(PLACES)
         .doc("Sets the database of cities."),
     Directive::checked("geoip_proxy", HTTP, Arity::Exactly(1), &Custom(geoip_proxy))
         .since("1.3.0")
+        .needs(PLACES)
         .doc("Sets the networks whose word on the client is taken."),
     Directive::checked("geoip_proxy_recursive", HTTP, Arity::Flag, &Flag(|c: &mut GeoIp| &mut c.proxy_recursive))
         .default("off")
         .since("1.3.0")
+        .needs(PLACES)
         .doc("Takes the last address that is not trusted itself."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Pairs};
 use crate::conf::tree::{Statement, Word};
@@ -22,10 +23,16 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
+/// What uses the rows.
+const PASS: Need = Need::Rows(&["grpc_pass"]);
+
 const GATEWAY: [crate::conf::module::Module; 3] = [
-    rows(&unserved(connection_rows!("grpc", GRPC, NEXT_GRPC)), &[Scope::of::<GatewayConf<GRPC>>(HTTP_LEVELS)]),
-    rows(&unserved(header_rows!("grpc", GRPC)), &[]),
-    rows(&secure_rows!("grpc", GRPC), &[Scope::of::<SecureConf<GRPC>>(HTTP_LEVELS)]),
+    rows(
+        &needing(unserved(connection_rows!("grpc", GRPC, NEXT_GRPC)), PASS),
+        &[Scope::of::<GatewayConf<GRPC>>(HTTP_LEVELS)],
+    ),
+    rows(&needing(unserved(header_rows!("grpc", GRPC)), PASS), &[]),
+    rows(&needing(secure_rows!("grpc", GRPC), PASS), &[Scope::of::<SecureConf<GRPC>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Grpc>(HTTP_LEVELS)]);
@@ -36,8 +43,10 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("grpc_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Sets the server that requests of the location are passed to."),
     Directive::checked("grpc_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut Grpc| &mut c.headers))
+        .needs(PASS)
         .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
 ];
 

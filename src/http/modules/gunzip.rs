@@ -1,6 +1,7 @@
 //! `ngx_http_gunzip_filter_module`: compressed responses for clients that cannot read them. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Buffers, Flag};
 use crate::http::module::Module;
@@ -25,6 +26,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("gunzip_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Gunzip| &mut c.gunzip_buffers))
         .default("32 4k")
         .since("1.3.6")
+        .omitted(Omission::Tunes("only the memory of gunzip"))
         .doc("Sets the number and size of buffers for decompressing."),
 ];
 

@@ -3,6 +3,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Buffers, Choice, Custom, Flag, Mask, Number, Size};
 use crate::conf::tree::Statement;
@@ -24,14 +25,20 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Gzip>(HTTP_LEVELS)],
 };
 
+/// What sets how responses are compressed.
+const UNCOMPRESSED: Omission = Omission::Tunes("responses are not compressed");
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("gzip", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.gzip))
         .default("off")
+        .omitted(Omission::Transparent("responses are not compressed"))
         .doc("Compresses responses."),
     Directive::checked("gzip_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Gzip| &mut c.buffers))
         .default("32 4k")
+        .omitted(UNCOMPRESSED)
         .doc("Sets the number and size of buffers for compressing."),
     Directive::checked("gzip_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Gzip| &mut c.types, "text/html"))
+        .omitted(UNCOMPRESSED)
         .doc("Sets the MIME types that are compressed beside text/html; an asterisk stands for any."),
     Directive::checked(
         "gzip_comp_level",
@@ -40,10 +47,13 @@ const DIRECTIVES: &[Directive] = &[
         &Number(|c: &mut Gzip| &mut c.comp_level, 1..=9),
     )
     .default("1")
+    .omitted(UNCOMPRESSED)
     .doc("Sets how hard to compress."),
     Directive::checked("gzip_window", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_window))
+        .omitted(UNCOMPRESSED)
         .doc("Sets the window of the compression."),
     Directive::checked("gzip_hash", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_hash))
+        .omitted(UNCOMPRESSED)
         .doc("Sets the memory of the compression."),
     Directive::checked(
         "postpone_gzipping",
@@ -52,15 +62,19 @@ const DIRECTIVES: &[Directive] = &[
         &Size(|c: &mut Gzip| &mut c.postpone_gzipping),
     )
     .default("0")
+    .omitted(UNCOMPRESSED)
     .doc("Holds the compression back until there are so many bytes."),
     Directive::checked("gzip_no_buffer", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.no_buffer))
         .default("off")
+        .omitted(UNCOMPRESSED)
         .doc("Passes on what is compressed at once."),
     Directive::checked("gzip_min_length", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Gzip| &mut c.min_length))
         .default("20")
+        .omitted(UNCOMPRESSED)
         .doc("Sets the least length of a response that is compressed."),
     Directive::checked("gzip_vary", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.vary))
         .default("off")
+        .omitted(UNCOMPRESSED)
         .doc("Adds a Vary header to responses that could be compressed."),
     Directive::checked(
         "gzip_http_version",
@@ -69,11 +83,14 @@ const DIRECTIVES: &[Directive] = &[
         &Choice(|c: &mut Gzip| &mut c.http_version, VERSIONS),
     )
     .default("1.1")
+    .omitted(UNCOMPRESSED)
     .doc("Sets the least HTTP version of requests whose responses are compressed."),
     Directive::checked("gzip_proxied", HTTP_ANY, Arity::AtLeast(1), &Mask(|c: &mut Gzip| &mut c.proxied, PROXIED))
         .default("off")
+        .omitted(UNCOMPRESSED)
         .doc("Sets which responses to requests from proxies are compressed."),
     Directive::checked("gzip_disable", HTTP_ANY, Arity::AtLeast(1), &Custom(gzip_disable))
+        .omitted(UNCOMPRESSED)
         .doc("Compresses nothing for browsers whose names match."),
 ];
 

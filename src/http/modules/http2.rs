@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Number};
 use crate::conf::tree::{Statement, Word};
@@ -23,10 +24,15 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Http2>(HTTP_LEVELS)],
 };
 
+/// What uses the rows.
+const HTTP2: Need = Need::AnyOf(&["listen"], "no address with HTTP/2 is listened on");
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("http2_recv_buffer_size", HTTP, Arity::Exactly(1), &Custom(recv_buffer_size))
+        .needs(HTTP2)
         .doc("Sets the size of a loop's input buffer."),
     Directive::checked("http2_pool_size", HTTP_SERVER, Arity::Exactly(1), &Custom(pool_size))
+        .needs(HTTP2)
         .doc("Sizes nginx's memory for a connection."),
     Directive::checked(
         "http2_max_concurrent_streams",
@@ -34,6 +40,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Number(|c: &mut Http2| &mut c.max_concurrent_streams, 0..=u64::MAX),
     )
+    .needs(HTTP2)
     .doc("Sets how many streams a connection may have."),
     Directive::checked(
         "http2_max_concurrent_pushes",
@@ -42,8 +49,10 @@ const DIRECTIVES: &[Directive] = &[
         &Number(|c: &mut Http2| &mut c.max_concurrent_pushes, 0..=u64::MAX),
     )
     .since("1.13.9")
+    .needs(HTTP2)
     .doc("Sets how many pushed requests a connection may have."),
     Directive::checked("http2_max_requests", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_requests"))
+        .needs(HTTP2)
         .doc("Is not read any more."),
     Directive::checked(
         "http2_max_field_size",
@@ -51,6 +60,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Obsolete("large_client_header_buffers"),
     )
+    .needs(HTTP2)
     .doc("Is not read any more."),
     Directive::checked(
         "http2_max_header_size",
@@ -58,8 +68,10 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Obsolete("large_client_header_buffers"),
     )
+    .needs(HTTP2)
     .doc("Is not read any more."),
     Directive::checked("http2_body_preread_size", HTTP_SERVER, Arity::Exactly(1), &Custom(body_preread_size))
+        .needs(HTTP2)
         .doc("Sets the buffer for a body before it is asked for."),
     Directive::checked(
         "http2_streams_index_size",
@@ -67,18 +79,24 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &PowerOfTwo(|c: &mut Http2| &mut c.streams_index_size),
     )
+    .needs(HTTP2)
     .doc("Sizes nginx's table of streams."),
     Directive::checked("http2_recv_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("client_header_timeout"))
+        .needs(HTTP2)
         .doc("Is not read any more."),
     Directive::checked("http2_idle_timeout", HTTP_SERVER, Arity::Exactly(1), &Obsolete("keepalive_timeout"))
+        .needs(HTTP2)
         .doc("Is not read any more."),
     Directive::checked("http2_chunk_size", HTTP_ANY, Arity::Exactly(1), &Custom(chunk_size))
+        .needs(HTTP2)
         .doc("Sets the largest piece a body is sent in."),
     Directive::checked("http2_push_preload", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Http2| &mut c.push_preload))
         .since("1.13.9")
+        .needs(HTTP2)
         .doc("Pushes what Link headers name."),
     Directive::checked("http2_push", HTTP_ANY, Arity::Exactly(1), &Custom(http2_push))
         .since("1.13.9")
+        .needs(HTTP2)
         .doc("Pushes a request with responses."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::tree::{Statement, Word};
@@ -29,23 +30,29 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets what is done to pictures."),
     Directive::checked("image_filter_jpeg_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
         .default("75")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Sets the quality of JPEG pictures."),
     Directive::checked("image_filter_webp_quality", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
         .default("80")
         .since("1.11.6")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Sets the quality of WebP pictures."),
     Directive::checked("image_filter_sharpen", HTTP_ANY, Arity::Exactly(1), &Custom(quality))
         .default("0")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Sharpens pictures that were resized."),
     Directive::checked("image_filter_transparency", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.transparency))
         .default("on")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Keeps the transparency of GIF and PNG pictures."),
     Directive::checked("image_filter_interlace", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Image| &mut c.interlace))
         .default("off")
         .since("1.3.15")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Interlaces pictures."),
     Directive::checked("image_filter_buffer", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Image| &mut c.buffer))
         .default("1M")
+        .needs(Need::Rows(&["image_filter"]))
         .doc("Sets the largest picture that is read."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number};
 use crate::conf::tree::{Statement, Word};
@@ -26,9 +27,11 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("limit_req_zone", HTTP, Arity::Exactly(3), &Custom(limit_req_zone))
         .words(&["zone=", "rate="])
+        .needs(Need::Rows(&["limit_req"]))
         .doc("Sets the zone that counts, the key it counts by, and the rate."),
     Directive::checked("limit_req", HTTP_ANY, Arity::Between(1, 3), &Custom(limit_req))
         .words(&["zone=", "burst=", "delay=", "nodelay"])
+        .omitted(Omission::Closes("requests are answered with 503"))
         .doc("Sets the zone, and how many requests may be early, delayed or not."),
     Directive::checked(
         "limit_req_log_level",
@@ -38,6 +41,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("error")
     .since("0.8.18")
+    .needs(Need::Rows(&["limit_req"]))
     .doc("Sets the level refusals are logged at; delays one below."),
     Directive::checked(
         "limit_req_status",
@@ -47,10 +51,12 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("503")
     .since("1.3.15")
+    .needs(Need::Rows(&["limit_req"]))
     .doc("Sets the status of a refused request."),
     Directive::checked("limit_req_dry_run", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Limits| &mut c.dry_run))
         .default("off")
         .since("1.17.1")
+        .needs(Need::Rows(&["limit_req"]))
         .doc("Counts and logs, but delays and refuses nobody."),
 ];
 

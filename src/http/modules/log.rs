@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::source::{SourceId, Span};
@@ -32,6 +33,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .default("off")
+            .omitted(Omission::Tunes("only how log files are opened"))
             .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(HTTP), Scope::of::<Logs>(HTTP_LEVELS)],

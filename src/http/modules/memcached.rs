@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Number};
 use crate::conf::tree::{Statement, Word};
@@ -21,8 +22,11 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
+/// What uses the rows.
+const PASS: Need = Need::Rows(&["memcached_pass"]);
+
 const GATEWAY: [crate::conf::module::Module; 1] = [rows(
-    &unserved(connection_rows!("memcached", MEMCACHED, NEXT_MEMCACHED)),
+    &needing(unserved(connection_rows!("memcached", MEMCACHED, NEXT_MEMCACHED)), PASS),
     &[Scope::of::<GatewayConf<MEMCACHED>>(HTTP_LEVELS)],
 )];
 
@@ -34,6 +38,7 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("memcached_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Sets the server that is asked for the key in $memcached_key."),
     Directive::checked(
         "memcached_gzip_flag",
@@ -41,6 +46,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Number(|c: &mut Memcached| &mut c.flag, 0..=u64::MAX),
     )
+    .needs(PASS)
     .doc("Sets the flag of values that are compressed."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
@@ -28,6 +29,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("mirror_request_body", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Mirror| &mut c.request_body))
         .default("on")
         .since("1.13.4")
+        .needs(Need::Rows(&["mirror"]))
         .doc("Sends the bodies too."),
 ];
 

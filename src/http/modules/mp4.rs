@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::tree::Statement;
@@ -25,13 +26,16 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Answers from the second the argument start names to the one end names."),
     Directive::checked("mp4_buffer_size", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Mp4| &mut c.buffer_size))
         .default("512k")
+        .needs(Need::Rows(&["mp4"]))
         .doc("Sets the first size of the buffer for a video's tables."),
     Directive::checked("mp4_max_buffer_size", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Mp4| &mut c.max_buffer_size))
         .default("10m")
+        .needs(Need::Rows(&["mp4"]))
         .doc("Sets how large that buffer may get."),
     Directive::checked("mp4_start_key_frame", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Mp4| &mut c.start_key_frame))
         .default("off")
         .since("1.21.4")
+        .needs(Need::Rows(&["mp4"]))
         .doc("Begins at a key frame."),
 ];
 

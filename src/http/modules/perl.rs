@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, List};
 use crate::conf::tree::{Statement, Word};
@@ -25,11 +26,14 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("perl_modules", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.modules))
+        .needs(Need::Rows(&["perl", "perl_set"]))
         .doc("Sets where Perl modules are."),
     Directive::checked("perl_require", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.require))
+        .needs(Need::Rows(&["perl", "perl_set"]))
         .doc("Names a module to load."),
     Directive::checked("perl_set", HTTP, Arity::Exactly(2), &Custom(perl_set)).doc("Defines a variable by a function."),
     Directive::checked("perl", LOCATION.or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(perl))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Answers by a function."),
 ];
 

@@ -5,6 +5,7 @@ mod rewrite;
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
 use crate::conf::tree::{Statement, Word};
@@ -39,8 +40,17 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("proxy", PROXY, NEXT), &[Scope::of::<GatewayConf<PROXY>>(HTTP_LEVELS)]),
     rows(&header_rows!("proxy", PROXY), &[]),
     rows(&buffer_rows!("proxy", PROXY), &[]),
-    rows(&cache_rows!("proxy", PROXY, NEXT), &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)]),
-    rows(&secure_rows!("proxy", PROXY), &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)]),
+    rows(
+        &needing(cache_rows!("proxy", PROXY, NEXT), Need::Rows(&["proxy_cache", "proxy_store"])),
+        &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)],
+    ),
+    rows(
+        &needing(
+            secure_rows!("proxy", PROXY),
+            Need::AnyOf(&["proxy_pass"], "no \"proxy_pass\" with https:// holds there"),
+        ),
+        &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)],
+    ),
 ];
 
 const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> crate::conf::module::Module {
@@ -98,6 +108,7 @@ const DIRECTIVES: &[Directive] = &[
         .since("1.19.3")
         .doc("Sets or takes away flags of backends' cookies."),
     Directive::checked("proxy_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut ProxyConf| &mut c.send_lowat))
+        .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
     Directive::checked(
         "proxy_cache_background_update",
@@ -107,6 +118,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("off")
     .since("1.11.10")
+    .needs(Need::Rows(&["proxy_cache"]))
     .doc("Fetches an answer that has expired while a client gets the old one."),
     Directive::checked(
         "proxy_cache_convert_head",
@@ -116,6 +128,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("on")
     .since("1.9.7")
+    .needs(Need::Rows(&["proxy_cache"]))
     .doc("Asks for the whole where a client asks for the head of what is cached."),
     Directive::new(
         "proxy_headers_hash_max_size",
@@ -231,6 +244,11 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
 }
 
 /// Whether requests are passed on over TLS.
+/// Whether hosts are looked up at a level while requests are served.
+pub fn looks_up(levels: &Levels<'_>) -> bool {
+    levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
+}
+
 fn is_secure(pass: &Word) -> bool {
     pass.bytes.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"https://"))
 }
@@ -346,7 +364,8 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     }
     let Some(url) = statement.words.get(1) else { return Ok(()) };
     if is_secure(url) {
-        cx.unserved(statement, "\"proxy_pass\" with https://");
+        let instead = Omission::ClosesHere("requests are answered with 503");
+        cx.omits(statement, "\"proxy_pass\" with https://", instead);
     }
     if used::varies(&url.bytes) {
         used::word(cx, url)?;

@@ -2,11 +2,13 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Block, Choice, Custom, Flag, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module};
+use crate::http::modules::proxy;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT, LOCATION};
 use crate::session::resolver::{self, ResolverText};
 use crate::session::slot::{Lowat, SizeValue, free};
@@ -46,6 +48,7 @@ const DIRECTIVES: &[Directive] = &[
         "UNLOCK",
         "PATCH",
     ])
+    .omitted(Omission::ClosesHere("requests are answered with 503"))
     .doc("Opens settings for requests with other methods than the given ones."),
     Directive::checked("auth_delay", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.auth_delay))
         .default("0s")
@@ -66,6 +69,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Requests| &mut c.client_body_in_single_buffer),
     )
     .default("off")
+    .omitted(Omission::Tunes("only how a body lies in memory"))
     .doc("Keeps a request body in one buffer."),
     Directive::checked("limit_rate", HTTP_ANY_IF, Arity::Exactly(1), &SizeValue(|c: &mut Requests| &mut c.limit_rate))
         .default("0")
@@ -78,14 +82,17 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("0")
     .since("0.8.0")
+    .needs(Need::Rows(&["limit_rate"]))
     .doc("Sets how much of it is sent before that holds."),
     Directive::checked("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh))
         .default("off")
         .doc("Redirects old browsers by a page."),
     Directive::checked("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
+        .neutral(&["off"])
         .doc("Asks another location when a request has ended."),
     Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
         .words(&["valid=", "ipv4=", "ipv6="])
+        .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
         .doc("Sets the name servers that look up hosts while serving."),
     Directive::checked(
         "resolver_timeout",
@@ -94,8 +101,10 @@ const DIRECTIVES: &[Directive] = &[
         &Time(|c: &mut Requests| &mut c.resolver_timeout),
     )
     .default("30s")
+    .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
     .doc("Sets how long a look-up may take."),
     Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat))
+        .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
@@ -24,11 +25,17 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
+/// What uses the rows.
+const PASS: Need = Need::Rows(&["scgi_pass"]);
+
 const GATEWAY: [crate::conf::module::Module; 4] = [
-    rows(&unserved(connection_rows!("scgi", SCGI, NEXT_FASTCGI)), &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)]),
-    rows(&unserved(header_rows!("scgi", SCGI)), &[]),
-    rows(&unserved(buffer_rows!("scgi", SCGI)), &[]),
-    rows(&cache_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
+    rows(
+        &needing(unserved(connection_rows!("scgi", SCGI, NEXT_FASTCGI)), PASS),
+        &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)],
+    ),
+    rows(&needing(unserved(header_rows!("scgi", SCGI)), PASS), &[]),
+    rows(&needing(unserved(buffer_rows!("scgi", SCGI)), PASS), &[]),
+    rows(&needing(cache_rows!("scgi", SCGI, NEXT_FASTCGI), PASS), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Scgi>(HTTP_LEVELS)]);
@@ -39,9 +46,11 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("scgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Sets the server that requests of the location are passed to."),
     Directive::checked("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param))
         .words(&["if_not_empty"])
+        .needs(PASS)
         .doc("Sets a parameter of the request that is passed on."),
     Directive::checked(
         "scgi_cache_background_update",
@@ -50,6 +59,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut CacheConf<SCGI>| &mut c.background),
     )
     .default("off")
+    .needs(PASS)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 

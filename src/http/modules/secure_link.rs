@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Text;
 use crate::conf::tree::Word;
@@ -9,6 +10,7 @@ use crate::conf::walk::Levels;
 use crate::http::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::Value;
+use crate::session::used;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -21,12 +23,24 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<SecureLink>(HTTP_LEVELS)],
 };
 
+/// Without its variables the module refuses nobody.
+const LINKS: Need = Need::Where(
+    |levels| used::any(levels, &["secure_link", "secure_link_expires"]),
+    "no variable of the module is used",
+);
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("secure_link", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.secure_link))
+        .omitted(Omission::Closes("requests are answered with 503"))
+        .needs(LINKS)
         .doc("Sets where the checksum and the end of a link stand."),
     Directive::checked("secure_link_md5", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.md5))
+        .omitted(Omission::Closes("requests are answered with 503"))
+        .needs(LINKS)
         .doc("Sets the text the checksum is of."),
     Directive::checked("secure_link_secret", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut SecureLink| &mut c.secret))
+        .omitted(Omission::Closes("requests are answered with 503"))
+        .needs(LINKS)
         .doc("Sets the secret word of links with a checksum in their paths."),
 ];
 

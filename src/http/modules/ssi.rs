@@ -1,6 +1,7 @@
 //! `ngx_http_ssi_filter_module`: server side includes. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Flag, Size};
 use crate::http::module::Module;
@@ -24,6 +25,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Carries out the commands in responses."),
     Directive::checked("ssi_silent_errors", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Ssi| &mut c.silent_errors))
         .default("off")
+        .needs(Need::Rows(&["ssi"]))
         .doc("Leaves out the message for commands that fail."),
     Directive::checked(
         "ssi_ignore_recycled_buffers",
@@ -32,18 +34,23 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut Ssi| &mut c.ignore_recycled_buffers),
     )
     .default("off")
+    .needs(Need::Rows(&["ssi"]))
     .doc("Does not keep buffers that are used again."),
     Directive::checked("ssi_min_file_chunk", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Ssi| &mut c.min_file_chunk))
         .default("1k")
+        .needs(Need::Rows(&["ssi"]))
         .doc("Sets the least part of a file that is sent by itself."),
     Directive::checked("ssi_value_length", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Ssi| &mut c.value_length))
         .default("256")
+        .needs(Need::Rows(&["ssi"]))
         .doc("Sets how long a parameter may be."),
     Directive::checked("ssi_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Ssi| &mut c.types, "text/html"))
+        .needs(Need::Rows(&["ssi"]))
         .doc("Sets the MIME types that are looked into beside text/html."),
     Directive::checked("ssi_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Ssi| &mut c.last_modified))
         .default("off")
         .since("1.5.1")
+        .needs(Need::Rows(&["ssi"]))
         .doc("Keeps the Last-Modified header."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Set as _, Support};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::source::Span;
@@ -30,16 +31,20 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     directives: &[
         Directive::new("ssl", HTTP_SERVER, Arity::Flag, &Custom(ssl))
             .support(Support::Missing)
+            .neutral(&["off"])
+            .omitted(Omission::Withholds("its addresses are not opened"))
             .doc("Speaks TLS on every address of the server; the ssl parameter of listen has taken its place."),
         Directive::new("ssl_buffer_size", HTTP_SERVER, Arity::Exactly(1), &Size(|c: &mut HttpTls| &mut c.buffer_size))
             .default("16k")
             .since("1.5.9")
             .support(Support::Missing)
+            .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
             .doc("Sets how much is put into one TLS record."),
         Directive::new("ssl_early_data", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut HttpTls| &mut c.early_data))
             .default("off")
             .since("1.15.3")
             .support(Support::Missing)
+            .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
             .doc("Takes requests that come with the first bytes of a resumed session."),
         Directive::new(
             "ssl_reject_handshake",
@@ -50,6 +55,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         .default("off")
         .since("1.19.4")
         .support(Support::Missing)
+        .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
         .doc("Refuses handshakes for the server's names."),
     ],
     scopes: &[Scope::of::<HttpTls>(HTTP_SERVER)],
@@ -130,6 +136,11 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         cx.text(word)?;
     }
     tls::server(levels, conf, true, cx.build)
+}
+
+/// Whether a server speaks TLS on all of its addresses.
+pub fn is_on(levels: &Levels<'_>) -> bool {
+    levels.get::<HttpTls>().is_some_and(|conf| conf.enabled == Some(true))
 }
 
 /// Whether a server has no certificate.

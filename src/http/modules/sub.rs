@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
@@ -31,13 +32,16 @@ const DIRECTIVES: &[Directive] = &[
         Arity::AtLeast(1),
         &MimeTypes(|c: &mut Sub| &mut c.types, "text/html"),
     )
+    .needs(Need::Rows(&["sub_filter"]))
     .doc("Sets the MIME types that are looked into beside text/html."),
     Directive::checked("sub_filter_once", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.once))
         .default("on")
+        .needs(Need::Rows(&["sub_filter"]))
         .doc("Replaces the first only."),
     Directive::checked("sub_filter_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Sub| &mut c.last_modified))
         .default("off")
         .since("1.5.1")
+        .needs(Need::Rows(&["sub_filter"]))
         .doc("Keeps the Last-Modified header."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Mask, Number, Text};
 use crate::conf::tree::{Statement, Word};
@@ -33,28 +34,36 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Number(|c: &mut Userid| &mut c.service, 0..=u64::MAX),
     )
+    .needs(Need::Rows(&["userid"]))
     .doc("Sets the number of the service that gives it."),
     Directive::checked("userid_name", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Userid| &mut c.name))
         .default("uid")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the cookie's name."),
     Directive::checked("userid_domain", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Userid| &mut c.domain))
         .default("none")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the cookie's domain."),
     Directive::checked("userid_path", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Userid| &mut c.path))
         .default("/")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the cookie's path."),
     Directive::checked("userid_expires", HTTP_ANY, Arity::Exactly(1), &Custom(userid_expires))
         .default("off")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets how long the cookie lives."),
     Directive::checked("userid_flags", HTTP_ANY, Arity::Between(1, 3), &Mask(|c: &mut Userid| &mut c.flags, FLAGS))
         .default("off")
         .since("1.19.3")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the cookie's flags."),
     Directive::checked("userid_p3p", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Userid| &mut c.p3p))
         .default("none")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the P3P header."),
     Directive::checked("userid_mark", HTTP_ANY, Arity::Exactly(1), &Custom(userid_mark))
         .default("off")
+        .needs(Need::Rows(&["userid"]))
         .doc("Sets the letter that marks cookies a client got before."),
 ];
 

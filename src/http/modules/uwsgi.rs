@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Number, Text};
 use crate::conf::tree::{Statement, Word};
@@ -25,12 +26,18 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
+/// What uses the rows.
+const PASS: Need = Need::Rows(&["uwsgi_pass"]);
+
 const GATEWAY: [crate::conf::module::Module; 5] = [
-    rows(&unserved(connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI)), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
-    rows(&unserved(header_rows!("uwsgi", UWSGI)), &[]),
-    rows(&unserved(buffer_rows!("uwsgi", UWSGI)), &[]),
-    rows(&cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
-    rows(&secure_rows!("uwsgi", UWSGI), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(
+        &needing(unserved(connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI)), PASS),
+        &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)],
+    ),
+    rows(&needing(unserved(header_rows!("uwsgi", UWSGI)), PASS), &[]),
+    rows(&needing(unserved(buffer_rows!("uwsgi", UWSGI)), PASS), &[]),
+    rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), PASS), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&needing(secure_rows!("uwsgi", UWSGI), PASS), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Uwsgi>(HTTP_LEVELS)]);
@@ -41,6 +48,7 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
+        .omitted(Omission::ClosesHere("requests are answered with 503"))
         .doc("Sets the server that requests of the location are passed to."),
     Directive::checked(
         "uwsgi_modifier1",
@@ -48,6 +56,7 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255),
     )
+    .needs(PASS)
     .doc("Sets the first modifier of packets."),
     Directive::checked(
         "uwsgi_modifier2",
@@ -55,11 +64,14 @@ const DIRECTIVES: &[Directive] = &[
         Arity::Exactly(1),
         &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255),
     )
+    .needs(PASS)
     .doc("Sets the second modifier of packets."),
     Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param))
         .words(&["if_not_empty"])
+        .needs(PASS)
         .doc("Sets a parameter of the request that is passed on."),
     Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string))
+        .needs(PASS)
         .doc("Sets a text behind the parameters."),
     Directive::checked(
         "uwsgi_cache_background_update",
@@ -68,6 +80,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background),
     )
     .default("off")
+    .needs(PASS)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Text};
 use crate::conf::tree::{Statement, Word};
@@ -24,20 +25,25 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("xml_entities", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Xslt| &mut c.xml_entities))
+        .needs(Need::Rows(&["xslt_stylesheet"]))
         .doc("Sets the file of entities."),
     Directive::checked("xslt_stylesheet", LOCATION, Arity::AtLeast(1), &Custom(xslt_stylesheet))
         .doc("Sets a style sheet and its parameters."),
     Directive::checked("xslt_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
         .since("1.1.18")
+        .needs(Need::Rows(&["xslt_stylesheet"]))
         .doc("Sets a parameter, an XPath expression."),
     Directive::checked("xslt_string_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
         .since("1.1.18")
+        .needs(Need::Rows(&["xslt_stylesheet"]))
         .doc("Sets a parameter, a string."),
     Directive::checked("xslt_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Xslt| &mut c.types, "text/xml"))
+        .needs(Need::Rows(&["xslt_stylesheet"]))
         .doc("Sets the MIME types that are turned beside text/xml."),
     Directive::checked("xslt_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Xslt| &mut c.last_modified))
         .default("off")
         .since("1.5.1")
+        .needs(Need::Rows(&["xslt_stylesheet"]))
         .doc("Keeps the Last-Modified header."),
 ];
 

@@ -306,7 +306,7 @@ fn fuzz(seconds: u64, least: usize) -> usize {
         let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
         let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
         let Ok(reading) = read(&memory, "/k.conf", &Environment::default(), &machine) else { return };
-        for complaint in reading.diagnostics.iter().chain(&reading.places) {
+        for complaint in reading.diagnostics.iter().chain(reading.places.iter().map(|one| &one.complaint)) {
             let _ = crate::conf::print::picture(complaint, &reading.sources, false);
         }
     })

@@ -1,4 +1,4 @@
-use super::{EXTENSIONS, modules, served};
+use super::{EXTENSIONS, modules};
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
 use crate::conf::lex;
 use crate::conf::module::Module;
@@ -168,7 +168,7 @@ fn defaults_are_accepted_by_their_own_setters() {
 
 #[test]
 fn inert_rows_say_why() {
-    for row in served().iter().flat_map(|module| module.directives) {
+    for row in modules().iter().flat_map(|module| module.directives) {
         if let Support::Inert(why) | Support::Partial(why) = row.support {
             assert!(why.len() > 10, "{}: {why}", row.name);
         }

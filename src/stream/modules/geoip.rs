@@ -2,11 +2,13 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::session::contexts::STREAM;
+use crate::session::used;
 use crate::stream::module::Module;
 
 /// The module.
@@ -14,8 +16,14 @@ pub fn modules() -> Vec<Module> {
     vec![Module::new(MODULE)]
 }
 
+/// Without its variables the module does nothing.
+const PLACES: Need = Need::Where(|levels| used::any(levels, &["geoip_"]), "no variable of the module is used");
+
 const fn row(name: &'static str, contexts: Contexts) -> Directive {
-    Directive::new(name, contexts, Arity::Between(1, 2), &Custom(database)).words(&["utf8"]).support(Support::Missing)
+    Directive::new(name, contexts, Arity::Between(1, 2), &Custom(database))
+        .words(&["utf8"])
+        .support(Support::Missing)
+        .needs(PLACES)
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {

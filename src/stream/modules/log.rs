@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
@@ -33,6 +34,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .since("1.11.4")
             .default("off")
+            .omitted(Omission::Tunes("only how log files are opened"))
             .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(STREAM), Scope::of::<Logs>(STREAM_ANY)],

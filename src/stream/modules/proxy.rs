@@ -13,6 +13,7 @@ use crate::net::address::{self, Address, Host};
 use crate::net::proxy_protocol;
 use crate::net::stream::{Deadline, Outgoing, Stream, connect};
 use crate::session::contexts::STREAM_ANY;
+use crate::session::used;
 use crate::stream::explain::Ending;
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
 use crate::stream::relay::{End, Manner, Relay};
@@ -40,6 +41,11 @@ const TLS: crate::conf::module::Module = crate::conf::module::Module {
 };
 
 /// Checks what TLS towards servers would need.
+/// Whether hosts are looked up at a level while connections are served.
+pub fn looks_up(levels: &Levels<'_>) -> bool {
+    levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
+}
+
 fn tls(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<ClientConf>() else { return Ok(()) };
     if let Some(name) = &conf.name {

@@ -2,6 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Time};
 use crate::conf::source::Span;
@@ -30,10 +31,12 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         )
         .default("60s")
         .support(Support::Missing)
+        .needs(Need::AnyOf(&["listen"], "no address with TLS is listened on"))
         .doc("Sets how long a handshake may take."),
         Directive::new("ssl_alpn", STREAM_ANY, Arity::AtLeast(1), &Custom(ssl_alpn))
             .since("1.21.4")
             .support(Support::Missing)
+            .needs(Need::AnyOf(&["listen"], "no address with TLS is listened on"))
             .doc("Sets the protocols clients may choose in the handshake."),
     ],
     scopes: &[Scope::of::<StreamTls>(STREAM_ANY)],

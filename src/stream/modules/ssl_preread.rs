@@ -1,9 +1,11 @@
 //! `ngx_stream_ssl_preread_module`: what a client's first bytes say, without ending TLS here.
 
 use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Flag;
 use crate::session::contexts::STREAM_ANY;
+use crate::session::used;
 use crate::stream::module::Module;
 
 /// The module.
@@ -17,6 +19,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         .default("off")
         .since("1.11.5")
         .support(Support::Missing)
+        .needs(Need::Where(|levels| used::any(levels, &["ssl_preread_"]), "no variable of the module is used"))
         .doc("Reads the server's name and the protocols from the client's first message.")],
     scopes: &[Scope::of::<Preread>(STREAM_ANY)],
 };

@@ -1,0 +1,163 @@
+//! What is not served: refused alike by a start, a test and a reload, or left out so that nothing is open that was not.
+
+use compat_tests::mount;
+use compat_tests::peer::PREFIX;
+use compat_tests::program::Program;
+use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::{certificates, client, wait_for};
+
+const PROTECTED: &str = "worker_processes 1;
+events { }
+http {
+    limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;
+    server {
+        listen 127.0.0.1:8080;
+        root html;
+        location / { return 200 \"open\\n\"; }
+        location /basic/ { auth_basic x; auth_basic_user_file users; root html; location /basic/open/ { auth_basic off; } }
+        location /except/ { limit_except GET { deny all; } }
+        location /rate/ { limit_req zone=a; }
+        location /links/ { disable_symlinks on; }
+        location /backend/ { proxy_pass https://127.0.0.1:9001; if ($arg_a) { add_header X-A a; } }
+        location /script/ { fastcgi_pass 127.0.0.1:9001; }
+        location /secret/ { secure_link $arg_md5; secure_link_md5 a; if ($secure_link = never) { return 204; } }
+    }
+    server { listen 127.0.0.1:8443 ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root html; }
+    server { listen 127.0.0.1:8444; ssl on; ssl_certificate cert.pem; ssl_certificate_key key.pem; root html; }
+}
+stream {
+    server { listen 127.0.0.1:8445 ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; proxy_pass 127.0.0.1:9001; }
+    server { listen 127.0.0.1:8446; proxy_ssl on; proxy_pass 127.0.0.1:9001; }
+    server { listen 127.0.0.1:8447 udp; proxy_pass 127.0.0.1:9001; }
+}
+";
+
+/// Every place that must stay closed.
+const CLOSED: [&str; 8] = [
+    "/basic/a.txt",
+    "/except/a.txt",
+    "/rate/a.txt",
+    "/links/a.txt",
+    "/backend/a.txt",
+    "/backend/a.txt?a=1",
+    "/script/a.txt",
+    "/secret/a.txt",
+];
+
+fn prepared() -> Stand {
+    let stand = Stand::new(Program::Ours).expect("a host");
+    let put = || -> std::io::Result<()> {
+        for folder in ["basic", "basic/open", "except", "rate", "links", "backend", "script", "secret"] {
+            mount::file(&format!("{PREFIX}/html/{folder}/a.txt"), b"within\n", 0o644)?;
+        }
+        for (name, bytes) in certificates::all()? {
+            mount::file(&format!("{PREFIX}/conf/{name}"), bytes, 0o644)?;
+        }
+        mount::file(&format!("{PREFIX}/conf/users"), b"a:b\n", 0o644)
+    };
+    stand.host().run(put).expect("a host").expect("files");
+    stand
+}
+
+#[test]
+fn what_protects_is_not_left_open() {
+    let stand = prepared();
+    stand.write(PROTECTED).expect("a configuration");
+    let said = stand.command(&["--allow-unserved"]).expect("it starts");
+    stand.wait_for_text(8080, "/", "open").expect("an answer");
+    for target in CLOSED {
+        let answer = stand.get(8080, target).expect("an answer");
+        assert_eq!(answer.status, 503, "{target}: {}", answer.text());
+        assert!(!answer.text().contains("within"), "{target}");
+    }
+    assert_eq!(stand.get(8080, "/basic/open/a.txt").expect("an answer").text(), "within\n");
+    for port in [8443, 8444, 8445, 8446, 8447] {
+        let connected = stand.host().run(move || client::connect(local(port), LIMIT).is_ok()).expect("a host");
+        assert!(!connected, "somebody listens on {port}");
+    }
+    for (what, line) in [("auth_basic", 11), ("limit_except", 12), ("limit_req", 13)] {
+        let line = format!(
+            "[warn] \"{what}\" is not served, left out: requests are answered with 503 in {PREFIX}/conf/nginx.conf:{line}"
+        );
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+    let warned = |log: &str| log.matches("\"auth_basic\" is not served, left out").count();
+    assert_eq!(warned(&stand.file("logs/error.log").expect("a log")), 1, "a start says it once");
+    stand.command(&["-s", "reload"]).expect("-s reload");
+    wait_for("the line of the reload", LIMIT, || {
+        stand.file("logs/error.log").ok().filter(|log| warned(log) == 2).map(|_| ())
+    })
+    .expect("a reload says it once more");
+    assert_eq!(stand.get(8080, "/basic/a.txt").expect("an answer").status, 503);
+}
+
+#[test]
+fn a_test_fails_where_a_start_fails() {
+    let stand = prepared();
+    stand.write(PROTECTED).expect("a configuration");
+    let start = stand.command(&[]).expect_err("a start is refused").to_string();
+    let test = stand.command(&["-t"]).expect_err("a test fails").to_string();
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.split_once("[emerg] ")).map(|(_, line)| line.to_owned()).collect()
+    };
+    assert_eq!(lines(&start), lines(&test), "{start}\n{test}");
+    let last = lines(&test).pop().unwrap_or_default();
+    let end = "directives are not served; --allow-unserved leaves them out";
+    assert!(last.contains("will not start: ") && last.ends_with(end), "{last}");
+    assert!(test.contains("test failed"), "{test}");
+    let allowed = stand.command(&["-t", "--allow-unserved"]).expect("a test with --allow-unserved");
+    assert!(allowed.contains("test is successful"), "{allowed}");
+}
+
+#[test]
+fn a_reload_to_what_is_not_served_is_refused() {
+    let stand = prepared();
+    let plain = "events { } http { server { listen 127.0.0.1:8080; return 200 first; } }";
+    stand.write(plain).expect("a configuration");
+    stand.command(&[]).expect("it starts");
+    stand.wait_for_text(8080, "/", "first").expect("an answer");
+    stand.write(PROTECTED).expect("a configuration");
+    let said = stand.command(&["-s", "reload"]).expect_err("-s reload fails").to_string();
+    assert!(said.contains("directives are not served"), "{said}");
+    assert_eq!(stand.get(8080, "/").expect("an answer").text(), "first");
+}
+
+/// The files of `fixtures/nginx/stock`, in the place of the distribution's.
+fn stock(stand: &Stand, folder: &str) {
+    let from = compat_tests::root().join("fixtures/nginx/stock").join(folder);
+    let put = move || -> std::io::Result<()> {
+        let mut folders = vec![from.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&from).map_err(std::io::Error::other)?;
+                    mount::file(&format!("{PREFIX}/conf/{}", name.display()), &std::fs::read(&path)?, 0o644)?;
+                }
+            }
+        }
+        mount::file(&format!("{PREFIX}/html/index.html"), b"welcome\n", 0o644)
+    };
+    stand.host().run(put).expect("a host").expect("files");
+}
+
+#[test]
+fn stock_configurations_start() {
+    for (folder, said) in
+        [("debian", vec!["\"gzip\" is not served, left out: responses are not compressed"]), ("nginx.org", vec![])]
+    {
+        let stand = Stand::new(Program::Ours).expect("a host");
+        stock(&stand, folder);
+        let test = stand.command(&["-t"]).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        let warnings: Vec<&str> = test.lines().filter(|line| line.contains("[warn]")).collect();
+        assert_eq!(warnings.len(), said.len(), "{folder}: {test}");
+        assert!(
+            said.iter().zip(&warnings).all(|(said, line)| line.contains(said) && line.contains("nginx.conf:")),
+            "{test}"
+        );
+        stand.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        stand.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
+    }
+}

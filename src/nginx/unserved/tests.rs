@@ -1,0 +1,103 @@
+use super::*;
+use crate::conf::source::Memory;
+use crate::nginx::generation::{Generation, Inputs, Reading, compile};
+use crate::session::build::Anywhere;
+use std::sync::Arc;
+
+fn read(text: &str) -> (Vec<Unserved>, Generation) {
+    let mut memory = Memory::default();
+    memory.texts.insert("/c/nginx.conf".to_owned(), format!("events {{ }}\n{text}").into_bytes());
+    let inputs = Inputs { prefix: "/p/".to_owned(), conf: "/c/nginx.conf".to_owned(), ..Inputs::default() };
+    let Reading { unserved, outcome, .. } = compile(&inputs, &memory, &Anywhere { elsewhere: false }, &Arc::default());
+    (unserved, outcome.map_err(|(complaint, _)| complaint.message).expect(text))
+}
+
+/// What refuses a start, by name.
+fn refused(text: &str) -> Vec<String> {
+    read(text).0.into_iter().filter(Unserved::refuses).map(|one| one.what).collect()
+}
+
+fn http(text: &str) -> String {
+    format!("http {{ {text} }}")
+}
+
+#[test]
+fn what_asks_for_nothing_refuses_nothing() {
+    for text in [
+        "gzip off; server { }",
+        "ssi off; autoindex off; limit_rate 0; proxy_cache off; auth_basic off; server { }",
+        "server { location / { ssi OFF; dav_methods off; charset off; mirror off; slice 0; } }",
+        "aio threads; directio 4m; open_file_cache max=10; output_buffers 1 32k; server { }",
+        "server { post_action off; add_before_body \"\"; }",
+    ] {
+        assert_eq!(refused(&http(text)), [""; 0], "{text}");
+    }
+    for text in ["worker_cpu_affinity auto;", "thread_pool a threads=4;", "worker_rlimit_core 10m;", "mail { }"] {
+        assert_eq!(refused(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn what_nobody_uses_refuses_nothing() {
+    for (text, user) in [
+        ("fastcgi_param A b; fastcgi_temp_path f; fastcgi_cache_path /c keys_zone=z:1m;", "fastcgi_pass 127.0.0.1:9;"),
+        ("grpc_set_header a b; grpc_ssl_verify off; grpc_read_timeout 1h;", "grpc_pass 127.0.0.1:9;"),
+        ("limit_req_zone $uri zone=z:1m rate=1r/s; limit_req_status 429;", "limit_req zone=z;"),
+        ("proxy_cache_path /c keys_zone=z:1m; proxy_cache_valid 200 1m;", "proxy_cache z;"),
+        ("autoindex_localtime on;", "autoindex on;"),
+        ("auth_basic_user_file f;", "auth_basic a;"),
+        ("proxy_ssl_server_name on;", "proxy_pass https://127.0.0.1;"),
+        ("secure_link_secret a;", "if ($secure_link = '') { return 403; }"),
+        ("resolver 127.0.0.1;", "proxy_pass http://$host;"),
+    ] {
+        let here = |user: &str| http(&format!("{text} server {{ location / {{ {user} }} }}"));
+        assert_eq!(refused(&here("")), [""; 0], "{text}");
+        let outer = text.split([' ', ';']).next().unwrap_or_default();
+        assert!(refused(&here(user)).contains(&format!("\"{outer}\"")), "{text} {user}");
+    }
+    let tls = "ssl_protocols TLSv1.2; ssl_session_cache shared:a:1m; server { listen 81; }";
+    assert_eq!(refused(&http(tls)), [""; 0]);
+    let stream = "stream { proxy_ssl_verify_depth 3; ssl_preread on; server { listen 81; proxy_pass 127.0.0.1:1; } }";
+    assert_eq!(refused(stream), [""; 0]);
+}
+
+#[test]
+fn a_value_counts_where_a_block_receives_it() {
+    let off = "sub_filter a b; server { sub_filter c d; } server { location / { } sub_filter e f; }";
+    assert_eq!(refused(&http(off)).len(), 2, "what every server gives anew has no effect itself");
+    assert_eq!(refused(&http("ssi on; server { ssi off; } server { ssi off; }")), [""; 0]);
+    assert_eq!(refused(&http("ssi on; server { ssi off; location / { } } server { }")), ["\"ssi\""]);
+    assert_eq!(refused(&http("ssi on;")), [""; 0], "there is no server");
+    assert_eq!(refused(&http("server { location / { ssi on; } }")), ["\"ssi\""]);
+}
+
+#[test]
+fn what_is_transparent_is_warned_of() {
+    let (unserved, _) = read(&http("gzip on; gzip_types *; server { }"));
+    let judged = Judged::new(&unserved, false);
+    let said: Vec<&str> = judged.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(said, ["\"gzip\" is not served, left out: responses are not compressed"]);
+    assert_eq!(judged.summary("f"), None);
+}
+
+#[test]
+fn refusals_are_counted() {
+    let (unserved, _) = read(&http("server { location / { ssi on; mp4; } }"));
+    let judged = Judged::new(&unserved, false);
+    let end = "will not start: 2 directives are not served; --allow-unserved leaves them out";
+    assert_eq!(judged.summary("/f"), Some(format!("configuration file /f {end}")));
+    let allowed = Judged::new(&unserved, true);
+    assert_eq!((allowed.summary("/f"), allowed.warnings.len()), (None, 2));
+}
+
+#[test]
+fn what_must_not_be_open_is_not_opened() {
+    let (_, made) = read(
+        "stream { server { listen 1; listen 2 udp; proxy_pass 127.0.0.1:9; } server { listen 3; \
+        proxy_ssl on; proxy_pass 127.0.0.1:9; } }",
+    );
+    let open: Vec<String> = made.sockets.iter().map(|socket| socket.address.to_string()).collect();
+    assert_eq!(open, ["0.0.0.0:1"]);
+    let (_, made) = read(&http("server { listen 1; ssl off; } server { listen 2; }"));
+    assert_eq!(made.sockets.len(), 2);
+}

@@ -6,7 +6,7 @@ use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
 use compat_tests::{certificates, client, wait_for};
 
-const PROTECTED: &str = "worker_processes 1;
+const PROTECTED: &str = "worker_processes 1; error_log logs/warn.log warn;
 events { }
 http {
     limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;
@@ -82,10 +82,10 @@ fn what_protects_is_not_left_open() {
         assert!(said.contains(&line), "{line}\n{said}");
     }
     let warned = |log: &str| log.matches("\"auth_basic\" is not served, left out").count();
-    assert_eq!(warned(&stand.file("logs/error.log").expect("a log")), 1, "a start says it once");
+    assert_eq!(warned(&stand.file("logs/warn.log").expect("a log")), 1, "a start says it once");
     stand.command(&["-s", "reload"]).expect("-s reload");
     wait_for("the line of the reload", LIMIT, || {
-        stand.file("logs/error.log").ok().filter(|log| warned(log) == 2).map(|_| ())
+        stand.file("logs/warn.log").ok().filter(|log| warned(log) == 2).map(|_| ())
     })
     .expect("a reload says it once more");
     assert_eq!(stand.get(8080, "/basic/a.txt").expect("an answer").status, 503);

@@ -65,3 +65,22 @@ fn servers_are_judged_as_nginx_judges_them() -> io::Result<()> {
 fn gateways_are_judged_as_nginx_judges_them() -> io::Result<()> {
     compare("gateways")
 }
+
+#[test]
+fn the_same_names_may_be_defined_anew() -> io::Result<()> {
+    if Program::Original.nginx().is_err() {
+        return Ok(());
+    }
+    let host = Host::new("reader")?;
+    let names = fs::read_to_string(compat_tests::root().join("fixtures/nginx/variables.txt"))?;
+    let mut wrong = Vec::new();
+    for name in names.lines() {
+        for text in [format!("server {{ set ${name} x; }}"), format!("map $uri ${name} {{ a b; }}")] {
+            let text = format!("events {{ }} http {{ {text} }}\n").into_bytes();
+            let case = compat_tests::verdict::Case { title: name.to_owned(), text, expected: None };
+            wrong.extend(difference(&host, &case)?);
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n----\n"));
+    Ok(())
+}

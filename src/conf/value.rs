@@ -55,7 +55,8 @@ pub fn time(text: &[u8], seconds: bool) -> Option<Duration> {
     let mut part = terminated(pair(unsigned, opt(unit)), opt(take_while1(|byte| byte == b' ')));
     let mut rest = text;
     let mut total = 0_u64;
-    let mut last = 0;
+    // Years and months belong to times in seconds only.
+    let mut last = if seconds { 0 } else { 2 };
     if rest.is_empty() {
         return None;
     }

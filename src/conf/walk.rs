@@ -112,6 +112,14 @@ impl Setting<'_> {
         self.levels.iter().rev().nth(1)
     }
 
+    /// Notes that the statement gives a value to the row `name` as well, whose default is not wanted then.
+    pub fn gives(&mut self, name: &str) {
+        let context = self.context();
+        if let (Some((id, _)), Some(level)) = (self.registry.find(name.as_bytes(), context), self.levels.last_mut()) {
+            level.given.push(id);
+        }
+    }
+
     /// The `}` of the block that is being closed.
     pub const fn end(&self) -> Option<Span> {
         self.end
@@ -759,7 +767,7 @@ fn load_one(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, name: 
 
 fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
     if error.kind() == std::io::ErrorKind::IsADirectory {
-        return Diagnostic::new(Severity::Crit, format!("pread() \"{name}\" failed ({})", errno(error)));
+        return Diagnostic::new(Severity::Crit, format!("pread() \"{name}\" failed ({})", errno(error))).unlined();
     }
     Diagnostic::emerg(format!("open() \"{name}\" failed ({})", errno(error)))
 }

@@ -17,6 +17,7 @@ use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SE
 use crate::session::errorlog;
 use crate::session::format::LogFiles;
 use crate::session::paths::{self, Owner, Paths};
+use crate::session::pools::Pools;
 use crate::session::rows::each;
 use crate::session::shared::Shared;
 use crate::session::slot::MimeLists;
@@ -33,6 +34,7 @@ pub const MODULE: Module = Module {
         Scope::of::<Shared>(MAIN),
         Scope::of::<LogFiles>(MAIN),
         Scope::of::<Paths>(MAIN),
+        Scope::of::<Pools>(MAIN),
         Scope::of::<MimeLists>(HTTP),
         Scope::of::<CachePaths>(HTTP),
         Scope::of::<Used>(HTTP.or(STREAM)),
@@ -667,8 +669,10 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
     Ok(())
 }
 
-fn internal(_: &mut Setting<'_>, conf: &mut LocationConf, _: &Statement) -> Result<(), Diagnostic> {
-    conf.internal = true;
+fn internal(cx: &mut Setting<'_>, conf: &mut LocationConf, _: &Statement) -> Result<(), Diagnostic> {
+    if std::mem::replace(&mut conf.internal, true) {
+        return Err(cx.complain("is duplicate"));
+    }
     Ok(())
 }
 

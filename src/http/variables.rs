@@ -14,6 +14,9 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("http_host", known).data(Known::Host as u32),
     Variable::new("http_user_agent", known).data(Known::UserAgent as u32),
     Variable::new("http_referer", known).data(Known::Referer as u32),
+    Variable::new("http_via", |r, _, out| request_header(r, b"via", out)),
+    Variable::new("http_x_forwarded_for", |r, _, out| request_header(r, b"x_forwarded_for", out)),
+    Variable::new("http_cookie", |r, _, out| request_header(r, b"cookie", out)),
     Variable::new("content_length", content_length),
     Variable::new("content_type", known).data(Known::ContentType as u32),
     Variable::new("host", host),
@@ -37,8 +40,8 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("document_root", document_root),
     Variable::new("realpath_root", realpath_root),
     Variable::new("query_string", args),
-    Variable::new("args", args).assign(set_args),
-    Variable::new("limit_rate", |_, _, out| put(out, b"0")),
+    Variable::new("args", args).assign(set_args).changeable(),
+    Variable::new("limit_rate", |_, _, out| put(out, b"0")).changeable(),
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
     Variable::new("request_filename", |r, _, out| !r.lost_alias() && put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
@@ -69,6 +72,9 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("sent_http_transfer_encoding", |r, _, out| {
         some(out, if r.response.chunked { b"chunked" } else { b"" })
     }),
+    Variable::new("sent_http_keep_alive", |r, _, out| response_header(r, b"keep_alive", out)),
+    Variable::new("sent_http_cache_control", |r, _, out| response_header(r, b"cache_control", out)),
+    Variable::new("sent_http_link", |r, _, out| response_header(r, b"link", out)),
     Variable::new("sent_http_etag", |r, _, out| some(out, &r.response.etag)),
     Variable::new("limit_conn_status", |r, _, out| some(out, r.limit_conn_status.as_bytes())),
 ];

@@ -211,11 +211,15 @@ fn worker_processes(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement
 }
 
 fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
-    if conf.priority.is_some() {
+    if conf.priority.is_some_and(|priority| priority != 0) {
         return Err(cx.complain("is duplicate"));
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
-    let (sign, digits) = word.bytes.strip_prefix(b"-").map_or((1, &*word.bytes), |rest| (-1, rest));
+    let (sign, digits) = match &*word.bytes {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
     match value::number(digits) {
         Some(value) => conf.priority = Some(sign * i32::try_from(value).unwrap_or(i32::MAX)),
         None => return Err(cx.complain("invalid number").point(word.span)),

@@ -21,6 +21,8 @@ use crate::net::listen::Options;
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{EVENTS, HTTP, MAIL, MAIN, STREAM};
 use crate::session::errorlog;
+use crate::session::format::LogFiles;
+use crate::session::pools::Pools;
 use crate::session::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,6 +266,10 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         build.late.push(Diagnostic::warn(text));
     }
     let later = |text: String| (Diagnostic::emerg(text), true);
+    let pools = main.own::<Tuning>().map(Tuning::pools).unwrap_or_default();
+    if let Some(unknown) = main.own::<Pools>().and_then(|used| used.unknown(pools)) {
+        return Err((unknown, true));
+    }
     main.own::<Shared>().map_or(Ok(()), Shared::finish).map_err(later)?;
     if build.failed() == 0 {
         // What was left out may be what gives a zone its size.
@@ -278,8 +284,15 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
     }
     sockets.retain(|socket| !socket.service.is_withheld());
+    let named = main.own::<LogFiles>().map(LogFiles::named).unwrap_or_default();
+    for path in named {
+        build.log(path, 0);
+    }
     let mut logs: Vec<_> = build.logs.values().cloned().collect();
-    logs.sort_by(|one, other| one.name().cmp(other.name()));
+    // In the order of their first mention, as nginx opens them.
+    let order: hashbrown::HashMap<&str, usize> =
+        named.iter().enumerate().map(|(at, path)| (path.as_str(), at)).collect();
+    logs.sort_by_key(|log| (order.get(log.name()).copied().unwrap_or(usize::MAX), log.name().to_owned()));
     Ok(Generation {
         process: process(core, inputs, connections),
         log,
@@ -315,7 +328,13 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
         priority: core.priority,
         shutdown_timeout: core.shutdown_timeout,
         working_directory: core.working_directory.as_ref().map(|word| word.text().into_owned()),
-        pid: full(&core.pid.as_ref().map_or_else(|| inputs.pid.clone(), |word| word.text().into_owned())),
+        pid: full(
+            &core
+                .pid
+                .as_ref()
+                .filter(|word| !word.bytes.is_empty())
+                .map_or_else(|| inputs.pid.clone(), |word| word.text().into_owned()),
+        ),
         connections,
     }
 }

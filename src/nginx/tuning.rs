@@ -123,6 +123,13 @@ pub struct Tuning {
     pub masks: Option<usize>,
 }
 
+impl Tuning {
+    /// The pools that `thread_pool` defines.
+    pub fn pools(&self) -> &[Word] {
+        &self.pools
+    }
+}
+
 impl Conf for Tuning {
     fn inherit(&mut self, _: &Self) {}
 }

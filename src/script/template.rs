@@ -126,7 +126,7 @@ fn reference(text: &[u8]) -> Result<(Piece<'_>, &[u8]), String> {
     };
     let end = body.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').unwrap_or(body.len());
     let (name, mut rest) = body.split_at(end);
-    if braced {
+    if braced && !body.is_empty() {
         match rest {
             [b'}', after @ ..] => rest = after,
             _ => {

@@ -38,6 +38,8 @@ pub struct Variable<S: 'static> {
     pub data: u32,
     /// What `set` does with it; `None` refuses to.
     pub assign: Option<Assign<S>>,
+    /// Whether a configuration may define it anew.
+    pub changeable: bool,
 }
 
 impl<S> Clone for Variable<S> {
@@ -51,12 +53,18 @@ impl<S> Copy for Variable<S> {}
 impl<S: 'static> Variable<S> {
     /// A variable that cannot be set.
     pub const fn new(name: &'static str, get: Get<S>) -> Self {
-        Self { name, get, data: 0, assign: None }
+        Self { name, get, data: 0, assign: None, changeable: false }
     }
 
     /// The same with a number for `get`.
     pub const fn data(mut self, data: u32) -> Self {
         self.data = data;
+        self
+    }
+
+    /// The same, for a name that a configuration may define anew.
+    pub const fn changeable(mut self) -> Self {
+        self.changeable = true;
         self
     }
 
@@ -100,6 +108,8 @@ pub enum Definition<S> {
     Stored,
     /// What a rule puts into its slot; empty before that, and reading it then is worth a warning.
     Written(Arc<str>),
+    /// What a rule puts into its slot; before that the built-in of the name.
+    Builtin(Get<S>, u32),
     /// What a rule puts into its slot; before that one of a family.
     Named(GetNamed<S>, Box<[u8]>),
     /// A computation, kept in its slot once done.
@@ -111,6 +121,7 @@ impl<S> Clone for Definition<S> {
         match self {
             Self::Stored => Self::Stored,
             Self::Written(name) => Self::Written(name.clone()),
+            Self::Builtin(get, data) => Self::Builtin(*get, *data),
             Self::Named(get, name) => Self::Named(*get, name.clone()),
             Self::Computed(compute) => Self::Computed(compute.clone()),
         }
@@ -209,6 +220,7 @@ pub fn read<S: Subject>(subject: &S, id: SlotId, out: &mut Vec<u8>) -> bool {
     }
     let compute = match subject.definitions().0.get(usize::from(id.0)) {
         Some(Definition::Computed(compute)) => compute,
+        Some(Definition::Builtin(get, data)) => return get(subject, *data, out),
         Some(Definition::Named(get, name)) => return get(subject, name, out),
         Some(Definition::Written(name)) => {
             subject.uninitialized(name);
@@ -278,11 +290,11 @@ impl<S: Subject> Names<S> {
         if !self.used.contains(&*lower) {
             self.used.insert(lower.clone().into_owned());
         }
-        if let Some(variable) = self.builtin.get(&*lower) {
-            return Meaning::Builtin(*variable);
-        }
         if let Some(id) = self.slots.get(&*lower) {
             return Meaning::Slot(*id);
+        }
+        if let Some(variable) = self.builtin.get(&*lower) {
+            return Meaning::Builtin(*variable);
         }
         for family in &self.families {
             if let Some(rest) = lower.strip_prefix(family.prefix) {
@@ -314,15 +326,24 @@ impl<S: Subject> Names<S> {
     /// nginx's words when the name is a built-in that cannot be defined.
     pub fn define(&mut self, name: &str, definition: Definition<S>) -> Result<SlotId, String> {
         let lower = name.to_ascii_lowercase();
-        if self.builtin.contains_key(lower.as_str()) || self.known.contains(&(lower.as_str(), false)) {
+        let builtin = self.builtin.get(lower.as_str()).copied();
+        if builtin.is_some_and(|variable| !variable.changeable) || self.known.contains(&(lower.as_str(), false)) {
             return Err(format!("the duplicate \"{lower}\" variable"));
         }
+        let definition = match (builtin, definition) {
+            (Some(builtin), Definition::Stored | Definition::Written(_)) => {
+                Definition::Builtin(builtin.get, builtin.data)
+            }
+            (_, definition) => definition,
+        };
         let id = self.slot(&lower);
         if let Some(slot) = self.definitions.get_mut(usize::from(id.0)) {
             let stands = match (&slot, &definition) {
                 (None, _) | (_, Definition::Computed(_)) => false,
                 (Some(Definition::Computed(_)), _) => true,
-                (Some(_), other) => matches!(other, Definition::Written(_) | Definition::Named(..)),
+                (Some(_), other) => {
+                    matches!(other, Definition::Written(_) | Definition::Named(..) | Definition::Builtin(..))
+                }
             };
             // A computation stays, whatever rules put into its slot; groups stay too.
             if !stands {

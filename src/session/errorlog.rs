@@ -9,6 +9,7 @@ use crate::log::syslog::{FACILITIES, Server, Syslog};
 use crate::log::{Level, Log, Sink};
 use crate::net::address::{self, Host};
 use crate::session::build::Build;
+use crate::session::format::LogFiles;
 use std::sync::Arc;
 
 /// What `error_log` takes: levels, and behind `syslog:` its parameters and facilities.
@@ -101,21 +102,36 @@ pub fn parse(cx: &mut Setting<'_>, statement: &Statement) -> Result<Target, Diag
     } else if target.after("memory:").is_some() {
         return Err(Diagnostic::emerg("nginx was built without debug support"));
     } else {
-        SinkText::File(cx.full_prefix(&target.text()))
+        let path = cx.full_prefix(&target.text());
+        LogFiles::name(cx, &path);
+        SinkText::File(path)
     };
-    let mut level = Level::Error;
-    for (index, word) in levels.iter().enumerate() {
-        let known = LEVELS.iter().find(|(name, _)| word.is(name));
-        match known {
-            Some(_) if index > 0 => {
+    let level = level(levels)?;
+    Ok(Target { sink, level })
+}
+
+/// The areas `debug_…` names; a log that has one of them has every line.
+const AREAS: [&str; 7] =
+    ["debug_core", "debug_alloc", "debug_mutex", "debug_event", "debug_http", "debug_mail", "debug_stream"];
+
+/// The level of these words: one level, or areas of debugging and then perhaps nothing else.
+fn level(words: &[Word]) -> Result<Level, Diagnostic> {
+    let mut level = None;
+    let mut areas = false;
+    for word in words {
+        if let Some((_, found)) = LEVELS.iter().find(|(name, _)| word.is(name)) {
+            if level.is_some() {
                 let complaint = Diagnostic::emerg(format!("duplicate log level \"{}\"", word.text()));
-                return Err(complaint.point(word.span).earlier(levels.first().map(|first| first.span)));
+                return Err(complaint.point(word.span).earlier(words.first().map(|first| first.span)));
             }
-            Some((_, found)) => level = *found,
-            None => return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span)),
+            level = Some(*found);
+        } else if AREAS.iter().any(|area| word.is(area)) && (areas || level.is_none()) {
+            (level, areas) = (Some(Level::Debug), true);
+        } else {
+            return Err(Diagnostic::emerg(format!("invalid log level \"{}\"", word.text())).point(word.span));
         }
     }
-    Ok(Target { sink, level })
+    Ok(level.unwrap_or(Level::Error))
 }
 
 /// Parses what follows `syslog:`.

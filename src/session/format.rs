@@ -41,8 +41,10 @@ pub struct FormatText {
     pub name: String,
     /// How values are escaped.
     pub escape: Escape,
-    /// Its pieces joined.
-    pub text: Word,
+    /// Where it is written.
+    pub span: Span,
+    /// Its pieces; a name ends where its piece does.
+    pub pieces: Vec<Word>,
 }
 
 /// Parses `log_format NAME [escape=…] TEXT…`.
@@ -54,7 +56,7 @@ pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statem
     let name = name.text().into_owned();
     if let Some(first) = known.iter().find(|format| format.name == name) {
         let complaint = Diagnostic::emerg(format!("duplicate \"log_format\" name \"{name}\""));
-        return Err(complaint.earlier(Some(first.text.span)));
+        return Err(complaint.earlier(Some(first.span)));
     }
     let mut escape = Escape::Default;
     let mut pieces = rest;
@@ -75,9 +77,7 @@ pub fn log_format(cx: &mut Setting<'_>, known: &[FormatText], statement: &Statem
     for piece in pieces {
         check_piece(cx, piece)?;
     }
-    let bytes: Vec<u8> = pieces.iter().flat_map(|word| word.bytes.iter().copied()).collect();
-    let text = Word { bytes: bytes.into(), span: statement.span, quoted: true };
-    Ok(FormatText { name, escape, text })
+    Ok(FormatText { name, escape, span: statement.span, pieces: pieces.to_vec() })
 }
 
 /// Checks one argument of a format, and notes its variables; here `$1` is a name like any other.
@@ -114,6 +114,23 @@ type Buffering = (u64, Option<Duration>, Option<u64>);
 #[derive(Default)]
 pub struct LogFiles {
     files: Vec<(String, Buffering, Span)>,
+    named: Vec<String>,
+}
+
+impl LogFiles {
+    /// Notes a log file: nginx opens each, used or not.
+    pub fn name(cx: &mut Setting<'_>, path: &str) {
+        if let Some(files) = cx.conf::<Self>()
+            && !files.named.iter().any(|known| known == path)
+        {
+            files.named.push(path.to_owned());
+        }
+    }
+
+    /// Every log file that is named.
+    pub fn named(&self) -> &[String] {
+        &self.named
+    }
 }
 
 impl Conf for LogFiles {
@@ -240,6 +257,9 @@ pub fn access_log(
             None => known.files.push((path.clone(), settings, statement.span)),
         }
     }
+    if let Some(path) = &log.path {
+        LogFiles::name(cx, path);
+    }
     if varies {
         return Ok(None);
     }
@@ -276,7 +296,7 @@ fn parameter(log: &mut AccessText, word: &Word) -> Result<(), Diagnostic> {
 
 /// A format compiled.
 pub struct Format<S: Subject> {
-    template: Template<S>,
+    pieces: Vec<Template<S>>,
     escape: Escape,
 }
 
@@ -286,14 +306,15 @@ impl<S: Subject> Format<S> {
     /// # Errors
     /// nginx's words.
     pub fn new(text: &FormatText, names: &mut Names<S>) -> Result<Self, Diagnostic> {
-        let template =
-            Template::compile(&text.text.bytes, names).map_err(|what| Diagnostic::emerg(what).at(text.text.span))?;
-        Ok(Self { template, escape: text.escape })
+        let compile = |piece: &Word| Template::compile(&piece.bytes, names);
+        let pieces: Result<_, String> = text.pieces.iter().map(compile).collect();
+        let pieces = pieces.map_err(|what| Diagnostic::emerg(what).at(text.span))?;
+        Ok(Self { pieces, escape: text.escape })
     }
 
     /// Appends a line.
     pub fn line(&self, subject: &S, out: &mut Vec<u8>) {
-        for part in self.template.parts() {
+        for part in self.pieces.iter().flat_map(Template::parts) {
             if let Part::Text(text) = part {
                 out.extend_from_slice(text);
                 continue;

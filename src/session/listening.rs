@@ -4,6 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::conf::value;
 use crate::net::listen::{KeepAlive, Options};
+use std::net::SocketAddr;
 
 /// Takes `word` as a socket option; false when it is none.
 ///
@@ -54,6 +55,12 @@ pub fn option(options: &mut Options, word: &Word) -> Result<bool, Diagnostic> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The address of a `*_bind`: bare, or with a port behind it; only with a port is an IPv6 address in brackets.
+pub fn local(text: &str) -> Option<SocketAddr> {
+    let bare = text.parse().ok().map(|ip| SocketAddr::new(ip, 0));
+    bare.or_else(|| text.parse().ok().filter(|address: &SocketAddr| address.port() > 0))
 }
 
 fn keepalive(value: &str) -> Option<KeepAlive> {

@@ -12,6 +12,7 @@ pub mod limit_conn;
 pub mod listening;
 pub mod map;
 pub mod paths;
+pub mod pools;
 pub mod resolver;
 pub mod rows;
 pub mod shared;

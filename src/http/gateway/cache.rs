@@ -161,7 +161,7 @@ pub fn valid<const P: u8>(
         conf.valid.extend([200, 301, 302].map(|status| (status, time)));
     }
     for word in statuses {
-        let number = value::number(&word.bytes).filter(|status| (100..1000).contains(status));
+        let number = value::number(&word.bytes).filter(|status| (100..600).contains(status));
         let Some(status) = number.or_else(|| word.is("any").then_some(0)) else {
             return Err(Diagnostic::emerg(format!("invalid status \"{}\"", word.text())).point(word.span));
         };

@@ -7,9 +7,9 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::core::TempPath;
 use crate::http::module::{Compile, Text};
-use crate::net::address::{self, Address, Host};
+use crate::net::address::Address;
+use crate::session::listening;
 use crate::session::used;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Conditions of `*_next_upstream`, as bits.
@@ -318,12 +318,7 @@ impl Gateway {
 
 /// An address to connect from: with or without a port.
 pub fn local_address(text: &str) -> Option<Address> {
-    let endpoint = address::parse(text, false).ok()?;
-    match endpoint.host {
-        Host::Ip(ip) => Some(Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(0)))),
-        Host::Unix(path) => Some(Address::Unix(path)),
-        _ => None,
-    }
+    listening::local(text).map(Address::Ip)
 }
 
 /// Sizes that must go together.

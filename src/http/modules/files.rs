@@ -10,6 +10,7 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::http::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use crate::session::pools::Pools;
 use crate::session::slot::free;
 use crate::session::used;
 use std::time::Duration;
@@ -152,9 +153,12 @@ fn aio(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<
         b"on" => return Err(Diagnostic::emerg("\"aio on\" is unsupported on this platform")),
         b"threads" => true,
         _ => match word.after("threads=") {
-            Some(b"") | None => return Err(cx.complain("invalid value")),
+            None => return Err(cx.complain("invalid value")),
             Some(pool) => {
                 used::text(cx, pool)?;
+                if !used::varies(pool) {
+                    Pools::uses(cx, pool);
+                }
                 true
             }
         },

@@ -101,7 +101,8 @@ fn find(formats: &Formats, name: &str) -> FormatText {
     formats.formats.iter().find(|format| format.name == name).cloned().unwrap_or_else(|| FormatText {
         name: name.to_owned(),
         escape: Escape::Default,
-        text: Word { bytes: COMBINED.as_bytes().into(), span, quoted: true },
+        span,
+        pieces: vec![Word { bytes: COMBINED.as_bytes().into(), span, quoted: true }],
     })
 }
 

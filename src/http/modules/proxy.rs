@@ -151,8 +151,8 @@ const DIRECTIVES: &[Directive] = &[
 const VERSIONS: &[(&str, u16)] = &[("1.0", 1000), ("1.1", 1001)];
 
 static VARIABLES: &[Variable<Request>] = &[
-    Variable::new("proxy_host", request::proxy_host),
-    Variable::new("proxy_port", request::proxy_port),
+    Variable::new("proxy_host", request::proxy_host).changeable(),
+    Variable::new("proxy_port", request::proxy_port).changeable(),
     Variable::new("proxy_add_x_forwarded_for", request::add_x_forwarded_for),
 ];
 
@@ -182,6 +182,8 @@ static UPSTREAM: &[Variable<Request>] = &[
     }),
     Variable::new("upstream_bytes_sent", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.sent, out))),
     Variable::new("upstream_cache_status", |_, _, _| false),
+    Variable::new("upstream_cache_last_modified", |_, _, _| false),
+    Variable::new("upstream_cache_etag", |_, _, _| false),
 ];
 
 fn time(time: Option<std::time::Duration>, out: &mut Vec<u8>) -> bool {

@@ -54,12 +54,17 @@ struct SecureLink {
 
 impl Conf for SecureLink {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; secure_link, md5, secret);
+        if self.secret.is_none() {
+            inherit!(self, outer; secure_link, md5);
+        }
+        if self.secure_link.is_none() && self.md5.is_none() {
+            inherit!(self, outer; secret);
+        }
     }
 }
 
 fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    match levels.get::<SecureLink>() {
+    match levels.level.own::<SecureLink>() {
         Some(conf) if conf.secret.is_some() && (conf.secure_link.is_some() || conf.md5.is_some()) => Err(
             Diagnostic::emerg("\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\""),
         ),

@@ -101,3 +101,21 @@ fn what_must_not_be_open_is_not_opened() {
     let (_, made) = read(&http("server { listen 1; ssl off; } server { listen 2; }"));
     assert_eq!(made.sockets.len(), 2);
 }
+
+#[test]
+fn every_row_says_what_its_need_lacks() {
+    let known: Vec<&str> = crate::nginx::modules::modules()
+        .iter()
+        .flat_map(|module| module.directives)
+        .filter(|row| {
+            row.support == crate::conf::directive::Support::Missing || ["listen", "proxy_pass"].contains(&row.name)
+        })
+        .map(|row| row.name)
+        .collect();
+    for row in crate::nginx::modules::modules().iter().flat_map(|module| module.directives) {
+        if let crate::conf::effect::Need::Rows(names) | crate::conf::effect::Need::AnyOf(names, _) = row.need {
+            let unknown: Vec<_> = names.iter().filter(|name| !known.contains(name)).collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", row.name);
+        }
+    }
+}

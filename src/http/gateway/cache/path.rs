@@ -78,6 +78,9 @@ pub fn cache_path<const P: u8>(
 
 /// `1:2:2`, at most three levels of one or two digits.
 fn levels(text: &[u8]) -> Option<Vec<usize>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
     let parts: Vec<_> = text.split(|byte| *byte == b':').collect();
     let digit = |part: &&[u8]| match part {
         [digit @ b'1'..=b'2'] => Some(usize::from(digit - b'0')),

@@ -9,7 +9,7 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::net::address::{self, Address};
 use crate::session::contexts::{STREAM_ANY, STREAM_SERVER};
-use std::net::SocketAddr;
+use crate::session::listening;
 use std::time::Duration;
 
 /// What the front end must know of the module.
@@ -139,9 +139,7 @@ impl Conf for ProxyConf {
 
 /// An address with or without a port.
 pub fn local_address(text: &str) -> Option<Address> {
-    let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let ip = plain.parse().ok().map(|ip| SocketAddr::new(ip, 0));
-    ip.or_else(|| text.parse().ok()).map(Address::Ip)
+    listening::local(text).map(Address::Ip)
 }
 
 fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
@@ -201,6 +199,7 @@ fn old_buffer(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
     }
     let size = value::size(&word.bytes, false).ok_or_else(|| cx.complain("invalid value").point(word.span))?;
     conf.buffer_size = Some(size);
+    cx.gives("proxy_buffer_size");
     let text =
         format!("the \"{}\" directive is deprecated, use the \"proxy_buffer_size\" directive instead", cx.row.name);
     cx.warn(statement, text);

@@ -18,6 +18,7 @@ mod migrate;
 mod network;
 mod peer;
 mod probe;
+mod processes;
 mod reload;
 mod signals;
 mod unserved;

@@ -8,10 +8,10 @@ use super::phase;
 use super::reading::{Refused, read_head};
 use super::request::{Parts, Request};
 use super::site::{Server, Site};
-use crate::log::Level;
+use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::proxy_protocol::MAX_HEADER;
-use crate::net::stream::{Deadline, Stream};
+use crate::net::stream::{self, Deadline, Stream};
 use crate::net::turn::{Buffer, Turn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -60,6 +60,8 @@ pub struct Front {
     seats: RefCell<Vec<Box<Option<Request>>>>,
     parts: RefCell<Vec<Parts>>,
     serials: Cell<u64>,
+    /// The second in which connections were last closed to make room.
+    reused: Cell<u64>,
 }
 
 /// Seats a loop keeps for requests to come.
@@ -80,6 +82,7 @@ impl Front {
             seats: RefCell::default(),
             parts: RefCell::default(),
             serials: Cell::new(1),
+            reused: Cell::new(u64::MAX),
         })
     }
 
@@ -124,6 +127,40 @@ impl Front {
         }
     }
 
+    /// Whether another connection may be opened. When nearly all of `worker_connections` are taken, those that have waited
+    /// longest for a request are closed, as nginx closes them.
+    pub fn has_room(&self, log: &Log) -> bool {
+        let most = self.turn.connections.get();
+        let open = stream::open_count() + self.turn.listening.get();
+        if open < most.saturating_sub(most / 16) {
+            return true;
+        }
+        let closed = self.close_oldest();
+        let second = self.turn.clock.now().as_secs();
+        if closed > 0 && self.reused.replace(second) != second {
+            log.write(Level::Warn, None, &format!("{most} worker_connections are not enough, reusing connections"));
+        }
+        open < most || closed > 0
+    }
+
+    /// Closes an eighth of the connections that wait for a request, 32 at most: those that have waited longest.
+    fn close_oldest(&self) -> usize {
+        let open = self.open.borrow();
+        let mut waiting: Vec<_> = open
+            .iter()
+            .filter_map(|(_, connection)| connection.upgrade())
+            .filter(|connection| connection.idle.get() && !connection.closing.get())
+            .collect();
+        waiting.sort_by_key(|connection| connection.idle_since.get());
+        let count = (waiting.len() / 8).clamp(1, 32);
+        let closed = waiting.iter().take(count);
+        for connection in closed.clone() {
+            connection.closing.set(true);
+            let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
+        }
+        closed.len()
+    }
+
     fn close_idle(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
@@ -137,10 +174,11 @@ impl Front {
 }
 
 impl Front {
-    /// Closes connections that are still at something under a site that has been replaced.
-    pub fn close_retired(&self) {
+    /// Closes connections that are still at something under a site that was replaced at this time or before.
+    pub fn close_retired(&self, by: Instant) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
+                && connection.replaced.get() <= by
                 && match connection.standing.get() {
                     Standing::Current => false,
                     Standing::Following => !connection.idle.get(),
@@ -216,10 +254,16 @@ pub struct Connection {
     pub since: Instant,
     /// Whether it waits for a request.
     pub idle: Cell<bool>,
+    /// Since when.
+    pub idle_since: Cell<Instant>,
+    /// Whether it was closed to make room for others.
+    closing: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
+    /// When its configuration was replaced by the loop's.
+    replaced: Cell<Instant>,
     /// How it stands to the loop's configuration.
     pub standing: Cell<Standing>,
     slot: Cell<usize>,
@@ -244,8 +288,11 @@ impl Connection {
             requests: Cell::new(0),
             since: front.turn.clock.instant(),
             idle: Cell::new(true),
+            idle_since: Cell::new(front.turn.clock.instant()),
+            closing: Cell::new(false),
             nodelay: Cell::new(false),
             secure: Cell::new(false),
+            replaced: Cell::new(front.turn.clock.instant()),
             standing: Cell::new(Standing::Current),
             slot: Cell::new(usize::MAX),
         });
@@ -260,6 +307,9 @@ impl Connection {
 
     /// Goes over to `current` with the next request, or to no other.
     fn follow(&self, current: Option<&Arc<Site>>) {
+        if self.standing.get() == Standing::Current {
+            self.replaced.set(Instant::now());
+        }
         let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
         match current.filter(port) {
             Some(site) => {
@@ -390,6 +440,7 @@ impl Connection {
     /// Waits for a request; false when none came in time.
     async fn waits(&self, deadline: &mut Deadline, patience: u32) -> bool {
         self.idle.set(true);
+        self.idle_since.set(self.front.turn.clock.instant());
         self.front.counters.waiting.fetch_add(1, Ordering::Relaxed);
         deadline.set(self.front.turn.clock.instant(), Duration::from_millis(patience.into()));
         let ready = wait(&self.stream, deadline).await;
@@ -626,6 +677,7 @@ impl Request {
     pub fn may_keep(&self) -> bool {
         let settings = &self.location.settings;
         settings.keepalive_timeout > Duration::ZERO
+            && self.connection.standing.get() != Standing::Retired
             && self.connection.requests.get() < settings.keepalive_requests
             && self.turn().clock.instant().saturating_duration_since(self.connection.since) <= settings.keepalive_time
             && encode::wants_keepalive(self)

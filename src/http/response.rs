@@ -320,6 +320,9 @@ impl Request {
             self.response.reason.clear();
         }
         super::conditional::not_modified(self);
+        if self.connection.standing.get() == super::connection::Standing::Retired {
+            self.keepalive = false;
+        }
         let location = self.location.clone();
         for filter in &location.filters {
             if let Some(body) = filter.head(self) {

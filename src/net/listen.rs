@@ -67,6 +67,18 @@ fn call<T>(call: &'static str, outcome: io::Result<T>) -> Result<T, Failed> {
     outcome.map_err(|error| Failed { call, error })
 }
 
+/// What an open listening socket is bound to, and whether it takes datagrams; nothing for sockets of another family.
+pub fn bound(fd: &OwnedFd) -> Option<(Address, bool)> {
+    let socket = socket2::SockRef::from(fd);
+    let name = socket.local_addr().ok()?;
+    let udp = socket.r#type().ok()? == Type::DGRAM;
+    if let Some(address) = name.as_socket() {
+        return Some((Address::Ip(address), udp));
+    }
+    let path = name.as_pathname()?.to_str()?.to_owned();
+    Some((Address::Unix(path), udp))
+}
+
 /// `address` in the system's form.
 ///
 /// # Errors

@@ -27,6 +27,33 @@ pub struct Stream {
     socket: AsyncFd<Socket>,
     /// Whether [`Self::poll_hangup`] took the driver's word for something to read.
     unread: Cell<bool>,
+    _counted: Counted,
+}
+
+thread_local! {
+    /// Streams open on this thread's loop.
+    static OPEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One of the streams of a loop, counted until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.set(OPEN.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.set(OPEN.get().saturating_sub(1));
+    }
+}
+
+/// How many streams this thread's loop has open, of clients and of servers.
+pub fn open_count() -> usize {
+    OPEN.get()
 }
 
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
@@ -37,7 +64,7 @@ impl Stream {
     /// # Errors
     /// What `epoll_ctl(2)` said.
     pub fn new(socket: Socket) -> io::Result<Self> {
-        Ok(Self { socket: crate::sys::socket::watch(socket)?, unread: Cell::new(false) })
+        Ok(Self { socket: crate::sys::socket::watch(socket)?, unread: Cell::new(false), _counted: Counted::new() })
     }
 
     /// The socket, for options and addresses.

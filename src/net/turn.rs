@@ -109,6 +109,10 @@ pub type Unwritten = Arc<Mutex<Vec<Arc<File>>>>;
 pub struct Turn {
     /// The loop's number.
     pub number: usize,
+    /// `worker_connections`.
+    pub connections: Cell<usize>,
+    /// How many of them listening takes.
+    pub listening: Cell<usize>,
     /// Its clock, looked at once for each batch of work.
     pub clock: Clock,
     spare: RefCell<Vec<Buffer>>,
@@ -131,6 +135,8 @@ impl Turn {
             files: OpenFiles::default(),
             pipes: Rc::default(),
             number,
+            connections: Cell::new(usize::MAX),
+            listening: Cell::new(0),
             clock: Clock::new(),
             spare: RefCell::default(),
             deadlines: RefCell::default(),

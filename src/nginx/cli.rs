@@ -15,7 +15,7 @@ use crate::conf::print;
 use crate::conf::source::Sources;
 use crate::log::Level as LogLevel;
 use crate::log::clock;
-use crate::sys::process::{Side, fork, silence};
+use crate::sys::process::{Side, Title, fork, silence};
 use crate::zone::registry::Registry as Zones;
 use hashbrown::HashSet;
 use nix::sys::signal::{Signal, kill};
@@ -322,11 +322,11 @@ impl Run {
         if !generation.process.master {
             tell();
             let pid = generation.process.pid.clone();
-            let code = super::worker::run(&generation, &listeners, None);
+            let code = super::worker::run(&generation, listeners, None);
             let _ = std::fs::remove_file(pid);
             return ExitCode::from(code);
         }
-        Parent::new(self.inputs, generation, listeners, arguments).run(tell)
+        Parent::new(self.inputs, generation, listeners, arguments, Title::take()).run(tell)
     }
 }
 

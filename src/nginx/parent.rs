@@ -1,4 +1,7 @@
 //! The parent: opens, forks, waits for signals, and ships reloads to the running worker.
+//!
+//! It is one loop over poll(2) with deadlines. A reload whose verdict is awaited and workers that must end are states of
+//! it, so that it acts on every signal at once, whatever a worker does.
 
 use super::bundle::{Bundle, Recorder, SystemResolver};
 use super::channel::{self, Channel, Kind};
@@ -8,13 +11,16 @@ use super::unserved::Judged;
 use super::{verdict, worker};
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
-use crate::sys::process::{Side, fork};
+use crate::net::listen;
+use crate::sys::process::{Side, Title, fork};
 use crate::sys::signal::SignalQueue;
 use crate::zone::registry::Registry as Zones;
+use nix::fcntl::{FcntlArg, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -30,6 +36,22 @@ struct Worker {
     leaving: bool,
 }
 
+/// A reload whose verdict the worker has not given yet.
+struct Pending {
+    worker: Pid,
+    next: Generation,
+    /// Listening sockets that were opened for it.
+    opened: Vec<String>,
+    /// When those who wait for the verdict are told that there is none.
+    until: Instant,
+    askers: Vec<verdict::Asker>,
+}
+
+/// How long those who wait for a verdict wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long workers that must end at once have for it, as nginx's have.
+const TO_END: Duration = Duration::from_secs(3);
+
 /// The parent's state.
 pub struct Parent {
     /// What the run was asked to do.
@@ -41,11 +63,17 @@ pub struct Parent {
     /// The program and its arguments, for USR2.
     pub arguments: Vec<std::ffi::OsString>,
     workers: Vec<Worker>,
+    title: Title,
     /// The new binary started by USR2.
     upgrade: Option<Pid>,
     /// WINCH: no workers until HUP.
     resting: bool,
     stopping: bool,
+    pending: Option<Pending>,
+    /// Those who asked for another reload while one is under way.
+    again: Option<Vec<verdict::Asker>>,
+    /// When workers that were told to end at once are killed.
+    kill_at: Option<Instant>,
 }
 
 /// Signals the parent acts upon.
@@ -62,21 +90,26 @@ const SIGNALS: [Signal; 8] = [
 
 impl Parent {
     /// A parent of an opened generation.
-    pub const fn new(
+    pub fn new(
         inputs: Inputs,
         generation: Generation,
         listeners: Listeners,
         arguments: Vec<std::ffi::OsString>,
+        title: Title,
     ) -> Self {
         Self {
             inputs,
             generation,
             listeners,
             arguments,
+            title,
             workers: Vec::new(),
             upgrade: None,
             resting: false,
             stopping: false,
+            pending: None,
+            again: None,
+            kill_at: None,
         }
     }
 
@@ -95,6 +128,8 @@ impl Parent {
             &format!("{} (rnginx/{})", crate::http::SERVER, env!("CARGO_PKG_VERSION")),
         );
         self.log().write(Level::Notice, None, "start worker processes");
+        let words: Vec<_> = self.arguments.iter().map(|word| word.to_string_lossy()).collect();
+        self.title.set(&format!("nginx: master process {}", words.join(" ")));
         let asked = verdict::listen();
         if !self.start_worker(&signals) {
             return ExitCode::FAILURE;
@@ -112,9 +147,16 @@ impl Parent {
                     self.signal(signal, arrived.pid, &mut waiting);
                 }
             }
+            self.hear();
             self.reap(&signals);
+            self.end_waits();
             if self.stopping && self.workers.is_empty() {
                 break;
+            }
+            if self.pending.is_none()
+                && let Some(askers) = self.again.take()
+            {
+                self.reload(askers);
             }
         }
         self.log().write(Level::Notice, None, "exit");
@@ -127,16 +169,55 @@ impl Parent {
         if let Some(asked) = asked {
             fds.push(PollFd::new(asked.as_fd(), PollFlags::POLLIN));
         }
-        let _ = poll(&mut fds, PollTimeout::NONE);
+        let pending = self.pending.as_ref();
+        let worker = pending.and_then(|pending| self.workers.iter().find(|worker| worker.pid == pending.worker));
+        if let Some(worker) = worker {
+            fds.push(PollFd::new(worker.channel.0.as_fd(), PollFlags::POLLIN));
+        }
+        let patience = pending.filter(|pending| !pending.askers.is_empty()).map(|pending| pending.until);
+        let timeout = match patience.into_iter().chain(self.kill_at).min() {
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now()).as_millis() + 1;
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let _ = poll(&mut fds, timeout);
     }
 
-    fn end(&self) {
-        for name in self.listeners.keys() {
-            if self.upgrade.is_none() {
-                open::unlink(name);
+    /// Acts on deadlines that have passed.
+    fn end_waits(&mut self) {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            for worker in &self.workers {
+                let text = format!("worker process {} did not end in time and is killed", worker.pid);
+                self.log().write(Level::Alert, None, &text);
+                let _ = kill(worker.pid, Signal::SIGKILL);
             }
         }
+        if let Some(pending) = &mut self.pending
+            && pending.until <= now
+            && !pending.askers.is_empty()
+        {
+            let text = "the worker process has not answered yet: the reload is under way";
+            pending.askers.drain(..).for_each(|asker| asker.answer(text));
+            self.log().write(Level::Alert, None, text);
+        }
+    }
+
+    fn end(&mut self) {
+        self.close_listeners();
         let _ = std::fs::remove_file(self.pid_file());
+    }
+
+    /// Closes the listening sockets, so that nobody connects to a server that ends. A new binary has its own.
+    fn close_listeners(&mut self) {
+        for name in std::mem::take(&mut self.listeners).into_keys() {
+            if self.upgrade.is_none() {
+                open::unlink(&name);
+            }
+        }
     }
 
     /// The pid file: `.oldbin` while a new binary runs.
@@ -150,10 +231,13 @@ impl Parent {
         match fork() {
             Ok(Side::Child) => {
                 drop(mine);
-                let code = worker::run(&self.generation, &self.listeners, Some(theirs));
+                self.title.set("nginx: worker process");
+                let code = worker::run(&self.generation, std::mem::take(&mut self.listeners), Some(theirs));
                 worker::leave(code);
             }
             Ok(Side::Parent(pid)) => {
+                // A worker that does not read must not hold the parent up.
+                let _ = nix::fcntl::fcntl(&mine.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
                 self.log().write(Level::Notice, None, &format!("start worker process {pid}"));
                 self.workers.push(Worker { pid, channel: mine, leaving: false });
                 true
@@ -186,6 +270,9 @@ impl Parent {
             }
             let Some(at) = self.workers.iter().position(|worker| worker.pid == pid) else { continue };
             let worker = self.workers.remove(at);
+            if self.pending.as_ref().is_some_and(|pending| pending.worker == pid) {
+                self.settle(Err("the worker process ended".to_owned()));
+            }
             self.log().write(level, None, &format!("worker process {pid} {text}"));
             // A worker that cannot begin would fail again at once.
             if text == "exited with code 2" {
@@ -217,18 +304,24 @@ impl Parent {
             Signal::SIGWINCH => "",
             _ => "",
         };
-        if signal != Signal::SIGCHLD {
-            let text = format!("signal {} ({name}) received from {from}{action}", signal as i32);
-            self.log().write(Level::Notice, None, &text);
+        let text = format!("signal {} ({name}) received from {from}{action}", signal as i32);
+        self.log().write(Level::Notice, None, &text);
+        match signal {
+            Signal::SIGHUP => self.log().write(Level::Notice, None, "reconfiguring"),
+            Signal::SIGUSR1 => self.log().write(Level::Notice, None, "reopening logs"),
+            Signal::SIGUSR2 => self.log().write(Level::Notice, None, "changing binary"),
+            _ => {}
         }
         match signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 self.stopping = true;
                 self.tell(Signal::SIGTERM);
+                self.kill_at.get_or_insert_with(|| Instant::now() + TO_END);
             }
             Signal::SIGQUIT => {
                 self.stopping = true;
                 self.tell(Signal::SIGQUIT);
+                self.close_listeners();
             }
             Signal::SIGWINCH => {
                 self.resting = true;
@@ -241,13 +334,11 @@ impl Parent {
             }
             Signal::SIGUSR2 => self.change_binary(),
             Signal::SIGHUP => {
-                let outcome = self.reload();
-                let text = outcome.as_ref().err().cloned().unwrap_or_default();
-                if let Err(text) = outcome {
-                    self.log().write(Level::Emerg, None, &text);
-                }
-                for asker in waiting.drain(..) {
-                    asker.answer(&text);
+                let askers = std::mem::take(waiting);
+                match &mut self.again {
+                    Some(others) => others.extend(askers),
+                    None if self.pending.is_some() => self.again = Some(askers),
+                    None => self.reload(askers),
                 }
             }
             _ => {}
@@ -255,7 +346,81 @@ impl Parent {
     }
 
     /// Builds beside, then swaps inside the running worker; any error leaves the old generation serving.
-    fn reload(&mut self) -> Result<(), String> {
+    fn reload(&mut self, askers: Vec<verdict::Asker>) {
+        let before: BTreeSet<String> = self.listeners.keys().cloned().collect();
+        let outcome = self.begin_reload();
+        let opened = self.listeners.keys().filter(|name| !before.contains(*name)).cloned().collect();
+        match outcome {
+            Ok((next, Some(worker))) => {
+                let until = Instant::now() + PATIENCE;
+                self.pending = Some(Pending { worker, next, opened, until, askers });
+            }
+            Ok((next, None)) => {
+                // Another user or number of loops needs another process; connections finish in the old one.
+                self.resting = false;
+                self.tell(Signal::SIGQUIT);
+                self.generation = next;
+                let text = match SignalQueue::new(&[]).map(|signals| self.start_worker(&signals)) {
+                    Ok(true) => String::new(),
+                    _ => "could not start a worker process".to_owned(),
+                };
+                open::trim(&self.generation, &mut self.listeners);
+                answer(askers, self.log(), &text);
+            }
+            Err(text) => {
+                self.close(&opened);
+                answer(askers, self.log(), &text);
+            }
+        }
+    }
+
+    /// Closes sockets that were opened for a reload that failed.
+    fn close(&mut self, opened: &[String]) {
+        for name in opened {
+            if self.listeners.remove(name).is_some() {
+                open::unlink(name);
+            }
+        }
+    }
+
+    /// Takes the verdict of the worker that has a reload.
+    fn hear(&mut self) {
+        let Some(pending) = &self.pending else { return };
+        let Some(worker) = self.workers.iter().find(|worker| worker.pid == pending.worker) else { return };
+        let outcome = match worker.channel.receive() {
+            Ok(Some(message)) if message.kind == Kind::Verdict && message.text.is_empty() => Ok(()),
+            Ok(Some(message)) if message.kind == Kind::Verdict => {
+                Err(String::from_utf8_lossy(&message.text).into_owned())
+            }
+            Ok(Some(_)) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Ok(None) => Err("the worker process ended".to_owned()),
+            Err(error) => Err(format!("the worker process cannot be reached ({error})")),
+        };
+        self.settle(outcome);
+    }
+
+    /// Ends a reload: the next generation is the current one, or nothing of it stays.
+    fn settle(&mut self, outcome: Result<(), String>) {
+        let Some(pending) = self.pending.take() else { return };
+        let text = match outcome {
+            Ok(()) => {
+                self.generation = pending.next;
+                if !self.stopping {
+                    open::trim(&self.generation, &mut self.listeners);
+                }
+                String::new()
+            }
+            Err(text) => {
+                self.close(&pending.opened);
+                text
+            }
+        };
+        answer(pending.askers, self.log(), &text);
+    }
+
+    /// Compiles and opens the next generation, and sends it to the worker that can take it, if one can.
+    fn begin_reload(&mut self) -> Result<(Generation, Option<Pid>), String> {
         let disk = Disk;
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
@@ -291,28 +456,15 @@ impl Parent {
             hosts: resolver.hosts.into_inner(),
             descriptors: Vec::new(),
         };
-        if same && !self.resting && !self.workers.is_empty() {
-            self.ship(bundle, &next)?;
-            self.generation = next;
-        } else {
-            // Another user or number of loops needs another process; connections finish in the old one.
-            self.resting = false;
-            self.tell(Signal::SIGQUIT);
-            self.generation = next;
-            let Ok(signals) = SignalQueue::new(&[]) else { return Err("signalfd() failed".to_owned()) };
-            if !self.start_worker(&signals) {
-                return Err("could not start a worker process".to_owned());
-            }
-        }
-        open::trim(&self.generation, &mut self.listeners);
-        Ok(())
+        let worker = self.workers.iter().find(|worker| !worker.leaving);
+        let Some(worker) = worker.filter(|_| same && !self.resting) else { return Ok((next, None)) };
+        self.ship(worker, bundle, &next)?;
+        let pid = worker.pid;
+        Ok((next, Some(pid)))
     }
 
-    /// Sends a bundle to the worker and waits for its verdict.
-    fn ship(&self, mut bundle: Bundle, next: &Generation) -> Result<(), String> {
-        let Some(worker) = self.workers.iter().find(|worker| !worker.leaving) else {
-            return Err("there is no worker process".to_owned());
-        };
+    /// Sends a bundle to a worker.
+    fn ship(&self, worker: &Worker, mut bundle: Bundle, next: &Generation) -> Result<(), String> {
         let mut descriptors = Vec::new();
         let files: Vec<_> = next.logs.iter().map(|log| (log.name().to_owned(), log.duplicate())).collect();
         for (path, file) in &files {
@@ -325,30 +477,10 @@ impl Parent {
             bundle.descriptors.push(format!("listen {name}"));
             descriptors.push(fd.as_fd());
         }
-        let broken = |error: std::io::Error| format!("the worker process cannot be reached ({error})");
-        worker.channel.send_bundle(&bundle.encode(), &descriptors).map_err(broken)?;
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let mut fds = [PollFd::new(worker.channel.0.as_fd(), PollFlags::POLLIN)];
-            let timeout = PollTimeout::try_from(left.as_millis().min(60_000) as u64).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut fds, timeout) {
-                Ok(0) => return Err("the worker process did not answer".to_owned()),
-                Err(nix::errno::Errno::EINTR) => continue,
-                _ => {}
-            }
-            match worker.channel.receive().map_err(broken)? {
-                Some(message) if message.kind == Kind::Verdict => {
-                    return if message.text.is_empty() {
-                        Ok(())
-                    } else {
-                        Err(String::from_utf8_lossy(&message.text).into_owned())
-                    };
-                }
-                Some(_) => {}
-                None => return Err("the worker process ended".to_owned()),
-            }
-        }
+        worker
+            .channel
+            .send_bundle(&bundle.encode(), &descriptors)
+            .map_err(|error| format!("the worker process cannot be reached ({error})"))
     }
 
     /// USR2: starts the binary of this path on our sockets.
@@ -368,7 +500,10 @@ impl Parent {
             return;
         }
         match self.spawn_binary() {
-            Ok(child) => self.upgrade = Some(Pid::from_raw(child as i32)),
+            Ok(child) => {
+                self.log().write(Level::Notice, None, &format!("start new binary process {child}"));
+                self.upgrade = Some(Pid::from_raw(child as i32));
+            }
             Err(error) => {
                 let _ = std::fs::rename(&old, &pid);
                 let text = crate::conf::walk::errno(&error);
@@ -385,9 +520,9 @@ impl Parent {
         use std::os::fd::AsRawFd as _;
         let mut kept = Vec::new();
         let mut names = String::new();
-        for (name, fd) in &self.listeners {
+        for fd in self.listeners.values() {
             let copy = nix::unistd::dup(fd.as_fd())?;
-            names.push_str(&format!("{}={name};", copy.as_raw_fd()));
+            names.push_str(&format!("{};", copy.as_raw_fd()));
             kept.push(copy);
         }
         let mut command = Command::new(self.arguments.first().cloned().unwrap_or_default());
@@ -410,17 +545,26 @@ impl Parent {
     }
 }
 
-/// Sockets an older binary left us, by name.
+/// Tells a reload's outcome to the log and to those who wait for it.
+fn answer(askers: Vec<verdict::Asker>, log: &Log, text: &str) {
+    if !text.is_empty() {
+        log.write(Level::Emerg, None, text);
+    }
+    askers.into_iter().for_each(|asker| asker.answer(text));
+}
+
+/// Sockets an older binary left us, an nginx or an rnginx, by name: their numbers, each with a semicolon.
 pub fn inherited() -> Listeners {
     let Some(text) = std::env::var_os(INHERIT) else { return Listeners::new() };
     let text = text.to_string_lossy().into_owned();
     let mut found = Listeners::new();
-    for entry in text.split(';').filter(|entry| !entry.is_empty()) {
-        if let Some((number, name)) = entry.split_once('=')
-            && let Ok(number) = number.parse()
-            && let Some(fd) = crate::sys::socket::inherited(number)
+    for number in text.split([';', ':']).filter_map(|number| number.parse().ok()) {
+        if let Some(fd) = crate::sys::socket::inherited(number)
+            && let Some((address, udp)) = listen::bound(&fd)
         {
-            found.insert(name.to_owned(), fd);
+            // Several sockets of one address are those of reuseport, in their order.
+            let name = (0..).map(|index| open::name(&address, udp, index)).find(|name| !found.contains_key(name));
+            found.extend(name.map(|name| (name, fd)));
         }
     }
     found

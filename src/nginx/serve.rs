@@ -1,6 +1,6 @@
 //! One event loop: its listeners, the sites they belong to, and how both are replaced and retired.
 
-use super::generation::Service;
+use super::generation::{Process, Service};
 use super::worker::{Given, Shared};
 use crate::http::{self, Front};
 use crate::log::file::File;
@@ -45,6 +45,8 @@ pub struct Sites {
     pub logs: Vec<Arc<File>>,
     /// The loop's sockets.
     pub sockets: Vec<Given>,
+    /// Settings of the process.
+    pub process: Process,
 }
 
 /// Who serves new connections of a listener.
@@ -91,6 +93,7 @@ pub struct Loop {
     listeners: BTreeMap<String, Listener>,
     site: Option<Arc<http::Site>>,
     serves: bool,
+    process: Option<Process>,
     log: Log,
     logs: Vec<Arc<File>>,
 }
@@ -106,6 +109,7 @@ impl Loop {
             listeners: BTreeMap::new(),
             site: None,
             serves: false,
+            process: None,
             log: Log::default(),
             logs: Vec::new(),
         }
@@ -119,6 +123,8 @@ impl Loop {
                 Err(_) => self.flush(),
                 Ok(Some(Order::Serve(sites))) => self.serve(*sites),
                 Ok(Some(Order::Reopen)) => {
+                    // What was logged before belongs into the files that were open then.
+                    self.flush();
                     if self.front.turn.number == 0 {
                         self.reopen();
                     }
@@ -171,6 +177,12 @@ impl Loop {
         for (_, gone) in std::mem::replace(&mut self.listeners, kept) {
             gone.task.abort();
         }
+        // Listening sockets and the line to the parent count, as in nginx.
+        let taken = self.listeners.len() + usize::from(sites.process.master);
+        let connections = usize::try_from(sites.process.connections).unwrap_or(usize::MAX);
+        self.front.turn.connections.set(connections);
+        self.front.turn.listening.set(taken);
+        self.process = Some(sites.process);
         self.flush();
         self.log = sites.log;
         self.logs = sites.logs;
@@ -186,19 +198,20 @@ impl Loop {
 
     /// `worker_shutdown_timeout`: what still runs under earlier sites then is closed.
     fn end_later(&self) {
-        let Some(time) = self.shared.process.shutdown_timeout else { return };
+        let Some(time) = self.process.as_ref().and_then(|process| process.shutdown_timeout) else { return };
         let (front, streams) = (self.front.clone(), self.streams.clone());
+        let by = std::time::Instant::now();
         crate::net::turn::spawn(async move {
             tokio::time::sleep(time).await;
-            front.close_retired();
-            streams.close_retired();
+            front.close_retired(by);
+            streams.close_retired(by);
         });
     }
 
     fn listen(&self, fd: OwnedFd, served: Served, log: &Log) -> Option<Listener> {
         let socket = Socket::from(fd);
         let served = Rc::new(RefCell::new(served));
-        let waited = Waited::new(&socket, self.shared.process.loops > 1);
+        let waited = Waited::new(&socket, self.shared.loops > 1);
         let waited = match waited {
             Ok(waited) => waited,
             Err(error) => {
@@ -207,7 +220,7 @@ impl Loop {
             }
         };
         let fronts = Fronts { http: self.front.clone(), stream: self.streams.clone() };
-        let accepting = accept(fronts, self.shared.clone(), (socket, waited), served.clone(), log.clone());
+        let accepting = accept(fronts, (socket, waited), served.clone(), log.clone());
         Some(Listener { served, task: crate::net::turn::spawn(accepting) })
     }
 
@@ -239,25 +252,15 @@ impl Waited {
 }
 
 /// Accepts connections for as long as the listener is wanted.
-async fn accept(
-    fronts: Fronts,
-    shared: Arc<Shared>,
-    (socket, waited): (Socket, Waited),
-    served: Rc<RefCell<Served>>,
-    log: Log,
-) {
-    let most = shared.process.connections.saturating_mul(shared.process.loops as u64);
+async fn accept(fronts: Fronts, (socket, waited): (Socket, Waited), served: Rc<RefCell<Served>>, log: Log) {
     loop {
         let Ok(mut ready) = waited.0.readable().await else { return };
         for _ in 0..64 {
             match crate::sys::socket::accept(&socket) {
                 Ok((stream, peer)) => {
-                    if shared.counters.active.load(Ordering::Relaxed) >= most {
-                        log.write(
-                            Level::Alert,
-                            None,
-                            &format!("{} worker_connections are not enough", shared.process.connections),
-                        );
+                    if !fronts.http.has_room(&log) {
+                        let most = fronts.http.turn.connections.get();
+                        log.write(Level::Alert, None, &format!("{most} worker_connections are not enough"));
                         continue;
                     }
                     begin(&fronts, &served, stream, &peer);
@@ -272,7 +275,18 @@ async fn accept(
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     break;
                 }
-                Err(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    let text = crate::conf::walk::errno(&error);
+                    log.write(Level::Error, None, &format!("accept4() failed ({text})"));
+                }
+                Err(error) => {
+                    let text = crate::conf::walk::errno(&error);
+                    log.write(Level::Alert, None, &format!("accept4() failed ({text})"));
+                    // Whatever it is, it is not over at once.
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    break;
+                }
             }
         }
     }

@@ -15,14 +15,17 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What all loops of the worker share.
 pub struct Shared {
     /// What the worker counts.
     pub counters: Arc<http::Counters>,
-    /// Settings of the process.
-    pub process: Process,
+    /// Event loops.
+    pub loops: usize,
+    /// Whether the worker ends when its connections do.
+    quitting: AtomicBool,
 }
 
 /// A socket on its way to a loop.
@@ -35,7 +38,7 @@ pub fn leave(code: u8) -> ! {
 }
 
 /// Runs the worker over a generation inherited from the parent. The result is the exit status.
-pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channel>) -> u8 {
+pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel>) -> u8 {
     let log = generation.log.clone();
     let watch = [
         Signal::SIGTERM,
@@ -56,7 +59,11 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
     std::panic::set_hook(Box::new(move |panic| {
         panics.write(Level::Alert, None, &format!("a connection was ended by an internal error: {panic}"));
     }));
-    let shared = Arc::new(Shared { counters: Arc::default(), process: generation.process.clone() });
+    let shared = Arc::new(Shared {
+        counters: Arc::default(),
+        loops: generation.process.loops,
+        quitting: AtomicBool::new(false),
+    });
     let loops = generation.process.loops;
     let mut orders = Vec::new();
     let mut threads = Vec::new();
@@ -74,16 +81,32 @@ pub fn run(generation: &Generation, listeners: &Listeners, parent: Option<Channe
             threads.push(thread);
         }
     }
+    let last = log.clone();
     let sites = (generation.http.clone(), generation.stream.clone());
-    let control =
-        Control { signals, parent, orders, zones: generation.zones.clone(), sites, generation: None, loops, log };
-    control.begin(generation, listeners);
+    let control = Control {
+        shared: shared.clone(),
+        signals,
+        parent,
+        orders,
+        zones: generation.zones.clone(),
+        sites,
+        generation: None,
+        loops,
+        log,
+    };
+    // Each loop has copies: a socket is closed when the last of them is.
+    control.begin(generation, &listeners);
+    drop(listeners);
     if let Some(receiver) = first {
         event_loop(0, receiver, &shared, Some(control));
     }
     for thread in threads {
         let _ = thread.join();
     }
+    if shared.quitting.load(Ordering::Relaxed) {
+        last.write(Level::Notice, None, "exiting");
+    }
+    last.write(Level::Notice, None, "exit");
     0
 }
 
@@ -158,6 +181,7 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
 
 /// What the first loop does beside serving: signals and the parent's messages.
 struct Control {
+    shared: Arc<Shared>,
     signals: SignalQueue,
     parent: Option<Channel>,
     orders: Vec<UnboundedSender<Order>>,
@@ -192,6 +216,7 @@ impl Control {
                 log: generation.log.clone(),
                 logs: generation.logs.clone(),
                 sockets: given,
+                process: generation.process.clone(),
             };
             let _ = order.send(Order::Serve(Box::new(sites)));
         }
@@ -220,8 +245,9 @@ impl Control {
         else {
             return;
         };
-        let parent = self.parent.take();
-        let line = match &parent {
+        let mut parent = self.parent.take();
+        let mut compiling = None;
+        let mut line = match &parent {
             Some(channel) => {
                 let flags = nix::fcntl::OFlag::O_NONBLOCK;
                 let _ = nix::fcntl::fcntl(&channel.0, nix::fcntl::FcntlArg::F_SETFL(flags));
@@ -230,8 +256,9 @@ impl Control {
             None => None,
         };
         loop {
+            let busy = compiling.is_some();
             let from_parent = async {
-                match &line {
+                match line.as_ref().filter(|_| !busy) {
                     Some(line) => line.readable().await.map(|mut guard| guard.clear_ready()).is_ok(),
                     None => std::future::pending().await,
                 }
@@ -244,12 +271,22 @@ impl Control {
                     self.signals_came();
                 }
                 alive = from_parent => {
-                    if let Some(channel) = &parent
-                        && !(alive && self.message(channel))
-                    {
-                        // The parent is gone: finish as after TERM.
-                        self.all(|| Order::Stop);
-                        return;
+                    let heard = parent.as_ref().filter(|_| alive).map(|channel| self.message(channel));
+                    match heard {
+                        Some(Heard::Nothing) => {}
+                        Some(Heard::Bundle(bundle)) => compiling = Some(Compiling::start(*bundle, &self.zones)),
+                        Some(Heard::End) | None => {
+                            // Connections must not end with the parent; signals are obeyed as before.
+                            let text = "the master process is gone: this worker serves on until it is told to end";
+                            self.log.write(Level::Alert, None, text);
+                            (parent, line) = (None, None);
+                        }
+                    }
+                }
+                compiled = Compiling::done(&mut compiling) => {
+                    let outcome = compiled.and_then(|compiled| self.swap(compiled));
+                    if let Some(channel) = &parent {
+                        let _ = channel.send_verdict(&outcome.err().unwrap_or_default());
                     }
                 }
             }
@@ -259,8 +296,13 @@ impl Control {
     fn signals_came(&self) {
         while let Some(arrived) = self.signals.next() {
             match Signal::try_from(arrived.number) {
-                Ok(Signal::SIGTERM | Signal::SIGINT) => self.all(|| Order::Stop),
+                Ok(Signal::SIGTERM | Signal::SIGINT) => {
+                    self.log.write(Level::Notice, None, "exiting");
+                    self.shared.quitting.store(false, Ordering::Relaxed);
+                    self.all(|| Order::Stop);
+                }
                 Ok(Signal::SIGQUIT) => {
+                    self.shared.quitting.store(true, Ordering::Relaxed);
                     self.log.write(Level::Notice, None, "gracefully shutting down");
                     self.all(|| Order::Quit);
                 }
@@ -273,57 +315,122 @@ impl Control {
         }
     }
 
-    /// Takes what the parent sent; false when it has gone.
-    fn message(&mut self, channel: &Channel) -> bool {
+    /// Takes what the parent sent.
+    fn message(&self, channel: &Channel) -> Heard {
         let first = match channel.receive() {
             Ok(Some(message)) if message.kind == Kind::Bundle => message,
-            Ok(Some(_)) => return true,
-            Ok(None) => return false,
-            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            Ok(Some(_)) => return Heard::Nothing,
+            Ok(None) => return Heard::End,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
+            Err(_) => return Heard::End,
         };
-        let outcome = self.bundle(channel, first);
-        let text = outcome.err().unwrap_or_default();
-        channel.send_verdict(&text).is_ok()
+        match received(channel, first) {
+            Ok(bundle) => Heard::Bundle(Box::new(bundle)),
+            Err(text) if channel.send_verdict(&text).is_ok() => Heard::Nothing,
+            Err(_) => Heard::End,
+        }
     }
 
-    fn bundle(&mut self, channel: &Channel, first: channel::Message) -> Result<(), String> {
-        let broken = |error: io::Error| format!("a bundle could not be received ({error})");
-        let Some(memory) = first.descriptors.into_iter().next() else {
-            return Err("a bundle without contents".to_owned());
-        };
-        let count = first.text.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)) as usize;
-        let bytes = channel::contents(memory).map_err(broken)?;
-        let bundle = Bundle::decode(&bytes).ok_or("a bundle that cannot be understood")?;
-        let mut descriptors = Vec::with_capacity(count);
-        while descriptors.len() < count {
-            match channel.receive() {
-                Ok(Some(message)) => descriptors.extend(message.descriptors),
-                Ok(None) => return Err("the parent ended".to_owned()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
-                Err(error) => return Err(broken(error)),
-            }
-        }
-        let mut sockets = Listeners::new();
-        let mut files = std::collections::BTreeMap::new();
-        for (name, fd) in bundle.descriptors.iter().zip(descriptors) {
-            if let Some(name) = name.strip_prefix("listen ") {
-                sockets.insert(name.to_owned(), fd);
-            } else if let Some(path) = name.strip_prefix("log ") {
-                files.insert(path.to_owned(), fd);
-            }
-        }
-        let reading = generation::compile(&bundle.inputs, &bundle.memory, &bundle, &self.zones);
-        let next = reading.outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &reading.sources))?;
-        for log in &next.logs {
-            if let Some(fd) = files.remove(log.name()) {
-                log.adopt(fd.into());
-            }
-        }
+    /// Puts a compiled generation to work.
+    fn swap(&mut self, compiled: Compiled) -> Result<(), String> {
+        let Compiled { next, sockets } = compiled;
         self.carry_over(&next);
         self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
         self.zones.retain(&next.named_zones);
         self.log = next.log.clone();
-        self.generation = Some(Arc::new(next));
-        Ok(())
+        let old = self.generation.replace(Arc::new(next));
+        // A large generation takes a while to take apart.
+        std::thread::Builder::new().spawn(move || drop(old)).map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// What the parent sent.
+enum Heard {
+    /// Nothing to act upon.
+    Nothing,
+    /// A generation to compile.
+    Bundle(Box<Received>),
+    /// It is gone.
+    End,
+}
+
+/// A bundle with its descriptors.
+struct Received {
+    bundle: Bundle,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// Takes in the rest of a bundle.
+fn received(channel: &Channel, first: channel::Message) -> Result<Received, String> {
+    let broken = |error: io::Error| format!("a bundle could not be received ({error})");
+    let Some(memory) = first.descriptors.into_iter().next() else {
+        return Err("a bundle without contents".to_owned());
+    };
+    let count = first.text.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)) as usize;
+    let bytes = channel::contents(memory).map_err(broken)?;
+    let bundle = Bundle::decode(&bytes).ok_or("a bundle that cannot be understood")?;
+    let mut descriptors = Vec::with_capacity(count);
+    while descriptors.len() < count {
+        match channel.receive() {
+            Ok(Some(message)) => descriptors.extend(message.descriptors),
+            Ok(None) => return Err("the parent ended".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => return Err(broken(error)),
+        }
+    }
+    Ok(Received { bundle, descriptors })
+}
+
+/// A generation ready to serve, and its sockets.
+struct Compiled {
+    next: Generation,
+    sockets: Listeners,
+}
+
+/// A generation that a thread of its own compiles: no request waits for it.
+struct Compiling(tokio::sync::oneshot::Receiver<Result<Compiled, String>>);
+
+impl Compiling {
+    fn start(received: Received, zones: &Arc<Zones>) -> Self {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let zones = zones.clone();
+        let work = move || {
+            let _ = sender.send(compiled(received, &zones));
+        };
+        // Where no thread is to be had the sender is gone, which is said as the verdict.
+        let _ = std::thread::Builder::new().name("compile".to_owned()).spawn(work);
+        Self(receiver)
+    }
+
+    /// What came of it; never where nothing is compiled.
+    async fn done(compiling: &mut Option<Self>) -> Result<Compiled, String> {
+        let outcome = match compiling {
+            Some(Self(receiver)) => receiver.await,
+            None => std::future::pending().await,
+        };
+        *compiling = None;
+        outcome.unwrap_or_else(|_| Err("the configuration could not be compiled in the worker process".to_owned()))
+    }
+}
+
+/// Compiles what the parent sent: the same input gives the same result as there.
+fn compiled(received: Received, zones: &Arc<Zones>) -> Result<Compiled, String> {
+    let Received { bundle, descriptors } = received;
+    let mut sockets = Listeners::new();
+    let mut files = std::collections::BTreeMap::new();
+    for (name, fd) in bundle.descriptors.iter().zip(descriptors) {
+        if let Some(name) = name.strip_prefix("listen ") {
+            sockets.insert(name.to_owned(), fd);
+        } else if let Some(path) = name.strip_prefix("log ") {
+            files.insert(path.to_owned(), fd);
+        }
+    }
+    let reading = generation::compile(&bundle.inputs, &bundle.memory, &bundle, zones);
+    let next = reading.outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &reading.sources))?;
+    for log in &next.logs {
+        if let Some(fd) = files.remove(log.name()) {
+            log.adopt(fd.into());
+        }
+    }
+    Ok(Compiled { next, sockets })
 }

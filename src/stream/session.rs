@@ -39,7 +39,7 @@ pub struct Front {
 struct Open {
     stream: RcWeak<Stream>,
     site: Weak<Site>,
-    retired: bool,
+    retired: Option<Instant>,
 }
 
 impl Front {
@@ -56,15 +56,19 @@ impl Front {
     /// Marks the connections of sites other than `current`; they go on until [`Self::close_retired`].
     pub fn retire(&self, current: Option<&Arc<Site>>) {
         for (_, open) in self.open.borrow_mut().iter_mut() {
-            open.retired = !current.is_some_and(|current| std::ptr::eq(open.site.as_ptr(), Arc::as_ptr(current)));
+            if current.is_some_and(|current| std::ptr::eq(open.site.as_ptr(), Arc::as_ptr(current))) {
+                open.retired = None;
+            } else {
+                open.retired.get_or_insert_with(Instant::now);
+            }
         }
     }
 
-    /// Ends the marked connections.
-    pub fn close_retired(&self) {
-        for stream in
-            self.open.borrow().iter().filter(|(_, open)| open.retired).filter_map(|(_, open)| open.stream.upgrade())
-        {
+    /// Ends the connections that were marked at this time or before.
+    pub fn close_retired(&self, by: Instant) {
+        let open = self.open.borrow();
+        let marked = open.iter().filter(|(_, open)| open.retired.is_some_and(|at| at <= by));
+        for stream in marked.filter_map(|(_, open)| open.stream.upgrade()) {
             let _ = stream.socket().shutdown(std::net::Shutdown::Both);
         }
     }
@@ -165,7 +169,7 @@ impl Session {
             let _ = local.set(Some(known));
         }
         let stream = Rc::new(accepted.stream);
-        let open = Open { stream: Rc::downgrade(&stream), site: Arc::downgrade(&site), retired: false };
+        let open = Open { stream: Rc::downgrade(&stream), site: Arc::downgrade(&site), retired: None };
         let slot = front.open.borrow_mut().insert(open);
         Self {
             number: front.ledger.opened(),

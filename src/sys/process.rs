@@ -161,3 +161,54 @@ pub fn signal(pid: Pid, number: i32) -> io::Result<()> {
     // SAFETY: the call takes two integers.
     if unsafe { libc::kill(pid.as_raw(), number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// The memory that ps(1) shows as this process's command line.
+#[derive(Debug, Default)]
+pub struct Title {
+    start: usize,
+    length: usize,
+}
+
+impl Title {
+    /// Finds the memory of arguments and environment and moves the environment elsewhere. Only for processes with a single
+    /// thread. Where it cannot be found the title stays what it is.
+    #[expect(unsafe_code, reason = "the environment is moved, as setproctitle does")]
+    pub fn take() -> Self {
+        let Some((arguments, environment)) = places() else { return Self::default() };
+        for (name, value) in std::env::vars_os() {
+            // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+            unsafe {
+                // The same value would be kept where it is.
+                std::env::remove_var(&name);
+                std::env::set_var(&name, &value);
+            }
+        }
+        let end = if environment.start == arguments.end { environment.end } else { arguments.end };
+        Self { start: arguments.start, length: end - arguments.start }
+    }
+
+    /// Sets what ps(1) shows, as far as there is room.
+    #[expect(unsafe_code, reason = "the kernel shows the memory the process was started with")]
+    pub fn set(&self, text: &str) {
+        let Some(room) = self.length.checked_sub(1) else { return };
+        let shown = text.as_bytes().get(..text.len().min(room)).unwrap_or_default();
+        let start = std::ptr::with_exposed_provenance_mut::<u8>(self.start);
+        // SAFETY: the kernel says that arguments and environment lie here, in writable memory of this process that nobody
+        // uses any more: the standard library copied the arguments, and `take` moved the environment.
+        unsafe {
+            std::ptr::write_bytes(start, 0, self.length);
+            std::ptr::copy_nonoverlapping(shown.as_ptr(), start, shown.len());
+        }
+    }
+}
+
+/// Where arguments and environment lie: `arg_start` to `env_end` of proc(5)'s stat.
+fn places() -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Fields are counted behind the name, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(45).map(str::parse::<usize>);
+    let mut next = || fields.next()?.ok().filter(|place| *place > 0);
+    let (arguments, environment) = (next()?..next()?, next()?..next()?);
+    (arguments.start < arguments.end && environment.start <= environment.end).then_some((arguments, environment))
+}

@@ -124,6 +124,13 @@ impl Exchange {
     /// # Errors
     /// Why it failed, logged.
     pub fn open(request: &Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
+        let front = &request.connection.front;
+        if !front.has_room(&request.location.settings.error_log) {
+            let most = front.turn.connections.get();
+            let text = format!("{most} worker_connections are not enough while connecting to upstream");
+            request.log(Level::Alert, &text);
+            return Err(Failure::Local(500));
+        }
         let bind = gateway.local(request);
         let how = Outgoing { bind, keepalive: gateway.socket_keepalive, nodelay: false, speaks: true };
         let (stream, _) = stream::connect(address, &how).map_err(|error| {

@@ -96,7 +96,7 @@ impl Tunnel {
             && error.kind() == io::ErrorKind::TimedOut
         {
             request
-                .log(Level::Error, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
+                .log(Level::Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
         }
         request.attempts.url = None;
     }

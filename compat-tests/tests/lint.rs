@@ -150,3 +150,58 @@ fn the_corpora_are_looked_through() {
     }
     assert!(looked > 200, "{looked}");
 }
+
+/// What `words` say of a text, and the exit code.
+fn said_of(text: &str, words: &[&str]) -> (String, u8) {
+    let scratch = Scratch::new("refused").expect("a folder");
+    let file = scratch.path().join("nginx.conf");
+    fs::write(&file, text).expect("the file can be written");
+    let file = file.to_string_lossy().into_owned();
+    answer(&[&["rmigrate"][..], words, &["--kind", "nginx", file.as_str()]].concat())
+}
+
+#[test]
+fn lint_and_survey_fail_on_what_nginx_refuses() {
+    for text in [
+        "events { } http { server { listen 80; }",
+        "events { } http { nonsense; }",
+        "events { } http { gzip maybe; }",
+        "events { } http { server { listen 80 foo; } }",
+        "events { } http { upstream u { } }",
+        "events { } http { server { location / { proxy_pass foo; } } }",
+        "events { } http { server { location / { } location / { } } }",
+        "events { } http { server { return 200 $nope; } }",
+        "events { } http { server { limit_req zone=a; } }",
+        "events { } http { server { listen 80 default_server; } server { listen 80 default_server; } }",
+        "events { } stream { server { listen 80; } }",
+        "events { } } http { }",
+        "http { }",
+    ] {
+        let (lint, code) = said_of(text, &["lint"]);
+        assert!(code == 1 && lint.contains("nginx refuses the file: "), "{text}\n{lint}");
+        let (survey, code) = said_of(text, &["survey"]);
+        assert!(code == 1 && survey.contains("nginx refuses "), "{text}\n{survey}");
+    }
+    let other = "user nobody-here; events { } http { server { listen 80; } }";
+    let (lint, code) = said_of(other, &["lint", "--fail-on", "error"]);
+    assert_eq!(code, 0, "a user of another machine's is no mistake: {lint}");
+}
+
+#[test]
+fn a_survey_judges_values() {
+    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; gzip off; ssl_protocols TLSv1.2; \
+        location / { proxy_pass http://127.0.0.1:1; proxy_bind 127.0.0.1; } } } \
+        stream { server { listen 81; proxy_pass 127.0.0.1:1; } }";
+    let (survey, code) = said_of(plain, &["survey"]);
+    assert!(code == 0 && survey.contains(" 0 served with a difference"), "{survey}");
+    for why in
+        ["gzip has no effect: it asks for what is done without it", "ssl_protocols has no effect: no address with TLS"]
+    {
+        assert!(survey.contains(why), "{survey}");
+    }
+    let (survey, code) = said_of("events { } http { gzip on; server { } }", &["survey"]);
+    assert!(code == 0 && survey.contains("gzip differs: responses are not compressed"), "{survey}");
+    let (survey, code) =
+        said_of("events { } http { server { location / { proxy_pass https://127.0.0.1; } } }", &["survey"]);
+    assert!(code == 1 && survey.contains("\"proxy_pass\" with https:// is not served"), "{survey}");
+}

@@ -63,6 +63,8 @@ pub struct Diagnostic {
     pub earlier: Option<Box<Span>>,
     /// It is about something that may be given elsewhere: where that was left out, nothing is wrong here.
     pub depends: bool,
+    /// It is about the machine the configuration is read on: a file or a user that another machine may have.
+    pub machine: bool,
     /// What the long form adds: where a directive is allowed, how many arguments it takes.
     pub notes: Vec<String>,
     /// What would help.
@@ -94,6 +96,7 @@ impl Diagnostic {
             point: None,
             earlier: None,
             depends: false,
+            machine: false,
             notes: Vec::new(),
             help: None,
         }
@@ -132,6 +135,12 @@ impl Diagnostic {
     /// The same complaint, about something that may be given elsewhere.
     pub const fn depends(mut self) -> Self {
         self.depends = true;
+        self
+    }
+
+    /// The same complaint, about the machine the configuration is read on.
+    pub const fn machine(mut self) -> Self {
+        self.machine = true;
         self
     }
 

@@ -113,6 +113,8 @@ pub enum Support {
     Full,
     /// With a difference, which is named.
     Partial(&'static str),
+    /// As the original, but for parts that are named where a file has them; which.
+    Parts(&'static str),
     /// Accepted because it cannot matter here; why.
     Inert(&'static str),
     /// Known, checked for place and arity, and refused.

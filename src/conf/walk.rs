@@ -184,8 +184,13 @@ impl Setting<'_> {
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
         self.loader.load(path).map_err(|error| {
             let call = if error.kind() == std::io::ErrorKind::IsADirectory { "read()" } else { "open()" };
-            Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error)))
+            Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error))).machine()
         })
+    }
+
+    /// Whether a file is there.
+    pub fn exists(&self, path: &str) -> bool {
+        self.loader.glob(path).is_ok_and(|names| !names.is_empty())
     }
 
     /// The statements of the files `pattern` names, for blocks that read their rows themselves.

@@ -3,7 +3,7 @@
 use super::dialect::Dialect;
 use super::fragment::{Around, Place, base, may_be_elsewhere};
 use super::report::{self, Failure, Finding};
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
 use crate::conf::disk::Disk;
 use crate::conf::effect::Unserved;
@@ -63,8 +63,39 @@ pub struct Text {
     pub sources: Sources,
     /// What is known and not served, as the product itself judges it, with `file:line`.
     pub unserved: Vec<(String, Unserved)>,
-    /// What the product complains of, with `file:line` where it has one, and whether it is fatal.
-    pub complaints: Vec<(String, String, bool)>,
+    /// What the product complains of, with `file:line` where it has one.
+    pub complaints: Vec<Complaint>,
+}
+
+/// What a product says of a file.
+pub struct Complaint {
+    /// `file:line`, where it has one.
+    pub place: String,
+    /// In the product's words.
+    pub text: String,
+    /// What follows.
+    pub gravity: Gravity,
+}
+
+/// What follows from a complaint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// Nothing.
+    Warned,
+    /// The product does not run the file where a file or user it names is missing, as on this machine.
+    Here,
+    /// The product does not run the file.
+    Refused,
+}
+
+impl Gravity {
+    fn of(complaint: &Diagnostic) -> Self {
+        match complaint.is_error() {
+            true if complaint.machine => Self::Here,
+            true => Self::Refused,
+            false => Self::Warned,
+        }
+    }
 }
 
 impl Given {
@@ -104,7 +135,12 @@ impl Given {
             return Ok(self.part(path, place));
         }
         let (tree, sources) = spliced(self, path, bytes);
-        Ok(text(path, (tree, sources), crate::nginx::view::view(self, path), None))
+        let mut view = crate::nginx::view::view(self, path);
+        if view.fatal.as_ref().is_some_and(|fatal| fatal.machine) {
+            // What this machine lacks is no end on another one: what else is wrong?
+            view = crate::nginx::view::every(self, path);
+        }
+        Ok(text(path, (tree, sources), view, None))
     }
 
     /// A part of a configuration, in the blocks it belongs in.
@@ -127,7 +163,9 @@ impl Given {
     fn keepalived(&self, path: &str) -> Result<Text, Failure> {
         let view = crate::keepalived::view::view(self, path, &self.id).map_err(|error| Failure::file(path, &error))?;
         let unserved = with_places(&view.unserved, &view.sources);
-        let complaints = view.complaints.into_iter().map(|(text, fails)| (String::new(), text, fails)).collect();
+        let gravity = |fails| if fails { Gravity::Here } else { Gravity::Warned };
+        let complaint = |(text, fails)| Complaint { place: String::new(), text, gravity: gravity(fails) };
+        let complaints = view.complaints.into_iter().map(complaint).collect();
         let (tree, sources, name) = (view.tree, view.sources, path.to_owned());
         Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints })
     }
@@ -145,12 +183,12 @@ fn spliced(loader: &dyn Loader, path: &str, bytes: Vec<u8>) -> (Block, Sources) 
 }
 
 fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<(Place, bool)>) -> Text {
-    let placed =
-        |complaint: &Diagnostic| (place_of(complaint, &view.sources), complaint.message.clone(), complaint.severity);
-    let fails = |severity| matches!(severity, Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error);
-    let mut complaints: Vec<_> =
-        view.complaints.iter().map(placed).map(|(at, text, severity)| (at, text, fails(severity))).collect();
-    complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
+    let complaint = |one: &Diagnostic| Complaint {
+        place: place_of(one, &view.sources),
+        text: one.message.clone(),
+        gravity: Gravity::of(one),
+    };
+    let complaints = view.complaints.iter().chain(&view.fatal).map(complaint).collect();
     let unserved = with_places(&view.unserved, &view.sources);
     Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, part, sources, unserved, complaints }
 }
@@ -160,6 +198,11 @@ fn with_places(unserved: &[Unserved], sources: &Sources) -> Vec<(String, Unserve
 }
 
 impl Text {
+    /// What the product refuses to run the file for, on whatever machine.
+    pub fn refusals(&self) -> impl Iterator<Item = &Complaint> {
+        self.complaints.iter().filter(|complaint| complaint.gravity == Gravity::Refused)
+    }
+
     /// `file:line` of a place.
     pub fn place(&self, span: Span) -> String {
         place(span, &self.sources)

@@ -106,6 +106,8 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     if !remarks.is_empty() {
         report.section(Section::new("Parts of configurations").findings(merged(remarks)));
     }
+    let refused: Vec<_> = nodes.iter().flat_map(|node| node.refused.clone()).collect();
+    report.section(Section::new("What nginx refuses").findings(merged(refused)));
     for (title, rules) in GROUPS {
         let mut findings = Vec::new();
         for rule in rules.iter().filter(|rule| !args.allowed.iter().any(|id| id == rule.id)) {

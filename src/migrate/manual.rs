@@ -65,7 +65,7 @@ pub fn support_counts() -> String {
         for row in book.chapters.iter().flat_map(|(_, rows)| rows) {
             let at = match (row.support, row.omission) {
                 (Support::Full, _) => 1,
-                (Support::Partial(_), _) => 2,
+                (Support::Partial(_) | Support::Parts(_), _) => 2,
                 (Support::Inert(_), _) | (Support::Missing, Omission::Tunes(_)) => 3,
                 (Support::Missing, _) => 4,
             };
@@ -381,7 +381,7 @@ impl Book {
     fn served(&self, row: &Directive) -> String {
         match (row.support, row.omission) {
             (Support::Full, _) => "yes".to_owned(),
-            (Support::Partial(how), _) => format!("with a difference: {how}"),
+            (Support::Partial(how) | Support::Parts(how), _) => format!("with a difference: {how}"),
             (Support::Inert(why), _) | (Support::Missing, Omission::Tunes(why)) => format!("without effect: {why}"),
             (Support::Missing, Omission::Transparent(why)) => format!("left out with a warning: {why}"),
             (Support::Missing, _) => {

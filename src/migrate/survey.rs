@@ -1,7 +1,7 @@
 //! tree × registry → findings: every directive of a configuration, and how much of it is served.
 
 use super::dialect::Dialect;
-use super::input::{Given, Text};
+use super::input::{Given, Gravity, Text};
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
 use crate::conf::directive::{Contexts, Directive, Opens, Support};
 use crate::conf::effect::{Effect, Unserved};
@@ -79,15 +79,17 @@ const COUNTED: [&str; 6] = ["served", "differs", "inert", "not-served", "unknown
 pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     let mut report = Report::new(format!("Survey of {}", args.files.join(", ")));
     let mut totals = BTreeMap::new();
+    let mut refusing = Vec::new();
     for file in &args.files {
         let text = given.read(file)?;
         let uses = Survey::of(&text);
         uses.iter().for_each(|used| *totals.entry(used.verdict.word()).or_insert(0_usize) += 1);
         sections(&mut report, &text, &uses);
+        refusing.extend(text.refusals().next().map(|_| format!("{} refuses {file}", text.dialect.name())));
     }
     let count = |word: &str| totals.get(word).copied().unwrap_or_default();
     let refused = count("not-served") + count("unknown") + count("broken");
-    let failed = refused > 0 || args.fail_on == FailOn::Differs && count("differs") > 0;
+    let failed = refused > 0 || !refusing.is_empty() || args.fail_on == FailOn::Differs && count("differs") > 0;
     let all: usize = totals.values().sum();
     let text = format!(
         "{all} directives: {} served, {} served with a difference, {} without effect, {refused} not served",
@@ -95,6 +97,7 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
         count("differs"),
         count("inert")
     );
+    let text = std::iter::once(text).chain(refusing).collect::<Vec<_>>().join("; ");
     report.conclude(failed, text);
     Ok(report)
 }
@@ -103,10 +106,14 @@ fn sections(report: &mut Report, text: &Text, uses: &[Use]) {
     let program = text.dialect.name();
     let remarks = text.remark().into_iter().chain(findings(uses)).collect();
     report.section(Section::new(format!("{} ({program}): what differs", text.name)).findings(remarks));
-    let complaints = text.complaints.iter().map(|(place, text, fatal)| {
-        let (severity, rule) = if *fatal { (Severity::Warning, "refused") } else { (Severity::Note, "warned") };
-        let finding = Finding::new(severity, rule, text);
-        if place.is_empty() { finding } else { finding.at(place) }
+    let complaints = text.complaints.iter().map(|complaint| {
+        let (severity, rule) = match complaint.gravity {
+            Gravity::Refused => (Severity::Error, "refused"),
+            Gravity::Here => (Severity::Warning, "refused"),
+            Gravity::Warned => (Severity::Note, "warned"),
+        };
+        let finding = Finding::new(severity, rule, &complaint.text);
+        if complaint.place.is_empty() { finding } else { finding.at(&complaint.place) }
     });
     let title = format!("{}: what {program} itself would say", text.name);
     report.section(Section::new(title).findings(complaints.collect()));
@@ -285,7 +292,7 @@ const WHOLE: &str = " is not served";
 
 fn of_row(row: &'static Directive) -> Verdict {
     match row.support {
-        Support::Full => Verdict::Served,
+        Support::Full | Support::Parts(_) => Verdict::Served,
         Support::Partial(how) => Verdict::Differs(how),
         Support::Inert(why) => Verdict::Inert(why.to_owned()),
         Support::Missing => Verdict::NotServed(format!("\"{}\"{WHOLE}", row.name)),

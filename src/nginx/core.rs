@@ -79,14 +79,16 @@ const CORE: &[Directive] = &[
         .support(Support::Inert("the clock is looked at once for each batch of events anyway"))
         .doc("Sets how often nginx looks at the clock."),
     Directive::new("env", MAIN, Arity::Exactly(1), &Custom(env))
-        .support(Support::Partial("the worker keeps the whole environment; a value given here is refused"))
+        .support(Support::Parts("the worker keeps the whole environment; a value given here is refused"))
         .doc("Keeps an environment variable for the worker, or sets one."),
     Directive::new("pcre_jit", MAIN, Arity::Flag, &Flag(|c: &mut Core| &mut c.pcre_jit))
         .default("off")
         .support(Support::Inert("expressions are always compiled just in time where the library can"))
         .doc("Compiles expressions just in time."),
     Directive::new("load_module", MAIN, Arity::Exactly(1), &Custom(load_module))
-        .support(Support::Partial("modules that are built in are accepted by name, others are refused"))
+        .support(Support::Parts(
+            "modules that are built in are accepted by name, others where their file is there; none is loaded",
+        ))
         .doc("Loads a module."),
 ];
 
@@ -183,12 +185,12 @@ fn user(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<
         return Ok(());
     }
     if !matches!(nix::unistd::User::from_name(&user), Ok(Some(_))) {
-        return Err(Diagnostic::emerg(format!("getpwnam(\"{user}\") failed")));
+        return Err(Diagnostic::emerg(format!("getpwnam(\"{user}\") failed")).machine());
     }
     let group = names.get(1).cloned();
     let group_name = group.as_deref().unwrap_or(&user);
     if !matches!(nix::unistd::Group::from_name(group_name), Ok(Some(_))) {
-        return Err(Diagnostic::emerg(format!("getgrnam(\"{group_name}\") failed")));
+        return Err(Diagnostic::emerg(format!("getgrnam(\"{group_name}\") failed")).machine());
     }
     conf.user = Some((user, group));
     Ok(())
@@ -269,9 +271,13 @@ fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> 
         conf.loaded.push(name.to_owned());
         return Ok(());
     }
+    if cx.exists(&path) {
+        // What it would bring is unknown, and refused where the file uses it.
+        return Ok(());
+    }
     let text =
         format!("dlopen() \"{path}\" failed ({path}: cannot open shared object file: No such file or directory)");
-    Err(Diagnostic::emerg(text).help("rnginx has no loadable modules"))
+    Err(Diagnostic::emerg(text).help("rnginx has no loadable modules").machine())
 }
 
 fn worker_connections(cx: &mut Setting<'_>, conf: &mut Events, statement: &Statement) -> Result<(), Diagnostic> {

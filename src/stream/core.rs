@@ -33,7 +33,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Opens a server of connections."),
     Directive::new("listen", STREAM_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
         .words(listen::WORDS)
-        .support(Support::Partial("ssl and udp are checked, and not served"))
+        .support(Support::Parts("ssl and udp are checked, and not served"))
         .doc("Sets an address and port, or a socket path, on which the server takes connections, with its options."),
     Directive::new("error_log", STREAM_ANY, Arity::AtLeast(1), &Custom(error_log))
         .words(errorlog::WORDS)

@@ -53,7 +53,7 @@ impl Files<'_> {
         let path = self.path(word);
         let bytes = self
             .read(&path, "r")
-            .map_err(|words| Diagnostic::emerg(format!("{path}\": BIO_new_file() failed (SSL: {words})")))?;
+            .map_err(|words| Diagnostic::emerg(format!("{path}\": BIO_new_file() failed (SSL: {words})")).machine())?;
         Ok((path, bytes))
     }
 
@@ -138,7 +138,9 @@ impl Files<'_> {
         let path = self.path(file);
         let bytes = match self.loader.load(&path) {
             Ok(bytes) => bytes,
-            Err(error) => return Err(Diagnostic::emerg(format!("open() \"{path}\" failed ({})", errno(&error)))),
+            Err(error) => {
+                return Err(Diagnostic::emerg(format!("open() \"{path}\" failed ({})", errno(&error))).machine());
+            }
         };
         if [48, 80].contains(&bytes.len()) {
             return Ok(());

@@ -411,7 +411,7 @@ macro_rules! connection_rows {
         [
             Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind::<{ $gateway }>))
                 .words(&["transparent", "off"])
-                .support(Support::Partial("transparent is refused"))
+                .support(Support::Parts("transparent is refused"))
                 .doc("Sets the address connections to backends come from."),
             Directive::new(
                 concat!($prefix, "_buffer_size"),

@@ -28,7 +28,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
-            .support(Support::Partial("paths with variables and gzip= are not served"))
+            .support(Support::Parts("paths with variables and gzip= are not served"))
             .doc("Sets where requests are logged, and in which format."),
         Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])

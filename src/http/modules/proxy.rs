@@ -67,7 +67,7 @@ const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", LOCATION.or(IF_IN_LOCATION).or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(proxy_pass))
-        .support(Support::Partial("https:// is not served"))
+        .support(Support::Parts("https:// is not served"))
         .doc("Sets the protocol, address and optionally the URI that requests of the location are passed to."),
     Directive::new("proxy_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut ProxyConf| &mut c.headers))
         .doc("Sets a header of the request that is passed on; an empty value leaves it out."),

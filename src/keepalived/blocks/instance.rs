@@ -58,7 +58,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
         .words(&["PASS", "AH"])
-        .support(Support::Partial("AH is refused"))
+        .support(Support::Parts("AH is refused"))
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),
     Directive::new("virtual_ipaddress", INSTANCE, LINES, &Addresses(|c: &mut Instance| &mut c.addresses))

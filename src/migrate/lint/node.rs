@@ -6,7 +6,7 @@ use super::vrrp::{self, Vrrp};
 use crate::conf::source::Loader;
 use crate::migrate::dialect::Dialect;
 use crate::migrate::input::Given;
-use crate::migrate::report::{Failure, Finding};
+use crate::migrate::report::{Failure, Finding, Severity};
 use std::net::IpAddr;
 
 /// A machine and its files.
@@ -25,6 +25,8 @@ pub struct Node {
     pub scripts: Vec<(String, String)>,
     /// What is to be said of how its files were read.
     pub remarks: Vec<Finding>,
+    /// Why nginx runs none of its files.
+    pub refused: Vec<Finding>,
     /// Where the machine's files lie.
     pub given: Given,
 }
@@ -51,6 +53,7 @@ impl Node {
             emqx: Vec::new(),
             scripts: Vec::new(),
             remarks: Vec::new(),
+            refused: Vec::new(),
             given: given.clone(),
         };
         for file in files {
@@ -64,6 +67,11 @@ impl Node {
                 Dialect::Nginx => {
                     let text = given.read(file)?;
                     node.remarks.extend(text.remark());
+                    node.refused.extend(text.refusals().map(|refusal| {
+                        let said = format!("nginx refuses the file: {}", refusal.text);
+                        let finding = Finding::new(Severity::Error, "refused", said);
+                        if refusal.place.is_empty() { finding.at(file) } else { finding.at(&refusal.place) }
+                    }));
                     node.nginx.push(Levels::of(&text));
                 }
                 Dialect::Keepalived => node.keepalived.push(vrrp::read(&given.read(file)?)),

@@ -169,7 +169,7 @@ fn defaults_are_accepted_by_their_own_setters() {
 #[test]
 fn inert_rows_say_why() {
     for row in modules().iter().flat_map(|module| module.directives) {
-        if let Support::Inert(why) | Support::Partial(why) = row.support {
+        if let Support::Inert(why) | Support::Partial(why) | Support::Parts(why) = row.support {
             assert!(why.len() > 10, "{}: {why}", row.name);
         }
     }

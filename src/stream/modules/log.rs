@@ -28,7 +28,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
             .since("1.11.4")
-            .support(Support::Partial("paths with variables and gzip= are not served"))
+            .support(Support::Parts("paths with variables and gzip= are not served"))
             .doc("Sets where connections are logged, and in which format."),
         Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])

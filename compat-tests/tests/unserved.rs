@@ -1,6 +1,7 @@
 //! What is not served: refused alike by a start, a test and a reload, or left out so that nothing is open that was not.
 
 use compat_tests::mount;
+use compat_tests::net::{Host, Switch};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
@@ -160,4 +161,31 @@ fn stock_configurations_start() {
         stand.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
         stand.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
     }
+}
+
+#[test]
+fn a_test_of_keepalived_fails_where_a_start_fails() {
+    let (switch, host) = (Switch::new().expect("a switch"), Host::new("reader").expect("a host"));
+    switch.plug(&host, "ens33", std::net::Ipv4Addr::new(192, 0, 2, 11), 24).expect("a link");
+    let name = "/etc/keepalived/keepalived.conf";
+    let text =
+        b"vrrp_instance V {\n interface ens33\n virtual_router_id 5\n use_vmac\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    host.run(move || mount::file(name, text, 0o644)).expect("a host").expect("a file");
+    let run = |words: &'static [&'static str]| {
+        let path = Program::Ours.keepalived().expect("the program");
+        let output = host.run(move || std::process::Command::new(path).args(words).output()).expect("a host");
+        let output = output.expect("an answer");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let start = run(&["-n", "-f", "/etc/keepalived/keepalived.conf"]);
+    let test = run(&["-t", "-f", "/etc/keepalived/keepalived.conf"]);
+    assert_eq!(start.0, test.0, "{start:?} {test:?}");
+    assert!(test.0 != Some(0), "{test:?}");
+    for (_, said) in [&start, &test] {
+        assert!(said.contains("keyword \"use_vmac\""), "{said}");
+        assert!(said.contains("will not start: 1 keyword is not served; --allow-unserved leaves it out"), "{said}");
+    }
+    let allowed = run(&["-t", "--allow-unserved", "-f", "/etc/keepalived/keepalived.conf"]);
+    assert_eq!(allowed.0, Some(0), "{allowed:?}");
+    assert!(allowed.1.contains("left out"), "{allowed:?}");
 }

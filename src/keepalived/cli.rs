@@ -13,6 +13,7 @@ use super::track::security::{self, Policy};
 use super::world::World;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
+use crate::conf::effect::refusal;
 use crate::conf::expand::Environment;
 use crate::conf::print;
 use crate::conf::source::{Loader, Sources};
@@ -97,8 +98,8 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     let environment = environment(&options);
     if let Some(target) = options.test.take() {
         return match options.form {
-            Form::Lines => test(&file, &environment, target),
-            Form::Pictures | Form::Data => explain(&file, &environment, options.form),
+            Form::Lines => test(&file, &environment, target, options.allow_unserved),
+            Form::Pictures | Form::Data => explain(&file, &environment, options.form, options.allow_unserved),
         };
     }
     let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
@@ -126,6 +127,12 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
             journal.say(line);
             if !style.console {
                 say(&format!("{line}\n"));
+            }
+        }
+        if let Some(summary) = summary(&file, unserved) {
+            journal.say(&summary);
+            if !style.console {
+                say(&format!("{summary}\n"));
             }
         }
         journal.say("The configuration cannot be run. Terminating");
@@ -162,7 +169,7 @@ fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
 
 /// `--explain` and `--json`: every complaint with its place, and the code of `-t`.
 #[expect(clippy::print_stdout, reason = "the data goes to standard output")]
-fn explain(file: &str, environment: &Environment, form: Form) -> u8 {
+fn explain(file: &str, environment: &Environment, form: Form, allowed: bool) -> u8 {
     let outcome = look(file, environment);
     let (said, sources, code) = match &outcome {
         Err(error) => {
@@ -173,7 +180,11 @@ fn explain(file: &str, environment: &Environment, form: Form) -> u8 {
             let judged = judged(reading);
             let lines = judged.iter().flat_map(|judged| &judged.lines);
             let scripts = lines.map(|line| Diagnostic::new(Severity::Error, line));
-            (reading.diagnostics.iter().cloned().chain(scripts).collect(), &reading.sources, code_of(reading, &judged))
+            (
+                reading.diagnostics.iter().cloned().chain(scripts).collect(),
+                &reading.sources,
+                code_of(reading, &judged, allowed),
+            )
         }
     };
     if form == Form::Data {
@@ -192,9 +203,18 @@ fn judged(reading: &Reading) -> Vec<Judged> {
     if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(reading) }
 }
 
+/// What ends the lines about keywords that refuse a start.
+fn summary(file: &str, unserved: &[String]) -> Option<String> {
+    let count = unserved.len();
+    (count > 0).then(|| format!("configuration file {file} {}", refusal(count, "keyword")))
+}
+
 /// The code of a test.
-fn code_of(reading: &Reading, scripts: &[Judged]) -> u8 {
+///
+/// Differs from keepalived: a test fails where a start is refused for what is not served. [test: a_test_of_keepalived_fails_where_a_start_fails]
+fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
     match reading.worst() {
+        _ if !allowed && !reading.unserved.is_empty() => code::CONFIG,
         Some(Kind::Missing) => code::CONFIG,
         _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
         Some(Kind::Fatal | Kind::Error) => code::TEST,
@@ -204,12 +224,12 @@ fn code_of(reading: &Reading, scripts: &[Judged]) -> u8 {
 }
 
 /// `-t`: every complaint, and a code for the worst of them.
-fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
+fn test(file: &str, environment: &Environment, target: Option<String>, allowed: bool) -> u8 {
     let (lines, code) = match look(file, environment) {
         Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
         Ok(reading) => {
             let scripts = judged(&reading);
-            let code = code_of(&reading, &scripts);
+            let code = code_of(&reading, &scripts, allowed);
             let mut told: Vec<(Pass, String)> = reading
                 .complaints
                 .iter()
@@ -220,8 +240,11 @@ fn test(file: &str, environment: &Environment, target: Option<String>) -> u8 {
                 let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());
                 told.splice(at..at, judged.lines.into_iter().map(|line| (judged.after, line)));
             }
-            let unserved = reading.unserved.iter().map(|line| format!("rkeepalived: {line}"));
-            (told.into_iter().map(|(_, line)| line).chain(unserved).collect(), code)
+            let end = if allowed { ", left out" } else { "" };
+            let unserved = reading.unserved.iter().map(|line| format!("rkeepalived: {line}{end}"));
+            let summary = summary(file, &reading.unserved).filter(|_| !allowed);
+            let summary = summary.map(|line| format!("rkeepalived: {line}"));
+            (told.into_iter().map(|(_, line)| line).chain(unserved).chain(summary).collect(), code)
         }
     };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();

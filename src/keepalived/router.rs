@@ -340,9 +340,8 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
-            if unserved {
-                reading.unserved.iter().for_each(|line| journal.say(line));
-            }
+            let end = if unserved { "" } else { ", left out" };
+            reading.unserved.iter().for_each(|line| journal.say(format!("{line}{end}")));
             (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {

@@ -110,6 +110,8 @@ pub struct Instance {
     pub notify_priority_changes: bool,
     /// Keep other addresses of a network when the first goes.
     pub promote_secondaries: bool,
+    /// It asks for something that is not served and must not be left out: it stays in fault.
+    pub closed: bool,
 }
 
 impl Instance {
@@ -449,6 +451,7 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
+            closed: given.virtual_interface == Some(true) || given.auth_pass_type == Some(false),
             name,
             interface,
             router,

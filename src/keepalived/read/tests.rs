@@ -325,3 +325,15 @@ fn keepalived_for_a_time() {
     let count = fuzz(seconds, 1);
     eprintln!("{count} texts in {seconds} s, at most {} KiB", crate::conf::fuzz::most_memory());
 }
+
+#[test]
+fn what_must_not_be_left_out_keeps_an_instance_in_fault() {
+    for (text, closed) in [
+        (" use_vmac", true),
+        (" authentication {\n auth_type AH\n auth_pass a\n }", true),
+        (" authentication {\n auth_type PASS\n auth_pass a\n }", false),
+        (" priority 50", false),
+    ] {
+        assert_eq!(reading(&instance(text)).site.instances[0].closed, closed, "{text}");
+    }
+}

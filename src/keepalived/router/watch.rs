@@ -254,6 +254,9 @@ impl Process {
 
     fn explain_fault(&self, seat: &Seat) {
         let name = &seat.instance.name;
+        if seat.instance.closed {
+            self.journal.say(format!("({name}) entering FAULT state (what it asks for is not served)"));
+        }
         if seat.source.is_none() && self.world.is_up(&seat.instance.interface) {
             let family = if seat.instance.router.is_ipv6() { "IPv6" } else { "IPv4" };
             self.journal.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
@@ -306,7 +309,8 @@ impl Process {
             _ => self.source(instance).is_some(),
         };
         let link = self.world.link(&instance.interface).is_some();
-        let source = Tracked { weight: 0, reverse: false, verdict: verdict(there && link) };
+        let usable = there && link && !instance.closed;
+        let source = Tracked { weight: 0, reverse: false, verdict: verdict(usable) };
         let all = instance.tracking.iter().map(|tracking| self.tracked(tracking));
         standing(instance.router.priority, std::iter::once(source).chain(all))
     }

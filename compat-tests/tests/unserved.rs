@@ -93,6 +93,25 @@ fn what_protects_is_not_left_open() {
 }
 
 #[test]
+fn rules_that_depend_on_what_is_not_served_let_nobody_pass() {
+    let stand = prepared();
+    for rules in ["if ($date_gmt = never) { return 403; }", "set $a $date_gmt;", "if ($deny) { return 403; }"] {
+        let map = if rules.contains("deny") { "map $date_gmt $deny { never 1; }" } else { "" };
+        stand
+            .write(&format!(
+                "events {{ }} http {{ {map} server {{ listen 127.0.0.1:8080; {rules} location / {{ return 200 open; }} }} }}"
+            ))
+            .expect("a configuration");
+        stand.command(&["--allow-unserved"]).expect("it starts");
+        wait_for("an answer", LIMIT, || stand.get(8080, "/").ok()).expect("an answer");
+        assert_eq!(stand.get(8080, "/").expect("an answer").status, 503, "{rules}");
+        let master = stand.master().expect("a master");
+        stand.command(&["-s", "stop"]).expect("-s stop");
+        stand.wait_for_end(master).expect("it ends");
+    }
+}
+
+#[test]
 fn a_test_fails_where_a_start_fails() {
     let stand = prepared();
     stand.write(PROTECTED).expect("a configuration");

@@ -63,6 +63,8 @@ pub struct Diagnostic {
     pub earlier: Option<Box<Span>>,
     /// It is about something that may be given elsewhere: where that was left out, nothing is wrong here.
     pub depends: bool,
+    /// The original finds it as soon as it reads the line.
+    pub early: bool,
     /// It is about the machine the configuration is read on: a file or a user that another machine may have.
     pub machine: bool,
     /// What the long form adds: where a directive is allowed, how many arguments it takes.
@@ -96,6 +98,7 @@ impl Diagnostic {
             point: None,
             earlier: None,
             depends: false,
+            early: false,
             machine: false,
             notes: Vec::new(),
             help: None,
@@ -135,6 +138,12 @@ impl Diagnostic {
     /// The same complaint, about something that may be given elsewhere.
     pub const fn depends(mut self) -> Self {
         self.depends = true;
+        self
+    }
+
+    /// The same complaint, which the original makes as soon as it reads the line.
+    pub const fn early(mut self) -> Self {
+        self.early = true;
         self
     }
 

@@ -586,9 +586,13 @@ impl<'a> Walk<'a> {
             Ok(()) => self.inside(row, statement).map_err(|complaint| again(complaint).meant(statement, row.words)),
             Err(complaint) => Err(self.look_inside(statement, complaint)),
         };
-        // A block that complains as a whole is left out where the dialect goes on.
+        // What was read of a block before the reading ends is kept; one that complains is left out where it goes on.
+        let ends = outcome.is_err() && self.dialect.stop && !self.dialect.every;
+        if ends {
+            let _ = self.merge();
+        }
         if let Some(level) = self.levels.pop()
-            && outcome.is_ok()
+            && (outcome.is_ok() || ends)
             && let Some(around) = self.levels.last_mut()
         {
             around.kinds.0 |= level.kinds.0;

@@ -5,7 +5,7 @@ use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
-use super::modules::ssl;
+use super::modules::{secure_link, ssl};
 use super::phase::{Handler, Phase};
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
@@ -40,7 +40,10 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let mut cx = Compile { build, names, upstreams, made: HashMap::new() };
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
+    let decides = |name: &str| used.is_some_and(|used| used.decides(name)) && !secure_link::VARIABLES.contains(&name);
+    let lost = |name: &str| decides(name) && cx.names.is_unserved(name);
+    let closed = cx.build.closes() && used.into_iter().flat_map(Used::names).any(lost);
+    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer, closed };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
@@ -59,7 +62,9 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     };
     used::unknown(used, &names, build)?;
     let (definitions, unserved) = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
-    unserved.iter().for_each(|name| build.variable(name));
+    for name in &unserved {
+        build.variable(name, decides(name).then_some("every request is answered with 503"));
+    }
     Ok(Site { ports, definitions, upstreams, kept })
 }
 
@@ -162,6 +167,8 @@ struct Builder<'a> {
     /// The map of those who have none.
     plain: Option<Arc<TypeMap>>,
     outer: &'a Log,
+    /// Rules depend on a variable that is not served: no request may come to them.
+    closed: bool,
 }
 
 impl Builder<'_> {
@@ -208,6 +215,9 @@ impl Builder<'_> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
+        if self.closed && context == SERVER {
+            place.step(Phase::ServerRewrite, Closed);
+        }
         if is_closed(levels) && cx.build.closes() {
             place.step(Phase::Preaccess, Closed);
         }
@@ -356,7 +366,7 @@ fn ports(
             for address in cx.build.part(found)?.unwrap_or_default() {
                 if let Some((_, first)) = own.iter().find(|(known, _)| *known == address) {
                     let text = format!("a duplicate listen {}", shown(&address));
-                    let complaint = Diagnostic::emerg(text).at(listening.span).earlier(Some(*first));
+                    let complaint = Diagnostic::emerg(text).at(listening.span).earlier(Some(*first)).early();
                     cx.build.part::<()>(Err(complaint))?;
                     continue;
                 }
@@ -441,7 +451,7 @@ fn join(
         if listening.set {
             if entry.options_set {
                 let text = format!("duplicate listen options for {}", shown(&address));
-                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.options_at)));
+                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.options_at)).early());
             }
             entry.options_set = true;
             entry.options_at = listening.span;
@@ -452,7 +462,7 @@ fn join(
         if listening.default_server {
             if entry.default.is_some() {
                 let text = format!("a duplicate default server for {}", shown(&address));
-                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.default_at)));
+                return Err(Diagnostic::emerg(text).at(listening.span).earlier(Some(entry.default_at)).early());
             }
             entry.default = Some(server.clone());
             entry.default_at = listening.span;

@@ -206,7 +206,7 @@ pub fn addresses(
         Host::Any => vec![IpAddr::from([0, 0, 0, 0])],
         Host::Name(name) => resolve(name).filter(|found| !found.is_empty()).ok_or_else(|| {
             let text = format!("host not found in \"{}\" of the \"listen\" directive", listening.text);
-            Diagnostic::emerg(text).at(listening.span)
+            Diagnostic::emerg(text).at(listening.span).early()
         })?,
     };
     Ok((port..=last).flat_map(|port| hosts.iter().map(move |ip| Address::Ip(SocketAddr::new(*ip, port)))).collect())

@@ -165,6 +165,10 @@ pub fn compile(
     let walked = walk.finish(read.err());
     let mut complaints = walked.complaints;
     if let Some(fatal) = walked.fatal {
+        let zones = Default::default();
+        let build = || fresh(inputs, &folder, (loader, resolver), &zones);
+        let early = Some(()).filter(|()| !inputs.every).and_then(|()| found_early(&walked.level, inputs, build()));
+        let fatal = early.unwrap_or(fatal);
         return Reading {
             tree: None,
             sources,
@@ -174,27 +178,16 @@ pub fn compile(
             outcome: Err((fatal, false)),
         };
     }
-    let mut build = Build {
-        prefix: inputs.prefix.clone(),
-        folder: &folder,
-        files: loader,
-        access_log_path: &inputs.access_log,
-        resolver,
-        logs: Default::default(),
-        folders: Vec::new(),
-        every: inputs.every,
-        complaints: Vec::new(),
-        late: Vec::new(),
-        unserved: Vec::new(),
-        zones,
-        declared: Default::default(),
-        noted: Default::default(),
-        used: Default::default(),
-        named_at: Default::default(),
-    };
+    let mut build = fresh(inputs, &folder, (loader, resolver), zones);
     let (made, mut fatal) = match generation(&walked.level, inputs, &mut build) {
         Ok(made) => (Some(made), None),
-        Err(fatal) => (None, Some(fatal)),
+        Err(fatal) => {
+            let zones = Default::default();
+            let again = fresh(inputs, &folder, (loader, resolver), &zones);
+            let early =
+                Some(again).filter(|_| !inputs.every).and_then(|again| found_early(&walked.level, inputs, again));
+            (None, Some(early.map_or(fatal, |early| (early, false))))
+        }
     };
     let faults = walked.faults;
     let unfit = !faults.none() || build.failed() > 0;
@@ -220,6 +213,42 @@ pub fn compile(
     unserved.append(&mut build.unserved);
     let late = build.late;
     Reading { tree: Some(walked.level), sources, complaints, late, unserved, outcome }
+}
+
+/// What a compilation fills, empty.
+fn fresh<'a>(
+    inputs: &'a Inputs,
+    folder: &'a str,
+    (files, resolver): (&'a dyn Loader, &'a dyn Resolve),
+    zones: &'a crate::zone::registry::Registry,
+) -> Build<'a> {
+    Build {
+        prefix: inputs.prefix.clone(),
+        folder,
+        files,
+        access_log_path: &inputs.access_log,
+        resolver,
+        logs: Default::default(),
+        folders: Vec::new(),
+        every: inputs.every,
+        complaints: Vec::new(),
+        late: Vec::new(),
+        unserved: Vec::new(),
+        zones,
+        declared: Default::default(),
+        noted: Default::default(),
+        used: Default::default(),
+        named_at: Default::default(),
+    }
+}
+
+/// What nginx finds wrong while it reads a configuration, and this program only when it compiles it: of what was read
+/// before a fatal complaint, the first.
+fn found_early(main: &Level, inputs: &Inputs, mut build: Build<'_>) -> Option<Diagnostic> {
+    build.every = true;
+    let fatal = generation(main, inputs, &mut build).err().map(|(complaint, _)| complaint);
+    let early = build.complaints.into_iter().chain(fatal).filter(|complaint| complaint.early);
+    early.min_by_key(|complaint| complaint.place().map(|place| (place.source.0, place.start)))
 }
 
 fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Generation, (Diagnostic, bool)> {

@@ -384,6 +384,14 @@ impl<S: Subject> Names<S> {
         open.map(|(_, name)| name.clone()).collect()
     }
 
+    /// Whether a name has a meaning in the original only, and the configuration gives it none.
+    pub fn is_unserved(&self, name: &str) -> bool {
+        let lower = lower(name);
+        let definition = |id: &SlotId| self.definitions.get(usize::from(id.0)).is_some_and(Option::is_some);
+        let defined = self.builtin.contains_key(&*lower) || self.slots.get(&*lower).is_some_and(definition);
+        !defined && self.is_known(&lower)
+    }
+
     fn is_known(&self, name: &str) -> bool {
         let fits = |(known, _): &(&str, bool)| *known == name || known.ends_with('_') && name.starts_with(known);
         self.known.iter().any(fits)

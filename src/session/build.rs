@@ -2,7 +2,7 @@
 
 use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, MOST};
-use crate::conf::effect::Unserved;
+use crate::conf::effect::{Effect, Unserved};
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::log::file::File;
@@ -105,11 +105,11 @@ impl Build<'_> {
         }
     }
 
-    /// Notes a variable that is known and not served.
-    pub fn variable(&mut self, name: &str) {
+    /// Notes a variable that is known and not served; and what happens without it, where requests depend on it.
+    pub fn variable(&mut self, name: &str, instead: Option<&'static str>) {
         let what = format!("the \"{name}\" variable");
         let complaint = Diagnostic::emerg(format!("{what} is not served"));
-        self.unserved.push(Unserved::refused(what, complaint));
+        self.unserved.push(Unserved { effect: Effect::Refused(instead), ..Unserved::refused(what, complaint) });
     }
 
     /// Whether what must not answer without what is left out stays closed; a file of another machine's is only asked what

@@ -16,7 +16,11 @@ use hashbrown::HashSet;
 pub struct Used {
     names: Vec<(String, Option<Span>)>,
     seen: HashSet<String>,
+    deciding: HashSet<String>,
 }
+
+/// The rows whose variables decide where a request goes, and whether it may.
+const DECIDING: [&str; 8] = ["if", "set", "map", "geo", "split_clients", "rewrite", "return", "try_files"];
 
 impl Conf for Used {
     fn inherit(&mut self, _: &Self) {}
@@ -26,6 +30,11 @@ impl Used {
     /// The names, in the order of first use.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether a name decides where requests go.
+    pub fn decides(&self, name: &str) -> bool {
+        self.deciding.contains(name)
     }
 
     /// Where a name is used first, as far as a place is known.
@@ -47,9 +56,12 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 }
 
 fn note(cx: &mut Setting<'_>, name: &str, at: Option<Span>) {
-    if let Some(used) = cx.conf::<Used>()
-        && !used.seen.contains(name)
-    {
+    let decides = DECIDING.contains(&cx.row.name);
+    let Some(used) = cx.conf::<Used>() else { return };
+    if decides && !used.deciding.contains(name) {
+        used.deciding.insert(name.to_owned());
+    }
+    if !used.seen.contains(name) {
         used.seen.insert(name.to_owned());
         used.names.push((name.to_owned(), at));
     }

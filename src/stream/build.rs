@@ -49,7 +49,7 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let used = levels.level.own::<Used>();
     used::unknown(used, &names, build)?;
     let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
-    unserved.iter().for_each(|name| build.variable(name));
+    unserved.iter().for_each(|name| build.variable(name, None));
     Ok(Site { ports, definitions, upstreams })
 }
 

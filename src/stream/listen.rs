@@ -48,7 +48,7 @@ impl Listening {
         };
         if hosts.is_empty() {
             let text = format!("host not found in \"{}\" of the \"listen\" directive", self.text);
-            return Err(Diagnostic::emerg(text).at(self.span));
+            return Err(Diagnostic::emerg(text).at(self.span).early());
         }
         let ports = first..=self.endpoint.last_port.unwrap_or(first);
         let of = |ip: IpAddr| ports.clone().map(move |port| Address::Ip(SocketAddr::new(ip, port)));

@@ -205,7 +205,7 @@ impl Upstream {
 impl Server {
     fn found(&self, default_port: u16, resolve: Resolve<'_>) -> Result<Vec<Address>, Diagnostic> {
         addresses(&self.endpoint, default_port, resolve)
-            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at))
+            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at).early())
     }
 
     fn peer(&self, address: Address) -> Peer {

@@ -23,11 +23,11 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<SecureLink>(HTTP_LEVELS)],
 };
 
+/// Its variables; the places that have its directives are closed themselves.
+pub const VARIABLES: [&str; 2] = ["secure_link", "secure_link_expires"];
+
 /// Without its variables the module refuses nobody.
-const LINKS: Need = Need::Where(
-    |levels| used::any(levels, &["secure_link", "secure_link_expires"]),
-    "no variable of the module is used",
-);
+const LINKS: Need = Need::Where(|levels| used::any(levels, &VARIABLES), "no variable of the module is used");
 
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("secure_link", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut SecureLink| &mut c.secure_link))

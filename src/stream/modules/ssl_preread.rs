@@ -1,7 +1,7 @@
 //! `ngx_stream_ssl_preread_module`: what a client's first bytes say, without ending TLS here.
 
 use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::Need;
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Flag;
 use crate::session::contexts::STREAM_ANY;
@@ -19,6 +19,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         .default("off")
         .since("1.11.5")
         .support(Support::Missing)
+        .omitted(Omission::Closes("the addresses of the server are not opened"))
         .needs(Need::Where(|levels| used::any(levels, &["ssl_preread_"]), "no variable of the module is used"))
         .doc("Reads the server's name and the protocols from the client's first message.")],
     scopes: &[Scope::of::<Preread>(STREAM_ANY)],

@@ -1,6 +1,7 @@
 //! What a module tells the configuration front end: its rows, and the settings it keeps at each level.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::diagnostic::Diagnostic;
 use super::directive::{Contexts, Directive};
 use std::any::{Any, TypeId};
 
@@ -51,6 +52,26 @@ pub struct Module {
     pub directives: &'static [Directive],
     /// The settings it keeps.
     pub scopes: &'static [Scope],
+}
+
+/// A setting of merged levels whose row has a default: the walk has put that in where nothing was given.
+pub trait Merged {
+    /// What the setting holds.
+    type Value;
+
+    /// The value.
+    ///
+    /// # Errors
+    /// The row has no default.
+    fn merged(self) -> Result<Self::Value, Diagnostic>;
+}
+
+impl<T> Merged for Option<T> {
+    type Value = T;
+
+    fn merged(self) -> Result<T, Diagnostic> {
+        self.ok_or_else(|| Diagnostic::emerg("a setting without a default is not given"))
+    }
 }
 
 /// Merges listed fields: `inherit!(self, outer; list a, b; c, d)`. A list is taken whole where the inner one is empty.

@@ -10,6 +10,7 @@ use super::phase::{Handler, Phase};
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::module::Merged as _;
 use crate::conf::source::Span;
 use crate::conf::walk::{Kinds, Level, Levels};
 use crate::log::Log;
@@ -179,7 +180,7 @@ impl Builder<'_> {
         let locations = self.locations(levels, cx)?;
         let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
         let name = if name == b"$hostname" { host_name() } else { name };
-        let head = conf.map_or_else(|| HeadSettings::new(&ServerConf::default()), HeadSettings::new);
+        let head = HeadSettings::new(conf.merged()?)?;
         let name = name.strip_prefix(b".").map(<[u8]>::to_vec).unwrap_or(name);
         Ok(Arc::new(Server { name, base, locations, head }))
     }
@@ -229,10 +230,8 @@ impl Builder<'_> {
             cx.build.part(installed)?;
         }
         let own = levels.level.own::<LocationConf>();
-        let settings = match levels.get::<LocationConf>() {
-            Some(conf) => cx.once(conf, |cx| self.settings(conf, cx))?,
-            None => Arc::new(self.settings(&LocationConf::default(), cx)?),
-        };
+        let conf = levels.get::<LocationConf>().merged()?;
+        let settings = cx.once(conf, |cx| self.settings(conf, cx))?;
         let holds = context == LOCATION && levels.level.children.iter().any(|child| child.context == LOCATION);
         let inner = if holds { Some(Box::new(self.locations(levels, cx)?)) } else { None };
         let groups = match opened(levels.level) {

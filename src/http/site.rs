@@ -10,6 +10,7 @@ use super::phase::{Handler, PHASES};
 use super::request::Request;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::Merged as _;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::log::Log;
@@ -73,17 +74,20 @@ pub struct HeadSettings {
 
 impl HeadSettings {
     /// The runtime form of merged settings.
-    pub fn new(conf: &ServerConf) -> Self {
-        let (large_count, large_size) = conf.large_client_header_buffers.unwrap_or((4, 8192));
-        Self {
-            first: conf.client_header_buffer_size.unwrap_or(1024) as usize,
+    ///
+    /// # Errors
+    /// Settings that were not merged.
+    pub fn new(conf: &ServerConf) -> Result<Self, Diagnostic> {
+        let (large_count, large_size) = conf.large_client_header_buffers.merged()?;
+        Ok(Self {
+            first: conf.client_header_buffer_size.merged()? as usize,
             large_count: large_count as usize,
             large_size: large_size as usize,
-            timeout: conf.client_header_timeout.unwrap_or_default(),
-            ignore_invalid: conf.ignore_invalid_headers.unwrap_or(true),
-            underscores: conf.underscores_in_headers.unwrap_or(false),
-            merge_slashes: conf.merge_slashes.unwrap_or(true),
-        }
+            timeout: conf.client_header_timeout.merged()?,
+            ignore_invalid: conf.ignore_invalid_headers.merged()?,
+            underscores: conf.underscores_in_headers.merged()?,
+            merge_slashes: conf.merge_slashes.merged()?,
+        })
     }
 }
 
@@ -223,60 +227,54 @@ impl Settings {
         error_log: Log,
         cx: &mut Compile<'_, '_>,
     ) -> Result<Self, Diagnostic> {
-        let on = |flag: Option<bool>| flag.unwrap_or(true);
-        let off = |flag: Option<bool>| flag.unwrap_or(false);
-        let second = Duration::from_secs(1);
-        let (keepalive_timeout, header) = conf.keepalive_timeout.unwrap_or((75 * second, None));
+        let (keepalive_timeout, header) = conf.keepalive_timeout.merged()?;
+        let chunk = conf.sendfile_max_chunk.merged()?;
         Ok(Self {
             root: root_text(conf, cx)?,
             types,
-            default_type: conf
-                .default_type
-                .as_ref()
-                .map(|word| Arc::from(&*word.bytes))
-                .unwrap_or_else(|| Arc::from(&b"text/plain"[..])),
+            default_type: Arc::from(&*conf.default_type.as_ref().merged()?.bytes),
             error_pages: pages(conf, cx)?,
-            recursive_error_pages: off(conf.recursive_error_pages),
+            recursive_error_pages: conf.recursive_error_pages.merged()?,
             error_log,
-            client_max_body_size: conf.client_max_body_size.unwrap_or(1 << 20),
-            client_body_buffer_size: conf.client_body_buffer_size.unwrap_or(16384) as usize,
-            client_body_timeout: conf.client_body_timeout.unwrap_or(60 * second),
-            body_temp: body_temp(conf, cx),
+            client_max_body_size: conf.client_max_body_size.merged()?,
+            client_body_buffer_size: conf.client_body_buffer_size.merged()? as usize,
+            client_body_timeout: conf.client_body_timeout.merged()?,
+            body_temp: body_temp(conf, cx)?,
             keepalive_timeout,
             keepalive_header: header.map_or(0, |header| header.as_secs()),
-            keepalive_requests: conf.keepalive_requests.unwrap_or(1000),
-            keepalive_time: conf.keepalive_time.unwrap_or(3600 * second),
-            keepalive_disable: conf.keepalive_disable.unwrap_or(2),
-            send_timeout: conf.send_timeout.unwrap_or(60 * second),
-            lingering: conf.lingering_close.unwrap_or(super::core::Lingering::On),
-            lingering_time: conf.lingering_time.unwrap_or(30 * second),
-            lingering_timeout: conf.lingering_timeout.unwrap_or(5 * second),
-            reset_timedout: off(conf.reset_timedout_connection),
-            sendfile_max_chunk: conf.sendfile_max_chunk.filter(|size| *size > 0).unwrap_or(2 << 20) as usize,
-            tcp_nodelay: on(conf.tcp_nodelay),
-            server_tokens: conf.server_tokens.unwrap_or(Tokens::On),
-            etag: on(conf.etag),
-            if_modified_since: conf.if_modified_since.unwrap_or(Modified::Exact),
+            keepalive_requests: conf.keepalive_requests.merged()?,
+            keepalive_time: conf.keepalive_time.merged()?,
+            keepalive_disable: conf.keepalive_disable.merged()?,
+            send_timeout: conf.send_timeout.merged()?,
+            lingering: conf.lingering_close.merged()?,
+            lingering_time: conf.lingering_time.merged()?,
+            lingering_timeout: conf.lingering_timeout.merged()?,
+            reset_timedout: conf.reset_timedout_connection.merged()?,
+            // Without a limit the largest piece is nginx's own.
+            sendfile_max_chunk: if chunk > 0 { chunk } else { 2 << 20 } as usize,
+            tcp_nodelay: conf.tcp_nodelay.merged()?,
+            server_tokens: conf.server_tokens.merged()?,
+            etag: conf.etag.merged()?,
+            if_modified_since: conf.if_modified_since.merged()?,
             max_ranges: conf.max_ranges.unwrap_or(u64::MAX),
-            absolute_redirect: on(conf.absolute_redirect),
-            server_name_in_redirect: off(conf.server_name_in_redirect),
-            port_in_redirect: on(conf.port_in_redirect),
-            satisfy_any: conf.satisfy == Some(super::core::Satisfy::Any),
-            log_not_found: on(conf.log_not_found),
-            log_subrequest: off(conf.log_subrequest),
-            msie_padding: on(conf.msie_padding),
-            chunked: on(conf.chunked_transfer_encoding),
+            absolute_redirect: conf.absolute_redirect.merged()?,
+            server_name_in_redirect: conf.server_name_in_redirect.merged()?,
+            port_in_redirect: conf.port_in_redirect.merged()?,
+            satisfy_any: conf.satisfy.merged()? == super::core::Satisfy::Any,
+            log_not_found: conf.log_not_found.merged()?,
+            log_subrequest: conf.log_subrequest.merged()?,
+            msie_padding: conf.msie_padding.merged()?,
+            chunked: conf.chunked_transfer_encoding.merged()?,
         })
     }
 }
 
 /// The folder for request bodies, below the prefix, to be there before serving.
-fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> TempPath {
-    let given = conf.client_body_temp_path.clone();
-    let mut temp = given.unwrap_or_else(|| TempPath { path: "client_body_temp".to_owned(), levels: Vec::new() });
+fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<TempPath, Diagnostic> {
+    let mut temp = conf.client_body_temp_path.clone().merged()?;
     temp.path = cx.build.full(&temp.path);
     cx.build.folder(&temp.path);
-    temp
+    Ok(temp)
 }
 
 fn root_text(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<RootText, Diagnostic> {

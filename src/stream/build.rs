@@ -7,6 +7,7 @@ use super::site::{Port, Server, Site, Virtual};
 use super::upstream::Upstreams;
 use super::variables;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::Merged as _;
 use crate::conf::walk::Levels;
 use crate::log::Log;
 use crate::net::address::Address;
@@ -16,7 +17,6 @@ use crate::session::contexts::STREAM_SERVER;
 use crate::session::errorlog;
 use crate::session::used::{self, Used};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Builds the site of a `stream {}` level; `outer` is the log of the main block.
 ///
@@ -83,8 +83,7 @@ fn server(
             None => complaint,
         });
     };
-    let none = ServerConf::default();
-    let conf = levels.get::<ServerConf>().unwrap_or(&none);
+    let conf = levels.get::<ServerConf>().merged()?;
     if let Some(resolver) = &conf.resolver {
         resolver.check(cx.build)?;
     }
@@ -96,8 +95,8 @@ fn server(
         steps: place.steps.map(Vec::into_boxed_slice),
         content,
         error_log,
-        tcp_nodelay: conf.tcp_nodelay.unwrap_or(true),
-        proxy_protocol_timeout: conf.proxy_protocol_timeout.unwrap_or(Duration::from_secs(30)),
+        tcp_nodelay: conf.tcp_nodelay.merged()?,
+        proxy_protocol_timeout: conf.proxy_protocol_timeout.merged()?,
     })))
 }
 

@@ -4,6 +4,7 @@ mod conf;
 
 use self::conf::{MODULE, ProxyConf, local_address};
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::module::Merged as _;
 use crate::conf::module::Scope;
 use crate::conf::tree::Word;
 use crate::conf::value;
@@ -99,20 +100,20 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         Some(word) if word.bytes.contains(&b'$') => Some(Value::Text(cx.text(word)?)),
         Some(word) => local_address(&word.text()).map(Value::Fixed),
     };
-    let minute = Duration::from_secs(60);
+    let tries = conf.tries.merged()?;
     place.content(Proxy {
         target: target(pass, cx)?,
         bind,
-        socket_keepalive: conf.socket_keepalive.unwrap_or(false),
-        connect_timeout: conf.connect_timeout.unwrap_or(minute),
-        timeout: conf.timeout.unwrap_or(10 * minute),
+        socket_keepalive: conf.socket_keepalive.merged()?,
+        connect_timeout: conf.connect_timeout.merged()?,
+        timeout: conf.timeout.merged()?,
         upload: limit(conf.upload.as_ref(), cx)?,
         download: limit(conf.download.as_ref(), cx)?,
-        next: conf.next.unwrap_or(true),
-        tries: conf.tries.map_or(0, |tries| u32::try_from(tries).unwrap_or(u32::MAX)),
-        next_timeout: conf.next_timeout.unwrap_or_default(),
-        protocol: conf.protocol.unwrap_or(false),
-        half_close: conf.half_close.unwrap_or(false),
+        next: conf.next.merged()?,
+        tries: u32::try_from(tries).unwrap_or(u32::MAX),
+        next_timeout: conf.next_timeout.merged()?,
+        protocol: conf.protocol.merged()?,
+        half_close: conf.half_close.merged()?,
     });
     Ok(())
 }

@@ -203,12 +203,30 @@ impl Arena {
 
     /// Starts a contestant and waits for nothing.
     pub fn launch(&self, contestant: Contestant, size: Size) -> io::Result<Server> {
-        let command = self.prepare(contestant, size)?;
+        let command = self.prepare(contestant, size, "daemon off;")?;
         let running = if size.pinned { self.host.start_pinned(command, SERVER)? } else { self.host.start(command)? };
         Ok(Server { contestant, running })
     }
 
-    fn prepare(&self, contestant: Contestant, size: Size) -> io::Result<Command> {
+    /// Starts a contestant as one process below another program, as valgrind, and waits until it listens.
+    pub fn start_under(&self, contestant: Contestant, size: Size, above: &[String]) -> io::Result<Server> {
+        let command = self.prepare(contestant, size, "daemon off; master_process off;")?;
+        let mut whole = Command::new(&above[0]);
+        whole.args(&above[1..]).arg(command.get_program()).args(command.get_args());
+        let server = Server { contestant, running: self.host.start_pinned(whole, SERVER)? };
+        wait_for(contestant.name(), Duration::from_secs(30), || {
+            let pids = server.processes().ok()?;
+            pids.iter().any(|pid| listens(*pid, contestant.address(1).port())).then_some(())
+        })?;
+        Ok(server)
+    }
+
+    /// Does something in the host.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        self.host.run(work)
+    }
+
+    fn prepare(&self, contestant: Contestant, size: Size, settings: &str) -> io::Result<Command> {
         let (file, template) = match contestant {
             Contestant::Haproxy => ("haproxy.cfg".to_owned(), "haproxy.cfg"),
             _ => (format!("{}.conf", contestant.base()), "nginx.conf"),
@@ -238,7 +256,7 @@ impl Arena {
             return Ok(command);
         }
         let mut command = Command::new(contestant.program());
-        command.args(["-p", PREFIX, "-c", &format!("conf/{file}"), "-g", &globals(contestant, "daemon off;")]);
+        command.args(["-p", PREFIX, "-c", &format!("conf/{file}"), "-g", &globals(contestant, settings)]);
         Ok(command)
     }
 

@@ -8,6 +8,7 @@ pub mod case;
 pub mod certificates;
 pub mod client;
 pub mod cluster;
+pub mod instructions;
 pub mod link;
 pub mod load;
 pub mod measure;

@@ -43,10 +43,14 @@ pub struct Figures {
     pub elapsed: Duration,
     /// Processor time of the generator.
     pub processor: Duration,
+    /// Microseconds from a request's first byte to its answer's last, one an answer.
+    pub latencies: Vec<u32>,
 }
 
 struct Connection {
     stream: TcpStream,
+    /// When the request under way began.
+    began: Instant,
     sent: usize,
     head: Vec<u8>,
     /// Where in the body we are, once the head is read.
@@ -122,8 +126,15 @@ impl Run<'_> {
                 self.numbers += 1;
                 let number = self.numbers;
                 let _ = self.epoll.add(stream.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, number));
-                let connection =
-                    Connection { stream, sent: 0, head: Vec::new(), body: None, closing: false, idle: true };
+                let connection = Connection {
+                    stream,
+                    began: Instant::now(),
+                    sent: 0,
+                    head: Vec::new(),
+                    body: None,
+                    closing: false,
+                    idle: true,
+                };
                 self.connections.insert(number, connection);
                 self.send(number);
             }
@@ -137,6 +148,9 @@ impl Run<'_> {
     fn send(&mut self, number: u64) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         connection.idle = false;
+        if connection.sent == 0 {
+            connection.began = Instant::now();
+        }
         let waits = connection.sent > 0;
         while connection.sent < self.plan.request.len() {
             match connection.stream.write(&self.plan.request[connection.sent..]) {
@@ -221,6 +235,7 @@ impl Run<'_> {
             return Next::Wait;
         }
         self.figures.answers += 1;
+        self.figures.latencies.push(u32::try_from(connection.began.elapsed().as_micros()).unwrap_or(u32::MAX));
         connection.head.clear();
         connection.body = None;
         connection.sent = 0;

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::arena::{Arena, Contestant, Size, raise_limit};
 use crate::load::{Plan, run};
-use crate::measure::{median, memory};
+use crate::measure::{median, memory, quantile};
 use crate::{client, load};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -19,7 +19,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 type Cell = io::Result<String>;
 type Row = (&'static str, fn(&Arena, Contestant, usize, usize) -> Cell);
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 10] = [
+    ("2,000 kept connections, all at once", bursts),
+    ("small requests beside an upload", beside_an_upload),
+    ("20 MB to a slow reader: how long the backend is held", slow_reader),
     ("idle keep-alive connections: memory", idle_keepalive),
     ("idle WebSocket tunnels: memory", idle_tunnels),
     ("1,000 WebSockets over 10 reloads", tunnels_over_reloads),
@@ -229,4 +232,115 @@ fn test_time(arena: &Arena, contestant: Contestant, _: usize, rounds: usize) -> 
     let times: io::Result<Vec<f64>> =
         (0..rounds * 4).map(|_| Ok(arena.test_article(contestant)?.as_secs_f64() * 1e3)).collect();
     Ok(format!("{:.1} ms", median(&times?)))
+}
+
+/// Microseconds as text: half of them, all but one in a hundred, and the longest.
+fn spread(latencies: &[u32]) -> String {
+    let all: Vec<f64> = latencies.iter().map(|micros| f64::from(*micros) / 1e3).collect();
+    format!(
+        "p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
+        quantile(&all, 0.5),
+        quantile(&all, 0.99),
+        quantile(&all, 1.0)
+    )
+}
+
+fn bursts(arena: &Arena, contestant: Contestant, idle: usize, _: usize) -> Cell {
+    const REQUEST: &[u8] = b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let count = (idle / 5).min(raise_limit()?);
+    let server = arena.start(contestant, Size::FAST)?;
+    let address = contestant.address(1);
+    let outcome = arena.load(move || -> io::Result<(usize, Vec<u32>)> {
+        let mut streams = open(address, count, REQUEST)?;
+        let (mut unanswered, mut latencies) = (0, Vec::new());
+        for _ in 0..15 {
+            let begin = Instant::now();
+            streams.iter_mut().try_for_each(|stream| stream.write_all(REQUEST))?;
+            for stream in &mut streams {
+                let left = Duration::from_millis(1500).saturating_sub(begin.elapsed());
+                stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+                match client::response(&mut BufReader::with_capacity(512, &*stream), false) {
+                    Ok(_) => latencies.push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)),
+                    Err(_) => unanswered += 1,
+                }
+            }
+            if unanswered > 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok((unanswered, latencies))
+    })??;
+    server.stop()?;
+    Ok(format!("{} unanswered after 1.5 s; {}", outcome.0, spread(&outcome.1)))
+}
+
+fn beside_an_upload(arena: &Arena, contestant: Contestant, _: usize, _: usize) -> Cell {
+    let server = arena.start(contestant, Size::FAST)?;
+    let address = contestant.address(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let uploads_stop = stop.clone();
+    let upload = move || -> io::Result<u64> {
+        let piece = vec![b'x'; 1 << 20];
+        let mut sent = 0;
+        while !uploads_stop.load(Ordering::Relaxed) {
+            let mut stream = client::connect(address, LIMIT)?;
+            write!(stream, "POST /up HTTP/1.0\r\nContent-Length: {}\r\n\r\n", 256 << 20)?;
+            for _ in 0..256 {
+                if uploads_stop.load(Ordering::Relaxed) || stream.write_all(&piece).is_err() {
+                    break;
+                }
+                sent += piece.len() as u64;
+            }
+        }
+        Ok(sent)
+    };
+    let plan = Plan {
+        address,
+        request: b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        body: Arc::new(b"hello\n".to_vec()),
+        plain: false,
+        connections: 4,
+        fresh: false,
+    };
+    let (sent, figures) = std::thread::scope(|scope| {
+        let uploading = scope.spawn(|| arena.load(upload));
+        let figures = arena.load(move || run(&plan, Duration::from_secs(2), &AtomicBool::new(false)));
+        stop.store(true, Ordering::Relaxed);
+        let sent = uploading.join().unwrap_or_else(|_| Err(io::Error::other("the upload panicked")));
+        (sent, figures)
+    });
+    let (sent, figures) = (sent??, figures??);
+    server.stop()?;
+    Ok(format!("{}; {} sent meanwhile; {}", figures.answers, mib(sent), spread(&figures.latencies)))
+}
+
+fn slow_reader(arena: &Arena, contestant: Contestant, _: usize, _: usize) -> Cell {
+    const LENGTH: usize = 20_000_000;
+    let server = arena.start(contestant, Size::FAST)?;
+    let address = contestant.address(1);
+    let held = arena.load(move || -> io::Result<Option<Duration>> {
+        let backend = std::net::TcpListener::bind("127.0.0.1:20014")?;
+        let mut client = client::connect(address, LIMIT)?;
+        client.write_all(b"GET /slowly HTTP/1.0\r\n\r\n")?;
+        let (mut request, _) = backend.accept()?;
+        let begin = Instant::now();
+        let writes = std::thread::spawn(move || -> io::Result<Duration> {
+            let mut head = [0; 1000];
+            let _ = request.read(&mut head)?;
+            write!(request, "HTTP/1.0 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n")?;
+            request.write_all(&vec![b'x'; LENGTH])?;
+            Ok(begin.elapsed())
+        });
+        // 512 kB a second.
+        let mut piece = vec![0; 51_200];
+        while begin.elapsed() < Duration::from_secs(8) && !writes.is_finished() {
+            client.read_exact(&mut piece)?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        drop(client);
+        Ok(writes.join().ok().and_then(Result::ok))
+    })??;
+    server.stop()?;
+    Ok(held.map_or_else(|| "until the client left".to_owned(), |held| format!("{:.2} s", held.as_secs_f64())))
 }

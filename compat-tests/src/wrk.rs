@@ -45,7 +45,15 @@ pub fn run(address: SocketAddr, target: &str, length: usize, connections: usize)
         None => None,
     };
     let wrong = u64::from(complaint.is_some());
-    Ok(Figures { answers, wrong, failed: 0, complaint, elapsed: Duration::from_secs_f64(elapsed), processor })
+    Ok(Figures {
+        answers,
+        wrong,
+        failed: 0,
+        complaint,
+        elapsed: Duration::from_secs_f64(elapsed),
+        processor,
+        latencies: Vec::new(),
+    })
 }
 
 /// A size as wrk writes it.

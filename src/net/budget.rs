@@ -10,9 +10,9 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 /// Bytes a task moves in a run.
-const BYTES: usize = 1 << 20;
+const BYTES: usize = 128 << 10;
 /// Calls a task makes in a run.
-const CALLS: u32 = 64;
+const CALLS: u32 = 32;
 
 thread_local! {
     static LEFT: Cell<(u32, usize)> = const { Cell::new((u32::MAX, usize::MAX)) };

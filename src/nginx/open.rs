@@ -36,8 +36,8 @@ pub const fn copies(reuseport: bool, loops: usize) -> usize {
 /// # Errors
 /// `mkdir() "x" failed (…)`.
 pub fn folders(generation: &Generation) -> Result<(), Complaint> {
-    let owner =
-        generation.process.user.as_ref().and_then(|(user, _)| nix::unistd::User::from_name(user).ok().flatten());
+    let name = generation.process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
+    let owner = nix::unistd::User::from_name(name).ok().flatten().filter(|_| nix::unistd::geteuid().is_root());
     for folder in &generation.folders {
         let path = bytes::path(folder);
         match std::fs::create_dir(&path) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
 use compat_tests::load::{Figures, Plan, run};
 use compat_tests::measure::{busy, median, processor, quantile};
-use compat_tests::{wide, wrk};
+use compat_tests::{instructions, wide, wrk};
 
 const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
   --only WORDS  only the rows whose names hold the words
@@ -148,6 +148,9 @@ struct Column {
     /// Server and client together.
     total: Vec<f64>,
     rate: Vec<f64>,
+    /// Microseconds until half, and all but one in a hundred, of a round's answers were there.
+    half: Vec<f64>,
+    most: Vec<f64>,
     /// Processors that somebody else kept busy meanwhile.
     foreign: Vec<f64>,
     void: Option<String>,
@@ -181,8 +184,8 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
     print!("{:36}", "");
     contestants.iter().for_each(|contestant| print!("{:>12}", contestant.name()));
     println!(
-        "{:>9}{:>13}{:>11}{:>12}{:>8}{:>8}{:>9}",
-        "ratio", "half within", "goal", "HAProxy's", "rate", "total", "foreign"
+        "{:>9}{:>13}{:>11}{:>12}{:>8}{:>8}{:>9}{:>17}{:>17}",
+        "ratio", "half within", "goal", "HAProxy's", "rate", "total", "foreign", "p50 us", "p99 us"
     );
     for two in [false, true] {
         let size = if two { Size::TWO } else { Size::FAST };
@@ -201,6 +204,7 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
     }
     println!();
     wide::report(&arena, &contestants, wishes.idle, wishes.rounds, &wishes.only);
+    instructions::report(&arena, &[first, wishes.second], &wishes.only);
     Ok(())
 }
 
@@ -258,6 +262,11 @@ fn sample(arena: &Arena, server: &Server, work: &Work, time: Duration, column: &
     };
     column.cost.push(spent.as_secs_f64() * 1e6 / units);
     column.total.push((spent + figures.processor).as_secs_f64() * 1e6 / units);
+    let latencies: Vec<f64> = figures.latencies.iter().map(|micros| f64::from(*micros)).collect();
+    if !latencies.is_empty() {
+        column.half.push(quantile(&latencies, 0.5));
+        column.most.push(quantile(&latencies, 0.99));
+    }
     column.rate.push(units / figures.elapsed.as_secs_f64());
     column.foreign.push(others.as_secs_f64() / figures.elapsed.as_secs_f64());
     Ok(())
@@ -283,7 +292,7 @@ fn print_row(work: &Work, columns: &[Column; 3]) {
     let shown = |figure: f64| if figure.is_nan() { "-".to_owned() } else { format!("{figure:.2}") };
     let costs = ratios(ours, |column| &column.cost);
     println!(
-        "{:>9}{:>13}{:>11}{:>12}{:>8}{:>8}{:>9}",
+        "{:>9}{:>13}{:>11}{:>12}{:>8}{:>8}{:>9}{:>17}{:>17}",
         shown(median(&costs)),
         format!("{}-{}", shown(quantile(&costs, 0.25)), shown(quantile(&costs, 0.75))),
         match work.goal {
@@ -293,7 +302,9 @@ fn print_row(work: &Work, columns: &[Column; 3]) {
         shown(median(&ratios(haproxy, |column| &column.cost))),
         shown(1.0 / median(&ratios(ours, |column| &column.rate))),
         shown(median(&ratios(ours, |column| &column.total))),
-        shown(median(&ours.foreign))
+        shown(median(&ours.foreign)),
+        format!("{:.0} / {:.0}", median(&nginx.half), median(&ours.half)),
+        format!("{:.0} / {:.0}", median(&nginx.most), median(&ours.most))
     );
     for column in columns {
         if let Some(why) = &column.void {

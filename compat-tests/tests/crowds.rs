@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use compat_tests::arena::raise_limit;
 use compat_tests::client;
+use compat_tests::measure::{memory, tree};
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
 use nix::sys::signal::{Signal, kill};
@@ -124,5 +125,36 @@ fn others_are_served_while_a_large_body_is_saved() {
         };
         let meanwhile = stand.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
         assert!(meanwhile >= 10, "{program:?}: {meanwhile} answers before the body was there");
+    }
+}
+
+/// Clients that send a byte of a body and wait.
+const SLOW: usize = 500;
+
+#[test]
+fn a_slow_upload_holds_no_more_than_it_has_sent() {
+    raise_limit().expect("a limit");
+    for program in [Program::Original, Program::Ours] {
+        let stand = started(program);
+        let master = stand.master().expect("a master");
+        let processes = || tree(master).expect("processes");
+        let before = memory(&processes());
+        let open = || -> std::io::Result<Vec<std::net::TcpStream>> {
+            let head = format!("POST /saved HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\nx", 100_000);
+            (0..SLOW)
+                .map(|_| {
+                    let mut stream = client::connect(local(8080), LIMIT)?;
+                    stream.write_all(head.as_bytes())?;
+                    Ok(stream)
+                })
+                .collect()
+        };
+        let mut streams = stand.host().run(open).expect("a host").expect("connections");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        // Another byte, behind the head's own read.
+        streams.iter_mut().for_each(|stream| stream.write_all(b"y").expect("a byte"));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let each = memory(&processes()).saturating_sub(before) / SLOW as u64;
+        assert!(each < 32 * 1024, "{program:?}: {each} bytes a client");
     }
 }

@@ -8,7 +8,7 @@ use crate::conf::directive::Contexts;
 use crate::conf::disk::Disk;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
-use crate::conf::source::{Kind, Loader, Sources, Span};
+use crate::conf::source::{Kind, Loader, Named, Sources, Span};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{errno, full};
 use crate::nginx::view::View;
@@ -44,6 +44,10 @@ impl Loader for Given {
             _ => name,
         };
         Ok(names.into_iter().map(back).collect())
+    }
+
+    fn named(&self, path: &str) -> Named {
+        Disk.named(&self.below(path))
     }
 }
 
@@ -151,7 +155,8 @@ fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<
         view.complaints.iter().map(placed).map(|(at, text, severity)| (at, text, fails(severity))).collect();
     complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
     let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
-    Text { dialect: Dialect::Nginx, name: path.to_owned(), tree, part, sources, unserved, complaints }
+    let name = path.to_owned();
+    Text { dialect: Dialect::Nginx, name, tree, part, sources, unserved, complaints }
 }
 
 impl Text {

@@ -2,13 +2,15 @@
 //!
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
+use super::blocks::address::Address;
 use super::channel::Channel;
-use super::site::{Instance, Site, What};
+use super::site::{Instance, Site, Tracking, What};
+use super::slot::{Command, general};
 use super::track::script::ScriptRunner;
-use crate::vrrp::config::{Authentication, Version};
+use crate::vrrp::config::{Announcing, Authentication, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
@@ -169,11 +171,10 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     let (own, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
     for (title, list) in [("Virtual IP", own), ("Virtual IP Excluded", excluded)] {
         if !list.is_empty() {
-            line(format!("{title} ({}):", list.len()));
+            line(format!("{title} :"));
         }
         for address in list {
-            let dev = address.dev.as_deref().unwrap_or(&instance.interface);
-            line(format!("  {}/{} dev {dev} scope {}", address.ip, address.prefix, scope(address.scope)));
+            line(format!("  {}", address_line(address, seen)));
         }
     }
     for tracking in &instance.tracking {
@@ -187,6 +188,42 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     let head = format!(" VRRP Instance = {}\n", instance.name);
     let start = out.rfind("   VRRP Version").unwrap_or(out.len());
     out.insert_str(start, &head);
+}
+
+/// An address with its options, and whether the interface has it.
+fn address_line(address: &Address, seen: &Seen<'_>) -> String {
+    let dev = address.dev.as_deref().unwrap_or(&seen.instance.interface);
+    let mut text = address.shown();
+    if let Some(broadcast) = address.broadcast {
+        let _ = write!(text, " brd {broadcast}");
+    }
+    let _ = write!(text, " dev {dev} scope {}", scope(address.scope));
+    if let Some(label) = &address.label {
+        let _ = write!(text, " label {label}");
+    }
+    if let Some((peer, prefix)) = address.peer {
+        let _ = write!(text, " peer {peer}/{prefix}");
+    }
+    let options = [
+        (address.home, " home"),
+        (!address.nodad, " -nodad"),
+        (address.manage_temporary, " mngtmpaddr"),
+        (address.no_prefix_route, " noprefixroute"),
+        (address.auto_join, " autojoin"),
+        (!address.track, " no_track"),
+    ];
+    text.extend(options.iter().filter(|(given, _)| *given).map(|(_, name)| *name));
+    if address.ip.is_ipv6() {
+        match address.preferred {
+            Some(0) => text.push_str(" deprecated"),
+            Some(seconds) => text.push_str(&format!(" preferred_lft {seconds}")),
+            None => text.push_str(" preferred_lft forever"),
+        }
+    }
+    if seen.machine.state() == StateKind::Master {
+        text.push_str(" set");
+    }
+    text
 }
 
 fn scope(number: u8) -> String {
@@ -231,62 +268,162 @@ pub fn stats(view: &View<'_>) -> String {
     out
 }
 
-/// keepalived.json: the keys people's tools read.
+/// keepalived.json.
 pub fn json(view: &View<'_>) -> String {
-    let instances: Vec<String> = view.instances.iter().map(json_instance).collect();
-    format!("[{}]\n", instances.join(","))
+    let instances: Vec<String> = view.instances.iter().map(|seen| json_instance(seen, view)).collect();
+    format!("[{}]", instances.join(","))
 }
 
-fn json_instance(seen: &Seen<'_>) -> String {
+/// The members of an object, in order: a name and a value that is JSON.
+#[derive(Default)]
+struct Members(Vec<String>);
+
+impl Members {
+    fn add(&mut self, name: &str, value: impl fmt::Display) {
+        self.0.push(format!("{}:{value}", quoted(name)));
+    }
+
+    /// A switch that is shown as a number.
+    fn bit(&mut self, name: &str, value: bool) {
+        self.add(name, u8::from(value));
+    }
+
+    /// A list; one that is empty is left out.
+    fn list(&mut self, name: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<String> = items.map(|item| quoted(&item)).collect();
+        if !items.is_empty() {
+            self.add(name, format!("[{}]", items.join(",")));
+        }
+    }
+
+    fn object(&self) -> String {
+        format!("{{{}}}", self.0.join(","))
+    }
+}
+
+fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     let Seen { instance, machine, .. } = seen;
-    let (router, c) = (&instance.router, machine.counters());
-    let state = match machine.state() {
+    let router = &instance.router;
+    let mut data = Members::default();
+    data.add("iname", quoted(&instance.name));
+    let own = |tracking: &Tracking| tracking.what == What::Interface(instance.interface.clone());
+    data.bit("dont_track_primary", !instance.tracking.iter().any(own));
+    data.bit("skip_check_adv_addr", router.skip_check_adv_addr);
+    data.bit("strict_mode", view.site.global.strict == Some(true));
+    data.add("vmac_ifname", quoted(""));
+    data.add("ifp_ifname", quoted(&instance.interface));
+    let heard = machine.heard().filter(|_| machine.state() == StateKind::Backup);
+    data.add("master_priority", heard.map_or(0, |heard| heard.priority));
+    let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    data.add("last_transition", format!("{}.{:06}", since.as_secs(), since.subsec_micros()));
+    json_announcing(&mut data, &router.announcing);
+    data.bit("lower_prio_no_advert", router.lower_prio_no_advert);
+    data.bit("higher_prio_send_advert", router.higher_prio_send_advert);
+    data.add("vrid", router.vrid);
+    data.add("base_priority", router.priority);
+    data.add("effective_priority", machine.priority());
+    let master = machine.state() == StateKind::Master;
+    data.add("vipset", master);
+    data.add("promote_secondaries", instance.promote_secondaries);
+    data.add("adver_int", general(router.interval.as_secs_f64()));
+    data.add("master_adver_int", general(machine.master_interval().as_secs_f64()));
+    data.add("accept", 1);
+    data.add("nopreempt", !router.preempt);
+    data.add("preempt_delay", router.preempt_delay.as_secs());
+    data.add("state", number(machine.state()));
+    let wanted = if instance.wants_master { StateKind::Master } else { StateKind::Backup };
+    data.add("wantstate", number(if master { StateKind::Master } else { wanted }));
+    data.add("version", router.version.number());
+    data.add("smtp_alert", false);
+    data.add("notify_deleted", instance.notify_deleted);
+    json_scripts(&mut data, instance);
+    let (vips, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
+    data.list("vips", vips.iter().map(|address| address_line(address, seen)));
+    data.list("evips", excluded.iter().map(|address| address_line(address, seen)));
+    json_tracking(&mut data, instance, view);
+    data.add("auth_type", router.authentication.number());
+    let mut both = Members::default();
+    both.add("data", data.object());
+    both.add("stats", json_counters(machine));
+    both.object()
+}
+
+/// A state's number.
+const fn number(state: StateKind) -> u8 {
+    match state {
         StateKind::Initialise => 0,
         StateKind::Backup => 1,
         StateKind::Master => 2,
         StateKind::Fault => 3,
-    };
-    let vips: Vec<String> =
-        instance.addresses.iter().map(|one| quoted(&format!("{}/{}", one.ip, one.prefix))).collect();
-    let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!(
-        "{{\"data\":{{\"iname\":{},\"ifp_ifname\":{},\"master_priority\":{},\"last_transition\":{}.{:06},\"vrid\":{},\
-         \"base_priority\":{},\"effective_priority\":{},\"vipset\":{},\"adver_int\":{},\"nopreempt\":{},\"preempt_delay\":{},\
-         \"state\":{state},\"wantstate\":{},\"version\":{},\"vips\":[{}],\"auth_type\":{}}},\
-         \"stats\":{{\"advert_rcvd\":{},\"advert_sent\":{},\"become_master\":{},\"release_master\":{},\"packet_len_err\":{},\
-         \"advert_interval_err\":{},\"ip_ttl_err\":{},\"invalid_type_rcvd\":{},\"addr_list_err\":{},\"invalid_authtype\":{},\
-         \"authtype_mismatch\":{},\"auth_failure\":{},\"pri_zero_rcvd\":{},\"pri_zero_sent\":{}}}}}",
-        quoted(&instance.name),
-        quoted(&instance.interface),
-        machine.heard().map_or(0, |heard| heard.priority),
-        since.as_secs(),
-        since.subsec_micros(),
-        router.vrid,
-        router.priority,
-        machine.priority(),
-        machine.state() == StateKind::Master,
-        router.interval.as_secs_f64(),
-        !router.preempt,
-        router.preempt_delay.as_secs_f64(),
-        if instance.wants_master { 2 } else { 1 },
-        router.version.number(),
-        vips.join(","),
-        router.authentication.number(),
-        c.received,
-        c.sent,
-        c.became_master,
-        c.released_master,
-        c.length,
-        c.interval,
-        c.ttl,
-        c.invalid_type,
-        c.address_list,
-        c.auth_invalid,
-        c.auth_mismatch,
-        c.auth_failure,
-        c.zero_received,
-        c.zero_sent
-    )
+    }
+}
+
+fn json_announcing(data: &mut Members, announcing: &Announcing) {
+    data.add("garp_delay", general(announcing.delay.as_secs_f64()));
+    data.add("garp_refresh", announcing.refresh.as_secs());
+    data.add("garp_rep", announcing.repeat);
+    data.add("garp_refresh_rep", announcing.refresh_repeat);
+    data.add("garp_lower_prio_delay", announcing.lower_delay.as_secs());
+    data.add("garp_lower_prio_rep", announcing.lower_repeat);
+}
+
+fn json_scripts(data: &mut Members, instance: &Instance) {
+    let notify = &instance.notify;
+    let scripts = [
+        ("script_backup", &notify.backup),
+        ("script_master", &notify.master),
+        ("script_fault", &notify.fault),
+        ("script_stop", &notify.stop),
+        ("script_deleted", &notify.deleted),
+        ("script", &notify.any),
+        ("script_master_rx_lower_pri", &notify.master_rx_lower_pri),
+    ];
+    for (name, command) in scripts {
+        if let Some(command) = command {
+            data.add(name, quoted(&command_line(command)));
+        }
+    }
+}
+
+/// A command with each word in quotes.
+fn command_line(command: &Command) -> String {
+    command.words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
+fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
+    let others = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
+        What::Interface(name) if *name != instance.interface => Some(name.clone()),
+        What::Interface(_) | What::Script(_) | What::File(_) => None,
+    });
+    data.list("track_ifp", others);
+    let scripts = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
+        What::Script(name) => view.site.scripts.iter().find(|script| script.name == *name),
+        What::Interface(_) | What::File(_) => None,
+    });
+    data.list("track_script", scripts.map(|script| command_line(&script.command)));
+}
+
+fn json_counters(machine: &Router) -> String {
+    let c = machine.counters();
+    let counters = [
+        ("advert_rcvd", c.received),
+        ("advert_sent", c.sent),
+        ("become_master", c.became_master),
+        ("release_master", c.released_master),
+        ("packet_len_err", c.length),
+        ("advert_interval_err", c.interval),
+        ("ip_ttl_err", c.ttl),
+        ("invalid_type_rcvd", c.invalid_type),
+        ("addr_list_err", c.address_list),
+        ("invalid_authtype", c.auth_invalid),
+        ("authtype_mismatch", c.auth_mismatch),
+        ("auth_failure", c.auth_failure),
+        ("pri_zero_rcvd", c.zero_received),
+        ("pri_zero_sent", c.zero_sent),
+    ];
+    let mut stats = Members::default();
+    counters.iter().for_each(|(name, count)| stats.add(name, count));
+    stats.object()
 }
 
 fn quoted(text: &str) -> String {
@@ -328,5 +465,64 @@ mod tests {
             "{all}"
         );
         assert!(!all.contains("123456") && !all.contains("49, 50, 51"), "{all}");
+    }
+
+    /// What keepalived 2.1.5 shows of an instance, in its order; passwords aside.
+    const KEYS: [&str; 32] = [
+        "iname",
+        "dont_track_primary",
+        "skip_check_adv_addr",
+        "strict_mode",
+        "vmac_ifname",
+        "ifp_ifname",
+        "master_priority",
+        "last_transition",
+        "garp_delay",
+        "garp_refresh",
+        "garp_rep",
+        "garp_refresh_rep",
+        "garp_lower_prio_delay",
+        "garp_lower_prio_rep",
+        "lower_prio_no_advert",
+        "higher_prio_send_advert",
+        "vrid",
+        "base_priority",
+        "effective_priority",
+        "vipset",
+        "promote_secondaries",
+        "adver_int",
+        "master_adver_int",
+        "accept",
+        "nopreempt",
+        "preempt_delay",
+        "state",
+        "wantstate",
+        "version",
+        "smtp_alert",
+        "notify_deleted",
+        "script_master",
+    ];
+
+    #[test]
+    fn an_instance_is_shown_with_keepaliveds_keys() {
+        let text = "vrrp_script s {\n script \"/bin/true a 'b c'\"\n}\nvrrp_instance V {\n interface eth0\n \
+                    virtual_router_id 5\n advert_int 1\n notify_master '/x m'\n virtual_ipaddress {\n 10.9.0.100/24 label \
+                    eth0:1\n 10.9.0.101\n 10.9.0.102/24 brd +\n }\n virtual_ipaddress_excluded {\n fe80::99/64\n \
+                    fe80::98\n }\n track_script {\n s\n }\n track_interface {\n eth1\n }\n}\n";
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
+        let router = Router::new(site.instances[0].router.clone(), None);
+        let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
+        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: &[] };
+        let shown = json(&view);
+        let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
+        assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");
+        let lists = "\"vips\":[\"10.9.0.100/24 dev eth0 scope global label eth0:1\",\"10.9.0.101 dev eth0 scope global\",\
+                     \"10.9.0.102/24 brd 10.9.0.255 dev eth0 scope global\"],\
+                     \"evips\":[\"fe80::99/64 dev eth0 scope global preferred_lft forever\",\
+                     \"fe80::98 dev eth0 scope global deprecated\"],\
+                     \"track_ifp\":[\"eth1\"],\"track_script\":[\"'/bin/true' 'a' 'b c'\"],\"auth_type\":0}";
+        assert!(shown.contains(lists) && shown.contains("\"script_master\":\"'/x' 'm'\""), "{shown}");
+        assert!(shown.contains("\"adver_int\":1,") && shown.contains("\"garp_delay\":5,"), "{shown}");
     }
 }

@@ -68,6 +68,8 @@ pub struct Text {
     pub unserved: Vec<(String, String)>,
     /// What the product complains of, with `file:line` where it has one, and whether it is fatal.
     pub complaints: Vec<(String, String, bool)>,
+    /// The complaint because of which keepalived does not start.
+    pub refused: Option<String>,
 }
 
 impl Given {
@@ -132,7 +134,8 @@ impl Given {
         let unserved = view.unserved.iter().map(|part| (place_of(part, &view.sources), part.message.clone())).collect();
         let complaints = view.complaints.into_iter().map(|(text, fails)| (String::new(), text, fails)).collect();
         let (tree, sources, name) = (view.tree, view.sources, path.to_owned());
-        Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints })
+        let refused = view.refused;
+        Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints, refused })
     }
 }
 
@@ -156,7 +159,7 @@ fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<
     complaints.extend(view.fatal.iter().map(placed).map(|(at, text, _)| (at, text, true)));
     let unserved = view.unserved.iter().map(placed).map(|(at, text, _)| (at, text)).collect();
     let name = path.to_owned();
-    Text { dialect: Dialect::Nginx, name, tree, part, sources, unserved, complaints }
+    Text { dialect: Dialect::Nginx, name, tree, part, sources, unserved, complaints, refused: None }
 }
 
 impl Text {

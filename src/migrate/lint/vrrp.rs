@@ -19,12 +19,16 @@ pub struct Vrrp {
     pub strict: Option<String>,
     /// Whether a group of virtual routers tracks something.
     pub groups_track: bool,
-    /// `vrrp_version 3`.
-    pub version3: bool,
+    /// `vrrp_version`, where it is given.
+    version: Option<String>,
     /// The virtual routers.
     pub instances: Vec<Instance>,
     /// The check scripts.
     pub scripts: Vec<Script>,
+    /// What keepalived complains of, and whether its test of the file fails because of it.
+    pub complaints: Vec<(String, bool)>,
+    /// Why keepalived does not start with the file.
+    pub refused: Option<String>,
 }
 
 /// A value and its place.
@@ -57,6 +61,8 @@ pub struct Instance {
     pub peers: Vec<IpAddr>,
     /// The node's own address, where it is said.
     pub source: Option<IpAddr>,
+    /// The version of VRRP it speaks: its own, or that of `global_defs`; IPv6 has version 3 alone.
+    pub version: i64,
 }
 
 /// A virtual address.
@@ -110,10 +116,11 @@ impl Instance {
         self.get("state").is_some_and(|set| set.value == "MASTER")
     }
 
-    /// Its priority.
+    /// Its priority: where none is given, a node that begins as master is the owner of the addresses.
     pub fn priority(&self) -> i64 {
-        let given = self.get("priority").and_then(|set| set.value.parse().ok());
-        given.filter(|number| (1..=255).contains(number)).unwrap_or(100)
+        let given = self.get("priority").map(|set| set.value.parse().ok());
+        let default = if given.is_none() && self.is_master() { 255 } else { 100 };
+        given.flatten().filter(|number| (1..=255).contains(number)).unwrap_or(default)
     }
 
     /// The addresses, sorted.
@@ -139,6 +146,13 @@ pub fn read(text: &Text) -> Vrrp {
             _ => {}
         }
     }
+    for one in &mut out.instances {
+        let given = one.get("version").map(|set| set.value.clone()).or_else(|| out.version.clone());
+        let v6 = one.addresses.first().is_some_and(|address| address.ip.is_ipv6());
+        one.version = if v6 || given.as_deref() == Some("3") { 3 } else { 2 };
+    }
+    out.complaints = text.complaints.iter().map(|(_, said, fails)| (said.clone(), *fails)).collect();
+    out.refused.clone_from(&text.refused);
     out
 }
 
@@ -155,7 +169,7 @@ fn globals(text: &Text, block: &Block, out: &mut Vrrp) {
             "vrrp_garp_interval" | "vrrp_gna_interval" => out.intervals.push(set),
             "enable_script_security" => out.security = true,
             "script_user" => out.user = Some(set.value),
-            "vrrp_version" => out.version3 = set.value == "3",
+            "vrrp_version" => out.version = Some(set.value),
             "vrrp_strict" => out.strict = Some(set.place),
             _ => {}
         }

@@ -3,19 +3,22 @@
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
 use super::blocks::address::Address;
+use super::blocks::group::Group;
+use super::blocks::instance::Notify;
 use super::channel::Channel;
 use super::site::{Instance, Site, Tracking, What};
 use super::slot::{Command, general};
 use super::track::script::ScriptRunner;
+use super::track::security::Policy;
 use crate::vrrp::config::{Announcing, Authentication, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An instance as it is now.
 pub struct Seen<'a> {
@@ -66,67 +69,143 @@ const fn word(state: StateKind) -> &'static str {
 /// keepalived.data. Writing to a `String` cannot fail, so outcomes are not looked at.
 pub fn data(view: &View<'_>) -> String {
     let mut out = String::new();
+    out.push_str("------< Global definitions >------\n");
     globals(&mut out, view.site);
     out.push_str("------< VRRP Topology >------\n");
-    view.instances.iter().for_each(|seen| instance(&mut out, seen));
-    if !view.site.groups.is_empty() {
-        out.push_str("------< VRRP Sync groups >------\n");
-        for group in &view.site.groups {
-            let _ = writeln!(
-                out,
-                " VRRP Sync Group = {}\n   VRRP member instances = {}",
-                group.name,
-                group.members.join(" ")
-            );
-        }
-    }
+    view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
     for channel in view.channels {
         let _ = writeln!(out, " {}", channel.describe());
     }
-    out.push_str("------< VRRP Scripts >------\n");
-    for runner in view.scripts {
-        let script = &runner.script;
-        let status = match runner.verdict() {
-            Verdict::Good => "GOOD",
-            Verdict::Bad => "BAD",
-            Verdict::Unknown => "INIT",
-        };
-        let _ = writeln!(out, " VRRP Script = {}", script.name);
-        match runner.program() {
-            Some(program) => {
-                let _ = writeln!(out, "   Command = {program}\n   Script uid:gid = {}:{}", program.uid, program.gid);
-            }
-            None => out.push_str("   Command = (disabled)\n"),
-        }
-        let _ = writeln!(
-            out,
-            "   Interval = {} sec\n   Timeout = {} sec\n   Weight = {}\n   Rise = {}\n   Fall = {}\n   Status = {status}",
-            script.interval.as_secs(),
-            script.timeout.as_secs(),
-            script.weight,
-            script.rise,
-            script.fall
-        );
+    if !view.site.groups.is_empty() {
+        out.push_str("------< VRRP Sync groups >------\n");
+        view.site.groups.iter().for_each(|group| sync_group(&mut out, group, view));
+    }
+    if !view.scripts.is_empty() {
+        out.push_str("------< VRRP Scripts >------\n");
+        view.scripts.iter().for_each(|runner| script(&mut out, runner, view));
     }
     out
+}
+
+fn sync_group(out: &mut String, group: &Group, view: &View<'_>) {
+    let members = view.instances.iter().filter(|seen| group.members.contains(&seen.instance.name));
+    let states: Vec<StateKind> = members.map(|seen| seen.machine.state()).collect();
+    let state = match states.as_slice() {
+        all if all.contains(&StateKind::Fault) => StateKind::Fault,
+        all if all.iter().all(|state| *state == StateKind::Master) => StateKind::Master,
+        _ => StateKind::Backup,
+    };
+    let faults = states.iter().filter(|state| **state == StateKind::Fault).count();
+    let init = states.iter().filter(|state| **state == StateKind::Initialise).count();
+    let _ = writeln!(out, " VRRP Sync Group = {}, {}", group.name, word(state));
+    let _ = writeln!(out, "   Num member fault {faults}, num member init {init}\n   VRRP member instances :");
+    group.members.iter().for_each(|member| {
+        let _ = writeln!(out, "     {member}");
+    });
+    out.push_str("   Using smtp notification = no\n");
+    notify_scripts(out, &group.notify, &policy(view.site));
+}
+
+fn policy(site: &Site) -> Policy {
+    Policy { enforced: site.global.script_security == Some(true), user: site.global.script_user.clone() }
+}
+
+/// The notify scripts that may be run, with whom they run as.
+fn notify_scripts(out: &mut String, notify: &Notify, policy: &Policy) {
+    let scripts = [
+        ("Backup", &notify.backup),
+        ("Master", &notify.master),
+        ("Fault", &notify.fault),
+        ("Stop", &notify.stop),
+        ("Deleted", &notify.deleted),
+        ("Generic", &notify.any),
+        ("Master rx lower priority", &notify.master_rx_lower_pri),
+    ];
+    for (name, command) in scripts {
+        if let Some(program) = command.as_ref().and_then(|command| policy.judge(command).program) {
+            let (uid, gid) = (program.uid, program.gid);
+            let _ = writeln!(out, "   {name} state transition script = {program}, uid:gid {uid}:{gid}");
+        }
+    }
+}
+
+fn script(out: &mut String, runner: &ScriptRunner, view: &View<'_>) {
+    let script = &runner.script;
+    let status = match runner.verdict() {
+        Verdict::Good => "GOOD",
+        Verdict::Bad => "BAD",
+        Verdict::Unknown => "INIT",
+    };
+    let mut line = |text: String| {
+        let _ = writeln!(out, "   {text}");
+    };
+    line(runner.program().map_or_else(|| "Command = (disabled)".to_owned(), |program| format!("Command = {program}")));
+    line(format!("Interval = {} sec", script.interval.as_secs()));
+    line(format!("Timeout = {} sec", script.timeout.as_secs()));
+    line(format!("Weight = {}{}", script.weight, if script.reverse { " reverse" } else { "" }));
+    line(format!("Rise = {}", script.rise));
+    line(format!("Fall = {}", script.fall));
+    line(format!("Insecure = {}", if runner.program().is_some() { "no" } else { "yes" }));
+    line(format!("Status = {status}"));
+    if let Some(program) = runner.program() {
+        line(format!("Script uid:gid = {}:{}", program.uid, program.gid));
+    }
+    line("Tracking instances :".to_owned());
+    for seen in &view.instances {
+        let own = |tracking: &&Tracking| tracking.what == What::Script(script.name.clone());
+        if let Some(tracking) = seen.instance.tracking.iter().find(own) {
+            line(format!("  {}, weight {}", seen.instance.name, tracking.weight));
+        }
+    }
+    let start = out.rfind("   Command =").unwrap_or(out.len());
+    out.insert_str(start, &format!(" VRRP Script = {}\n", script.name));
 }
 
 fn globals(out: &mut String, site: &Site) {
     let global = &site.global;
     let truth = |value: Option<bool>| if value == Some(true) { "true" } else { "false" };
-    out.push_str("------< Global definitions >------\n");
-    let _ = writeln!(out, " Router ID = {}", global.router_id.as_deref().unwrap_or_default());
-    let _ = writeln!(out, " Dynamic interfaces = {}", truth(global.dynamic_interfaces));
-    let _ = writeln!(out, " VRRP default protocol version = {}", global.version.unwrap_or(2));
-    let _ = writeln!(out, " VRRP check unicast_src = {}", truth(global.check_unicast_src));
-    let _ = writeln!(out, " VRRP skip check advert addresses = {}", truth(global.skip_check_adv_addr));
-    let _ = writeln!(out, " VRRP strict mode = {}", truth(global.strict));
+    let mut line = |text: String| {
+        let _ = writeln!(out, " {text}");
+    };
+    let default = Announcing::default();
+    let number = |value: Option<i64>, default: i64| value.unwrap_or(default);
+    line("Network namespace = (default)".to_owned());
+    line(format!("Router ID = {}", global.router_id.as_deref().unwrap_or_default()));
+    for mail in ["smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker"] {
+        line(format!("Default {mail} = unset"));
+    }
+    line(format!("Dynamic interfaces = {}", truth(global.dynamic_interfaces)));
+    line(format!("Default interface = {}", global.default_interface.as_deref().unwrap_or("eth0")));
+    line(format!("VRRP notify priority changes = {}", truth(global.notify_priority_changes)));
+    line(format!("VRRP IPv4 mcast group = {}", global.mcast_group4.unwrap_or(Ipv4Addr::new(224, 0, 0, 18))));
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+    line(format!("VRRP IPv6 mcast group = {}", global.mcast_group6.unwrap_or(group)));
+    line(format!("Gratuitous ARP delay = {}", number(global.garp_delay, default.delay.as_secs() as i64)));
+    line(format!("Gratuitous ARP repeat = {}", number(global.garp_repeat, i64::from(default.repeat))));
+    line(format!("Gratuitous ARP refresh timer = {}", number(global.garp_refresh, default.refresh.as_secs() as i64)));
+    let repeat = number(global.garp_refresh_repeat, i64::from(default.refresh_repeat));
+    line(format!("Gratuitous ARP refresh repeat = {repeat}"));
+    let (delay, repeat) =
+        (global.garp_lower_delay.or(global.garp_delay), global.garp_lower_repeat.or(global.garp_repeat));
+    line(format!("Gratuitous ARP lower priority delay = {}", number(delay, default.lower_delay.as_secs() as i64)));
+    line(format!("Gratuitous ARP lower priority repeat = {}", number(repeat, i64::from(default.lower_repeat))));
+    let lower = global.lower_prio_no_advert != Some(true);
+    line(format!("Send advert after receive lower priority advert = {lower}"));
+    let higher = truth(global.higher_prio_send_advert);
+    line(format!("Send advert after receive higher priority advert = {higher}"));
+    let seconds = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64();
+    line(format!("Gratuitous ARP interval = {:.6}", seconds(global.garp_interval)));
+    line(format!("Gratuitous NA interval = {:.6}", seconds(global.gna_interval)));
+    line(format!("VRRP default protocol version = {}", global.version.unwrap_or(2)));
+    line(format!("VRRP check unicast_src = {}", truth(global.check_unicast_src)));
+    line(format!("VRRP skip check advert addresses = {}", truth(global.skip_check_adv_addr)));
+    line(format!("VRRP strict mode = {}", truth(global.strict)));
     let security = if global.script_security == Some(true) { "enabled" } else { "disabled" };
-    let _ = writeln!(out, " Script security {security}");
+    line(format!("Script security {security}"));
 }
 
-fn instance(out: &mut String, seen: &Seen<'_>) {
+fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let Seen { instance, machine, source, since } = seen;
     let router = &instance.router;
     let enabled = |value: bool| if value { "enabled" } else { "disabled" };
@@ -134,19 +213,28 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
         let _ = writeln!(out, "   {text}");
     };
     line(format!("VRRP Version = {}", router.version.number()));
+    let group = site.groups.iter().find(|group| group.members.contains(&instance.name));
+    if let Some(group) = group {
+        line(format!("Sync group = {}", group.name));
+    }
     line(format!("State = {}", word(machine.state())));
+    line(format!("Wantstate = {}", word(wanted(seen))));
     if let Some(heard) = machine.heard().filter(|_| machine.state() == StateKind::Backup) {
         line(format!("Master router = {}", heard.source));
         line(format!("Master priority = {}", heard.priority));
     }
     let at = since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    line(format!("Last transition = {}.{:06}", at.as_secs(), at.subsec_micros()));
+    let (seconds, micros) = (at.as_secs(), at.subsec_micros());
+    let date = crate::log::clock::ctime(i64::try_from(seconds).unwrap_or_default());
+    line(format!("Last transition = {seconds}.{micros:06} ({date}.{micros:06})"));
     line(format!("Master down timer = {} usecs", machine.master_down().as_micros()));
     line(format!("Interface = {}", instance.interface));
     if router.skip_check_adv_addr {
         line("Skip checking advert IP addresses".to_owned());
     }
-    line(format!("Using src_ip = {}", source.map_or("(none)".to_owned(), |source| source.to_string())));
+    let configured = if instance.source.is_some() { " (from configuration)" } else { "" };
+    let shown = source.map_or("(none)".to_owned(), |source| source.to_string());
+    line(format!("Using src_ip = {shown}{configured}"));
     let announcing = &router.announcing;
     line(format!("Gratuitous ARP delay = {}", announcing.delay.as_secs()));
     line(format!("Gratuitous ARP repeat = {}", announcing.repeat));
@@ -159,6 +247,7 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     line(format!("Virtual Router ID = {}", router.vrid));
     line(format!("Priority = {}", router.priority));
     line(format!("Effective priority = {}", machine.priority()));
+    line(format!("Total priority = {}", machine.priority()));
     match router.version {
         Version::V2 => line(format!("Advert interval = {} sec", router.interval.as_secs())),
         Version::V3 => line(format!("Advert interval = {} milli-sec", router.interval.as_millis())),
@@ -166,28 +255,61 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     line("Accept = enabled".to_owned());
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
-    let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
-    line(format!("Authentication type = {kind}"));
+    if router.version == Version::V2 {
+        let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
+        line(format!("Authentication type = {kind}"));
+    }
+    addresses_and_tracking(&mut line, seen);
+    line("Using smtp notification = no".to_owned());
+    line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
+    notify_scripts(out, &instance.notify, &policy(site));
+    let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);
+    let head = format!(" VRRP Instance = {}\n", instance.name);
+    let start = out.rfind("   VRRP Version").unwrap_or(out.len());
+    out.insert_str(start, &head);
+}
+
+fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
+    let (instance, router) = (seen.instance, &seen.instance.router);
     let (own, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
     for (title, list) in [("Virtual IP", own), ("Virtual IP Excluded", excluded)] {
         if !list.is_empty() {
             line(format!("{title} :"));
         }
-        for address in list {
-            line(format!("  {}", address_line(address, seen)));
+        list.iter().for_each(|address| line(format!("  {}", address_line(address, seen))));
+    }
+    if !router.peers.is_empty() {
+        line(format!("Unicast TTL = {}", instance.unicast_ttl));
+        line(format!("Check unicast src : {}", if router.check_unicast_src { "yes" } else { "no" }));
+        line("Unicast Peer :".to_owned());
+        for peer in &router.peers {
+            let (least, most) = (peer.hops.start(), peer.hops.end());
+            line(format!("  {} min_ttl {least} max_ttl {most}", peer.address));
+        }
+        line("Unicast checksum compatibility = no".to_owned());
+    }
+    let tracked = |wanted: fn(&What) -> bool| instance.tracking.iter().filter(move |one| wanted(&one.what));
+    let interfaces: Vec<&Tracking> = tracked(|what| matches!(what, What::Interface(_))).collect();
+    let scripts = tracked(|what| matches!(what, What::Script(_))).collect();
+    let files = tracked(|what| matches!(what, What::File(_))).collect();
+    let others = interfaces.into_iter().filter(|one| one.what != What::Interface(instance.interface.clone())).collect();
+    let lists: [(&str, Vec<&Tracking>); 3] = [("interfaces", others), ("scripts", scripts), ("files", files)];
+    for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        line(format!("Tracked {title} :"));
+        for Tracking { what, weight, reverse } in list {
+            let (name, comma) = match what {
+                What::Interface(name) | What::Script(name) => (name, ""),
+                What::File(name) => (name, ","),
+            };
+            line(format!("  {name}{comma} weight {weight}{}", if *reverse { " reverse" } else { "" }));
         }
     }
-    for tracking in &instance.tracking {
-        let (kind, name) = match &tracking.what {
-            What::Interface(name) => ("interface", name),
-            What::Script(name) => ("script", name),
-            What::File(name) => ("file", name),
-        };
-        line(format!("Tracked {kind} {name} weight {}", tracking.weight));
-    }
-    let head = format!(" VRRP Instance = {}\n", instance.name);
-    let start = out.rfind("   VRRP Version").unwrap_or(out.len());
-    out.insert_str(start, &head);
+}
+
+/// The state it aims at: that it has once it is master.
+fn wanted(seen: &Seen<'_>) -> StateKind {
+    let master = seen.machine.state() == StateKind::Master || seen.instance.wants_master;
+    if master { StateKind::Master } else { StateKind::Backup }
 }
 
 /// An address with its options, and whether the interface has it.
@@ -271,7 +393,7 @@ pub fn stats(view: &View<'_>) -> String {
 /// keepalived.json.
 pub fn json(view: &View<'_>) -> String {
     let instances: Vec<String> = view.instances.iter().map(|seen| json_instance(seen, view)).collect();
-    format!("[{}]", instances.join(","))
+    format!("[{}]\n", instances.join(","))
 }
 
 /// The members of an object, in order: a name and a value that is JSON.
@@ -331,8 +453,7 @@ fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     data.add("nopreempt", !router.preempt);
     data.add("preempt_delay", router.preempt_delay.as_secs());
     data.add("state", number(machine.state()));
-    let wanted = if instance.wants_master { StateKind::Master } else { StateKind::Backup };
-    data.add("wantstate", number(if master { StateKind::Master } else { wanted }));
+    data.add("wantstate", number(wanted(seen)));
     data.add("version", router.version.number());
     data.add("smtp_alert", false);
     data.add("notify_deleted", instance.notify_deleted);
@@ -385,9 +506,12 @@ fn json_scripts(data: &mut Members, instance: &Instance) {
     }
 }
 
-/// A command with each word in quotes.
+/// A command with each word in quotes, the program by the path its links lead to.
 fn command_line(command: &Command) -> String {
-    command.words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+    let Some((program, arguments)) = command.words.split_first() else { return String::new() };
+    let program = fs::canonicalize(program).map_or_else(|_| program.clone(), |path| path.display().to_string());
+    let words = std::iter::once(&program).chain(arguments);
+    words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 
 fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
@@ -505,8 +629,8 @@ mod tests {
 
     #[test]
     fn an_instance_is_shown_with_keepaliveds_keys() {
-        let text = "vrrp_script s {\n script \"/bin/true a 'b c'\"\n}\nvrrp_instance V {\n interface eth0\n \
-                    virtual_router_id 5\n advert_int 1\n notify_master '/x m'\n virtual_ipaddress {\n 10.9.0.100/24 label \
+        let text = "vrrp_script s {\n script \"/nowhere/s a 'b c'\"\n}\nvrrp_instance V {\n interface eth0\n \
+                    virtual_router_id 5\n advert_int 1\n notify_master '/nowhere/n m'\n virtual_ipaddress {\n 10.9.0.100/24 label \
                     eth0:1\n 10.9.0.101\n 10.9.0.102/24 brd +\n }\n virtual_ipaddress_excluded {\n fe80::99/64\n \
                     fe80::98\n }\n track_script {\n s\n }\n track_interface {\n eth1\n }\n}\n";
         let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
@@ -521,8 +645,8 @@ mod tests {
                      \"10.9.0.102/24 brd 10.9.0.255 dev eth0 scope global\"],\
                      \"evips\":[\"fe80::99/64 dev eth0 scope global preferred_lft forever\",\
                      \"fe80::98 dev eth0 scope global deprecated\"],\
-                     \"track_ifp\":[\"eth1\"],\"track_script\":[\"'/bin/true' 'a' 'b c'\"],\"auth_type\":0}";
-        assert!(shown.contains(lists) && shown.contains("\"script_master\":\"'/x' 'm'\""), "{shown}");
+                     \"track_ifp\":[\"eth1\"],\"track_script\":[\"'/nowhere/s' 'a' 'b c'\"],\"auth_type\":0}";
+        assert!(shown.contains(lists) && shown.contains("\"script_master\":\"'/nowhere/n' 'm'\""), "{shown}");
         assert!(shown.contains("\"adver_int\":1,") && shown.contains("\"garp_delay\":5,"), "{shown}");
     }
 }

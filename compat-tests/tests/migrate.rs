@@ -119,6 +119,23 @@ fn routers(old: &str, new: &str) -> (String, u8) {
 }
 
 #[test]
+fn a_value_that_is_served_does_not_differ_because_another_one_is_not() {
+    let survey = |inside: &str| {
+        let folder = compat_tests::Scratch::new("survey").expect("a folder");
+        let path = folder.path().join("keepalived.conf");
+        let text = format!(
+            "vrrp_instance V {{\n interface eth0\n virtual_router_id 5\n virtual_ipaddress {{\n 10.0.0.1\n }}\n{inside}}}\n"
+        );
+        std::fs::write(&path, text).expect("the file can be written");
+        answer(&["rmigrate", "survey", &path.to_string_lossy()])
+    };
+    let (text, code) = survey(" authentication {\n auth_type PASS\n auth_pass 1234\n }\n smtp_alert off\n");
+    assert!(code == 0 && text.contains(" 0 served with a difference") && !text.contains("AH"), "{text}");
+    let (text, code) = survey(" authentication {\n auth_type AH\n auth_pass 1234\n }\n");
+    assert!(code == 1 && text.contains("AH"), "{text}");
+}
+
+#[test]
 fn the_family_of_a_router_is_its_first_address_and_written_defaults_are_no_change() {
     let addresses = |list: &str| format!(" virtual_ipaddress {{\n{list} }}\n");
     let (both, other) = (addresses("10.0.0.1\nfe80::1\n"), addresses("fe80::1\n10.0.0.1\n"));

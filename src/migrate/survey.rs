@@ -5,7 +5,7 @@ use super::input::{Given, Text};
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
 use crate::conf::directive::{Contexts, Directive, Opens, Support};
 use crate::conf::registry::Registry;
-use crate::conf::tree::{Block, Node, Statement};
+use crate::conf::tree::{Block, Node, Statement, Word};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 
@@ -213,6 +213,9 @@ impl<'a> Survey<'a> {
         let row = self.registry.find(&word.bytes, context).map(|(_, row)| row);
         let name = word.text().into_owned();
         let (verdict, help) = match row {
+            Some(_) if self.text.dialect == Dialect::Keepalived && has_served_value(statement) => {
+                (Verdict::Served, None)
+            }
             Some(row) => (of_row(row), None),
             None => self.unknown(&name, context),
         };
@@ -273,6 +276,24 @@ impl Verdict {
 }
 
 const WHOLE: &str = " is known and not served";
+
+/// Keywords of keepalived of which some values are refused, and the values that are not.
+const SERVED_VALUES: [(&str, &[&str]); 4] = [
+    ("auth_type", &["PASS"]),
+    ("smtp_alert", &["false", "off", "no"]),
+    ("smtp_alert_vrrp", &["false", "off", "no"]),
+    ("smtp_alert_checker", &["false", "off", "no"]),
+];
+
+/// Whether a keyword has one of the values that are served as keepalived serves them.
+fn has_served_value(statement: &Statement) -> bool {
+    let value = statement.arguments().first();
+    let served = |value: &Word| {
+        let known = SERVED_VALUES.iter().find(|(name, _)| statement.name() == *name);
+        known.is_some_and(|(_, values)| values.iter().any(|known| value.is(known)))
+    };
+    value.is_some_and(served)
+}
 
 fn of_row(row: &'static Directive) -> Verdict {
     match row.support {

@@ -93,6 +93,8 @@ pub struct Script {
     pub fall: f64,
     /// Its weight.
     pub weight: Option<i64>,
+    /// Whether it names its user.
+    pub has_user: bool,
 }
 
 impl Instance {
@@ -226,6 +228,7 @@ fn script(text: &Text, statement: &Statement, block: &Block) -> Script {
             "interval" => out.interval = one.value.parse().unwrap_or(1.0),
             "fall" => out.fall = one.value.parse().unwrap_or(1.0),
             "weight" => out.weight = one.value.parse().ok(),
+            "user" => out.has_user = true,
             _ => {}
         }
     }

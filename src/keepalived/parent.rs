@@ -55,8 +55,18 @@ struct Parent<'a> {
     vrrp_pid: PathBuf,
 }
 
+/// What a process calls itself in the log: an instance has its name in it.
+fn ident(site: &Site, process: &str) -> String {
+    site.root.instance.as_ref().map_or_else(|| process.to_owned(), |instance| format!("{process}_{instance}"))
+}
+
 /// Runs the daemon; the code is the process's.
-pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
+pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
+    if site.root.instance.is_some() {
+        let ident = ident(&site, "Keepalived");
+        journal.say(format!("Changing syslog ident to {ident}"));
+        journal = Journal::new(&ident, &invocation.style);
+    }
     let pid = path(invocation.options.pid.as_deref(), &site, "keepalived");
     let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp");
     for file in [&pid, &vrrp_pid] {
@@ -71,7 +81,7 @@ pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
         match process::daemonise() {
             Ok(Daemon::Starter(code)) => return code,
             // The log lines of a daemon carry the daemon's own number.
-            Ok(Daemon::Daemon(ready)) => (ready, Journal::new("Keepalived", &invocation.style)),
+            Ok(Daemon::Daemon(ready)) => (ready, Journal::new(&ident(&site, "Keepalived"), &invocation.style)),
             Err(error) => {
                 journal.say(format!("Unable to daemonise - {}", reason(&error)));
                 return code::FAILED;
@@ -207,7 +217,7 @@ impl Parent<'_> {
     }
 
     fn become_child(&self, parent: u32) -> u8 {
-        let journal = Journal::new("Keepalived_vrrp", &self.invocation.style);
+        let journal = Journal::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
         if let Some(name) = &self.site.global.vrrp_process_name {
             process::rename(name);
         }

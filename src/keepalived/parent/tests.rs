@@ -25,7 +25,7 @@ fn a_pid_file_without_a_number_does_not_stop_the_start() {
 }
 
 #[test]
-fn pid_files_of_an_instance_have_its_name() {
+fn pid_files_and_log_lines_of_an_instance_have_its_name() {
     let site = |text: &str| {
         let machine = crate::keepalived::slot::Machine { has_interface: &|_| true, has_user: &|_, _| true };
         let memory = crate::conf::source::Memory::of("k", text);
@@ -36,4 +36,5 @@ fn pid_files_of_an_instance_have_its_name() {
     assert_eq!(shown("use_pid_dir\n"), "/run/keepalived/vrrp.pid");
     assert_eq!(shown("instance blue\n"), "/run/keepalived/vrrp_blue.pid");
     assert_eq!(path(Some("/x"), &site("instance blue\n"), "vrrp"), Path::new("/x"));
+    assert_eq!(["", "instance blue\n"].map(|text| ident(&site(text), "Keepalived")), ["Keepalived", "Keepalived_blue"]);
 }

@@ -17,8 +17,9 @@ use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::{self, Policy};
 use super::world::World;
+use crate::conf::diagnostic::reason;
 use crate::conf::disk::Disk;
-use crate::conf::expand::Environment;
+use crate::conf::expand::{Environment, Input};
 use crate::kernel::address::Wanted;
 use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
@@ -37,7 +38,7 @@ use std::time::{Instant, SystemTime};
 #[derive(Clone, Debug)]
 pub struct Start {
     /// The configuration file.
-    pub file: String,
+    pub inputs: Vec<Input>,
     /// What its text depends on.
     pub environment: Environment,
     /// Keep the addresses at the end (`-V`).
@@ -333,10 +334,12 @@ impl Process {
 
 /// Reads the configuration and says what is wrong with it; `None` when it cannot be run. With its whole text.
 fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String)> {
-    journal.say(format!("Opening file '{}'.", start.file));
+    for input in &start.inputs {
+        journal.say(format!("Opening file '{}'.", input.shown));
+    }
     let has_interface = |name: &str| world.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
-    match read::read(&Disk, &start.file, &start.environment, &machine) {
+    match read::read_all(&Disk, &start.inputs, &start.environment, &machine) {
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
@@ -345,7 +348,7 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String
             (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
-            journal.say(format!("Unable to open configuration file '{}' - {error}", start.file));
+            journal.say(format!("Unable to read the configuration - {}", reason(&error)));
             None
         }
     }

@@ -147,10 +147,10 @@ const GROUPED: &str = "SYNC group";
 pub const ABSENT: &str = "Non-existent interface specified in configuration";
 
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
-pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
+pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
     let mut complaints = Vec::new();
     let has_interface = machine.has_interface;
-    users(&given, machine, &mut complaints);
+    users(&mut given, machine, &mut complaints);
     let Blocks { global, root, scripts, files, instances, groups, paces } = given;
     let mut vital = false;
     for address in &root.addresses {
@@ -228,16 +228,23 @@ pub fn complete(given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>)
 pub const NO_USER: &str = "Error setting global script uid/gid";
 
 /// Users that are named are there.
-fn users(given: &Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
+fn users(given: &mut Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
     let missing = |(user, group): &(String, Option<String>)| !(machine.has_user)(user, group.as_deref());
     if given.global.script_user.as_ref().is_some_and(missing) {
         complaints.push(placed(complain(NO_USER), given.global.script_user_span));
     }
-    for script in &given.scripts {
+    for script in &mut given.scripts {
         if script.user.as_ref().is_some_and(missing) {
             let program = script.command.as_ref().and_then(|command| command.words.first().cloned());
             let text = format!("Unable to set uid/gid for script '{}'", program.unwrap_or_default());
             complaints.push(placed(complain(text), script.user_span));
+            script.command = None;
+            for one in &given.instances {
+                for track in one.scripts.iter().filter(|track| track.name == script.name) {
+                    let text = format!("({}) track script {} not found, ignoring...", one.name, script.name);
+                    complaints.push(complain(text).at(track.span));
+                }
+            }
         }
     }
 }
@@ -273,8 +280,10 @@ fn membership(groups: Vec<Group>, instances: &[Given], complaints: &mut Vec<Diag
                 continue;
             }
             1 => {
-                let text = "has only 1 virtual router(s) - this probably isn't what you want";
+                let text = "has only 1 virtual router(s) - this probably isn't what you want - removing";
                 complaints.push(complain(format!("Sync group {name} {text}")));
+                taken.retain(|(known, _)| !group.members.contains(known));
+                continue;
             }
             _ => {}
         }
@@ -414,6 +423,10 @@ impl Completion<'_> {
         if addresses.is_empty() && has_interface(&interface) {
             let need = if newer { "required" } else { "sensible" };
             self.error(format!("({name}) No VIP specified; at least one is {need}"));
+            // What goes on is checked twice.
+            if !newer {
+                self.error(format!("({name}) No VIP specified; at least one is {need}"));
+            }
         }
         let mut router = self.router(&given, vrid as u8);
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
@@ -679,13 +692,9 @@ impl Completion<'_> {
         }
         all.extend(given.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false))));
         for track in &given.scripts {
-            match self.scripts.iter().find(|script| script.name == track.name) {
-                Some(script) => {
-                    all.push(one(track, What::Script(track.name.clone()), (script.weight, script.reverse)));
-                }
-                None => {
-                    all.push(one(track, What::Script(track.name.clone()), (0, false)));
-                }
+            // One that was removed is not tracked.
+            if let Some(script) = self.scripts.iter().find(|script| script.name == track.name) {
+                all.push(one(track, What::Script(track.name.clone()), (script.weight, script.reverse)));
             }
         }
         for track in &given.files {

@@ -291,6 +291,11 @@ impl Router {
         self.actions.pop_front()
     }
 
+    /// The interval of the master's adverts.
+    pub const fn master_interval(&self) -> Duration {
+        self.master_interval
+    }
+
     /// (256 - priority) / 256 of a second in VRRPv2, of the master's interval in VRRPv3 (RFC 9568 §6.1).
     pub fn skew(&self) -> Duration {
         let unit = match self.config.version {

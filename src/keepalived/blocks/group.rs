@@ -46,7 +46,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("notify", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with GROUP, name, state and priority as arguments."),
     Directive::new("smtp_alert", GROUP, Arity::AtLeast(0), &Mail("Invalid vrrp_group {k} parameter {v}"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new("global_tracking", GROUP, Arity::AtLeast(0), &Custom(old_tracking))
         .support(Support::Inert("keepalived ignores it as well"))

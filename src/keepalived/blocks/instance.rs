@@ -13,8 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address,
-    also, command, complain, count, first, seconds, truth, worded,
+    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Signed, Switch, Unsigned,
+    address as ip_address, also, command, complain, count, first, seconds, truth, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -140,7 +140,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets what is run when the instance enters fault."),
     Directive::new("notify_stop", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.stop, TWICE))
         .doc("Sets what is run at the end."),
-    Directive::new("notify_deleted", INSTANCE, BARE, &Custom(notify_deleted))
+    Directive::new("notify_deleted", INSTANCE, BARE, &CommandLine(notify_deleted))
         .doc("Sets what is run when a reload removes the instance; the bare keyword says DELETED instead of FAULT."),
     Directive::new("notify", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with INSTANCE, name, state and priority as arguments."),
@@ -159,7 +159,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
     Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new(
         "garp_master_delay",
@@ -496,19 +496,16 @@ fn priority(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 
 fn advert_int(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Advert interval ({v}) not valid! Must be > 0 - ignoring";
-    let judged = seconds(&first(statement), &(SECOND / 100..=255 * SECOND));
-    let judged =
-        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
-    instance.interval = Some(judged?);
+    // The lower bound is a single-precision number.
+    let judged = seconds(&first(statement), &(f64::from(0.01_f32)..=255.0));
+    instance.interval = Some(judged.map_err(|complaint| also(cx, statement, complaint, template))?);
     Ok(())
 }
 
 fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Preempt_delay not valid! must be between 0-1000";
-    let judged = seconds(&first(statement), &(0..=1000 * SECOND));
-    let judged =
-        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
-    instance.preempt_delay = Some(judged?);
+    let judged = seconds(&first(statement), &(0.0..=1000.0));
+    instance.preempt_delay = Some(judged.map_err(|complaint| also(cx, statement, complaint, template))?);
     Ok(())
 }
 

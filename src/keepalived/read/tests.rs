@@ -2,6 +2,7 @@ use super::*;
 use crate::conf::directive::Support;
 use crate::conf::source::Memory;
 use crate::keepalived::site::What;
+use crate::keepalived::slot::Command;
 use crate::vrrp::config::Authentication;
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ fn the_articles_file_says_what_it_says_in_keepalived() {
     assert_eq!((script.interval, script.timeout), (Duration::from_secs(2), Duration::from_secs(2)));
     assert_eq!(script.command.words, ["/etc/keepalived/nginx_check.sh"]);
 }
+
+/// Another instance, as a group has at least two.
+const OTHER: &str =
+    "vrrp_instance W {\n interface ens33\n virtual_router_id 9\n virtual_ipaddress {\n 1.2.3.9\n }\n}\n";
 
 fn instance(inside: &str) -> String {
     format!(
@@ -141,20 +146,72 @@ fn a_keyword_that_is_not_served_is_refused_by_name() {
 }
 
 #[test]
-fn an_instance_that_tracks_an_unknown_script_still_tracks_it() {
-    let reading = reading(&instance(" track_script {\n nope\n }"));
-    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 8) (V) track script nope not found, ignoring...");
-    assert_eq!(reading.site.instances[0].tracking.len(), 2);
+fn an_unknown_or_removed_script_is_not_tracked() {
+    let interface_alone = |text: &str, said: &str| {
+        let reading = reading(text);
+        assert!(reading.complaints.iter().any(|one| one.text.ends_with(said)), "{:?}", reading.complaints);
+        assert_eq!(reading.site.instances[0].tracking.len(), 1, "{text}");
+    };
+    let tracks = instance(" track_script {\n nope\n }");
+    interface_alone(&tracks, "Line 8) (V) track script nope not found, ignoring...");
+    for inside in ["", " script \"/x a'b\"\n", " script '/x\n", " script \"/x\"\n user nobody-here\n"] {
+        let text = format!("vrrp_script nope {{\n{inside}}}\n{tracks}");
+        interface_alone(&text, "(V) track script nope not found, ignoring...");
+    }
+}
+
+#[test]
+fn a_group_of_one_is_removed_and_its_member_may_be_in_another() {
+    let groups = "vrrp_sync_group G {\n group {\n V\n V\n }\n}\nvrrp_sync_group H {\n group {\n V\n W\n }\n}\n";
+    let reading = reading(&[&instance(""), OTHER, groups].concat());
+    let said: Vec<&str> = reading.complaints.iter().map(|one| one.text.as_str()).collect();
+    let removed = "Sync group G has only 1 virtual router(s) - this probably isn't what you want - removing";
+    assert_eq!(said, ["Virtual router V cannot exist in more than one sync group; ignoring G", removed]);
+    let names: Vec<&str> = reading.site.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["H"]);
+}
+
+#[test]
+fn a_command_is_read_with_its_own_quotes_wherever_it_is() {
+    let text = instance(" notify_master '/x \"a b\"' root\n notify \"/y \\\"c d\\\" \\x41\"");
+    let notify = &reading(&text).site.instances[0].notify;
+    let words = |command: &Option<Command>| command.as_ref().map(|command| command.words.join("|"));
+    assert_eq!(words(&notify.master).as_deref(), Some("/x|a b"));
+    assert_eq!(notify.master.as_ref().and_then(|one| one.user.clone()), Some(("root".to_owned(), None)));
+    assert_eq!(words(&notify.any).as_deref(), Some("/y|c d|A"));
+    // A script's user has a keyword of its own.
+    let script = &reading("vrrp_script s {\n script /x a b\n}\n").site.scripts[0];
+    assert_eq!((script.command.words.join("|"), script.command.user.clone()), ("/x".to_owned(), None));
+}
+
+#[test]
+fn a_test_fails_for_what_the_last_process_finds_and_all_say_what_is_wrong_with_the_shape() {
+    let worst = |text: &str| reading(text).worst_of_test();
+    assert_eq!(worst("global_defs {\n vrrp_version 9\n}\n"), None);
+    assert_eq!(worst("virtual_server 1.2.3.4 80 {\n delay_loop x\n}\n"), None);
+    assert_eq!(worst(&instance(" state FOO")), Some(Kind::Error));
+    assert_eq!(worst("foo\n"), Some(Kind::Error));
+    assert_eq!(worst("track_file f {\n}\n"), Some(Kind::Error));
+    let text = format!("foo\n{}}}\n", instance(" state FOO"));
+    let reading = reading(&text);
+    let told: Vec<String> = reading.told().iter().map(|(pass, one)| format!("{pass:?} {}", one.text)).collect();
+    let each = |pass: &str| {
+        ["1) Unknown keyword 'foo'", "10) Extra '}' found", "10) Unknown keyword '}'"]
+            .map(|text| format!("{pass} (/k.conf: Line {text}"))
+    };
+    let state = "Router (/k.conf: Line 8) (V) unknown state 'FOO', defaulting to BACKUP".to_owned();
+    let [first, second, third] = each("Router");
+    assert_eq!(told, [&each("Parent")[..], &each("Checkers")[..], &[first, state, second, third]].concat());
 }
 
 #[test]
 fn a_weight_that_is_ignored_does_not_count() {
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
-    let reading = anywhere(&[group, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
+    let reading = anywhere(&[group, OTHER, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
     let said = "(V) ignoring eth1 tracked interface weight due to SYNC group";
     assert!(reading.complaints.iter().any(|one| one.text == said), "{:?}", reading.complaints);
     let tracked = |name: &str| What::Interface(name.to_owned());
-    let whats: Vec<_> = reading.site.instances[0].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
+    let whats: Vec<_> = reading.site.instances[1].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
     assert_eq!(whats, [(tracked("ens33"), 0), (tracked("eth2"), 0)]);
 }
 
@@ -180,8 +237,8 @@ fn an_owner_begins_as_master_unless_its_state_or_its_group_says_otherwise() {
 #[test]
 fn a_members_script_counts() {
     let script = "vrrp_script s {\n script /bin/true\n}\n";
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
-    let reading = anywhere(&[script, &instance(" track_script {\n s\n }"), group].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
+    let reading = anywhere(&[script, &instance(" track_script {\n s\n }"), OTHER, group].concat());
     assert!(reading.site.instances[0].tracking.iter().any(|one| one.what == What::Script("s".to_owned())));
     assert!(!reading.complaints.iter().any(|one| one.text.contains("not used")));
 }
@@ -189,8 +246,8 @@ fn a_members_script_counts() {
 #[test]
 fn what_a_group_tracks_weighs_what_its_script_does() {
     let script = "vrrp_script s {\n script /bin/true\n weight -30\n}\n";
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n track_script {\n s\n }\n}\n";
-    let reading = anywhere(&[script, &instance(""), group].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n track_script {\n s\n }\n}\n";
+    let reading = anywhere(&[script, &instance(""), OTHER, group].concat());
     let tracked = reading.site.instances[0].tracking.iter().find(|one| matches!(one.what, What::Script(_)));
     assert_eq!(tracked.map(|one| one.weight), Some(-30));
 }

@@ -122,8 +122,9 @@ impl ScriptRunner {
         let next = self.next + self.script.interval;
         self.next = if next <= now { now + self.script.interval } else { next };
         let name = &self.script.name;
-        if self.run.is_some() {
-            lines.push(format!("Track script {name} is running, expect idle - skipping run"));
+        if let Some(run) = &self.run {
+            let state = if run.termed { "being timed out" } else { "already running" };
+            lines.push(format!("Track script {name} is {state}, expect idle - skipping run"));
             return;
         }
         let Some(program) = &self.program else { return };
@@ -270,7 +271,7 @@ mod tests {
         let first = runner.run.as_ref().map(|run| run.child.id());
         runner.handle_timeout(now + Duration::from_secs(1), &mut lines);
         assert_eq!(runner.run.as_ref().map(|run| run.child.id()), first);
-        assert_eq!(lines, ["Track script s is running, expect idle - skipping run"]);
+        assert_eq!(lines, ["Track script s is already running, expect idle - skipping run"]);
         runner.handle_timeout(now + Duration::from_secs(6), &mut lines);
         finish(&mut runner, &mut lines);
         assert!(lines.contains(&"VRRP_Script(s) timed_out".to_owned()), "{lines:?}");

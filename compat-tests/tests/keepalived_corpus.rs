@@ -94,7 +94,10 @@ impl Lab {
 fn is_own(program: Program, line: &str) -> bool {
     match program {
         Program::Ours => line.starts_with("rkeepalived: not served: "),
-        Program::Original => line.contains("Unknown keyword '}'"),
+        // 2.1.5 says nothing of unicast keywords without peers.
+        Program::Original => {
+            line.contains("Unknown keyword '}'") || line.contains("A unicast keyword has been specified without any")
+        }
     }
 }
 

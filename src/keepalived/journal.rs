@@ -63,3 +63,14 @@ impl Journal {
         }
     }
 }
+
+/// The words of an error of the system, without its number.
+pub fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// An error's number and words, as keepalived tells them.
+pub fn cause(error: &std::io::Error) -> (i32, String) {
+    (error.raw_os_error().unwrap_or_default(), words(error))
+}

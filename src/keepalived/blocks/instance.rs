@@ -394,8 +394,6 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
-    /// The keywords say unicast, whether or not there are peers.
-    pub says_unicast: bool,
     /// In a group, which bears with weights or not.
     pub grouped: Option<bool>,
 }
@@ -532,7 +530,6 @@ fn auth_pass(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 }
 
 fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     for line in super::track::lines(cx, statement) {
         match peer(cx, instance, &line) {
             Ok(peer) => instance.peers.push(peer),
@@ -595,12 +592,10 @@ fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -
 }
 
 fn unicast_source(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     source(cx, instance, statement)
 }
 
 fn check_unicast_src(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
-    instance.says_unicast = true;
     instance.check_unicast_src = Some(true);
     Ok(())
 }
@@ -615,7 +610,6 @@ fn native_ipv6(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> O
 
 /// `old_unicast_checksum [never]`.
 fn old_checksum(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     match statement.arguments().first() {
         Some(word) if !word.is("never") => {
             let name = &instance.name;

@@ -478,3 +478,21 @@ fn a_group_with_an_address_owner_tracks_without_weights() {
         }
     }
 }
+
+#[test]
+fn a_version_that_conflicts_with_what_is_known_is_ignored() {
+    let text = |inside: &str| format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{inside}}}\n");
+    let ipv6 = " virtual_ipaddress {\n fe80::9\n }\n";
+    for (inside, expected, known) in [
+        ([ipv6, " version 2\n"].concat(), Version::V3, Some(0)),
+        ([" native_ipv6\n version 2\n", ipv6].concat(), Version::V3, Some(3)),
+        (" version 2\n version 3\n virtual_ipaddress {\n 192.0.2.9\n }\n".to_owned(), Version::V2, Some(2)),
+        ([" version 2\n", ipv6].concat(), Version::V2, None),
+    ] {
+        let reading = anywhere(&text(&inside));
+        assert_eq!(reading.site.instances[0].router.version, expected, "{inside}");
+        let conflict = |known| format!("conflicts with configured or deduced version {known}; ignoring.");
+        let said = known.is_none_or(|known| reading.complaints.iter().any(|one| one.text.ends_with(&conflict(known))));
+        assert!(said, "{inside}: {:?}", reading.complaints);
+    }
+}

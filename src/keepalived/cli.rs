@@ -9,7 +9,7 @@ use super::parent;
 use super::read::{self, Kind, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
-use super::track::security::{self, Policy};
+use super::track::security::{self, Policy, Unusable};
 use super::world::World;
 use crate::conf::brace;
 use crate::conf::diagnostic::{Diagnostic, Severity, reason};
@@ -347,7 +347,7 @@ fn judge(site: &Site, (after, whose): (Pass, &str), commands: &[Command], tracke
         let judged = policy.judge(command);
         insecure |= judged.insecure;
         violated |= judged.insecure || judged.program.as_ref().is_some_and(|program| program.uid == 0);
-        if let (None, Some(name)) = (&judged.program, name) {
+        if let (Some(Unusable::User | Unusable::Missing | Unusable::Insecure), Some(name)) = (judged.unusable, name) {
             let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
             lines.push(format!("Disabling track script {name} {why}"));
         }

@@ -13,6 +13,7 @@ use super::track::security::Policy;
 use crate::vrrp::config::{Announcing, Authentication, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
+use crate::vrrp::wire;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write as _};
@@ -279,7 +280,10 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
         list.iter().for_each(|address| line(format!("  {}", address_line(address, seen))));
     }
     if !router.peers.is_empty() {
-        line(format!("Unicast TTL = {}", instance.unicast_ttl));
+        // Over IPv6 the kernel chooses where nothing is said.
+        if let Some(ttl) = instance.unicast_ttl.or((!router.is_ipv6()).then_some(wire::HOPS)) {
+            line(format!("Unicast TTL = {ttl}"));
+        }
         line(format!("Check unicast src : {}", if router.check_unicast_src { "yes" } else { "no" }));
         line("Unicast Peer :".to_owned());
         for peer in &router.peers {

@@ -244,6 +244,8 @@ impl Parent<'_> {
             watch_addresses: options.watch_addresses,
             dump: options.dump,
             allow_unserved: options.allow_unserved,
+            fault_on_disabled_script: options.fault_on_disabled_script,
+            umask: options.umask,
             record: options.record.clone(),
         };
         let end = router::run(start, journal, &queue);

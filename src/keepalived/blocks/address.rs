@@ -334,9 +334,6 @@ fn label(text: String, address: &Address) -> Result<Option<String>, Wrong> {
         let shown = address.shown();
         return Err(format!("Cannot specify label for IPv6 addresses ({shown}) - ignoring label").into());
     }
-    if text.len() < 16 {
-        return Ok(Some(text));
-    }
-    let text = format!("Address label {text} is longer than maximum length 15 - removing address");
-    Err(Wrong { removes: true, ..text.into() })
+    // The kernel judges its length when the address is put on its interface.
+    Ok(Some(text))
 }

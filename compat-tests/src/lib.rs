@@ -19,6 +19,7 @@ pub mod net;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod recorded;
 pub mod reflect;
 pub mod service;
 pub mod spoil;

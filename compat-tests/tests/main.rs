@@ -3,6 +3,7 @@
 mod article;
 mod bodies;
 mod bytes;
+mod commands;
 mod complaints;
 mod corpus;
 mod crowds;

@@ -108,6 +108,47 @@ fn moved_is_not_changed_and_equal_values_are_equal() {
     }
 }
 
+/// What `diff` says of two virtual routers that differ in these lines.
+fn routers(old: &str, new: &str) -> (String, u8) {
+    let folder = compat_tests::Scratch::new("diff").expect("a folder");
+    let files = [("old", old), ("new", new)].map(|(name, lines)| {
+        let path = folder.path().join(name);
+        let text = format!("vrrp_instance V {{\n interface eth0\n virtual_router_id 5\n{lines}}}\n");
+        std::fs::write(&path, text).expect("the file can be written");
+        path.to_string_lossy().into_owned()
+    });
+    answer(&["rmigrate", "diff", &files[0], &files[1]])
+}
+
+#[test]
+fn a_value_that_is_served_does_not_differ_because_another_one_is_not() {
+    let survey = |inside: &str| {
+        let folder = compat_tests::Scratch::new("survey").expect("a folder");
+        let path = folder.path().join("keepalived.conf");
+        let text = format!(
+            "vrrp_instance V {{\n interface eth0\n virtual_router_id 5\n virtual_ipaddress {{\n 10.0.0.1\n }}\n{inside}}}\n"
+        );
+        std::fs::write(&path, text).expect("the file can be written");
+        answer(&["rmigrate", "survey", &path.to_string_lossy()])
+    };
+    let (text, code) = survey(" authentication {\n auth_type PASS\n auth_pass 1234\n }\n smtp_alert off\n");
+    assert!(code == 0 && text.contains(" 0 served with a difference") && !text.contains("AH"), "{text}");
+    let (text, code) = survey(" authentication {\n auth_type AH\n auth_pass 1234\n }\n");
+    assert!(code == 1 && text.contains("AH"), "{text}");
+}
+
+#[test]
+fn the_family_of_a_router_is_its_first_address_and_written_defaults_are_no_change() {
+    let addresses = |list: &str| format!(" virtual_ipaddress {{\n{list} }}\n");
+    let (both, other) = (addresses("10.0.0.1\nfe80::1\n"), addresses("fe80::1\n10.0.0.1\n"));
+    let (text, code) = routers(&both, &other);
+    assert!(code == 1 && text.contains("family of the first address") && text.contains("IPv6"), "{text}");
+    let written = " state BACKUP\n advert_int 1\n preempt\n preempt_delay 0\n";
+    assert_eq!(routers(&both, &format!("{written}{both}")).1, 0);
+    assert_eq!(routers(&both, &format!(" state MASTER\n{both}")).1, 1);
+    assert_eq!(routers(&both, &addresses("10.0.0.1\nfe80::2\n")).1, 1);
+}
+
 #[test]
 fn secrets_are_compared_and_never_shown() {
     let secrets = ["hunter2", "hunter3", "c2VjcmV0OnNlY3JldA", "b3RoZXI6b3RoZXI"];

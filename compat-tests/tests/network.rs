@@ -2,6 +2,7 @@
 //!
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
+mod fault;
 mod pair;
 mod story;
 

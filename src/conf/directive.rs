@@ -261,6 +261,11 @@ pub trait Set: Sync {
     fn includes(&self) -> bool {
         false
     }
+
+    /// Whether the row's arguments are a command's, with quotes and escapes of their own (keepalived).
+    fn is_command(&self) -> bool {
+        false
+    }
 }
 
 /// The setter of rows that are not served: the walk reports them before it is asked.

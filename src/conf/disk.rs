@@ -1,10 +1,11 @@
 //! The loader over files and globs; the one impure file of this room.
 
 use super::bytes;
-use super::source::Loader;
+use super::source::{Loader, Named};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 
 /// Texts from the file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +23,14 @@ impl Loader for Disk {
             found = found.iter().flat_map(|base| step(base, part)).collect();
         }
         Ok(found)
+    }
+
+    fn named(&self, path: &str) -> Named {
+        match fs::metadata(bytes::path(path)) {
+            Ok(at) if at.is_dir() => Named::Folder,
+            Ok(at) if !at.is_file() || at.mode() & 0o111 != 0 => Named::Other,
+            Ok(_) | Err(_) => Named::Text,
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! keepalived's text level: comments, continued lines, `@id` conditions, `$VAR`, `~SEQ` and `~LST`, `include`.
 //!
-//! Everything here happens before words are words, so a variable may hold half a block. What comes out are lines that
-//! still know where they came from.
+//! Everything here happens before words are words, so a variable may hold half a block, a condition or an `include`.
+//! What comes out are lines that still know where they came from.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{Diagnostic, Severity};
-use super::source::{Kind, Loader, SourceId, Sources, Span};
+use super::brace;
+use super::diagnostic::{Diagnostic, Severity, reason};
+use super::source::{Kind, Loader, Named, SourceId, Sources, Span};
+use include::Include;
 use std::collections::BTreeMap;
+
+mod include;
 
 /// Lines one line may become: sequences of sequences end here.
 const MOST_LINES: usize = 65_536;
@@ -17,6 +21,9 @@ const MOST_BYTES: usize = 65_536;
 /// Variables inside variables, files inside files.
 const DEPTH: usize = 32;
 
+/// Files that are read in all.
+const MOST_FILES: usize = 4096;
+
 /// A line of the configuration as its words will be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -24,6 +31,8 @@ pub struct Line {
     pub bytes: Vec<u8>,
     /// Where it stands in its file.
     pub span: Span,
+    /// The text of the file with its comment, for what is said of its quotes.
+    written: Vec<u8>,
     /// Whether its text is the file's own, so that a part of it can be pointed at.
     exact: bool,
 }
@@ -49,23 +58,6 @@ pub struct Environment {
     pub seed: u64,
 }
 
-/// What `include` and its variants insist on: a plain name's file, a match of a pattern, one for each of the braces.
-#[derive(Clone, Copy, Debug)]
-struct Must {
-    name: bool,
-    pattern: bool,
-    braces: bool,
-}
-
-const INCLUDES: [(&[u8], Must); 6] = [
-    (b"include", Must { name: false, pattern: false, braces: false }),
-    (b"includer", Must { name: false, pattern: false, braces: false }),
-    (b"includem", Must { name: true, pattern: false, braces: false }),
-    (b"includew", Must { name: true, pattern: true, braces: false }),
-    (b"includeb", Must { name: false, pattern: false, braces: true }),
-    (b"includea", Must { name: true, pattern: true, braces: true }),
-];
-
 /// Everything a configuration file says, expanded.
 #[derive(Debug, Default)]
 pub struct Expanded {
@@ -75,13 +67,28 @@ pub struct Expanded {
     pub complaints: Vec<Diagnostic>,
 }
 
-/// Reads `path` and what it includes.
+/// A file to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its path.
+    pub path: String,
+    /// What complaints call it.
+    pub shown: String,
+}
+
+impl From<&str> for Input {
+    fn from(path: &str) -> Self {
+        Self { path: path.to_owned(), shown: path.to_owned() }
+    }
+}
+
+/// Reads files and what they include, as one text.
 ///
 /// # Errors
-/// The file itself could not be read.
+/// One of the files itself could not be read.
 pub fn read(
     (loader, sources): (&dyn Loader, &mut Sources),
-    path: &str,
+    inputs: &[Input],
     environment: &Environment,
 ) -> std::io::Result<Expanded> {
     let mut expander = Expander {
@@ -92,8 +99,11 @@ pub fn read(
         out: Expanded::default(),
         random: environment.seed,
         folder: String::new(),
+        made: 0,
     };
-    expander.file(path, path, 0)?;
+    for input in inputs {
+        expander.file(&input.path, &input.shown, 0)?;
+    }
     Ok(expander.out)
 }
 
@@ -107,6 +117,8 @@ struct Expander<'a> {
     random: u64,
     /// Where the current file lies; relative includes start there.
     folder: String,
+    /// Lines the current line of the file has become so far.
+    made: usize,
 }
 
 /// The start of a line, and whether a variable is being defined over several.
@@ -125,11 +137,13 @@ impl Expander<'_> {
         let bytes = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
         let mut lines = lines(&bytes, id).into_iter();
         while let Some(line) = lines.next() {
+            self.quotes(&line.written, line.span);
             let Kept::Text(line) = self.condition(line) else { continue };
             if let Some((name, value)) = definition(&line.bytes) {
                 self.define(name, value, &mut lines);
             } else {
-                self.line(line, depth);
+                self.made = 0;
+                self.expand(line.bytes.clone(), (&line, depth), 0);
             }
         }
         self.folder = outer;
@@ -163,7 +177,7 @@ impl Expander<'_> {
             }
             match lines.next() {
                 Some(line) => {
-                    self.quotes(&line);
+                    self.quotes(&line.written, line.span);
                     value.push(line.bytes);
                 }
                 None => break,
@@ -173,32 +187,19 @@ impl Expander<'_> {
         self.variables.insert(name, value);
     }
 
-    /// A line of a definition has its quotes in pairs.
-    fn quotes(&mut self, line: &Line) {
-        if line.bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-            let message = format!("Unterminated quote '{}'", crate::conf::bytes::text(&line.bytes));
-            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(line.span));
+    /// Quotes come in pairs; one after a backslash does not count.
+    fn quotes(&mut self, text: &[u8], span: Span) {
+        if is_open(text) {
+            let message = format!("Unterminated quote '{}'", crate::conf::bytes::text(text));
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(span));
         }
     }
 
-    fn line(&mut self, line: Line, depth: usize) {
-        let mut made = Vec::new();
-        self.expand(line.bytes.clone(), &mut made, (line.span, 0));
-        let exact = made.len() == 1 && made.first() == Some(&line.bytes);
-        for bytes in made {
-            let line = Line { bytes, span: line.span, exact: line.exact && exact };
-            let include = INCLUDES.iter().find_map(|(word, must)| Some((word_after(&line.bytes, word)?, *must)));
-            match include {
-                Some((pattern, must)) => {
-                    self.include(&crate::conf::bytes::text(&pattern), must, (line.span, depth + 1));
-                }
-                None => self.out.lines.push(line),
-            }
-        }
-    }
-
-    fn expand(&mut self, bytes: Vec<u8>, made: &mut Vec<Vec<u8>>, (span, depth): (Span, usize)) {
-        if depth > DEPTH || made.len() > MOST_LINES || bytes.len() > MOST_BYTES {
+    /// Puts in what the first `~SEQ`, `~LST` or variable of a line stands for, then the next; `origin` is the file's
+    /// line, and how deep its file is included.
+    fn expand(&mut self, bytes: Vec<u8>, origin: (&Line, usize), depth: usize) {
+        let span = origin.0.span;
+        if depth > DEPTH || self.made > MOST_LINES || bytes.len() > MOST_BYTES {
             self.bounded(span);
             return;
         }
@@ -207,7 +208,7 @@ impl Expander<'_> {
                 if repeated.rounds.len() >= MOST_LINES {
                     self.bounded(span);
                 }
-                self.repeat(repeated, made, (span, depth + 1));
+                self.repeat(repeated, origin, depth + 1);
                 return;
             }
             Some(Err(why)) => {
@@ -221,16 +222,43 @@ impl Expander<'_> {
             None => {}
         }
         match self.variable(&bytes) {
-            Some(lines) => lines.into_iter().for_each(|line| self.expand(line, made, (span, depth + 1))),
-            None => made.push(unescape(&bytes)),
+            Some(lines) => lines.into_iter().for_each(|line| self.expand(line, origin, depth + 1)),
+            None => self.expanded(bytes, origin),
+        }
+    }
+
+    /// Takes a line without variables. One that had some is read as a line of a file is: it may be a condition, a
+    /// comment or a definition.
+    fn expanded(&mut self, bytes: Vec<u8>, (origin, depth): (&Line, usize)) {
+        self.made += 1;
+        let same = bytes == origin.bytes;
+        let mut line = Line { bytes, exact: origin.exact && same, ..origin.clone() };
+        if !same {
+            self.quotes(&line.bytes, line.span);
+            line.bytes = uncomment(&line.bytes).trim_ascii().to_vec();
+            match self.condition(line) {
+                Kept::Text(kept) => line = kept,
+                Kept::Dropped => return,
+            }
+            line.span = origin.span;
+            if let Some((name, value)) = definition(&line.bytes) {
+                return self.define(name, value, &mut std::iter::empty());
+            }
+        }
+        line.bytes = unescape(&line.bytes);
+        line.exact &= line.bytes == origin.bytes;
+        match include::find(&line.bytes) {
+            Some(include) => self.include(&include, (line.span, depth + 1)),
+            None if line.bytes.is_empty() => {}
+            None => self.out.lines.push(line),
         }
     }
 
     /// Each round of a sequence is its line with the round's variables, which may stand inside other variables.
-    fn repeat(&mut self, repeated: Repeated, made: &mut Vec<Vec<u8>>, (span, depth): (Span, usize)) {
+    fn repeat(&mut self, repeated: Repeated, origin: (&Line, usize), depth: usize) {
         let mut outer = Vec::new();
         for pairs in &repeated.rounds {
-            if made.len() > MOST_LINES {
+            if self.made > MOST_LINES {
                 break;
             }
             for (name, value) in pairs {
@@ -239,7 +267,7 @@ impl Expander<'_> {
                     outer.push((name.clone(), before));
                 }
             }
-            self.expand(repeated.line.clone(), made, (span, depth));
+            self.expand(repeated.line.clone(), origin, depth);
         }
         for (name, before) in outer {
             match before {
@@ -277,7 +305,7 @@ impl Expander<'_> {
                 }
             };
             // Without braces a name ends at a blank, a comma or a bracket, and nowhere else.
-            let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b')' | b'"');
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b')');
             let whole = rest.starts_with(b"{") || rest.get(length).is_none_or(ends);
             if let Some(value) = whole.then(|| self.value(&name)).flatten() {
                 let (before, after) = (bytes.get(..at)?, bytes.get(at + 1 + length..).unwrap_or_default());
@@ -298,7 +326,6 @@ impl Expander<'_> {
         match words.next()? {
             "_PWD" => one(self.folder.strip_suffix('/').unwrap_or("/")),
             "_INSTANCE" => one(&self.environment.instance),
-            // The comment signs are gone by now, so these can only be meant.
             "_HASH" => one("#"),
             "_BANG" => one("!"),
             "_RANDOM" => {
@@ -315,38 +342,44 @@ impl Expander<'_> {
         }
     }
 
-    fn include(&mut self, pattern: &str, must: Must, (span, depth): (Span, usize)) {
-        let full = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{}{pattern}", self.folder) };
-        let names = if depth > DEPTH { Vec::new() } else { self.loader.glob(&full).unwrap_or_default() };
-        let braces = pattern.contains('{');
-        let wild = pattern.contains(['*', '?', '[']);
-        if names.is_empty() {
-            let needed = if braces {
-                must.braces
-            } else if wild {
-                must.pattern
-            } else {
-                must.name
-            };
-            let severity = if needed { Severity::Error } else { Severity::Warn };
-            let message = match (wild && !braces, must.pattern) {
-                (true, false) => return,
-                (true, true) => format!("No config files matched '{pattern}'."),
-                (false, _) => format!("Config files missing '{pattern}'."),
-            };
-            self.out.complaints.push(Diagnostic::new(severity, message).at(span));
+    /// Reads the files an `include` names, in its place.
+    ///
+    /// Differs from keepalived: a file that includes itself is read a bounded number of times, not for ever. [test: a_file_that_includes_itself_ends]
+    fn include(&mut self, include: &Include, (span, depth): (Span, usize)) {
+        let pattern = crate::conf::bytes::text(&include.pattern).into_owned();
+        if depth > DEPTH || self.sources.iter().len() >= MOST_FILES {
+            let message = format!("'{pattern}' is not included: more than {DEPTH} files deep, or {MOST_FILES} in all");
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(span));
+            return;
         }
-        for name in names {
-            let named =
+        let full = if pattern.starts_with('/') { pattern.clone() } else { format!("{}{pattern}", self.folder) };
+        let named = |name: String| (self.loader.named(&name), name);
+        let names: Vec<(Named, String)> = brace::glob(self.loader, &full).into_iter().map(named).collect();
+        if names.is_empty() {
+            self.out.complaints.extend(include.missing(span));
+            return;
+        }
+        let mut opened = 0;
+        for (kind, name) in names {
+            let shown =
                 name.strip_prefix(&self.folder).filter(|_| !pattern.starts_with('/')).unwrap_or(&name).to_owned();
-            if let Err(error) = self.file(&name, &named, depth) {
-                let message = match error.kind() {
-                    std::io::ErrorKind::NotFound => format!("Config files missing '{pattern}'."),
-                    _ => format!("Configuration file '{name}' open problem ({error}) - skipping"),
-                };
-                let severity = if must.name { Severity::Error } else { Severity::Warn };
-                self.out.complaints.push(Diagnostic::new(severity, message).at(span));
+            let outcome = match kind {
+                Named::Folder => continue,
+                Named::Text => {
+                    self.file(&name, &shown, depth).map_err(|error| format!("open problem ({})", reason(&error)))
+                }
+                Named::Other => Err("is not a regular non-executable file".to_owned()),
+            };
+            match outcome {
+                Ok(()) => opened += 1,
+                Err(why) => {
+                    let message = format!("Configuration file '{shown}' {why} - skipping");
+                    self.out.complaints.push(include.skipped(message, span));
+                }
             }
+        }
+        if opened == 0 {
+            self.out.complaints.push(include.skipped(format!("{pattern} - no matching file"), span));
         }
     }
 }
@@ -370,9 +403,14 @@ fn lines(text: &[u8], source: SourceId) -> Vec<Line> {
             Some(line) => {
                 line.bytes.push(b' ');
                 line.bytes.extend(body);
+                line.written.push(b' ');
+                line.written.extend(raw.trim_ascii());
                 line.exact = false;
             }
-            None if !bytes.is_empty() => lines.push(Line { bytes: body.to_vec(), span, exact: true }),
+            None if !bytes.is_empty() => {
+                let written = raw.trim_ascii().to_vec();
+                lines.push(Line { bytes: body.to_vec(), span, written, exact: true });
+            }
             None => {}
         }
         continued = more;
@@ -386,6 +424,20 @@ fn is_definition(last: Option<&Line>, bytes: &[u8], continued: bool) -> bool {
         return false;
     }
     definition(bytes).is_some() || last.is_some_and(|line| line.bytes.ends_with(b"\\"))
+}
+
+/// Whether a quote is not closed before the comment; one after a backslash does not count.
+fn is_open(line: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in uncomment(line) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
 }
 
 /// What stands before a `!` or `#` outside quotes; after a backslash they are themselves.
@@ -424,20 +476,10 @@ const fn is_name(byte: u8) -> bool {
 
 /// `$NAME=value`, without a blank before the `=`.
 fn definition(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let rest = line.strip_prefix(b"$")?;
+    let rest = line.strip_prefix(b"$").filter(|rest| !rest.first().is_some_and(u8::is_ascii_digit))?;
     let end = rest.iter().position(|byte| !is_name(*byte))?;
     let value = rest.get(end..)?.strip_prefix(b"=")?;
     (end > 0).then(|| (rest.get(..end).unwrap_or_default().to_vec(), value.trim_ascii().to_vec()))
-}
-
-/// The word after `keyword`, when the line begins with that.
-fn word_after(line: &[u8], keyword: &[u8]) -> Option<Vec<u8>> {
-    let rest = line.strip_prefix(keyword)?;
-    if !rest.first()?.is_ascii_whitespace() {
-        return None;
-    }
-    let rest = rest.trim_ascii();
-    Some(rest.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(rest).to_vec())
 }
 
 /// `value` between `before` and `after`: several lines stay several lines.

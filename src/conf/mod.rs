@@ -3,6 +3,7 @@
 //! `source` holds texts and spans, `lex` makes words of them, `tree` is what both dialects become, `walk` checks it
 //! against the rows of a `registry` and merges levels. Complaints are `diagnostic`s.
 
+pub mod brace;
 pub mod bytes;
 pub mod diagnostic;
 pub mod directive;

@@ -69,7 +69,7 @@ impl Sources {
     }
 
     /// All texts, in the order they were opened.
-    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Source> {
         self.texts.iter()
     }
 
@@ -80,6 +80,17 @@ impl Sources {
         let start = line.checked_sub(1).and_then(|index| source.lines.get(index)).copied().unwrap_or_default();
         (line as u32, offset - start + 1)
     }
+}
+
+/// What a path names, to somebody who wants to read it as a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A file, or nothing: reading it tells.
+    Text,
+    /// A folder.
+    Folder,
+    /// A device or an executable file.
+    Other,
 }
 
 /// Where texts come from: the disk, a bundle, or a test's memory.
@@ -95,6 +106,11 @@ pub trait Loader {
     /// # Errors
     /// What the system said, to be shown as `glob() "pattern" failed (…)`.
     fn glob(&self, pattern: &str) -> io::Result<Vec<String>>;
+
+    /// What `path` names.
+    fn named(&self, _path: &str) -> Named {
+        Named::Text
+    }
 }
 
 /// Texts by name: a bundle shipped between processes, or a test.

@@ -5,7 +5,7 @@
 //! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{At, Diagnostic, MOST, Severity};
+use super::diagnostic::{At, Diagnostic, MOST, Severity, reason};
 use super::directive::{Contexts, Directive, Opens, Support};
 use super::effect::{self, Occurrence, Unserved};
 use super::level::find;
@@ -783,9 +783,8 @@ fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
 
 /// `2: No such file or directory`, nginx's form of an errno.
 pub fn errno(error: &std::io::Error) -> String {
-    let text = error.to_string();
     match error.raw_os_error() {
-        Some(code) => format!("{code}: {}", text.split(" (os error").next().unwrap_or_default()),
-        None => text,
+        Some(code) => format!("{code}: {}", reason(error)),
+        None => reason(error),
     }
 }

@@ -1,85 +1,123 @@
-//! The sockets of one interface and family, shared by all routers that speak there.
+//! The sockets of one interface, family and destination (a multicast group, or one own address for unicast), shared by
+//! all routers that use them.
 
 use super::site::Instance;
-use crate::kernel::packet::{Inlet, Outlet, Port};
+use crate::kernel::packet::{Inlet, Listen, OpenError, Outlet, Port};
 use crate::vrrp::refusal::Refusal;
 use crate::vrrp::wire::{self, Datagram, PROTOCOL};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
-/// A pair of sockets.
-pub struct Channel {
+/// Which sockets a router needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
     /// The interface.
     pub port: Port,
-    /// The family.
-    pub ipv6: bool,
-    /// The group, if somebody speaks multicast here.
-    pub group: Option<IpAddr>,
-    /// The configured source of adverts, if nobody does.
-    unicast: Option<IpAddr>,
+    /// What comes in.
+    pub listen: Listen,
+}
+
+impl Key {
+    /// What an instance on `port` needs whose adverts carry `source`; nothing while unicast has no source.
+    pub fn of(instance: &Instance, port: Port, source: Option<IpAddr>) -> Option<Self> {
+        let listen = match instance.group {
+            Some(group) => Listen::Group(group),
+            None => Listen::Address(source?),
+        };
+        Some(Self { port, listen })
+    }
+
+    /// Whether it is for IPv6.
+    pub const fn is_ipv6(&self) -> bool {
+        let (Listen::Group(ip) | Listen::Address(ip)) = self.listen;
+        ip.is_ipv6()
+    }
+
+    /// keepalived's line about a pair of sockets with these descriptors.
+    pub fn describe(&self, (fd_in, fd_out): (i32, i32)) -> String {
+        let (ip, kind) = match self.listen {
+            Listen::Group(group) => (group, String::new()),
+            Listen::Address(source) => (source, format!(", unicast, address({source})")),
+        };
+        let family = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
+        let index = self.port.index;
+        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({PROTOCOL}), fd({fd_in},{fd_out}){kind}]")
+    }
+}
+
+/// A pair of sockets.
+pub struct Channel {
+    /// What it was opened for.
+    pub key: Key,
     /// Where packets come in.
     pub inlet: Inlet,
     outlet: Outlet,
 }
 
 impl Channel {
-    /// Opens the sockets an instance needs at a port.
+    /// Opens a pair of sockets.
     ///
     /// # Errors
-    /// What the system said.
-    pub fn open(port: Port, instance: &Instance) -> io::Result<Self> {
-        let (ipv6, group) = (instance.router.is_ipv6(), instance.group);
-        let unicast = instance.source.filter(|_| group.is_none());
-        let inlet = Inlet::open(&port, ipv6, PROTOCOL, group)?;
-        let outlet = Outlet::open(&port, ipv6, PROTOCOL)?;
-        Ok(Self { port, ipv6, group, unicast, inlet, outlet })
+    /// What the system said, and when.
+    pub fn open(key: Key) -> Result<Self, OpenError> {
+        let inlet = Inlet::open(&key.port, PROTOCOL, key.listen)?;
+        let outlet = Outlet::open(&key.port, key.is_ipv6(), PROTOCOL)?;
+        Ok(Self { key, inlet, outlet })
     }
 
-    /// keepalived's line about a pair of sockets.
+    /// keepalived's line about it.
     pub fn describe(&self) -> String {
-        let family = if self.ipv6 { "IPv6" } else { "IPv4" };
-        let (fd_in, fd_out) = (self.inlet.as_raw_fd(), self.outlet.as_raw_fd());
-        let kind = self.unicast.map(|source| format!(", unicast, address({source})")).unwrap_or_default();
-        let index = self.port.index;
-        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({PROTOCOL}), fd({fd_in},{fd_out}){kind}]")
+        self.key.describe(self.descriptors())
+    }
+
+    /// The descriptors, in and out.
+    pub fn descriptors(&self) -> (i32, i32) {
+        (self.inlet.as_raw_fd(), self.outlet.as_raw_fd())
     }
 
     /// The next packet.
     pub fn receive(&self) -> Option<Result<Datagram, Refusal>> {
         let received = self.inlet.receive()?;
-        if !self.ipv6 {
+        if !self.key.is_ipv6() {
             return Some(wire::ipv4_packet(&received.bytes));
         }
         let hops = received.hops.unwrap_or_default();
-        Some(Ok(Datagram { source: received.source, destination: None, hops, payload: received.bytes }))
+        Some(wire::ipv6_payload((received.source, received.destination), hops, received.bytes))
     }
 
-    /// Sends an advert of `priority` to the group or to every peer.
-    ///
-    /// # Errors
-    /// What the system said, first of all.
-    pub fn advertise(&self, instance: &Instance, source: IpAddr, (priority, id): (u8, u16)) -> io::Result<()> {
-        let group = instance.group.map(|group| (group, wire::HOPS));
-        let peers = instance.router.peers.iter().map(|peer| (peer.address, instance.unicast_ttl));
-        let mut outcome = Ok(());
-        for (destination, ttl) in group.into_iter().chain(peers) {
-            let payload = wire::emit(&instance.router, priority, source, destination);
-            let bytes = match (source, destination) {
-                (IpAddr::V4(from), IpAddr::V4(to)) => {
-                    let mut packet = wire::ipv4_header(from, to, (ttl, id), payload.len()).to_vec();
-                    packet.extend(payload);
-                    packet
-                }
-                (IpAddr::V6(from), IpAddr::V6(_)) => {
-                    self.outlet.bind_source(from, self.port.index)?;
-                    payload
-                }
-                _ => continue,
-            };
-            let sent = self.outlet.send(&bytes, destination);
-            outcome = outcome.and(sent);
+    /// Sends an advert of `priority` to the group or to every peer; where it could not be sent to, and why.
+    pub fn advertise(
+        &self,
+        instance: &Instance,
+        source: IpAddr,
+        (priority, id): (u8, u16),
+    ) -> Vec<(IpAddr, io::Error)> {
+        let peers = instance.router.peers.iter().map(|peer| peer.address);
+        let destinations = instance.group.into_iter().chain(peers);
+        let send = |destination| {
+            self.send(instance, (source, destination), (priority, id)).err().map(|error| (destination, error))
+        };
+        destinations.filter_map(send).collect()
+    }
+
+    fn send(
+        &self,
+        instance: &Instance,
+        (source, destination): (IpAddr, IpAddr),
+        (priority, id): (u8, u16),
+    ) -> io::Result<()> {
+        let payload = wire::emit(&instance.router, priority, source, destination);
+        let hops = if instance.group.is_some() { Some(wire::HOPS) } else { instance.unicast_ttl };
+        match (source, destination) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let head = (hops.unwrap_or(wire::HOPS), id);
+                let mut packet = wire::ipv4_header(from, to, head, payload.len()).to_vec();
+                packet.extend(payload);
+                self.outlet.send(&packet, destination)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => self.outlet.send_v6(&payload, (from, to), hops),
+            _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
-        outcome
     }
 }

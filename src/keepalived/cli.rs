@@ -9,14 +9,15 @@ use super::parent;
 use super::read::{self, Kind, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
-use super::track::security::{self, Policy};
+use super::track::security::{self, Policy, Unusable};
 use super::world::World;
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::brace;
+use crate::conf::diagnostic::{Diagnostic, Severity, reason};
 use crate::conf::disk::Disk;
 use crate::conf::effect::refusal;
-use crate::conf::expand::Environment;
+use crate::conf::expand::{Environment, Input};
 use crate::conf::print;
-use crate::conf::source::{Loader, Sources};
+use crate::conf::source::{Loader as _, Named, Sources};
 use crate::kernel::netlink::Commands;
 use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
@@ -25,6 +26,9 @@ use std::process::ExitCode;
 
 /// The version whose behaviour this program has.
 const VERSION: &str = "2.1.5";
+
+/// What glob(3) returns when nothing matches.
+const NO_MATCH: u8 = 3;
 
 const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 
@@ -91,15 +95,15 @@ fn signal(name: &str) -> u8 {
 }
 
 fn run(program: &str, words: &[String], mut options: Options) -> u8 {
-    let Ok(file) = file(&options) else {
-        say("Config file must be exactly one file\n");
-        return code::NO_FILE;
-    };
+    let given = options.file.clone().unwrap_or_else(|| DEFAULT_FILE.to_owned());
+    let inputs = files(&given);
     let environment = environment(&options);
     if let Some(target) = options.test.take() {
         return match options.form {
-            Form::Lines => test(&file, &environment, target, options.allow_unserved),
-            Form::Pictures | Form::Data => explain(&file, &environment, options.form, options.allow_unserved),
+            Form::Lines => test((&given, inputs), &environment, target, options.allow_unserved),
+            Form::Pictures | Form::Data => {
+                explain((&given, inputs), &environment, options.form, options.allow_unserved)
+            }
         };
     }
     let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
@@ -112,13 +116,18 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     for word in &options.stray {
         journal.say(format!("Unexpected argument(s): {word}"));
     }
-    journal.say(format!("Configuration file {file}"));
-    let reading = match look(&file, &environment) {
+    let inputs = match inputs {
+        Ok(inputs) => inputs,
+        Err(complaint) => return refuse(&journal, &style, &complaint),
+    };
+    if let Some(warning) = several(&given, &inputs) {
+        journal.say(warning);
+    }
+    let reading = match look(&inputs, &environment) {
         Ok(reading) => reading,
         Err(error) => {
-            journal.say(format!("Unable to find configuration file {file} - {error}"));
-            say(&format!("Unable to find configuration file {file}\n"));
-            return code::NO_FILE;
+            let complaint = format!("Unable to read configuration file {given} - {}", reason(&error));
+            return refuse(&journal, &style, &complaint);
         }
     };
     let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
@@ -129,7 +138,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
                 say(&format!("{line}\n"));
             }
         }
-        if let Some(summary) = summary(&file, unserved) {
+        if let Some(summary) = summary(&given, unserved) {
             journal.say(&summary);
             if !style.console {
                 say(&format!("{summary}\n"));
@@ -138,19 +147,46 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         journal.say("The configuration cannot be run. Terminating");
         return code::CONFIG;
     }
-    let invocation = parent::Invocation { file, environment, options, style };
+    let invocation = parent::Invocation { inputs, environment, options, style };
     parent::run(invocation, reading.site, journal)
 }
 
-/// The configuration file's full path: the daemon leaves its folder.
-fn file(options: &Options) -> std::io::Result<String> {
-    let given = options.file.as_deref().unwrap_or(DEFAULT_FILE);
-    let mut name = given.to_owned();
-    if given.contains(['*', '?', '[']) {
-        let mut names = Disk.glob(given)?.into_iter();
-        name = names.next().filter(|_| names.next().is_none()).ok_or(std::io::ErrorKind::NotFound)?;
+/// Ends a start without a configuration.
+fn refuse(journal: &Journal, style: &Style, complaint: &str) -> u8 {
+    journal.say(complaint);
+    if !style.console {
+        say(&format!("{complaint}\n"));
     }
-    Ok(std::path::absolute(&name)?.to_string_lossy().into_owned())
+    journal.say(format!("Stopped {}", version()));
+    code::NO_FILE
+}
+
+/// The files a name or pattern stands for, by their full paths: the daemon leaves its folder. What there is to say of
+/// them is said with the complaints of the reading.
+fn files(given: &str) -> Result<Vec<Input>, String> {
+    let missing = |why: &str| Err(format!("Unable to find configuration file {given}{why}"));
+    let found = brace::glob(&Disk, given);
+    if found.is_empty() {
+        return missing(&format!(" (glob returned {NO_MATCH})"));
+    }
+    let mut inputs = Vec::new();
+    for shown in found {
+        match Disk.named(&shown) {
+            Named::Folder => continue,
+            Named::Other => return Err(format!("Configuration file '{shown}' is not a regular non-executable file")),
+            Named::Text => {}
+        }
+        let path =
+            std::path::absolute(&shown).map_or_else(|_| shown.clone(), |path| path.to_string_lossy().into_owned());
+        inputs.push(Input { path, shown });
+    }
+    if inputs.is_empty() { missing("") } else { Ok(inputs) }
+}
+
+/// What there is to say of a pattern that stands for several files.
+fn several(given: &str, inputs: &[Input]) -> Option<String> {
+    let first = inputs.first().filter(|_| inputs.len() > 1)?;
+    Some(format!("WARNING, more than one file matches configuration file {given}, using {}", first.shown))
 }
 
 fn environment(options: &Options) -> Environment {
@@ -161,21 +197,24 @@ fn environment(options: &Options) -> Environment {
     Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1 }
 }
 
-fn look(file: &str, environment: &Environment) -> std::io::Result<Reading> {
+fn look(inputs: &[Input], environment: &Environment) -> std::io::Result<Reading> {
     let world = Commands::open().and_then(|mut commands| World::ask(&mut commands)).unwrap_or_default();
     let has_interface = |name: &str| world.link(name).is_some();
-    read::read(&Disk, file, environment, &Machine { has_interface: &has_interface, has_user: &security::is_known })
+    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
+    read::read_all(&Disk, inputs, environment, &machine)
 }
 
 /// `--explain` and `--json`: every complaint with its place, and the code of `-t`.
 #[expect(clippy::print_stdout, reason = "the data goes to standard output")]
-fn explain(file: &str, environment: &Environment, form: Form, allowed: bool) -> u8 {
-    let outcome = look(file, environment);
+fn explain(
+    (given, inputs): (&str, Result<Vec<Input>, String>),
+    environment: &Environment,
+    form: Form,
+    allowed: bool,
+) -> u8 {
+    let outcome = read_for_test(given, inputs, environment);
     let (said, sources, code) = match &outcome {
-        Err(error) => {
-            let text = format!("Unable to open configuration file '{file}' - {error}");
-            (vec![Diagnostic::new(Severity::Error, text)], &Sources::default(), code::CONFIG)
-        }
+        Err(text) => (vec![Diagnostic::new(Severity::Error, text)], &Sources::default(), code::CONFIG),
         Ok(reading) => {
             let judged = judged(reading);
             let lines = judged.iter().flat_map(|judged| &judged.lines);
@@ -189,7 +228,7 @@ fn explain(file: &str, environment: &Environment, form: Form, allowed: bool) -> 
     };
     if form == Form::Data {
         let data = said.iter().map(|complaint| print::data(complaint, sources)).collect();
-        print!("{}", print::report("rkeepalived", file, code == code::OK, data));
+        print!("{}", print::report("rkeepalived", given, code == code::OK, data));
         return code;
     }
     for complaint in &said {
@@ -213,38 +252,56 @@ fn summary(file: &str, unserved: &[String]) -> Option<String> {
 ///
 /// Differs from keepalived: a test fails where a start is refused for what is not served. [test: a_test_of_keepalived_fails_where_a_start_fails]
 fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
-    match reading.worst() {
+    let counted = || scripts.iter().filter(|judged| judged.after >= Pass::Router);
+    match reading.worst_of_test() {
         _ if !allowed && !reading.unserved.is_empty() => code::CONFIG,
         Some(Kind::Missing) => code::CONFIG,
-        _ if scripts.iter().any(|judged| judged.violated) => code::SECURITY,
+        _ if counted().any(|judged| judged.violated) => code::SECURITY,
         Some(Kind::Fatal | Kind::Error) => code::TEST,
-        _ if scripts.iter().any(|judged| !judged.lines.is_empty()) => code::TEST,
+        _ if counted().any(|judged| !judged.lines.is_empty()) => code::TEST,
         None | Some(Kind::Notice | Kind::Warning) => code::OK,
     }
 }
 
+/// Reads what is to be tested.
+///
+/// Differs from keepalived: a file that is not read because somebody may execute it fails the test, as it fails the start. [test: a_file_that_cannot_be_read_fails_the_test]
+fn read_for_test(
+    given: &str,
+    inputs: Result<Vec<Input>, String>,
+    environment: &Environment,
+) -> Result<Reading, String> {
+    let read = |inputs: Vec<Input>| look(&inputs, environment);
+    inputs.and_then(|inputs| {
+        read(inputs).map_err(|error| format!("Unable to read configuration file {given} - {}", reason(&error)))
+    })
+}
+
 /// `-t`: every complaint, and a code for the worst of them.
-fn test(file: &str, environment: &Environment, target: Option<String>, allowed: bool) -> u8 {
-    let (lines, code) = match look(file, environment) {
-        Err(error) => (vec![format!("Unable to open configuration file '{file}' - {error}")], code::CONFIG),
+fn test(
+    (given, inputs): (&str, Result<Vec<Input>, String>),
+    environment: &Environment,
+    target: Option<String>,
+    allowed: bool,
+) -> u8 {
+    let warning = inputs.as_ref().ok().and_then(|inputs| several(given, inputs));
+    let (lines, code) = match read_for_test(given, inputs, environment) {
+        Err(text) => (vec![text], code::CONFIG),
         Ok(reading) => {
             let scripts = judged(&reading);
             let code = code_of(&reading, &scripts, allowed);
-            let mut told: Vec<(Pass, String)> = reading
-                .complaints
-                .iter()
-                .filter(|complaint| complaint.kind != Kind::Notice)
-                .map(|complaint| (complaint.pass, complaint.text.clone()))
-                .collect();
+            let told = reading.told().into_iter().filter(|(_, complaint)| complaint.kind != Kind::Notice);
+            let mut told: Vec<(Pass, String)> = told.map(|(pass, complaint)| (pass, complaint.text.clone())).collect();
             for judged in scripts {
                 let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());
                 told.splice(at..at, judged.lines.into_iter().map(|line| (judged.after, line)));
             }
             let end = if allowed { ", left out" } else { "" };
             let unserved = reading.unserved.iter().map(|line| format!("rkeepalived: {line}{end}"));
-            let summary = summary(file, &reading.unserved).filter(|_| !allowed);
+            let summary = summary(given, &reading.unserved).filter(|_| !allowed);
             let summary = summary.map(|line| format!("rkeepalived: {line}"));
-            (told.into_iter().map(|(_, line)| line).chain(unserved).chain(summary).collect(), code)
+            let told = told.into_iter().map(|(_, line)| line);
+            (warning.into_iter().chain(told).chain(unserved).chain(summary).collect(), code)
         }
     };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -290,7 +347,7 @@ fn judge(site: &Site, (after, whose): (Pass, &str), commands: &[Command], tracke
         let judged = policy.judge(command);
         insecure |= judged.insecure;
         violated |= judged.insecure || judged.program.as_ref().is_some_and(|program| program.uid == 0);
-        if let (None, Some(name)) = (&judged.program, name) {
+        if let (Some(Unusable::User | Unusable::Missing | Unusable::Insecure), Some(name)) = (judged.unusable, name) {
             let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
             lines.push(format!("Disabling track script {name} {why}"));
         }

@@ -2,18 +2,24 @@
 //!
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
+use super::blocks::address::Address;
+use super::blocks::group::Group;
+use super::blocks::instance::Notify;
 use super::channel::Channel;
-use super::site::{Instance, Site, What};
+use super::site::{Instance, Site, Tracking, What};
+use super::slot::{Command, general};
 use super::track::script::ScriptRunner;
-use crate::vrrp::config::{Authentication, Version};
+use super::track::security::Policy;
+use crate::vrrp::config::{Announcing, Authentication, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
-use std::fmt::Write as _;
+use crate::vrrp::wire;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An instance as it is now.
 pub struct Seen<'a> {
@@ -64,67 +70,143 @@ const fn word(state: StateKind) -> &'static str {
 /// keepalived.data. Writing to a `String` cannot fail, so outcomes are not looked at.
 pub fn data(view: &View<'_>) -> String {
     let mut out = String::new();
+    out.push_str("------< Global definitions >------\n");
     globals(&mut out, view.site);
     out.push_str("------< VRRP Topology >------\n");
-    view.instances.iter().for_each(|seen| instance(&mut out, seen));
-    if !view.site.groups.is_empty() {
-        out.push_str("------< VRRP Sync groups >------\n");
-        for group in &view.site.groups {
-            let _ = writeln!(
-                out,
-                " VRRP Sync Group = {}\n   VRRP member instances = {}",
-                group.name,
-                group.members.join(" ")
-            );
-        }
-    }
+    view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
     for channel in view.channels {
         let _ = writeln!(out, " {}", channel.describe());
     }
-    out.push_str("------< VRRP Scripts >------\n");
-    for runner in view.scripts {
-        let script = &runner.script;
-        let status = match runner.verdict() {
-            Verdict::Good => "GOOD",
-            Verdict::Bad => "BAD",
-            Verdict::Unknown => "INIT",
-        };
-        let _ = writeln!(out, " VRRP Script = {}", script.name);
-        match runner.program() {
-            Some(program) => {
-                let _ = writeln!(out, "   Command = {program}\n   Script uid:gid = {}:{}", program.uid, program.gid);
-            }
-            None => out.push_str("   Command = (disabled)\n"),
-        }
-        let _ = writeln!(
-            out,
-            "   Interval = {} sec\n   Timeout = {} sec\n   Weight = {}\n   Rise = {}\n   Fall = {}\n   Status = {status}",
-            script.interval.as_secs(),
-            script.timeout.as_secs(),
-            script.weight,
-            script.rise,
-            script.fall
-        );
+    if !view.site.groups.is_empty() {
+        out.push_str("------< VRRP Sync groups >------\n");
+        view.site.groups.iter().for_each(|group| sync_group(&mut out, group, view));
+    }
+    if !view.scripts.is_empty() {
+        out.push_str("------< VRRP Scripts >------\n");
+        view.scripts.iter().for_each(|runner| script(&mut out, runner, view));
     }
     out
+}
+
+fn sync_group(out: &mut String, group: &Group, view: &View<'_>) {
+    let members = view.instances.iter().filter(|seen| group.members.contains(&seen.instance.name));
+    let states: Vec<StateKind> = members.map(|seen| seen.machine.state()).collect();
+    let state = match states.as_slice() {
+        all if all.contains(&StateKind::Fault) => StateKind::Fault,
+        all if all.iter().all(|state| *state == StateKind::Master) => StateKind::Master,
+        _ => StateKind::Backup,
+    };
+    let faults = states.iter().filter(|state| **state == StateKind::Fault).count();
+    let init = states.iter().filter(|state| **state == StateKind::Initialise).count();
+    let _ = writeln!(out, " VRRP Sync Group = {}, {}", group.name, word(state));
+    let _ = writeln!(out, "   Num member fault {faults}, num member init {init}\n   VRRP member instances :");
+    group.members.iter().for_each(|member| {
+        let _ = writeln!(out, "     {member}");
+    });
+    out.push_str("   Using smtp notification = no\n");
+    notify_scripts(out, &group.notify, &policy(view.site));
+}
+
+fn policy(site: &Site) -> Policy {
+    Policy { enforced: site.global.script_security == Some(true), user: site.global.script_user.clone() }
+}
+
+/// The notify scripts that may be run, with whom they run as.
+fn notify_scripts(out: &mut String, notify: &Notify, policy: &Policy) {
+    let scripts = [
+        ("Backup", &notify.backup),
+        ("Master", &notify.master),
+        ("Fault", &notify.fault),
+        ("Stop", &notify.stop),
+        ("Deleted", &notify.deleted),
+        ("Generic", &notify.any),
+        ("Master rx lower priority", &notify.master_rx_lower_pri),
+    ];
+    for (name, command) in scripts {
+        if let Some(program) = command.as_ref().and_then(|command| policy.judge(command).program) {
+            let (uid, gid) = (program.uid, program.gid);
+            let _ = writeln!(out, "   {name} state transition script = {program}, uid:gid {uid}:{gid}");
+        }
+    }
+}
+
+fn script(out: &mut String, runner: &ScriptRunner, view: &View<'_>) {
+    let script = &runner.script;
+    let status = match runner.verdict() {
+        Verdict::Good => "GOOD",
+        Verdict::Bad => "BAD",
+        Verdict::Unknown => "INIT",
+    };
+    let mut line = |text: String| {
+        let _ = writeln!(out, "   {text}");
+    };
+    line(runner.program().map_or_else(|| "Command = (disabled)".to_owned(), |program| format!("Command = {program}")));
+    line(format!("Interval = {} sec", script.interval.as_secs()));
+    line(format!("Timeout = {} sec", script.timeout.as_secs()));
+    line(format!("Weight = {}{}", script.weight, if script.reverse { " reverse" } else { "" }));
+    line(format!("Rise = {}", script.rise));
+    line(format!("Fall = {}", script.fall));
+    line(format!("Insecure = {}", if runner.program().is_some() { "no" } else { "yes" }));
+    line(format!("Status = {status}"));
+    if let Some(program) = runner.program() {
+        line(format!("Script uid:gid = {}:{}", program.uid, program.gid));
+    }
+    line("Tracking instances :".to_owned());
+    for seen in &view.instances {
+        let own = |tracking: &&Tracking| tracking.what == What::Script(script.name.clone());
+        if let Some(tracking) = seen.instance.tracking.iter().find(own) {
+            line(format!("  {}, weight {}", seen.instance.name, tracking.weight));
+        }
+    }
+    let start = out.rfind("   Command =").unwrap_or(out.len());
+    out.insert_str(start, &format!(" VRRP Script = {}\n", script.name));
 }
 
 fn globals(out: &mut String, site: &Site) {
     let global = &site.global;
     let truth = |value: Option<bool>| if value == Some(true) { "true" } else { "false" };
-    out.push_str("------< Global definitions >------\n");
-    let _ = writeln!(out, " Router ID = {}", global.router_id.as_deref().unwrap_or_default());
-    let _ = writeln!(out, " Dynamic interfaces = {}", truth(global.dynamic_interfaces));
-    let _ = writeln!(out, " VRRP default protocol version = {}", global.version.unwrap_or(2));
-    let _ = writeln!(out, " VRRP check unicast_src = {}", truth(global.check_unicast_src));
-    let _ = writeln!(out, " VRRP skip check advert addresses = {}", truth(global.skip_check_adv_addr));
-    let _ = writeln!(out, " VRRP strict mode = {}", truth(global.strict));
+    let mut line = |text: String| {
+        let _ = writeln!(out, " {text}");
+    };
+    let default = Announcing::default();
+    let number = |value: Option<i64>, default: i64| value.unwrap_or(default);
+    line("Network namespace = (default)".to_owned());
+    line(format!("Router ID = {}", global.router_id.as_deref().unwrap_or_default()));
+    for mail in ["smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker"] {
+        line(format!("Default {mail} = unset"));
+    }
+    line(format!("Dynamic interfaces = {}", truth(global.dynamic_interfaces)));
+    line(format!("Default interface = {}", global.default_interface.as_deref().unwrap_or("eth0")));
+    line(format!("VRRP notify priority changes = {}", truth(global.notify_priority_changes)));
+    line(format!("VRRP IPv4 mcast group = {}", global.mcast_group4.unwrap_or(Ipv4Addr::new(224, 0, 0, 18))));
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+    line(format!("VRRP IPv6 mcast group = {}", global.mcast_group6.unwrap_or(group)));
+    line(format!("Gratuitous ARP delay = {}", number(global.garp_delay, default.delay.as_secs() as i64)));
+    line(format!("Gratuitous ARP repeat = {}", number(global.garp_repeat, i64::from(default.repeat))));
+    line(format!("Gratuitous ARP refresh timer = {}", number(global.garp_refresh, default.refresh.as_secs() as i64)));
+    let repeat = number(global.garp_refresh_repeat, i64::from(default.refresh_repeat));
+    line(format!("Gratuitous ARP refresh repeat = {repeat}"));
+    let (delay, repeat) =
+        (global.garp_lower_delay.or(global.garp_delay), global.garp_lower_repeat.or(global.garp_repeat));
+    line(format!("Gratuitous ARP lower priority delay = {}", number(delay, default.lower_delay.as_secs() as i64)));
+    line(format!("Gratuitous ARP lower priority repeat = {}", number(repeat, i64::from(default.lower_repeat))));
+    let lower = global.lower_prio_no_advert != Some(true);
+    line(format!("Send advert after receive lower priority advert = {lower}"));
+    let higher = truth(global.higher_prio_send_advert);
+    line(format!("Send advert after receive higher priority advert = {higher}"));
+    let seconds = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64();
+    line(format!("Gratuitous ARP interval = {:.6}", seconds(global.garp_interval)));
+    line(format!("Gratuitous NA interval = {:.6}", seconds(global.gna_interval)));
+    line(format!("VRRP default protocol version = {}", global.version.unwrap_or(2)));
+    line(format!("VRRP check unicast_src = {}", truth(global.check_unicast_src)));
+    line(format!("VRRP skip check advert addresses = {}", truth(global.skip_check_adv_addr)));
+    line(format!("VRRP strict mode = {}", truth(global.strict)));
     let security = if global.script_security == Some(true) { "enabled" } else { "disabled" };
-    let _ = writeln!(out, " Script security {security}");
+    line(format!("Script security {security}"));
 }
 
-fn instance(out: &mut String, seen: &Seen<'_>) {
+fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let Seen { instance, machine, source, since } = seen;
     let router = &instance.router;
     let enabled = |value: bool| if value { "enabled" } else { "disabled" };
@@ -132,19 +214,28 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
         let _ = writeln!(out, "   {text}");
     };
     line(format!("VRRP Version = {}", router.version.number()));
+    let group = site.groups.iter().find(|group| group.members.contains(&instance.name));
+    if let Some(group) = group {
+        line(format!("Sync group = {}", group.name));
+    }
     line(format!("State = {}", word(machine.state())));
+    line(format!("Wantstate = {}", word(wanted(seen))));
     if let Some(heard) = machine.heard().filter(|_| machine.state() == StateKind::Backup) {
         line(format!("Master router = {}", heard.source));
         line(format!("Master priority = {}", heard.priority));
     }
     let at = since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    line(format!("Last transition = {}.{:06}", at.as_secs(), at.subsec_micros()));
+    let (seconds, micros) = (at.as_secs(), at.subsec_micros());
+    let date = crate::log::clock::ctime(i64::try_from(seconds).unwrap_or_default());
+    line(format!("Last transition = {seconds}.{micros:06} ({date}.{micros:06})"));
     line(format!("Master down timer = {} usecs", machine.master_down().as_micros()));
     line(format!("Interface = {}", instance.interface));
     if router.skip_check_adv_addr {
         line("Skip checking advert IP addresses".to_owned());
     }
-    line(format!("Using src_ip = {}", source.map_or("(none)".to_owned(), |source| source.to_string())));
+    let configured = if instance.source.is_some() { " (from configuration)" } else { "" };
+    let shown = source.map_or("(none)".to_owned(), |source| source.to_string());
+    line(format!("Using src_ip = {shown}{configured}"));
     let announcing = &router.announcing;
     line(format!("Gratuitous ARP delay = {}", announcing.delay.as_secs()));
     line(format!("Gratuitous ARP repeat = {}", announcing.repeat));
@@ -157,6 +248,7 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     line(format!("Virtual Router ID = {}", router.vrid));
     line(format!("Priority = {}", router.priority));
     line(format!("Effective priority = {}", machine.priority()));
+    line(format!("Total priority = {}", machine.priority()));
     match router.version {
         Version::V2 => line(format!("Advert interval = {} sec", router.interval.as_secs())),
         Version::V3 => line(format!("Advert interval = {} milli-sec", router.interval.as_millis())),
@@ -164,29 +256,100 @@ fn instance(out: &mut String, seen: &Seen<'_>) {
     line("Accept = enabled".to_owned());
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
-    let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
-    line(format!("Authentication type = {kind}"));
-    let (own, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
-    for (title, list) in [("Virtual IP", own), ("Virtual IP Excluded", excluded)] {
-        if !list.is_empty() {
-            line(format!("{title} ({}):", list.len()));
-        }
-        for address in list {
-            let dev = address.dev.as_deref().unwrap_or(&instance.interface);
-            line(format!("  {}/{} dev {dev} scope {}", address.ip, address.prefix, scope(address.scope)));
-        }
+    if router.version == Version::V2 {
+        let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
+        line(format!("Authentication type = {kind}"));
     }
-    for tracking in &instance.tracking {
-        let (kind, name) = match &tracking.what {
-            What::Interface(name) => ("interface", name),
-            What::Script(name) => ("script", name),
-            What::File(name) => ("file", name),
-        };
-        line(format!("Tracked {kind} {name} weight {}", tracking.weight));
-    }
+    addresses_and_tracking(&mut line, seen);
+    line("Using smtp notification = no".to_owned());
+    line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
+    notify_scripts(out, &instance.notify, &policy(site));
+    let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);
     let head = format!(" VRRP Instance = {}\n", instance.name);
     let start = out.rfind("   VRRP Version").unwrap_or(out.len());
     out.insert_str(start, &head);
+}
+
+fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
+    let (instance, router) = (seen.instance, &seen.instance.router);
+    let (own, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
+    for (title, list) in [("Virtual IP", own), ("Virtual IP Excluded", excluded)] {
+        if !list.is_empty() {
+            line(format!("{title} :"));
+        }
+        list.iter().for_each(|address| line(format!("  {}", address_line(address, seen))));
+    }
+    if !router.peers.is_empty() {
+        // Over IPv6 the kernel chooses where nothing is said.
+        if let Some(ttl) = instance.unicast_ttl.or((!router.is_ipv6()).then_some(wire::HOPS)) {
+            line(format!("Unicast TTL = {ttl}"));
+        }
+        line(format!("Check unicast src : {}", if router.check_unicast_src { "yes" } else { "no" }));
+        line("Unicast Peer :".to_owned());
+        for peer in &router.peers {
+            let (least, most) = (peer.hops.start(), peer.hops.end());
+            line(format!("  {} min_ttl {least} max_ttl {most}", peer.address));
+        }
+        line("Unicast checksum compatibility = no".to_owned());
+    }
+    let tracked = |wanted: fn(&What) -> bool| instance.tracking.iter().filter(move |one| wanted(&one.what));
+    let interfaces: Vec<&Tracking> = tracked(|what| matches!(what, What::Interface(_))).collect();
+    let scripts = tracked(|what| matches!(what, What::Script(_))).collect();
+    let files = tracked(|what| matches!(what, What::File(_))).collect();
+    let others = interfaces.into_iter().filter(|one| one.what != What::Interface(instance.interface.clone())).collect();
+    let lists: [(&str, Vec<&Tracking>); 3] = [("interfaces", others), ("scripts", scripts), ("files", files)];
+    for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        line(format!("Tracked {title} :"));
+        for Tracking { what, weight, reverse } in list {
+            let (name, comma) = match what {
+                What::Interface(name) | What::Script(name) => (name, ""),
+                What::File(name) => (name, ","),
+            };
+            line(format!("  {name}{comma} weight {weight}{}", if *reverse { " reverse" } else { "" }));
+        }
+    }
+}
+
+/// The state it aims at: that it has once it is master.
+fn wanted(seen: &Seen<'_>) -> StateKind {
+    let master = seen.machine.state() == StateKind::Master || seen.instance.wants_master;
+    if master { StateKind::Master } else { StateKind::Backup }
+}
+
+/// An address with its options, and whether the interface has it.
+fn address_line(address: &Address, seen: &Seen<'_>) -> String {
+    let dev = address.dev.as_deref().unwrap_or(&seen.instance.interface);
+    let mut text = address.shown();
+    if let Some(broadcast) = address.broadcast {
+        let _ = write!(text, " brd {broadcast}");
+    }
+    let _ = write!(text, " dev {dev} scope {}", scope(address.scope));
+    if let Some(label) = &address.label {
+        let _ = write!(text, " label {label}");
+    }
+    if let Some((peer, prefix)) = address.peer {
+        let _ = write!(text, " peer {peer}/{prefix}");
+    }
+    let options = [
+        (address.home, " home"),
+        (!address.nodad, " -nodad"),
+        (address.manage_temporary, " mngtmpaddr"),
+        (address.no_prefix_route, " noprefixroute"),
+        (address.auto_join, " autojoin"),
+        (!address.track, " no_track"),
+    ];
+    text.extend(options.iter().filter(|(given, _)| *given).map(|(_, name)| *name));
+    if address.ip.is_ipv6() {
+        match address.preferred {
+            Some(0) => text.push_str(" deprecated"),
+            Some(seconds) => text.push_str(&format!(" preferred_lft {seconds}")),
+            None => text.push_str(" preferred_lft forever"),
+        }
+    }
+    if seen.machine.state() == StateKind::Master {
+        text.push_str(" set");
+    }
+    text
 }
 
 fn scope(number: u8) -> String {
@@ -231,62 +394,164 @@ pub fn stats(view: &View<'_>) -> String {
     out
 }
 
-/// keepalived.json: the keys people's tools read.
+/// keepalived.json.
 pub fn json(view: &View<'_>) -> String {
-    let instances: Vec<String> = view.instances.iter().map(json_instance).collect();
+    let instances: Vec<String> = view.instances.iter().map(|seen| json_instance(seen, view)).collect();
     format!("[{}]\n", instances.join(","))
 }
 
-fn json_instance(seen: &Seen<'_>) -> String {
+/// The members of an object, in order: a name and a value that is JSON.
+#[derive(Default)]
+struct Members(Vec<String>);
+
+impl Members {
+    fn add(&mut self, name: &str, value: impl fmt::Display) {
+        self.0.push(format!("{}:{value}", quoted(name)));
+    }
+
+    /// A switch that is shown as a number.
+    fn bit(&mut self, name: &str, value: bool) {
+        self.add(name, u8::from(value));
+    }
+
+    /// A list; one that is empty is left out.
+    fn list(&mut self, name: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<String> = items.map(|item| quoted(&item)).collect();
+        if !items.is_empty() {
+            self.add(name, format!("[{}]", items.join(",")));
+        }
+    }
+
+    fn object(&self) -> String {
+        format!("{{{}}}", self.0.join(","))
+    }
+}
+
+fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     let Seen { instance, machine, .. } = seen;
-    let (router, c) = (&instance.router, machine.counters());
-    let state = match machine.state() {
+    let router = &instance.router;
+    let mut data = Members::default();
+    data.add("iname", quoted(&instance.name));
+    let own = |tracking: &Tracking| tracking.what == What::Interface(instance.interface.clone());
+    data.bit("dont_track_primary", !instance.tracking.iter().any(own));
+    data.bit("skip_check_adv_addr", router.skip_check_adv_addr);
+    data.bit("strict_mode", view.site.global.strict == Some(true));
+    data.add("vmac_ifname", quoted(""));
+    data.add("ifp_ifname", quoted(&instance.interface));
+    let heard = machine.heard().filter(|_| machine.state() == StateKind::Backup);
+    data.add("master_priority", heard.map_or(0, |heard| heard.priority));
+    let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    data.add("last_transition", format!("{}.{:06}", since.as_secs(), since.subsec_micros()));
+    json_announcing(&mut data, &router.announcing);
+    data.bit("lower_prio_no_advert", router.lower_prio_no_advert);
+    data.bit("higher_prio_send_advert", router.higher_prio_send_advert);
+    data.add("vrid", router.vrid);
+    data.add("base_priority", router.priority);
+    data.add("effective_priority", machine.priority());
+    let master = machine.state() == StateKind::Master;
+    data.add("vipset", master);
+    data.add("promote_secondaries", instance.promote_secondaries);
+    data.add("adver_int", general(router.interval.as_secs_f64()));
+    data.add("master_adver_int", general(machine.master_interval().as_secs_f64()));
+    data.add("accept", 1);
+    data.add("nopreempt", !router.preempt);
+    data.add("preempt_delay", router.preempt_delay.as_secs());
+    data.add("state", number(machine.state()));
+    data.add("wantstate", number(wanted(seen)));
+    data.add("version", router.version.number());
+    data.add("smtp_alert", false);
+    data.add("notify_deleted", instance.notify_deleted);
+    json_scripts(&mut data, instance);
+    let (vips, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
+    data.list("vips", vips.iter().map(|address| address_line(address, seen)));
+    data.list("evips", excluded.iter().map(|address| address_line(address, seen)));
+    json_tracking(&mut data, instance, view);
+    data.add("auth_type", router.authentication.number());
+    let mut both = Members::default();
+    both.add("data", data.object());
+    both.add("stats", json_counters(machine));
+    both.object()
+}
+
+/// A state's number.
+const fn number(state: StateKind) -> u8 {
+    match state {
         StateKind::Initialise => 0,
         StateKind::Backup => 1,
         StateKind::Master => 2,
         StateKind::Fault => 3,
-    };
-    let vips: Vec<String> =
-        instance.addresses.iter().map(|one| quoted(&format!("{}/{}", one.ip, one.prefix))).collect();
-    let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!(
-        "{{\"data\":{{\"iname\":{},\"ifp_ifname\":{},\"master_priority\":{},\"last_transition\":{}.{:06},\"vrid\":{},\
-         \"base_priority\":{},\"effective_priority\":{},\"vipset\":{},\"adver_int\":{},\"nopreempt\":{},\"preempt_delay\":{},\
-         \"state\":{state},\"wantstate\":{},\"version\":{},\"vips\":[{}],\"auth_type\":{}}},\
-         \"stats\":{{\"advert_rcvd\":{},\"advert_sent\":{},\"become_master\":{},\"release_master\":{},\"packet_len_err\":{},\
-         \"advert_interval_err\":{},\"ip_ttl_err\":{},\"invalid_type_rcvd\":{},\"addr_list_err\":{},\"invalid_authtype\":{},\
-         \"authtype_mismatch\":{},\"auth_failure\":{},\"pri_zero_rcvd\":{},\"pri_zero_sent\":{}}}}}",
-        quoted(&instance.name),
-        quoted(&instance.interface),
-        machine.heard().map_or(0, |heard| heard.priority),
-        since.as_secs(),
-        since.subsec_micros(),
-        router.vrid,
-        router.priority,
-        machine.priority(),
-        machine.state() == StateKind::Master,
-        router.interval.as_secs_f64(),
-        !router.preempt,
-        router.preempt_delay.as_secs_f64(),
-        if instance.wants_master { 2 } else { 1 },
-        router.version.number(),
-        vips.join(","),
-        router.authentication.number(),
-        c.received,
-        c.sent,
-        c.became_master,
-        c.released_master,
-        c.length,
-        c.interval,
-        c.ttl,
-        c.invalid_type,
-        c.address_list,
-        c.auth_invalid,
-        c.auth_mismatch,
-        c.auth_failure,
-        c.zero_received,
-        c.zero_sent
-    )
+    }
+}
+
+fn json_announcing(data: &mut Members, announcing: &Announcing) {
+    data.add("garp_delay", general(announcing.delay.as_secs_f64()));
+    data.add("garp_refresh", announcing.refresh.as_secs());
+    data.add("garp_rep", announcing.repeat);
+    data.add("garp_refresh_rep", announcing.refresh_repeat);
+    data.add("garp_lower_prio_delay", announcing.lower_delay.as_secs());
+    data.add("garp_lower_prio_rep", announcing.lower_repeat);
+}
+
+fn json_scripts(data: &mut Members, instance: &Instance) {
+    let notify = &instance.notify;
+    let scripts = [
+        ("script_backup", &notify.backup),
+        ("script_master", &notify.master),
+        ("script_fault", &notify.fault),
+        ("script_stop", &notify.stop),
+        ("script_deleted", &notify.deleted),
+        ("script", &notify.any),
+        ("script_master_rx_lower_pri", &notify.master_rx_lower_pri),
+    ];
+    for (name, command) in scripts {
+        if let Some(command) = command {
+            data.add(name, quoted(&command_line(command)));
+        }
+    }
+}
+
+/// A command with each word in quotes, the program by the path its links lead to.
+fn command_line(command: &Command) -> String {
+    let Some((program, arguments)) = command.words.split_first() else { return String::new() };
+    let program = fs::canonicalize(program).map_or_else(|_| program.clone(), |path| path.display().to_string());
+    let words = std::iter::once(&program).chain(arguments);
+    words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
+fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
+    let others = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
+        What::Interface(name) if *name != instance.interface => Some(name.clone()),
+        What::Interface(_) | What::Script(_) | What::File(_) => None,
+    });
+    data.list("track_ifp", others);
+    let scripts = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
+        What::Script(name) => view.site.scripts.iter().find(|script| script.name == *name),
+        What::Interface(_) | What::File(_) => None,
+    });
+    data.list("track_script", scripts.map(|script| command_line(&script.command)));
+}
+
+fn json_counters(machine: &Router) -> String {
+    let c = machine.counters();
+    let counters = [
+        ("advert_rcvd", c.received),
+        ("advert_sent", c.sent),
+        ("become_master", c.became_master),
+        ("release_master", c.released_master),
+        ("packet_len_err", c.length),
+        ("advert_interval_err", c.interval),
+        ("ip_ttl_err", c.ttl),
+        ("invalid_type_rcvd", c.invalid_type),
+        ("addr_list_err", c.address_list),
+        ("invalid_authtype", c.auth_invalid),
+        ("authtype_mismatch", c.auth_mismatch),
+        ("auth_failure", c.auth_failure),
+        ("pri_zero_rcvd", c.zero_received),
+        ("pri_zero_sent", c.zero_sent),
+    ];
+    let mut stats = Members::default();
+    counters.iter().for_each(|(name, count)| stats.add(name, count));
+    stats.object()
 }
 
 fn quoted(text: &str) -> String {
@@ -328,5 +593,64 @@ mod tests {
             "{all}"
         );
         assert!(!all.contains("123456") && !all.contains("49, 50, 51"), "{all}");
+    }
+
+    /// What keepalived 2.1.5 shows of an instance, in its order; passwords aside.
+    const KEYS: [&str; 32] = [
+        "iname",
+        "dont_track_primary",
+        "skip_check_adv_addr",
+        "strict_mode",
+        "vmac_ifname",
+        "ifp_ifname",
+        "master_priority",
+        "last_transition",
+        "garp_delay",
+        "garp_refresh",
+        "garp_rep",
+        "garp_refresh_rep",
+        "garp_lower_prio_delay",
+        "garp_lower_prio_rep",
+        "lower_prio_no_advert",
+        "higher_prio_send_advert",
+        "vrid",
+        "base_priority",
+        "effective_priority",
+        "vipset",
+        "promote_secondaries",
+        "adver_int",
+        "master_adver_int",
+        "accept",
+        "nopreempt",
+        "preempt_delay",
+        "state",
+        "wantstate",
+        "version",
+        "smtp_alert",
+        "notify_deleted",
+        "script_master",
+    ];
+
+    #[test]
+    fn an_instance_is_shown_with_keepaliveds_keys() {
+        let text = "vrrp_script s {\n script \"/nowhere/s a 'b c'\"\n}\nvrrp_instance V {\n interface eth0\n \
+                    virtual_router_id 5\n advert_int 1\n notify_master '/nowhere/n m'\n virtual_ipaddress {\n 10.9.0.100/24 label \
+                    eth0:1\n 10.9.0.101\n 10.9.0.102/24 brd +\n }\n virtual_ipaddress_excluded {\n fe80::99/64\n \
+                    fe80::98\n }\n track_script {\n s\n }\n track_interface {\n eth1\n }\n}\n";
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
+        let router = Router::new(site.instances[0].router.clone(), None);
+        let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
+        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: &[] };
+        let shown = json(&view);
+        let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
+        assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");
+        let lists = "\"vips\":[\"10.9.0.100/24 dev eth0 scope global label eth0:1\",\"10.9.0.101 dev eth0 scope global\",\
+                     \"10.9.0.102/24 brd 10.9.0.255 dev eth0 scope global\"],\
+                     \"evips\":[\"fe80::99/64 dev eth0 scope global preferred_lft forever\",\
+                     \"fe80::98 dev eth0 scope global deprecated\"],\
+                     \"track_ifp\":[\"eth1\"],\"track_script\":[\"'/nowhere/s' 'a' 'b c'\"],\"auth_type\":0}";
+        assert!(shown.contains(lists) && shown.contains("\"script_master\":\"'/nowhere/n' 'm'\""), "{shown}");
+        assert!(shown.contains("\"adver_int\":1,") && shown.contains("\"garp_delay\":5,"), "{shown}");
     }
 }

@@ -413,7 +413,8 @@ impl<'a> Lab<'a> {
         let Some(sender) = self.nodes.get(at).filter(|node| node.alive) else { return };
         let Some(from) = sender.seats.get(seat).filter(|from| sender.hears(from.instance)) else { return };
         let key = (from.instance.router.vrid, from.instance.router.is_ipv6());
-        let peers = from.instance.router.peers.iter().map(|peer| (peer.address, from.instance.unicast_ttl));
+        let peers =
+            from.instance.router.peers.iter().map(|peer| (peer.address, from.instance.unicast_ttl.unwrap_or(HOPS)));
         let destinations: Vec<(IpAddr, u8)> =
             from.instance.group.map(|group| (group, HOPS)).into_iter().chain(peers).collect();
         let (config, source, group) = (&from.instance.router, from.source, from.instance.group);
@@ -426,7 +427,10 @@ impl<'a> Lab<'a> {
                     if group == Some(destination) { to.instance.group == group } else { to.source == destination };
                 if same && reaches && receiver.hears(to.instance) {
                     let payload = wire::emit(config, priority, source, destination);
-                    heard.push((index, Datagram { source, destination: Some(destination), hops, payload }));
+                    heard.push((
+                        index,
+                        Datagram { source, destination: Some(destination), hops, header: wire::IPV4_HEADER, payload },
+                    ));
                 }
             }
         }

@@ -30,6 +30,7 @@ pub fn advert(bytes: &[u8]) {
         }
         let (source, destination) =
             (Ipv4Addr::new(192, 168, 110, 11).into(), Some(Ipv4Addr::new(224, 0, 0, 18).into()));
-        let _ = receive(&Datagram { source, destination, hops: 255, payload: bytes.to_vec() }, &config, false);
+        let _ =
+            receive(&Datagram { source, destination, hops: 255, header: 20, payload: bytes.to_vec() }, &config, false);
     }
 }

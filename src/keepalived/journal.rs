@@ -1,6 +1,7 @@
 //! Where keepalived's lines go: syslog, and standard error with `-l`.
 
 use crate::conf::bytes;
+use crate::conf::diagnostic::reason;
 use crate::log::Level;
 use crate::log::clock::ctime_stamp;
 use crate::log::syslog::{Server, Syslog};
@@ -62,4 +63,9 @@ impl Journal {
             }
         }
     }
+}
+
+/// An error's number and words, as keepalived tells them.
+pub fn cause(error: &std::io::Error) -> (i32, String) {
+    (error.raw_os_error().unwrap_or_default(), reason(error))
 }

@@ -5,6 +5,7 @@ use super::site::{Instance, Site};
 use super::slot::Command as Given;
 use super::track::script::command;
 use super::track::security::Policy;
+use crate::conf::diagnostic::reason;
 use crate::vrrp::machine::StateKind;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -21,8 +22,11 @@ pub enum Occasion {
     State(StateKind),
     /// A reload took the instance away.
     Deleted,
-    /// The priority changed in this state.
-    Priority(StateKind),
+    /// The priority changed.
+    Priority {
+        /// The router is master.
+        master: bool,
+    },
     /// A master heard a lower priority.
     HeardLower,
 }
@@ -36,8 +40,8 @@ impl Occasion {
             Self::State(StateKind::Fault) => "FAULT",
             Self::State(StateKind::Initialise) => "STOP",
             Self::Deleted => "DELETED",
-            Self::Priority(StateKind::Master) => "MASTER_PRIORITY",
-            Self::Priority(_) => "BACKUP_PRIORITY",
+            Self::Priority { master: true } => "MASTER_PRIORITY",
+            Self::Priority { master: false } => "BACKUP_PRIORITY",
             Self::HeardLower => "MASTER_RX_LOWER_PRI",
         }
     }
@@ -79,7 +83,7 @@ impl Notifier {
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
                 Ok(fifo) => self.fifos.push((fifo, path.clone(), made)),
-                Err(error) => journal.say(format!("Unable to open fifo {path} - {error}")),
+                Err(error) => journal.say(format!("Unable to open fifo {path} - {}", reason(&error))),
             }
         }
     }
@@ -94,9 +98,11 @@ impl Notifier {
             Occasion::State(StateKind::Initialise) => &notify.stop,
             Occasion::Deleted => &notify.deleted,
             Occasion::HeardLower => &notify.master_rx_lower_pri,
-            Occasion::Priority(_) => &None,
+            Occasion::Priority { .. } => &None,
         };
-        let any = if occasion == Occasion::HeardLower { &None } else { &notify.any };
+        // Changes of priority are for FIFOs only.
+        let any =
+            if matches!(occasion, Occasion::HeardLower | Occasion::Priority { .. }) { &None } else { &notify.any };
         self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
     }
 
@@ -126,7 +132,8 @@ impl Notifier {
         for (fifo, path, _) in &mut self.fifos {
             // A pipe nobody empties is full some day; the daemon must not wait for it.
             if let Err(error) = fifo.write_all(line.as_bytes()) {
-                journal.say(format!("Failed to write fifo {path} for {kind} {name} - {error}"));
+                let words = reason(&error);
+                journal.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
             }
         }
         if let Some(own) = own {
@@ -139,12 +146,11 @@ impl Notifier {
     }
 
     fn run(&mut self, given: &Given, extra: &[&str], journal: &Journal) {
-        let judged = self.policy.judge(given);
-        judged.lines.iter().for_each(|line| journal.say(line));
-        let Some(program) = judged.program else { return };
+        // What is wrong with it was said at the start.
+        let Some(program) = self.policy.judge(given).program else { return };
         match command(&program).args(extra).spawn() {
             Ok(child) => self.children.push(child),
-            Err(error) => journal.say(format!("Couldn't run {program}: {error}")),
+            Err(error) => journal.say(format!("Couldn't run {program}: {}", reason(&error))),
         }
     }
 

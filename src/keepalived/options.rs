@@ -40,6 +40,8 @@ pub struct Options {
     pub vrrp: bool,
     /// `--allow-unserved`.
     pub allow_unserved: bool,
+    /// `--fault-on-disabled-script`.
+    pub fault_on_disabled_script: bool,
     /// `--explain` or `--json`, which are tests.
     pub form: Form,
     /// `--record`.
@@ -119,6 +121,7 @@ const TABLE: &[(char, &str, Takes, &str)] = &[
     ('t', "config-test", Attached, "Check the configuration for obvious errors, output to stderr by default"),
     ('\u{103}', "record", Argument, "Write events and actions of the virtual routers to FILE"),
     ('\u{104}', "allow-unserved", Nothing, "Start although some keywords are known and not served"),
+    ('\u{107}', "fault-on-disabled-script", Nothing, "A tracked script that may not be run counts as failed"),
     ('\u{105}', "explain", Nothing, "Check the configuration and show the places of its errors"),
     ('\u{106}', "json", Nothing, "Check the configuration and print its errors as JSON"),
     ('v', "version", Nothing, "Display the version number"),
@@ -226,6 +229,7 @@ fn one(
         '\u{102}' => return Err(Wish::Signal(value.unwrap_or_default())),
         '\u{103}' => options.record = value,
         '\u{104}' => options.allow_unserved = true,
+        '\u{107}' => options.fault_on_disabled_script = true,
         '\u{105}' => {
             options.form = Form::Pictures;
             options.test.get_or_insert_default();

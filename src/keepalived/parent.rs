@@ -5,7 +5,8 @@ use super::journal::{Journal, Style};
 use super::options::Options;
 use super::router::{self, End, Start};
 use super::site::Site;
-use crate::conf::expand::Environment;
+use crate::conf::diagnostic::reason;
+use crate::conf::expand::{Environment, Input};
 use crate::run::pidfile::{Named, PidFile, named};
 use crate::run::supervise::Respawn;
 use crate::sys::process::{self, Daemon, Ready, Side};
@@ -21,8 +22,8 @@ use std::time::{Duration, Instant};
 
 /// What the program was started with.
 pub struct Invocation {
-    /// The configuration file.
-    pub file: String,
+    /// The configuration files.
+    pub inputs: Vec<Input>,
     /// What its text depends on.
     pub environment: Environment,
     /// The command line.
@@ -54,16 +55,25 @@ struct Parent<'a> {
     vrrp_pid: PathBuf,
 }
 
+/// What a process calls itself in the log: an instance has its name in it.
+fn ident(site: &Site, process: &str) -> String {
+    site.root.instance.as_ref().map_or_else(|| process.to_owned(), |instance| format!("{process}_{instance}"))
+}
+
 /// Runs the daemon; the code is the process's.
-pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
-    let pid = path(invocation.options.pid.as_deref(), &site, "keepalived.pid");
-    match named(&pid) {
-        Named::Alive(other) if other != std::process::id() as i32 => {
+pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
+    if site.root.instance.is_some() {
+        let ident = ident(&site, "Keepalived");
+        journal.say(format!("Changing syslog ident to {ident}"));
+        journal = Journal::new(&ident, &invocation.style);
+    }
+    let pid = path(invocation.options.pid.as_deref(), &site, "keepalived");
+    let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp");
+    for file in [&pid, &vrrp_pid] {
+        if is_running(file, &mut |line| journal.say(line)) {
             journal.say("daemon is already running");
             return code::OK;
         }
-        Named::Dead => journal.say(format!("Remove a zombie pid file {}", pid.display())),
-        Named::Alive(_) | Named::Nobody => {}
     }
     let (ready, journal) = if invocation.options.foreground {
         (Ready::nobody(), journal)
@@ -71,9 +81,9 @@ pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
         match process::daemonise() {
             Ok(Daemon::Starter(code)) => return code,
             // The log lines of a daemon carry the daemon's own number.
-            Ok(Daemon::Daemon(ready)) => (ready, Journal::new("Keepalived", &invocation.style)),
+            Ok(Daemon::Daemon(ready)) => (ready, Journal::new(&ident(&site, "Keepalived"), &invocation.style)),
             Err(error) => {
-                journal.say(format!("Unable to daemonise - {error}"));
+                journal.say(format!("Unable to daemonise - {}", reason(&error)));
                 return code::FAILED;
             }
         }
@@ -89,14 +99,13 @@ pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
     let file = match PidFile::write(&pid) {
         Ok(file) => file,
         Err(error) => {
-            journal.say(format!("pidfile_write : Cannot open {} pidfile - {error}", pid.display()));
+            journal.say(format!("pidfile_write : Cannot open {} pidfile - {}", pid.display(), reason(&error)));
             ready.tell(code::FAILED);
             return code::FAILED;
         }
     };
-    let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp.pid");
-    if let Some(name) = name(&site, site.global.process_name.as_deref(), "Keepalived") {
-        process::rename(&name);
+    if let Some(name) = &site.global.process_name {
+        process::rename(name);
     }
     let parent =
         Parent { invocation: &invocation, site, journal, child: Child::None, respawn: Respawn::default(), vrrp_pid };
@@ -105,19 +114,28 @@ pub fn run(invocation: Invocation, site: Site, journal: Journal) -> u8 {
     code
 }
 
-fn path(given: Option<&str>, site: &Site, name: &str) -> PathBuf {
-    let root = &site.root;
-    let folder = match &root.instance {
-        Some(instance) => format!("/run/keepalived/{instance}"),
-        None if root.use_pid_dir == Some(true) => "/run/keepalived".to_owned(),
-        None => "/run".to_owned(),
+/// Whether the process a pid file names is alive, and another one.
+///
+/// Differs from keepalived: a pid file without a number is removed and does not stop the start. [test: a_pid_file_without_a_number_does_not_stop_the_start]
+fn is_running(pid_file: &Path, say: &mut dyn FnMut(String)) -> bool {
+    let line = match named(pid_file) {
+        Named::Nobody => return false,
+        Named::Alive(other) => return other != std::process::id() as i32,
+        Named::Garbage => format!("Error reading pid file {}", pid_file.display()),
+        Named::Dead => format!("Remove a zombie pid file {}", pid_file.display()),
     };
-    given.map_or_else(|| Path::new(&folder).join(name), PathBuf::from)
+    say(line);
+    // One that cannot be removed is replaced by ours.
+    let _ = std::fs::remove_file(pid_file);
+    false
 }
 
-fn name(site: &Site, own: Option<&str>, default: &str) -> Option<String> {
-    let names = site.global.process_names == Some(true);
-    own.map(str::to_owned).or_else(|| names.then(|| default.to_owned()))
+/// A pid file's path: an instance has its name in the file's, in the folder of pid files.
+fn path(given: Option<&str>, site: &Site, name: &str) -> PathBuf {
+    let root = &site.root;
+    let folder = if root.instance.is_some() || root.use_pid_dir == Some(true) { "/run/keepalived" } else { "/run" };
+    let suffix = root.instance.as_ref().map(|instance| format!("_{instance}")).unwrap_or_default();
+    given.map_or_else(|| Path::new(folder).join(format!("{name}{suffix}.pid")), PathBuf::from)
 }
 
 fn signals() -> [i32; 8] {
@@ -131,7 +149,7 @@ impl Parent<'_> {
         let queue = match SignalQueue::new(&signals()) {
             Ok(queue) => queue,
             Err(error) => {
-                self.journal.say(format!("Unable to queue signals - {error}"));
+                self.journal.say(format!("Unable to queue signals - {}", reason(&error)));
                 ready.tell(code::FAILED);
                 return code::FAILED;
             }
@@ -144,7 +162,7 @@ impl Parent<'_> {
         if !self.invocation.options.foreground
             && let Err(error) = process::silence()
         {
-            self.journal.say(format!("Unable to leave the terminal - {error}"));
+            self.journal.say(format!("Unable to leave the terminal - {}", reason(&error)));
         }
         ready.tell(code::OK);
         self.journal.say("Startup complete");
@@ -191,7 +209,7 @@ impl Parent<'_> {
             }
             Ok(Side::Child) => Some(self.become_child(before)),
             Err(error) => {
-                self.journal.say(format!("VRRP child process: fork error({error})"));
+                self.journal.say(format!("VRRP child process: fork error({})", reason(&error)));
                 self.child = Child::Waiting { until: Instant::now() + Duration::from_secs(1) };
                 None
             }
@@ -199,9 +217,9 @@ impl Parent<'_> {
     }
 
     fn become_child(&self, parent: u32) -> u8 {
-        let journal = Journal::new("Keepalived_vrrp", &self.invocation.style);
-        if let Some(name) = name(&self.site, self.site.global.vrrp_process_name.as_deref(), "Keepalived_vrrp") {
-            process::rename(&name);
+        let journal = Journal::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
+        if let Some(name) = &self.site.global.vrrp_process_name {
+            process::rename(name);
         }
         // A parent that died before this line would never be noticed otherwise.
         let orphan =
@@ -216,16 +234,18 @@ impl Parent<'_> {
         }
         let file = PidFile::write(&self.vrrp_pid);
         if let Err(error) = &file {
-            journal.say(format!("VRRP child process: cannot write pidfile - {error}"));
+            journal.say(format!("VRRP child process: cannot write pidfile - {}", reason(error)));
         }
         let options = &self.invocation.options;
         let start = Start {
-            file: self.invocation.file.clone(),
+            inputs: self.invocation.inputs.clone(),
             environment: self.invocation.environment.clone(),
             keep_addresses: options.keep_addresses,
             watch_addresses: options.watch_addresses,
             dump: options.dump,
             allow_unserved: options.allow_unserved,
+            fault_on_disabled_script: options.fault_on_disabled_script,
+            umask: options.umask,
             record: options.record.clone(),
         };
         let end = router::run(start, journal, &queue);
@@ -308,3 +328,6 @@ impl Parent<'_> {
         code::OK
     }
 }
+
+#[cfg(test)]
+mod tests;

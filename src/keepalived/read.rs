@@ -10,13 +10,14 @@ use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::effect::Unserved;
-use crate::conf::expand::{self, Environment};
+use crate::conf::expand::{self, Environment, Input, Line};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
-use crate::conf::source::{Loader, Sources};
+use crate::conf::source::{Loader, SourceId, Sources, Span};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{Bases, Dialect, Level, Walk, Wording};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::io;
 
 /// What a configuration file came to.
@@ -50,6 +51,10 @@ pub struct Complaint {
     pub text: String,
     /// Which of keepalived's processes says it.
     pub pass: Pass,
+    /// The processes that say it once more.
+    pub also: &'static [Pass],
+    /// The number of its line, in the order lines are read; `None` for the end.
+    pub place: Option<usize>,
 }
 
 /// How bad a complaint is, by what the exit code will say.
@@ -71,6 +76,32 @@ impl Reading {
     /// The worst that was found.
     pub fn worst(&self) -> Option<Kind> {
         self.complaints.iter().map(|complaint| complaint.kind).max()
+    }
+
+    /// The worst that a configuration test fails for: what is missing ends each process, but otherwise the process that
+    /// reads the file last, that of virtual routers, forgets what the others found.
+    pub fn worst_of_test(&self) -> Option<Kind> {
+        let counts = |one: &&Complaint| {
+            one.pass >= Pass::Router || one.also.contains(&Pass::Router) || one.kind == Kind::Missing
+        };
+        self.complaints.iter().filter(counts).map(|complaint| complaint.kind).max()
+    }
+
+    /// The complaints of all processes, one after the other: what is wrong with the shape of the file is said by each.
+    pub fn told(&self) -> Vec<(Pass, &Complaint)> {
+        let mut told: Vec<(Pass, &Complaint)> = self.complaints.iter().map(|one| (one.pass, one)).collect();
+        for pass in [Pass::Checkers, Pass::Router] {
+            // From behind, as each comes before the others of its line.
+            for one in self.complaints.iter().filter(|complaint| complaint.also.contains(&pass)).rev() {
+                let later =
+                    |other: &Complaint| one.place.is_some_and(|own| other.place.is_none_or(|place| place >= own));
+                let at = told.iter().position(|(of, other)| *of > pass || *of == pass && later(other));
+                told.insert(at.unwrap_or(told.len()), (pass, one));
+            }
+        }
+        let end = told.iter().position(|(_, complaint)| complaint.kind == Kind::Missing);
+        told.truncate(end.map_or(told.len(), |end| end + 1));
+        told
     }
 }
 
@@ -124,8 +155,21 @@ pub fn registry() -> Registry {
 /// # Errors
 /// The file could not be read.
 pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine: &Machine<'_>) -> io::Result<Reading> {
+    read_all(loader, &[path.into()], environment, machine)
+}
+
+/// Reads files as one configuration.
+///
+/// # Errors
+/// A file could not be read.
+pub fn read_all(
+    loader: &dyn Loader,
+    inputs: &[Input],
+    environment: &Environment,
+    machine: &Machine<'_>,
+) -> io::Result<Reading> {
     let mut sources = Sources::default();
-    let expanded = expand::read((loader, &mut sources), path, environment)?;
+    let expanded = expand::read((loader, &mut sources), inputs, environment)?;
     let registry = registry();
     let dialect = Dialect { lex: |_, _| Block::default(), stop: false, every: false, wording: &Words };
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
@@ -133,33 +177,40 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
         let mut rows = registry.named(name).peekable();
         rows.peek().is_none() || rows.any(|(_, row)| row.arity.opens().is_some())
     };
-    let tree = lex::keepalived::tree(&expanded.lines, &opens);
-    let mut passes = Vec::new();
+    let command = |name: &[u8]| registry.named(name).any(|(_, row)| row.set.is_command());
+    let keywords = lex::keepalived::Keywords { opens: &opens, command: &command };
+    let (mut tree, shape) = lex::keepalived::tree(&expanded.lines, &keywords);
+    let mut passes: Vec<(Pass, &'static [Pass])> = Vec::new();
     let mut nodes = tree.nodes.iter().enumerate();
     while let Some((at, node)) = nodes.next() {
         let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
         let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
         // A dialect that goes on never ends the walk.
         let _ = walk.tree(alone);
-        passes.resize(walk.found(), Pass::of(node));
+        passes.resize(walk.found(), (Pass::of(node), repeated(node, &registry)));
         if let Some(whole) = unopened(node, tree.nodes.get(at + 1..).unwrap_or_default()) {
             let length = whole.block.as_ref().map_or(0, |block| block.nodes.len());
             let _ = walk.tree(Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
-            passes.resize(walk.found(), Pass::Parent);
+            passes.resize(walk.found(), (Pass::Parent, &[]));
             nodes.by_ref().take(length).for_each(drop);
         }
     }
     let walked = walk.finish(None);
     let (site, finishing) = site::complete(blocks(&walked.level), machine);
-    let mut found: Vec<(Pass, bool, Diagnostic)> = Vec::new();
-    found.extend(
-        walked.complaints.into_iter().zip(passes).map(|(complaint, pass)| (pass.but(&complaint), false, complaint)),
-    );
+    let mut found: Vec<Found> = Vec::new();
+    found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, (pass, also))| Found {
+        pass: pass.but(&complaint),
+        also,
+        ..Found::new(Pass::Parent, complaint)
+    }));
     let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
-    found.extend(servers().flat_map(server::complete).map(|complaint| (Pass::CheckersEnd, false, complaint)));
-    found.sort_by_key(|(pass, ..)| *pass);
-    for complaint in expanded.complaints {
-        settle(&mut found, (Pass::Parent, false), complaint);
+    found.extend(servers().flat_map(server::complete).map(|complaint| Found::new(Pass::CheckersEnd, complaint)));
+    found.sort_by_key(|one| one.pass);
+    let order = Order::of(&expanded.lines);
+    tree.nodes.extend(shape.iter().cloned().map(Node::Broken));
+    for complaint in shape.into_iter().rev().chain(expanded.complaints.into_iter().rev()) {
+        let also = if complaint.is_error() { OTHERS } else { &[] };
+        settle(&mut found, Found { also, ..Found::new(Pass::Parent, complaint) }, &order);
     }
     for complaint in finishing {
         let pass = match complaint.at {
@@ -167,10 +218,9 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
             At::Span(_) if complaint.message == site::NO_USER => Pass::Parent,
             At::Span(_) => Pass::Router,
         };
-        settle(&mut found, (pass, true), complaint);
+        settle(&mut found, Found { finishing: true, ..Found::new(pass, complaint) }, &order);
     }
-    let mut complaints: Vec<Complaint> =
-        found.iter().map(|(pass, finishing, complaint)| line(&sources, (*pass, *finishing), complaint)).collect();
+    let mut complaints: Vec<Complaint> = found.iter().map(|one| line(&sources, one, &order)).collect();
     // keepalived ends where a word is missing.
     if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
         complaints.truncate(last + 1);
@@ -190,10 +240,42 @@ pub fn read(loader: &dyn Loader, path: &str, environment: &Environment, machine:
     Ok(Reading { site, complaints, diagnostics, sources, unserved, text, checks, tree, places })
 }
 
+/// A complaint and who says it.
+struct Found {
+    pass: Pass,
+    /// It is found when everything is read.
+    finishing: bool,
+    /// The processes that say it once more.
+    also: &'static [Pass],
+    complaint: Diagnostic,
+}
+
+impl Found {
+    fn new(pass: Pass, complaint: Diagnostic) -> Self {
+        Self { pass, finishing: false, also: &[], complaint }
+    }
+}
+
+/// The order in which lines are read, those of an included file in its place.
+struct Order(BTreeMap<(SourceId, u32), usize>);
+
+impl Order {
+    fn of(lines: &[Line]) -> Self {
+        Self(lines.iter().enumerate().map(|(at, line)| ((line.span.source, line.span.start), at)).collect())
+    }
+
+    /// The number of the line a place is in; `None` behind all.
+    fn place(&self, at: At) -> Option<usize> {
+        let At::Span(Span { source, start, .. }) = at else { return None };
+        let before = self.0.range((source, 0)..=(source, start)).next_back();
+        before.or_else(|| self.0.range((source, start)..).next()).map(|(_, at)| *at)
+    }
+}
+
 /// What is told with its place, in order: only what ends a run is more than an error.
-fn diagnostics(found: &[(Pass, bool, Diagnostic)], unserved: &[&Diagnostic]) -> Vec<Diagnostic> {
-    let told = found.iter().filter(|(.., complaint)| complaint.severity != Severity::Notice);
-    let told = told.map(|(_, finishing, complaint)| {
+fn diagnostics(found: &[Found], unserved: &[&Diagnostic]) -> Vec<Diagnostic> {
+    let told = found.iter().filter(|one| one.complaint.severity != Severity::Notice);
+    let told = told.map(|Found { finishing, complaint, .. }| {
         let severity = if complaint.is_error() && !finishing { Severity::Error } else { complaint.severity };
         Diagnostic { severity, message: without_secrets(&complaint.message), ..complaint.clone() }
     });
@@ -269,32 +351,50 @@ impl Pass {
         }
     }
 
-    /// Who says a thing first: quotes and braces are seen by the parent, and the checkers need to know of sessions.
+    /// Who says a thing first: the checkers need to know of sessions.
     fn but(self, complaint: &Diagnostic) -> Self {
-        const SHAPE: [&str; 4] = ["Unterminated quote", "Unmatched quote", "Extra '}'", "There are "];
         const NAMES: [&str; 3] = ["Unknown keyword", "BFD ", UNEXPECTED];
         let starts = |with: &[&str]| with.iter().any(|start| complaint.message.starts_with(start));
         match self {
-            _ if starts(&SHAPE) => Self::Parent,
             Self::Bfd if starts(&NAMES) => Self::Checkers,
             _ => self,
         }
     }
 }
 
-/// Puts a complaint where keepalived has it: beside the others of its process about its line, or behind them.
-fn settle(found: &mut Vec<(Pass, bool, Diagnostic)>, (pass, finishing): (Pass, bool), complaint: Diagnostic) {
-    let after = |other: &Diagnostic| match (other.at, complaint.at) {
-        (At::Span(other), At::Span(own)) => other.source == own.source && other.start > own.start,
-        (At::Nowhere | At::Unlined, At::Span(_)) => true,
-        (_, At::Nowhere | At::Unlined) => false,
-    };
-    let next = match complaint.at {
+/// The processes behind the parent, which read the same file.
+const OTHERS: &[Pass] = &[Pass::Checkers, Pass::Router];
+
+/// Which processes say again what is wrong with a node of the outermost level: each what belongs to none, and two what
+/// both read.
+fn repeated(node: &Node, registry: &Registry) -> &'static [Pass] {
+    match node {
+        Node::Broken(_) => OTHERS,
+        Node::Statement(statement) => match &*statement.name() {
+            "track_file" | "vrrp_track_file" => &[Pass::Router],
+            name if registry.find(name.as_bytes(), ROOT).is_none() => OTHERS,
+            _ => &[],
+        },
+    }
+}
+
+/// Puts a complaint where keepalived has it: beside the others of its process about its line, or behind them. What is
+/// wrong with the shape of a line comes before what its words mean.
+fn settle(found: &mut Vec<Found>, own: Found, order: &Order) {
+    let next = match order.place(own.complaint.at) {
         // Behind all of its pass; the passes are in order.
-        At::Nowhere | At::Unlined => Some(found.partition_point(|(other, ..)| *other <= pass)),
-        At::Span(_) => found.iter().position(|(other, _, said)| *other > pass || *other == pass && after(said)),
+        None => found.partition_point(|other| other.pass <= own.pass),
+        Some(place) => {
+            let after = |other: &Found| match order.place(other.complaint.at) {
+                None => true,
+                Some(other_place) if !own.also.is_empty() => other_place >= place,
+                Some(other_place) => other_place > place,
+            };
+            let next = found.iter().position(|other| other.pass > own.pass || other.pass == own.pass && after(other));
+            next.unwrap_or(found.len())
+        }
     };
-    found.insert(next.unwrap_or(found.len()), (pass, finishing, complaint));
+    found.insert(next, own);
 }
 
 fn scripts(server: &Server) -> Vec<Command> {
@@ -314,15 +414,17 @@ fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
     format!("{place}{}", without_secrets(&complaint.message))
 }
 
-fn line(sources: &Sources, (pass, finishing): (Pass, bool), complaint: &Diagnostic) -> Complaint {
+fn line(sources: &Sources, found: &Found, order: &Order) -> Complaint {
+    let complaint = &found.complaint;
     let kind = match complaint.severity {
         Severity::Notice => Kind::Notice,
         Severity::Warn => Kind::Warning,
         _ if complaint.message.starts_with(LACKS) => Kind::Missing,
-        Severity::Emerg if finishing => Kind::Fatal,
+        Severity::Emerg if found.finishing => Kind::Fatal,
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
     };
-    Complaint { kind, text: shown(sources, complaint, " "), pass }
+    let text = shown(sources, complaint, " ");
+    Complaint { kind, text, pass: found.pass, also: found.also, place: order.place(complaint.at) }
 }
 
 /// A complaint that quotes a whole line must not quote a password.

@@ -207,5 +207,5 @@ fn advert(instance: &Instance, (source, priority): (&str, &str), changes: &[&str
     for (offset, byte) in spoilt {
         *payload.get_mut(offset).ok_or("no such offset")? = byte;
     }
-    Ok(Event::Received(Datagram { source, destination: Some(destination), hops, payload }))
+    Ok(Event::Received(Datagram { source, destination: Some(destination), hops, header: wire::IPV4_HEADER, payload }))
 }

@@ -3,10 +3,12 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod process;
 mod reload;
+mod sockets;
 mod watch;
 
-use super::channel::Channel;
+use super::channel::{Channel, Key};
 use super::journal::Journal;
 use super::notify::{Notifier, Occasion};
 use super::read::{self, Kind};
@@ -17,13 +19,15 @@ use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::{self, Policy};
 use super::world::World;
+use crate::conf::diagnostic::reason;
 use crate::conf::disk::Disk;
-use crate::conf::expand::Environment;
+use crate::conf::expand::{Environment, Input};
 use crate::kernel::address::Wanted;
 use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
+use crate::sys::inotify::Inotify;
 use crate::sys::signal::SignalQueue;
-use crate::vrrp::machine::{Event, Router};
+use crate::vrrp::machine::{Event, Router, StateKind};
 use crate::vrrp::weight::Standing;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
@@ -37,7 +41,7 @@ use std::time::{Instant, SystemTime};
 #[derive(Clone, Debug)]
 pub struct Start {
     /// The configuration file.
-    pub file: String,
+    pub inputs: Vec<Input>,
     /// What its text depends on.
     pub environment: Environment,
     /// Keep the addresses at the end (`-V`).
@@ -48,6 +52,10 @@ pub struct Start {
     pub dump: bool,
     /// Run although some keywords are not served.
     pub allow_unserved: bool,
+    /// A router whose tracked script may not be run is in fault.
+    pub fault_on_disabled_script: bool,
+    /// The umask, where one is given.
+    pub umask: Option<u32>,
     /// Write events and actions to this file.
     pub record: Option<String>,
 }
@@ -71,11 +79,24 @@ struct Seat {
     standing: Option<Standing>,
     /// Whether what it tracks itself, not its group, keeps it from taking part.
     faulty: bool,
+    /// The address its adverts carry, while there is one.
     source: Option<IpAddr>,
-    /// The IP id of the next advert, one more each time.
+    /// The last there was.
+    last_source: Option<IpAddr>,
+    /// The sockets it uses, if there are any.
+    key: Option<Key>,
+    /// Why they could not be opened.
+    refused: Option<i32>,
+    /// The IP id of the last advert, one more each time.
     id: u16,
-    /// The last error of sending, said once.
-    failing: Option<i32>,
+    /// The last advert left this host.
+    sent: bool,
+    /// The last errors of sending, each said once.
+    failing: Vec<i32>,
+    /// The addresses it has put on interfaces.
+    held: Vec<Wanted>,
+    /// A reload removes it.
+    retired: bool,
     /// When its state changed last.
     since: SystemTime,
 }
@@ -90,6 +111,8 @@ pub struct Process {
     channels: Vec<Channel>,
     scripts: Vec<ScriptRunner>,
     files: Vec<FileRunner>,
+    /// The folders of the tracked files.
+    folders: Option<Inotify>,
     world: World,
     commands: Commands,
     monitor: Monitor,
@@ -100,6 +123,12 @@ pub struct Process {
     parting: Vec<IpAddr>,
     /// Nothing is sent before this.
     held_until: Option<Instant>,
+    /// Interfaces whose promote_secondaries was set, and what it was before.
+    promoted: Vec<(String, String)>,
+    /// Groups to be told of, and the state of the member that changed.
+    changed_groups: Vec<(String, StateKind)>,
+    /// When sockets that could not be opened are tried again.
+    retry_at: Option<Instant>,
 }
 
 /// Runs until told to stop.
@@ -113,9 +142,12 @@ pub fn run(start: Start, journal: Journal, signals: &SignalQueue) -> End {
 impl Process {
     fn open(start: Start, journal: Journal) -> Result<Self, End> {
         let failed = |journal: &Journal, error: io::Error| {
-            journal.say(format!("Unable to set up the kernel's channels - {error}"));
+            journal.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
             End::System
         };
+        // keepalived's own, unless told otherwise: what scripts write is for their user alone.
+        let mask = start.umask.unwrap_or(0o177);
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
         journal.detail("Registering Kernel netlink reflector");
         let monitor = Monitor::open().map_err(|error| failed(&journal, error))?;
         journal.detail("Registering Kernel netlink command channel");
@@ -135,6 +167,7 @@ impl Process {
             channels: Vec::new(),
             scripts: Vec::new(),
             files: Vec::new(),
+            folders: None,
             world,
             commands,
             monitor,
@@ -143,6 +176,9 @@ impl Process {
             recorder,
             parting: Vec::new(),
             held_until: None,
+            promoted: Vec::new(),
+            changed_groups: Vec::new(),
+            retry_at: None,
             site,
         };
         process.begin();
@@ -151,7 +187,7 @@ impl Process {
 
     fn begin(&mut self) {
         let now = Instant::now();
-        self.tune();
+        self.tune(&Site::default());
         self.greet();
         let instances = self.site.instances.clone();
         self.seats = instances.into_iter().map(|instance| self.seat(instance)).collect();
@@ -170,7 +206,7 @@ impl Process {
         self.hold_static_addresses(true);
         let delay = self.site.global.startup_delay.unwrap_or_default();
         self.scripts = self.script_runners(now + delay);
-        self.files = self.site.files.iter().map(|file| FileRunner::new(file, now, true)).collect();
+        self.track_files(now, true);
         if let Some(delay) = self.site.global.startup_delay.filter(|delay| !delay.is_zero()) {
             self.journal.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
             self.held_until = Some(now + delay);
@@ -180,8 +216,9 @@ impl Process {
                 self.journal.say(line);
             }
         }
-        self.open_channels();
+        self.open_channels(now);
         self.settle(now);
+        self.describe_channels();
     }
 
     /// The loop.
@@ -215,12 +252,13 @@ impl Process {
     fn sleep(&self, signals: &SignalQueue) {
         let machines = self.seats.iter().filter_map(|seat| seat.machine.poll_timeout());
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
-        let files = self.files.iter().map(FileRunner::poll_timeout);
-        let due = machines.chain(scripts).chain(files).chain(self.held_until).min();
+        let files = self.files.iter().filter_map(FileRunner::poll_timeout);
+        let due = machines.chain(scripts).chain(files).chain(self.held_until).chain(self.retry_at).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.channels.iter().map(|channel| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
     }
@@ -235,8 +273,14 @@ impl Process {
             standing: None,
             faulty: false,
             source,
-            id: 1,
-            failing: None,
+            last_source: source,
+            key: None,
+            refused: None,
+            id: 0,
+            sent: false,
+            failing: Vec::new(),
+            held: Vec::new(),
+            retired: false,
             since: SystemTime::now(),
         }
     }
@@ -258,6 +302,7 @@ impl Process {
         }
         self.act(now);
         self.hold_static_addresses(false);
+        self.demote_secondaries();
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
         let usage = |who| {
@@ -268,30 +313,6 @@ impl Process {
         };
         let (user, system) = usage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap_or_default();
         self.journal.say(format!("Stopped - used {user} user time, {system} system time"));
-    }
-
-    /// Niceness, real-time priority and memory, as configured; what the system refuses is said.
-    fn tune(&self) {
-        let global = &self.site.global;
-        let say = |what: &str, outcome: io::Result<()>| {
-            if let Err(error) = outcome {
-                self.journal.say(format!("Unable to set {what} - {error}"));
-            }
-        };
-        if let Some(nice) = global.nice {
-            say("the process priority", crate::sys::process::nice(nice as i32));
-        }
-        if let Some(priority) = global.realtime {
-            say("the realtime priority", crate::sys::process::realtime(priority as i32));
-        }
-        if global.no_swap == Some(true) {
-            let flags = nix::sys::mman::MlockAllFlags::MCL_CURRENT | nix::sys::mman::MlockAllFlags::MCL_FUTURE;
-            say("locked memory", nix::sys::mman::mlockall(flags).map_err(io::Error::from));
-        }
-        for instance in self.site.instances.iter().filter(|instance| instance.promote_secondaries) {
-            let path = format!("/proc/sys/net/ipv4/conf/{}/promote_secondaries", instance.interface);
-            say("promote_secondaries", std::fs::write(path, "1"));
-        }
     }
 
     /// The addresses of the interfaces that are used.
@@ -333,10 +354,12 @@ impl Process {
 
 /// Reads the configuration and says what is wrong with it; `None` when it cannot be run. With its whole text.
 fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String)> {
-    journal.say(format!("Opening file '{}'.", start.file));
+    for input in &start.inputs {
+        journal.say(format!("Opening file '{}'.", input.shown));
+    }
     let has_interface = |name: &str| world.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
-    match read::read(&Disk, &start.file, &start.environment, &machine) {
+    match read::read_all(&Disk, &start.inputs, &start.environment, &machine) {
         Ok(reading) => {
             reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
@@ -345,7 +368,7 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String
             (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
-            journal.say(format!("Unable to open configuration file '{}' - {error}", start.file));
+            journal.say(format!("Unable to read the configuration - {}", reason(&error)));
             None
         }
     }

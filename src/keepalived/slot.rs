@@ -1,7 +1,9 @@
 //! The argument shapes keepalived's keywords have, with keepalived's complaints. A later value replaces an earlier one.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Set;
+use crate::conf::lex::command::{self, unterminated};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use std::any::{Any, TypeId};
@@ -14,8 +16,8 @@ pub struct Signed<C>(pub fn(&mut C) -> &mut Option<i64>, pub RangeInclusive<i64>
 pub struct Unsigned<C>(pub fn(&mut C) -> &mut Option<i64>, pub RangeInclusive<i64>, pub &'static str);
 /// A number without sign of which 0 is taken for 1: up to which, what follows a complaint, what is said of 0.
 pub struct Positive<C>(pub fn(&mut C) -> &mut Option<i64>, pub i64, pub &'static str, pub &'static str);
-/// Seconds with up to six places, in a range of microseconds; what follows a complaint.
-pub struct Seconds<C>(pub fn(&mut C) -> &mut Option<Duration>, pub RangeInclusive<u64>, pub &'static str);
+/// Seconds with a fraction, in a range of seconds; what follows a complaint.
+pub struct Seconds<C>(pub fn(&mut C) -> &mut Option<Duration>, pub RangeInclusive<f64>, pub &'static str);
 /// `true`, `on`, `yes`, `false`, `off`, `no`; the bare keyword means `on`; the complaint about anything else.
 pub struct Switch<C>(pub fn(&mut C) -> &mut Option<bool>, pub &'static str);
 /// A keyword whose number is judged and makes no difference here.
@@ -30,11 +32,15 @@ pub struct Needed(pub &'static str);
 pub struct Present<C>(pub fn(&mut C) -> &mut Option<bool>, pub bool);
 /// A command, and the user and group it runs as; the complaint about a second one.
 pub struct Run<C>(pub fn(&mut C) -> &mut Option<Command>, pub &'static str);
+/// A command whose user is set by a keyword of its own; words behind it are ignored.
+pub struct Script<C>(pub fn(&mut C) -> &mut Option<Command>);
+/// A command that is stored by a rule of its own.
+pub struct CommandLine<C>(pub fn(&mut Setting<'_>, &mut C, &Statement) -> Result<(), Diagnostic>);
 /// A keyword that has nothing to say here.
 pub struct Nothing;
 
-/// A second of microseconds.
-pub const SECOND: u64 = 1_000_000;
+/// The shortest time there is, in seconds.
+pub const MICROSECOND: f64 = 0.000_001;
 
 /// A command as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,50 +134,58 @@ pub fn count(text: &str, range: &RangeInclusive<i64>) -> Result<i64, Diagnostic>
     number(Kind::Unsigned, text, range)
 }
 
-/// What is wrong with a decimal number.
-#[derive(Debug)]
-pub struct Wrong {
-    /// What keepalived says.
-    pub complaint: Diagnostic,
-    /// Whether the keyword is ignored, which is said as well.
-    pub ignored: bool,
-}
-
-/// A decimal number in units of its last place.
+/// A decimal number, read as strtod(3) does; 0 for no text.
 ///
 /// # Errors
-/// It is no number, has too many places, or is outside `range`.
-pub fn decimal(text: &str, range: &RangeInclusive<u64>, places: u32) -> Result<u64, Wrong> {
-    let wrong = |message: String, ignored| Wrong { complaint: complain(message), ignored };
-    if text.starts_with('-') {
-        return Err(wrong(format!("negative number '{text}'"), true));
+/// It is no number, or outside `range`.
+pub fn decimal(text: &str, range: &RangeInclusive<f64>) -> Result<f64, Diagnostic> {
+    let trimmed = text.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let value = match trimmed.parse::<f64>() {
+        Ok(value) => value,
+        Err(_) if text.is_empty() => 0.0,
+        Err(_) => return Err(complain(format!("invalid number '{text}'"))),
+    };
+    match () {
+        () if value.is_nan() => Err(complain(format!("not a number '{text}'"))),
+        () if value.is_infinite() && trimmed.contains(|c: char| c.is_ascii_digit()) => {
+            Err(complain(format!("number '{text}' out of range")))
+        }
+        () if value.is_infinite() => Err(complain(format!("infinite number '{text}'"))),
+        () if range.contains(&value) => Ok(value),
+        () => {
+            let (least, most) = (general(*range.start()), general(*range.end()));
+            Err(complain(format!("number '{text}' outside range [{least}, {most}]")))
+        }
     }
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().take_while(u8::is_ascii_digit).count();
-    if fraction.len() > places as usize {
-        return Err(wrong(format!("number '{text}' has too many decimal places"), false));
+}
+
+/// A number as printf(3) shows it with `%g`: six digits, without zeros at the end.
+pub fn general(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
     }
-    if digits(whole) < whole.len() || digits(fraction) < fraction.len() || text.is_empty() {
-        // What was read so far is what the range is held against.
-        let read: String = text.chars().filter(|c| *c != '.').take_while(char::is_ascii_digit).collect();
-        let ignored = read.parse::<u64>().unwrap_or(0) < *range.start();
-        return Err(wrong(format!("invalid number '{text}'"), ignored));
+    // Rounded first, as rounding may add a digit before the point.
+    let scientific = format!("{value:.5e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..6).contains(&exponent) {
+        return trimmed(&format!("{value:.*}", usize::try_from(5 - exponent).unwrap_or_default()));
     }
-    let scale = 10_u64.saturating_pow(places);
-    let value = format!("{whole}{fraction:0<width$}", width = places as usize).parse().unwrap_or(u64::MAX);
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let shown = |units: &u64| format!("{}.{:0width$}", units / scale, units % scale, width = places as usize);
-    Err(wrong(format!("number '{text}' outside range [{}, {}]", shown(range.start()), shown(range.end())), true))
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
 }
 
 /// Seconds, or what keepalived says of them, in one complaint.
 ///
 /// # Errors
-/// They are no number, or outside `range` (in microseconds).
-pub fn seconds(text: &str, range: &RangeInclusive<u64>) -> Result<Duration, Wrong> {
-    decimal(text, range, 6).map(Duration::from_micros)
+/// They are no number, or outside `range` (in seconds).
+pub fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, Diagnostic> {
+    // A microsecond is the smallest part that counts; the cast stops at the largest number there is.
+    decimal(text, range).map(|seconds| Duration::from_micros((seconds * 1e6) as u64))
 }
 
 /// A complaint with what it is about put in: `{v}` the value, `{k}` the keyword, `{n}` the block's name.
@@ -210,56 +224,16 @@ pub fn truth(word: Option<&Word>) -> Option<bool> {
     }
 }
 
-/// A command keyword's arguments: the command in one word, then user and group.
+/// A command keyword's arguments: the command in one word, which is split once more, then user and group.
 ///
 /// # Errors
 /// The quotes in the command do not match.
 pub fn command(arguments: &[Word]) -> Result<Option<Command>, Diagnostic> {
     let Some(word) = arguments.first() else { return Ok(None) };
-    let words =
-        split(&word.text()).map_err(|end| complain(format!("String '{}': missing terminating {end}", word.text())))?;
+    let words = command::words(&word.bytes).map_err(|open| unterminated(&word.text(), open))?;
+    let words: Vec<String> = words.iter().map(|word| bytes::text(&word.bytes).into_owned()).collect();
     let text = |at: usize| arguments.get(at).map(|word| word.text().into_owned());
     Ok((!words.is_empty()).then(|| Command { words, user: text(1).map(|user| (user, text(2))) }))
-}
-
-/// Splits as a shell would, without being one: quotes and backslashes, nothing else.
-///
-/// # Errors
-/// The quote that is not closed.
-pub fn split(text: &str) -> Result<Vec<String>, char> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            ('\\', Some('"') | None) => word.get_or_insert_default().push(escaped(chars.next().ok_or('\\')?)),
-            (c, Some(_)) => word.get_or_insert_default().push(c),
-            ('"' | '\'', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, None) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    quote.map_or(Ok(words), Err)
-}
-
-const fn escaped(c: char) -> char {
-    match c {
-        'n' => '\n',
-        't' => '\t',
-        'r' => '\r',
-        'a' => '\x07',
-        'b' => '\x08',
-        'f' => '\x0c',
-        'v' => '\x0b',
-        'e' => '\x1b',
-        other => other,
-    }
 }
 
 /// Implements `Set` for a slot whose closure finds an `Option` to fill.
@@ -293,10 +267,8 @@ slot!(Positive, |this, cx, statement| {
     }
     value.max(1)
 });
-slot!(Seconds, |this, cx, statement| seconds(&first(statement), &this.1).map_err(|wrong| {
-    let template = if wrong.ignored { this.2 } else { "" };
-    also(cx, statement, wrong.complaint, template)
-})?);
+slot!(Seconds, |this, cx, statement| seconds(&first(statement), &this.1)
+    .map_err(|complaint| also(cx, statement, complaint, this.2))?);
 slot!(Switch, |this, cx, statement| match truth(statement.arguments().first()) {
     Some(value) => value,
     None => return Err(complain(worded(this.1, cx, &first(statement)))),
@@ -320,6 +292,42 @@ impl<C: 'static> Set for Run<C> {
         }
         *slot = command(statement.arguments())?;
         Ok(())
+    }
+
+    fn is_command(&self) -> bool {
+        true
+    }
+}
+
+impl<C: 'static> Set for Script<C> {
+    fn target(&self) -> TypeId {
+        TypeId::of::<C>()
+    }
+
+    fn set(&self, _: &mut Setting<'_>, conf: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
+        let Some(conf) = conf.downcast_mut() else { return Ok(()) };
+        if let Some(command) = command(statement.arguments().get(..1).unwrap_or_default())? {
+            *(self.0)(conf) = Some(command);
+        }
+        Ok(())
+    }
+
+    fn is_command(&self) -> bool {
+        true
+    }
+}
+
+impl<C: 'static> Set for CommandLine<C> {
+    fn target(&self) -> TypeId {
+        TypeId::of::<C>()
+    }
+
+    fn set(&self, cx: &mut Setting<'_>, conf: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
+        conf.downcast_mut().map_or(Ok(()), |conf| (self.0)(cx, conf, statement))
+    }
+
+    fn is_command(&self) -> bool {
+        true
     }
 }
 
@@ -370,21 +378,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_split_as_a_shell_would_without_being_one() {
-        let words = |text: &str| split(text).ok().map(|words| words.join("|"));
-        assert_eq!(words("/bin/echo 'a b' \"c\" d").as_deref(), Some("/bin/echo|a b|c|d"));
-        assert_eq!(words("/bin/sh -c \"x > y | z\"").as_deref(), Some("/bin/sh|-c|x > y | z"));
-        assert_eq!(words("a\\ b '' c").as_deref(), Some("a b||c"));
-        assert_eq!(words("a 'b"), None);
-    }
-
-    #[test]
     fn numbers_get_keepaliveds_complaints() {
         assert_eq!(whole("300", &(1..=255)).unwrap_err().message, "number '300' outside range [1, 255]");
         assert_eq!(whole("x", &(1..=255)).unwrap_err().message, "invalid number 'x'");
-        let range = 0..=1000 * SECOND;
-        let message = seconds("2000", &range).unwrap_err().complaint.message;
-        assert_eq!(message, "number '2000' outside range [0.000000, 1000.000000]");
+        let range = 0.0..=1000.0;
+        let message = |text: &str| seconds(text, &range).unwrap_err().message;
+        assert_eq!(message("2000"), "number '2000' outside range [0, 1000]");
+        assert_eq!(message("-1"), "number '-1' outside range [0, 1000]");
+        assert_eq!(message("1s"), "invalid number '1s'");
+        assert_eq!(message("inf"), "infinite number 'inf'");
+        assert_eq!(message("1e999"), "number '1e999' out of range");
         assert_eq!(seconds("0.001", &range).unwrap(), Duration::from_millis(1));
+        assert_eq!(seconds(" 1e-3", &range).unwrap(), Duration::from_millis(1));
+        assert_eq!(seconds("0.1234567", &range).unwrap(), Duration::from_micros(123_456));
+    }
+
+    #[test]
+    fn numbers_are_shown_in_six_digits() {
+        let shown = [0.0, 0.01, 0.000_001, 255.0, 4294.0, 4_294_967.0, u64::MAX as f64 / 1e6, 999_999.5, 0.000_1];
+        let want = ["0", "0.01", "1e-06", "255", "4294", "4.29497e+06", "1.84467e+13", "1e+06", "0.0001"];
+        assert_eq!(shown.map(general), want);
     }
 }

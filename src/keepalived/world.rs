@@ -24,6 +24,8 @@ pub enum Turn {
     Deleted(Link),
     /// An interface went up or down.
     Moved(Link),
+    /// An interface has another name than the one given.
+    Renamed(String, Link),
     /// An address is there that was not.
     Assigned(Address, String),
     /// An address is gone.
@@ -55,14 +57,15 @@ impl World {
         self.link(name).is_some_and(|link| link.up)
     }
 
-    /// The address adverts from `name` carry: its first one that is not in `virtual_addresses`; link-local for IPv6.
+    /// The address adverts from `name` carry: its first one that is not in `virtual_addresses`; link-local for IPv6. One
+    /// that is still tentative counts: duplicate address detection is over before the first advert is due.
     pub fn source(&self, name: &str, ipv6: bool, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
         const LINK: u8 = 253;
         let index = self.link(name)?.index;
         let fits = |address: &&Address| {
             address.index == index
                 && address.ip.is_ipv6() == ipv6
-                && (!ipv6 || address.scope == LINK && !address.tentative)
+                && (!ipv6 || address.scope == LINK)
                 && !virtual_addresses.contains(&address.ip)
         };
         self.addresses.iter().find(fits).map(|address| address.ip)
@@ -79,6 +82,7 @@ impl World {
         match change {
             Change::Link(link) => match self.links.insert(link.index, link.clone()) {
                 None => Some(Turn::Added(link)),
+                Some(before) if before.name != link.name => Some(Turn::Renamed(before.name, link)),
                 Some(before) => (before.up != link.up).then_some(Turn::Moved(link)),
             },
             Change::LinkGone(link) => {
@@ -89,9 +93,8 @@ impl World {
                 let name = self.links.get(&address.index)?.name.clone();
                 let same = |one: &&mut Address| one.index == address.index && one.ip == address.ip;
                 if let Some(known) = self.addresses.iter_mut().find(same) {
-                    let settled = known.tentative && !address.tentative;
-                    *known = address.clone();
-                    return settled.then_some(Turn::Assigned(address, name));
+                    *known = address;
+                    return None;
                 }
                 self.addresses.push(address.clone());
                 Some(Turn::Assigned(address, name))
@@ -103,5 +106,66 @@ impl World {
             }
             Change::Lost => None,
         }
+    }
+
+    /// The changes that were not told while this became `now`; to be applied in order.
+    pub fn missed(&self, now: &Self) -> Vec<Change> {
+        let is_there =
+            |address: &&Address| now.addresses.iter().any(|one| (one.index, one.ip) == (address.index, address.ip));
+        let gone = self.addresses.iter().filter(|address| !is_there(address)).cloned().map(Change::AddressGone);
+        let links = self.links.values().filter(|link| !now.links.contains_key(&link.index));
+        let removed = links.cloned().map(Change::LinkGone);
+        let present = now.links.values().cloned().map(Change::Link);
+        gone.chain(removed).chain(present).chain(now.addresses.iter().cloned().map(Change::Address)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, up: bool) -> Link {
+        Link { index, name: name.to_owned(), up, loopback: false, mac: None, mtu: 1500 }
+    }
+
+    fn address(index: u32, ip: &str) -> Address {
+        Address { index, ip: ip.parse().unwrap(), prefix: 24, tentative: false, scope: 0, secondary: false }
+    }
+
+    fn world(links: &[Link], addresses: &[Address]) -> World {
+        let links = links.iter().map(|link| (link.index, link.clone())).collect();
+        World { links, addresses: addresses.to_vec() }
+    }
+
+    #[test]
+    fn what_was_missed_comes_to_the_same_as_what_was_told() {
+        let mut old = world(
+            &[link(1, "stays", true), link(2, "goes", true), link(3, "falls", true), link(4, "before", true)],
+            &[address(1, "192.0.2.1"), address(1, "192.0.2.10"), address(2, "192.0.2.2")],
+        );
+        let new = world(
+            &[link(1, "stays", true), link(3, "falls", false), link(4, "after", true), link(5, "comes", true)],
+            &[address(1, "192.0.2.1"), address(5, "192.0.2.5")],
+        );
+        let turns: Vec<Turn> = old.missed(&new).into_iter().filter_map(|change| old.apply(change)).collect();
+        let expected = [
+            Turn::Deassigned(address(1, "192.0.2.10"), "stays".to_owned()),
+            Turn::Deassigned(address(2, "192.0.2.2"), "goes".to_owned()),
+            Turn::Deleted(link(2, "goes", true)),
+            Turn::Moved(link(3, "falls", false)),
+            Turn::Renamed("before".to_owned(), link(4, "after", true)),
+            Turn::Added(link(5, "comes", true)),
+            Turn::Assigned(address(5, "192.0.2.5"), "comes".to_owned()),
+        ];
+        assert_eq!(turns, expected);
+        assert!(old.missed(&new).into_iter().filter_map(|change| old.apply(change)).next().is_none());
+    }
+
+    #[test]
+    fn a_tentative_address_is_a_source() {
+        const LINK: u8 = 253;
+        let tentative = Address { tentative: true, scope: LINK, prefix: 64, ..address(1, "fe80::1") };
+        let world = world(&[link(1, "eth0", true)], &[tentative]);
+        assert_eq!(world.source("eth0", true, &[]), Some("fe80::1".parse().unwrap()));
     }
 }

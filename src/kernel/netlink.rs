@@ -107,6 +107,11 @@ impl Commands {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
+    /// The number of the last request.
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
     /// Sends a request and waits for its acknowledgement.
     ///
     /// # Errors

@@ -197,7 +197,11 @@ pub fn syslog_stamp() -> String {
 
 /// `Sun Nov  6 08:49:37 1994` in local time, as ctime(3) has it.
 pub fn ctime_stamp() -> String {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    ctime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64)
+}
+
+/// The same of another second.
+pub fn ctime(unix: i64) -> String {
     let at = civil(unix + i64::from(crate::sys::time::offset(unix)));
     let day = DAYS.get(usize::from(at.weekday)).copied().unwrap_or_default();
     let Civil { year, hour, minute, second, .. } = at;

@@ -93,7 +93,11 @@ fn changes(old: &Text, new: &Text) -> Vec<Change> {
         Dialect::Nginx | Dialect::Emqx => nginx::things(text),
     };
     let mut out = Vec::new();
-    compare(&things(old), &things(new), &[], &|name| default(&registry, name), &mut out);
+    let defaults = |kind: &str, name: &str| match old.dialect {
+        Dialect::Keepalived => keepalived::default(kind, name),
+        Dialect::Nginx | Dialect::Emqx => default(&registry, name),
+    };
+    compare(&things(old), &things(new), &[], &defaults, &mut out);
     out
 }
 

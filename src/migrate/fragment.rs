@@ -4,7 +4,7 @@
 use crate::conf::directive::{Contexts, Opens};
 use crate::conf::lex;
 use crate::conf::registry::Registry;
-use crate::conf::source::{Loader, SourceId};
+use crate::conf::source::{Loader, Named, SourceId};
 use crate::conf::tree::{Block, Statement};
 use clap::ValueEnum;
 use std::io;
@@ -132,6 +132,10 @@ impl Loader for Around<'_> {
 
     fn glob(&self, pattern: &str) -> io::Result<Vec<String>> {
         self.files.glob(pattern)
+    }
+
+    fn named(&self, path: &str) -> Named {
+        if path == self.name { Named::Text } else { self.files.named(path) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::conf::disk::Disk;
 use crate::conf::effect::Unserved;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
-use crate::conf::source::{Kind, Loader, Sources, Span};
+use crate::conf::source::{Kind, Loader, Named, Sources, Span};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{errno, full};
 use crate::nginx::view::View;
@@ -45,6 +45,10 @@ impl Loader for Given {
             _ => name,
         };
         Ok(names.into_iter().map(back).collect())
+    }
+
+    fn named(&self, path: &str) -> Named {
+        Disk.named(&self.below(path))
     }
 }
 
@@ -82,7 +86,8 @@ pub struct Complaint {
 pub enum Gravity {
     /// Nothing.
     Warned,
-    /// The product does not run the file where a file or user it names is missing, as on this machine.
+    /// The product does not run the file where a file or user it names is missing, as on this machine; or keepalived's
+    /// own test fails, though keepalived starts.
     Here,
     /// The product does not run the file.
     Refused,
@@ -163,8 +168,15 @@ impl Given {
     fn keepalived(&self, path: &str) -> Result<Text, Failure> {
         let view = crate::keepalived::view::view(self, path, &self.id).map_err(|error| Failure::file(path, &error))?;
         let unserved = with_places(&view.unserved, &view.sources);
-        let gravity = |fails| if fails { Gravity::Here } else { Gravity::Warned };
-        let complaint = |(text, fails)| Complaint { place: String::new(), text, gravity: gravity(fails) };
+        let refused = view.refused;
+        let complaint = |(text, fails): (String, bool)| {
+            let gravity = match fails {
+                true if refused.as_ref() == Some(&text) => Gravity::Refused,
+                true => Gravity::Here,
+                false => Gravity::Warned,
+            };
+            Complaint { place: String::new(), text, gravity }
+        };
         let complaints = view.complaints.into_iter().map(complaint).collect();
         let (tree, sources, name) = (view.tree, view.sources, path.to_owned());
         Ok(Text { dialect: Dialect::Keepalived, name, tree, part: None, sources, unserved, complaints })

@@ -17,8 +17,10 @@ pub struct PidFile {
 pub enum Named {
     /// No file.
     Nobody,
-    /// A process that is no more, or no number.
+    /// A process that is no more.
     Dead,
+    /// No number.
+    Garbage,
     /// A process that lives.
     Alive(i32),
 }
@@ -26,7 +28,7 @@ pub enum Named {
 /// Who the file at `path` names.
 pub fn named(path: &Path) -> Named {
     let Ok(text) = fs::read_to_string(path) else { return Named::Nobody };
-    let Some(pid) = text.trim().parse().ok().filter(|pid: &i32| *pid > 0) else { return Named::Dead };
+    let Some(pid) = text.trim().parse().ok().filter(|pid: &i32| *pid > 0) else { return Named::Garbage };
     match nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) {
         Err(nix::errno::Errno::ESRCH) => Named::Dead,
         _ => Named::Alive(pid),

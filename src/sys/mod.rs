@@ -1,5 +1,6 @@
 //! The only room with unsafe code: what std and nix do not wrap.
 
+pub mod inotify;
 pub mod packet;
 pub mod pipe;
 pub mod process;

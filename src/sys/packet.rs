@@ -1,6 +1,7 @@
 //! What raw and link-layer sockets need beyond socket2.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// The address family of link-layer sockets.
@@ -38,16 +39,24 @@ pub fn send_frame(socket: &impl AsFd, index: u32, frame: &[u8]) -> io::Result<()
 ///
 /// # Errors
 /// What setsockopt(2) said.
-#[expect(unsafe_code, reason = "neither nix nor socket2 knows every option")]
 fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
-    // SAFETY: the pointer is to a live integer of the given size.
+    set_value(socket, (level, name), &value)
+}
+
+/// Sets a socket option of plain integers.
+///
+/// # Errors
+/// What setsockopt(2) said.
+#[expect(unsafe_code, reason = "neither nix nor socket2 knows every option")]
+fn set_value<T: Copy>(socket: &impl AsFd, (level, name): (i32, i32), value: &T) -> io::Result<()> {
+    // SAFETY: the pointer is to a live value of the given size, which the kernel only reads.
     let outcome = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             level,
             name,
-            (&raw const value).cast(),
-            size_of::<i32>() as libc::socklen_t,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
         )
     };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -59,6 +68,32 @@ fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Resu
 /// What setsockopt(2) said.
 pub fn ipv6_checksum(socket: &impl AsFd, offset: i32) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, offset)
+}
+
+/// Has an IPv6 raw socket tell the destination of each packet it receives.
+///
+/// # Errors
+/// What setsockopt(2) said.
+pub fn ipv6_receive_destination(socket: &impl AsFd) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+}
+
+/// The source address and the interface of an IPv6 packet, as a control message has them.
+pub type PacketInfo = libc::in6_pktinfo;
+
+/// The control message for packets from `source`, out of the interface with this index.
+pub const fn packet_info(source: Ipv6Addr, index: u32) -> PacketInfo {
+    PacketInfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: index }
+}
+
+/// Sends IPv4 multicast out of the interface with this index, whether or not it has an address.
+///
+/// # Errors
+/// What setsockopt(2) said.
+pub fn multicast_interface(socket: &impl AsFd, index: u32) -> io::Result<()> {
+    let any = libc::in_addr { s_addr: libc::INADDR_ANY };
+    let request = libc::ip_mreqn { imr_multiaddr: any, imr_address: any, imr_ifindex: index as i32 };
+    set_value(socket, (libc::IPPROTO_IP, libc::IP_MULTICAST_IF), &request)
 }
 
 /// Marks what a socket sends as interactive, so that it passes a busy queue first.

@@ -143,6 +143,18 @@ pub fn realtime(priority: i32) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Goes back to ordinary scheduling.
+///
+/// # Errors
+/// What `sched_setscheduler(2)` said.
+#[expect(unsafe_code, reason = "nix has no sched_setscheduler")]
+pub fn ordinary() -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a live local, and the kernel copies what it points to.
+    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameter) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Makes `command` start with no signal blocked.
 #[expect(unsafe_code, reason = "pre_exec has no safe form")]
 pub fn unblocked(command: &mut Command) {

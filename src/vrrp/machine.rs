@@ -15,6 +15,7 @@
 
 use super::announce::Announcer;
 use super::config::{Config, Version};
+use super::limit::{Answers, Lines};
 use super::note::Note;
 use super::refusal::Refusal;
 use super::weight::{OWNER, Standing};
@@ -42,6 +43,8 @@ pub enum Event {
     Reconfigure {
         /// What it is from now on.
         config: Box<Config>,
+        /// Its standing under that configuration.
+        standing: Standing,
         /// Neighbours must hear of the addresses again.
         announce: bool,
     },
@@ -110,6 +113,7 @@ struct Backup {
 struct Master {
     next_advert: Instant,
     announcer: Announcer,
+    answers: Answers,
 }
 
 #[derive(Debug)]
@@ -123,7 +127,7 @@ enum State {
 /// What a router has counted, by keepalived's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Adverts that passed every check.
+    /// Packets that were adverts of our kind, whatever their addresses and sender.
     pub received: u64,
     /// Adverts sent.
     pub sent: u64,
@@ -167,6 +171,7 @@ pub struct Router {
     /// Another owner was heard: until the configuration is read again this one is none.
     demoted: bool,
     counters: Counters,
+    lines: Lines,
     actions: VecDeque<Action>,
 }
 
@@ -183,6 +188,7 @@ impl Router {
             waited: false,
             demoted: false,
             counters: Counters::default(),
+            lines: Lines::default(),
             actions: VecDeque::new(),
         }
     }
@@ -240,13 +246,14 @@ impl Router {
             Event::AddressLost => self.address_lost(now),
             Event::Follow(state) => self.follow(now, state),
             Event::GroupHeardLower => self.announce_lower(now),
-            Event::Reconfigure { config, announce } => self.reconfigure(now, *config, announce),
+            Event::Reconfigure { config, standing, announce } => self.reconfigure(now, *config, (standing, announce)),
             Event::Stop => self.stop(),
         }
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.lines.overdue(now).into_iter().for_each(|note| self.note(note));
         match &mut self.state {
             State::Backup(backup) if backup.deadline <= now => {
                 self.note(Note::AdvertTimeout);
@@ -277,18 +284,24 @@ impl Router {
 
     /// When [`Router::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let state = match &self.state {
             State::Backup(backup) => Some(backup.deadline),
             State::Master(master) => {
                 Some(master.announcer.next().map_or(master.next_advert, |next| next.min(master.next_advert)))
             }
             State::Initialise | State::Fault => None,
-        }
+        };
+        state.into_iter().chain(self.lines.next()).min()
     }
 
     /// The next thing to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// The interval of the master's adverts.
+    pub const fn master_interval(&self) -> Duration {
+        self.master_interval
     }
 
     /// (256 - priority) / 256 of a second in VRRPv2, of the master's interval in VRRPv3 (RFC 9568 §6.1).
@@ -328,7 +341,11 @@ impl Router {
         if priority == self.priority {
             return;
         }
-        self.note(Note::PriorityChanged { from: self.priority, to: priority });
+        self.note(Note::PriorityChanged {
+            from: self.priority,
+            to: priority,
+            master: matches!(self.state, State::Master(_)),
+        });
         let before = self.skew();
         self.priority = priority;
         let after = self.skew();
@@ -346,7 +363,7 @@ impl Router {
         };
         let advert = match wire::receive(datagram, &self.config, trusted) {
             Ok(advert) => advert,
-            Err(refusal) => return self.refuse(refusal),
+            Err(refusal) => return self.refuse(now, refusal),
         };
         self.counters.received += 1;
         self.counters.zero_received += u64::from(advert.priority == 0);
@@ -361,18 +378,24 @@ impl Router {
     fn backup_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
         let (skew, own, preempt) = (self.skew(), self.priority, self.config.preempt);
         let bearing = self.bears_lower(now);
+        let newer = self.config.version == Version::V3 && self.master_interval != advert.interval;
+        if newer {
+            let (mine, received) = (self.master_interval, advert.interval);
+            self.note_bounded(now, Note::IntervalChanged { mine, received });
+        }
         let State::Backup(backup) = &mut self.state else { return };
         if advert.priority == 0 {
             backup.deadline = now + skew;
-            return self.note(Note::BackupZero);
+            return self.note_bounded(now, Note::BackupZero);
         }
         if advert.priority < own && preempt && !bearing {
-            return self.note(Note::Discarding { priority: advert.priority, source });
+            return self.note_bounded(now, Note::Discarding { priority: advert.priority, source });
         }
         self.delay_preemption(now, advert.priority);
         self.heard = Some(Heard { source, priority: advert.priority });
-        if self.config.version == Version::V3 {
-            self.master_interval = advert.interval;
+        if newer {
+            let from = std::mem::replace(&mut self.master_interval, advert.interval);
+            self.note_bounded(now, Note::IntervalUpdated { to: advert.interval, from });
         }
         let down = self.master_down();
         if let State::Backup(backup) = &mut self.state {
@@ -408,8 +431,10 @@ impl Router {
     fn master_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
         let priority = advert.priority;
         if priority == 0 {
-            self.note(Note::MasterZero);
-            return self.advertise_now(now);
+            if self.answers(now) {
+                self.advertise_now(now);
+            }
+            return self.note_bounded(now, Note::MasterZero);
         }
         if priority == OWNER && self.priority == OWNER && self.source != Some(source) {
             self.note(Note::TwoOwners);
@@ -419,11 +444,11 @@ impl Router {
         let ours = self.priority;
         if priority < ours || (priority == ours && self.source.is_some_and(|own| source < own)) {
             let advertises = !self.config.lower_prio_no_advert;
-            self.note(Note::Lower { priority, ours, source, advertises });
+            self.note_bounded(now, Note::Lower { priority, ours, source, advertises });
             return self.force_election(now);
         }
         if priority == ours && self.source == Some(source) {
-            return self.note(Note::OurAddress);
+            return self.note_bounded(now, Note::OurAddress);
         }
         self.note(if priority > ours {
             Note::Higher { priority, ours, source }
@@ -434,12 +459,18 @@ impl Router {
             self.advertise(ours);
         }
         self.heard = Some(Heard { source, priority });
-        self.master_interval = advert.interval;
+        let from = std::mem::replace(&mut self.master_interval, advert.interval);
+        if self.config.version == Version::V3 && from != advert.interval {
+            self.note(Note::IntervalOfHigher { from, to: advert.interval });
+        }
         self.become_backup(now, false);
     }
 
     /// The lesser master must hear of us, and the neighbours must forget it.
     fn force_election(&mut self, now: Instant) {
+        if !self.answers(now) {
+            return;
+        }
         self.actions.push_back(Action::HeardLower);
         if !self.config.lower_prio_no_advert {
             self.advertise_now(now);
@@ -478,29 +509,29 @@ impl Router {
     }
 
     /// Differs from keepalived: a backup does not begin to wait anew. [test: a_reload_does_not_make_a_backup_wait_anew]
-    fn reconfigure(&mut self, now: Instant, config: Config, announce: bool) {
-        if std::mem::take(&mut self.demoted) && config.priority == OWNER {
-            self.set_priority(config.priority);
-        }
+    fn reconfigure(&mut self, now: Instant, config: Config, (standing, announce): (Standing, bool)) {
+        self.demoted = false;
         let before = self.master_down();
         if self.config.interval != config.interval {
             self.master_interval = config.interval;
         }
+        // The new rules judge the master last seen anew.
+        self.heard = None;
+        // A configured priority takes effect without a word; what tracked things make of it is told.
+        self.priority = config.priority;
         self.config = config;
         let after = self.master_down();
-        match &mut self.state {
-            State::Backup(backup) => {
-                backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
+        if let State::Backup(backup) = &mut self.state {
+            backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
+        }
+        self.stand(now, standing);
+        if matches!(self.state, State::Master(_)) {
+            self.hold();
+            self.advertise_now(now);
+            if announce {
+                let batch = (self.config.announcing.repeat, self.config.announcing.delay);
+                self.announce(now, batch);
             }
-            State::Master(_) => {
-                self.hold();
-                self.advertise_now(now);
-                if announce {
-                    let batch = (self.config.announcing.repeat, self.config.announcing.delay);
-                    self.announce(now, batch);
-                }
-            }
-            State::Initialise | State::Fault => {}
         }
     }
 
@@ -519,9 +550,13 @@ impl Router {
     /// Differs from keepalived: it sends its announcements before the first advert. [test: a_new_master_advertises_before_it_announces]
     fn become_master(&mut self, now: Instant) {
         self.note(Note::EnteringMaster);
+        if self.config.version == Version::V3 {
+            self.note(Note::OwnInterval(self.config.interval));
+        }
         self.hold();
         let announcer = Announcer::new(now, &self.config.announcing);
-        self.state = State::Master(Master { next_advert: now + self.config.interval, announcer });
+        let next_advert = now + self.config.interval;
+        self.state = State::Master(Master { next_advert, announcer, answers: Answers::new(now) });
         self.heard = None;
         self.counters.became_master += 1;
         self.advertise(self.priority);
@@ -626,20 +661,39 @@ impl Router {
         self.actions.push_back(Action::Note(note));
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    /// A line about a packet.
+    ///
+    /// Differs from keepalived: it writes one for every packet. [test: a_flood_of_packets_writes_a_bounded_number_of_lines]
+    fn note_bounded(&mut self, now: Instant, note: Note) {
+        if let Some(note) = self.lines.admit(now, note) {
+            self.note(note);
+        }
+    }
+
+    /// Whether a master answers one more packet in this interval.
+    ///
+    /// Differs from keepalived: it answers all of them. [test: a_flood_of_packets_gets_a_bounded_number_of_answers]
+    fn answers(&mut self, now: Instant) -> bool {
+        let interval = self.config.interval;
+        if let State::Master(master) = &mut self.state { master.answers.admit(now, interval) } else { false }
+    }
+
+    fn refuse(&mut self, now: Instant, refusal: Refusal) {
         let counters = &mut self.counters;
         match &refusal {
             Refusal::Packet { .. } | Refusal::Short { .. } | Refusal::Long { .. } => counters.length += 1,
             Refusal::Hops { .. } | Refusal::Range { .. } => counters.ttl += 1,
             Refusal::Type { .. } => counters.invalid_type += 1,
             Refusal::Interval { .. } => counters.interval += 1,
-            Refusal::Count { .. } | Refusal::Address { .. } => counters.address_list += 1,
+            Refusal::Count { .. } | Refusal::Address { .. } | Refusal::Kind { .. } => counters.address_list += 1,
             Refusal::AuthenticationType { .. } => counters.auth_invalid += 1,
             Refusal::AuthenticationMismatch { .. } => counters.auth_mismatch += 1,
             Refusal::Password => counters.auth_failure += 1,
-            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Kind { .. } | Refusal::Peer { .. } => {}
+            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } => {}
         }
-        self.note(Note::Refused(refusal));
+        // keepalived counts an advert before it compares addresses and peers.
+        counters.received += u64::from(refusal.is_advert());
+        self.note_bounded(now, Note::Refused(refusal));
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod config;
 pub mod group;
+mod limit;
 pub mod machine;
 pub mod neighbour;
 pub mod note;

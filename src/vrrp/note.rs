@@ -85,9 +85,41 @@ pub enum Note {
         from: u8,
         /// Now.
         to: u8,
+        /// The router is master.
+        master: bool,
     },
     /// A packet was not for us.
     Refused(Refusal),
+    /// Lines of one kind that were not written, because too many came at once: the last of them, and how many.
+    Repeated {
+        /// The last line.
+        last: Box<Self>,
+        /// How many there were.
+        count: u32,
+    },
+    /// A VRRPv3 backup hears adverts in another interval than before.
+    IntervalChanged {
+        /// The interval before.
+        mine: Duration,
+        /// The advert's.
+        received: Duration,
+    },
+    /// It adopts the interval of its master (RFC 9568 §6.4.2).
+    IntervalUpdated {
+        /// The interval from now on.
+        to: Duration,
+        /// The interval before.
+        from: Duration,
+    },
+    /// A VRRPv3 master adopts the interval of the one that replaces it.
+    IntervalOfHigher {
+        /// The interval before.
+        from: Duration,
+        /// The interval from now on.
+        to: Duration,
+    },
+    /// A new VRRPv3 master advertises in its own interval.
+    OwnInterval(Duration),
 }
 
 impl Note {
@@ -148,8 +180,24 @@ impl fmt::Display for Note {
                 write!(f, "start preempt delay ({}.{:06})", delay.as_secs(), delay.subsec_micros())
             }
             Self::StopPreemptDelay => write!(f, "stop preempt delay"),
-            Self::PriorityChanged { from, to } => write!(f, "Changing effective priority from {from} to {to}"),
+            Self::PriorityChanged { from, to, .. } => write!(f, "Changing effective priority from {from} to {to}"),
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::Repeated { last, count } => write!(f, "{last} - {count} more in the last second"),
+            Self::IntervalChanged { mine, received } => {
+                let (mine, received) = (mine.as_millis(), received.as_millis());
+                write!(f, "advertisement interval changed: mine={mine} milli-sec, rcved={received} milli-sec")
+            }
+            Self::IntervalUpdated { to, from } => {
+                let (to, from) = (to.as_millis(), from.as_millis());
+                write!(f, "advertisement interval updated to {to} milli-sec from {from} milli-sec")
+            }
+            Self::IntervalOfHigher { from, to } => {
+                let (from, to) = (from.as_millis(), to.as_millis());
+                write!(f, "advertisement interval updated from {from} to {to} milli-sec from higher priority master")
+            }
+            Self::OwnInterval(interval) => {
+                write!(f, "using locally configured advertisement interval ({} milli-sec)", interval.as_millis())
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ use std::net::IpAddr;
 pub enum Refusal {
     /// Shorter than an IP header and a VRRP header.
     Packet {
+        /// Over IPv6.
+        ipv6: bool,
         /// Bytes received.
         length: usize,
     },
@@ -106,10 +108,19 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether the packet was an advert of our version, kind and password all the same.
+    pub const fn is_advert(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Peer { .. } | Self::Range { .. })
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Packet { length } => write!(f, "IPv4 VRRP packet too short - {length} bytes"),
+            Self::Packet { ipv6, length } => {
+                write!(f, "IPv{} VRRP packet too short - {length} bytes", if *ipv6 { 6 } else { 4 })
+            }
             Self::Short { length, expected } => {
                 write!(f, "vrrp packet too short, length {length} and expect {expected}")
             }
@@ -138,7 +149,7 @@ impl fmt::Display for Refusal {
                 write!(f, "ip address associated with VRID {vrid} not present in MASTER advert : {address}")
             }
             Self::Peer { source } => write!(f, "unicast source address {source} not a unicast peer"),
-            Self::Range { received, low, high } => write!(f, "TTL/HL {received} not in range [{low}, {high}]"),
+            Self::Range { received, low, high } => write!(f, "TTL/HL {received} not in range {low} - {high}"),
         }
     }
 }

@@ -20,6 +20,9 @@ const ADVERTISEMENT: u8 = 1;
 /// The authentication data behind a VRRPv2 packet over IPv4, always present.
 const AUTHENTICATION: usize = 8;
 
+/// The bytes of an IPv4 header without options, as ours are.
+pub const IPV4_HEADER: usize = 20;
+
 /// The fields before the addresses, both versions.
 const HEAD: usize = 8;
 
@@ -32,6 +35,8 @@ pub struct Datagram {
     pub destination: Option<IpAddr>,
     /// Its TTL or hop limit on arrival.
     pub hops: u8,
+    /// The bytes of IP header the socket handed up before the payload (none over IPv6); keepalived counts them as length.
+    pub header: usize,
     /// What follows the IP header.
     pub payload: Vec<u8>,
 }
@@ -60,9 +65,8 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
 /// The first check, in keepalived's order, that the packet does not pass.
 pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Advert, Refusal> {
     let bytes = &datagram.payload;
-    let head: [u8; HEAD] =
-        bytes.first_chunk().copied().ok_or(Refusal::Short { length: bytes.len(), expected: HEAD })?;
-    length(config, bytes.len(), head[3])?;
+    let head: [u8; HEAD] = bytes.first_chunk().copied().ok_or(Refusal::Packet { ipv6: true, length: bytes.len() })?;
+    length(config, datagram, &head)?;
     if config.peers.is_empty() && datagram.hops != HOPS {
         return Err(Refusal::Hops { received: datagram.hops });
     }
@@ -122,13 +126,13 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
             IpAddr::V6(address) => bytes.extend(address.octets()),
         }
     }
-    if config.version == Version::V2 {
+    if config.version == Version::V2 && source.is_ipv4() {
         bytes.extend(config.authentication.data());
     }
     let sum = match (config.version, source, destination) {
-        (Version::V2, _, _) => checksum(&[&bytes]),
+        (Version::V2, IpAddr::V4(_), _) => checksum(&[&bytes]),
         (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => checksum(&[&pseudo_header(from, to, bytes.len()), &bytes]),
-        (Version::V3, _, _) => 0,
+        (Version::V2 | Version::V3, _, _) => 0,
     };
     if let Some(slot) = bytes.get_mut(6..8) {
         slot.copy_from_slice(&sum.to_be_bytes());
@@ -154,7 +158,7 @@ pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16)
 /// # Errors
 /// The packet is shorter than its headers say.
 pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
-    let short = Refusal::Packet { length: bytes.len() };
+    let short = Refusal::Packet { ipv6: false, length: bytes.len() };
     let Some(head) = bytes.first_chunk::<20>() else { return Err(short) };
     let header = usize::from(head[0] & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -166,14 +170,35 @@ pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
         source: Ipv4Addr::new(head[12], head[13], head[14], head[15]).into(),
         destination: Some(Ipv4Addr::new(head[16], head[17], head[18], head[19]).into()),
         hops: head[8],
+        header,
         payload,
     })
 }
 
-fn length(config: &Config, length: usize, count: u8) -> Result<(), Refusal> {
-    let each = if config.is_ipv6() { 16 } else { 4 };
-    let tail = if config.version == Version::V2 { AUTHENTICATION } else { 0 };
-    let expected = HEAD + usize::from(count) * each + tail;
+/// A packet of an IPv6 raw socket, which hands up no IP header: its sender, destination and hop limit come beside it.
+///
+/// # Errors
+/// The packet is shorter than a VRRP header.
+pub fn ipv6_payload(
+    (source, destination): (IpAddr, Option<IpAddr>),
+    hops: u8,
+    payload: Vec<u8>,
+) -> Result<Datagram, Refusal> {
+    if payload.len() < HEAD {
+        return Err(Refusal::Packet { ipv6: true, length: payload.len() });
+    }
+    Ok(Datagram { source, destination, hops, header: 0, payload })
+}
+
+/// The length the packet's own version and address count demand; whether that is our version is judged later.
+fn length(config: &Config, datagram: &Datagram, head: &[u8; HEAD]) -> Result<(), Refusal> {
+    let (each, tail) = match (config.is_ipv6(), head[0] >> 4) {
+        (true, _) => (16, 0),
+        (false, 2) => (4, AUTHENTICATION),
+        (false, _) => (4, 0),
+    };
+    let expected = datagram.header + HEAD + usize::from(head[3]) * each + tail;
+    let length = datagram.header + datagram.payload.len();
     match length.cmp(&expected) {
         std::cmp::Ordering::Less => Err(Refusal::Short { length, expected }),
         std::cmp::Ordering::Greater => Err(Refusal::Long { length, expected }),
@@ -198,12 +223,12 @@ fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> 
 fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
     let bytes: &[u8] = &datagram.payload;
     let sum = match (config.version, datagram.source, datagram.destination) {
-        (Version::V2, _, _) => checksum(&[bytes]),
+        (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]),
         (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(to))) => {
             checksum(&[&pseudo_header(from, to, bytes.len()), bytes])
         }
         // The kernel has judged it.
-        (Version::V3, _, _) => 0,
+        (Version::V2 | Version::V3, _, _) => 0,
     };
     if sum == 0 { Ok(()) } else { Err(Refusal::Checksum { version: config.version.number() }) }
 }

@@ -87,20 +87,21 @@ impl Pair {
 impl Side {
     /// Starts the daemon with this configuration.
     pub fn start(&mut self, text: &str) -> io::Result<()> {
+        self.start_with(text, &[])
+    }
+
+    /// Starts the daemon with this configuration and these options beside the usual ones.
+    pub fn start_with(&mut self, text: &str, options: &[&str]) -> io::Result<()> {
         self.configure(text)?;
         let mut command = Command::new(self.program.keepalived()?);
-        command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf"]);
+        command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf"]).args(options);
         self.daemon = Some(self.host.start(command)?);
         Ok(())
     }
 
     /// Starts ours with this configuration, and has it record to `/tmp/recording`.
     pub fn record(&mut self, text: &str) -> io::Result<()> {
-        self.configure(text)?;
-        let mut command = Command::new(self.program.keepalived()?);
-        command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf", "--record", "/tmp/recording"]);
-        self.daemon = Some(self.host.start(command)?);
-        Ok(())
+        self.start_with(text, &["--record", "/tmp/recording"])
     }
 
     /// Starts it as it was.

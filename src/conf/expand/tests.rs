@@ -7,7 +7,7 @@ fn expanded(text: &str) -> Vec<String> {
     let environment = Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1 };
     let mut loader = Memory::of("/etc/k.conf", text);
     loader.texts.insert("/etc/more.conf".to_owned(), b"in ${_PWD}\n".to_vec());
-    let expanded = read((&loader, &mut sources), "/etc/k.conf", &environment).unwrap();
+    let expanded = read((&loader, &mut sources), &["/etc/k.conf".into()], &environment).unwrap();
     expanded.lines.into_iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()).collect()
 }
 
@@ -29,15 +29,59 @@ fn conditions_keep_lines_for_one_host() {
 
 #[test]
 fn sequences_and_lists_repeat_their_line() {
-    assert_eq!(expanded("~SEQ(i, 1, 3) v $i\n"), ["v 1", "v 2", "v 3"].map(|line| format!(" {line}")));
-    assert_eq!(expanded("$B=v $i \\\n w $i\n~SEQ(i, 1, 2) $B\n"), [" v 1", "w 1", " v 2", "w 2"]);
-    assert_eq!(expanded("~SEQx(i, 9, 10) v${i}\n"), [" v9", " va"]);
-    assert_eq!(expanded("~LST({a, b}, {1,2}, {3,4}) ${a}-$b\n"), [" 1-2", " 3-4"]);
+    assert_eq!(expanded("~SEQ(i, 1, 3) v $i\n"), ["v 1", "v 2", "v 3"]);
+    assert_eq!(expanded("$B=v $i \\\n w $i\n~SEQ(i, 1, 2) $B\n"), ["v 1", "w 1", "v 2", "w 2"]);
+    assert_eq!(expanded("~SEQx(i, 9, 10) v${i}\n"), ["v9", "va"]);
+    assert_eq!(expanded("~LST({a, b}, {1,2}, {3,4}) ${a}-$b\n"), ["1-2", "3-4"]);
 }
 
 #[test]
 fn files_include_files_from_their_own_folder() {
     assert_eq!(expanded("include more.conf\ninclude nothing.conf\nlast\n"), ["in /etc", "last"]);
+}
+
+#[test]
+fn a_file_that_includes_itself_ends() {
+    let text = "a\ninclude k.conf\ninclude k.conf\nb\n";
+    let mut sources = Sources::default();
+    let loader = Memory::of("/etc/k.conf", text);
+    let read = read((&loader, &mut sources), &["/etc/k.conf".into()], &Environment::default()).unwrap();
+    assert!(sources.iter().len() <= MOST_FILES && read.lines.len() < 2 * MOST_FILES + 2);
+    assert!(read.complaints[0].message.starts_with("'k.conf' is not included"), "{:?}", read.complaints[0]);
+}
+
+#[test]
+fn what_a_variable_stands_for_is_read_as_a_line_of_the_file() {
+    assert_eq!(expanded("$IF_A=@a\n$IF_B=@b\n$IF_A one\n$IF_B two\n$NOT=@^a\n$NOT three\n"), ["one"]);
+    assert_eq!(expanded("$INC=include more.conf\n$INC\n"), ["in /etc"]);
+    assert_eq!(expanded("$D=$E=7\n$D\nv $E\n"), ["v 7"]);
+    assert_eq!(expanded("$B=x \\\n @b y \\\n @a z\n$B\n"), ["x", "z"]);
+    assert_eq!(expanded("a ${_HASH} b\nc \"${_HASH}\"\n"), ["a", "c \"#\""]);
+    assert_eq!(expanded("$X=1\na \"$X\" \"$X \" ${X}\n"), ["a \"$X\" \"1 \" 1"]);
+}
+
+#[test]
+fn quotes_that_stay_open_are_said_before_the_host_is_asked() {
+    let text = "@b a \"b # c\n$X=\"d\na \\\"e\nf # \"\n";
+    let mut sources = Sources::default();
+    let read = read((&Memory::of("/k", text), &mut sources), &["/k".into()], &Environment::default()).unwrap();
+    let said: Vec<_> = read.complaints.iter().map(|complaint| complaint.message.as_str()).collect();
+    assert_eq!(said, ["Unterminated quote '@b a \"b # c'", "Unterminated quote '$X=\"d'"]);
+}
+
+#[test]
+fn an_include_names_what_follows_it_as_a_pattern_with_braces() {
+    let mut loader = Memory::of("/etc/k.conf", "include d/{b,a}.conf\ninclude \"d/a.conf\"\ninclude d/a.conf x\n");
+    for name in ["a", "b"] {
+        loader.texts.insert(format!("/etc/d/{name}.conf"), format!("in {name}\n").into_bytes());
+    }
+    let mut sources = Sources::default();
+    let read = read((&loader, &mut sources), &["/etc/k.conf".into()], &Environment::default()).unwrap();
+    let lines: Vec<_> = read.lines.iter().map(|line| String::from_utf8_lossy(&line.bytes)).collect();
+    assert_eq!(lines, ["in b", "in a"]);
+    let said: Vec<_> = read.complaints.iter().map(|one| (one.severity, one.message.as_str())).collect();
+    let missing = ["No config files matched '\"d/a.conf\"'.", "No config files matched 'd/a.conf x'."];
+    assert_eq!(said, missing.map(|message| (Severity::Notice, message)));
 }
 
 #[test]
@@ -53,7 +97,8 @@ fn what_a_line_becomes_is_bounded() {
         "~SEQ(i, 1, 4000000000) ~SEQ(j, 1, 4000000000) v $i $j\nlast\n".to_owned(),
     ] {
         let mut sources = Sources::default();
-        let read = read((&Memory::of("/etc/k", &text), &mut sources), "/etc/k", &Environment::default()).unwrap();
+        let read =
+            read((&Memory::of("/etc/k", &text), &mut sources), &["/etc/k".into()], &Environment::default()).unwrap();
         assert!(read.lines.len() <= 2 * MOST_LINES, "{}", read.lines.len());
         assert!(read.lines.iter().map(|line| line.bytes.len()).sum::<usize>() < 64 << 20);
         assert!(read.complaints[0].message.starts_with("The line becomes more than"), "{:?}", read.complaints[0]);

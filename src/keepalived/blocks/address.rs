@@ -140,14 +140,17 @@ fn address(line: &Statement, fixed: bool, complaints: &mut Vec<Diagnostic>) -> O
         group: None,
         span: line.span,
     };
-    let mut words = line.arguments().iter();
+    let (mut words, mut broadcast) = (line.arguments().iter(), None);
     while let Some(word) = words.next() {
-        if word.is("track_group") && fixed {
-            match words.next() {
-                Some(word) => address.group = Some(word.text().into_owned()),
-                None => complaints.push(complain(format!("No track_group parameter specified for {}", address.ip))),
-            }
-        } else if let Err(wrong) = option(&mut address, word, &mut words) {
+        let outcome = match &*word.bytes {
+            b"track_group" if fixed => value(&text, word, &mut words).map(|group| address.group = Some(group)),
+            b"broadcast" | b"brd" if !ip.is_ipv6() => value(&text, word, &mut words).and_then(|value| {
+                broadcast = Some(Broadcast::of(&value)?);
+                Ok(())
+            }),
+            _ => option(&mut address, (&text, word), &mut words),
+        };
+        if let Err(wrong) = outcome {
             let removes = wrong.removes;
             complaints.extend(wrong.before.into_iter().chain([wrong.text]).map(complain));
             if removes {
@@ -155,7 +158,54 @@ fn address(line: &Statement, fixed: bool, complaints: &mut Vec<Diagnostic>) -> O
             }
         }
     }
+    match broadcast.map_or(Ok(None), |broadcast| broadcast.address(&address)) {
+        Ok(broadcast) => address.broadcast = broadcast,
+        Err(text) => complaints.push(complain(text)),
+    }
     Some(address)
+}
+
+/// The word behind an option; without one the address is left out.
+fn value<'a>(text: &str, option: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<String, Wrong> {
+    match rest.next() {
+        Some(word) => Ok(word.text().into_owned()),
+        None => Err(Wrong::removing(format!("No {} parameter specified for {text}", option.text()))),
+    }
+}
+
+/// `broadcast`: an address, or the bits of the host all set or all clear.
+enum Broadcast {
+    Given(Ipv4Addr),
+    Ones,
+    Zeros,
+}
+
+impl Broadcast {
+    fn of(text: &str) -> Result<Self, Wrong> {
+        let invalid = || format!("VRRP is trying to assign invalid broadcast {text}. skipping VIP...");
+        match text {
+            "+" => Ok(Self::Ones),
+            "-" => Ok(Self::Zeros),
+            text => text.parse().map(Self::Given).map_err(|_| Wrong::removing(invalid())),
+        }
+    }
+
+    /// The address, once all options are known.
+    fn address(&self, address: &Address) -> Result<Option<Ipv4Addr>, String> {
+        let IpAddr::V4(ip) = address.ip else { return Ok(None) };
+        let host_bits = u32::MAX.checked_shr(u32::from(address.prefix)).unwrap_or_default();
+        match self {
+            _ if address.peer.is_some() => {
+                Err("Cannot specify broadcast and peer addresses - ignoring broadcast address".to_owned())
+            }
+            Self::Given(given) => Ok(Some(*given)),
+            Self::Ones | Self::Zeros if address.prefix > 30 => {
+                Err(format!("Address prefix length {} too long for broadcast", address.prefix))
+            }
+            Self::Ones => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() | host_bits))),
+            Self::Zeros => Ok(Some(Ipv4Addr::from_bits(ip.to_bits() & !host_bits))),
+        }
+    }
 }
 
 /// An address with or without the length of its network; what is wrong with that is reported.
@@ -182,39 +232,43 @@ struct Wrong {
     removes: bool,
 }
 
+impl Wrong {
+    /// Wrong enough to leave out the line.
+    fn removing(text: String) -> Self {
+        Self { before: None, text, removes: true }
+    }
+}
+
 impl From<String> for Wrong {
     fn from(text: String) -> Self {
         Self { before: None, text, removes: false }
     }
 }
 
-fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item = &'a Word>) -> Result<(), Wrong> {
+fn option<'a>(
+    address: &mut Address,
+    (text, word): (&str, &Word),
+    rest: &mut impl Iterator<Item = &'a Word>,
+) -> Result<(), Wrong> {
     let name = word.text();
-    let ip = address.ip;
-    let shown = address.shown();
-    let mut value = || match rest.next() {
-        Some(word) => Ok(word.text().into_owned()),
-        None => Err(format!("No {name} parameter specified for {shown}")),
-    };
     match &*name {
         "dev" => {
-            let dev = value()?;
+            let dev = value(text, word, rest)?;
             if address.dev.is_some() {
-                return Err(format!("Cannot specify ipaddress device more than once for {shown}").into());
+                let message = format!("Cannot specify static ipaddress device more than once for {text}");
+                return Err(Wrong::removing(message));
             }
             address.dev = Some(dev);
         }
-        "scope" => address.scope = scope(&value()?, address)?,
-        "broadcast" | "brd" if ip.is_ipv6() => {
-            let text = format!(
-                "VRRP is trying to assign a broadcast {name} to the IPv6 address {shown} !!?? WTF... skipping VIP..."
-            );
-            rest.next();
-            return Err(Wrong { removes: true, ..text.into() });
+        "scope" => address.scope = scope(&value(text, word, rest)?, address)?,
+        "broadcast" | "brd" => {
+            value(text, word, rest)?;
+            return Err(Wrong::removing(format!(
+                "VRRP is trying to assign a broadcast {name} to the IPv6 address {text} !!?? WTF... skipping VIP..."
+            )));
         }
-        "broadcast" | "brd" => address.broadcast = Some(broadcast(&value()?, (ip, address.prefix))?),
-        "label" => address.label = label(value()?, address)?,
-        "peer" => peer(address, &value()?)?,
+        "label" => address.label = label(value(text, word, rest)?, address)?,
+        "peer" => return peer(address, &value(text, word, rest)?),
         "home" => address.home = true,
         "-nodad" => address.nodad = false,
         "mngtmpaddr" => address.manage_temporary = true,
@@ -222,13 +276,13 @@ fn option<'a>(address: &mut Address, word: &Word, rest: &mut impl Iterator<Item 
         "autojoin" => address.auto_join = true,
         "no_track" => address.track = false,
         "preferred_lft" => {
-            let text = value()?;
-            address.preferred = match text.as_str() {
+            let lifetime = value(text, word, rest)?;
+            address.preferred = match lifetime.as_str() {
                 "forever" => None,
                 number => match count(number, &(0..=i64::from(u32::MAX))) {
                     Ok(seconds) => Some(seconds as u32),
                     Err(complaint) => {
-                        let wrong = format!("preferred_lft {text} is invalid");
+                        let wrong = format!("preferred_lft {lifetime} is invalid");
                         return Err(Wrong { before: Some(complaint.message), ..wrong.into() });
                     }
                 },
@@ -243,14 +297,20 @@ fn peer(address: &mut Address, text: &str) -> Result<(), Wrong> {
     if address.peer.is_some() {
         return Err(format!("Peer {text} - another peer has already been specified").into());
     }
-    let Some(peer) = ip_and_prefix(text, &mut Vec::new()) else {
+    // A length is no part of it: the peer is the one host at the other end.
+    let Ok(peer) = text.parse::<IpAddr>() else {
         let wrong: Wrong = format!("Invalid peer address {text}").into();
         return Err(Wrong { before: Some(format!("VRRP parsed invalid IP {text}. skipping IP...")), ..wrong });
     };
-    if peer.0.is_ipv6() != address.ip.is_ipv6() {
+    if peer.is_ipv6() != address.ip.is_ipv6() {
         return Err(format!("Peer address {text} does not match address family").into());
     }
-    address.peer = Some(peer);
+    let whole = if peer.is_ipv6() { 128 } else { 32 };
+    let had_prefix = std::mem::replace(&mut address.prefix, whole) != whole;
+    address.peer = Some((peer, whole));
+    if had_prefix {
+        return Err("Cannot specify address prefix when specifying peer address - ignoring".to_owned().into());
+    }
     Ok(())
 }
 
@@ -269,27 +329,11 @@ fn scope(text: &str, address: &Address) -> Result<u8, Wrong> {
     })
 }
 
-fn broadcast(text: &str, (ip, prefix): (IpAddr, u8)) -> Result<Ipv4Addr, Wrong> {
-    let IpAddr::V4(ip) = ip else { return Err(format!("Invalid broadcast address {text}").into()) };
-    let host_bits = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or_default();
-    match text {
-        "+" => Ok(Ipv4Addr::from_bits(ip.to_bits() | host_bits)),
-        "-" => Ok(Ipv4Addr::from_bits(ip.to_bits() & !host_bits)),
-        text => text.parse().map_err(|_| {
-            let text = format!("VRRP is trying to assign invalid broadcast {text}. skipping VIP...");
-            Wrong { removes: true, ..text.into() }
-        }),
-    }
-}
-
 fn label(text: String, address: &Address) -> Result<Option<String>, Wrong> {
     if address.ip.is_ipv6() {
         let shown = address.shown();
         return Err(format!("Cannot specify label for IPv6 addresses ({shown}) - ignoring label").into());
     }
-    if text.len() < 16 {
-        return Ok(Some(text));
-    }
-    let text = format!("Address label {text} is longer than maximum length 15 - removing address");
-    Err(Wrong { removes: true, ..text.into() })
+    // The kernel judges its length when the address is put on its interface.
+    Ok(Some(text))
 }

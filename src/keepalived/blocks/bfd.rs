@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Level, Setting};
 use crate::keepalived::contexts::BFD;
-use crate::keepalived::slot::{Present, Signed, Unsigned, also, complain, decimal, first, whole, worded};
+use crate::keepalived::slot::{Present, Signed, Unsigned, also, complain, count, first, whole, worded};
 use std::net::IpAddr;
 
 /// The keywords of BFD sessions.
@@ -74,11 +74,11 @@ pub struct Bfd {
     /// `neighbor_ip`.
     pub neighbor: Option<IpAddr>,
     /// `min_rx`, in microseconds.
-    pub min_rx: Option<u64>,
+    pub min_rx: Option<i64>,
     /// `min_tx`, in microseconds.
-    pub min_tx: Option<u64>,
+    pub min_tx: Option<i64>,
     /// `idle_tx`, in microseconds.
-    pub idle_tx: Option<u64>,
+    pub idle_tx: Option<i64>,
     /// `multiplier`.
     pub multiplier: Option<i64>,
     /// `passive`.
@@ -164,14 +164,14 @@ fn neighbor(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Outco
     Ok(())
 }
 
-/// Milliseconds with up to three places, from so many on.
-fn interval(cx: &mut Setting<'_>, statement: &Statement, least: u64) -> Result<u64, Diagnostic> {
-    const MOST: u64 = 4_294_967;
-    decimal(&first(statement), &(least * 1000..=MOST * 1000), 3).map_err(|wrong| {
+/// Whole milliseconds, from so many on.
+fn interval(cx: &mut Setting<'_>, statement: &Statement, least: i64) -> Result<i64, Diagnostic> {
+    const MOST: i64 = 4_294_967;
+    count(&first(statement), &(least..=MOST)).map_err(|complaint| {
         let template = format!(
             "Configuration error: BFD instance {{n}} {{k}} value {{v}} is not valid (must be in range [{least}-{MOST}]), ignoring"
         );
-        also(cx, statement, wrong.complaint, if wrong.ignored { &template } else { "" })
+        also(cx, statement, complaint, &template)
     })
 }
 

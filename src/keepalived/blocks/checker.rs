@@ -1,7 +1,7 @@
 //! Health checks of real servers. Not served yet: judged as keepalived judges them.
 
 use super::real::Real;
-use super::server::{LONGEST, Server};
+use super::server::{LONGEST, MOST_SECONDS, Server};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
@@ -13,7 +13,8 @@ use crate::keepalived::contexts::{
     UDP_CHECK, URL,
 };
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Present, Seconds, Switch, Text, Unsigned, also, command, complain, count, first, whole,
+    Command, CommandLine, JudgedSwitch, MICROSECOND, Present, Seconds, Switch, Text, Unsigned, also, command, complain,
+    count, first, whole,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -62,7 +63,7 @@ const DIRECTIVES: &[Directive] = &[
         "connect_timeout",
         CONNECTING,
         ONE,
-        &Seconds(|c: &mut Checker| &mut c.timeout, 1..=WIDE as u64, "{k} {v} invalid - ignoring"),
+        &Seconds(|c: &mut Checker| &mut c.timeout, MICROSECOND..=MOST_SECONDS, "{k} {v} invalid - ignoring"),
     )
     .doc("Seconds after which a connection that is not made counts as failed."),
     row(
@@ -78,21 +79,21 @@ const DIRECTIVES: &[Directive] = &[
         "delay_before_retry",
         EVERY,
         ONE,
-        &Seconds(|c: &mut Checker| &mut c.retry_delay, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
+        &Seconds(|c: &mut Checker| &mut c.retry_delay, 0.0..=LONGEST, "Invalid {k} connection value '{v}'"),
     )
     .doc("Seconds between a failed check and its repetition."),
     row(
         "warmup",
         EVERY,
         ONE,
-        &Seconds(|c: &mut Checker| &mut c.warmup, 0..=LONGEST, "Invalid {k} connection value '{v}'"),
+        &Seconds(|c: &mut Checker| &mut c.warmup, 0.0..=LONGEST, "Invalid {k} connection value '{v}'"),
     )
     .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
         "delay_loop",
         EVERY,
         ONE,
-        &Seconds(|c: &mut Checker| &mut c.delay, 1..=LONGEST, "{k} '{v}' is invalid - ignoring"),
+        &Seconds(|c: &mut Checker| &mut c.delay, MICROSECOND..=LONGEST, "{k} '{v}' is invalid - ignoring"),
     )
     .doc("Seconds between two checks."),
     row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}"))
@@ -131,7 +132,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("One mail server that is checked."),
     row("type", DNS_CHECK, ONE, &Custom(dns_type)).doc("The type of the record that is asked for."),
     row("name", DNS_CHECK, ONE, &Custom(dns_name)).doc("The name that is asked for."),
-    row("misc_path", MISC_CHECK, BARE, &Custom(misc_path)).doc("The script that is run, with its arguments."),
+    row("misc_path", MISC_CHECK, BARE, &CommandLine(misc_path)).doc("The script that is run, with its arguments."),
     row(
         "misc_timeout",
         MISC_CHECK,
@@ -389,7 +390,9 @@ fn dns_name(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -
 }
 
 fn misc_path(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
-    checker.command = command(statement.arguments())?;
+    if let Some(command) = command(statement.arguments().get(..1).unwrap_or_default())? {
+        checker.command = Some(command);
+    }
     Ok(())
 }
 

@@ -21,9 +21,9 @@ pub fn smtp_server(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) 
         cx.report(complaint.at(statement.span));
         return Err(wrong());
     }
-    // A host's name would have to be looked up; an address may be a bare number, as the C library reads it.
-    let number = host.split('.').all(|part| !part.is_empty() && part.parse::<u32>().is_ok());
-    if host.parse::<IpAddr>().is_ok() || number || host.contains('.') { Ok(()) } else { Err(wrong()) }
+    // Names are not looked up, as no mail is sent; `-` and `/` make a name of what looks like an address.
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if host.is_empty() || !host.chars().all(name) { Err(wrong()) } else { Ok(()) }
 }
 
 /// `smtp_connect_timeout SECONDS`.
@@ -53,27 +53,32 @@ pub fn notification_email(cx: &mut Setting<'_>, _: &mut Global, statement: &Stat
 ///
 /// # Errors
 /// There is none.
-pub fn startup_script(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    start_script("startup", global, statement)
+pub fn startup_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    start_script((cx, "startup"), global, statement)
 }
 
 /// `shutdown_script COMMAND [USER [GROUP]]`.
 ///
 /// # Errors
 /// There is none.
-pub fn shutdown_script(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    start_script("shutdown", global, statement)
+pub fn shutdown_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    start_script((cx, "shutdown"), global, statement)
 }
 
-fn start_script(which: &'static str, global: &mut Global, statement: &Statement) -> Outcome {
-    if statement.arguments().is_empty() {
-        return Err(complain(format!("{which} script missing")));
-    }
+fn start_script((cx, which): (&mut Setting<'_>, &'static str), global: &mut Global, statement: &Statement) -> Outcome {
     if global.start_scripts_given.contains(&which) {
         return Err(complain(format!("{which} script already specified")));
     }
+    if statement.arguments().is_empty() {
+        return Err(complain(format!("{which} script missing")));
+    }
+    let command = command(statement.arguments()).unwrap_or_else(|complaint| {
+        cx.report(complaint.at(statement.span));
+        None
+    });
+    let Some(command) = command else { return Err(complain(format!("Invalid {which} script"))) };
     global.start_scripts_given.push(which);
-    global.start_scripts.extend(command(statement.arguments())?);
+    global.start_scripts.push(command);
     Ok(())
 }
 
@@ -111,6 +116,15 @@ fn process_name(cx: &mut Setting<'_>, statement: &Statement) -> String {
 /// None; a long one is cut with a complaint.
 pub fn parent_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     global.process_name = Some(process_name(cx, statement));
+    Ok(())
+}
+
+/// `process_names`: the usual name of each process but the parent.
+///
+/// # Errors
+/// None.
+pub fn process_names(_: &mut Setting<'_>, global: &mut Global, _: &Statement) -> Outcome {
+    global.vrrp_process_name = Some("keepalived_vrrp".to_owned());
     Ok(())
 }
 

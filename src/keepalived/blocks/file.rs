@@ -87,7 +87,8 @@ fn weight(cx: &mut Setting<'_>, file: &mut File, statement: &Statement) -> Resul
     if statement.arguments().is_empty() {
         return Err(complain(format!("No weight specified for track file {name} - ignoring")));
     }
-    if file.weight.is_some() {
+    // 1 is what it is when it is not set.
+    if file.weight.is_some_and(|weight| weight != 1) {
         return Err(complain(format!("Weight already set for track file {name} - ignoring {text}")));
     }
     match whole(&text, &(-254..=254)) {

@@ -3,8 +3,8 @@
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
     lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
-    reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_server, smtp_timeout, snmp_socket,
-    startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_server, smtp_timeout,
+    snmp_socket, startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
 };
 use super::group::Mail;
 use crate::conf::diagnostic::Diagnostic;
@@ -16,8 +16,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GLOBAL;
 use crate::keepalived::slot::{
-    Command, Judged, JudgedSwitch, Kind, Needed, Nothing, Positive, Present, Seconds, Signed, Switch, Text, Unsigned,
-    complain, first,
+    Command, CommandLine, Judged, JudgedSwitch, Kind, MICROSECOND, Needed, Nothing, Positive, Present, Seconds, Signed,
+    Switch, Text, Unsigned, complain, first,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -40,8 +40,7 @@ const fn inert(name: &'static str, arity: Arity, set: &'static dyn Set, why: &'s
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::new("process_names", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.process_names, true))
-        .doc("Names each process by its part."),
+    Directive::new("process_names", GLOBAL, BARE, &Custom(process_names)).doc("Names each process by its part."),
     Directive::new("process_name", GLOBAL, ONE, &Custom(parent_name)).doc("Names the parent process."),
     Directive::new("vrrp_process_name", GLOBAL, ONE, &Custom(vrrp_name)).doc("Names the VRRP process."),
     inert("lvs_process_name", ONE, &Custom(other_name), "there is no such process yet"),
@@ -65,10 +64,10 @@ const DIRECTIVES: &[Directive] = &[
     inert("smtp_connect_timeout", ONE, &Custom(smtp_timeout), "no mail is sent: smtp_alert itself is refused"),
     inert("notification_email", LINES, &Custom(notification_email), "no mail is sent: smtp_alert itself is refused"),
     Directive::new("smtp_alert", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert specified"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new("smtp_alert_vrrp", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert_vrrp specified"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new(
         "smtp_alert_checker",
@@ -76,16 +75,16 @@ const DIRECTIVES: &[Directive] = &[
         BARE,
         &Mail("Invalid value '{v}' for global smtp_alert_checker specified"),
     )
-    .support(Support::Partial("mail is not sent: only `false` is served"))
+    .support(Support::Parts("mail is not sent: only `false` is served"))
     .doc("Chooses whether mail is sent at each change."),
     Directive::missing("startup_script", GLOBAL, BARE)
-        .judged(&Custom(startup_script))
+        .judged(&CommandLine(startup_script))
         .doc("A script that is run before anything else."),
     Directive::missing("startup_script_timeout", GLOBAL, BARE)
         .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
         .doc("Seconds after which the start script is ended."),
     Directive::missing("shutdown_script", GLOBAL, BARE)
-        .judged(&Custom(shutdown_script))
+        .judged(&CommandLine(shutdown_script))
         .doc("A script that is run after everything else."),
     Directive::missing("shutdown_script_timeout", GLOBAL, BARE)
         .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
@@ -188,14 +187,14 @@ const DIRECTIVES: &[Directive] = &[
         "vrrp_garp_interval",
         GLOBAL,
         ONE,
-        &Seconds(|c: &mut Global| &mut c.garp_interval, 1..=4_294_967_295, "{k} '{v}' is invalid"),
+        &Seconds(|c: &mut Global| &mut c.garp_interval, MICROSECOND..=4294.0, "{k} '{v}' is invalid"),
     )
     .doc("Sets the seconds between two announcements of IPv4 addresses."),
     Directive::new(
         "vrrp_gna_interval",
         GLOBAL,
         ONE,
-        &Seconds(|c: &mut Global| &mut c.gna_interval, 1..=4_294_967_295, "{k} '{v}' is invalid"),
+        &Seconds(|c: &mut Global| &mut c.gna_interval, MICROSECOND..=4294.0, "{k} '{v}' is invalid"),
     )
     .doc("Sets the seconds between two announcements of IPv6 addresses."),
     Directive::new(
@@ -315,12 +314,12 @@ const DIRECTIVES: &[Directive] = &[
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
     Directive::missing("notify_fifo_script", GLOBAL, BARE)
-        .judged(&Custom(fifo_script))
+        .judged(&CommandLine(fifo_script))
         .doc("A script that reads the notify FIFO of all processes."),
     Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
     Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE)
-        .judged(&Custom(fifo_script))
+        .judged(&CommandLine(fifo_script))
         .doc("A script that reads the notify FIFO of virtual routers."),
     Directive::new(
         "vrrp_notify_priority_changes",
@@ -333,7 +332,7 @@ const DIRECTIVES: &[Directive] = &[
         .judged(&Needed("No {k} name specified"))
         .doc("A FIFO that is told what becomes of real servers."),
     Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE)
-        .judged(&Needed("No {k} specified"))
+        .judged(&CommandLine(fifo_script))
         .doc("A script that reads the notify FIFO of real servers."),
     Directive::missing("snmp_socket", GLOBAL, BARE)
         .judged(&Custom(snmp_socket))
@@ -437,7 +436,7 @@ const DIRECTIVES: &[Directive] = &[
         "vrrp_startup_delay",
         GLOBAL,
         ONE,
-        &Seconds(|c: &mut Global| &mut c.startup_delay, 1000..=4_294_967_295, "{k} '{v}' is invalid"),
+        &Seconds(|c: &mut Global| &mut c.startup_delay, 1e-9..=4294.0, "{k} '{v}' is invalid"),
     )
     .doc("Sets the seconds before anything is sent."),
     Directive::new("log_unknown_vrids", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.log_unknown_vrids, true))
@@ -552,7 +551,6 @@ pub struct Global {
     pub notify_priority_changes: Option<bool>,
     pub process_name: Option<String>,
     pub vrrp_process_name: Option<String>,
-    pub process_names: Option<bool>,
     pub notify_fifo: Option<String>,
     pub vrrp_notify_fifo: Option<String>,
     /// `startup_script` and `shutdown_script`.
@@ -585,7 +583,8 @@ fn script_user(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) 
 fn group(cx: &Setting<'_>, statement: &Statement, ipv6: bool) -> Result<IpAddr, Diagnostic> {
     let (text, keyword) = (first(statement), cx.row.name);
     let refuse = |why: &str| complain(format!("{keyword} [{text}] is not {why}. Skipping"));
-    let address: IpAddr = text.parse().map_err(|_| complain(format!("Can't parse {keyword} [{text}]. Skipping")))?;
+    let address: IpAddr =
+        text.parse().map_err(|_| complain(format!("Configuration error: Cant parse {keyword} [{text}]. Skipping")))?;
     if address.is_ipv6() != ipv6 {
         return Err(refuse(if ipv6 { "IPv6" } else { "IPv4" }));
     }

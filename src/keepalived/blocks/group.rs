@@ -46,11 +46,10 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("notify", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with GROUP, name, state and priority as arguments."),
     Directive::new("smtp_alert", GROUP, Arity::AtLeast(0), &Mail("Invalid vrrp_group {k} parameter {v}"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new("global_tracking", GROUP, Arity::AtLeast(0), &Custom(old_tracking))
-        .support(Support::Inert("keepalived ignores it as well"))
-        .doc("Has no effect any more."),
+        .doc("Older name of sync_group_tracking_weight."),
     Directive::new(
         "sync_group_tracking_weight",
         GROUP,
@@ -111,6 +110,7 @@ fn members(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> Re
 }
 
 fn old_tracking(_: &mut Setting<'_>, group: &mut Group, _: &Statement) -> Result<(), Diagnostic> {
+    group.weighted = Some(true);
     let name = &group.name;
     let text = format!("({name}) global_tracking is deprecated. Use track_interface/script/file on the sync group");
     Err(complain(text))

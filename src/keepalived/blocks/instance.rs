@@ -13,8 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, Judged, Kind, Nothing, Positive, Present, Run, SECOND, Signed, Switch, Unsigned, address as ip_address,
-    also, command, complain, count, first, seconds, truth, worded,
+    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address, also,
+    command, complain, count, first, number, seconds, truth, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -40,13 +40,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
     Directive::new("priority", INSTANCE, ONE, &Custom(priority)).doc("Sets the priority; the highest becomes master."),
-    Directive::new(
-        "version",
-        INSTANCE,
-        ONE,
-        &Signed(|c: &mut Instance| &mut c.version, 2..=3, "({n}): Version must be either 2 or 3"),
-    )
-    .doc("Sets the version of the protocol."),
+    Directive::new("version", INSTANCE, ONE, &Custom(version)).doc("Sets the version of the protocol."),
     Directive::new("advert_int", INSTANCE, ONE, &Custom(advert_int)).doc("Sets the seconds between two adverts."),
     Directive::new("nopreempt", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.preempt, false))
         .doc("Leaves a master of lower priority in peace."),
@@ -140,7 +134,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets what is run when the instance enters fault."),
     Directive::new("notify_stop", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.stop, TWICE))
         .doc("Sets what is run at the end."),
-    Directive::new("notify_deleted", INSTANCE, BARE, &Custom(notify_deleted))
+    Directive::new("notify_deleted", INSTANCE, BARE, &CommandLine(notify_deleted))
         .doc("Sets what is run when a reload removes the instance; the bare keyword says DELETED instead of FAULT."),
     Directive::new("notify", INSTANCE, ONE, &Run(|c: &mut Instance| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with INSTANCE, name, state and priority as arguments."),
@@ -159,7 +153,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
     Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
-        .support(Support::Partial("mail is not sent: only `false` is served"))
+        .support(Support::Parts("mail is not sent: only `false` is served"))
         .doc("Chooses whether mail is sent at each change."),
     Directive::new(
         "garp_master_delay",
@@ -394,8 +388,6 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
-    /// The keywords say unicast, whether or not there are peers.
-    pub says_unicast: bool,
     /// In a group, which bears with weights or not.
     pub grouped: Option<bool>,
 }
@@ -480,6 +472,20 @@ fn state(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) ->
     Ok(())
 }
 
+/// `version 2|3`: the first counts, and IPv6 addresses before it are version 3.
+fn version(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let judged = number(Kind::Signed, &first(statement), &(2..=3));
+    let version = judged.map_err(|wrong| also(cx, statement, wrong, "({n}): Version must be either 2 or 3"))?;
+    let known = instance.version;
+    if known.is_some_and(|known| known != version) || (version == 2 && instance.family() == Some(true)) {
+        let (name, known) = (&instance.name, known.unwrap_or_default());
+        let text = format!("vrrp_version {version} conflicts with configured or deduced version {known}; ignoring.");
+        return Err(complain(format!("({name}) {text}")));
+    }
+    instance.version = Some(version);
+    Ok(())
+}
+
 fn vrid(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}): VRID '{v}' not valid - must be between 1 & 255";
     let judged = count(&first(statement), &(1..=255));
@@ -496,19 +502,16 @@ fn priority(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 
 fn advert_int(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Advert interval ({v}) not valid! Must be > 0 - ignoring";
-    let judged = seconds(&first(statement), &(SECOND / 100..=255 * SECOND));
-    let judged =
-        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
-    instance.interval = Some(judged?);
+    // The lower bound is a single-precision number.
+    let judged = seconds(&first(statement), &(f64::from(0.01_f32)..=255.0));
+    instance.interval = Some(judged.map_err(|complaint| also(cx, statement, complaint, template))?);
     Ok(())
 }
 
 fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     let template = "({n}) Preempt_delay not valid! must be between 0-1000";
-    let judged = seconds(&first(statement), &(0..=1000 * SECOND));
-    let judged =
-        judged.map_err(|wrong| also(cx, statement, wrong.complaint, if wrong.ignored { template } else { "" }));
-    instance.preempt_delay = Some(judged?);
+    let judged = seconds(&first(statement), &(0.0..=1000.0));
+    instance.preempt_delay = Some(judged.map_err(|complaint| also(cx, statement, complaint, template))?);
     Ok(())
 }
 
@@ -532,7 +535,6 @@ fn auth_pass(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 }
 
 fn unicast_peer(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     for line in super::track::lines(cx, statement) {
         match peer(cx, instance, &line) {
             Ok(peer) => instance.peers.push(peer),
@@ -595,12 +597,10 @@ fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -
 }
 
 fn unicast_source(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     source(cx, instance, statement)
 }
 
 fn check_unicast_src(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
-    instance.says_unicast = true;
     instance.check_unicast_src = Some(true);
     Ok(())
 }
@@ -610,12 +610,12 @@ fn native_ipv6(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> O
         return Err(complain(format!("({}) Cannot specify native_ipv6 with IPv4 addresses", instance.name)));
     }
     instance.native_ipv6 = Some(true);
+    instance.version = Some(3);
     Ok(())
 }
 
 /// `old_unicast_checksum [never]`.
 fn old_checksum(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.says_unicast = true;
     match statement.arguments().first() {
         Some(word) if !word.is("never") => {
             let name = &instance.name;

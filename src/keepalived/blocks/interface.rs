@@ -9,21 +9,21 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GARP_GROUP;
-use crate::keepalived::slot::{SECOND, Seconds, at_end, complain, first, seconds};
+use crate::keepalived::slot::{Seconds, at_end, complain, first, seconds};
 use std::time::Duration;
 
 /// The keywords of `garp_group`.
 pub const MODULE: Module =
     Module { name: "garp_group", directives: DIRECTIVES, scopes: &[Scope::of::<Pace>(GARP_GROUP)] };
 
-const LONGEST: u64 = 2_147_483_647;
+const LONGEST: f64 = 2147.0;
 
 const DIRECTIVES: &[Directive] = &[
     Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1))
-        .judged(&Seconds(|c: &mut Pace| &mut c.arp, 0..=LONGEST, "garp_group {k} '{v}' invalid"))
+        .judged(&Seconds(|c: &mut Pace| &mut c.arp, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"))
         .doc("The least time between two gratuitous ARP packets."),
     Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1))
-        .judged(&Seconds(|c: &mut Pace| &mut c.na, 0..=LONGEST, "garp_group {k} '{v}' invalid"))
+        .judged(&Seconds(|c: &mut Pace| &mut c.na, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"))
         .doc("The least time between two unsolicited neighbour advertisements."),
     Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1))
         .judged(&Custom(interface))
@@ -129,12 +129,10 @@ pub fn delays(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> R
             continue;
         }
         for (word, which) in words.iter().zip(["down", "up"]) {
-            if let Err(wrong) = seconds(&word.text(), &(0..=255 * SECOND)) {
-                cx.report(wrong.complaint.at(line.span));
-                if wrong.ignored {
-                    let text = format!("Invalid {which} delay {} for {name}", word.text());
-                    cx.report(complain(text).at(line.span));
-                }
+            if let Err(complaint) = seconds(&word.text(), &(0.0..=255.0)) {
+                cx.report(complaint.at(line.span));
+                let text = format!("Invalid {which} delay {} for {name}", word.text());
+                cx.report(complain(text).at(line.span));
             }
         }
     }

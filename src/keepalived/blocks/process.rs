@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::PROCESS;
-use crate::keepalived::slot::{Present, SECOND, Seconds, also, complain, count, first, whole};
+use crate::keepalived::slot::{MICROSECOND, Present, Seconds, also, complain, count, first, whole};
 use std::time::Duration;
 
 /// The keywords of watched processes.
@@ -32,13 +32,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("quorum", PROCESS, ONE).judged(&Custom(quorum)).doc("How many processes must run."),
     Directive::missing("quorum_max", PROCESS, ONE).judged(&Custom(quorum_max)).doc("How many processes may run."),
     Directive::missing("delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.delay, 1..=3600 * SECOND, DELAY))
+        .judged(&Seconds(|c: &mut Process| &mut c.delay, MICROSECOND..=3600.0, DELAY))
         .doc("Seconds before a change counts."),
     Directive::missing("terminate_delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.terminate_delay, 1..=3600 * SECOND, DELAY))
+        .judged(&Seconds(|c: &mut Process| &mut c.terminate_delay, MICROSECOND..=3600.0, DELAY))
         .doc("Seconds before the end of processes counts."),
     Directive::missing("fork_delay", PROCESS, ONE)
-        .judged(&Seconds(|c: &mut Process| &mut c.fork_delay, 1..=3600 * SECOND, DELAY))
+        .judged(&Seconds(|c: &mut Process| &mut c.fork_delay, MICROSECOND..=3600.0, DELAY))
         .doc("Seconds before the start of processes counts."),
     Directive::missing("full_command", PROCESS, BARE)
         .judged(&Present(|c: &mut Process| &mut c.full_command, true))

@@ -1,7 +1,7 @@
 //! `real_server` of a virtual server. Not served yet.
 
 use super::checker::Checker;
-use super::server::{LONGEST, Method, Server, method, port};
+use super::server::{LONGEST, MOST_SECONDS, Method, Server, method, port};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
@@ -13,7 +13,7 @@ use crate::keepalived::contexts::{
     BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, TCP_CHECK, UDP_CHECK,
 };
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
+    Command, JudgedSwitch, MICROSECOND, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -70,21 +70,25 @@ const DIRECTIVES: &[Directive] = &[
     row(
         "delay_before_retry",
         ONE,
-        &Seconds(|c: &mut Real| &mut c.retry_delay, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
+        &Seconds(|c: &mut Real| &mut c.retry_delay, 0.0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
     )
     .doc("Seconds between a failed check and its repetition."),
-    row("warmup", ONE, &Seconds(|c: &mut Real| &mut c.warmup, 0..=LONGEST, "real server {k} '{v}' invalid - ignoring"))
-        .doc("The longest random delay before the first check, so that checks do not start together."),
+    row(
+        "warmup",
+        ONE,
+        &Seconds(|c: &mut Real| &mut c.warmup, 0.0..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
+    )
+    .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
         "connect_timeout",
         ONE,
-        &Seconds(|c: &mut Real| &mut c.timeout, 1..=WIDE as u64, "real server {k} {v} invalid - ignoring"),
+        &Seconds(|c: &mut Real| &mut c.timeout, MICROSECOND..=MOST_SECONDS, "real server {k} {v} invalid - ignoring"),
     )
     .doc("Seconds after which a connection that is not made counts as failed."),
     row(
         "delay_loop",
         ONE,
-        &Seconds(|c: &mut Real| &mut c.delay, 1..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
+        &Seconds(|c: &mut Real| &mut c.delay, MICROSECOND..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
     )
     .doc("Seconds between two checks."),
     row("smtp_alert", BARE, &JudgedSwitch("Invalid real_server {k} parameter {v}"))

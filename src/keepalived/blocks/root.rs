@@ -34,7 +34,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("vrrp_track_file", ROOT, one(FILE), &Block(super::file::open, super::file::close))
         .doc("The older name of track_file."),
     Directive::new("instance", ROOT, BARE, &Text(|c: &mut Root| &mut c.instance, "{k} name missing - ignoring"))
-        .doc("Names this daemon: its pid files lie in a folder of their own."),
+        .doc("Names this daemon, as more than one may run: its name is part of those of its pid files."),
     Directive::new("use_pid_dir", ROOT, Arity::AtLeast(0), &Present(|c: &mut Root| &mut c.use_pid_dir, true))
         .doc("Puts the pid files into a folder of their own."),
     Directive::new(

@@ -8,14 +8,14 @@ use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::SCRIPT;
-use crate::keepalived::slot::{Command, Positive, Present, Run, Unsigned, complain, first, whole};
+use crate::keepalived::slot::{self, Command, Positive, Present, Unsigned, complain, first, whole};
 
 /// The keywords of scripts.
 pub const MODULE: Module =
     Module { name: "vrrp_script", directives: DIRECTIVES, scopes: &[Scope::of::<Script>(SCRIPT)] };
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::new("script", SCRIPT, Arity::AtLeast(0), &Run(|c: &mut Script| &mut c.command, ""))
+    Directive::new("script", SCRIPT, Arity::AtLeast(0), &slot::Script(|c: &mut Script| &mut c.command))
         .doc("Sets the command, in one word; quotes keep arguments with it. No shell is involved."),
     Directive::new(
         "interval",

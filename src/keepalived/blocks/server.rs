@@ -10,7 +10,8 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, Present, Run, Seconds, Text, Unsigned, address, also, at_end, complain, count, first, worded,
+    Command, JudgedSwitch, MICROSECOND, Present, Run, Seconds, Text, Unsigned, address, also, at_end, complain, count,
+    first, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,7 +28,9 @@ const ONE: Arity = Arity::AtLeast(1);
 /// The largest number without a sign.
 const WIDE: i64 = u32::MAX as i64;
 /// The longest time, in microseconds.
-pub const LONGEST: u64 = u64::MAX - 1;
+pub const LONGEST: f64 = u64::MAX as f64 / 1e6;
+/// The longest time to connect, in seconds.
+pub const MOST_SECONDS: f64 = u32::MAX as f64 / 1e6;
 const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
 const SCHEDULERS: [&str; 13] = ["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq"];
 
@@ -51,7 +54,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Seconds(
             |c: &mut Server| &mut c.retry_delay,
-            0..=LONGEST,
+            0.0..=LONGEST,
             "virtual server delay before retry '{v}' invalid - ignoring",
         ),
     )
@@ -59,7 +62,7 @@ const DIRECTIVES: &[Directive] = &[
     row(
         "warmup",
         ONE,
-        &Seconds(|c: &mut Server| &mut c.warmup, 0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring"),
+        &Seconds(|c: &mut Server| &mut c.warmup, 0.0..=LONGEST, "virtual server warmup '{v}' invalid - ignoring"),
     )
     .doc("The longest random delay before the first check, so that checks do not start together."),
     row(
@@ -67,7 +70,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Seconds(
             |c: &mut Server| &mut c.timeout,
-            1..=WIDE as u64,
+            MICROSECOND..=MOST_SECONDS,
             "virtual server connect_timeout {v} invalid - ignoring",
         ),
     )
@@ -75,7 +78,11 @@ const DIRECTIVES: &[Directive] = &[
     row(
         "delay_loop",
         ONE,
-        &Seconds(|c: &mut Server| &mut c.delay, 1..=LONGEST, "virtual server delay loop '{v}' invalid - ignoring"),
+        &Seconds(
+            |c: &mut Server| &mut c.delay,
+            MICROSECOND..=LONGEST,
+            "virtual server delay loop '{v}' invalid - ignoring",
+        ),
     )
     .doc("Seconds between two checks."),
     row("inhibit_on_failure", BARE, &Present(|c: &mut Server| &mut c.inhibit, true))
@@ -613,7 +620,7 @@ fn kind(server: &mut Server, said: &mut Vec<Diagnostic>) {
 /// Real servers that are there twice, or are the sorry server as well.
 fn twins(server: &mut Server, said: &mut Vec<Diagnostic>) {
     let shown = server.shown();
-    let protocol = server.protocol.unwrap_or("none");
+    let protocol = server.protocol.unwrap_or("tcp");
     let mut kept: Vec<Real> = Vec::new();
     for real in std::mem::take(&mut server.reals) {
         let name = format!("[{}]:{protocol}:{}", real.address, real.port);
@@ -655,7 +662,7 @@ fn quorum(server: &Server, said: &mut Vec<Diagnostic>) {
 /// Only NAT can change a port.
 fn ports(server: &Server, said: &mut Vec<Diagnostic>) {
     let (shown, port) = (server.shown(), server.port());
-    let protocol = server.protocol.unwrap_or("none");
+    let protocol = server.protocol.unwrap_or("tcp");
     let mark = matches!(server.target, Some(Target::Mark(_)));
     if matches!(server.target, Some(Target::Group(_)) | None) {
         return;

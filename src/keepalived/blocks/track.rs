@@ -1,5 +1,6 @@
 //! The lines of `track_interface` and its kin: a name, and what it weighs.
 
+use super::script::Script;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::directive::{Contexts, Set};
 use crate::conf::source::Span;
@@ -110,10 +111,7 @@ impl Reader<'_> {
         let kind = self.what.name();
         if self.what.definition().is_some_and(|context| !defined(cx, context, &name)) {
             self.say(format!("track {kind} {name} not found, ignoring..."));
-            // An unknown script is tracked all the same: see `site`.
-            if self.what != Tracked::Script {
-                return None;
-            }
+            return None;
         }
         if let Some(first) = list.iter().find(|other| other.name == name) {
             self.say(format!("duplicate track_{kind} {name} - ignoring"));
@@ -193,9 +191,11 @@ pub fn defined(cx: &Setting<'_>, context: Contexts, name: &str) -> bool {
     definition(cx, context, name).is_some()
 }
 
-/// The block of a kind that has a name.
+/// The block of a kind that has a name; a script without a command is none.
 pub fn definition<'a>(cx: &'a Setting<'_>, context: Contexts, name: &str) -> Option<&'a Level> {
-    let named = |level: &&Level| level.words.get(1).is_some_and(|word| word.is(name));
+    let kept =
+        |level: &Level| level.context != SCRIPT || level.own::<Script>().is_some_and(|one| one.command.is_some());
+    let named = |level: &&Level| level.words.get(1).is_some_and(|word| word.is(name)) && kept(level);
     cx.outermost()?.children.iter().filter(|level| level.context == context).find(named)
 }
 

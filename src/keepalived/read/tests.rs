@@ -2,7 +2,8 @@ use super::*;
 use crate::conf::directive::Support;
 use crate::conf::source::Memory;
 use crate::keepalived::site::What;
-use crate::vrrp::config::Authentication;
+use crate::keepalived::slot::Command;
+use crate::vrrp::config::{Authentication, Version};
 use std::time::Duration;
 
 fn reading(text: &str) -> Reading {
@@ -37,6 +38,10 @@ fn the_articles_file_says_what_it_says_in_keepalived() {
     assert_eq!((script.interval, script.timeout), (Duration::from_secs(2), Duration::from_secs(2)));
     assert_eq!(script.command.words, ["/etc/keepalived/nginx_check.sh"]);
 }
+
+/// Another instance, as a group has at least two.
+const OTHER: &str =
+    "vrrp_instance W {\n interface ens33\n virtual_router_id 9\n virtual_ipaddress {\n 1.2.3.9\n }\n}\n";
 
 fn instance(inside: &str) -> String {
     format!(
@@ -141,20 +146,72 @@ fn a_keyword_that_is_not_served_is_refused_by_name() {
 }
 
 #[test]
-fn an_instance_that_tracks_an_unknown_script_still_tracks_it() {
-    let reading = reading(&instance(" track_script {\n nope\n }"));
-    assert_eq!(reading.complaints[0].text, "(/k.conf: Line 8) (V) track script nope not found, ignoring...");
-    assert_eq!(reading.site.instances[0].tracking.len(), 2);
+fn an_unknown_or_removed_script_is_not_tracked() {
+    let interface_alone = |text: &str, said: &str| {
+        let reading = reading(text);
+        assert!(reading.complaints.iter().any(|one| one.text.ends_with(said)), "{:?}", reading.complaints);
+        assert_eq!(reading.site.instances[0].tracking.len(), 1, "{text}");
+    };
+    let tracks = instance(" track_script {\n nope\n }");
+    interface_alone(&tracks, "Line 8) (V) track script nope not found, ignoring...");
+    for inside in ["", " script \"/x a'b\"\n", " script '/x\n", " script \"/x\"\n user nobody-here\n"] {
+        let text = format!("vrrp_script nope {{\n{inside}}}\n{tracks}");
+        interface_alone(&text, "(V) track script nope not found, ignoring...");
+    }
+}
+
+#[test]
+fn a_group_of_one_is_removed_and_its_member_may_be_in_another() {
+    let groups = "vrrp_sync_group G {\n group {\n V\n V\n }\n}\nvrrp_sync_group H {\n group {\n V\n W\n }\n}\n";
+    let reading = reading(&[&instance(""), OTHER, groups].concat());
+    let said: Vec<&str> = reading.complaints.iter().map(|one| one.text.as_str()).collect();
+    let removed = "Sync group G has only 1 virtual router(s) - this probably isn't what you want - removing";
+    assert_eq!(said, ["Virtual router V cannot exist in more than one sync group; ignoring G", removed]);
+    let names: Vec<&str> = reading.site.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["H"]);
+}
+
+#[test]
+fn a_command_is_read_with_its_own_quotes_wherever_it_is() {
+    let text = instance(" notify_master '/x \"a b\"' root\n notify \"/y \\\"c d\\\" \\x41\"");
+    let notify = &reading(&text).site.instances[0].notify;
+    let words = |command: &Option<Command>| command.as_ref().map(|command| command.words.join("|"));
+    assert_eq!(words(&notify.master).as_deref(), Some("/x|a b"));
+    assert_eq!(notify.master.as_ref().and_then(|one| one.user.clone()), Some(("root".to_owned(), None)));
+    assert_eq!(words(&notify.any).as_deref(), Some("/y|c d|A"));
+    // A script's user has a keyword of its own.
+    let script = &reading("vrrp_script s {\n script /x a b\n}\n").site.scripts[0];
+    assert_eq!((script.command.words.join("|"), script.command.user.clone()), ("/x".to_owned(), None));
+}
+
+#[test]
+fn a_test_fails_for_what_the_last_process_finds_and_all_say_what_is_wrong_with_the_shape() {
+    let worst = |text: &str| reading(text).worst_of_test();
+    assert_eq!(worst("global_defs {\n vrrp_version 9\n}\n"), None);
+    assert_eq!(worst("virtual_server 1.2.3.4 80 {\n delay_loop x\n}\n"), None);
+    assert_eq!(worst(&instance(" state FOO")), Some(Kind::Error));
+    assert_eq!(worst("foo\n"), Some(Kind::Error));
+    assert_eq!(worst("track_file f {\n}\n"), Some(Kind::Error));
+    let text = format!("foo\n{}}}\n", instance(" state FOO"));
+    let reading = reading(&text);
+    let told: Vec<String> = reading.told().iter().map(|(pass, one)| format!("{pass:?} {}", one.text)).collect();
+    let each = |pass: &str| {
+        ["1) Unknown keyword 'foo'", "10) Extra '}' found", "10) Unknown keyword '}'"]
+            .map(|text| format!("{pass} (/k.conf: Line {text}"))
+    };
+    let state = "Router (/k.conf: Line 8) (V) unknown state 'FOO', defaulting to BACKUP".to_owned();
+    let [first, second, third] = each("Router");
+    assert_eq!(told, [&each("Parent")[..], &each("Checkers")[..], &[first, state, second, third]].concat());
 }
 
 #[test]
 fn a_weight_that_is_ignored_does_not_count() {
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
-    let reading = anywhere(&[group, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
+    let reading = anywhere(&[group, OTHER, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
     let said = "(V) ignoring eth1 tracked interface weight due to SYNC group";
     assert!(reading.complaints.iter().any(|one| one.text == said), "{:?}", reading.complaints);
     let tracked = |name: &str| What::Interface(name.to_owned());
-    let whats: Vec<_> = reading.site.instances[0].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
+    let whats: Vec<_> = reading.site.instances[1].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
     assert_eq!(whats, [(tracked("ens33"), 0), (tracked("eth2"), 0)]);
 }
 
@@ -180,8 +237,8 @@ fn an_owner_begins_as_master_unless_its_state_or_its_group_says_otherwise() {
 #[test]
 fn a_members_script_counts() {
     let script = "vrrp_script s {\n script /bin/true\n}\n";
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n}\n";
-    let reading = anywhere(&[script, &instance(" track_script {\n s\n }"), group].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
+    let reading = anywhere(&[script, &instance(" track_script {\n s\n }"), OTHER, group].concat());
     assert!(reading.site.instances[0].tracking.iter().any(|one| one.what == What::Script("s".to_owned())));
     assert!(!reading.complaints.iter().any(|one| one.text.contains("not used")));
 }
@@ -189,8 +246,8 @@ fn a_members_script_counts() {
 #[test]
 fn what_a_group_tracks_weighs_what_its_script_does() {
     let script = "vrrp_script s {\n script /bin/true\n weight -30\n}\n";
-    let group = "vrrp_sync_group G {\n group {\n V\n }\n track_script {\n s\n }\n}\n";
-    let reading = anywhere(&[script, &instance(""), group].concat());
+    let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n track_script {\n s\n }\n}\n";
+    let reading = anywhere(&[script, &instance(""), OTHER, group].concat());
     let tracked = reading.site.instances[0].tracking.iter().find(|one| matches!(one.what, What::Script(_)));
     assert_eq!(tracked.map(|one| one.weight), Some(-30));
 }
@@ -335,5 +392,183 @@ fn what_must_not_be_left_out_keeps_an_instance_in_fault() {
         (" priority 50", false),
     ] {
         assert_eq!(reading(&instance(text)).site.instances[0].closed, closed, "{text}");
+    }
+}
+
+/// What is tracked, and with which weight.
+type Weights = Vec<(What, i32)>;
+
+/// What is tracked, and what was said.
+fn tracked(text: &str) -> (Weights, Vec<String>) {
+    let reading = anywhere(text);
+    let all = reading.site.instances.first().map_or(Vec::new(), |one| one.tracking.clone());
+    let said = reading.complaints.iter().map(|one| one.text.clone()).collect();
+    (all.into_iter().map(|one| (one.what, one.weight)).collect(), said)
+}
+
+#[test]
+fn what_is_said_to_be_ignored_has_no_effect() {
+    let defined = "vrrp_script s {\n script /bin/true\n weight 5\n}\nvrrp_script t {\n script /bin/true\n}\n\
+                   track_file f {\n file /tmp/f\n}\n";
+    let group = &[OTHER, "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n"].concat();
+    let owner = " priority 255\n";
+    let interfaces = " track_interface {\n ens33 weight 5\n eth1 weight 7\n }\n";
+    let scripts = " track_script {\n s\n t\n }\n";
+    let files = " track_file {\n f\n }\n";
+    let (own, eth1) = (What::Interface("ens33".to_owned()), What::Interface("eth1".to_owned()));
+    let t = What::Script("t".to_owned());
+    let primary = (own, 0);
+    let cases: [(&str, String, &str, Weights); 7] = [
+        (
+            "",
+            interfaces.to_owned(),
+            "(V) Ignoring track_interface ens33 since own interface",
+            vec![primary.clone(), (eth1.clone(), 7)],
+        ),
+        (
+            group,
+            interfaces.to_owned(),
+            "(V) ignoring eth1 tracked interface weight due to SYNC group",
+            vec![primary.clone()],
+        ),
+        (
+            group,
+            scripts.to_owned(),
+            "(V) ignoring tracked script s with weights due to SYNC group",
+            vec![primary.clone(), (t, 0)],
+        ),
+        (
+            group,
+            files.to_owned(),
+            "(V) ignoring weight from tracked file f due to SYNC group. specify weight 0",
+            vec![primary.clone()],
+        ),
+        (
+            "",
+            [owner, scripts].concat(),
+            "(V) ignoring tracked script s with weights due to address_owner",
+            vec![primary.clone()],
+        ),
+        (
+            "",
+            [owner, files].concat(),
+            "(V) ignoring weight from tracked file f due to address_owner. specify weight 0",
+            vec![primary.clone()],
+        ),
+        (
+            "",
+            " track_script {\n nowhere\n }\n".to_owned(),
+            "(V) track script nowhere not found, ignoring...",
+            vec![primary],
+        ),
+    ];
+    for (before, inside, line, expected) in cases {
+        let (all, said) = tracked(&[defined, &instance(&inside), before].concat());
+        assert!(said.iter().any(|text| text.ends_with(line)), "{line}: {said:?}");
+        assert_eq!(all, expected, "{line}");
+    }
+}
+
+#[test]
+fn strict_mode_refuses_what_keepalived_refuses() {
+    let said = |text: &str| anywhere(text).complaints.into_iter().map(|one| (one.text, one.kind)).collect::<Vec<_>>();
+    let fatal = |text: &str, line: &str| {
+        let said = said(text);
+        assert!(said.contains(&(line.to_owned(), Kind::Fatal)), "{line}: {said:?}");
+    };
+    let strict = " strict_mode on\n";
+    let peers = " unicast_peer {\n 192.0.2.9\n }\n";
+    fatal(&instance(&[strict, peers].concat()), "(V) Unicast peers are not supported in strict mode");
+    let bare = |more: &str| format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{more}}}\n");
+    fatal(&bare(strict), "(V) No VIP specified; at least one is required");
+    fatal(&bare(" version 3\n"), "(V) No VIP specified; at least one is required");
+    fatal(
+        &bare(" native_ipv6\n virtual_ipaddress_excluded {\n 192.0.2.1\n }\n"),
+        "(V) No VIP specified; at least one is required",
+    );
+    let ipv6 = |more: &str| bare(&format!(" version 2\n{more} virtual_ipaddress {{\n fe80::9\n }}\n"));
+    let version = |text: &str| anywhere(text).site.instances.first().map(|one| one.router.version);
+    assert_eq!(version(&ipv6("")), Some(Version::V2));
+    assert_eq!(version(&ipv6(strict)), Some(Version::V3));
+    let line = "(V) cannot use IPv6 with VRRP version 2; setting version 3";
+    assert!(said(&ipv6(strict)).iter().any(|(text, _)| text == line));
+}
+
+#[test]
+fn strict_mode_changes_announcements_of_lower_priorities_only() {
+    let announcing = anywhere(&instance(" strict_mode on\n")).site.instances[0].router.announcing.clone();
+    assert_eq!((announcing.repeat, announcing.delay.as_secs()), (5, 5));
+    assert_eq!((announcing.lower_repeat, announcing.lower_delay.as_secs()), (0, 0));
+}
+
+#[test]
+fn addresses_without_room_in_an_advert_are_excluded() {
+    let many: String = (0..300).map(|at| format!(" 10.1.{}.{}\n", at / 200, at % 200 + 1)).collect();
+    let text =
+        format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n virtual_ipaddress {{\n{many} }}\n}}\n");
+    let reading = anywhere(&text);
+    let router = &reading.site.instances[0].router;
+    assert_eq!((router.addresses.len(), router.excluded.len()), (254, 46));
+    let line = "(V) Number of VIPs (300) exceeds maximum/space available in packet (max 255 addresses) - excess moved to eVIPs";
+    assert!(reading.complaints.iter().any(|one| one.text == line), "{:?}", reading.complaints);
+}
+
+#[test]
+fn an_address_of_the_other_family_is_ignored_and_excluded_ones_stay_excluded() {
+    let more = " virtual_ipaddress {\n 192.0.2.7\n fe80::7\n }\n virtual_ipaddress_excluded {\n 192.0.2.8\n }\n";
+    let text = format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{more}}}\n");
+    let router = anywhere(&text).site.instances[0].router.clone();
+    let ip = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
+    assert_eq!((router.addresses, router.excluded), (vec![ip("192.0.2.7")], vec![ip("192.0.2.8")]));
+}
+
+#[test]
+fn global_tracking_is_an_older_name_of_sync_group_tracking_weight() {
+    let group = "vrrp_sync_group G {\n group {\n V\n }\n global_tracking\n}\n";
+    let script = "vrrp_script s {\n script /bin/true\n weight 20\n}\n";
+    let (all, said) = tracked(&[script, group, &instance(" track_script {\n s\n }\n")].concat());
+    assert!(all.contains(&(What::Script("s".to_owned()), 20)), "{all:?} {said:?}");
+}
+
+#[test]
+fn a_group_with_an_address_owner_tracks_without_weights() {
+    let defined = "vrrp_script s {\n script /bin/true\n weight 5\n}\ntrack_file f {\n file /tmp/f\n}\n";
+    let other = "vrrp_instance W {\n interface ens33\n virtual_router_id 9\n virtual_ipaddress {\n 192.0.2.99\n }\n}\n";
+    for weighted in ["", " sync_group_tracking_weight\n"] {
+        let group = format!(
+            "vrrp_sync_group G {{\n group {{\n W\n V\n }}\n{weighted} track_script {{\n s\n }}\n track_file {{\n f\n }}\n \
+             track_interface {{\n eth1 weight 4\n }}\n}}\n"
+        );
+        let (all, said) = tracked(&[defined, &group, other, &instance(" priority 255\n")].concat());
+        let of_group: Vec<_> =
+            all.into_iter().filter(|(what, _)| *what != What::Interface("ens33".to_owned())).collect();
+        let (s, f) = (What::Script("s".to_owned()), What::File("f".to_owned()));
+        assert_eq!(of_group, [(s, 0), (f, 0), (What::Interface("eth1".to_owned()), 0)]);
+        for (kind, end) in [
+            ("script 's'", "clearing weight"),
+            ("file 'f'", "setting weight 0"),
+            ("interface 'eth1'", "clearing weight"),
+        ] {
+            let line = format!("(G) Cannot have weighted track {kind} with member having priority 255 - {end}");
+            assert!(said.contains(&line), "{line}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_conflicts_with_what_is_known_is_ignored() {
+    let text = |inside: &str| format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{inside}}}\n");
+    let ipv6 = " virtual_ipaddress {\n fe80::9\n }\n";
+    for (inside, expected, known) in [
+        ([ipv6, " version 2\n"].concat(), Version::V3, Some(0)),
+        ([" native_ipv6\n version 2\n", ipv6].concat(), Version::V3, Some(3)),
+        (" version 2\n version 3\n virtual_ipaddress {\n 192.0.2.9\n }\n".to_owned(), Version::V2, Some(2)),
+        ([" version 2\n", ipv6].concat(), Version::V2, None),
+    ] {
+        let reading = anywhere(&text(&inside));
+        assert_eq!(reading.site.instances[0].router.version, expected, "{inside}");
+        let conflict = |known| format!("conflicts with configured or deduced version {known}; ignoring.");
+        let said = known.is_none_or(|known| reading.complaints.iter().any(|one| one.text.ends_with(&conflict(known))));
+        assert!(said, "{inside}: {:?}", reading.complaints);
     }
 }

@@ -1,7 +1,9 @@
 //! Actions of the machines, done.
 
 use super::{Process, Seat, wanted};
+use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
+use crate::keepalived::journal::cause;
 use crate::keepalived::notify::Occasion;
 use crate::vrrp::group;
 use crate::vrrp::machine::{Action, Event, StateKind};
@@ -34,7 +36,19 @@ impl Process {
                 }
             }
             if idle {
-                return;
+                break;
+            }
+        }
+        self.tell_groups();
+    }
+
+    /// Tells of groups whose members are all in a new state; after its members, as keepalived does.
+    fn tell_groups(&mut self) {
+        for (name, state) in std::mem::take(&mut self.changed_groups) {
+            let Some(group) = self.site.groups.iter().find(|group| group.name == name) else { continue };
+            let members = self.seats.iter().filter(|seat| group.members.contains(&seat.instance.name));
+            if group::state(members.map(|seat| seat.machine.state())) == state {
+                self.notifier.group(group, state, &self.journal);
             }
         }
     }
@@ -44,11 +58,13 @@ impl Process {
         self.recorder.action(&seat.instance.name, &action);
         match action {
             Action::Advertise(priority) => self.advertise(at, priority),
-            Action::AddAddresses => self.addresses(at, true),
-            Action::RemoveAddresses => self.addresses(at, false),
+            Action::AddAddresses => self.add_addresses(at),
+            Action::RemoveAddresses => self.remove_addresses(at),
+            // What the kernel refused is not here, so nobody is told that it is.
+            Action::Announcing(ip) | Action::Announce(ip) if !seat.held.iter().any(|held| held.ip == ip) => {}
             Action::Announcing(ip) => {
                 let name = &seat.instance.name;
-                let what = if ip.is_ipv6() { "unsolicited Neighbour Adverts" } else { "gratuitous ARPs" };
+                let what = if ip.is_ipv6() { "Unsolicited Neighbour Adverts" } else { "gratuitous ARPs" };
                 let device = device(seat, ip);
                 self.journal.detail(format!("({name}) Sending/queueing {what} on {device} for {ip}"));
             }
@@ -57,8 +73,9 @@ impl Process {
                 self.announce(&device, ip, true);
             }
             Action::AnnounceSource => {
-                if let Some(source) = seat.source.filter(IpAddr::is_ipv4) {
-                    self.journal.detail(format!("{}: sending gratuitous ARP for {source}", seat.instance.name));
+                if let Some(source) = seat.source {
+                    let kind = if source.is_ipv4() { "ARP" } else { "NA" };
+                    self.journal.detail(format!("{}: sending gratuitous {kind} for {source}", seat.instance.name));
                     let device = seat.instance.interface.clone();
                     self.announce(&device, source, false);
                 }
@@ -80,70 +97,78 @@ impl Process {
         }
     }
 
+    /// Differs from keepalived: that priority 0 was sent is said only when it was. [test: a_farewell_that_cannot_be_sent_is_not_claimed]
     fn note(&mut self, at: usize, note: &Note) {
         let Some(seat) = self.seats.get(at) else { return };
+        if *note == Note::SentZero && !seat.sent {
+            return;
+        }
         let line = format!("({}) {note}", seat.instance.name);
         if note.is_detail() {
             self.journal.detail(line);
         } else {
             self.journal.say(line);
         }
-        if matches!(note, Note::PriorityChanged { .. }) && seat.instance.notify_priority_changes {
-            let state = seat.machine.state();
-            self.notify(at, Occasion::Priority(state));
-        }
-    }
-
-    /// Differs from keepalived: an error of sending that stays the same is said once. [test: an_error_of_sending_is_said_once]
-    fn advertise(&mut self, at: usize, priority: u8) {
-        let Some(seat) = self.seats.get_mut(at) else { return };
-        let ipv6 = seat.instance.router.is_ipv6();
-        let name = &seat.instance.interface;
-        let channel = self.channels.iter().find(|channel| channel.port.name == *name && channel.ipv6 == ipv6);
-        let (Some(channel), Some(source)) = (channel, seat.source) else { return };
-        seat.id = seat.id.wrapping_add(1).max(1);
-        let outcome = channel.advertise(&seat.instance, source, (priority, seat.id));
-        let code = outcome.as_ref().err().map(|error| error.raw_os_error().unwrap_or_default());
-        if let Err(error) = outcome
-            && seat.failing != code
+        if let Note::PriorityChanged { to, master, .. } = *note
+            && seat.instance.notify_priority_changes
         {
-            let (number, text) = cause(&error);
-            self.journal.say(format!("({}): send advert error {number} ({text})", seat.instance.name));
+            self.notifier.instance(&seat.instance, Occasion::Priority { master }, to, &self.journal);
         }
-        seat.failing = code;
     }
 
-    fn addresses(&mut self, at: usize, add: bool) {
-        let Some(seat) = self.seats.get(at) else { return };
-        if !add && self.start.keep_addresses && seat.machine.state() == StateKind::Initialise {
-            return;
-        }
+    /// Puts the addresses of the instance at `at` on their interfaces.
+    fn add_addresses(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(at) else { return };
         for address in &seat.instance.addresses {
             let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
-            let outcome = if add {
-                wanted.add(&mut self.commands)
-            } else {
-                part(&mut self.parting, address.ip);
-                wanted.remove(&mut self.commands)
-            };
-            if let Err(error) = outcome {
-                let verb = if add { "add" } else { "remove" };
-                self.journal.say(format!("({}) Unable to {verb} {} - {error}", seat.instance.name, address.ip));
+            match wanted.add(&mut self.commands) {
+                Ok(()) if !seat.held.contains(&wanted) => seat.held.push(wanted),
+                Ok(()) => {}
+                Err(error) => {
+                    let (code, words) = cause(&error);
+                    let (sequence, pid) = (self.commands.sequence(), std::process::id());
+                    let text = format!("type=RTM_NEWADDR(20), seq={sequence}, pid={pid}");
+                    self.journal.say(format!("Netlink: error: {words}({code}), {text}"));
+                }
+            }
+        }
+    }
+
+    /// Takes away what was put, whatever its interface is called by now.
+    fn remove_addresses(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(at) else { return };
+        if self.start.keep_addresses && seat.machine.state() == StateKind::Initialise {
+            return;
+        }
+        for held in seat.held.drain(..) {
+            part(&mut self.parting, held.ip);
+            if let Err(error) = held.remove(&mut self.commands) {
+                let (name, words) = (&seat.instance.name, reason(&error));
+                self.journal.say(format!("({name}) Unable to remove {} - {words}", held.ip));
             }
         }
     }
 
     /// Static addresses, held from start to stop.
     pub(super) fn hold_static_addresses(&mut self, add: bool) {
-        let default = self.site.global.default_interface.clone().unwrap_or_else(|| "eth0".to_owned());
-        for address in &self.site.root.addresses {
+        let addresses = self.site.root.addresses.clone();
+        self.hold_static(&addresses, add);
+    }
+
+    /// Puts some static addresses on their interfaces, or takes them away.
+    pub(super) fn hold_static(&mut self, addresses: &[Address], add: bool) {
+        let default = self.site.static_device();
+        for address in addresses {
             let outcome = match wanted(&self.world, &default, address) {
                 Some(wanted) if add => wanted.add(&mut self.commands),
-                Some(wanted) => wanted.remove(&mut self.commands),
+                Some(wanted) => {
+                    part(&mut self.parting, wanted.ip);
+                    wanted.remove(&mut self.commands)
+                }
                 None => Err(io::Error::from_raw_os_error(nix::errno::Errno::ENODEV as i32)),
             };
             if let Err(error) = outcome {
-                self.journal.say(format!("Static address {}: {error}", address.ip));
+                self.journal.say(format!("Static address {}: {}", address.ip, reason(&error)));
             }
         }
     }
@@ -171,6 +196,9 @@ impl Process {
     fn changed(&mut self, at: usize, now: Instant, state: StateKind) {
         if let Some(seat) = self.seats.get_mut(at) {
             seat.since = SystemTime::now();
+            if seat.retired {
+                return;
+            }
         }
         self.notify(at, Occasion::State(state));
         self.pull(at, now, state);
@@ -205,18 +233,8 @@ impl Process {
                 self.send_event(one, now, Event::Follow(state));
             }
         }
-        let whole = group::state(members.into_iter().chain([at]).filter_map(|one| state_of(self, one)));
-        if whole == state {
-            self.notifier.group(&group, whole, &self.journal);
-        }
+        self.changed_groups.push((group.name, state));
     }
-}
-
-/// An error's number and words, as keepalived tells them.
-fn cause(error: &io::Error) -> (i32, String) {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or_default();
-    (error.raw_os_error().unwrap_or_default(), words.to_owned())
 }
 
 /// Remembers that an address is taken away on purpose.

@@ -4,12 +4,17 @@
 
 use super::act::part;
 use super::{Process, Seat, load, policy, wanted};
+use crate::conf::diagnostic::reason;
+use crate::keepalived::blocks::address::Address;
+use crate::keepalived::blocks::instance::Notify;
 use crate::keepalived::dump;
 use crate::keepalived::notify::Occasion;
 use crate::keepalived::plan::{Change, plan};
-use crate::keepalived::site::Site;
+use crate::keepalived::site::{Script, Site};
 use crate::keepalived::track::file::FileRunner;
 use crate::keepalived::track::script::ScriptRunner;
+use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Unusable};
+use crate::sys::inotify::Inotify;
 use crate::sys::signal::{realtime_first, realtime_last};
 use crate::vrrp::machine::{Event, StateKind};
 use nix::sys::signal::Signal;
@@ -48,7 +53,7 @@ impl Process {
 
     fn write(&self, path: &str, text: &str) {
         if let Err(error) = dump::write(path, text) {
-            self.journal.say(format!("Can't open dump file {path} ({error})"));
+            self.journal.say(format!("Can't open dump file {path} ({})", reason(&error)));
         }
     }
 
@@ -72,8 +77,8 @@ impl Process {
                     }
                 }
                 Change::Keep { old: at, new, gone, more } => {
-                    if let Some(seat) = old.get_mut(*at).and_then(Option::take) {
-                        self.forget(&seat, gone);
+                    if let Some(mut seat) = old.get_mut(*at).and_then(Option::take) {
+                        self.forget(&mut seat, gone);
                         kept.push((*new, *more));
                         seats.push((*new, seat));
                     }
@@ -98,21 +103,25 @@ impl Process {
                 seat.instance = instance.clone();
             }
         }
+        self.find_sources(now);
+        self.open_channels(now);
         for (new, more) in kept {
             self.reconfigure(new, now, more);
         }
         self.greet();
-        self.open_channels();
-        self.channels.iter().for_each(|channel| self.journal.say(channel.describe()));
+        self.describe_channels();
         self.explain_faults(|seat| seat.faulty);
         self.settle(now);
     }
 
     /// The new site's scripts, files, rules and FIFOs; what was known stays known.
     fn adopt(&mut self, site: Site, now: Instant) {
-        self.hold_static_addresses(false);
-        self.site = site;
+        let gone = gone(&self.site, &site);
+        self.hold_static(&gone, false);
+        let before = std::mem::replace(&mut self.site, site);
         self.policy = policy(&self.site);
+        self.tune(&before);
+        // Those that stay are there, and are left as they are.
         self.hold_static_addresses(true);
         let mut before = std::mem::take(&mut self.scripts);
         before.iter_mut().for_each(ScriptRunner::abandon);
@@ -123,57 +132,63 @@ impl Process {
                 self.journal.say(line);
             }
         }
-        self.files = self.site.files.iter().map(|file| FileRunner::new(file, now, false)).collect();
+        self.track_files(now, false);
         self.notifier.adopt(&self.site, self.policy.clone(), &self.journal);
     }
 
     fn reconfigure(&mut self, at: usize, now: Instant, announce: bool) {
         let Some(config) = self.seats.get(at).map(|seat| Box::new(seat.instance.router.clone())) else { return };
-        // A changed priority counts before the next advert goes out.
-        let standing = self.standing_in_group(at);
-        if let (Some(standing), Some(seat)) = (standing, self.seats.get_mut(at)) {
+        let Some(standing) = self.standing_in_group(at) else { return };
+        if let Some(seat) = self.seats.get_mut(at) {
             seat.standing = Some(standing);
         }
-        if let Some(standing) = standing {
-            self.send_event(at, now, Event::Standing(standing));
-        }
-        self.send_event(at, now, Event::Reconfigure { config, announce });
+        self.send_event(at, now, Event::Reconfigure { config, standing, announce });
         self.act(now);
     }
 
-    /// An instance that is no more: it gives up, and says so.
+    /// Stops an instance the new file no longer has: priority 0, then one notification. Its group is not told.
     fn retire(&mut self, seat: Seat, now: Instant) {
-        let occasion = if seat.instance.notify_deleted { Occasion::Deleted } else { Occasion::State(StateKind::Fault) };
-        let instance = seat.instance.clone();
+        let (instance, state) = (seat.instance.clone(), seat.machine.state());
         let priority = seat.machine.priority();
-        self.seats.push(seat);
+        self.seats.push(Seat { retired: true, ..seat });
         let at = self.seats.len() - 1;
-        let mut silent = instance.clone();
-        silent.notify = crate::keepalived::blocks::instance::Notify::default();
-        if let Some(seat) = self.seats.get_mut(at) {
-            seat.instance = silent;
-        }
         self.send_event(at, now, Event::Stop);
         self.act(now);
         self.seats.pop();
-        self.notifier.instance(&instance, occasion, priority, &self.journal);
+        if instance.notify_deleted {
+            self.notifier.instance(&instance, Occasion::Deleted, priority, &self.journal);
+        } else if state != StateKind::Fault {
+            self.notifier.instance(&instance, Occasion::State(StateKind::Fault), priority, &self.journal);
+        }
     }
 
     /// Takes away addresses a master no longer has.
-    fn forget(&mut self, seat: &Seat, gone: &[crate::keepalived::blocks::address::Address]) {
+    fn forget(&mut self, seat: &mut Seat, gone: &[Address]) {
         if seat.machine.state() != StateKind::Master {
             return;
         }
         for address in gone {
             let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
+            if !seat.held.contains(&wanted) {
+                continue;
+            }
             let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.journal.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
+            seat.held.retain(|held| *held != wanted);
             if let Err(error) = wanted.remove(&mut self.commands) {
-                self.journal.say(format!("({name}) Unable to remove {ip} - {error}"));
+                self.journal.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
             }
         }
+    }
+
+    /// The files of the configuration, their folders watched anew.
+    pub(super) fn track_files(&mut self, now: Instant, starting: bool) {
+        let any = !self.site.files.is_empty();
+        self.folders = any.then(Inotify::new).and_then(Result::ok);
+        let with = (starting, self.folders.as_ref());
+        self.files = self.site.files.iter().map(|file| FileRunner::new(file, now, with)).collect();
     }
 
     /// The scripts somebody tracks, judged by the rules.
@@ -182,32 +197,57 @@ impl Process {
             let what = crate::keepalived::site::What::Script(name.to_owned());
             self.site.instances.iter().any(|instance| instance.tracking.iter().any(|one| one.what == what))
         };
-        let mut violation = None;
-        let runners = self
-            .site
-            .scripts
-            .iter()
-            .filter(|script| used(&script.name))
-            .map(|script| {
-                let judged = self.policy.judge(&script.command);
-                judged.lines.iter().for_each(|line| self.journal.say(line));
-                if judged.program.is_none() {
-                    let why = if judged.insecure { "due to insecure" } else { "since not found/accessible" };
-                    let name = &script.name;
-                    self.journal.say(format!("Disabling track script {name} {why} - it counts as failed"));
-                }
-                let root = judged.program.as_ref().is_some_and(|program| program.uid == 0);
-                if root && !self.policy.enforced {
-                    *violation.get_or_insert(false) |= judged.insecure;
-                }
-                ScriptRunner::new(script.clone(), judged.program, now)
-            })
-            .collect();
-        if let Some(insecure) = violation {
-            let also = if insecure { " There are insecure scripts." } else { "" };
+        let used = self.site.scripts.iter().filter(|script| used(&script.name));
+        let judged: Vec<(&Script, Judged)> = used.map(|script| (script, self.policy.judge(&script.command))).collect();
+        let site = &self.site;
+        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let told: Vec<Judged> = notify.flat_map(Notify::commands).map(|one| self.policy.judge(one)).collect();
+        let all = || judged.iter().map(|(_, judged)| judged).chain(&told);
+        if all().any(|judged| judged.no_default_user) {
+            self.journal.say(NO_DEFAULT_USER);
+        }
+        for (script, judged) in &judged {
+            judged.lines.iter().for_each(|line| self.journal.say(line));
+            self.disabled(script, judged.unusable);
+        }
+        told.iter().flat_map(|judged| &judged.lines).for_each(|line| self.journal.say(line));
+        let mut violators = all().filter(|judged| judged.root && !self.policy.enforced).peekable();
+        if violators.peek().is_some() {
+            let also = if violators.any(|judged| judged.insecure) { " There are insecure scripts." } else { "" };
             let text = "SECURITY VIOLATION - scripts are being executed but script_security not enabled.";
             self.journal.say(format!("{text}{also}"));
         }
-        runners
+        let runner = |(script, judged): (&Script, Judged)| ScriptRunner::new(script.clone(), judged.program, now);
+        judged.into_iter().map(runner).collect()
     }
+
+    /// Says that a tracked script is not run, and what that means for the routers that track it.
+    fn disabled(&self, script: &Script, unusable: Option<Unusable>) {
+        let name = &script.name;
+        let Some(unusable) = unusable else { return };
+        self.journal.say(match unusable {
+            Unusable::User => format!("Unable to set default user for vrrp script {name} - removing"),
+            Unusable::Insecure => format!("Disabling track script {name} due to insecure"),
+            Unusable::Missing => format!("Disabling track script {name} since not found/accessible"),
+            // keepalived has said "disabling" before, and says no more.
+            Unusable::NotExecutable if !self.start.fault_on_disabled_script => return,
+            Unusable::NotExecutable => format!("Disabling track script {name} since not executable"),
+        });
+        if self.start.fault_on_disabled_script {
+            self.journal.say(format!("Track script {name} counts as failed"));
+        }
+    }
+}
+
+/// The static addresses of `old` that `new` has not got, or has in another form or place.
+fn gone(old: &Site, new: &Site) -> Vec<Address> {
+    let placed = |site: &Site, one: &Address| {
+        let dev = Some(one.dev.clone().unwrap_or_else(|| site.static_device()));
+        Address { dev, ..one.clone() }
+    };
+    let stays = |one: &&Address| {
+        let same = |other: &Address| Address { span: one.span, ..placed(new, other) } == placed(old, one);
+        new.root.addresses.iter().any(same)
+    };
+    old.root.addresses.iter().filter(|one| !stays(one)).map(|one| placed(old, one)).collect()
 }

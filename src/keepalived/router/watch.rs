@@ -1,16 +1,16 @@
 //! What happens outside, turned into events: netlink, packets, scripts, files.
 
-use super::{PACKETS_A_TURN, Process, Seat};
-use crate::keepalived::channel::Channel;
+use super::{Process, Seat};
 use crate::keepalived::site::{Tracking, What};
-use crate::keepalived::track::script::ScriptRunner;
 use crate::keepalived::world::{Turn, World};
 use crate::kernel::address::Address;
+use crate::kernel::link::Link;
 use crate::kernel::netlink::Change;
+use crate::sys::inotify::Inotify;
 use crate::vrrp::group;
 use crate::vrrp::machine::{Event, StateKind};
 use crate::vrrp::weight::{Standing, Tracked, Verdict, standing};
-use crate::vrrp::wire;
+use nix::errno::Errno;
 use std::time::Instant;
 
 impl Process {
@@ -20,48 +20,61 @@ impl Process {
         self.monitor.read(&mut changes);
         for change in changes {
             if change == Change::Lost {
-                // Too much happened at once: look at everything anew.
-                if let Ok(world) = World::ask(&mut self.commands) {
-                    self.world = world;
-                    self.open_channels();
-                }
-                continue;
+                // Too much happened at once: the kernel's state now tells what was missed.
+                let missed = World::ask(&mut self.commands).map(|now| self.world.missed(&now));
+                missed.unwrap_or_default().into_iter().for_each(|change| self.change(change));
+            } else {
+                self.change(change);
             }
-            if let Some(turn) = self.world.apply(change) {
-                self.turn(turn);
-            }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        if let Some(turn) = self.world.apply(change) {
+            self.turn(turn);
         }
     }
 
     fn turn(&mut self, turn: Turn) {
         match turn {
-            Turn::Added(link) => {
-                if self.uses(&link.name) {
-                    self.journal.say(format!("Interface {} added", link.name));
-                    self.say_moved(&link.name, link.up);
-                }
-                // Sockets are bound to the number an interface had; a new one needs new ones.
-                self.channels.retain(|channel| channel.port.name != link.name || channel.port.index == link.index);
-                self.open_channels();
-                if self.static_device(&link.name) {
-                    self.hold_static_addresses(true);
-                }
-            }
+            Turn::Added(link) => self.added(&link),
             Turn::Deleted(link) => {
-                self.channels.retain(|channel| channel.port.index != link.index);
+                self.channels.retain(|channel| channel.key.port.index != link.index);
                 if self.uses(&link.name) {
                     self.journal.say(format!("Interface {} deleted", link.name));
+                } else {
+                    self.journal.detail(format!("Interface {} deleted", link.name));
                 }
+            }
+            Turn::Renamed(before, link) => {
+                self.journal.say(format!("Interface name has changed from {before} to {}", link.name));
+                // Whoever used the old name gives up while the sockets still work; see `Seat::held`.
+                self.settle(Instant::now());
+                self.channels.retain(|channel| channel.key.port.index != link.index);
+                self.added(&link);
             }
             Turn::Moved(link) if self.uses(&link.name) => self.say_moved(&link.name, link.up),
             Turn::Moved(_) => {}
             Turn::Assigned(address, name) => {
-                let own = self.is_virtual(&address);
-                if self.start.watch_addresses || (self.uses(&name) && !own) {
+                let first = self.world.source(&name, address.ip.is_ipv6(), &self.virtual_addresses());
+                if first == Some(address.ip) && self.uses(&name) {
                     self.journal.detail(format!("Assigned address {} for interface {name}", address.ip));
+                } else if self.start.watch_addresses {
+                    self.journal.say(format!("Netlink reflector reports IP {} added to {name}", address.ip));
                 }
             }
             Turn::Deassigned(address, name) => self.deassigned(&address, &name),
+        }
+    }
+
+    fn added(&mut self, link: &Link) {
+        self.journal.detail(format!("Interface {} added", link.name));
+        if self.uses(&link.name) {
+            self.say_moved(&link.name, link.up);
+        }
+        self.open_channels(Instant::now());
+        if self.static_device(&link.name) {
+            self.hold_static_addresses(true);
         }
     }
 
@@ -71,8 +84,13 @@ impl Process {
             if parted.is_some() {
                 return;
             }
-            if self.start.watch_addresses || self.uses(name) {
+            const LINK: u8 = 253;
+            let (ipv6, moving) = (address.ip.is_ipv6(), self.virtual_addresses());
+            let last = (!ipv6 || address.scope == LINK) && self.world.source(name, ipv6, &moving).is_none();
+            if last && self.uses(name) {
                 self.journal.detail(format!("Deassigned address {} from interface {name}", address.ip));
+            } else if self.start.watch_addresses {
+                self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
             }
             if self.site.root.addresses.iter().any(|one| one.ip == address.ip) {
                 self.journal.say(format!("Restoring deleted static address {}", address.ip));
@@ -94,10 +112,12 @@ impl Process {
             let listed = seat.instance.addresses.iter().any(|one| {
                 one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
             });
+            // One the kernel refused, or that a reload took away, cannot be lost.
+            let held = seat.held.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
             // What goes with its interface is a fault already, where that is tracked.
             let what = What::Interface(name.to_owned());
             let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
-            if listed && seat.machine.state() == StateKind::Master && there {
+            if listed && held && seat.machine.state() == StateKind::Master && there {
                 self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
                 // Its group gives up with it.
                 for one in std::iter::once(at).chain(self.companions(at)) {
@@ -130,66 +150,6 @@ impl Process {
         self.site.root.addresses.iter().any(|one| one.dev.as_deref().unwrap_or(default) == name)
     }
 
-    /// Opens the sockets that are missing.
-    pub(super) fn open_channels(&mut self) {
-        for at in 0..self.seats.len() {
-            let Some(instance) = self.seats.get(at).map(|seat| &seat.instance) else { continue };
-            let Some(port) = self.world.port(&instance.interface) else { continue };
-            let ipv6 = instance.router.is_ipv6();
-            let group = instance.group;
-            let fits = |channel: &Channel| {
-                channel.port == port && channel.ipv6 == ipv6 && (group.is_none() || channel.group == group)
-            };
-            if self.channels.iter().any(fits) {
-                continue;
-            }
-            self.channels.retain(|channel| channel.port != port || channel.ipv6 != ipv6);
-            match Channel::open(port, instance) {
-                Ok(channel) => {
-                    self.journal.say(channel.describe());
-                    self.channels.push(channel);
-                }
-                Err(error) => {
-                    let (name, interface) = (&instance.name, &instance.interface);
-                    self.journal.say(format!("({name}) Unable to open sockets on {interface} - {error}"));
-                }
-            }
-        }
-    }
-
-    /// Takes the packets that have come.
-    pub(super) fn hear_packets(&mut self) {
-        let mut heard = Vec::new();
-        for channel in &self.channels {
-            for _ in 0..PACKETS_A_TURN {
-                let Some(received) = channel.receive() else { break };
-                match received {
-                    Ok(datagram) => heard.push((channel.port.name.clone(), channel.ipv6, datagram)),
-                    Err(refusal) => self.journal.say(refusal.to_string()),
-                }
-            }
-        }
-        let now = Instant::now();
-        for (name, ipv6, datagram) in heard {
-            let vrid = wire::vrid(&datagram.payload);
-            let ours = self.seats.iter().position(|seat| {
-                let instance = &seat.instance;
-                instance.interface == name && instance.router.is_ipv6() == ipv6 && Some(instance.router.vrid) == vrid
-            });
-            match ours {
-                Some(at) => {
-                    self.send_event(at, now, Event::Received(datagram));
-                    self.act(now);
-                }
-                None if self.site.global.log_unknown_vrids == Some(true) => {
-                    let vrid = vrid.unwrap_or_default();
-                    self.journal.say(format!("Unknown VRID({vrid}) received on interface({name}). ignoring..."));
-                }
-                None => {}
-            }
-        }
-    }
-
     /// Starts and ends scripts, looks at files.
     pub(super) fn track(&mut self, now: Instant) {
         for at in 0..self.scripts.len() {
@@ -204,11 +164,14 @@ impl Process {
             }
         }
         self.notifier.reap();
-        self.files.iter_mut().for_each(|file| file.handle_timeout(now));
+        let changed = self.folders.as_ref().is_some_and(Inotify::drain);
+        self.look_at_files(now, changed);
     }
 
     /// Tells each machine where it stands, if that changed.
     pub(super) fn settle(&mut self, now: Instant) {
+        self.find_sources(now);
+        self.open_channels(now);
         if self.held_until.is_some_and(|until| now < until) {
             return;
         }
@@ -225,20 +188,48 @@ impl Process {
         order.sort_unstable();
         self.explain_faults(|seat| seat.standing.is_none() && seat.faulty);
         self.hold_groups(&mut standings);
+        self.tell_first_states(&standings);
         for (_, at) in order {
-            let source = self.seats.get(at).and_then(|seat| self.source(&seat.instance));
             let (Some(seat), Some(standing)) = (self.seats.get_mut(at), standings.get(at).copied()) else { continue };
-            if seat.source != source {
-                seat.source = source;
-                seat.machine.handle(now, Event::Source(source));
-            }
             if seat.standing != Some(standing) {
-                seat.standing = Some(standing);
+                let socketless = standing.fault && seat.refused.is_some();
+                if seat.standing.replace(standing).is_none() && socketless {
+                    // keepalived opens the sockets after it has judged everything tracked: the start is over by then.
+                    self.send_event(at, now, Event::Standing(Standing { fault: false, waiting: true, ..standing }));
+                }
                 self.send_event(at, now, Event::Standing(standing));
                 self.act(now);
             }
         }
         self.act(now);
+        self.close_channels();
+    }
+
+    /// At the start keepalived tells of groups first, if they begin as backup or in fault.
+    fn tell_first_states(&mut self, standings: &[Standing]) {
+        for group in &self.site.groups {
+            let all =
+                || self.seats.iter().zip(standings).filter(|(seat, _)| group.members.contains(&seat.instance.name));
+            if !all().all(|(seat, _)| seat.standing.is_none() && seat.machine.state() == StateKind::Initialise) {
+                continue;
+            }
+            if all().any(|(_, standing)| standing.fault) {
+                self.notifier.group(group, StateKind::Fault, &self.journal);
+            } else if !all().any(|(seat, standing)| standing.waiting || seat.instance.router.owner) {
+                self.notifier.group(group, StateKind::Backup, &self.journal);
+            }
+        }
+    }
+
+    /// Tells each machine the address its adverts carry, if that changed.
+    pub(super) fn find_sources(&mut self, now: Instant) {
+        for at in 0..self.seats.len() {
+            let source = self.seats.get(at).and_then(|seat| self.source(&seat.instance));
+            let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.source != source) else { continue };
+            seat.source = source;
+            seat.last_source = source.or(seat.last_source);
+            seat.machine.handle(now, Event::Source(source));
+        }
     }
 
     /// Why instances begin in fault, and whom they take with them.
@@ -261,15 +252,23 @@ impl Process {
             let family = if seat.instance.router.is_ipv6() { "IPv6" } else { "IPv4" };
             self.journal.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
         }
+        if seat.refused == Some(Errno::EADDRNOTAVAIL as i32) {
+            self.journal.say(format!("({name}): entering FAULT state (src address not configured)"));
+        }
         for tracking in &seat.instance.tracking {
-            let tracked = self.tracked(tracking);
-            let bad = tracked.weight == 0 && (tracked.verdict == Verdict::Bad) != tracked.reverse;
+            let Some(tracked) = self.tracked(tracking) else { continue };
+            let bad = is_fault(tracked);
             match &tracking.what {
                 What::Script(script) if bad && tracked.verdict != Verdict::Unknown => {
                     self.journal.say(format!("({name}): entering FAULT state due to script {script}"));
                 }
                 What::Interface(interface) if bad => {
                     self.journal.say(format!("({name}): entering FAULT state (interface {interface} down)"));
+                }
+                What::File(file) if bad => {
+                    let status = self.files.iter().find(|one| one.name == *file).map_or(0, |one| one.value());
+                    let text = format!("entering FAULT state (tracked file {file} has status {status})");
+                    self.journal.say(format!("({name}): {text}"));
                 }
                 _ => {}
             }
@@ -308,29 +307,56 @@ impl Process {
             Some(source) if instance.track_source => self.world.holds(&instance.interface, source),
             _ => self.source(instance).is_some(),
         };
-        let link = self.world.link(&instance.interface).is_some();
-        let usable = there && link && !instance.closed;
+        let usable = there && self.has_channel(seat) && !instance.closed;
         let source = Tracked { weight: 0, reverse: false, verdict: verdict(usable) };
-        let all = instance.tracking.iter().map(|tracking| self.tracked(tracking));
+        let all = instance.tracking.iter().filter_map(|tracking| self.tracked(tracking));
         standing(instance.router.priority, std::iter::once(source).chain(all))
     }
 
-    fn tracked(&self, tracking: &Tracking) -> Tracked {
+    /// What a tracked thing comes to; nothing for a script that keepalived disables.
+    fn tracked(&self, tracking: &Tracking) -> Option<Tracked> {
         let Tracking { weight, reverse, .. } = *tracking;
-        match &tracking.what {
+        Some(match &tracking.what {
             What::Interface(name) => Tracked { weight, reverse, verdict: verdict(self.world.is_up(name)) },
             What::Script(name) => {
-                let runner = self.scripts.iter().find(|runner| runner.script.name == *name);
-                // A script nobody defined can never succeed.
-                let verdict = runner.map_or(Verdict::Bad, ScriptRunner::verdict);
-                Tracked { weight, reverse, verdict }
+                let runner = self.scripts.iter().find(|runner| runner.script.name == *name)?;
+                if runner.program().is_none() && !self.start.fault_on_disabled_script {
+                    return None;
+                }
+                Tracked { weight, reverse, verdict: runner.verdict() }
             }
             What::File(name) => {
                 let value = self.files.iter().find(|file| file.name == *name).map_or(0, |file| file.value());
                 of_file(value, weight, reverse)
             }
+        })
+    }
+
+    /// Looks at the tracked files, and says which instances enter or leave fault because of them.
+    fn look_at_files(&mut self, now: Instant, changed: bool) {
+        for at in 0..self.files.len() {
+            let Some(file) = self.files.get_mut(at) else { continue };
+            let before = file.value();
+            file.look(now, changed);
+            let (name, after) = (&file.name, file.value());
+            for seat in &self.seats {
+                for tracking in seat.instance.tracking.iter().filter(|one| one.what == What::File(name.clone())) {
+                    let fault = |value| is_fault(of_file(value, tracking.weight, tracking.reverse));
+                    let how = match (fault(before), fault(after)) {
+                        (false, true) => "now",
+                        (true, false) => "leaving",
+                        _ => continue,
+                    };
+                    self.journal.detail(format!("({}): tracked file {name} {how} FAULT state", seat.instance.name));
+                }
+            }
         }
     }
+}
+
+/// Whether a tracked thing faults whoever tracks it.
+fn is_fault(tracked: Tracked) -> bool {
+    tracked.weight == 0 && (tracked.verdict == Verdict::Bad) != tracked.reverse
 }
 
 const fn verdict(good: bool) -> Verdict {
@@ -340,11 +366,32 @@ const fn verdict(good: bool) -> Verdict {
 /// A file's number times its weight is added to the priority; -254, or any number with weight 0, is a fault.
 fn of_file(value: i64, weight: i32, reverse: bool) -> Tracked {
     let sign = if reverse { -1 } else { 1 };
-    let product = value.saturating_mul(i64::from(weight)).saturating_mul(sign).clamp(-254, 254) as i32;
-    let fault = if weight == 0 { value != 0 } else { product == -254 };
+    let product = value.saturating_mul(i64::from(weight)).saturating_mul(sign).clamp(-254, 253) as i32;
+    let fault = if weight == 0 { (value != 0) != reverse } else { product == -254 };
     match product {
         _ if fault => Tracked { weight: 0, reverse: false, verdict: Verdict::Bad },
         0 => Tracked { weight: 0, reverse: false, verdict: Verdict::Good },
         product => Tracked { weight: product, reverse: false, verdict: verdict(product > 0) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_number_is_a_weight_or_a_fault() {
+        let of = |value, weight, reverse| standing(100, [of_file(value, weight, reverse)]);
+        for (value, weight, reverse, priority) in
+            [(0, 1, false, 100), (7, 1, false, 107), (7, -2, false, 86), (7, 2, true, 86), (900, 1, false, 254)]
+        {
+            let standing = of(value, weight, reverse);
+            assert_eq!((standing.priority, standing.fault), (priority, false), "{value} {weight} {reverse}");
+        }
+        for (value, weight, reverse, fault) in
+            [(-254, 1, false, true), (0, 0, false, false), (1, 0, false, true), (0, 0, true, true), (1, 0, true, false)]
+        {
+            assert_eq!(of(value, weight, reverse).fault, fault, "{value} {weight} {reverse}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A tracked script: when it runs, how long it may, and what its results come to.
 
 use super::security::Program;
+use crate::conf::diagnostic::reason;
 use crate::keepalived::site::Script;
 use crate::sys::process::{on_its_own, unblocked};
 use crate::vrrp::weight::Verdict;
@@ -15,7 +16,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A script that is being tracked.
 ///
-/// Differs from keepalived: a script that may not be run counts as failed. [test: a_script_that_may_not_be_run_counts_as_failed]
 /// Differs from keepalived: an overrunning script gets no second copy. [test: an_overrunning_script_gets_no_second_copy]
 pub struct ScriptRunner {
     /// What is to be run.
@@ -30,7 +30,8 @@ pub struct ScriptRunner {
 struct Run {
     child: Child,
     term_at: Instant,
-    termed: bool,
+    /// It was told to end.
+    ending: bool,
 }
 
 /// Results in a row.
@@ -77,7 +78,7 @@ impl Tally {
 }
 
 impl ScriptRunner {
-    /// A script whose first run is due at once.
+    /// A script whose first run is due at once; one that may not be run counts as failed, for those who count it.
     pub fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
         let mut tally = Tally::default();
         if program.is_none() {
@@ -114,7 +115,7 @@ impl ScriptRunner {
 
     /// Starts what is due, ends what overruns; the lines are for the log.
     pub fn handle_timeout(&mut self, now: Instant, lines: &mut Vec<String>) {
-        self.overrun(now, lines);
+        self.overrun(now);
         if self.next > now {
             return;
         }
@@ -122,41 +123,40 @@ impl ScriptRunner {
         let next = self.next + self.script.interval;
         self.next = if next <= now { now + self.script.interval } else { next };
         let name = &self.script.name;
-        if self.run.is_some() {
-            lines.push(format!("Track script {name} is running, expect idle - skipping run"));
+        if let Some(run) = &self.run {
+            let state = if run.ending { "being timed out" } else { "already running" };
+            lines.push(format!("Track script {name} is {state}, expect idle - skipping run"));
             return;
         }
         let Some(program) = &self.program else { return };
         match start(program) {
             Ok(child) => {
-                self.run = Some(Run { child, term_at: now + self.script.timeout, termed: false });
+                self.run = Some(Run { child, term_at: now + self.script.timeout, ending: false });
             }
             Err(error) => {
-                lines.push(format!("Couldn't start {name}: {error}"));
-                self.judge(false, "could not be started", lines);
+                lines.push(format!("Couldn't start {name}: {}", reason(&error)));
+                self.judge(false, "failed (could not be started)", lines);
             }
         }
     }
 
-    fn overrun(&mut self, now: Instant, lines: &mut Vec<String>) {
+    fn overrun(&mut self, now: Instant) {
         let Some(run) = self.run.as_mut().filter(|run| run.term_at <= now) else { return };
-        let signal = if run.termed { Signal::SIGKILL } else { Signal::SIGTERM };
+        let signal = if run.ending { Signal::SIGKILL } else { Signal::SIGTERM };
         // A group that is gone already has nothing left to end.
         let _ = killpg(Pid::from_raw(run.child.id() as i32), signal);
         run.term_at = now + GRACE;
-        if !std::mem::replace(&mut run.termed, true) {
-            lines.push(format!("VRRP_Script({}) timed_out", self.script.name));
-        }
+        run.ending = true;
     }
 
     /// Takes the result of a run that has ended; the lines are for the log.
     pub fn reap(&mut self, lines: &mut Vec<String>) {
         let Some(run) = self.run.as_mut() else { return };
         let Ok(Some(status)) = run.child.try_wait() else { return };
-        let termed = run.termed;
+        let ending = run.ending;
         self.run = None;
-        if termed {
-            return self.judge(false, "timed out", lines);
+        if ending {
+            return self.judge(false, "timed_out", lines);
         }
         self.report(status, lines);
     }
@@ -169,9 +169,11 @@ impl ScriptRunner {
                     lines.push(format!("Script `{name}` now returning {code}"));
                     self.tally.status = code;
                 }
-                self.judge(code == 0, &format!("exited with status {code}"), lines);
+                self.judge(code == 0, &format!("failed (exited with status {code})"), lines);
             }
-            (None, signal) => self.judge(false, &format!("due to signal {}", signal.unwrap_or_default()), lines),
+            (None, signal) => {
+                self.judge(false, &format!("failed (due to signal {})", signal.unwrap_or_default()), lines)
+            }
         }
     }
 
@@ -180,11 +182,7 @@ impl ScriptRunner {
             return;
         }
         let name = &self.script.name;
-        lines.push(if good {
-            format!("VRRP_Script({name}) succeeded")
-        } else {
-            format!("VRRP_Script({name}) failed ({how})")
-        });
+        lines.push(format!("VRRP_Script({name}) {}", if good { "succeeded" } else { how }));
     }
 
     /// Ends a run at once, at a reload or at the end.
@@ -211,7 +209,7 @@ pub fn start(program: &Program) -> std::io::Result<Child> {
 /// The command a program is started by.
 pub fn command(program: &Program) -> Command {
     let mut command = Command::new(&program.path);
-    command.args(&program.arguments).current_dir("/").process_group(0);
+    command.args(&program.arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if program.uid != 0 || program.gid != 0 {
         command.uid(program.uid).gid(program.gid);
@@ -270,7 +268,7 @@ mod tests {
         let first = runner.run.as_ref().map(|run| run.child.id());
         runner.handle_timeout(now + Duration::from_secs(1), &mut lines);
         assert_eq!(runner.run.as_ref().map(|run| run.child.id()), first);
-        assert_eq!(lines, ["Track script s is running, expect idle - skipping run"]);
+        assert_eq!(lines, ["Track script s is already running, expect idle - skipping run"]);
         runner.handle_timeout(now + Duration::from_secs(6), &mut lines);
         finish(&mut runner, &mut lines);
         assert!(lines.contains(&"VRRP_Script(s) timed_out".to_owned()), "{lines:?}");

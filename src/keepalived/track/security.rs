@@ -1,5 +1,6 @@
 //! Whether a script may be run, and as whom: keepalived's rules.
 
+use crate::conf::diagnostic::reason;
 use crate::keepalived::slot::Command;
 use nix::unistd::{AccessFlags, Group, User};
 use std::fmt;
@@ -30,16 +31,39 @@ impl fmt::Display for Program {
     }
 }
 
+/// Why a command may not be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// There is no user to run it as.
+    User,
+    /// There is no such file, or no access to it.
+    Missing,
+    /// Its user may not execute it.
+    NotExecutable,
+    /// Others than root may change it, and the rules are enforced.
+    Insecure,
+}
+
 /// What came of judging a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// It may be run.
     pub program: Option<Program>,
+    /// It may not, for this reason.
+    pub unusable: Option<Unusable>,
+    /// It exists and is meant to be run as root.
+    pub root: bool,
     /// Somebody else than root could change what root would run.
     pub insecure: bool,
+    /// No user was named, and the default one does not exist.
+    pub no_default_user: bool,
     /// What there is to say.
     pub lines: Vec<String>,
 }
+
+/// What is said where the default user is missing.
+pub const NO_DEFAULT_USER: &str =
+    "WARNING - default user 'keepalived_script' for script execution does not exist - please create.";
 
 /// What the rules depend on.
 #[derive(Clone, Debug, Default)]
@@ -53,54 +77,69 @@ pub struct Policy {
 impl Policy {
     /// Judges `command`.
     pub fn judge(&self, command: &Command) -> Judged {
-        let mut judged = Judged { program: None, insecure: false, lines: Vec::new() };
-        judged.program = self.program(command, &mut judged).map_err(|line| judged.lines.push(line)).ok();
+        let mut judged = Judged::default();
+        match self.program(command, &mut judged) {
+            Ok(program) => judged.program = Some(program),
+            Err(why) => judged.unusable = Some(why),
+        }
         judged
     }
 
-    fn program(&self, command: &Command, judged: &mut Judged) -> Result<Program, String> {
-        let (name, arguments) = command.words.split_first().ok_or_else(|| "script is empty".to_owned())?;
+    fn program(&self, command: &Command, judged: &mut Judged) -> Result<Program, Unusable> {
+        let Some((name, arguments)) = command.words.split_first() else {
+            judged.lines.push("script is empty".to_owned());
+            return Err(Unusable::Missing);
+        };
         let (uid, gid) = self.identity(command, judged)?;
-        let found = find(name).ok_or_else(|| format!("WARNING - script '{name}' not found"))?;
+        let Some(found) = find(name) else {
+            judged.lines.push(format!("Cannot find script {name} in path - disabling"));
+            return Err(Unusable::Missing);
+        };
         if !name.starts_with('/') {
             let path = found.display();
             judged.lines.push(format!(
                 "WARNING - script `{name}` resolved by path search to `{path}`. Please specify full path."
             ));
         }
-        let path = fs::canonicalize(&found).map_err(|error| format!("WARNING - script '{name}' {error}"))?;
+        let (path, file) = match fs::canonicalize(&found).and_then(|path| Ok((fs::metadata(&path)?, path))) {
+            Ok((file, path)) => (path, file),
+            Err(error) => {
+                let words = reason(&error);
+                judged.lines.push(format!("Script {name} cannot be accessed - {words}"));
+                return Err(Unusable::Missing);
+            }
+        };
         let shown = path.display();
-        let file = fs::metadata(&path).map_err(|error| format!("WARNING - script '{shown}' {error}"))?;
+        judged.root = uid == 0;
         if !file.is_file() || !executable(&file, uid, gid) {
-            return Err(format!("script '{shown}' is not executable for uid:gid {uid}:{gid} - disabling."));
+            let line = format!("WARNING - script '{shown}' is not executable for uid:gid {uid}:{gid} - disabling.");
+            judged.lines.push(line);
+            return Err(Unusable::NotExecutable);
         }
         let setuid = file.mode() & 0o4000 != 0 && file.uid() == 0 || file.mode() & 0o2000 != 0 && file.gid() == 0;
         if (uid == 0 || gid == 0 || setuid) && !path.ancestors().all(safe) {
             judged.insecure = true;
             let tail = if self.enforced { " - disabling." } else { "." };
-            let line = format!("Unsafe permissions found for script '{shown}'{tail}");
+            judged.lines.push(format!("Unsafe permissions found for script '{shown}'{tail}"));
             if self.enforced {
-                return Err(line);
+                return Err(Unusable::Insecure);
             }
-            judged.lines.push(line);
         }
         Ok(Program { path, arguments: arguments.to_vec(), uid, gid })
     }
 
-    fn identity(&self, command: &Command, judged: &mut Judged) -> Result<(u32, u32), String> {
+    fn identity(&self, command: &Command, judged: &mut Judged) -> Result<(u32, u32), Unusable> {
         if let Some((user, group)) = command.user.as_ref().or(self.user.as_ref()) {
-            return ids(user, group.as_deref());
+            return ids(user, group.as_deref()).map_err(|line| {
+                judged.lines.push(line);
+                Unusable::User
+            });
         }
         if let Ok(ids) = ids(DEFAULT_USER, None) {
             return Ok(ids);
         }
-        let line =
-            format!("WARNING - default user '{DEFAULT_USER}' for script execution does not exist - please create.");
-        if self.enforced {
-            return Err(line);
-        }
-        judged.lines.push(line);
-        Ok((0, 0))
+        judged.no_default_user = true;
+        if self.enforced { Err(Unusable::User) } else { Ok((0, 0)) }
     }
 }
 
@@ -182,7 +221,24 @@ mod tests {
         assert_eq!(judged.lines, [format!("Unsafe permissions found for script '{}' - disabling.", path.display())]);
         assert!(root(false).judge(&command(&words)).insecure);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(root(true).judge(&command(&words)).lines[0].contains("is not executable for uid:gid 0:0 - disabling."));
+        let judged = root(true).judge(&command(&words));
+        let line = format!("WARNING - script '{}' is not executable for uid:gid 0:0 - disabling.", path.display());
+        assert_eq!((judged.unusable, judged.root, judged.lines), (Some(Unusable::NotExecutable), true, vec![line]));
         fs::remove_file(&path).unwrap();
+        let judged = root(true).judge(&command(&words));
+        let line = format!("Script {} cannot be accessed - No such file or directory", path.display());
+        assert_eq!((judged.unusable, judged.root, judged.lines), (Some(Unusable::Missing), false, vec![line]));
+        let judged = root(true).judge(&command(&["no-such-script-in-path"]));
+        assert_eq!(judged.lines, ["Cannot find script no-such-script-in-path in path - disabling"]);
+    }
+
+    #[test]
+    fn a_missing_default_user_is_root_unless_the_rules_are_enforced() {
+        if is_known(DEFAULT_USER, None) {
+            return;
+        }
+        let judged = |enforced| Policy { enforced, user: None }.judge(&command(&["/bin/true"]));
+        assert!(judged(false).no_default_user && judged(false).program.is_some_and(|program| program.uid == 0));
+        assert_eq!((judged(true).no_default_user, judged(true).unusable), (true, Some(Unusable::User)));
     }
 }

@@ -57,8 +57,8 @@ pub struct Change {
     pub path: Vec<String>,
 }
 
-/// A default where a setting is not given, by name.
-pub type Defaults<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// A default where a setting is not given, by the kind of thing and the setting's name.
+pub type Defaults<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
 
 /// What differs between two lists of things.
 pub fn compare(old: &[Thing], new: &[Thing], path: &[String], defaults: Defaults<'_>, out: &mut Vec<Change>) {
@@ -112,7 +112,7 @@ fn settings(old: &Thing, new: &Thing, path: &[String], defaults: Defaults<'_>, o
     let names: BTreeSet<&String> = old.settings.keys().chain(new.settings.keys()).collect();
     for name in names {
         let (before, after) = (old.settings.get(name), new.settings.get(name));
-        if same(before, after, defaults(name)) {
+        if same(before, after, defaults(new.kind, name)) {
             continue;
         }
         let side = |value: Option<&Value>, other: &Thing| {

@@ -36,7 +36,7 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
     let mut findings = wishes(&pair);
     findings.extend(start.iter().filter(|one| one.after.len() > 1).map(|one| {
         let text = format!(
-            "{}: both nodes are master at once, for good: they do not accept each other's adverts",
+            "{}: both nodes are master at once and stay so: they do not accept each other's adverts",
             one.instance
         );
         Finding::new(Severity::Error, "both-master", text)
@@ -71,6 +71,9 @@ fn started(pair: &Pair, start: &[Outcome]) -> Table {
     table
 }
 
+/// A state that does not end by itself.
+const EVER: &str = "as long as this lasts";
+
 /// What becomes of every instance in every case, as rows and in words.
 fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
     let mut table = Table::new(&[
@@ -87,12 +90,12 @@ fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
         for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
             let doubled = match outcome.doubled {
                 time if time.is_zero() => "-".to_owned(),
-                _ if outcome.after.len() > 1 => "good".to_owned(),
+                _ if outcome.after.len() > 1 => EVER.to_owned(),
                 time => seconds(time),
             };
             let vacant = match outcome.vacant.1 {
                 time if time.is_zero() => "-".to_owned(),
-                _ if outcome.after.is_empty() => "good".to_owned(),
+                _ if outcome.after.is_empty() => EVER.to_owned(),
                 _ => span(outcome.vacant),
             };
             table.row([

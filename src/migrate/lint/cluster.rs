@@ -107,17 +107,28 @@ fn crossing(nodes: &[Node], found: &mut Found<'_>) {
 }
 
 /// Looks for a keyword that two nodes give different values.
-fn differ(nodes: &[Node], found: &mut Found<'_>, keyword: &str, default: &str, (says, help): (&str, &str)) {
+fn differ(nodes: &[Node], found: &mut Found<'_>, keyword: &str, default: &str, words: (&str, &str)) {
     for (mine, theirs) in shared(nodes) {
-        let value = |one: &Instance| one.get(keyword).map_or_else(|| default.to_owned(), |set| set.value.clone());
-        let same = match (value(mine).parse::<f64>(), value(theirs).parse::<f64>()) {
-            (Ok(mine), Ok(theirs)) => (mine - theirs).abs() < f64::EPSILON,
-            _ => value(mine) == value(theirs),
-        };
-        if !same {
-            let text = format!("{}: {keyword} is {} and {}: {says}", mine.name, value(mine), value(theirs));
-            found.add(&[mine.at(keyword), theirs.at(keyword)], text, help);
-        }
+        differ_in(mine, theirs, found, keyword, default, words);
+    }
+}
+
+fn differ_in(
+    mine: &Instance,
+    theirs: &Instance,
+    found: &mut Found<'_>,
+    keyword: &str,
+    default: &str,
+    (says, help): (&str, &str),
+) {
+    let value = |one: &Instance| one.get(keyword).map_or_else(|| default.to_owned(), |set| set.value.clone());
+    let same = match (value(mine).parse::<f64>(), value(theirs).parse::<f64>()) {
+        (Ok(mine), Ok(theirs)) => (mine - theirs).abs() < f64::EPSILON,
+        _ => value(mine) == value(theirs),
+    };
+    if !same {
+        let text = format!("{}: {keyword} is {} and {}: {says}", mine.name, value(mine), value(theirs));
+        found.add(&[mine.at(keyword), theirs.at(keyword)], text, help);
     }
 }
 
@@ -128,12 +139,18 @@ fn vrid(nodes: &[Node], found: &mut Found<'_>) {
 }
 
 fn interval(nodes: &[Node], found: &mut Found<'_>) {
+    // In version 3 a backup takes the interval from the adverts.
     let says = "version 2 discards adverts with another interval, and both become master";
-    differ(nodes, found, "advert_int", "1", (says, "give all nodes one advert_int"));
+    for (mine, theirs) in shared(nodes).into_iter().filter(|(mine, theirs)| mine.version == 2 || theirs.version == 2) {
+        differ_in(mine, theirs, found, "advert_int", "1", (says, "give all nodes one advert_int"));
+    }
 }
 
 fn version(nodes: &[Node], found: &mut Found<'_>) {
-    differ(nodes, found, "version", "2", (BOTH, "give all nodes one version"));
+    for (mine, theirs) in shared(nodes).into_iter().filter(|(mine, theirs)| mine.version != theirs.version) {
+        let text = format!("{}: version is {} and {}: {BOTH}", mine.name, mine.version, theirs.version);
+        found.add(&[mine.at("version"), theirs.at("version")], text, "give all nodes one version");
+    }
 }
 
 fn auth(nodes: &[Node], found: &mut Found<'_>) {

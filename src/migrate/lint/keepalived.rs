@@ -7,7 +7,9 @@ use crate::migrate::report::Severity;
 use std::net::IpAddr;
 
 /// The rules.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 15] = [
+    rule("keepalived-refuses", Severity::Error, "keepalived does not start with a file", refused),
+    rule("keepalived-complains", Severity::Warning, "keepalived's own test of a file fails", complains),
     rule("nopreempt-master", Severity::Warning, "nopreempt with state MASTER has no effect", nopreempt),
     rule("auth-pass-cut", Severity::Warning, "a password is longer than the 8 characters that count", auth_cut),
     rule("auth-clear-text", Severity::Note, "a password travels in clear text", auth_clear),
@@ -33,6 +35,20 @@ fn files(nodes: &[Node]) -> impl Iterator<Item = &Vrrp> {
 
 fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {
     nodes.iter().flat_map(Node::instances)
+}
+
+fn refused(nodes: &[Node], found: &mut Found<'_>) {
+    for line in files(nodes).filter_map(|file| file.refused.as_ref()) {
+        found.add(&[], format!("keepalived ends at this: {line}"), "");
+    }
+}
+
+fn complains(nodes: &[Node], found: &mut Found<'_>) {
+    for file in files(nodes) {
+        for line in &file.complaints {
+            found.add(&[], format!("keepalived says: {line}"), "");
+        }
+    }
 }
 
 fn nopreempt(nodes: &[Node], found: &mut Found<'_>) {
@@ -234,10 +250,9 @@ fn nothing_tracked(nodes: &[Node], found: &mut Found<'_>) {
 }
 
 fn fraction(nodes: &[Node], found: &mut Found<'_>) {
-    for one in instances(nodes).filter(|one| one.number("version", 2.0) < 3.0) {
+    for one in instances(nodes).filter(|one| one.version == 2) {
         let seconds = one.number("advert_int", 1.0);
-        let no_version = !files(nodes).any(|file| file.version3);
-        if no_version && seconds > 0.0 && seconds.fract() != 0.0 {
+        if seconds > 0.0 && seconds.fract() != 0.0 {
             let text = format!("{}: advert_int {seconds} is rounded, because version 2 counts whole seconds", one.name);
             found.add(&[one.at("advert_int")], text, "version 3 has fractions");
         }

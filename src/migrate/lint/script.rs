@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The rules.
-pub const RULES: [Rule; 7] = [
+pub const RULES: [Rule; 8] = [
     rule("script-never-fails", Severity::Error, "a check script ends well whatever it finds", never_fails),
     rule("script-restarts", Severity::Warning, "a check script starts what it should only watch", restarts),
     rule("script-missing", Severity::Error, "a check script does not exist", missing),
@@ -21,6 +21,7 @@ pub const RULES: [Rule; 7] = [
     ),
     rule("script-relative", Severity::Warning, "a script has no full path", relative),
     rule("script-unwatched", Severity::Warning, "scripts run as root without enable_script_security", unwatched),
+    rule("script-user", Severity::Warning, "with enable_script_security a script needs a user", user),
     rule("script-slow", Severity::Note, "a failure is noticed later than a dead host", slow),
 ];
 
@@ -95,6 +96,19 @@ fn restarts(nodes: &[Node], found: &mut Found<'_>) {
             );
             let help = "a check reports and the service manager restarts (Restart=always)";
             found.add(&[format!("{name}:{line}"), command.place.clone()], said, help);
+        }
+    }
+}
+
+fn user(nodes: &[Node], found: &mut Found<'_>) {
+    for file in nodes.iter().flat_map(|node| &node.keepalived).filter(|file| file.security && file.user.is_none()) {
+        for script in file.scripts.iter().filter(|script| !script.has_user) {
+            let said = format!(
+                "vrrp_script {}: nobody is named to run it: keepalived takes keepalived_script, and where there is no such \
+                 user it drops the check, and the addresses stay where nginx is down",
+                script.name
+            );
+            found.add(std::slice::from_ref(&script.place), said, "name one with script_user");
         }
     }
 }

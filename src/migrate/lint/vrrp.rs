@@ -1,7 +1,7 @@
 //! A keepalived configuration as the rules see it: virtual routers and check scripts with their places.
 
 use crate::conf::tree::{Block, Statement};
-use crate::migrate::input::Text;
+use crate::migrate::input::{Gravity, Text};
 use std::net::IpAddr;
 
 /// What a file says of VRRP.
@@ -19,12 +19,16 @@ pub struct Vrrp {
     pub strict: Option<String>,
     /// Whether a group of virtual routers tracks something.
     pub groups_track: bool,
-    /// `vrrp_version 3`.
-    pub version3: bool,
+    /// `vrrp_version`, where it is given.
+    version: Option<String>,
     /// The virtual routers.
     pub instances: Vec<Instance>,
     /// The check scripts.
     pub scripts: Vec<Script>,
+    /// What keepalived's test of the file fails for, though it starts.
+    pub complaints: Vec<String>,
+    /// Why keepalived does not start with the file.
+    pub refused: Option<String>,
 }
 
 /// A value and its place.
@@ -57,6 +61,8 @@ pub struct Instance {
     pub peers: Vec<IpAddr>,
     /// The node's own address, where it is said.
     pub source: Option<IpAddr>,
+    /// The version of VRRP it speaks: its own, or that of `global_defs`; IPv6 has version 3 alone.
+    pub version: i64,
 }
 
 /// A virtual address.
@@ -87,6 +93,8 @@ pub struct Script {
     pub fall: f64,
     /// Its weight.
     pub weight: Option<i64>,
+    /// Whether it names its user.
+    pub has_user: bool,
 }
 
 impl Instance {
@@ -110,10 +118,11 @@ impl Instance {
         self.get("state").is_some_and(|set| set.value == "MASTER")
     }
 
-    /// Its priority.
+    /// Its priority: where none is given, a node that begins as master is the owner of the addresses.
     pub fn priority(&self) -> i64 {
-        let given = self.get("priority").and_then(|set| set.value.parse().ok());
-        given.filter(|number| (1..=255).contains(number)).unwrap_or(100)
+        let given = self.get("priority").map(|set| set.value.parse().ok());
+        let default = if given.is_none() && self.is_master() { 255 } else { 100 };
+        given.flatten().filter(|number| (1..=255).contains(number)).unwrap_or(default)
     }
 
     /// The addresses, sorted.
@@ -139,6 +148,14 @@ pub fn read(text: &Text) -> Vrrp {
             _ => {}
         }
     }
+    for one in &mut out.instances {
+        let given = one.get("version").map(|set| set.value.clone()).or_else(|| out.version.clone());
+        let v6 = one.addresses.first().is_some_and(|address| address.ip.is_ipv6());
+        one.version = if v6 || given.as_deref() == Some("3") { 3 } else { 2 };
+    }
+    let failing = text.complaints.iter().filter(|complaint| complaint.gravity == Gravity::Here);
+    out.complaints = failing.map(|complaint| complaint.text.clone()).collect();
+    out.refused = text.refusals().next().map(|complaint| complaint.text.clone());
     out
 }
 
@@ -155,7 +172,7 @@ fn globals(text: &Text, block: &Block, out: &mut Vrrp) {
             "vrrp_garp_interval" | "vrrp_gna_interval" => out.intervals.push(set),
             "enable_script_security" => out.security = true,
             "script_user" => out.user = Some(set.value),
-            "vrrp_version" => out.version3 = set.value == "3",
+            "vrrp_version" => out.version = Some(set.value),
             "vrrp_strict" => out.strict = Some(set.place),
             _ => {}
         }
@@ -212,6 +229,7 @@ fn script(text: &Text, statement: &Statement, block: &Block) -> Script {
             "interval" => out.interval = one.value.parse().unwrap_or(1.0),
             "fall" => out.fall = one.value.parse().unwrap_or(1.0),
             "weight" => out.weight = one.value.parse().ok(),
+            "user" => out.has_user = true,
             _ => {}
         }
     }

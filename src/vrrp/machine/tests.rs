@@ -1,6 +1,6 @@
 use super::*;
-use crate::vrrp::config::Version;
-use crate::vrrp::wire::{HOPS, emit};
+use crate::vrrp::config::{Authentication, Peer, Version};
+use crate::vrrp::wire::{HOPS, IPV4_HEADER, emit};
 use proptest::prelude::*;
 
 const OWN: &str = "192.0.2.11";
@@ -20,10 +20,22 @@ fn good(priority: u8) -> Event {
     Event::Standing(Standing { priority, fault: false, waiting: false })
 }
 
+/// A reload that gives the router this configuration and nothing tracked.
+fn reconfigured(config: Config, announce: bool) -> Event {
+    let standing = Standing { priority: config.priority, fault: false, waiting: false };
+    Event::Reconfigure { config: Box::new(config), standing, announce }
+}
+
 fn heard(config: &Config, source: &str, priority: u8) -> Event {
     let (source, group) = (source.parse().unwrap(), "224.0.0.18".parse().unwrap());
     let payload = emit(config, priority, source, group);
-    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, payload })
+    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, payload })
+}
+
+fn unicast_advert(config: &Config, source: &str, priority: u8) -> Event {
+    let (source, own) = (source.parse().unwrap(), OWN.parse().unwrap());
+    let payload = emit(config, priority, source, own);
+    Event::Received(Datagram { source, destination: Some(own), hops: 64, header: IPV4_HEADER, payload })
 }
 
 /// A router that has started, the time it did, and a place for what it wants.
@@ -131,7 +143,7 @@ fn an_owner_that_hears_another_gives_way_and_stays_at_254() {
     assert_eq!((router.state(), router.priority()), (StateKind::Backup, 254));
     router.handle(now, good(255));
     assert_eq!(router.priority(), 254);
-    router.handle(now, Event::Reconfigure { config: Box::new(owner()), announce: false });
+    router.handle(now, reconfigured(owner(), false));
     assert_eq!(router.priority(), 255);
 }
 
@@ -139,7 +151,7 @@ fn an_owner_that_hears_another_gives_way_and_stays_at_254() {
 fn a_reload_does_not_make_a_backup_wait_anew() {
     let (mut router, now) = started(config(100));
     let due = router.poll_timeout();
-    router.handle(now + seconds(2.0), Event::Reconfigure { config: Box::new(config(100)), announce: false });
+    router.handle(now + seconds(2.0), reconfigured(config(100), false));
     assert_eq!(router.poll_timeout(), due);
 }
 
@@ -332,9 +344,98 @@ fn a_third_version_backup_adopts_the_masters_interval() {
     let (mut router, now) = started(config(100));
     let mut slow = fast.clone();
     slow.interval = seconds(1.0);
-    router.handle(now, Event::Reconfigure { config: Box::new(fast), announce: false });
+    router.handle(now, reconfigured(fast, false));
+    actions(&mut router);
     router.handle(now, heard(&slow, OTHER, 120));
     assert_eq!(router.poll_timeout(), Some(now + seconds(3.609375)));
+    let told = [
+        "advertisement interval changed: mine=100 milli-sec, rcved=1000 milli-sec",
+        "advertisement interval updated to 1000 milli-sec from 100 milli-sec",
+    ];
+    assert_eq!(lines(&actions(&mut router)), told);
+    router.handle_timeout(now + seconds(3.609375));
+    let own = "using locally configured advertisement interval (100 milli-sec)".to_owned();
+    assert!(lines(&actions(&mut router)).contains(&own));
+}
+
+#[test]
+fn a_reload_judges_the_known_master_anew() {
+    let peer = |source: &str| Peer { address: source.parse().unwrap(), hops: 0..=255 };
+    let mut unicast = config(100);
+    unicast.skip_check_adv_addr = true;
+    unicast.peers = vec![peer(OTHER)];
+    let (mut router, now) = started(unicast.clone());
+    let advert = || unicast_advert(&unicast, OTHER, 120);
+    router.handle(now, advert());
+    assert_eq!(router.heard().map(|heard| heard.priority), Some(120));
+    let mut strict = unicast.clone();
+    strict.check_unicast_src = true;
+    strict.peers = vec![peer("192.0.2.99")];
+    router.handle(now, reconfigured(strict, false));
+    actions(&mut router);
+    router.handle(now, advert());
+    let refusal = Refusal::Peer { source: OTHER.parse().unwrap() };
+    assert_eq!(actions(&mut router), [Action::Note(Note::Refused(refusal))]);
+}
+
+#[test]
+fn a_configured_priority_changes_without_a_word_and_a_weight_is_told() {
+    let (mut router, now) = master(config(150));
+    let standing = Standing { priority: 145, fault: false, waiting: false };
+    router.handle(now, Event::Reconfigure { config: Box::new(config(140)), standing, announce: false });
+    let all = actions(&mut router);
+    let changed = Action::Note(Note::PriorityChanged { from: 140, to: 145, master: true });
+    assert!(all.contains(&changed) && all.contains(&Action::Advertise(145)), "{all:?}");
+    router.handle(now, reconfigured(config(130), false));
+    let all = actions(&mut router);
+    assert!(!all.iter().any(|action| matches!(action, Action::Note(Note::PriorityChanged { .. }))), "{all:?}");
+}
+
+/// A flood of packets of one kind within a second, and what a router does about it until the second is over.
+fn flooded(mut router: Router, now: Instant, event: &Event) -> Vec<Action> {
+    for _ in 0..1000 {
+        router.handle(now, event.clone());
+    }
+    router.handle_timeout(now + seconds(1.0));
+    actions(&mut router)
+}
+
+fn lines(all: &[Action]) -> Vec<String> {
+    let line = |action: &Action| if let Action::Note(note) = action { Some(note.to_string()) } else { None };
+    all.iter().filter_map(line).collect()
+}
+
+#[test]
+fn a_flood_of_packets_writes_a_bounded_number_of_lines() {
+    let mut other = config(100);
+    other.authentication = Authentication::Pass(*b"wrong\0\0\0");
+    let refused = heard(&other, OTHER, 120);
+    let lower = heard(&config(50), OTHER, 50);
+    let (backup, now) = started(config(100));
+    for (router, event, text) in [
+        (backup, &refused, "received a 1 auth, expecting 0!"),
+        (started(config(100)).0, &lower, "received lower priority (50) advert from 192.0.2.12 - discarding"),
+        (master(config(100)).0, &lower, "lower priority 50, ours 100, forcing new election"),
+        (master(config(100)).0, &heard(&config(50), OTHER, 0), "Master received priority 0 message"),
+    ] {
+        let lines = lines(&flooded(router, now, event));
+        assert_eq!(lines.iter().filter(|line| line.ends_with(text)).count(), 10, "{text}: {lines:?}");
+        let count = format!("{text} - 990 more in the last second");
+        assert_eq!(lines.iter().filter(|line| line.ends_with(&count)).count(), 1, "{count}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_packets_gets_a_bounded_number_of_answers() {
+    for priority in [0, 50] {
+        let (router, now) = master(config(100));
+        let all = flooded(router, now, &heard(&config(50), OTHER, priority));
+        let adverts = all.iter().filter(|action| matches!(action, Action::Advertise(_))).count();
+        // Ten answers, and the advert that is due after a second.
+        assert_eq!(adverts, 11, "priority {priority}");
+        assert!(all.iter().filter(|action| **action == Action::HeardLower).count() <= 10);
+        assert!(all.iter().filter(|action| matches!(action, Action::Announce(_))).count() <= 50);
+    }
 }
 
 #[test]
@@ -342,7 +443,7 @@ fn a_reload_keeps_a_master_master() {
     let (mut router, now) = master(config(100));
     let mut more = config(100);
     more.addresses.push("192.0.2.20".parse().unwrap());
-    router.handle(now, Event::Reconfigure { config: Box::new(more), announce: true });
+    router.handle(now, reconfigured(more, true));
     let all = actions(&mut router);
     assert_eq!(router.state(), StateKind::Master);
     assert!(all.contains(&Action::AddAddresses) && all.contains(&Action::Announce("192.0.2.20".parse().unwrap())));

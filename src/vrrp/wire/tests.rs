@@ -11,7 +11,13 @@ const HOST: &str = "192.168.110.11";
 const GROUP: &str = "224.0.0.18";
 
 fn datagram(payload: Vec<u8>) -> Datagram {
-    Datagram { source: HOST.parse().unwrap(), destination: Some(GROUP.parse().unwrap()), hops: 255, payload }
+    Datagram {
+        source: HOST.parse().unwrap(),
+        destination: Some(GROUP.parse().unwrap()),
+        hops: 255,
+        header: IPV4_HEADER,
+        payload,
+    }
 }
 
 /// The advert captured from keepalived 2.1.5 with the article's configuration.
@@ -60,10 +66,16 @@ fn checks_come_in_keepaliveds_order() {
         change(&mut packet);
         receive(&packet, &config, false).unwrap_err().to_string()
     };
-    assert_eq!(refused(&|p| p.payload.truncate(19)), "vrrp packet too short, length 19 and expect 20");
-    assert_eq!(refused(&|p| p.payload.push(0)), "vrrp packet too long, length 21 and expect 20");
+    assert_eq!(refused(&|p| p.payload.truncate(19)), "vrrp packet too short, length 39 and expect 40");
+    assert_eq!(refused(&|p| p.payload.push(0)), "vrrp packet too long, length 41 and expect 40");
     assert_eq!(refused(&|p| p.hops = 64), "invalid TTL/HL. Received 64 and expect 255");
-    assert_eq!(refused(&|p| p.payload[0] = 0x31), "wrong version. Received 3 and expect 2");
+    // The length is judged by the packet's own version, which comes after it.
+    assert_eq!(refused(&|p| p.payload[0] = 0x31), "vrrp packet too long, length 40 and expect 32");
+    let newer = |p: &mut Datagram| {
+        p.payload[0] = 0x31;
+        p.payload.truncate(12);
+    };
+    assert_eq!(refused(&newer), "wrong version. Received 3 and expect 2");
     assert_eq!(refused(&|p| p.payload[4] = 3), "Invalid auth type: 3");
     assert_eq!(refused(&|p| p.payload[4] = 0), "received a 0 auth, expecting 1!");
     assert_eq!(refused(&|p| p.payload[12] = b'x'), "received an invalid passwd!");

@@ -69,7 +69,7 @@ fn whole(folder: &str, prefix: &str) -> io::Result<Vec<(String, String)>> {
 }
 
 /// Files with keywords the recorded keepalived does not know: of newer versions, BFD, SNMP, D-Bus, iptables.
-const UNKNOWN_THERE: [&str; 12] = [
+const UNKNOWN_THERE: [&str; 11] = [
     "bad-again-bfd.conf",
     "bfd-incomplete.conf",
     "bfd.conf",
@@ -81,7 +81,6 @@ const UNKNOWN_THERE: [&str; 12] = [
     "snmp-dbus.conf",
     "track-everything.conf",
     "vmac.conf",
-    "unicast-without-peers.conf",
 ];
 
 /// Whole configurations that are judged otherwise, and why.
@@ -118,6 +117,9 @@ const INTERFACE: &str = "an address's interface that is not there is named later
 const NEGATIVE: &str = "a negative granularity is named once";
 const DYNAMIC: &str = "two dynamic checkers are not warned of";
 
+/// A file that came after the table of broken ones was recorded: which file a row breaks depends on their number.
+const NOT_BROKEN: &str = "unicast-without-peers.conf";
+
 /// Broken configurations whose first lines or codes differ, and why.
 const BROKEN_OTHERWISE: &[(&[&str], &str)] = &[
     (&["40 not-secure.conf"], SKIPPED),
@@ -137,7 +139,8 @@ const BROKEN_OTHERWISE: &[(&[&str], &str)] = &[
 
 #[test]
 fn broken_configurations_get_keepaliveds_first_word() -> io::Result<()> {
-    let (lab, files) = (Lab::new()?, whole("corpus", "")?);
+    let (lab, mut files) = (Lab::new()?, whole("corpus", "")?);
+    files.retain(|(name, _)| name != NOT_BROKEN);
     let table = |keepalived: PathBuf| -> io::Result<Vec<Vec<String>>> {
         let row = |seed: usize| {
             let (name, text) = &files[seed % files.len()];

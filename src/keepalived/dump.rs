@@ -281,7 +281,7 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
     }
     if !router.peers.is_empty() {
         // Over IPv6 the kernel chooses where nothing is said.
-        if let Some(ttl) = instance.unicast_ttl.or((!router.is_ipv6()).then_some(wire::HOPS)) {
+        if let Some(ttl) = instance.unicast_ttl.or_else(|| (!router.is_ipv6()).then_some(wire::HOPS)) {
             line(format!("Unicast TTL = {ttl}"));
         }
         line(format!("Check unicast src : {}", if router.check_unicast_src { "yes" } else { "no" }));

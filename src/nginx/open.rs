@@ -179,6 +179,7 @@ pub fn hand_over_logs(generation: &Generation, log: &Log) {
     }
     for file in &generation.logs {
         if let Err(error) = nix::unistd::chown(file.path(), Some(user.uid), None) {
+            let error = crate::conf::walk::errno(&error.into());
             log.write(Level::Emerg, None, &format!("chown(\"{}\", {}) failed ({error})", file.name(), user.uid));
         }
     }

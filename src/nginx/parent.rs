@@ -395,7 +395,7 @@ impl Parent {
             Ok(Some(_)) => return,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
             Ok(None) => Err("the worker process ended".to_owned()),
-            Err(error) => Err(format!("the worker process cannot be reached ({error})")),
+            Err(error) => Err(format!("the worker process cannot be reached ({})", crate::conf::walk::errno(&error))),
         };
         self.settle(outcome);
     }
@@ -480,7 +480,7 @@ impl Parent {
         worker
             .channel
             .send_bundle(&bundle.encode(), &descriptors)
-            .map_err(|error| format!("the worker process cannot be reached ({error})"))
+            .map_err(|error| format!("the worker process cannot be reached ({})", crate::conf::walk::errno(&error)))
     }
 
     /// USR2: starts the binary of this path on our sockets.

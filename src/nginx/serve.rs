@@ -215,6 +215,7 @@ impl Loop {
         let waited = match waited {
             Ok(waited) => waited,
             Err(error) => {
+                let error = crate::conf::walk::errno(&error);
                 log.write(Level::Alert, None, &format!("epoll_ctl() failed ({error})"));
                 return None;
             }

@@ -137,6 +137,7 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
 
 fn become_user(process: &Process, log: &Log) -> Result<(), String> {
     use nix::unistd::{Group, User, initgroups, setgid, setuid};
+    let errno = |error: nix::Error| crate::conf::walk::errno(&error.into());
     let name = process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
     let Ok(Some(user)) = User::from_name(name) else { return Err(format!("getpwnam(\"{name}\") failed")) };
     let group = match process.user.as_ref().and_then(|(_, group)| group.as_ref()) {
@@ -146,14 +147,13 @@ fn become_user(process: &Process, log: &Log) -> Result<(), String> {
         },
         None => user.gid,
     };
-    setgid(group).map_err(|error| format!("setgid({group}) failed ({error})"))?;
+    setgid(group).map_err(|error| format!("setgid({group}) failed ({})", errno(error)))?;
     let name = std::ffi::CString::new(name).map_err(|_| "a user's name with a zero byte".to_owned())?;
     // nginx goes on here, and in a user namespace of one user nobody may set groups.
     if let Err(error) = initgroups(&name, group) {
-        let error = crate::conf::walk::errno(&error.into());
-        log.write(Level::Emerg, None, &format!("initgroups({}, {group}) failed ({error})", user.name));
+        log.write(Level::Emerg, None, &format!("initgroups({}, {group}) failed ({})", user.name, errno(error)));
     }
-    setuid(user.uid).map_err(|error| format!("setuid({}) failed ({error})", user.uid))
+    setuid(user.uid).map_err(|error| format!("setuid({}) failed ({})", user.uid, errno(error)))
 }
 
 /// Runs one event loop until it is told to stop and its connections are done.
@@ -362,7 +362,7 @@ struct Received {
 
 /// Takes in the rest of a bundle.
 fn received(channel: &Channel, first: channel::Message) -> Result<Received, String> {
-    let broken = |error: io::Error| format!("a bundle could not be received ({error})");
+    let broken = |error: io::Error| format!("a bundle could not be received ({})", crate::conf::walk::errno(&error));
     let Some(memory) = first.descriptors.into_iter().next() else {
         return Err("a bundle without contents".to_owned());
     };

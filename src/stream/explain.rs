@@ -71,6 +71,9 @@ pub fn explain(site: &Arc<Site>, from: SocketAddr, to: SocketAddr) -> io::Result
     let ports = || site.ports.iter();
     let port = ports().find(|port| exact(&port.address)).or_else(|| ports().find(|port| any(&port.address)));
     let entry = port.and_then(|port| port.of(Some(to))).ok_or(io::ErrorKind::NotFound)?;
+    // Sockets are registered with a runtime's driver, even where nobody waits for them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
     let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let turn = Rc::new(Turn::new(0, Arc::default()));

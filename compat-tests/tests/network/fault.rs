@@ -102,6 +102,20 @@ fn a_script_that_may_not_be_run_is_left_out_unless_asked_otherwise() -> io::Resu
 }
 
 #[test]
+fn an_instance_of_which_something_is_left_out_holds_no_address() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = configuration("BACKUP", 120, " use_vmac\n");
+    pair.a.start_with(&text, &["--allow-unserved"])?;
+    pair.a.says("(nginx) entering FAULT state (what it asks for is not served)")?;
+    std::thread::sleep(LONG);
+    assert!(!pair.a.is_master(), "{}", pair.a.log());
+    pair.a.configure(&configuration("BACKUP", 120, ""))?;
+    pair.a.signal(Signal::SIGHUP);
+    pair.a.becomes_master()?;
+    Ok(())
+}
+
+#[test]
 fn a_reload_leaves_static_addresses_alone() -> io::Result<()> {
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
     let fixed = |addresses: &str| {

@@ -64,7 +64,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("min_ttl", PEER, ONE, &Nothing).doc("Sets the least TTL a peer's adverts may arrive with."),
     Directive::new("max_ttl", PEER, ONE, &Nothing).doc("Sets the largest TTL a peer's adverts may arrive with."),
     Directive::new("mcast_src_ip", INSTANCE, ONE, &Custom(source)).doc("Sets the source address of adverts."),
-    Directive::new("unicast_src_ip", INSTANCE, ONE, &Custom(unicast_source)).doc("Sets the source address of adverts."),
+    Directive::new("unicast_src_ip", INSTANCE, ONE, &Custom(source)).doc("Sets the source address of adverts."),
     Directive::new("track_src_ip", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.track_source, true))
         .doc("Faults the instance while the configured source address is absent."),
     Directive::new(
@@ -594,10 +594,6 @@ fn source(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -
     }
     instance.source = Some(address);
     Ok(())
-}
-
-fn unicast_source(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    source(cx, instance, statement)
 }
 
 fn check_unicast_src(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {

@@ -10,6 +10,7 @@ mod crowds;
 mod diagnostics;
 mod dump;
 mod exchanges;
+mod heads;
 mod house;
 mod keepalived_corpus;
 mod large;

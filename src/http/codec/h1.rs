@@ -239,20 +239,16 @@ fn version(text: &[u8], at: usize, start: usize, mut line: RequestLine) -> Resul
                 None => return Ok(None),
             }
         }
-        let Some((after, major)) = digits(text, at, 1).map_err(protocol)? else { return Ok(None) };
-        if major > 1 {
-            return Err(LineError::Version);
-        }
+        let Some((after, major)) = request_major(text, at)? else { return Ok(None) };
         match text.get(after) {
             Some(b'.') => {}
             Some(_) => return Err(LineError::Protocol),
             None => return Ok(None),
         }
-        let Some((after, minor)) = digits(text, after + 1, 0).map_err(protocol)? else { return Ok(None) };
+        let Some((after, minor)) = digits(text, after + 1).map_err(protocol)? else { return Ok(None) };
         line.version = major * 1000 + minor;
-        line_end = after;
         let Some((blanks, _)) = scan(text, after, |byte| byte == b' ') else { return Ok(None) };
-        at = blanks;
+        (at, line_end) = (blanks, blanks);
     } else {
         if matches!(first, b'\r' | b'\n') && line.method != Method::Get {
             return Err(LineError::Http09Method);
@@ -270,22 +266,42 @@ fn version(text: &[u8], at: usize, start: usize, mut line: RequestLine) -> Resul
     Ok(Some(line))
 }
 
-/// A number of one to two digits, at least `least`.
-fn digits(text: &[u8], at: usize, least: u16) -> Result<Option<(usize, u16)>, LineError> {
-    let mut value = 0;
+/// A number as nginx reads one in a version: any digits that amount to no more than 999.
+fn digits(text: &[u8], at: usize) -> Result<Option<(usize, u16)>, LineError> {
+    let mut value = 0_u16;
     let mut end = at;
     loop {
         match text.get(end) {
-            Some(byte) if byte.is_ascii_digit() => value = value * 10 + u16::from(byte - b'0'),
-            Some(_) if end > at && value >= least => return Ok(Some((end, value))),
+            Some(byte) if byte.is_ascii_digit() && value <= 99 => value = value * 10 + u16::from(byte - b'0'),
+            Some(byte) if !byte.is_ascii_digit() && end > at => return Ok(Some((end, value))),
             Some(_) => return Err(LineError::Request),
             None => return Ok(None),
         }
-        if value > 99 {
-            return Err(if least == 0 { LineError::Request } else { LineError::Version });
-        }
         end += 1;
     }
+}
+
+/// The major version of a request: `1`; other numbers are not served, and none begins with 0.
+fn request_major(text: &[u8], at: usize) -> Result<Option<(usize, u16)>, LineError> {
+    match (text.get(at), text.get(at + 1)) {
+        (Some(b'1'), Some(b'0'..=b'9')) | (Some(b'2'..=b'9'), _) => Err(LineError::Version),
+        (Some(b'1'), Some(_)) => Ok(Some((at + 1, 1))),
+        (Some(b'1') | None, _) => Ok(None),
+        (Some(_), _) => Err(LineError::Protocol),
+    }
+}
+
+/// Where in a segment the normalisation of a path is.
+#[derive(Clone, Copy)]
+enum Segment {
+    /// Inside a name.
+    Name,
+    /// Behind a `/`.
+    Start,
+    /// Behind `/.`.
+    Dot,
+    /// Behind `/..`.
+    DotDot,
 }
 
 /// Decodes and normalises a path (`%41`, `//`, `/./`, `/../`) into `out`. Gives the arguments that a `?` behind a
@@ -296,23 +312,50 @@ fn digits(text: &[u8], at: usize, least: u16) -> Result<Option<(usize, u16)>, Li
 pub fn normalise(path: &[u8], merge: bool, out: &mut Vec<u8>) -> Result<(), LineError> {
     out.clear();
     let mut rest = path;
-    while let Some((byte, literal, after)) = decoded(rest)? {
-        match byte {
-            b'#' if !literal => break,
-            b'/' => {
-                finish_segment(out, merge)?;
-                if !(merge && out.last() == Some(&b'/')) {
+    let mut segment = Segment::Name;
+    while let Some((byte, escaped, after)) = decoded(rest)? {
+        segment = match (segment, byte) {
+            (_, b'#') if !escaped => break,
+            (Segment::Name, b'/') => {
+                out.push(b'/');
+                Segment::Start
+            }
+            (segment @ (Segment::Start | Segment::Dot | Segment::DotDot), b'/') => {
+                leave(segment, out)?;
+                if matches!(segment, Segment::Start) && !merge {
                     out.push(b'/');
                 }
+                Segment::Start
             }
-            byte => out.push(byte),
-        }
+            (segment, byte) => {
+                out.push(byte);
+                match (segment, byte) {
+                    (Segment::Start, b'.') => Segment::Dot,
+                    (Segment::Dot, b'.') => Segment::DotDot,
+                    _ => Segment::Name,
+                }
+            }
+        };
         rest = after;
     }
-    finish_segment(out, merge)
+    leave(segment, out)
 }
 
-/// A byte, whether it came as an escape that stays literal, and the rest.
+/// Removes a segment that was `.`, or `..` with the segment before it.
+fn leave(segment: Segment, out: &mut Vec<u8>) -> Result<(), LineError> {
+    match segment {
+        Segment::Name | Segment::Start => {}
+        Segment::Dot => out.truncate(out.len() - 1),
+        Segment::DotDot => {
+            out.truncate(out.len() - 3);
+            let Some(slash) = memchr::memrchr(b'/', out) else { return Err(LineError::Request) };
+            out.truncate(slash + 1);
+        }
+    }
+    Ok(())
+}
+
+/// A byte, whether it came as an escape, and the rest.
 type Decoded<'a> = (u8, bool, &'a [u8]);
 
 /// The next byte of a path.
@@ -336,21 +379,6 @@ const fn hex(byte: u8) -> Option<u8> {
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     }
-}
-
-/// Takes back a segment that was `.` or `..`.
-fn finish_segment(out: &mut Vec<u8>, merge: bool) -> Result<(), LineError> {
-    if out.ends_with(b"/.") {
-        out.pop();
-        if !merge {
-            return Ok(());
-        }
-    } else if out.ends_with(b"/..") {
-        out.truncate(out.len() - 3);
-        let Some(slash) = memchr::memrchr(b'/', out) else { return Err(LineError::Request) };
-        out.truncate(slash + 1);
-    }
-    Ok(())
 }
 
 /// One header line.
@@ -455,13 +483,16 @@ pub fn status_line(text: &[u8]) -> Result<Option<StatusLine>, LineError> {
             None => return Ok(None),
         }
     }
-    let Some((at, major)) = digits(text, 5, 1)? else { return Ok(None) };
+    if text.get(5) == Some(&b'0') {
+        return Err(LineError::Request);
+    }
+    let Some((at, major)) = digits(text, 5)? else { return Ok(None) };
     match text.get(at) {
         Some(b'.') => {}
         Some(_) => return Err(LineError::Request),
         None => return Ok(None),
     }
-    let Some((at, minor)) = digits(text, at + 1, 0)? else { return Ok(None) };
+    let Some((at, minor)) = digits(text, at + 1)? else { return Ok(None) };
     let Some((at, _)) = scan(text, at, |byte| byte == b' ') else { return Ok(None) };
     let mut status = 0;
     for offset in 0..3 {
@@ -476,10 +507,20 @@ pub fn status_line(text: &[u8]) -> Result<Option<StatusLine>, LineError> {
         Some(_) => return Err(LineError::Request),
         None => return Ok(None),
     }
-    let Some(feed) = memchr::memchr(b'\n', text.get(at..).unwrap_or_default()) else { return Ok(None) };
-    let line_end = at + feed;
-    let text_end = if text.get(line_end - 1) == Some(&b'\r') { line_end - 1 } else { line_end };
-    Ok(Some(StatusLine { version: major * 1000 + minor, status, text: part(at, text_end), end: line_end as u32 + 1 }))
+    let Some(stop) = memchr::memchr2(b'\r', b'\n', text.get(at..).unwrap_or_default()) else { return Ok(None) };
+    let text_end = at + stop;
+    let line_end = match (text.get(text_end), text.get(text_end + 1)) {
+        (Some(b'\n'), _) => text_end,
+        (_, Some(b'\n')) => text_end + 1,
+        (_, Some(_)) => return Err(LineError::Request),
+        (_, None) => return Ok(None),
+    };
+    Ok(Some(StatusLine {
+        version: major.saturating_mul(1000).saturating_add(minor),
+        status,
+        text: part(at, text_end),
+        end: line_end as u32 + 1,
+    }))
 }
 
 /// The chunked coding (RFC 9112 §7.1), in pieces.
@@ -495,10 +536,14 @@ enum ChunkState {
     Start,
     Size,
     Extension,
+    SizeFeed,
     Data,
     DataEnd,
+    DataFeed,
     Trailer,
+    TrailerFeed,
     TrailerLine,
+    TrailerLineFeed,
     Done,
 }
 
@@ -555,7 +600,10 @@ impl Chunked {
     }
 
     fn after(&mut self, byte: u8) -> Result<ChunkState, BadChunk> {
-        use ChunkState::{Data, DataEnd, Done, Extension, Size, Start, Trailer, TrailerLine};
+        use ChunkState::{
+            Data, DataEnd, DataFeed, Done, Extension, Size, SizeFeed, Start, Trailer, TrailerFeed, TrailerLine,
+            TrailerLineFeed,
+        };
         Ok(match (self.state, byte) {
             (Start | Size, byte) if hex(byte).is_some() => {
                 let digit = u64::from(hex(byte).unwrap_or_default());
@@ -567,18 +615,22 @@ impl Chunked {
                 }
                 Size
             }
-            (Size, b'\r') => Extension,
-            (Size | Extension, b'\n') if self.left == 0 => Trailer,
-            (Size | Extension, b'\n') => Data,
+            (Size | Extension, b'\r') => SizeFeed,
+            (Size | Extension | SizeFeed, b'\n') if self.left == 0 => Trailer,
+            (Size | Extension | SizeFeed, b'\n') => Data,
             (Size, b';' | b' ' | b'\t') => Extension,
             (Extension, _) => Extension,
-            (DataEnd, b'\r') => DataEnd,
-            (DataEnd, b'\n') => Start,
-            (Trailer, b'\r') => Trailer,
-            (Trailer, b'\n') => Done,
-            (TrailerLine, b'\n') => Trailer,
+            (DataEnd, b'\r') => DataFeed,
+            (DataEnd | DataFeed, b'\n') => Start,
+            (Trailer, b'\r') => TrailerFeed,
+            (Trailer | TrailerFeed, b'\n') => Done,
+            (TrailerLine, b'\r') => TrailerLineFeed,
+            (TrailerLine | TrailerLineFeed, b'\n') => Trailer,
             (Trailer | TrailerLine, _) => TrailerLine,
-            (Start | Size | DataEnd | Data | Done, _) => return Err(BadChunk),
+            // A CR must be followed by LF.
+            (Start | Size | SizeFeed | DataEnd | DataFeed | TrailerFeed | TrailerLineFeed | Data | Done, _) => {
+                return Err(BadChunk);
+            }
         })
     }
 }

@@ -61,6 +61,78 @@ fn paths_are_normalised_as_nginx_does() {
 }
 
 #[test]
+fn segments_are_left_as_nginx_does_with_and_without_merge_slashes() {
+    let mut out = Vec::new();
+    for (path, merged, unmerged) in [
+        ("/./", Some("/"), Some("/")),
+        ("/./adm/x", Some("/adm/x"), Some("/adm/x")),
+        ("/x/../adm/x", Some("/adm/x"), Some("/adm/x")),
+        ("/foo//../bar", Some("/bar"), Some("/foo/bar")),
+        ("//..", None, Some("/")),
+        ("/x//..", Some("/"), Some("/x/")),
+        ("/.//", Some("/"), Some("//")),
+        ("/a/../../index.html", None, None),
+        ("/a/%2e%2e/%2E./b", None, None),
+        ("/.%23", Some("/.#"), Some("/.#")),
+        ("/a/..#/b", Some("/"), Some("/")),
+    ] {
+        for (merge, wanted) in [(true, merged), (false, unmerged)] {
+            let got =
+                normalise(path.as_bytes(), merge, &mut out).ok().map(|()| String::from_utf8_lossy(&out).into_owned());
+            assert_eq!(got.as_deref(), wanted, "{path} {merge}");
+        }
+    }
+}
+
+#[test]
+fn versions_are_numbers_of_up_to_three_digits() {
+    let text = "GET / HTTP/1.999  \r\n";
+    let got = line(text).expect("well-formed").expect("complete");
+    assert_eq!((got.version, of(text, &got.line)), (1999, "GET / HTTP/1.999  "));
+    for (text, error) in [
+        ("GET / HTTP/01.1\r\n", LineError::Protocol),
+        ("GET / HTTP/11", LineError::Version),
+        ("GET / HTTP/1.1000\r\n", LineError::Protocol),
+        ("GET / HTTP/1.\r\n", LineError::Protocol),
+    ] {
+        assert_eq!(line(text), Err(error), "{text:?}");
+    }
+    assert_eq!(status_line(b"HTTP/999.999 200 OK\r\n").map(|line| line.map(|line| line.status)), Ok(Some(200)));
+    for text in
+        ["HTTP/1.1 200 O\rK\r\n", "HTTP/1.1 200\rSet-Cookie: x\r\n", "HTTP/01.1 200 OK\r\n", "HTTP/1.1 200 OK\r\r\n"]
+    {
+        assert_eq!(status_line(text.as_bytes()), Err(LineError::Request), "{text:?}");
+    }
+    assert_eq!(status_line(b"HTTP/1.1 200 OK\r"), Ok(None));
+}
+
+#[test]
+fn a_cr_in_chunk_lines_is_followed_by_a_line_feed() {
+    for text in [
+        "5\r\r\nhello\r\n0\r\n\r\n",
+        "5\rXYZ\nhello\r\n0\r\n\r\n",
+        "5;a\rb\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\r\n0\r\n\r\n",
+        "0\r\r\n\r\n",
+        "0;x\ry\n\r\n",
+        "0\r\n\r\r\n",
+        "0\r\n\rX\n\n",
+        "0\r\nA: b\rc\r\n\r\n",
+        "0\r\nA: b\r\r\n\r\n",
+    ] {
+        let mut chunked = Chunked::default();
+        let mut at = 0;
+        let end = loop {
+            match chunked.step(text.as_bytes(), at) {
+                Ok(Piece::Data(range)) => at = range.end,
+                other => break other,
+            }
+        };
+        assert_eq!(end, Err(BadChunk), "{text:?}");
+    }
+}
+
+#[test]
 fn header_lines_are_taken_apart() {
     let text = b"Host:  a b \r\nX_y: 1\r\n\r\n";
     let Ok(Next::Header(first)) = header_line(text, 0, false) else { panic!("a header") };

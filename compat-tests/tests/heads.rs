@@ -1,0 +1,124 @@
+//! What is asked for, made by a generator and sent to the installed nginx and to ours: paths of all segments with and
+//! without `merge_slashes`, lines of the chunked coding.
+
+use std::io;
+
+use compat_tests::client;
+use compat_tests::program::Program;
+use compat_tests::stand::{LIMIT, Stand, local};
+
+const CONF: &str = r#"worker_processes 1;
+events { }
+http {
+    access_log off;
+    server { listen 127.0.0.1:8080; location / { return 200 "[$uri]"; } location /adm/ { return 403; } }
+    server { listen 127.0.0.1:8081; merge_slashes off; location / { return 200 "[$uri]"; } location /adm/ { return 403; } }
+    server {
+        listen 127.0.0.1:8082;
+        location /upload { client_max_body_size 10; proxy_pass http://127.0.0.1:8083; }
+    }
+    server { listen 127.0.0.1:8083; return 200 taken; }
+}
+"#;
+
+/// Every path of up to five of these segments.
+fn paths() -> Vec<String> {
+    let segments = ["", ".", "..", "a", "%2e", "%2e%2e", "adm"];
+    let mut paths = vec![String::new()];
+    let mut shorter = 0..1;
+    for _ in 0..5 {
+        let start = paths.len();
+        for index in shorter {
+            let made: Vec<String> = segments.iter().map(|segment| format!("{}/{segment}", paths[index])).collect();
+            paths.extend(made);
+        }
+        shorter = start..paths.len();
+    }
+    paths.split_off(1)
+}
+
+/// The status of an answer and its last line, without what names the server.
+fn outcome(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let status = text.split(' ').nth(1).unwrap_or("none").to_owned();
+    let body = text.split_once("\r\n\r\n").map_or(&*text, |(_, body)| body);
+    if body.starts_with("<html>") { status } else { format!("{status} {body}") }
+}
+
+/// Sends what belongs to one connection at a time; the answers.
+fn ask(stand: &Stand, port: u16, sent: Vec<String>) -> io::Result<Vec<String>> {
+    stand.host().run(move || {
+        let answer = |text: &String| client::raw(local(port), text.as_bytes(), LIMIT).map(|answer| outcome(&answer));
+        sent.iter().map(answer).collect()
+    })?
+}
+
+fn started(program: Program) -> Stand {
+    let stand = Stand::new(program).expect("a host");
+    stand.write(CONF).expect("a configuration");
+    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    stand.wait_for_text(8080, "/", "[/]").expect("an answer");
+    stand
+}
+
+fn same(port: u16, sent: &[String]) {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        ask(&started(program), port, sent.to_vec()).unwrap_or_else(|error| panic!("{program:?}: {error}"))
+    });
+    let different = sent.iter().zip(original.iter().zip(&ours)).filter(|(_, (original, ours))| original != ours);
+    let different: Vec<String> = different.map(|(sent, pair)| format!("{sent:?}: {pair:?}")).collect();
+    assert!(
+        different.is_empty(),
+        "{} of {}: {:#?}",
+        different.len(),
+        sent.len(),
+        different.get(..20.min(different.len()))
+    );
+}
+
+#[test]
+fn paths_of_all_segments_are_nginxs_with_and_without_merge_slashes() {
+    let sent: Vec<String> = paths().iter().map(|path| format!("GET {path} HTTP/1.0\r\n\r\n")).collect();
+    for port in [8080, 8081] {
+        same(port, &sent);
+    }
+}
+
+#[test]
+fn lines_of_chunked_bodies_end_as_in_nginx() {
+    let bodies = [
+        "5\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "5;a=\"b\"\r\nhello\r\n0;c\r\nA: b\r\n\r\n",
+        "5\r\r\nhello\r\n0\r\n\r\n",
+        "5\rXYZ\nhello\r\n0\r\n\r\n",
+        "5;a\rb\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\r\n0\r\n\r\n",
+        "0\r\r\n\r\n",
+        "0;x\ry\n\r\n",
+        "0\r\n\r\r\n",
+        "0\r\n\rX\n\n",
+        "0\r\nA: b\rc\r\n\r\n",
+        "0\r\nA: b\r\r\n\r\n",
+        "b\r\nhello world\r\n0\r\n\r\n",
+        "x\r\n",
+        "fffffffffffffffff\r\n",
+    ];
+    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let sent: Vec<String> = bodies.iter().map(|body| format!("{head}{body}")).collect();
+    same(8082, &sent);
+}
+
+#[test]
+fn versions_and_request_lines_are_nginxs() {
+    let versions = [
+        "1.0", "1.1", "1.9", "1.999", "1.1000", "01.1", "1.01", "1.0001", "2.0", "11.1", "0.9", "1.", "1", "1.1x",
+        "1.1 x",
+    ];
+    let mut sent: Vec<String> = versions
+        .iter()
+        .map(|version| format!("GET / HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        .collect();
+    sent.push("GET /  HTTP/1.0  \r\n\r\n".to_owned());
+    same(8080, &sent);
+}

@@ -1,25 +1,39 @@
 //! What is asked for, made by a generator and sent to the installed nginx and to ours: paths of all segments with and
-//! without `merge_slashes`, lines of the chunked coding.
+//! without `merge_slashes`, texts an expression gives up, lines of the chunked coding.
 
 use std::io;
 
 use compat_tests::client;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::wait_for;
 
 const CONF: &str = r#"worker_processes 1;
 events { }
 http {
-    access_log off;
+    log_format status "$status";
+    access_log logs/access.log status;
+    map $arg_text $mapped { ~^(x+x+)+y matches; default none; }
     server { listen 127.0.0.1:8080; location / { return 200 "[$uri]"; } location /adm/ { return 403; } }
     server { listen 127.0.0.1:8081; merge_slashes off; location / { return 200 "[$uri]"; } location /adm/ { return 403; } }
     server {
         listen 127.0.0.1:8082;
+        location /find/ { location ~ ^/find/(x+x+)+y { return 403; } return 200 found; }
+        location /if/ { if ($uri ~ ^/if/(x+x+)+y) { return 403; } return 200 found; }
+        location /unless/ { if ($arg_text !~ ^(x+x+)+y) { return 200 found; } return 403; }
+        location /rewrite/ { rewrite ^/rewrite/(x+x+)+y /other; return 200 found; }
+        location /page/ { error_page 500 /other; if ($uri ~ ^/page/(x+x+)+y) { return 403; } return 200 found; }
+        location /map/ { return 200 "[$mapped]"; }
+        location /other { return 200 other; }
         location /upload { client_max_body_size 10; proxy_pass http://127.0.0.1:8083; }
     }
+    server { listen 127.0.0.1:8082; server_name ~^(x+x+)+y; return 200 named; }
     server { listen 127.0.0.1:8083; return 200 taken; }
 }
 "#;
+
+/// A text that `(x+x+)+y` gives up.
+const GIVEN_UP: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxzy";
 
 /// Every path of up to five of these segments.
 fn paths() -> Vec<String> {
@@ -82,6 +96,29 @@ fn paths_of_all_segments_are_nginxs_with_and_without_merge_slashes() {
     for port in [8080, 8081] {
         same(port, &sent);
     }
+}
+
+#[test]
+fn an_expression_that_reaches_a_limit_refuses_as_in_nginx() {
+    let paths = ["/find/@", "/if/@", "/unless/?text=@", "/rewrite/@", "/page/@", "/map/?text=@"];
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        let mut sent: Vec<String> =
+            paths.iter().map(|path| format!("GET {} HTTP/1.0\r\n\r\n", path.replace('@', GIVEN_UP))).collect();
+        sent.push(format!("GET /find/ HTTP/1.0\r\nHost: {GIVEN_UP}\r\n\r\n"));
+        let answers = ask(&stand, 8082, sent).expect("answers");
+        let log = stand.file("logs/error.log").expect("a log");
+        // nginx 1.22 names the expression of a map wrongly.
+        let alerts = log.lines().filter_map(|line| line.split_once("pcre2_match() failed")?.1.split_once(" using "));
+        let alerts: Vec<(String, bool)> = alerts
+            .map(|(text, rest)| (text.to_owned(), rest.contains("\" while reading client request headers, client: ")))
+            .collect();
+        let refused = || stand.file("logs/access.log").ok().filter(|log| log.matches("500\n").count() == 6);
+        wait_for("lines of refused requests", LIMIT, refused).expect("lines of refused requests");
+        (answers, alerts)
+    });
+    assert_eq!(original, ours);
+    assert_eq!(ours.1.len(), 7);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::site::Location;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::script::regex::{Captures, Expression};
+use crate::script::regex::{Captures, Expression, MatchError};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -124,10 +124,13 @@ pub enum Found {
     None,
 }
 
+/// What a search finds, and whether it is found for want of a slash.
+type Hit = (Option<Arc<Location>>, bool);
+
 impl Location {
     /// What is found among the locations inside it.
-    fn within(&self, path: &[u8], captures: &mut Captures) -> (Option<Arc<Self>>, bool) {
-        self.inner.as_ref().map_or((None, false), |inner| inner.search(path, captures))
+    fn within(&self, path: &[u8], captures: &mut Captures) -> Result<Hit, MatchError> {
+        self.inner.as_ref().map_or(Ok((None, false)), |inner| inner.search(path, captures))
     }
 }
 
@@ -212,33 +215,36 @@ impl Locations {
     }
 
     /// The location of a decoded path.
-    pub fn find(&self, path: &[u8], captures: &mut Captures) -> Found {
-        match self.search(path, captures) {
+    ///
+    /// # Errors
+    /// When PCRE2 gives up the expression of a location.
+    pub fn find(&self, path: &[u8], captures: &mut Captures) -> Result<Found, MatchError> {
+        Ok(match self.search(path, captures)? {
             (Some(found), true) => Found::AddSlash(found),
             (Some(found), false) => Found::Location(found),
             (None, _) => Found::None,
-        }
+        })
     }
 
-    /// What is found here or further in, and whether it is found for want of a slash.
-    fn search(&self, path: &[u8], captures: &mut Captures) -> (Option<Arc<Location>>, bool) {
+    /// What is found here or further in.
+    fn search(&self, path: &[u8], captures: &mut Captures) -> Result<Hit, MatchError> {
         if let Some(location) = self.exact.get(path) {
-            return (Some(location.clone()), false);
+            return Ok((Some(location.clone()), false));
         }
         if !self.redirects.is_empty()
             && let Some(location) = self.redirects.get(path)
         {
-            return (Some(location.clone()), true);
+            return Ok((Some(location.clone()), true));
         }
         let mut best = self.longest(path).cloned();
         let mut final_ = false;
         if let Some(prefix) = &best {
             final_ = matches!(prefix.pattern, Some(Pattern::Prefix(_, true)));
-            let (inner, slash) = prefix.within(path, captures);
+            let (inner, slash) = prefix.within(path, captures)?;
             if let Some(inner) = inner {
                 let exact = matches!(inner.pattern, Some(Pattern::Exact(_) | Pattern::Regex(..)));
                 if slash || exact {
-                    return (Some(inner), slash);
+                    return Ok((Some(inner), slash));
                 }
                 final_ |= matches!(inner.pattern, Some(Pattern::Prefix(_, true)));
                 best = Some(inner);
@@ -246,20 +252,13 @@ impl Locations {
         }
         if !final_ {
             for (expression, location) in &self.expressions {
-                let hit = match expression.captures_anything() {
-                    true => expression.capture(path, captures),
-                    false => expression.matches(path),
-                };
-                if hit && !expression.captures_anything() {
-                    captures.clear();
-                }
-                if hit {
-                    let (inner, slash) = location.within(path, captures);
-                    return (Some(inner.unwrap_or_else(|| location.clone())), slash);
+                if expression.capture(path, captures)? {
+                    let (inner, slash) = location.within(path, captures)?;
+                    return Ok((Some(inner.unwrap_or_else(|| location.clone())), slash));
                 }
             }
         }
-        (best, false)
+        Ok((best, false))
     }
 
     /// The locations a search for `path` looks at, in its order, and what it thinks of each; for a reader. The choice
@@ -290,9 +289,16 @@ impl Locations {
         }
         for (expression, location) in self.expressions.iter().filter(|_| !ends) {
             let hit = expression.matches(path);
-            seen.push((location.clone(), if hit { "matches: the search ends" } else { "does not match" }));
-            if hit {
+            let thought = match hit {
+                Ok(true) => "matches: the search ends",
+                Ok(false) => "does not match",
+                Err(_) => "reaches a limit of PCRE2: the request ends with 500",
+            };
+            seen.push((location.clone(), thought));
+            if hit == Ok(true) {
                 seen.extend(location.inner.iter().flat_map(|inner| inner.considered(path)));
+            }
+            if hit != Ok(false) {
                 break;
             }
         }

@@ -256,16 +256,20 @@ fn find(request: &mut Request) -> Option<u16> {
         server.locations.find(&request.uri, &mut captures)
     };
     match found {
-        Found::Location(location) => {
+        Err(error) => {
+            request.log(Level::Alert, &error.to_string());
+            return Some(500);
+        }
+        Ok(Found::Location(location)) => {
             request.keep_groups(&location.groups);
             request.location = location;
         }
-        Found::AddSlash(location) => {
+        Ok(Found::AddSlash(location)) => {
             request.location = location;
             request.redirect_to_slash();
             return Some(301);
         }
-        Found::None => request.location = server.base.clone(),
+        Ok(Found::None) => request.location = server.base.clone(),
     }
     if request.location.internal && !request.internal {
         return Some(404);

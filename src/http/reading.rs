@@ -98,7 +98,7 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
                     return Err(Refused::Answer(status));
                 }
                 if let Some(host) = request.head.line.host.clone()
-                    && !super::target::serve(request, entry, &host)
+                    && !serve(request, entry, &host, "line")?
                 {
                     let text = "client sent invalid host in request line while reading client request line";
                     request.log(Level::Info, text);
@@ -125,6 +125,14 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
     }
     let Some(from) = at else { return Ok(false) };
     headers(request, entry, from, room)
+}
+
+/// [`super::target::serve`]; without a server, nobody says what to answer.
+fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, Refused> {
+    super::target::serve(request, entry, host).map_err(|error| {
+        request.log(Level::Alert, &format!("{error} while reading client request {read}"));
+        Refused::Logged(500)
+    })
 }
 
 fn bad_line(request: &mut Request, error: LineError) -> Refused {
@@ -174,7 +182,7 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                 if request.head.headers.last().is_some_and(|header| header.known == Some(Known::Host))
                     && !match request.head.line.host {
                         Some(_) => super::target::validate(request.head.text(&value)),
-                        None => super::target::serve(request, entry, &value),
+                        None => serve(request, entry, &value, "headers")?,
                     }
                 {
                     request.log(Level::Info, "client sent invalid host header while reading client request headers");

@@ -133,6 +133,10 @@ impl Subject for Request {
             self.log(Level::Warn, &format!("using uninitialized \"{name}\" variable"));
         }
     }
+
+    fn alert(&self, text: &str) {
+        self.log(Level::Alert, text);
+    }
 }
 
 impl Request {

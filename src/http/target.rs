@@ -5,6 +5,9 @@ use super::encode;
 use super::head::Known;
 use super::listen::Virtual;
 use super::request::Request;
+use super::site::Server;
+use crate::script::regex::MatchError;
+use std::sync::Arc;
 
 /// A status, and nginx's words for the log.
 pub type Refusal = (u16, String);
@@ -14,8 +17,10 @@ pub type Refusal = (u16, String);
 /// # Errors
 /// What to answer, and what to log at level info.
 pub fn locate(request: &mut Request, entry: &Virtual) -> Result<(), Refusal> {
-    if request.host.is_empty() {
-        find(request, entry);
+    if request.host.is_empty()
+        && let Some(server) = entry.names.find_name(b"").cloned()
+    {
+        adopt(request, server);
     }
     if request.version() > 1000 && request.header(Known::Host).is_none() {
         return Err((
@@ -63,8 +68,11 @@ pub fn path(request: &mut Request) -> Result<(), Refusal> {
     fine.map_err(|_| (400, "client sent invalid request while reading client request line".to_owned()))
 }
 
-/// Goes over to the server of the host at `part`; false when that is none.
-pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> bool {
+/// Finds the server of the host at `part`; false when that is no host.
+///
+/// # Errors
+/// When PCRE2 gives up the expression of a name.
+pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> Result<bool, MatchError> {
     let mut host = std::mem::take(&mut request.host);
     let valid = validate_into(request.head.text(part), &mut host);
     if !valid {
@@ -72,25 +80,28 @@ pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> bool {
     }
     request.host = host;
     if valid {
-        find(request, entry);
+        find(request, entry)?;
     }
-    valid
+    Ok(valid)
 }
 
-/// Finds the server for the request's host, which may be none.
-fn find(request: &mut Request, entry: &Virtual) {
+/// Finds the server of the request's host.
+fn find(request: &mut Request, entry: &Virtual) -> Result<(), MatchError> {
     let mut groups: &[(usize, String)] = &[];
-    let found = if request.host.is_empty() {
-        entry.names.find_name(b"").cloned()
-    } else {
+    let found = {
         let mut captures = request.captures.borrow_mut();
-        entry.names.find(&request.host, &mut captures, |expression| groups = expression.names()).cloned()
+        entry.names.find(&request.host, &mut captures, |expression| groups = expression.names())?.cloned()
     };
     request.keep_groups(groups);
     if let Some(server) = found {
-        request.location = server.base.clone();
-        request.server = server;
+        adopt(request, server);
     }
+    Ok(())
+}
+
+fn adopt(request: &mut Request, server: Arc<Server>) {
+    request.location = server.base.clone();
+    request.server = server;
 }
 
 /// Whether `text` can be a host; then it is in `host`, in lower case, without port and without a dot at its end.

@@ -1,6 +1,6 @@
 //! Names with wildcards: exact, `*.tail` and `.tail`, `head.*`, then expressions in order, as `server_name` and `map`.
 
-use super::regex::{Captures, Expression};
+use super::regex::{Captures, Expression, MatchError};
 use hashbrown::HashMap;
 
 /// A table from host-like names to values.
@@ -86,30 +86,30 @@ impl<T: Clone> Wildcards<T> {
         let leading = memchr::memchr_iter(b'.', name)
             .any(|dot| name.get(dot + 1..).is_some_and(|tail| self.leading.contains_key(tail)));
         let by_name = if leading { "wildcard in front" } else { "wildcard behind" };
-        let hit = || self.expressions.iter().any(|(expression, _)| expression.matches(name));
+        let hit = || self.expressions.iter().any(|(expression, _)| matches!(expression.matches(name), Ok(true)));
         self.find_name(name).map(|_| by_name).or_else(|| hit().then_some("regular expression"))
     }
 
     /// The value of `name`, by name or by the first expression that matches, which `matched` is shown.
+    ///
+    /// # Errors
+    /// When PCRE2 gives up an expression.
     pub fn find<'a>(
         &'a self,
         name: &[u8],
         captures: &mut Captures,
         mut matched: impl FnMut(&'a Expression),
-    ) -> Option<&'a T> {
+    ) -> Result<Option<&'a T>, MatchError> {
         if let Some(value) = self.find_name(name) {
-            return Some(value);
+            return Ok(Some(value));
         }
-        self.expressions
-            .iter()
-            .find(|(expression, _)| match expression.captures_anything() {
-                true => expression.capture(name, captures),
-                false => expression.matches(name),
-            })
-            .map(|(expression, value)| {
+        for (expression, value) in &self.expressions {
+            if expression.capture(name, captures)? {
                 matched(expression);
-                value
-            })
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// The expressions, in order.
@@ -130,7 +130,7 @@ mod tests {
         }
         table.add_expression(Expression::compile("^x(\\d+)$", true).expect("a pattern"), 6);
         let mut captures = Captures::default();
-        let mut find = |name: &str| table.find(name.as_bytes(), &mut captures, |_| ()).copied();
+        let mut find = |name: &str| table.find(name.as_bytes(), &mut captures, |_| ()).expect("no limit").copied();
         assert_eq!([find("a.b.c"), find("z.b.c"), find("y.z.b.c")], [Some(1), Some(2), Some(2)]);
         assert_eq!([find("q.c"), find("a.b.q"), find("d.e")], [Some(5), Some(3), Some(4)]);
         assert_eq!([find("w.d.e"), find("x77"), find("none")], [Some(4), Some(6), None]);

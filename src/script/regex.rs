@@ -1,11 +1,43 @@
 //! PCRE2 expressions and what they captured.
 
 use pcre2::bytes::{CaptureLocations, Regex, RegexBuilder};
+use std::sync::{Mutex, OnceLock};
+
+/// PCRE2's error code where the stack of compiled code is too small.
+const JIT_STACK_LIMIT: i32 = -46;
 
 /// A compiled expression.
 pub struct Expression {
     regex: Regex,
+    caseless: bool,
+    kept: Box<Kept>,
     names: Vec<(usize, String)>,
+}
+
+/// What an expression keeps between texts.
+#[derive(Default)]
+struct Kept {
+    /// The expression for the interpreter, compiled when the stack of compiled code is too small for a text.
+    interpreted: OnceLock<Option<Regex>>,
+    /// Room for groups.
+    locations: Mutex<Option<CaptureLocations>>,
+}
+
+/// A match that PCRE2 gave up: a limit was reached. It is neither a match nor none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MatchError(String);
+
+impl MatchError {
+    fn new(code: i32, text: &[u8], pattern: &str) -> Self {
+        let text = String::from_utf8_lossy(text);
+        Self(format!("pcre2_match() failed: {code} on \"{text}\" using \"{pattern}\""))
+    }
+}
+
+impl std::fmt::Display for MatchError {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str(&self.0)
+    }
 }
 
 impl Expression {
@@ -28,7 +60,7 @@ impl Expression {
             .enumerate()
             .filter_map(|(number, name)| name.clone().map(|name| (number, name)))
             .collect();
-        Ok(Self { regex, names })
+        Ok(Self { regex, caseless, kept: Box::default(), names })
     }
 
     /// The named groups and their numbers.
@@ -46,22 +78,54 @@ impl Expression {
         self.regex.captures_len() > 1
     }
 
-    /// Whether it matches `text`; an error (a match limit) counts as no.
-    pub fn matches(&self, text: &[u8]) -> bool {
-        self.regex.is_match(text).unwrap_or(false)
+    /// Whether it matches `text`.
+    ///
+    /// # Errors
+    /// When PCRE2 reaches a limit.
+    pub fn matches(&self, text: &[u8]) -> Result<bool, MatchError> {
+        self.run(text, |regex| regex.is_match(text))
     }
 
-    /// Matches and keeps what the groups captured. A text that does not match costs no allocation.
-    pub fn capture(&self, text: &[u8], into: &mut Captures) -> bool {
-        if !self.matches(text) {
-            return false;
+    /// Matches and keeps what the groups captured: nothing for an expression without groups. `into` stays as it is when
+    /// the text does not match.
+    ///
+    /// # Errors
+    /// When PCRE2 reaches a limit.
+    pub fn capture(&self, text: &[u8], into: &mut Captures) -> Result<bool, MatchError> {
+        if !self.captures_anything() {
+            let hit = self.matches(text)?;
+            if hit {
+                into.clear();
+            }
+            return Ok(hit);
         }
-        let mut locations = self.regex.capture_locations();
-        if !matches!(self.regex.captures_read(&mut locations, text), Ok(Some(_))) {
-            return false;
+        let spare = self.kept.locations.try_lock().ok().and_then(|mut spare| spare.take());
+        let mut locations = spare.unwrap_or_else(|| self.regex.capture_locations());
+        let hit = self.run(text, |regex| Ok(regex.captures_read(&mut locations, text)?.is_some()))?;
+        if hit {
+            into.take(text, &locations);
         }
-        into.take(text, &locations);
-        true
+        if let Ok(mut spare) = self.kept.locations.try_lock() {
+            *spare = Some(locations);
+        }
+        Ok(hit)
+    }
+
+    /// Runs the compiled code, and the interpreter where the stack of the code is too small.
+    fn run(&self, text: &[u8], mut of: impl FnMut(&Regex) -> Result<bool, pcre2::Error>) -> Result<bool, MatchError> {
+        let result = match of(&self.regex) {
+            Err(error) if error.code() == JIT_STACK_LIMIT => match self.interpreted() {
+                Some(regex) => of(regex),
+                None => Err(error),
+            },
+            result => result,
+        };
+        result.map_err(|error| MatchError::new(error.code(), text, self.regex.as_str()))
+    }
+
+    fn interpreted(&self) -> Option<&Regex> {
+        let compile = || RegexBuilder::new().caseless(self.caseless).build(self.regex.as_str()).ok();
+        self.kept.interpreted.get_or_init(compile).as_ref()
     }
 }
 
@@ -103,3 +167,6 @@ impl Captures {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

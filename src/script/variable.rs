@@ -19,6 +19,8 @@ pub trait Subject: Sized + 'static {
     fn captures(&self) -> &RefCell<super::regex::Captures>;
     /// Hears that a name is read which only rules of the configuration give a value, and none has.
     fn uninitialized(&self, _name: &str) {}
+    /// Writes a line of level alert to the error log.
+    fn alert(&self, text: &str);
 }
 
 /// Appends a value and tells whether there is one; the number is the row's own.

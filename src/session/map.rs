@@ -158,6 +158,23 @@ impl<S: Subject> Table<S> {
     }
 }
 
+impl<S: Subject> Table<S> {
+    /// The first expression that matches. One that PCRE2 gives up ends the search: the value is the default.
+    fn matching(&self, subject: &S, text: &[u8], captures: &mut Captures) -> Option<(&Expression, &usize)> {
+        for (expression, index) in self.names.expressions() {
+            match expression.capture(text, captures) {
+                Ok(false) => {}
+                Ok(true) => return Some((expression, index)),
+                Err(error) => {
+                    subject.alert(&error.to_string());
+                    return None;
+                }
+            }
+        }
+        None
+    }
+}
+
 impl<S: Subject> Compute<S> for Table<S> {
     fn compute(&self, subject: &S, out: &mut Vec<u8>) -> bool {
         let text = self.source.text(subject);
@@ -170,8 +187,7 @@ impl<S: Subject> Compute<S> for Table<S> {
             .or_else(|| self.names.find_name(host))
             .copied()
             .or_else(|| {
-                let hit = self.names.expressions().find(|(expression, _)| expression.capture(&text, &mut captures))?;
-                let (expression, index) = hit;
+                let (expression, index) = self.matching(subject, &text, &mut captures)?;
                 for (number, name) in expression.names() {
                     if let (Some(value), Some(id)) = (captures.group(*number), subject.definitions().named(name)) {
                         subject.slots().put(id, value);

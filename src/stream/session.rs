@@ -145,6 +145,10 @@ impl Subject for Session {
     fn captures(&self) -> &RefCell<Captures> {
         &self.captures
     }
+
+    fn alert(&self, text: &str) {
+        self.log(Level::Alert, text, "");
+    }
 }
 
 /// What is known of a connection when it is accepted.

@@ -10,8 +10,9 @@ use crate::http::core::ServerConf;
 use crate::http::head::Known;
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
+use crate::log::Level;
 use crate::script::hash::{Wildcards, is_hostname};
-use crate::script::regex::Expression;
+use crate::script::regex::{Expression, MatchError};
 use crate::script::variable::{Compute, Definition};
 use crate::session::contexts::{HTTP, HTTP_LEVELS, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
@@ -61,10 +62,17 @@ struct Invalid;
 impl Compute<Request> for Invalid {
     fn compute(&self, request: &Request, out: &mut Vec<u8>) -> bool {
         let page = request.header(Known::Referer);
-        if request.location.referers.as_ref().is_some_and(|referers| !referers.take(page)) {
-            out.push(b'1');
+        match request.location.referers.as_ref().map_or(Ok(true), |referers| referers.take(page)) {
+            Ok(true) => true,
+            Ok(false) => {
+                out.push(b'1');
+                true
+            }
+            Err(error) => {
+                request.log(Level::Alert, &error.to_string());
+                false
+            }
         }
-        true
     }
 }
 
@@ -157,26 +165,38 @@ fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> R
     Ok(())
 }
 
+/// Whether one of `expressions` matches.
+fn any(expressions: &[Expression], text: &[u8]) -> Result<bool, MatchError> {
+    for expression in expressions {
+        if expression.matches(text)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Referers {
     /// Whether a request may come from the page its header names.
-    fn take(&self, referer: Option<&[u8]>) -> bool {
-        let Some(referer) = referer else { return self.none };
+    ///
+    /// # Errors
+    /// When PCRE2 gives up an expression.
+    fn take(&self, referer: Option<&[u8]>) -> Result<bool, MatchError> {
+        let Some(referer) = referer else { return Ok(self.none) };
         let scheme = |name: &[u8]| {
             let (head, rest) = referer.split_at_checked(name.len())?;
             (referer.len() >= b"http://i.ru".len() && head.eq_ignore_ascii_case(name)).then_some(rest)
         };
-        let Some(rest) = scheme(b"http://").or_else(|| scheme(b"https://")) else { return self.blocked };
+        let Some(rest) = scheme(b"http://").or_else(|| scheme(b"https://")) else { return Ok(self.blocked) };
         let end = memchr::memchr2(b'/', b':', rest).unwrap_or(rest.len());
         let host = rest.get(..end).unwrap_or_default().to_ascii_lowercase();
         if host.len() > 256 {
-            return false;
+            return Ok(false);
         }
         if let Some(path) = self.names.find_name(&host) {
             let start = memchr::memchr(b'/', rest).unwrap_or(rest.len());
-            return rest.get(start..).unwrap_or_default().starts_with(path);
+            return Ok(rest.get(start..).unwrap_or_default().starts_with(path));
         }
-        self.hosts.iter().any(|expression| expression.matches(&host))
-            || self.expressions.iter().any(|expression| expression.matches(rest))
+        Ok(any(&self.hosts, &host)? || any(&self.expressions, rest)?)
     }
 }
 

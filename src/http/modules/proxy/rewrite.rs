@@ -7,7 +7,8 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::http::module::{Compile, Text};
 use crate::http::request::Request;
-use crate::script::regex::{Captures, Expression};
+use crate::log::Level;
+use crate::script::regex::{Captures, Expression, MatchError};
 use crate::session::used;
 
 /// A `proxy_redirect` as written.
@@ -199,7 +200,7 @@ impl Pair {
 
     fn by_expression(&self, request: &Request, expression: &Expression, value: &[u8]) -> Option<Vec<u8>> {
         let mut captures = Captures::default();
-        if !expression.capture(value, &mut captures) {
+        if !hit(request, expression.capture(value, &mut captures)) {
             return None;
         }
         let saved = request.captures.replace(captures);
@@ -207,6 +208,14 @@ impl Pair {
         request.captures.replace(saved);
         Some(text)
     }
+}
+
+/// Whether an expression matches; one that PCRE2 gives up leaves the header as it is.
+fn hit(request: &Request, hit: Result<bool, MatchError>) -> bool {
+    hit.unwrap_or_else(|error| {
+        request.log(Level::Alert, &error.to_string());
+        false
+    })
 }
 
 /// One flag of a cookie: its name, and the attribute that sets it; none takes it away.
@@ -335,7 +344,7 @@ pub fn cookie(request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>>
     let (name, _) = Cookie::attribute(&first);
     let fits = |flags: &&Flags| match &flags.cookie {
         From::Text(text) => text.text(request).eq_ignore_ascii_case(name),
-        From::Expression(expression) => expression.matches(name),
+        From::Expression(expression) => hit(request, expression.matches(name)),
     };
     if let Some(flags) = proxy.cookie_flags.iter().find(fits) {
         for flag in &flags.flags {

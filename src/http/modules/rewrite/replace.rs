@@ -43,7 +43,10 @@ impl Replace {
 
     /// Replaces what matches; gives the flow where no further rule is to run.
     pub fn apply(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Option<Flow<'static>> {
-        let hit = self.matcher.find(request, None);
+        let hit = match self.matcher.find(request, None) {
+            Ok(hit) => hit,
+            Err(status) => return Some(Flow::Finish(status)),
+        };
         if run.log {
             let verb = if hit { "matches" } else { "does not match" };
             let path = String::from_utf8_lossy(&request.uri);

@@ -147,7 +147,10 @@ impl Program {
             at += 1;
             match &step.act {
                 Act::If { check, not, text, place, after } => {
-                    let holds = check.holds(request, run) != *not;
+                    let holds = match check.holds(request, run) {
+                        Ok(holds) => holds != *not,
+                        Err(status) => return Flow::Finish(status),
+                    };
                     tale.tell(|| format!("if ({text}) {}", verdict(holds, place.is_some())));
                     if !holds {
                         at = *after;
@@ -219,32 +222,39 @@ pub fn write(text: &Text, request: &Request, quote: bool, out: &mut Vec<u8>) {
 
 impl Matcher {
     /// Whether the text (or the path) matches; then captures are its own, else there are none.
-    pub fn find(&self, request: &Request, text: Option<&[u8]>) -> bool {
+    ///
+    /// # Errors
+    /// 500 when PCRE2 gives it up.
+    pub fn find(&self, request: &Request, text: Option<&[u8]>) -> Result<bool, u16> {
         let hit = {
             let mut captures = request.captures.borrow_mut();
-            let text = text.unwrap_or(&request.uri);
-            let hit = match self.expression.captures_anything() {
-                true => self.expression.capture(text, &mut captures),
-                false => self.expression.matches(text),
-            };
-            if !hit || !self.expression.captures_anything() {
+            let hit = self.expression.capture(text.unwrap_or(&request.uri), &mut captures);
+            if hit != Ok(true) {
                 captures.clear();
             }
             hit
         };
+        let hit = hit.map_err(|error| {
+            request.log(Level::Alert, &error.to_string());
+            500_u16
+        })?;
         if hit && !self.groups.is_empty() {
             let captures = request.captures.borrow();
             for (number, id) in &self.groups {
                 request.slots.put(*id, captures.group(*number).unwrap_or_default());
             }
         }
-        hit
+        Ok(hit)
     }
 }
 
 impl Check {
-    fn holds(&self, request: &Request, run: &mut Run) -> bool {
-        match self {
+    /// Whether it holds.
+    ///
+    /// # Errors
+    /// As [`Matcher::find`].
+    fn holds(&self, request: &Request, run: &mut Run) -> Result<bool, u16> {
+        Ok(match self {
             Self::Holds(value) => {
                 run.make(value, request);
                 !matches!(run.made.as_slice(), b"" | b"0")
@@ -258,7 +268,7 @@ impl Check {
             }
             Self::Matches(value, matcher) => {
                 run.make(value, request);
-                let hit = matcher.find(request, Some(&run.made));
+                let hit = matcher.find(request, Some(&run.made))?;
                 if run.log {
                     let verb = if hit { "matches" } else { "does not match" };
                     let value = String::from_utf8_lossy(&run.made);
@@ -270,7 +280,7 @@ impl Check {
                 run.make(path, request);
                 is(*letter, &run.made, request)
             }
-        }
+        })
     }
 }
 

@@ -45,10 +45,12 @@ pub enum Known {
     AcceptEncoding,
     /// Via
     Via,
+    /// Content-Range
+    ContentRange,
 }
 
 /// How many known headers there are.
-const KNOWN: usize = 19;
+const KNOWN: usize = 20;
 
 /// Known names with whether a second one is refused.
 const NAMES: [(&[u8], Known, bool); KNOWN] = [
@@ -71,7 +73,34 @@ const NAMES: [(&[u8], Known, bool); KNOWN] = [
     (b"keep-alive", Known::KeepAlive, false),
     (b"accept-encoding", Known::AcceptEncoding, false),
     (b"via", Known::Via, false),
+    (b"content-range", Known::ContentRange, true),
 ];
+
+/// The value of a cookie in a Cookie line. Pairs may be separated by commas as well, but a value ends at a semicolon only.
+pub fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = line;
+    loop {
+        if let Some(value) = set_cookie_of(rest, name) {
+            return Some(value);
+        }
+        // What follows the name where a `=` is missing belongs to the pair, even a separator.
+        let named = rest.split_at_checked(name.len()).filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        let behind = named.map_or(rest, |(_, behind)| without_blanks(behind).get(1..).unwrap_or_default());
+        let end = memchr::memchr2(b';', b',', behind)?;
+        rest = without_blanks(behind.get(end + 1..).unwrap_or_default());
+    }
+}
+
+/// The value of a cookie in a Set-Cookie line; there may be blanks around the `=`.
+pub fn set_cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (own, rest) = line.split_at_checked(name.len())?;
+    let value = without_blanks(without_blanks(rest).strip_prefix(b"=").filter(|_| own.eq_ignore_ascii_case(name))?);
+    value.split(|byte| *byte == b';').next()
+}
+
+fn without_blanks(text: &[u8]) -> &[u8] {
+    text.get(text.iter().take_while(|byte| **byte == b' ').count()..).unwrap_or_default()
+}
 
 /// One header.
 #[derive(Clone, Debug)]

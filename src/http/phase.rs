@@ -159,6 +159,7 @@ pub async fn pass(way: &mut impl Way, request: &mut Request) {
             finish::Next::Restart(Target::Uri) => {
                 from = Start::ServerRewrite;
                 request.valid_location = true;
+                request.uri_behind_alias = false;
                 request.location = request.server.base.clone();
             }
             finish::Next::Restart(Target::Search) => {

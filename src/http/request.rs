@@ -62,6 +62,8 @@ pub struct Request {
     pub uri_changed: bool,
     /// Whether the URI still begins with the location's name; not after `rewrite … break`.
     pub valid_location: bool,
+    /// Whether `alias` in a location with an expression is a folder, and the URI names a file in it; so after `try_files`.
+    pub uri_behind_alias: bool,
     /// Whether an `if` that passes requests on was left for one of a location that does not.
     pub lost_upstream: bool,
     /// Whether the connection goes on afterwards.
@@ -174,6 +176,7 @@ impl Request {
             uri_changes: super::phase::URI_CHANGES + 1,
             uri_changed: false,
             valid_location: true,
+            uri_behind_alias: false,
             lost_upstream: false,
             keepalive: false,
             lingering: false,
@@ -294,7 +297,7 @@ impl Request {
         let root = &self.location.settings.root;
         let mut path = Vec::with_capacity(128);
         root.path.write(self, &mut path);
-        if !root.alias {
+        if !root.alias || root.prefix_length.is_none() && self.uri_behind_alias {
             path.extend_from_slice(&self.uri);
         } else if let Some(prefix) = root.prefix_length {
             path.extend_from_slice(self.uri.get(prefix..).unwrap_or_default());

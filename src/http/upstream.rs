@@ -1,6 +1,6 @@
 //! http's view of backends: groups by name, idle connections of a loop, and what was tried for a request.
 
-use super::head::variable_name_is;
+use super::head::{set_cookie_of, variable_name_is};
 use super::module::Text;
 use super::request::Request;
 use crate::conf::diagnostic::Diagnostic;
@@ -32,6 +32,8 @@ pub struct Pool {
     pub keep: Option<Keep>,
     /// Whether it is an `upstream {}` block.
     pub named: bool,
+    /// Host and port of the address a gateway names.
+    pub origin: Option<(String, u16)>,
 }
 
 /// How idle connections are kept.
@@ -45,6 +47,15 @@ pub struct Keep {
     pub time: Duration,
     /// How long it may be idle.
     pub timeout: Duration,
+}
+
+fn origin(endpoint: &Endpoint, port: u16) -> Option<(String, u16)> {
+    let host = match &endpoint.host {
+        Host::Name(name) => name.to_ascii_lowercase(),
+        Host::Ip(ip) => ip.to_string(),
+        _ => return None,
+    };
+    Some((host, endpoint.port.unwrap_or(port)))
 }
 
 /// All groups of a site by name.
@@ -76,7 +87,7 @@ impl Upstreams {
                 time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             });
-            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true }));
+            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None }));
         }
         Ok(all)
     }
@@ -84,6 +95,12 @@ impl Upstreams {
     /// The group called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.get(name).filter(|pool| pool.named)
+    }
+
+    /// The group of an address made of variables that a gateway without variables names as well.
+    pub fn of_address(&self, endpoint: &Endpoint, port: u16) -> Option<&Arc<Pool>> {
+        let wanted = origin(endpoint, port)?;
+        self.pools.values().find(|pool| pool.origin.as_ref() == Some(&wanted))
     }
 
     /// The group of an address that a gateway names.
@@ -107,8 +124,8 @@ impl Upstreams {
             };
             Diagnostic::emerg(format!("host not found in upstream \"{host}\""))
         })?;
-        let pool =
-            Arc::new(Pool { group: Group::implicit(text, found.into_iter()), key: None, keep: None, named: false });
+        let group = Group::implicit(text, found.into_iter());
+        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: origin(endpoint, port) });
         self.pools.insert(text.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -392,11 +409,8 @@ impl Attempts {
     /// Appends the value of a response's cookie.
     pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         for value in self.named(b"set_cookie") {
-            let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
-            if let Some(at) = memchr::memchr(b'=', pair)
-                && pair.get(..at).is_some_and(|own| own.trim_ascii().eq_ignore_ascii_case(name))
-            {
-                out.extend_from_slice(pair.get(at + 1..).unwrap_or_default());
+            if let Some(value) = set_cookie_of(value, name) {
+                out.extend_from_slice(value);
                 return true;
             }
         }

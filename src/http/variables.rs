@@ -1,6 +1,7 @@
 //! The built-in names of http and what they mean.
 
 use super::codec::h1::LineError;
+use super::head::cookie_of;
 use super::head::{Known, variable_name_is};
 use super::request::Request;
 use crate::net::address::Address;
@@ -111,8 +112,15 @@ pub fn seconds(out: &mut Vec<u8>, time: std::time::Duration) -> bool {
 
 fn known(request: &Request, which: u32, out: &mut Vec<u8>) -> bool {
     let names = [Known::Host, Known::UserAgent, Known::Referer, Known::ContentType];
-    let found = names.iter().find(|known| **known as u32 == which).and_then(|known| request.header(*known));
-    found.is_some_and(|value| put(out, value))
+    let Some(known) = names.into_iter().find(|known| *known as u32 == which) else { return false };
+    let start = out.len();
+    for (_, value, _) in request.head.iter().filter(|(.., header)| *header == Some(known)) {
+        if out.len() > start {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(value);
+    }
+    out.len() > start
 }
 
 fn content_length(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
@@ -189,20 +197,25 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A port; 0 is shown as an empty text.
+fn port(port: u16, out: &mut Vec<u8>) -> bool {
+    port == 0 || number(out, u64::from(port))
+}
+
 fn proxy_protocol(request: &Request, which: u32, out: &mut Vec<u8>) -> bool {
     let proxied = request.connection.proxied.borrow();
     let Some(header) = proxied.as_ref() else { return false };
     match which {
         0 => put(out, header.source.as_bytes()),
-        1 => number(out, u64::from(header.source_port)),
+        1 => port(header.source_port, out),
         2 => put(out, header.destination.as_bytes()),
-        _ => number(out, u64::from(header.destination_port)),
+        _ => port(header.destination_port, out),
     }
 }
 
 fn proxy_protocol_option(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
     let header = request.connection.proxied.borrow();
-    header.as_ref().and_then(|header| header.option(name)).is_some_and(|value| put(out, value))
+    header.as_ref().and_then(|header| header.option(name)).is_some_and(|value| put(out, &value))
 }
 
 fn server_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
@@ -341,18 +354,8 @@ fn join<'a>(values: impl Iterator<Item = &'a [u8]>, separator: &[u8], out: &mut 
 }
 
 fn cookie(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
-    for line in request.head.named(b"cookie") {
-        for part in line.split(|byte| *byte == b';' || *byte == b',') {
-            let part = part.trim_ascii_start();
-            if part.len() > name.len()
-                && part.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
-                && part.get(name.len()) == Some(&b'=')
-            {
-                return put(out, part.get(name.len() + 1..).unwrap_or_default());
-            }
-        }
-    }
-    false
+    let value = request.head.named(b"cookie").find_map(|line| cookie_of(line, name));
+    value.is_some_and(|value| put(out, value))
 }
 
 fn argument(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {

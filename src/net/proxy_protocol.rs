@@ -3,6 +3,7 @@
 //! A header must be there whole in what was peeked: nginx refuses one that arrives in pieces, and so do we. What is
 //! neither TCP over IPv4 nor over IPv6 (UNKNOWN, LOCAL, datagrams, unix sockets) is accepted and names nobody.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The most bytes a reader peeks at: version 1 needs 107, version 2 has room for its options (nginx 1.23.2 and later).
@@ -150,30 +151,32 @@ pub fn write(client: Option<SocketAddr>, server: Option<SocketAddr>, out: &mut V
 
 impl Header {
     /// The value of an option by nginx's name for it (`$proxy_protocol_tlv_…`): `alpn`, `ssl_cn`, `0x04`, ….
-    pub fn option(&self, name: &[u8]) -> Option<&[u8]> {
-        if let Some(inner) = name.strip_prefix(b"ssl_") {
-            let ssl = find(&self.options, 0x20)?;
-            // One byte of flags and four of the verification's outcome come before the options inside.
-            if inner == b"verify" {
-                return ssl.get(1..5);
-            }
-            let kind = SSL_OPTIONS.iter().find(|(known, _)| known.as_bytes() == inner)?.1;
-            return find(ssl.get(5..)?, kind);
-        }
-        let kind = match OPTIONS.iter().find(|(known, _)| known.as_bytes() == name) {
-            Some((_, kind)) => *kind,
-            None => {
-                let digits = name.strip_prefix(b"0x").filter(|digits| !digits.is_empty())?;
-                u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
-            }
+    pub fn option(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let Some(inner) = name.strip_prefix(b"ssl_") else {
+            return find(&self.options, kind(OPTIONS, name)?).map(Cow::Borrowed);
         };
-        find(&self.options, kind)
+        // One byte of flags and four of the verification's outcome come before the options inside.
+        let (head, options) = find(&self.options, 0x20)?.split_first_chunk::<5>()?;
+        if inner == b"verify" {
+            let [_, verify @ ..] = *head;
+            return Some(Cow::Owned(u32::from_be_bytes(verify).to_string().into_bytes()));
+        }
+        find(options, kind(SSL_OPTIONS, inner)?).map(Cow::Borrowed)
     }
 }
 
 const OPTIONS: &[(&str, u8)] = &[("alpn", 1), ("authority", 2), ("unique_id", 5), ("ssl", 0x20), ("netns", 0x30)];
 const SSL_OPTIONS: &[(&str, u8)] =
     &[("version", 0x21), ("cn", 0x22), ("cipher", 0x23), ("sig_alg", 0x24), ("key_alg", 0x25)];
+
+/// The number of an option: by name, or as `0x21`.
+fn kind(names: &[(&str, u8)], name: &[u8]) -> Option<u8> {
+    if let Some((_, kind)) = names.iter().find(|(known, _)| known.as_bytes() == name) {
+        return Some(*kind);
+    }
+    let digits = name.strip_prefix(b"0x").filter(|digits| !digits.is_empty())?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
 
 fn find(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [kind, high, low, rest @ ..] = options {

@@ -122,15 +122,15 @@ fn proxied(session: &Session, which: u32, out: &mut Vec<u8>) -> bool {
     let Some(header) = &session.proxied else { return false };
     match which {
         0 => put(out, header.source.as_bytes()),
-        1 => number(out, u64::from(header.source_port)),
+        1 => header.source_port == 0 || number(out, u64::from(header.source_port)),
         2 => put(out, header.destination.as_bytes()),
-        _ => number(out, u64::from(header.destination_port)),
+        _ => header.destination_port == 0 || number(out, u64::from(header.destination_port)),
     }
 }
 
 fn option(session: &Session, name: &[u8], out: &mut Vec<u8>) -> bool {
     let value = session.proxied.as_ref().and_then(|header| header.option(name));
-    value.is_some_and(|value| put(out, value))
+    value.is_some_and(|value| put(out, &value))
 }
 
 fn hostname(_: &Session, _: u32, out: &mut Vec<u8>) -> bool {

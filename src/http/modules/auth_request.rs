@@ -92,9 +92,8 @@ impl Handler for AuthRequest {
         match answer.response.final_status() {
             200..300 => Flow::Pass,
             401 => {
-                let mut headers = answer.response.headers.iter();
-                let challenge = headers.find(|(name, _)| name.eq_ignore_ascii_case(b"WWW-Authenticate"));
-                if let Some((_, value)) = challenge {
+                let headers = answer.response.headers.iter();
+                for (_, value) in headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"WWW-Authenticate")) {
                     request.response.headers.add(b"WWW-Authenticate", value);
                 }
                 Flow::Finish(401)

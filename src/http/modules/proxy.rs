@@ -277,7 +277,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
         redirects: conf.redirects.as_deref().map(|texts| rewrite::redirects(texts, cx)).transpose()?,
         around: around.transpose()?,
-        cookie_domains: rewrite::pairs(conf.cookie_domains.as_deref(), cx)?,
+        cookie_domains: rewrite::domains(conf.cookie_domains.as_deref(), cx)?,
         cookie_paths: rewrite::pairs(conf.cookie_paths.as_deref(), cx)?,
         cookie_flags: rewrite::flags(conf.cookie_flags.as_deref(), cx)?,
         destination,

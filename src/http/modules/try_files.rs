@@ -49,9 +49,17 @@ enum Fallback {
     Target(Text),
 }
 
+/// A name that is tried.
+struct Name {
+    text: Text,
+    /// Whether a folder is meant.
+    folder: bool,
+    /// Whether the text has variables: only then it may begin with the location's prefix.
+    variable: bool,
+}
+
 struct TryFiles {
-    /// A file's path, and whether a folder is meant.
-    names: Vec<(Text, bool)>,
+    names: Vec<Name>,
     last: Fallback,
 }
 
@@ -59,12 +67,12 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(Files { names, last: Some(last) }) = levels.level.own::<Files>() else { return Ok(()) };
     let mut compiled = Vec::new();
     for name in names {
-        let folder = name.bytes.len() > 1 && name.bytes.ends_with(b"/");
+        let folder = name.bytes.ends_with(b"/");
         let mut bare = name.clone();
         if folder {
             bare.bytes = name.bytes.strip_suffix(b"/").unwrap_or_default().into();
         }
-        compiled.push((cx.text(&bare)?, folder));
+        compiled.push(Name { text: cx.text(&bare)?, folder, variable: name.bytes.contains(&b'$') });
     }
     let last = match last {
         Last::Status(status) => Fallback::Status(*status),
@@ -76,22 +84,17 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
 
 impl Handler for TryFiles {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
-        for (name, folder) in &self.names {
-            let name = name.text(request);
-            let path = full_path(request, &name);
-            let Ok(about) = std::fs::metadata(std::ffi::OsStr::from_bytes(&path)) else { continue };
-            if about.is_dir() != *folder {
-                continue;
+        for name in &self.names {
+            let found = Found::new(name, request);
+            let Ok(about) = std::fs::metadata(std::ffi::OsStr::from_bytes(&found.path)) else { continue };
+            if about.is_dir() == name.folder {
+                if let Some(uri) = found.uri {
+                    request.uri = uri;
+                    request.uri_behind_alias = found.behind_alias;
+                    request.uri_as_sent = false;
+                }
+                return Flow::Next;
             }
-            let root = &request.location.settings.root;
-            let mut uri = Vec::new();
-            if root.alias && !own_prefix(request, &name) {
-                uri.extend_from_slice(request.uri.get(..root.prefix_length.unwrap_or(0)).unwrap_or_default());
-            }
-            uri.extend_from_slice(&name);
-            request.uri = uri;
-            request.uri_as_sent = false;
-            return Flow::Next;
         }
         match &self.last {
             Fallback::Status(status) => Flow::Finish(*status),
@@ -114,20 +117,35 @@ impl Handler for TryFiles {
     }
 }
 
-/// Whether a name begins with the location's own.
-fn own_prefix(request: &Request, name: &[u8]) -> bool {
-    let own = request.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
-    name.starts_with(own)
+/// The file a name stands for, and the path of a request for it.
+struct Found {
+    path: Vec<u8>,
+    /// `None`: stays as it is.
+    uri: Option<Vec<u8>>,
+    /// Whether the file of `uri` is `alias` with all of it behind.
+    behind_alias: bool,
 }
 
-/// The file a name stands for: below root, or with the location's name replaced.
-fn full_path(request: &Request, name: &[u8]) -> Vec<u8> {
-    let root = &request.location.settings.root;
-    let mut path = root.path.text(request);
-    let own = request.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
-    let rest = if root.alias { name.strip_prefix(own).unwrap_or(name) } else { name };
-    path.extend_from_slice(rest);
-    path
+impl Found {
+    fn new(name: &Name, request: &Request) -> Self {
+        let root = &request.location.settings.root;
+        let mut path = root.path.text(request);
+        let text = name.text.text(request);
+        match root.prefix_length {
+            Some(length) if root.alias => {
+                let prefix = request.uri.get(..length).unwrap_or_default();
+                let rest = text.strip_prefix(prefix).filter(|_| name.variable).unwrap_or(&text);
+                path.extend_from_slice(rest);
+                Self { path, uri: Some([prefix, rest].concat()), behind_alias: false }
+            }
+            _ => {
+                path.extend_from_slice(&text);
+                // The alias of an expression is a whole path: that of a folder needs nothing behind it.
+                let uri = (!root.alias || !name.folder).then_some(text);
+                Self { path, uri, behind_alias: root.alias }
+            }
+        }
+    }
 }
 
 fn try_files(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {

@@ -69,12 +69,17 @@ fn version_2_names_tcp_clients_only() {
 
 #[test]
 fn options_are_found_by_nginxs_names() {
-    let options = [&[1, 0, 2][..], b"h2", &[0x20, 0, 11, 1, 0, 0, 0, 0, 0x22, 0, 3], b"me!", &[0xe0, 0, 0]].concat();
+    let options = [&[1, 0, 2][..], b"h2", &[0x20, 0, 11, 1, 0, 0, 1, 0, 0x22, 0, 3], b"me!", &[0xe0, 0, 0]].concat();
     let at = "127.0.0.1:1".parse().expect("address");
     let (_, header) = parse(&version_2_of(at, at, &options)).expect("a header");
     let header = header.expect("addresses");
-    assert_eq!((header.option(b"alpn"), header.option(b"ssl_cn")), (Some(&b"h2"[..]), Some(&b"me!"[..])));
-    assert_eq!((header.option(b"0xe0"), header.option(b"netns")), (Some(&b""[..]), None));
+    let shown = |name: &str| header.option(name.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned());
+    assert_eq!(
+        [shown("alpn"), shown("ssl_cn"), shown("ssl_0x22")],
+        ["h2", "me!", "me!"].map(|text| Some(text.to_owned()))
+    );
+    assert_eq!((shown("0xe0").as_deref(), shown("netns"), shown("ssl_0x2")), (Some(""), None, None));
+    assert_eq!(shown("ssl_verify").as_deref(), Some("256"));
 }
 
 proptest! {

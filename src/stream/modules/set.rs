@@ -6,11 +6,10 @@ use crate::conf::module::{Conf, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::script::variable::{Compute, Definition, SlotId, Subject as _};
+use crate::script::variable::{SlotId, Subject as _};
 use crate::session::contexts::STREAM_SERVER;
 use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place, Text};
 use crate::stream::session::Session;
-use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -39,19 +38,6 @@ struct Assign {
     value: Text,
 }
 
-/// What a variable is before it is set.
-struct Empty;
-
-impl Compute<Session> for Empty {
-    fn compute(&self, _: &Session, _: &mut Vec<u8>) -> bool {
-        true
-    }
-}
-
-fn empty() -> Definition<Session> {
-    Definition::Computed(Arc::new(Empty))
-}
-
 fn name(word: &Word) -> String {
     word.text().strip_prefix('$').unwrap_or_default().to_owned()
 }
@@ -62,14 +48,14 @@ fn sets<'a>(levels: &Levels<'a>) -> &'a [(Word, Word)] {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for (to, _) in sets(levels) {
-        cx.names.define(&name(to), empty()).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
+        cx.names.write(&name(to)).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
     }
     Ok(())
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for (to, value) in sets(levels) {
-        let id = cx.names.define(&name(to), empty()).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
+        let id = cx.names.write(&name(to)).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
         let value = cx.text(value)?;
         place.step(Phase::PostAccept, Assign { to: id, value });
     }

@@ -284,6 +284,9 @@ impl Proxy {
             request.log(Level::Error, &format!("{what} in upstream \"{text}\""));
             500_u16
         })?;
+        if let Some(pool) = request.site.upstreams.of_address(&endpoint, 80) {
+            return Ok(Target { pool: pool.clone(), uri, host: host_header(&text).into_bytes() });
+        }
         let address = match endpoint.host {
             Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(80))),
             Host::Unix(path) => Address::Unix(path),
@@ -294,7 +297,7 @@ impl Proxy {
             Host::Any => return Err(500),
         };
         let group = Group::implicit(&text, std::iter::once(address));
-        let pool = Arc::new(Pool { group, key: None, keep: None, named: false });
+        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: None });
         Ok(Target { pool, uri, host: host_header(&text).into_bytes() })
     }
 }

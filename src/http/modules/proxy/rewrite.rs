@@ -130,6 +130,23 @@ pub fn pairs(texts: Option<&[(Word, Word)]>, cx: &mut Compile<'_, '_>) -> Result
     texts.unwrap_or_default().iter().map(|(from, to)| pair(from, to, cx)).collect()
 }
 
+/// Compiles pairs of `proxy_cookie_domain`: expressions ignore case, and a dot in front of a replacement is dropped.
+pub fn domains(texts: Option<&[(Word, Word)]>, cx: &mut Compile<'_, '_>) -> Result<Vec<Pair>, Diagnostic> {
+    let pair = |(from, to): &(Word, Word)| match from.after("~") {
+        Some(pattern) => {
+            let pattern = pattern.strip_prefix(b"*").unwrap_or(pattern);
+            let expression = Expression::compile(&String::from_utf8_lossy(pattern), true);
+            let expression = expression.map_err(|text| Diagnostic::emerg(text).at(from.span))?;
+            Ok(Pair { from: From::Expression(expression), to: cx.text(to)? })
+        }
+        None => {
+            let bare = to.bytes.strip_prefix(b".").unwrap_or(&to.bytes);
+            pair(from, &Word { bytes: bare.into(), ..to.clone() }, cx)
+        }
+    };
+    texts.unwrap_or_default().iter().map(pair).collect()
+}
+
 fn pair(from: &Word, to: &Word, cx: &mut Compile<'_, '_>) -> Result<Pair, Diagnostic> {
     let from = match from.after("~") {
         Some(pattern) => From::Expression(expression(pattern).map_err(|text| Diagnostic::emerg(text).at(from.span))?),

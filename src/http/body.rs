@@ -293,7 +293,7 @@ impl Request {
                     }
                     Err(_) => {
                         self.malformed = true;
-                        self.log(Level::Info, "client sent invalid chunked body");
+                        self.log(Level::Error, "client sent invalid chunked body");
                         return Err(400);
                     }
                 }

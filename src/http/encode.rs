@@ -149,11 +149,44 @@ pub fn wants_keepalive(request: &Request) -> bool {
     let disabled = request.location.settings.keepalive_disable;
     let agent = request.header(Known::UserAgent).unwrap_or_default();
     let names = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
-    if disabled & 2 != 0 && request.method == Method::Post && names(b"MSIE 6.") && !names(b"Opera") {
+    if disabled & 2 != 0 && request.method == Method::Post && is_msie6(agent) {
         return false;
     }
-    if disabled & 4 != 0 && names(b"Safari/") && names(b"Mac OS X") && !names(b"Chrome/") {
+    let safari = names(b"Safari/") && names(b"Mac OS X");
+    let other = [&b"MSIE "[..], b"Opera", b"Gecko/", b"Chrome/"].iter().any(|word| names(word));
+    if disabled & 4 != 0 && safari && !other {
         return false;
     }
     wanted
+}
+
+/// Whether a User-Agent is MSIE 4, 5 or 6 without its second service pack.
+fn is_msie6(agent: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
+    let old = match agent.get(at + 5..).unwrap_or_default() {
+        [b'4' | b'5', b'.', _, ..] => true,
+        [b'6', b'.', _, rest @ ..] => memchr::memmem::find(rest, b"SV1").is_none(),
+        _ => false,
+    };
+    old && memchr::memmem::find(agent, b"Opera").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_msie6;
+
+    #[test]
+    fn old_versions_of_msie_are_found_as_nginx_does() {
+        for (agent, old) in [
+            ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", true),
+            ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; SV1)", false),
+            ("Mozilla/4.0 (compatible; MSIE 5.5; Windows 98)", true),
+            ("Mozilla/4.0 (compatible; MSIE 4.01)", true),
+            ("Mozilla/4.0 (compatible; MSIE 7.0)", false),
+            ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT) Opera 8.5", false),
+            ("MSIE 6.", false),
+        ] {
+            assert_eq!(is_msie6(agent.as_bytes()), old, "{agent}");
+        }
+    }
 }

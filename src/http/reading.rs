@@ -166,12 +166,14 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
         match parsed {
             Ok(Next::Header(line)) => {
                 if !room.fits((line.end - *at) as usize, true) {
-                    return Err(too_large(request));
+                    return Err(too_large(request, *at, room));
                 }
                 *at = line.end;
                 if line.odd && ignore {
-                    let name = String::from_utf8_lossy(request.head.text(&line.name)).into_owned();
-                    request.log(Level::Info, &format!("client sent invalid header line: \"{name}\""));
+                    let whole = line.name.start..line.value.end.max(line.name.end);
+                    let shown = String::from_utf8_lossy(request.head.text(&whole)).into_owned();
+                    let text = format!("client sent invalid header line: \"{shown}\"");
+                    request.log(Level::Info, &format!("{text} while reading client request headers"));
                     continue;
                 }
                 request.head_length = u64::from(line.end - request.head.line.method_name.start);
@@ -195,11 +197,11 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
             }
             Ok(Next::More) => {
                 let partial = request.head.bytes.filled().len() - *at as usize;
-                return if room.fits(partial + 1, false) { Ok(false) } else { Err(too_large(request)) };
+                return if room.fits(partial + 1, false) { Ok(false) } else { Err(too_large(request, *at, room)) };
             }
             Err(place) => {
                 if !room.fits((place - *at) as usize + 1, false) {
-                    return Err(too_large(request));
+                    return Err(too_large(request, *at, room));
                 }
                 let bytes = request.head.bytes.filled();
                 let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
@@ -229,9 +231,14 @@ fn too_long(request: &mut Request, room: &Room) -> Refused {
     Refused::Answer(414)
 }
 
-fn too_large(request: &mut Request) -> Refused {
+/// A header line at `from` that fits no buffer; the log shows as much of it as a line of the log holds.
+fn too_large(request: &mut Request, from: u32, room: &Room) -> Refused {
     request.lingering = true;
-    request.log(Level::Info, "client sent too large request while reading client request headers");
+    let line = request.head.bytes.filled().get(from as usize..).unwrap_or_default();
+    let shown = line.get(..line.len().min(room.large.max(room.capacity)).min(1748)).unwrap_or_default();
+    let shown = String::from_utf8_lossy(shown).into_owned();
+    let text = format!("client sent too long header line: \"{shown}...\"");
+    request.log(Level::Info, &format!("{text} while reading client request headers"));
     Refused::Answer(494)
 }
 
@@ -252,7 +259,7 @@ fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Pa
             text(earlier)
         )
     };
-    request.log(Level::Info, &message);
+    request.log(Level::Info, &format!("{message} while reading client request headers"));
     Refused::Answer(400)
 }
 

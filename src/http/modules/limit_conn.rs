@@ -33,7 +33,7 @@ impl Handler for Limiter<Request> {
                 Flow::Next
             }
             Entry::Refused(zone) => {
-                let dry = if self.dry_run { ", dry run" } else { "" };
+                let dry = if self.dry_run { ", dry run," } else { "" };
                 request.log(self.level, &format!("limiting connections{dry} by zone \"{zone}\""));
                 if self.dry_run {
                     request.limit_conn_status = "REJECTED_DRY_RUN";

@@ -28,7 +28,7 @@ impl Handler for Limiter<Session> {
                 Flow::Next
             }
             Entry::Refused(zone) => {
-                let dry = if self.dry_run { ", dry run" } else { "" };
+                let dry = if self.dry_run { ", dry run," } else { "" };
                 session.log(
                     self.level,
                     &format!("limiting connections{dry} by zone \"{zone}\" while initializing session"),

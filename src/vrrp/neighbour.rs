@@ -1,9 +1,9 @@
 //! Telling the neighbours: gratuitous ARP (RFC 5227 §3) and unsolicited neighbour advertisements (RFC 4861 §7.2.6).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use pnet_packet::Packet;
-use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
-use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
+use pnet::packet::Packet;
+use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
+use pnet::packet::ethernet::{EtherTypes, MutableEthernetPacket};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::wire::checksum;

@@ -52,6 +52,8 @@ fn text(bytes: &[u8], file: &Path) -> String {
 fn message(plain: &str, dialect: &str) -> Option<String> {
     if dialect == "nginx" {
         let line = plain.lines().find_map(|line| line.split_once("[emerg] ").map(|(_, rest)| rest))?;
+        // With `-e stderr` a line has the form of the log: the process id precedes the message.
+        let (_, line) = line.split_once(": ")?;
         return Some(line.split(" in FILE:").next().unwrap_or(line).to_owned());
     }
     let line = plain.lines().find(|line| line.starts_with("(FILE: Line "))?;

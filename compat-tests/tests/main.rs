@@ -14,6 +14,7 @@ mod heads;
 mod house;
 mod keepalived_corpus;
 mod large;
+mod lines;
 mod lint;
 mod manual;
 mod migrate;

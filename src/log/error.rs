@@ -74,6 +74,22 @@ impl Log {
         self.sinks.iter().any(|(least, _)| level <= *least)
     }
 
+    /// Whether a line of `level` reaches standard error.
+    pub fn on_stderr(&self, level: Level) -> bool {
+        self.sinks.iter().any(|(least, sink)| level <= *least && matches!(sink, Sink::Stderr))
+    }
+
+    /// The same log without standard error.
+    pub fn without_stderr(&self) -> Self {
+        Self { sinks: self.sinks.iter().filter(|(_, sink)| !matches!(sink, Sink::Stderr)).cloned().collect() }
+    }
+
+    /// The same log without the file at `path`.
+    pub fn without(&self, path: &str) -> Self {
+        let other = |sink: &Sink| !matches!(sink, Sink::File(file) if file.name() == path);
+        Self { sinks: self.sinks.iter().filter(|(_, sink)| other(sink)).cloned().collect() }
+    }
+
     /// Writes a line; `connection` is nginx's `*7`.
     pub fn write(&self, level: Level, connection: Option<u64>, message: &str) {
         if !self.takes(level) {
@@ -82,14 +98,15 @@ impl Log {
         let pid = std::process::id();
         let tid = nix::unistd::gettid();
         let star = connection.map(|number| format!("*{number} ")).unwrap_or_default();
-        let body = format!("[{}] {pid}#{tid}: {star}{message}", level.word());
-        let line = format!("{} {body}\n", clock::error_stamp());
+        let body = format!("{} [{}] {pid}#{tid}: {star}{message}", clock::error_stamp(), level.word());
+        let line = format!("{body}\n");
         for (least, sink) in self.sinks.iter() {
             if level > *least {
                 continue;
             }
             match sink {
-                Sink::File(file) => file.write_now(line.as_bytes()),
+                // There is nowhere to report it to.
+                Sink::File(file) => drop(file.write_now(line.as_bytes())),
                 Sink::Stderr => {
                     let _ = std::io::stderr().write_all(line.as_bytes());
                 }

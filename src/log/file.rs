@@ -1,20 +1,22 @@
 //! Log files: opened once, reopened on USR1, shared by all loops.
 //!
 //! Access-log lines are collected per loop and written before the loop sleeps, so they are seen as soon as nginx's
-//! unbuffered ones at a fraction of the system calls. A failed write is counted, never fatal.
+//! unbuffered ones at a fraction of the system calls. A failed write of them is reported once a minute, never fatal.
 
+use super::error::{Level, Log};
 use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines collected past this many bytes are written at once.
 const FULL: usize = 60_000;
 /// Loops with buffers of their own; more loops share.
 const LOOPS: usize = 64;
+/// How long further failed writes of a file are not reported.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// A log file.
 pub struct File {
@@ -22,7 +24,8 @@ pub struct File {
     path: PathBuf,
     handle: RwLock<Option<fs::File>>,
     pending: Box<[Mutex<Vec<u8>>]>,
-    failed: AtomicU64,
+    /// When a failed write was last reported.
+    reported: Mutex<Option<Instant>>,
     /// `buffer=`: lines are kept until so many bytes are there.
     keep: usize,
     /// `flush=`: and for so long at most.
@@ -37,7 +40,7 @@ impl File {
             path,
             handle: RwLock::new(None),
             pending: (0..LOOPS).map(|_| Mutex::default()).collect(),
-            failed: AtomicU64::new(0),
+            reported: Mutex::default(),
             keep,
             flush: None,
         }
@@ -89,41 +92,67 @@ impl File {
     }
 
     /// Writes now.
-    pub fn write_now(&self, bytes: &[u8]) {
-        let handle = self.handle.read();
-        let Some(mut file) = handle.as_ref() else { return };
-        if file.write_all(bytes).is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
+    ///
+    /// # Errors
+    /// What write(2) said.
+    pub fn write_now(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.handle.read().as_ref() {
+            Some(mut file) => file.write_all(bytes),
+            None => Ok(()),
         }
     }
 
-    /// Collects a line for loop `number`; true when it was the first since the last flush.
-    pub fn append(&self, number: usize, line: &[u8]) -> bool {
+    /// Collects a line for loop `number`; true when it was the first since the last flush. Failed writes go to `errors`.
+    pub fn append(&self, number: usize, line: &[u8], errors: &Log) -> bool {
         let Some(slot) = self.pending.get(number % LOOPS) else { return false };
         let mut pending = slot.lock();
         let first = pending.is_empty();
         if self.keep > 0 && !first && pending.len() + line.len() > self.keep {
-            self.write_now(&pending);
-            pending.clear();
+            self.write_lines(&mut pending, errors);
         }
         pending.extend_from_slice(line);
         if pending.len() >= FULL.max(self.keep) {
-            self.write_now(&pending);
-            pending.clear();
+            self.write_lines(&mut pending, errors);
         }
         first
     }
 
-    /// Writes what loop `number` collected; buffered files only when `all`.
-    pub fn flush(&self, number: usize, all: bool) {
+    /// Writes what loop `number` collected; buffered files only when `all`. Failed writes go to `errors`.
+    pub fn flush(&self, number: usize, all: bool, errors: &Log) {
         if self.keep > 0 && !all {
             return;
         }
         let Some(slot) = self.pending.get(number % LOOPS) else { return };
         let mut pending = slot.lock();
         if !pending.is_empty() {
-            self.write_now(&pending);
-            pending.clear();
+            self.write_lines(&mut pending, errors);
         }
+    }
+
+    /// Writes collected lines. They are gone when that fails.
+    ///
+    /// Differs from nginx: the alert names no connection and no request, as one write has the lines of many [test: a_full_disk_under_the_access_log_is_an_alert].
+    fn write_lines(&self, lines: &mut Vec<u8>, errors: &Log) {
+        if let Err(error) = self.write_now(lines)
+            && self.may_report()
+        {
+            let text = match error.raw_os_error() {
+                Some(number) => format!("{number}: {}", nix::errno::Errno::from_raw(number).desc()),
+                None => error.to_string(),
+            };
+            let text = format!("write() to \"{}\" failed ({text}) while logging request", self.name);
+            errors.write(Level::Alert, None, &text);
+        }
+        lines.clear();
+    }
+
+    /// Whether a failed write is reported now.
+    fn may_report(&self) -> bool {
+        let mut reported = self.reported.lock();
+        let due = reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        if due {
+            *reported = Some(Instant::now());
+        }
+        due
     }
 }

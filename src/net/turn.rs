@@ -4,6 +4,7 @@ use super::budget;
 use super::open_file::OpenFiles;
 use super::pipes::Pipes;
 use super::stream::Deadline;
+use crate::log::Log;
 use crate::log::clock::Clock;
 use crate::log::file::File;
 use parking_lot::Mutex;
@@ -122,6 +123,8 @@ pub struct Turn {
     scratch: Cell<Vec<u8>>,
     texts: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
+    /// Where failed writes of access logs go.
+    pub errors: RefCell<Log>,
     /// Files opened for what is served now.
     pub files: OpenFiles,
     /// Its pipes.
@@ -134,6 +137,7 @@ impl Turn {
         Self {
             files: OpenFiles::default(),
             pipes: Rc::default(),
+            errors: RefCell::default(),
             number,
             connections: Cell::new(usize::MAX),
             listening: Cell::new(0),
@@ -239,7 +243,7 @@ impl Turn {
 
     /// Appends a line to a log; it is written before the loop sleeps.
     pub fn log(&self, file: &Arc<File>, line: &[u8]) {
-        if file.append(self.number, line) && !file.buffered() {
+        if file.append(self.number, line, &self.errors.borrow()) && !file.buffered() {
             self.unwritten.lock().push(file.clone());
         }
     }
@@ -247,8 +251,13 @@ impl Turn {
 
 /// Writes what loop `number` logged since it last slept.
 pub fn write_logs(number: usize, unwritten: &Unwritten) {
-    for file in unwritten.lock().drain(..) {
-        file.flush(number, false);
+    let mut files = unwritten.lock();
+    if files.is_empty() {
+        return;
+    }
+    let errors = LOOP.with_borrow(Weak::upgrade).map(|turn| turn.errors.borrow().clone()).unwrap_or_default();
+    for file in files.drain(..) {
+        file.flush(number, false, &errors);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The command line: nginx's options, texts and exit codes.
 
 use super::bundle::{Recorder, SystemResolver};
-use super::generation::{self, Inputs, Reading};
+use super::generation::{self, Generation, Inputs, Reading};
 use super::layout::Layout;
+use super::modules;
 use super::open::{self, Listeners};
 use super::options::{Form, Options, parse, usage};
 use super::parent::{self, Parent};
@@ -13,8 +14,9 @@ use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::disk::Disk;
 use crate::conf::print;
 use crate::conf::source::Sources;
-use crate::log::Level as LogLevel;
 use crate::log::clock;
+use crate::log::file::File;
+use crate::log::{Level as LogLevel, Log, Sink};
 use crate::sys::process::{Side, Title, fork, silence};
 use crate::zone::registry::Registry as Zones;
 use hashbrown::HashSet;
@@ -22,10 +24,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What `-V` and the log say this is built by.
+const BUILDER: &str = concat!("rustc (rnginx ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Runs the program with these arguments.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -60,12 +66,8 @@ fn version(options: &Options, layout: &Layout) {
         say(&usage(layout));
     }
     if options.build {
-        let mut names: Vec<&str> = super::modules::modules().iter().map(|module| module.name).collect();
-        names.dedup();
-        say(&format!(
-            "built by rustc\nconfigure arguments: --prefix={} --with-http_stub_status_module --with-http_auth_request_module --with-stream\n",
-            layout.prefix.trim_end_matches('/')
-        ));
+        let prefix = layout.prefix.trim_end_matches('/');
+        say(&format!("built by {BUILDER}\nconfigure arguments: --prefix={prefix}{}\n", modules::configured()));
     }
 }
 
@@ -73,8 +75,8 @@ fn version(options: &Options, layout: &Layout) {
 struct Run {
     options: Options,
     inputs: Inputs,
-    /// The default error log could not be opened: complaints take the log's form.
-    log_form: bool,
+    /// The error log until the configuration's own is open.
+    log: Log,
     /// What `--json` will print.
     data: RefCell<Vec<serde_json::Value>>,
 }
@@ -104,28 +106,56 @@ impl Run {
             allow_unserved,
             every: options.form != Form::Lines,
         };
-        Self { options, inputs, log_form: false, data: RefCell::default() }
+        Self { options, inputs, log: Log::default(), data: RefCell::default() }
     }
 
-    /// Shows a complaint as nginx does before its log is open.
-    fn show(&self, level: &str, text: &str) {
+    /// Shows a complaint as nginx does while it has its standard error: there and in the log it has at that time.
+    fn show(&self, severity: Severity, text: &str) {
+        self.show_in(&self.log, severity, text);
+    }
+
+    fn show_in(&self, log: &Log, severity: Severity, text: &str) {
         if self.options.form == Form::Data {
-            let named = [Severity::Crit, Severity::Alert, Severity::Error, Severity::Warn, Severity::Notice];
-            let severity = named.into_iter().find(|severity| severity.word() == level).unwrap_or(Severity::Emerg);
             let complaint = Diagnostic::new(severity, text);
             self.data.borrow_mut().push(print::data(&complaint, &Sources::default()));
-        } else if self.log_form {
-            let (stamp, pid) = (clock::error_stamp(), std::process::id());
-            say(&format!("{stamp} [{level}] {pid}#{pid}: {text}\n"));
-        } else {
-            say(&format!("nginx: [{level}] {text}\n"));
+            return;
         }
+        let level = open::level(severity);
+        let lines = self.options.form == Form::Lines;
+        if lines {
+            log.without_stderr().write(level, None, text);
+        }
+        if lines && log.on_stderr(level) {
+            // Bytes that are no UTF-8 are shown as they are.
+            let (stamp, pid) = (clock::error_stamp(), std::process::id());
+            say(&format!("{stamp} [{}] {pid}#{pid}: {text}\n", level.word()));
+        } else if level <= LogLevel::Warn {
+            say(&format!("nginx: [{}] {text}\n", level.word()));
+        }
+    }
+
+    /// Opens the error log that is compiled in or that `-e` names. Without it, lines go to standard error.
+    fn open_log(&mut self) {
+        let name = &self.inputs.error_log;
+        let mut sink = Sink::Stderr;
+        if name != "stderr" {
+            let file = File::new(name, bytes::path(name), 0);
+            match file.open() {
+                Ok(()) => sink = Sink::File(Arc::new(file)),
+                Err(error) => {
+                    let text = crate::conf::walk::errno(&error);
+                    let text = format!("could not open error log file: open() \"{name}\" failed ({text})");
+                    self.show(Severity::Alert, &text);
+                }
+            }
+        }
+        self.log = Log::new(vec![(LogLevel::Notice, sink)]);
     }
 
     fn complain(&self, complaint: &Diagnostic, sources: &Sources) {
         match self.options.form {
             _ if complaint.message.is_empty() => {}
-            Form::Lines => self.show(complaint.severity.word(), &print::nginx(complaint, sources)),
+            Form::Lines => self.show(complaint.severity, &print::nginx(complaint, sources)),
             Form::Pictures => say(&print::picture(complaint, sources, std::io::stderr().is_terminal())),
             Form::Data => self.data.borrow_mut().push(print::data(complaint, sources)),
         }
@@ -147,19 +177,15 @@ impl Run {
     }
 
     fn go(mut self, arguments: Vec<OsString>) -> ExitCode {
-        if self.inputs.error_log != "stderr" {
-            let opened = File::options().append(true).create(true).open(bytes::path(&self.inputs.error_log));
-            if let Err(error) = opened {
-                let (path, text) = (&self.inputs.error_log, crate::conf::walk::errno(&error));
-                let text = format!("could not open error log file: open() \"{path}\" failed ({text})");
-                self.show("alert", &text);
-                self.log_form = true;
-            }
+        self.open_log();
+        if let Some(text) = std::env::var_os(parent::INHERIT) {
+            let text = format!("using inherited sockets from \"{}\"", text.to_string_lossy());
+            self.log.write(LogLevel::Notice, None, &text);
         }
         let disk = Disk;
         let recorder = Recorder::new(&disk);
         let resolver = SystemResolver::default();
-        let zones = std::sync::Arc::new(Zones::default());
+        let zones = Arc::new(Zones::default());
         let Reading { tree, sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in &complaints {
@@ -197,15 +223,11 @@ impl Run {
             self.complain(complaint, &sources);
         }
         if let Some(summary) = judged.summary(&self.inputs.conf) {
-            self.show(Severity::Emerg.word(), &summary);
+            self.show(Severity::Emerg, &summary);
             return self.test_failed();
         }
         let mut listeners = parent::inherited();
-        let wrong = self.open(&generation, &mut listeners);
-        for (level, text) in &wrong {
-            self.show(level.word(), text);
-        }
-        if !wrong.is_empty() {
+        if !self.open(&generation, &mut listeners) {
             return self.test_failed();
         }
         if test {
@@ -220,28 +242,29 @@ impl Run {
             std::mem::forget(generation);
             return ExitCode::SUCCESS;
         }
+        // Those who read the configuration's logs only see them as well.
+        let rest = generation.log.without(&self.inputs.error_log);
         for warning in &judged.warnings {
-            generation.log.write(LogLevel::Warn, None, &print::nginx(warning, &sources));
+            rest.write(LogLevel::Warn, None, &print::nginx(warning, &sources));
         }
         self.start(generation, listeners, arguments)
     }
 
-    /// Opens what was declared; what cannot be opened, the first only unless every complaint is wanted.
-    fn open(&self, generation: &generation::Generation, listeners: &mut Listeners) -> Vec<open::Complaint> {
+    /// Opens what was declared, and shows what cannot be opened: the first only unless every complaint is wanted.
+    fn open(&self, generation: &Generation, listeners: &mut Listeners) -> bool {
         let test = self.options.test;
         let pid = || if test { open::pid(&generation.process.pid, true) } else { Ok(()) };
-        let sockets = || {
-            open::sockets(generation, listeners, test, &|level, text| {
-                self.show(level.word(), text);
-                generation.log.write(level, None, text);
-            })
-        };
+        let log = &generation.log;
+        let mut sockets = || open::sockets(generation, listeners, test, &|level, text| self.show_in(log, level, text));
+        // The configuration's log is open when it comes to sockets.
         let parts = std::iter::once_with(pid)
             .chain(std::iter::once_with(|| open::folders(generation)))
             .chain(generation.logs.iter().map(|log| open::log(log)))
-            .chain(std::iter::once_with(sockets));
+            .map(|outcome| (&self.log, outcome))
+            .chain(std::iter::once_with(|| (log, sockets())));
         let most = if self.inputs.every { usize::MAX } else { 1 };
-        parts.filter_map(Result::err).take(most).collect()
+        let wrong = parts.filter_map(|(log, outcome)| Some((log, outcome.err()?))).take(most);
+        wrong.map(|(log, (severity, text))| self.show_in(log, severity, &text)).count() == 0
     }
 
     fn leave_sockets(&self, listeners: &Listeners) {
@@ -260,21 +283,22 @@ impl Run {
 
     /// `-s`: signals the parent whose pid is in the file.
     fn send(&self, signal: &str, path: &str) -> ExitCode {
+        self.log.write(LogLevel::Notice, None, "signal process started");
         let mut text = String::new();
-        let read = File::open(path).map_err(|error| ("error", "open()", error)).and_then(|mut file| {
+        let read = fs::File::open(path).map_err(|error| (Severity::Error, "open()", error)).and_then(|mut file| {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| ("crit", "pread()", error))?;
+            file.read_to_end(&mut bytes).map_err(|error| (Severity::Crit, "pread()", error))?;
             text = String::from_utf8_lossy(&bytes).into_owned();
             Ok(())
         });
-        if let Err((level, call, error)) = read {
-            self.show(level, &format!("{call} \"{path}\" failed ({})", crate::conf::walk::errno(&error)));
+        if let Err((severity, call, error)) = read {
+            self.show(severity, &format!("{call} \"{path}\" failed ({})", crate::conf::walk::errno(&error)));
             return ExitCode::FAILURE;
         }
         let digits = text.trim_end_matches(['\r', '\n']);
         let pid = if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse::<i32>().ok() } else { None };
         let Some(pid) = pid.filter(|_| !digits.is_empty()) else {
-            self.show("error", &format!("invalid PID number \"{digits}\" in \"{path}\""));
+            self.show(Severity::Error, &format!("invalid PID number \"{digits}\" in \"{path}\""));
             return ExitCode::FAILURE;
         };
         let signal = match signal {
@@ -286,32 +310,42 @@ impl Run {
         let question = if signal == Signal::SIGHUP { verdict::ask(pid as u32) } else { None };
         if let Err(error) = kill(Pid::from_raw(pid), signal) {
             let text = crate::conf::walk::errno(&error.into());
-            self.show("alert", &format!("kill({pid}, {}) failed ({text})", signal as i32));
+            self.show(Severity::Alert, &format!("kill({pid}, {}) failed ({text})", signal as i32));
             return ExitCode::FAILURE;
         }
         match question.and_then(verdict::Question::answer) {
             Some(text) if !text.is_empty() => {
-                self.show("emerg", &text);
+                // The master wrote it to the log.
+                self.show_in(&Log::default(), Severity::Emerg, &text);
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,
         }
     }
 
-    fn start(self, generation: generation::Generation, listeners: Listeners, arguments: Vec<OsString>) -> ExitCode {
+    fn start(self, generation: Generation, listeners: Listeners, arguments: Vec<OsString>) -> ExitCode {
+        greet(&generation.log);
         let mut ready = None;
         if generation.process.daemon && std::env::var_os(parent::INHERIT).is_none() {
             match leave_terminal() {
                 Ok(Left::Starter(code)) => return code,
                 Ok(Left::Daemon(pipe)) => ready = Some(pipe),
                 Err(error) => {
-                    self.show("emerg", &format!("fork() failed ({})", crate::conf::walk::errno(&error)));
+                    let text = format!("fork() failed ({})", crate::conf::walk::errno(&error));
+                    self.show_in(&generation.log, Severity::Emerg, &text);
                     return ExitCode::FAILURE;
                 }
             }
         }
-        if let Err((level, text)) = open::pid(&generation.process.pid, false) {
-            self.show(level.word(), &text);
+        if let Err((severity, text)) = open::pid(&generation.process.pid, false) {
+            self.show_in(&generation.log, severity, &text);
+            return ExitCode::FAILURE;
+        }
+        if ready.is_some()
+            && let Err(error) = silence()
+        {
+            let text = format!("dup2() failed ({})", crate::conf::walk::errno(&error));
+            self.show_in(&generation.log, Severity::Emerg, &text);
             return ExitCode::FAILURE;
         }
         let tell = move || {
@@ -323,17 +357,34 @@ impl Run {
             tell();
             let pid = generation.process.pid.clone();
             let code = super::worker::run(&generation, listeners, None);
-            let _ = std::fs::remove_file(pid);
+            let _ = fs::remove_file(pid);
             return ExitCode::from(code);
         }
         Parent::new(self.inputs, generation, listeners, arguments, Title::take()).run(tell)
     }
 }
 
+/// What a start logs first: the program, the system and its limits.
+fn greet(log: &Log) {
+    use nix::sys::resource::{Resource, getrlimit};
+    let say = |text: &str| log.write(LogLevel::Notice, None, text);
+    say(parent::EPOLL);
+    say(crate::http::SERVER);
+    say(&format!("built by {BUILDER}"));
+    if let Ok(system) = nix::sys::utsname::uname() {
+        let (name, release) = (system.sysname().to_string_lossy(), system.release().to_string_lossy());
+        say(&format!("OS: {name} {release}"));
+    }
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // No limit is -1.
+        say(&format!("getrlimit(RLIMIT_NOFILE): {}:{}", soft.cast_signed(), hard.cast_signed()));
+    }
+}
+
 /// Which side of the fork a start is on.
 enum Left {
     Starter(ExitCode),
-    Daemon(File),
+    Daemon(fs::File),
 }
 
 /// Leaves the terminal; the starter waits until the daemon's worker runs.
@@ -342,12 +393,13 @@ fn leave_terminal() -> std::io::Result<Left> {
     if let Side::Parent(_) = fork()? {
         drop(writer);
         let mut code = [1];
-        let told = File::from(reader).read_exact(&mut code).is_ok() && code == [0];
+        let told = fs::File::from(reader).read_exact(&mut code).is_ok() && code == [0];
         return Ok(Left::Starter(if told { ExitCode::SUCCESS } else { ExitCode::FAILURE }));
     }
     nix::unistd::setsid()?;
-    silence()?;
-    Ok(Left::Daemon(File::from(writer)))
+    // Every file is made with the mode it shall have.
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    Ok(Left::Daemon(fs::File::from(writer)))
 }
 
 fn dump(sources: &Sources) {

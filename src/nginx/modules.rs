@@ -1,5 +1,6 @@
 //! Every module of the product. Their order is behaviour.
 
+use crate::conf::directive::{Directive, Support};
 use crate::conf::module::Module;
 
 /// Rows that nginx 1.23.4 does not have; why each is here stands at its definition.
@@ -14,6 +15,45 @@ pub fn modules() -> Vec<Module> {
     modules.extend(crate::mail::modules());
     modules.extend_from_slice(&super::tuning::MODULES);
     modules
+}
+
+/// The modules that are built into nginx only on request, each with the word for it.
+const OPTIONAL: &[(&str, &str)] = &[
+    ("ngx_http_ssl_module", "http_ssl_module"),
+    ("ngx_http_v2_module", "http_v2_module"),
+    ("ngx_http_realip_module", "http_realip_module"),
+    ("ngx_http_addition_filter_module", "http_addition_module"),
+    ("ngx_http_xslt_filter_module", "http_xslt_module"),
+    ("ngx_http_image_filter_module", "http_image_filter_module"),
+    ("ngx_http_geoip_module", "http_geoip_module"),
+    ("ngx_http_sub_filter_module", "http_sub_module"),
+    ("ngx_http_dav_module", "http_dav_module"),
+    ("ngx_http_flv_module", "http_flv_module"),
+    ("ngx_http_mp4_module", "http_mp4_module"),
+    ("ngx_http_gunzip_filter_module", "http_gunzip_module"),
+    ("ngx_http_gzip_static_module", "http_gzip_static_module"),
+    ("ngx_http_auth_request_module", "http_auth_request_module"),
+    ("ngx_http_random_index_module", "http_random_index_module"),
+    ("ngx_http_secure_link_module", "http_secure_link_module"),
+    ("ngx_http_degradation_module", "http_degradation_module"),
+    ("ngx_http_slice_filter_module", "http_slice_module"),
+    ("ngx_http_stub_status_module", "http_stub_status_module"),
+    ("ngx_http_perl_module", "http_perl_module"),
+    ("ngx_mail_core_module", "mail"),
+    ("ngx_mail_ssl_module", "mail_ssl_module"),
+    ("ngx_stream_core_module", "stream"),
+    ("ngx_stream_ssl_module", "stream_ssl_module"),
+    ("ngx_stream_realip_module", "stream_realip_module"),
+    ("ngx_stream_geoip_module", "stream_geoip_module"),
+    ("ngx_stream_ssl_preread_module", "stream_ssl_preread_module"),
+];
+
+/// The configure arguments of what is served, as `-V` shows them: tools look for `--with-http_realip_module`.
+pub fn configured() -> String {
+    let modules = modules();
+    let serves = |row: &Directive| !matches!(row.support, Support::Missing | Support::Inert(_));
+    let built = |name: &str| modules.iter().any(|module| module.name == name && module.directives.iter().any(serves));
+    OPTIONAL.iter().filter(|(name, _)| built(name)).map(|(_, word)| format!(" --with-{word}")).collect()
 }
 
 #[cfg(test)]

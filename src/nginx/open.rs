@@ -2,23 +2,37 @@
 
 use super::generation::Generation;
 use crate::conf::bytes;
+use crate::conf::diagnostic::Severity;
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::listen;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
 /// Listening sockets by name; they stay open from one generation to the next.
 pub type Listeners = BTreeMap<String, OwnedFd>;
 
-/// A complaint in nginx's words: its level and text.
-pub type Complaint = (Level, String);
+/// A complaint in nginx's words: how bad it is, and its text.
+pub type Complaint = (Severity, String);
+
+/// The level a complaint has in a log.
+pub const fn level(severity: Severity) -> Level {
+    match severity {
+        Severity::Emerg => Level::Emerg,
+        Severity::Alert => Level::Alert,
+        Severity::Crit => Level::Crit,
+        Severity::Error => Level::Error,
+        Severity::Warn => Level::Warn,
+        Severity::Notice => Level::Notice,
+    }
+}
 
 fn emerg(text: String) -> Complaint {
-    (Level::Emerg, text)
+    (Severity::Emerg, text)
 }
 
 /// The name of a socket: its address, and which one of several with `reuseport`.
@@ -82,7 +96,7 @@ pub fn sockets(
     generation: &Generation,
     open: &mut Listeners,
     test: bool,
-    say: &dyn Fn(Level, &str),
+    say: &dyn Fn(Severity, &str),
 ) -> Result<(), Complaint> {
     let tries = if test { 1 } else { 5 };
     for round in 0..tries {
@@ -100,7 +114,7 @@ pub fn sockets(
                     Err(failed) if failed.error.raw_os_error() == Some(libc::EADDRINUSE) => {
                         busy = true;
                         if !test {
-                            say(Level::Emerg, &words(&socket.address, &failed));
+                            say(Severity::Emerg, &words(&socket.address, &failed));
                         }
                     }
                     Err(failed) => return Err(emerg(words(&socket.address, &failed))),
@@ -111,6 +125,7 @@ pub fn sockets(
             return Ok(());
         }
         if round < tries {
+            say(Severity::Notice, "try again to bind() after 500ms");
             std::thread::sleep(Duration::from_millis(500));
         }
     }
@@ -161,10 +176,13 @@ pub fn unlink(name: &str) {
 /// `open() "x" failed (…)`.
 pub fn pid(path: &str, test: bool) -> Result<(), Complaint> {
     let write = || -> io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).mode(0o644);
         if test {
-            std::fs::OpenOptions::new().create(true).append(true).open(bytes::path(path)).map(|_| ())
+            options.append(true).open(bytes::path(path)).map(|_| ())
         } else {
-            std::fs::write(bytes::path(path), format!("{}\n", std::process::id()))
+            let mut file = options.write(true).truncate(true).open(bytes::path(path))?;
+            file.write_all(format!("{}\n", std::process::id()).as_bytes())
         }
     };
     write().map_err(|error| emerg(format!("open() \"{path}\" failed ({})", crate::conf::walk::errno(&error))))

@@ -25,6 +25,9 @@ use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+/// What is logged of every configuration that is put to use.
+pub const EPOLL: &str = "using the \"epoll\" event method";
+
 /// Names sockets for a new binary, as nginx names them.
 pub const INHERIT: &str = "NGINX";
 
@@ -66,6 +69,10 @@ pub struct Parent {
     title: Title,
     /// The new binary started by USR2.
     upgrade: Option<Pid>,
+    /// The process that started this one: an older binary, or what ran the starter of a daemon.
+    started_by: u32,
+    /// It left the terminal, or an older binary did.
+    daemonized: bool,
     /// WINCH: no workers until HUP.
     resting: bool,
     stopping: bool,
@@ -98,6 +105,8 @@ impl Parent {
         title: Title,
     ) -> Self {
         Self {
+            started_by: std::os::unix::process::parent_id(),
+            daemonized: generation.process.daemon || std::env::var_os(INHERIT).is_some(),
             inputs,
             generation,
             listeners,
@@ -121,12 +130,6 @@ impl Parent {
     pub fn run(mut self, ready: impl FnOnce()) -> ExitCode {
         let numbers: Vec<i32> = SIGNALS.iter().map(|signal| *signal as i32).collect();
         let Ok(signals) = SignalQueue::new(&numbers) else { return ExitCode::FAILURE };
-        self.log().write(Level::Notice, None, "using the \"epoll\" event method");
-        self.log().write(
-            Level::Notice,
-            None,
-            &format!("{} (rnginx/{})", crate::http::SERVER, env!("CARGO_PKG_VERSION")),
-        );
         self.log().write(Level::Notice, None, "start worker processes");
         let words: Vec<_> = self.arguments.iter().map(|word| word.to_string_lossy()).collect();
         self.title.set(&format!("nginx: master process {}", words.join(" ")));
@@ -258,14 +261,15 @@ impl Parent {
         while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
             let (pid, text, level) = match status {
                 WaitStatus::Exited(pid, code) => (pid, format!("exited with code {code}"), Level::Notice),
-                WaitStatus::Signaled(pid, signal, _) => {
-                    (pid, format!("exited on signal {}", signal as i32), Level::Alert)
+                WaitStatus::Signaled(pid, signal, dumped) => {
+                    let dumped = if dumped { " (core dumped)" } else { "" };
+                    (pid, format!("exited on signal {}{dumped}", signal as i32), Level::Alert)
                 }
                 WaitStatus::StillAlive => break,
                 _ => continue,
             };
             if self.upgrade == Some(pid) {
-                self.upgrade_ended(&text);
+                self.upgrade_ended(pid, level, &text);
                 continue;
             }
             let Some(at) = self.workers.iter().position(|worker| worker.pid == pid) else { continue };
@@ -275,7 +279,7 @@ impl Parent {
             }
             self.log().write(level, None, &format!("worker process {pid} {text}"));
             // A worker that cannot begin would fail again at once.
-            if text == "exited with code 2" {
+            if matches!(status, WaitStatus::Exited(_, 2)) {
                 let text = format!("worker process {pid} exited with fatal code 2 and cannot be respawned");
                 self.log().write(Level::Alert, None, &text);
                 continue;
@@ -294,19 +298,29 @@ impl Parent {
     }
 
     fn signal(&mut self, signal: Signal, from: u32, waiting: &mut Vec<verdict::Asker>) {
-        let name = signal.as_str();
+        let upgrading = self.upgrade.is_some();
+        let may_change = !upgrading && std::os::unix::process::parent_id() != self.started_by;
         let action = match signal {
             Signal::SIGHUP => ", reconfiguring",
             Signal::SIGTERM | Signal::SIGINT => ", exiting",
             Signal::SIGQUIT => ", shutting down",
             Signal::SIGUSR1 => ", reopening logs",
-            Signal::SIGUSR2 => ", changing binary",
-            Signal::SIGWINCH => "",
+            Signal::SIGUSR2 if may_change => ", changing binary",
+            Signal::SIGUSR2 => ", ignoring",
+            Signal::SIGWINCH if self.daemonized => ", stop accepting connections",
             _ => "",
         };
-        let text = format!("signal {} ({name}) received from {from}{action}", signal as i32);
+        let text = received(signal, from, action);
         self.log().write(Level::Notice, None, &text);
         match signal {
+            Signal::SIGUSR2 if !may_change => {
+                let text = "the changing binary signal is ignored: you should shutdown or terminate before either old or \
+                            new binary's process";
+                self.log().write(Level::Crit, None, text);
+                return;
+            }
+            Signal::SIGWINCH if !self.daemonized => return,
+            Signal::SIGHUP if upgrading => {}
             Signal::SIGHUP => self.log().write(Level::Notice, None, "reconfiguring"),
             Signal::SIGUSR1 => self.log().write(Level::Notice, None, "reopening logs"),
             Signal::SIGUSR2 => self.log().write(Level::Notice, None, "changing binary"),
@@ -328,11 +342,13 @@ impl Parent {
                 self.tell(Signal::SIGQUIT);
             }
             Signal::SIGUSR1 => {
-                let _ = open::logs(&self.generation).map_err(|(level, text)| self.log().write(level, None, &text));
+                let _ = open::logs(&self.generation)
+                    .map_err(|(severity, text)| self.log().write(open::level(severity), None, &text));
                 open::hand_over_logs(&self.generation, self.log());
                 self.tell(Signal::SIGUSR1);
             }
             Signal::SIGUSR2 => self.change_binary(),
+            Signal::SIGHUP if upgrading => self.work_again(waiting),
             Signal::SIGHUP => {
                 let askers = std::mem::take(waiting);
                 match &mut self.again {
@@ -343,6 +359,19 @@ impl Parent {
             }
             _ => {}
         }
+    }
+
+    /// HUP while a new binary runs: the way back to this one. Workers serve the configuration that is known; the file may
+    /// be the new binary's.
+    fn work_again(&mut self, waiting: &mut Vec<verdict::Asker>) {
+        self.resting = false;
+        self.log().write(Level::Notice, None, "start worker processes");
+        if self.workers.iter().all(|worker| worker.leaving)
+            && let Ok(signals) = SignalQueue::new(&[])
+        {
+            self.start_worker(&signals);
+        }
+        answer(std::mem::take(waiting), self.log(), "");
     }
 
     /// Builds beside, then swaps inside the running worker; any error leaves the old generation serving.
@@ -360,6 +389,7 @@ impl Parent {
                 self.resting = false;
                 self.tell(Signal::SIGQUIT);
                 self.generation = next;
+                self.log().write(Level::Notice, None, "start worker processes");
                 let text = match SignalQueue::new(&[]).map(|signals| self.start_worker(&signals)) {
                     Ok(true) => String::new(),
                     _ => "could not start a worker process".to_owned(),
@@ -441,10 +471,11 @@ impl Parent {
             return Err(summary);
         }
         let log = self.log().clone();
-        let say = |level, text: &str| log.write(level, None, text);
+        let say = |severity, text: &str| log.write(open::level(severity), None, text);
         open::folders(&next).map_err(|(_, text)| text)?;
         open::logs(&next).map_err(|(_, text)| text)?;
         open::sockets(&next, &mut self.listeners, false, &say).map_err(|(_, text)| text)?;
+        next.log.write(Level::Notice, None, EPOLL);
         let process = (&next.process, &self.generation.process);
         let same = process.0.loops == process.1.loops
             && process.0.user == process.1.user
@@ -531,18 +562,25 @@ impl Parent {
         Ok(command.spawn()?.id())
     }
 
-    fn upgrade_ended(&mut self, text: &str) {
-        self.log().write(Level::Notice, None, &format!("new binary process {text}"));
+    fn upgrade_ended(&mut self, pid: Pid, level: Level, text: &str) {
+        self.log().write(level, None, &format!("new binary process {pid} {text}"));
         self.upgrade = None;
-        let pid = self.generation.process.pid.clone();
-        let _ = std::fs::rename(format!("{pid}.oldbin"), &pid);
+        let path = self.generation.process.pid.clone();
+        let _ = std::fs::rename(format!("{path}.oldbin"), &path);
         if self.resting && !self.stopping {
             self.resting = false;
+            self.log().write(Level::Notice, None, "start worker processes");
             if let Ok(signals) = SignalQueue::new(&[]) {
                 self.start_worker(&signals);
             }
         }
     }
+}
+
+/// The line of a signal, its sender and what it leads to. A sender that this process cannot see has no number.
+pub fn received(signal: Signal, from: u32, action: &str) -> String {
+    let sender = if from == 0 { String::new() } else { format!(" from {from}") };
+    format!("signal {} ({}) received{sender}{action}", signal as i32, signal.as_str())
 }
 
 /// Tells a reload's outcome to the log and to those who wait for it.

@@ -145,7 +145,7 @@ impl Loop {
 
     fn flush(&self) {
         for log in &self.logs {
-            log.flush(self.front.turn.number, true);
+            log.flush(self.front.turn.number, true, &self.log);
         }
     }
 
@@ -184,6 +184,7 @@ impl Loop {
         self.front.turn.listening.set(taken);
         self.process = Some(sites.process);
         self.flush();
+        *self.front.turn.errors.borrow_mut() = sites.log.clone();
         self.log = sites.log;
         self.logs = sites.logs;
         let again = std::mem::replace(&mut self.serves, true);

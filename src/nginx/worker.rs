@@ -4,11 +4,12 @@ use super::bundle::Bundle;
 use super::channel::{self, Channel, Kind};
 use super::generation::{self, Generation, Process, Service};
 use super::open::{self, Listeners};
+use super::parent;
 use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
 use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
-use crate::sys::signal::SignalQueue;
+use crate::sys::signal::{Arrived, SignalQueue};
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
 use std::io;
@@ -77,8 +78,14 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
             continue;
         }
         let builder = std::thread::Builder::new().name(format!("loop {number}"));
-        if let Ok(thread) = builder.spawn(move || event_loop(number, receiver, &shared, None)) {
-            threads.push(thread);
+        let own = log.clone();
+        match builder.spawn(move || event_loop(number, receiver, &shared, &own, None)) {
+            Ok(thread) => threads.push(thread),
+            // Its sockets are closed with the orders it will not take; the other loops serve.
+            Err(error) => {
+                let error = crate::conf::walk::errno(&error);
+                log.write(Level::Alert, None, &format!("pthread_create() of event loop {number} failed ({error})"));
+            }
         }
     }
     let last = log.clone();
@@ -86,6 +93,7 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
     let control = Control {
         shared: shared.clone(),
         signals,
+        master: parent.as_ref().map(|_| std::os::unix::process::parent_id()),
         parent,
         orders,
         zones: generation.zones.clone(),
@@ -98,7 +106,7 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
     control.begin(generation, &listeners);
     drop(listeners);
     if let Some(receiver) = first {
-        event_loop(0, receiver, &shared, Some(control));
+        event_loop(0, receiver, &shared, &last, Some(control));
     }
     for thread in threads {
         let _ = thread.join();
@@ -157,7 +165,13 @@ fn become_user(process: &Process, log: &Log) -> Result<(), String> {
 }
 
 /// Runs one event loop until it is told to stop and its connections are done.
-fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shared>, control: Option<Control>) {
+fn event_loop(
+    number: usize,
+    orders: UnboundedReceiver<Order>,
+    shared: &Arc<Shared>,
+    log: &Log,
+    control: Option<Control>,
+) {
     let unwritten = Unwritten::default();
     let to_write = unwritten.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -165,7 +179,14 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
         .on_thread_park(move || write_logs(number, &to_write))
         .on_thread_unpark(woken)
         .build();
-    let Ok(runtime) = runtime else { return };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = crate::conf::walk::errno(&error);
+            log.write(Level::Alert, None, &format!("epoll_create() of event loop {number} failed ({error})"));
+            return;
+        }
+    };
     let turn = Rc::new(Turn::new(number, unwritten.clone()));
     turn.enter();
     let front = http::Front::new(turn, shared.counters.clone());
@@ -183,6 +204,8 @@ fn event_loop(number: usize, orders: UnboundedReceiver<Order>, shared: &Arc<Shar
 struct Control {
     shared: Arc<Shared>,
     signals: SignalQueue,
+    /// The master's process id, where there is one.
+    master: Option<u32>,
     parent: Option<Channel>,
     orders: Vec<UnboundedSender<Order>>,
     zones: Arc<Zones>,
@@ -295,6 +318,7 @@ impl Control {
 
     fn signals_came(&self) {
         while let Some(arrived) = self.signals.next() {
+            self.tell_of(&arrived);
             match Signal::try_from(arrived.number) {
                 Ok(Signal::SIGTERM | Signal::SIGINT) => {
                     self.log.write(Level::Notice, None, "exiting");
@@ -313,6 +337,22 @@ impl Control {
                 _ => {}
             }
         }
+    }
+
+    /// Logs a signal that the parent did not send: what the parent does has lines of its own.
+    fn tell_of(&self, arrived: &Arrived) {
+        let Ok(signal) = Signal::try_from(arrived.number) else { return };
+        if self.master == Some(arrived.pid) {
+            return;
+        }
+        let action = match signal {
+            Signal::SIGQUIT => ", shutting down",
+            Signal::SIGTERM | Signal::SIGINT => ", exiting",
+            Signal::SIGUSR1 => ", reopening logs",
+            Signal::SIGHUP | Signal::SIGUSR2 => ", ignoring",
+            _ => "",
+        };
+        self.log.write(Level::Notice, None, &parent::received(signal, arrived.pid, action));
     }
 
     /// Takes what the parent sent.

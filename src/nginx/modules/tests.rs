@@ -174,3 +174,20 @@ fn inert_rows_say_why() {
         }
     }
 }
+
+#[test]
+fn the_configure_arguments_name_what_is_served() {
+    let known = modules();
+    for (name, _) in super::OPTIONAL {
+        assert!(known.iter().any(|module| module.name == *name), "{name}");
+    }
+    let words = super::configured();
+    for word in
+        ["http_realip_module", "http_auth_request_module", "http_stub_status_module", "stream", "stream_realip_module"]
+    {
+        assert!(words.split(' ').any(|given| given == format!("--with-{word}")), "{word}: {words}");
+    }
+    for word in ["http_perl_module", "http_image_filter_module", "stream_geoip_module"] {
+        assert!(!words.contains(word), "{word}: {words}");
+    }
+}

@@ -193,6 +193,8 @@ fn a_survey_judges_values() {
         location / { proxy_pass http://127.0.0.1:1; proxy_bind 127.0.0.1; } } } \
         stream { server { listen 81; proxy_pass 127.0.0.1:1; } }";
     let (survey, code) = said_of(plain, &["survey"]);
+    // Lines are broken where they get too long, which depends on the file's name.
+    let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && survey.contains(" 0 served with a difference"), "{survey}");
     for why in
         ["gzip has no effect: it asks for what is done without it", "ssl_protocols has no effect: no address with TLS"]
@@ -200,6 +202,7 @@ fn a_survey_judges_values() {
         assert!(survey.contains(why), "{survey}");
     }
     let (survey, code) = said_of("events { } http { gzip on; server { } }", &["survey"]);
+    let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && survey.contains("gzip differs: responses are not compressed"), "{survey}");
     let (survey, code) =
         said_of("events { } http { server { location / { proxy_pass https://127.0.0.1; } } }", &["survey"]);

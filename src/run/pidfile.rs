@@ -17,7 +17,7 @@ pub struct PidFile {
 pub enum Named {
     /// No file.
     Nobody,
-    /// A process that is no more.
+    /// A process that has ended.
     Dead,
     /// No number.
     Garbage,

@@ -48,7 +48,7 @@ impl Process {
             }
             Turn::Renamed(before, link) => {
                 self.journal.say(format!("Interface name has changed from {before} to {}", link.name));
-                // Whoever used the old name gives up while the sockets still work; see `Seat::held`.
+                // Routers on the old name resign while their sockets still work; see `Seat::held`.
                 self.settle(Instant::now());
                 self.channels.retain(|channel| channel.key.port.index != link.index);
                 self.added(&link);
@@ -354,7 +354,7 @@ impl Process {
     }
 }
 
-/// Whether a tracked thing faults whoever tracks it.
+/// Whether a tracked thing puts the routers that track it into fault.
 fn is_fault(tracked: Tracked) -> bool {
     tracked.weight == 0 && (tracked.verdict == Verdict::Bad) != tracked.reverse
 }

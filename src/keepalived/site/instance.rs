@@ -73,7 +73,7 @@ impl Completion<'_> {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
         let mut tracking = self.tracking(&given, (&interface, router.priority));
-        // The interface an address is on bears on its instance as a tracked one does.
+        // The interface of an address counts for its instance as a tracked one does.
         for dev in addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref()) {
             let what = What::Interface(dev.clone());
             if *dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
@@ -207,7 +207,7 @@ impl Completion<'_> {
         }
     }
 
-    /// What strict mode does not bear with.
+    /// What strict mode refuses.
     fn strictness(&mut self, given: &Given, version: Version) {
         let (name, global) = (&given.name, self.global);
         let rules = [
@@ -336,7 +336,7 @@ impl Completion<'_> {
         (own, other)
     }
 
-    /// What bears on an instance.
+    /// What an instance depends on.
     ///
     /// Differs from keepalived: in a group it forgets a member's scripts of weight zero (2.1.5). [test: a_members_script_counts]
     fn tracking(&mut self, given: &Given, (interface, priority): (&str, u8)) -> Vec<Tracking> {

@@ -187,7 +187,9 @@ impl Title {
     #[expect(unsafe_code, reason = "the environment is moved, as setproctitle does")]
     pub fn take() -> Self {
         let Some((arguments, environment)) = places() else { return Self::default() };
-        for (name, value) in std::env::vars_os() {
+        // The library cannot set a name that begins with `=`; nobody asks for one.
+        let named = std::env::vars_os().filter(|(name, _)| !name.as_encoded_bytes().contains(&b'='));
+        for (name, value) in named.collect::<Vec<_>>() {
             // SAFETY: there is one thread, so nobody reads the environment meanwhile.
             unsafe {
                 // The same value would be kept where it is.

@@ -74,8 +74,11 @@ fn a_master_that_loses_its_own_address_still_says_farewell() -> io::Result<()> {
 #[test]
 fn a_farewell_that_cannot_be_sent_is_not_claimed() -> io::Result<()> {
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let began = Instant::now();
     pair.a.start(&configuration("BACKUP", 120, ""))?;
     pair.a.becomes_master()?;
+    // Its first advert has left before the link goes.
+    wait_for("an advert", LIMIT, || pair.ear.advert(pair.a.address, began, |priority| priority > 0))?;
     pair.a.set_up(false)?;
     pair.a.says("(nginx) Entering FAULT STATE")?;
     pair.a.says("(nginx) removing VIPs.")?;

@@ -307,7 +307,7 @@ impl Control {
                     }
                 }
                 compiled = Compiling::done(&mut compiling) => {
-                    let outcome = compiled.and_then(|compiled| self.swap(compiled));
+                    let outcome = compiled.map(|compiled| self.swap(compiled));
                     if let Some(channel) = &parent {
                         let _ = channel.send_verdict(&outcome.err().unwrap_or_default());
                     }
@@ -372,15 +372,15 @@ impl Control {
     }
 
     /// Puts a compiled generation to work.
-    fn swap(&mut self, compiled: Compiled) -> Result<(), String> {
+    fn swap(&mut self, compiled: Compiled) {
         let Compiled { next, sockets } = compiled;
         self.carry_over(&next);
         self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
         self.zones.retain(&next.named_zones);
         self.log = next.log.clone();
         let old = self.generation.replace(Arc::new(next));
-        // A large generation takes a while to take apart.
-        std::thread::Builder::new().spawn(move || drop(old)).map(drop).map_err(|error| error.to_string())
+        // A large generation takes a while to free. Where no thread can be had it is freed here: the swap is done.
+        let _ = std::thread::Builder::new().spawn(move || drop(old));
     }
 }
 

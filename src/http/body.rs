@@ -7,7 +7,7 @@ use super::head::Known;
 use super::request::Request;
 use crate::conf::bytes;
 use crate::log::Level;
-use crate::net::stream::Deadline;
+use crate::net::deadline::Deadline;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Write as _};

@@ -10,8 +10,10 @@ use super::request::{Parts, Request};
 use super::site::{Server, Site};
 use crate::log::{Level, Log};
 use crate::net::address::Address;
+use crate::net::deadline::Deadline;
 use crate::net::proxy_protocol::MAX_HEADER;
-use crate::net::stream::{self, Deadline, Stream};
+use crate::net::tcp;
+use crate::net::transport::Transport;
 use crate::net::turn::{Buffer, Turn};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -131,7 +133,7 @@ impl Front {
     /// longest for a request are closed, as nginx closes them.
     pub fn has_room(&self, log: &Log) -> bool {
         let most = self.turn.connections.get();
-        let open = stream::open_count() + self.turn.listening.get();
+        let open = tcp::open_count() + self.turn.listening.get();
         if open < most.saturating_sub(most / 16) {
             return true;
         }
@@ -232,7 +234,7 @@ pub enum Standing {
 /// A client's connection.
 pub struct Connection {
     /// Its bytes.
-    pub stream: Stream,
+    pub stream: Transport,
     /// The loop it lives on.
     pub front: Rc<Front>,
     /// The configuration its next request is served by.
@@ -241,8 +243,6 @@ pub struct Connection {
     pub number: u64,
     /// Who is at the other end.
     pub peer: Address,
-    /// The client a PROXY protocol head or a trusted proxy names, instead of `peer`.
-    pub real: RefCell<Option<Address>>,
     /// What a PROXY protocol head said.
     pub proxied: RefCell<Option<crate::net::proxy_protocol::Header>>,
     local: OnceCell<Option<SocketAddr>>,
@@ -271,7 +271,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that was accepted.
-    pub fn open(front: &Rc<Front>, site: Arc<Site>, port: &Port, (stream, peer): (Stream, Address)) -> Rc<Self> {
+    pub fn open(front: &Rc<Front>, site: Arc<Site>, port: &Port, (stream, peer): (Transport, Address)) -> Rc<Self> {
         front.counters.accepted.fetch_add(1, Ordering::Relaxed);
         front.counters.active.fetch_add(1, Ordering::Relaxed);
         let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
@@ -281,7 +281,6 @@ impl Connection {
             site: RefCell::new(site),
             number,
             peer,
-            real: RefCell::default(),
             proxied: RefCell::default(),
             local: OnceCell::new(),
             bound: port.address.clone(),
@@ -328,15 +327,6 @@ impl Connection {
         port.of(local).cloned()
     }
 
-    /// The client's address: the real one where one is known.
-    pub fn client(&self) -> String {
-        let real = self.real.borrow();
-        match real.as_ref().unwrap_or(&self.peer) {
-            Address::Ip(address) => address.ip().to_string(),
-            Address::Unix(_) => "unix:".to_owned(),
-        }
-    }
-
     /// The address the client connected to.
     pub fn local(&self) -> Option<SocketAddr> {
         *self.local.get_or_init(|| match &self.bound {
@@ -359,7 +349,7 @@ pub fn serve(
     front: &Rc<Front>,
     site: Arc<Site>,
     port: &Port,
-    (stream, peer): (Stream, Address),
+    (stream, peer): (Transport, Address),
 ) -> Option<impl Future<Output = ()> + use<>> {
     let connection = Connection::open(front, site, port, (stream, peer));
     let local = if port.virtuals.len() > 1 { connection.local() } else { None };
@@ -489,7 +479,7 @@ impl Front {
 }
 
 /// Waits for input.
-pub async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
+pub async fn wait(stream: &Transport, deadline: &mut Deadline) -> io::Result<()> {
     poll_fn(|cx| {
         if stream.poll_readable(cx).is_ready() {
             return Poll::Ready(Ok(()));
@@ -503,7 +493,7 @@ pub async fn wait(stream: &Stream, deadline: &mut Deadline) -> io::Result<()> {
 async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>) -> Result<Option<Box<Buffer>>, Over> {
     let log = &entry.default.base.settings.error_log;
     let say = |level, text: &str| {
-        let (client, bound) = (connection.client(), &connection.bound);
+        let (client, bound) = (connection.peer.host_text(), &connection.bound);
         let text = format!("{text} while reading PROXY protocol, client: {client}, server: {bound}");
         log.write(level, Some(connection.number), &text);
     };

@@ -71,6 +71,9 @@ pub fn head(request: &Request, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     connection(request, out);
+    if response.vary {
+        out.extend_from_slice(b"Vary: Accept-Encoding\r\n");
+    }
     for (name, value) in response.headers.iter() {
         if first.is_none() || name != LOCATION {
             line(out, name, value);
@@ -161,7 +164,7 @@ pub fn wants_keepalive(request: &Request) -> bool {
 }
 
 /// Whether a User-Agent is MSIE 4, 5 or 6 without its second service pack.
-fn is_msie6(agent: &[u8]) -> bool {
+pub fn is_msie6(agent: &[u8]) -> bool {
     let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
     let old = match agent.get(at + 5..).unwrap_or_default() {
         [b'4' | b'5', b'.', _, ..] => true,

@@ -11,7 +11,8 @@ use super::request::Request;
 use super::site::{Location, Site};
 use crate::conf::source::Span;
 use crate::net::address::Address;
-use crate::net::stream::{Deadline, Stream};
+use crate::net::deadline::Deadline;
+use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
 use socket2::{Domain, Socket, Type};
@@ -122,7 +123,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
-    let stream = Stream::new(ours)?;
+    let stream = Transport::new(ours)?;
     let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
     connection.secure.set(question.secure);

@@ -24,6 +24,7 @@ mod listen;
 mod location;
 mod module;
 pub mod modules;
+mod output;
 mod phase;
 mod range;
 mod reading;
@@ -35,6 +36,7 @@ mod target;
 mod upstream;
 mod uri;
 mod variables;
+mod wire;
 
 pub use build::site;
 pub use connection::{Counters, Front, serve};

@@ -121,7 +121,8 @@ impl Place {
 
     /// Adds a filter.
     pub fn filter(&mut self, filter: impl Filter + 'static) {
-        self.filters.push(Box::new(filter));
+        let at = self.filters.partition_point(|other| other.slot() <= filter.slot());
+        self.filters.insert(at, Box::new(filter));
     }
 
     /// Makes `handler` the location's content.

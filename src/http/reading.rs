@@ -6,7 +6,7 @@ use super::head::Known;
 use super::listen::Virtual;
 use super::request::Request;
 use crate::log::Level;
-use crate::net::stream::Deadline;
+use crate::net::deadline::Deadline;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -8,7 +8,9 @@ use super::head::{Head, Known};
 use super::response::Response;
 use super::site::{Location, Server, Site};
 use super::upstream::Attempts;
+use super::wire::Wire;
 use crate::log::Level;
+use crate::net::address::Address;
 use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
@@ -22,6 +24,10 @@ use std::time::Duration;
 pub struct Request {
     /// The connection it came on.
     pub connection: Rc<Connection>,
+    /// What carries its body in and the response out.
+    pub wire: Wire,
+    /// The client a trusted proxy names, instead of the connection's peer.
+    pub real: Option<Address>,
     /// The configuration it is served by.
     pub site: Arc<Site>,
     /// The virtual server.
@@ -156,6 +162,8 @@ impl Request {
         }
         Self {
             connection,
+            wire: Wire::H1,
+            real: None,
             site,
             server,
             location,
@@ -241,6 +249,11 @@ impl Request {
     /// Whether the server made the request itself.
     pub const fn is_subrequest(&self) -> bool {
         self.parent.is_some()
+    }
+
+    /// The client's address: the real one where one is known.
+    pub fn client(&self) -> &Address {
+        self.real.as_ref().unwrap_or(&self.connection.peer)
     }
 
     /// The method's name.
@@ -356,7 +369,7 @@ impl Request {
     fn context(&self, line: &mut String) {
         use std::fmt::Write as _;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let _ = write!(line, ", client: {}", self.connection.client());
+        let _ = write!(line, ", client: {}", self.client().host_text());
         let _ = write!(line, ", server: {}", text(&self.server.name));
         if let Some(parent) = &self.parent {
             let _ = write!(line, ", subrequest: \"{}\"", text(&self.uri));

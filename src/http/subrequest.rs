@@ -5,6 +5,7 @@ use super::codec::h1::Method;
 use super::head::Head;
 use super::phase;
 use super::request::{Parent, Parts, Request};
+use super::wire::{Sink, Wire};
 use crate::net::turn::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
@@ -14,7 +15,7 @@ impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.
     pub async fn subrequest(&mut self, uri: &[u8]) -> Self {
         let mut sub = self.made_for(uri);
-        if sub.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH) {
+        if sub.is_too_deep() {
             sub.response.status = 500;
             return sub;
         }
@@ -23,6 +24,11 @@ impl Request {
             phase::log(&mut sub);
         }
         sub
+    }
+
+    /// Whether subrequests are nested more deeply than is allowed.
+    pub fn is_too_deep(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH)
     }
 
     /// A subrequest for `uri` that has not begun.
@@ -43,6 +49,8 @@ impl Request {
             sub.args = Vec::new();
         }
         sub.internal = true;
+        sub.wire = Wire::Sub(Sink::Nowhere);
+        sub.real = self.real.clone();
         sub.started = self.started;
         sub.serial = self.serial;
         sub.body = Body::default();

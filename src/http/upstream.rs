@@ -6,7 +6,7 @@ use super::request::Request;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::net::address::{Endpoint, Host};
-use crate::net::stream::Stream;
+use crate::net::transport::Transport;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
@@ -180,7 +180,7 @@ impl Drop for InUse {
 /// An idle connection to a server.
 pub struct Parked {
     /// The connection.
-    pub stream: Stream,
+    pub stream: Transport,
     peer: PeerRef,
     /// Requests it has served.
     pub requests: u64,
@@ -220,7 +220,7 @@ impl Idle {
     pub fn park(
         self: &Rc<Self>,
         (pool, peer): (&Arc<Pool>, PeerRef),
-        (stream, requests, opened): (Stream, u64, Instant),
+        (stream, requests, opened): (Transport, u64, Instant),
         now: Instant,
     ) {
         let Some(keep) = pool.keep else { return };

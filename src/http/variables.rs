@@ -135,8 +135,7 @@ fn host(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 }
 
 fn binary_remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let real = request.connection.real.borrow();
-    match real.as_ref().unwrap_or(&request.connection.peer) {
+    match request.client() {
         Address::Ip(address) => match address.ip() {
             std::net::IpAddr::V4(ip) => put(out, &ip.octets()),
             std::net::IpAddr::V6(ip) => put(out, &ip.octets()),
@@ -146,16 +145,14 @@ fn binary_remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 }
 
 fn remote_addr(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let real = request.connection.real.borrow();
-    match real.as_ref().unwrap_or(&request.connection.peer) {
+    match request.client() {
         Address::Ip(address) => write!(out, "{}", address.ip()).is_ok(),
         Address::Unix(_) => put(out, b"unix:"),
     }
 }
 
 fn remote_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let real = request.connection.real.borrow();
-    match real.as_ref().unwrap_or(&request.connection.peer) {
+    match request.client() {
         Address::Ip(address) if address.port() > 0 => number(out, u64::from(address.port())),
         _ => true,
     }

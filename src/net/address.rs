@@ -29,6 +29,14 @@ impl Address {
             Self::Unix(_) => None,
         }
     }
+
+    /// The IP address as text, without a port; `unix:` for other peers.
+    pub fn host_text(&self) -> String {
+        match self {
+            Self::Ip(address) => address.ip().to_string(),
+            Self::Unix(_) => "unix:".to_owned(),
+        }
+    }
 }
 
 /// What an address text names before any host name is resolved.

@@ -2,9 +2,13 @@
 
 pub mod address;
 pub mod budget;
+pub mod deadline;
 pub mod listen;
 pub mod open_file;
 pub mod pipes;
 pub mod proxy_protocol;
-pub mod stream;
+pub mod tcp;
+#[expect(dead_code, reason = "TLS begins with the next parts")]
+pub mod tls_session;
+pub mod transport;
 pub mod turn;

@@ -1,6 +1,6 @@
 //! A loop's pipes: bytes on their way from socket to socket that never leave the kernel.
 
-use super::stream::Stream;
+use super::tcp::Tcp;
 use crate::sys::pipe::Pipe;
 use std::cell::{OnceCell, RefCell};
 use std::fs::File;
@@ -65,7 +65,7 @@ impl Lent {
     ///
     /// # Errors
     /// `WouldBlock` when the socket has nothing, `StorageFull` when the pipe takes no more; what splice(2) said otherwise.
-    pub fn fill(&mut self, from: &Stream, most: usize) -> io::Result<usize> {
+    pub fn fill(&mut self, from: &Tcp, most: usize) -> io::Result<usize> {
         let Some(pipe) = &self.pipe else { return Ok(0) };
         let count = if self.held == 0 {
             from.try_input(|_| pipe.fill(from.fd(), most))?
@@ -88,7 +88,7 @@ impl Lent {
     ///
     /// # Errors
     /// `WouldBlock` when the socket is full; what splice(2) said otherwise.
-    pub fn drain(&mut self, to: &Stream) -> io::Result<usize> {
+    pub fn drain(&mut self, to: &Tcp) -> io::Result<usize> {
         let Some(pipe) = &self.pipe else { return Ok(0) };
         let count = to.try_output(|_| pipe.drain(to.fd(), self.held))?;
         self.held = self.held.saturating_sub(count);

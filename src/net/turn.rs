@@ -1,9 +1,9 @@
 //! What one event loop owns: its number, clock, buffers, open files, and the log files to flush before it sleeps.
 
 use super::budget;
+use super::deadline::Deadline;
 use super::open_file::OpenFiles;
 use super::pipes::Pipes;
-use super::stream::Deadline;
 use crate::log::Log;
 use crate::log::clock::Clock;
 use crate::log::file::File;

@@ -6,7 +6,7 @@ use crate::http::{self, Front};
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
-use crate::net::stream::Stream;
+use crate::net::transport::Transport;
 use crate::stream;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
@@ -299,7 +299,7 @@ fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &S
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
     };
-    let Ok(stream) = Stream::new(socket) else { return };
+    let Ok(stream) = Transport::new(socket) else { return };
     match served.borrow().clone() {
         Served::Http(site, port) => {
             if let Some(serving) = http::serve(&fronts.http, site, &port, (stream, peer)) {

@@ -18,6 +18,16 @@ pub struct SizeValue<C>(pub fn(&mut C) -> &mut Option<Word>);
 pub struct Predicates<C>(pub fn(&mut C) -> &mut Vec<Word>);
 /// MIME types; the text is the one that is always among them.
 pub struct MimeTypes<C>(pub fn(&mut C) -> &mut Vec<Box<[u8]>>, pub &'static str);
+/// Whether a response's type is among those of such a row; without the row only `usual` is.
+pub fn is_among(types: &[Box<[u8]>], usual: &str, content_type: &[u8]) -> bool {
+    let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
+    let bare = content_type.get(..end).unwrap_or_default().trim_ascii_end();
+    match types {
+        [] => bare.eq_ignore_ascii_case(usual.as_bytes()),
+        types => types.iter().any(|known| **known == *b"*" || bare.eq_ignore_ascii_case(known)),
+    }
+}
+
 /// All MIME types such rows name, whose lengths nginx limits.
 #[derive(Default)]
 pub struct MimeLists {

@@ -5,8 +5,9 @@ use super::session::{Accepted, Front, Session};
 use super::site::{Port, Site};
 use crate::log::Level;
 use crate::net::address::Address;
+use crate::net::deadline::Deadline;
 use crate::net::proxy_protocol::{self, MAX_HEADER};
-use crate::net::stream::{Deadline, Stream};
+use crate::net::transport::Transport;
 use nix::sys::socket::{MsgFlags, recv};
 use std::future::poll_fn;
 use std::io;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// Serves one accepted connection to its end.
-pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Stream, Address)) {
+pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Transport, Address)) {
     let local = match port.virtuals.len() {
         0 | 1 => None,
         _ => stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
@@ -113,6 +114,6 @@ fn head(session: &mut Session, bytes: &[u8], doing: &str) -> Result<usize, u16> 
 }
 
 /// Reads without taking.
-fn peek(stream: &Stream, into: &mut [u8]) -> io::Result<usize> {
-    stream.try_input(|socket| Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_PEEK)?))
+fn peek(stream: &Transport, into: &mut [u8]) -> io::Result<usize> {
+    stream.tcp().try_input(|socket| Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_PEEK)?))
 }

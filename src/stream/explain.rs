@@ -5,7 +5,7 @@ use super::module::Content;
 use super::session::{Accepted, Front, Ledger, Session};
 use super::site::Site;
 use crate::net::address::Address;
-use crate::net::stream::Stream;
+use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::upstream::group::Choice;
 use socket2::{Domain, Socket, Type};
@@ -77,7 +77,7 @@ pub fn explain(site: &Arc<Site>, from: SocketAddr, to: SocketAddr) -> io::Result
     let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
     ours.set_nonblocking(true)?;
     let turn = Rc::new(Turn::new(0, Arc::default()));
-    let stream = Stream::new(ours)?;
+    let stream = Transport::new(ours)?;
     let front = Front::new(turn, Arc::new(Nobody));
     let accepted = Accepted { stream, peer: Address::Ip(from), bound: entry.address.clone(), local: Some(to) };
     let mut session = Session::new(front, site.clone(), entry.server.clone(), accepted);

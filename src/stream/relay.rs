@@ -5,8 +5,9 @@
 //! to copy. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
 
 use super::session::{Front, Session};
+use crate::net::deadline::Deadline;
 use crate::net::pipes::{self, Lent};
-use crate::net::stream::{Deadline, Stream};
+use crate::net::transport::Transport;
 use crate::net::turn::{BUFFER, Buffer};
 use std::future::poll_fn;
 use std::io;
@@ -60,9 +61,11 @@ struct Way {
     held: Held,
     /// The sender has ended.
     ended: bool,
+    /// Bytes the receiver has taken wait for its socket.
+    unsent: bool,
     /// The receiver was told.
     told: bool,
-    /// No pipe was to be had, or there is a rate limit.
+    /// No pipe was to be had, a side is encrypted, or there is a rate limit.
     copies: bool,
     /// Whether it splices now.
     splices: bool,
@@ -77,12 +80,13 @@ struct Way {
 }
 
 impl Way {
-    const fn new(rate: u64) -> Self {
+    const fn new(rate: u64, copies: bool) -> Self {
         Self {
             held: Held::Nothing,
             ended: false,
+            unsent: false,
             told: false,
-            copies: rate > 0,
+            copies: copies || rate > 0,
             splices: false,
             bulk: 0,
             rate,
@@ -108,14 +112,14 @@ impl Way {
 
     /// Whether everything the sender had to say was passed on.
     const fn is_over(&self) -> bool {
-        self.ended && self.is_empty()
+        self.ended && self.is_empty() && !self.unsent
     }
 }
 
 /// A relay at work.
 pub struct Relay<'a> {
     session: &'a mut Session,
-    server: &'a Stream,
+    server: &'a Transport,
     manner: Manner,
     since: Instant,
     up: Way,
@@ -126,8 +130,9 @@ pub struct Relay<'a> {
 
 impl<'a> Relay<'a> {
     /// A relay between a session's client and `server`; `first` goes to the server before anything else.
-    pub fn new(session: &'a mut Session, server: &'a Stream, manner: Manner, first: &[u8]) -> Self {
-        let mut up = Way::new(manner.upload);
+    pub fn new(session: &'a mut Session, server: &'a Transport, manner: Manner, first: &[u8]) -> Self {
+        let copies = server.direct().is_none() || session.stream.direct().is_none();
+        let mut up = Way::new(manner.upload, copies);
         if !first.is_empty() {
             let mut buffer = session.turn().buffer();
             if let Some(room) = buffer.room().get_mut(..first.len()) {
@@ -136,7 +141,8 @@ impl<'a> Relay<'a> {
             }
             up.held = Held::Bytes(buffer);
         }
-        Self { session, server, manner, since: Instant::now(), up, down: Way::new(manner.download), down_last: false }
+        let down = Way::new(manner.download, copies);
+        Self { session, server, manner, since: Instant::now(), up, down, down_last: false }
     }
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
@@ -249,8 +255,8 @@ enum Trouble {
 /// Moves bytes one way until it would block.
 fn shift(
     way: &mut Way,
-    from: &Stream,
-    to: &Stream,
+    from: &Transport,
+    to: &Transport,
     front: &Front,
     (cx, since): (&mut Context<'_>, Instant),
 ) -> Result<(), Trouble> {
@@ -268,6 +274,7 @@ fn shift(
             }
             continue;
         }
+        way.unsent = to.poll_flush(cx).is_pending();
         if way.ended {
             return Ok(());
         }
@@ -302,10 +309,10 @@ fn end_of(way: &mut Way, error: io::Error) -> Trouble {
 }
 
 /// Reads once, into a buffer or a pipe; what was taken for it is given back when nothing came.
-fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<usize> {
+fn take(way: &mut Way, from: &Transport, front: &Front, most: usize) -> io::Result<usize> {
     if way.splices {
         if let Some(mut pipe) = front.turn.pipes.lend() {
-            let count = pipe.fill(from, pipes::SIZE)?;
+            let count = pipe.fill(from.tcp(), pipes::SIZE)?;
             if count > 0 {
                 way.held = Held::Piped(pipe);
             }
@@ -330,7 +337,7 @@ fn take(way: &mut Way, from: &Stream, front: &Front, most: usize) -> io::Result<
 }
 
 /// Writes once what is held.
-fn pass_on(way: &mut Way, to: &Stream, front: &Front) -> io::Result<()> {
+fn pass_on(way: &mut Way, to: &Transport, front: &Front) -> io::Result<()> {
     match &mut way.held {
         Held::Nothing => return Ok(()),
         Held::Bytes(buffer) => {
@@ -342,7 +349,7 @@ fn pass_on(way: &mut Way, to: &Stream, front: &Front) -> io::Result<()> {
             }
         }
         Held::Piped(pipe) => {
-            way.given += pipe.drain(to)? as u64;
+            way.given += pipe.drain(to.tcp())? as u64;
             if pipe.held() > 0 {
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use super::site::{Server, Site};
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::proxy_protocol::Header;
-use crate::net::stream::Stream;
+use crate::net::transport::Transport;
 use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
@@ -37,7 +37,7 @@ pub struct Front {
 
 /// A connection a loop may have to end.
 struct Open {
-    stream: RcWeak<Stream>,
+    stream: RcWeak<Transport>,
     site: Weak<Site>,
     retired: Option<Instant>,
 }
@@ -96,7 +96,7 @@ pub struct Attempt {
 /// A client's connection on its way through the phases.
 pub struct Session {
     /// Its bytes.
-    pub stream: Rc<Stream>,
+    pub stream: Rc<Transport>,
     slot: usize,
     /// The loop it lives on.
     pub front: Rc<Front>,
@@ -154,7 +154,7 @@ impl Subject for Session {
 /// What is known of a connection when it is accepted.
 pub struct Accepted {
     /// Its bytes.
-    pub stream: Stream,
+    pub stream: Transport,
     /// Who is at the other end.
     pub peer: Address,
     /// The listening address.

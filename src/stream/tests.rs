@@ -7,7 +7,7 @@ use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Bases, Dialect, Levels, Walk, Wording};
 use crate::log::Log;
 use crate::net::address::Address;
-use crate::net::stream::Stream;
+use crate::net::transport::Transport;
 use crate::net::turn::{Turn, Unwritten, spawn};
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{MAIN, STREAM};
@@ -199,7 +199,7 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");
                 stream.set_nonblocking(true).expect("non-blocking");
-                let stream = Stream::new(stream.into()).expect("a socket");
+                let stream = Transport::new(stream.into()).expect("a socket");
                 let client = (stream, Address::Ip(peer));
                 tasks.push(spawn(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
             }

@@ -3,11 +3,11 @@
 //! Bytes leave in the order they came. The file has no name; it is filled while its first bytes are sent already, and is
 //! emptied when the client has caught up.
 
-use crate::net::stream::Stream;
+use crate::http::filter::Then;
+use crate::http::wire::Carries;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
 /// Bytes gathered before they are written to the file.
@@ -91,14 +91,14 @@ impl Buffer {
     ///
     /// # Errors
     /// What the write said.
-    pub fn send(&mut self, to: &Stream, file: &mut bool) -> io::Result<usize> {
+    pub fn send(&mut self, to: &impl Carries, file: &mut bool) -> io::Result<usize> {
         *file = false;
         if self.front.is_empty() && self.read == self.written {
             self.front = std::mem::take(&mut self.back).into();
         }
         if !self.front.is_empty() {
             let (run, _) = self.front.as_slices();
-            let count = to.try_output(|socket| socket.send_with_flags(run, libc::MSG_NOSIGNAL))?;
+            let count = to.try_send(run, Then::Flush)?;
             self.front.drain(..count);
             return Ok(count);
         }
@@ -108,14 +108,10 @@ impl Buffer {
         }
         *file = true;
         let size = usize::try_from((self.written - self.read).min(SENT)).unwrap_or_default();
-        let mut at = i64::try_from(self.read).map_err(io::Error::other)?;
-        let count = to.try_output(|socket| {
-            nix::sys::sendfile::sendfile(socket.as_fd(), opened.as_fd(), Some(&mut at), size).map_err(io::Error::from)
-        })?;
+        let count = to.try_send_file(opened, &mut self.read, size)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.read += count as u64;
         if self.read == self.written {
             (self.read, self.written) = (0, 0);
             // The space is wanted again only if the client falls behind once more.

@@ -156,6 +156,5 @@ pub fn note(request: &mut Request, change: impl FnOnce(&mut Attempt)) {
 
 /// The client's address, for `ip_hash`.
 pub fn client_ip(request: &Request) -> Option<std::net::IpAddr> {
-    let real = request.connection.real.borrow();
-    real.as_ref().unwrap_or(&request.connection.peer).ip()
+    request.client().ip()
 }

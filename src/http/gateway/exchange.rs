@@ -12,7 +12,8 @@ use crate::http::request::Request;
 use crate::http::upstream::Parked;
 use crate::log::Level;
 use crate::net::address::Address;
-use crate::net::stream::{self, Deadline, Outgoing, Stream};
+use crate::net::deadline::Deadline;
+use crate::net::transport::{self, Outgoing, Transport};
 use crate::net::turn::{Buffer, Turn};
 use std::future::poll_fn;
 use std::io;
@@ -84,7 +85,7 @@ impl Stage {
 /// A conversation.
 pub struct Exchange {
     /// The connection.
-    pub stream: Stream,
+    pub stream: Transport,
     /// What was read and not used yet.
     pub buffer: Buffer,
     /// Whether the connection may serve another request.
@@ -107,13 +108,13 @@ impl Exchange {
         Self { kept: true, ..Self::new(parked.stream, parts, turn, Stage::Sending) }
     }
 
-    fn new(stream: Stream, (requests, opened): (u64, Instant), turn: &Turn, stage: Stage) -> Self {
+    fn new(stream: Transport, (requests, opened): (u64, Instant), turn: &Turn, stage: Stage) -> Self {
         let deadline = turn.deadline();
         Self { stream, buffer: Buffer::new(0), reusable: true, kept: false, stage, deadline, requests, opened }
     }
 
     /// The connection for the next request.
-    pub fn into_parts(self, turn: &Turn) -> (Stream, u64, Instant) {
+    pub fn into_parts(self, turn: &Turn) -> (Transport, u64, Instant) {
         turn.give_deadline(self.deadline);
         (self.stream, self.requests, self.opened)
     }
@@ -133,7 +134,7 @@ impl Exchange {
         }
         let bind = gateway.local(request);
         let how = Outgoing { bind, keepalive: gateway.socket_keepalive, nodelay: false, speaks: true };
-        let (stream, _) = stream::connect(address, &how).map_err(|error| {
+        let (stream, _) = transport::connect(address, &how).map_err(|error| {
             let text = crate::conf::walk::errno(&error);
             let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {
                 Level::Error
@@ -226,7 +227,7 @@ impl Exchange {
         upload: &mut Option<Upload<'_>>,
     ) -> Result<Reply, Failure> {
         let begun = request.turn().clock.instant();
-        let watch = !gateway.ignore_client_abort && !request.is_subrequest();
+        let watch = !gateway.ignore_client_abort;
         let mut interim = 0;
         let reply = poll_fn(|cx| {
             self.poll_upload(cx, request, gateway, upload)?;
@@ -235,7 +236,7 @@ impl Exchange {
             {
                 return Poll::Ready(outcome);
             }
-            if watch && request.connection.stream.poll_hangup(cx).is_ready() {
+            if watch && request.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(self.client_left(request)));
             }
             ready!(self.deadline.poll(cx));

@@ -11,12 +11,14 @@ use super::exchange::Exchange;
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
 use crate::http::codec::h1::{Chunked, Piece};
+use crate::http::filter::Then;
 use crate::http::request::Request;
 use crate::http::response::Content;
 use crate::http::upstream::InUse;
+use crate::http::wire::Carries as _;
 use crate::log::Level;
+use crate::net::deadline::Deadline;
 use crate::net::pipes;
-use crate::net::stream::Deadline;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -85,11 +87,11 @@ pub async fn run(
 ) {
     request.response.content = Content::Streamed;
     request.start();
-    if request.is_subrequest() {
+    if request.is_for_its_head() {
         request.response.head_only = true;
     }
     let buffering = reply.buffering.filter(|_| gateway.ignore_headers & 8 == 0).unwrap_or(gateway.buffering);
-    let plain = !request.response.chunked && request.response.filters.is_empty();
+    let plain = request.response.is_plain();
     let mut relay = Relay {
         request,
         source: Some(source),
@@ -118,9 +120,12 @@ pub async fn run(
         Box::pin(poll_fn(|cx| relay.poll(cx))).await;
     }
     relay.end(false);
-    if !relay.complete {
-        relay.request.keepalive = false;
-        relay.request.malformed = true;
+    let complete = relay.complete;
+    if !complete {
+        request.keepalive = false;
+        request.malformed = true;
+    } else if !request.response.broken {
+        request.finish().await;
     }
 }
 
@@ -131,7 +136,7 @@ impl Relay<'_, '_> {
         let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
         if matches!(self.framing, Framing::None | Framing::Length(0)) {
             self.leftover = !buffer.filled().is_empty();
-            self.give(b"", true);
+            self.give(b"", Then::Last);
             self.end(true);
         } else {
             self.take(buffer.filled());
@@ -148,12 +153,12 @@ impl Relay<'_, '_> {
                 *left -= take as u64;
                 let over = *left == 0;
                 self.note_leftover(take < bytes.len());
-                self.give(bytes.get(..take).unwrap_or_default(), over);
+                self.give(bytes.get(..take).unwrap_or_default(), if over { Then::Last } else { self.then() });
                 if over {
                     self.end(true);
                 }
             }
-            Framing::Close => self.give(bytes, false),
+            Framing::Close => self.give(bytes, self.then()),
             Framing::Chunked => self.take_chunks(bytes),
         }
     }
@@ -178,14 +183,14 @@ impl Relay<'_, '_> {
                     at = range.end;
                     body.extend_from_slice(bytes.get(range).unwrap_or_default());
                 }
-                Ok(Piece::More) => return self.give(&body, false),
+                Ok(Piece::More) => return self.give(&body, self.then()),
                 Ok(Piece::End(end)) => {
                     self.leftover |= end < bytes.len();
-                    self.give(&body, true);
+                    self.give(&body, Then::Last);
                     return self.end(true);
                 }
                 Err(_) => {
-                    self.give(&body, false);
+                    self.give(&body, Then::Flush);
                     let action = self.action();
                     self.request.log(Level::Error, &format!("upstream sent invalid chunked response while {action}"));
                     return self.end(false);
@@ -194,11 +199,14 @@ impl Relay<'_, '_> {
         }
     }
 
-    fn give(&mut self, bytes: &[u8], last: bool) {
+    /// What follows bytes in the middle of a reply: without buffering they go on at once.
+    const fn then(&self) -> Then {
+        if self.buffering { Then::More } else { Then::Flush }
+    }
+
+    fn give(&mut self, bytes: &[u8], then: Then) {
         note(self.request, |attempt| attempt.length += bytes.len() as u64);
-        if !self.request.response.head_only {
-            self.request.take(bytes, last);
-        }
+        self.request.take(bytes, then);
     }
 
     /// The backend's part is over: its connection is kept or closed, its server is free for others.
@@ -232,10 +240,11 @@ impl Relay<'_, '_> {
             if input == Step::Moved {
                 self.from_source.runs = false;
             }
+            let brought = self.bring(cx);
             if out == Step::Moved {
                 self.to_client.runs = false;
             }
-            if out != Step::Moved && input != Step::Moved && ready!(self.poll_wait(cx)) == Step::Over {
+            if out != Step::Moved && input != Step::Moved && !brought && ready!(self.poll_wait(cx)) == Step::Over {
                 return Poll::Ready(());
             }
         }
@@ -256,15 +265,21 @@ impl Relay<'_, '_> {
     }
 
     fn is_pending(&self) -> bool {
+        self.has_output() || self.request.response.later.is_some()
+    }
+
+    /// Whether there is something to send.
+    fn has_output(&self) -> bool {
         !self.request.response.out.is_empty() || !self.buffer.is_empty()
+    }
+
+    /// Takes on what waits for requests of the server's own; whether that brought something.
+    fn bring(&mut self, cx: &mut Context<'_>) -> bool {
+        self.request.response.later.is_some() && !self.has_output() && self.request.poll_later(cx).is_ready()
     }
 
     /// Writes what is there.
     fn write(&mut self) -> Step {
-        if self.request.is_subrequest() {
-            self.request.response.out.clear();
-            return Step::Stuck;
-        }
         if self.request.response.broken {
             return Step::Over;
         }
@@ -283,7 +298,7 @@ impl Relay<'_, '_> {
             } else {
                 self.keep(&out);
                 let mut file = false;
-                let outcome = self.buffer.send(&self.request.connection.stream, &mut file);
+                let outcome = self.buffer.send(self.request, &mut file);
                 self.sent(outcome, if file { "sendfile" } else { "writev" })
             };
             self.request.turn().give_out(out);
@@ -335,8 +350,8 @@ impl Relay<'_, '_> {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Step> {
-        let stream = &self.request.connection.stream;
-        let outcome = stream.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL));
+        let then = if self.request.response.complete { Then::Last } else { Then::Flush };
+        let outcome = self.request.try_send(bytes, then);
         self.sent(outcome, "writev")
     }
 
@@ -344,7 +359,9 @@ impl Relay<'_, '_> {
     fn sent(&mut self, outcome: io::Result<usize>, call: &str) -> Result<usize, Step> {
         match outcome {
             Ok(count) => {
-                self.request.response.sent += count as u64;
+                if !self.request.is_subrequest() {
+                    self.request.response.sent += count as u64;
+                }
                 Ok(count)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -362,6 +379,7 @@ impl Relay<'_, '_> {
     /// Whether the backend may be read: nothing waits, or more may wait in memory or in the file.
     fn may_read(&self) -> bool {
         self.source.is_some()
+            && self.request.response.later.is_none()
             && (!self.is_pending()
                 || self.buffering && (self.buffer.memory() < self.gateway.memory || self.may_spill()))
     }
@@ -418,7 +436,9 @@ impl Relay<'_, '_> {
             return None;
         }
         let (exchange, _) = self.source.as_mut()?;
-        if !exchange.stream.is_readable() {
+        let from = exchange.stream.direct()?;
+        self.request.direct()?;
+        if !from.is_readable() {
             return Some(Step::Stuck);
         }
         let Some(mut pipe) = self.request.turn().pipes.lend() else {
@@ -426,7 +446,7 @@ impl Relay<'_, '_> {
             return None;
         };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(pipes::SIZE);
-        let count = match pipe.fill(&exchange.stream, most) {
+        let count = match pipe.fill(from, most) {
             Ok(count) if count > 0 => count,
             other => return Some(self.trouble(other)),
         };
@@ -438,7 +458,7 @@ impl Relay<'_, '_> {
             attempt.length += count as u64;
         });
         while pipe.held() > 0 {
-            let outcome = pipe.drain(&self.request.connection.stream);
+            let outcome = pipe.drain(self.request.connection.stream.tcp());
             match self.sent(outcome, "splice") {
                 Ok(_) => {}
                 Err(Step::Over) => {
@@ -459,7 +479,7 @@ impl Relay<'_, '_> {
         }
         if left == 0 {
             let more =
-                self.source.as_ref().is_some_and(|(exchange, _)| exchange.stream.try_peek().is_ok_and(|n| n > 0));
+                self.source.as_ref().is_some_and(|(exchange, _)| exchange.stream.tcp().try_peek().is_ok_and(|n| n > 0));
             self.note_leftover(more);
             self.end(true);
         }
@@ -503,7 +523,7 @@ impl Relay<'_, '_> {
     fn source_closed(&mut self) {
         match self.framing {
             Framing::Close => {
-                self.give(b"", true);
+                self.give(b"", Then::Last);
                 self.leftover = true;
                 self.end(true);
             }
@@ -518,18 +538,16 @@ impl Relay<'_, '_> {
     /// Waits until one side can go on; over when the client left or took too long.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let want_read = self.may_read();
-        let want_write = self.is_pending() && !self.request.is_subrequest();
-        let client = &self.request.connection.stream;
+        let want_write = self.has_output();
         if let Some((exchange, _)) = self.source.as_ref().filter(|_| want_read)
             && exchange.stream.poll_readable(cx).is_ready()
         {
             return Poll::Ready(Step::Moved);
         }
-        if want_write && client.poll_writable(cx).is_ready() {
+        if want_write && self.request.poll_sendable(cx).is_ready() {
             return Poll::Ready(Step::Moved);
         }
-        let watch = !self.gateway.ignore_client_abort && !self.request.is_subrequest();
-        if watch && client.poll_hangup(cx).is_ready() {
+        if !self.gateway.ignore_client_abort && self.request.poll_gone(cx).is_ready() {
             self.client_left();
             return Poll::Ready(Step::Over);
         }

@@ -8,7 +8,8 @@ use crate::http::connection::Connection;
 use crate::http::request::Request;
 use crate::http::upstream::InUse;
 use crate::log::Level;
-use crate::net::stream::{Deadline, Stream};
+use crate::net::deadline::Deadline;
+use crate::net::transport::Transport;
 use crate::net::turn::{Buffer, Turn};
 use std::io;
 use std::task::{Context, Poll};
@@ -25,7 +26,7 @@ struct Way {
 
 /// A tunnel, from the server's 101 on.
 pub struct Tunnel {
-    server: Stream,
+    server: Transport,
     down: Way,
     up: Way,
     timeout: Duration,
@@ -116,7 +117,7 @@ fn filled(turn: &Turn, runs: &[&[u8]]) -> Buffer {
 }
 
 /// Moves bytes one way until it would block; Ready when the way has come to its end.
-fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn shift(way: &mut Way, from: &Transport, to: &Transport, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     loop {
         let buffer = match way.held.take() {
             Some(held) => *held,
@@ -141,7 +142,7 @@ fn shift(way: &mut Way, from: &Stream, to: &Stream, turn: &Turn, cx: &mut Contex
 }
 
 /// What is there to read; nothing at the end.
-fn take(from: &Stream, turn: &Turn) -> io::Result<Option<Buffer>> {
+fn take(from: &Transport, turn: &Turn) -> io::Result<Option<Buffer>> {
     let mut buffer = turn.buffer();
     match from.try_read(buffer.room()) {
         Ok(count) if count > 0 => {
@@ -156,7 +157,7 @@ fn take(from: &Stream, turn: &Turn) -> io::Result<Option<Buffer>> {
 }
 
 /// Writes a buffer; what finds no room is held.
-fn put(way: &mut Way, mut buffer: Buffer, to: &Stream, turn: &Turn, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+fn put(way: &mut Way, mut buffer: Buffer, to: &Transport, turn: &Turn, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
     while !buffer.filled().is_empty() {
         match to.try_write(buffer.filled()) {
             Ok(count) => {

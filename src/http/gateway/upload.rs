@@ -101,14 +101,13 @@ impl<'a> Upload<'a> {
             Rest::Memory(body, at) => body.get(*at..).unwrap_or_default(),
             Rest::None | Rest::File(..) | Rest::Client(_) => b"",
         };
-        let flags = libc::MSG_NOSIGNAL;
-        let count = exchange.stream.try_output(|socket| match (head, piece, body) {
-            (bytes, [], []) | ([], bytes, []) | ([], [], bytes) => socket.send_with_flags(bytes, flags),
+        let count = match (head, piece, body) {
+            (bytes, [], []) | ([], bytes, []) | ([], [], bytes) => exchange.stream.try_write(bytes),
             _ => {
                 let pieces = [IoSlice::new(head), IoSlice::new(piece), IoSlice::new(body)];
-                socket.send_vectored_with_flags(&pieces, flags)
+                exchange.stream.try_write_vectored(&pieces)
             }
-        })?;
+        }?;
         let first = count.min(head.len() + piece.len());
         self.at += first;
         if let Rest::Memory(_, at) = &mut self.rest {

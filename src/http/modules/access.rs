@@ -27,11 +27,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> R
 
 impl Handler for Access {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
-        let verdict = {
-            let real = request.connection.real.borrow();
-            self.rules.verdict(real.as_ref().unwrap_or(&request.connection.peer))
-        };
-        match verdict {
+        match self.rules.verdict(request.client()) {
             None => Flow::Next,
             Some(true) => Flow::Pass,
             Some(false) => {

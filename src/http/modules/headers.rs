@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::filter::{BodyFilter, Filter};
+use crate::http::filter::{BodyFilter, Filter, Slot};
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::request::Request;
 use crate::log::clock;
@@ -98,6 +98,10 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
 }
 
 impl Filter for AddHeaders {
+    fn slot(&self) -> Slot {
+        Slot::Headers
+    }
+
     fn head(&self, request: &mut Request) -> Option<Box<dyn BodyFilter>> {
         if request.is_subrequest() {
             return None;

@@ -6,7 +6,6 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::connection::Connection;
 use crate::http::explain::Story;
 use crate::http::module::{Compile, Module, Place};
 use crate::http::phase::{Flow, Handler, Phase};
@@ -18,7 +17,6 @@ use crate::session::forwarded::{self, Believed, Trusted};
 use crate::session::slot::free;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The module.
@@ -108,32 +106,19 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
 /// The module stands in two phases: in the second a location's own settings hold.
 struct Step(Arc<Names>);
 
-/// Takes the client's address back when the request ends.
-struct Until(Rc<Connection>);
-
-impl Drop for Until {
-    fn drop(&mut self) {
-        self.0.real.take();
-    }
-}
-
 impl Handler for Step {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         // Once a request is enough.
-        if request.connection.real.borrow().is_some() {
-            return Flow::Next;
-        }
-        if let Some(client) = self.0.client(request) {
-            request.connection.real.replace(Some(Address::Ip(client)));
-            request.held.push(Box::new(Until(request.connection.clone())));
+        if request.real.is_none() {
+            request.real = self.0.client(request).map(Address::Ip);
         }
         Flow::Next
     }
 
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
-        let before = request.connection.client();
+        let before = request.client().host_text();
         let _ = self.run(request);
-        let after = request.connection.client();
+        let after = request.client().host_text();
         if before != after {
             story.notes("real_ip", format!("{before} is believed: the client is {after}"));
         }

@@ -11,8 +11,9 @@ use crate::conf::value;
 use crate::conf::walk::{Levels, errno};
 use crate::log::Level;
 use crate::net::address::{self, Address, Host};
+use crate::net::deadline::Deadline;
 use crate::net::proxy_protocol;
-use crate::net::stream::{Deadline, Outgoing, Stream, connect};
+use crate::net::transport::{Outgoing, Transport, connect};
 use crate::session::contexts::STREAM_ANY;
 use crate::session::used;
 use crate::stream::explain::Ending;
@@ -234,7 +235,12 @@ impl Proxy {
     }
 
     /// Connects to a server of the group, trying others as configured.
-    async fn reach(&self, session: &mut Session, pool: &Arc<Pool>, deadline: &mut Deadline) -> Option<(Stream, InUse)> {
+    async fn reach(
+        &self,
+        session: &mut Session,
+        pool: &Arc<Pool>,
+        deadline: &mut Deadline,
+    ) -> Option<(Transport, InUse)> {
         let mut pick = pool.pick(session);
         pick.limit(self.tries);
         let began = Instant::now();
@@ -271,7 +277,7 @@ impl Proxy {
         }
     }
 
-    async fn connect(&self, session: &mut Session, address: &Address, deadline: &mut Deadline) -> Option<Stream> {
+    async fn connect(&self, session: &mut Session, address: &Address, deadline: &mut Deadline) -> Option<Transport> {
         let bind = match &self.bind {
             None => None,
             Some(Value::Fixed(address)) => Some(address.clone()),
@@ -329,7 +335,7 @@ impl Proxy {
     }
 
     /// Waits until a connection is made.
-    async fn wait(&self, server: &Stream, deadline: &mut Deadline) -> io::Result<()> {
+    async fn wait(&self, server: &Transport, deadline: &mut Deadline) -> io::Result<()> {
         if server.is_connected() {
             return Ok(());
         }
@@ -342,7 +348,7 @@ impl Proxy {
         server.socket().take_error()?.map_or(Ok(()), Err)
     }
 
-    async fn relay(&self, session: &mut Session, server: &Stream, deadline: Deadline) {
+    async fn relay(&self, session: &mut Session, server: &Transport, deadline: Deadline) {
         let mut first = Vec::new();
         if self.protocol {
             let client = match session.client_address() {

@@ -1,7 +1,20 @@
 use super::Buffer;
-use crate::net::stream::Stream;
+use crate::http::filter::Then;
+use crate::http::wire::Carries;
+use crate::net::transport::Transport;
 use socket2::{Domain, Socket, Type};
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+
+impl Carries for Transport {
+    fn try_send(&self, bytes: &[u8], _: Then) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+
+    fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
+        Self::try_send_file(self, file, offset, count)
+    }
+}
 
 /// Bytes that tell their place.
 fn pattern(length: usize) -> Vec<u8> {
@@ -14,7 +27,7 @@ fn bytes_leave_in_order_through_memory_file_and_memory() {
     runtime.block_on(async {
         let (ours, mut theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).expect("a pair");
         ours.set_nonblocking(true).expect("non-blocking");
-        let stream = Stream::new(ours).expect("a stream");
+        let stream = Transport::new(ours).expect("a stream");
         let folder = std::env::temp_dir();
         let mut buffer = Buffer::default();
         buffer.open(&folder.to_string_lossy()).expect("a file");

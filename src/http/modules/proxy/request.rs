@@ -142,7 +142,7 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
         out.extend_from_slice(value);
         out.extend_from_slice(b", ");
     }
-    out.extend_from_slice(request.connection.client().as_bytes());
+    out.extend_from_slice(request.client().host_text().as_bytes());
     true
 }
 

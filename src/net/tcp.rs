@@ -1,29 +1,23 @@
-//! One accepted or opened byte stream. Plain today; TLS is another variant behind the same calls.
+//! A connected socket on an event loop.
 //!
 //! The socket is registered with the runtime's own driver. Rules from measurement: wait for readiness without holding a
 //! buffer; a short read clears readiness, so that no read is spent on EAGAIN; writes go to the socket at once and wait
 //! only when it is full; an own connect that is done at once (loopback) is not waited for. Every call takes from the
 //! [`budget`] of the task that makes it: when that is used up the call says `WouldBlock`, and the next wait ends after
-//! the other tasks had their turn. No loop over a stream can therefore hold up its thread.
+//! the other tasks had their turn. No loop over a socket can therefore hold up its thread.
 
-use super::address::Address;
 use super::budget;
-use super::listen::sock_addr;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, Sleep};
 
 /// A connected socket on an event loop.
-pub struct Stream {
+pub struct Tcp {
     socket: AsyncFd<Socket>,
     /// Whether [`Self::poll_hangup`] took the driver's word for something to read.
     unread: Cell<bool>,
@@ -31,11 +25,11 @@ pub struct Stream {
 }
 
 thread_local! {
-    /// Streams open on this thread's loop.
+    /// Sockets open on this thread's loop.
     static OPEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One of the streams of a loop, counted until it is dropped.
+/// One of the sockets of a loop, counted until it is dropped.
 struct Counted;
 
 impl Counted {
@@ -51,14 +45,14 @@ impl Drop for Counted {
     }
 }
 
-/// How many streams this thread's loop has open, of clients and of servers.
+/// How many sockets this thread's loop has open, of clients and of servers.
 pub fn open_count() -> usize {
     OPEN.get()
 }
 
 const FULL: io::ErrorKind = io::ErrorKind::WouldBlock;
 
-impl Stream {
+impl Tcp {
     /// Registers a connected, non-blocking socket with the loop of this thread.
     ///
     /// # Errors
@@ -102,16 +96,6 @@ impl Stream {
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(budget::poll_proceed(cx));
         self.socket.poll_write_ready(cx).map(drop)
-    }
-
-    /// Waits until there is something to read.
-    pub async fn readable(&self) {
-        poll_fn(|cx| self.poll_readable(cx)).await;
-    }
-
-    /// Waits until the socket takes bytes.
-    pub async fn writable(&self) {
-        poll_fn(|cx| self.poll_writable(cx)).await;
     }
 
     /// Whether something (also an end) can be read, without a system call.
@@ -206,104 +190,8 @@ impl Stream {
         outcome
     }
 
-    /// Writes once.
-    ///
-    /// # Errors
-    /// `WouldBlock` when the socket is full; what send(2) said otherwise.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_output(|mut socket| socket.write(bytes))
-    }
-
     /// Ends the sending side.
     pub fn shutdown(&self) {
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 }
-
-/// How an outgoing connection is made.
-#[derive(Clone, Debug, Default)]
-pub struct Outgoing {
-    /// The local address to bind (`proxy_bind`).
-    pub bind: Option<Address>,
-    /// `SO_KEEPALIVE`.
-    pub keepalive: bool,
-    /// `TCP_NODELAY`.
-    pub nodelay: bool,
-    /// Bytes follow at once: the handshake's last packet is theirs, where it would have been one of its own.
-    pub speaks: bool,
-}
-
-/// Begins a connection; the flag tells whether it is still pending. Bytes may be written at once either way: a
-/// socket that is not connected yet says `WouldBlock`.
-///
-/// # Errors
-/// What socket(2), bind(2) or connect(2) said.
-pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Stream, bool)> {
-    let name = sock_addr(address)?;
-    let tcp = matches!(address, Address::Ip(_));
-    let protocol = tcp.then_some(Protocol::TCP);
-    let socket = Socket::new(name.domain(), Type::STREAM.nonblocking().cloexec(), protocol)?;
-    if how.keepalive {
-        socket.set_keepalive(true)?;
-    }
-    if how.nodelay && name.domain() != Domain::UNIX {
-        socket.set_tcp_nodelay(true)?;
-    }
-    if how.speaks && tcp {
-        // The kernel holds the acknowledgement back for up to 200 ms, as HAProxy asks it to (`tcp-smart-connect`).
-        let _ = socket.set_tcp_quickack(false);
-    }
-    if let Some(local) = &how.bind {
-        crate::sys::socket::bind_without_port(&socket);
-        socket.bind(&sock_addr(local)?)?;
-    }
-    let pending = match socket.connect(&name) {
-        Ok(()) => false,
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
-        Err(error) => return Err(error),
-    };
-    Ok((Stream::new(socket)?, pending))
-}
-
-/// A deadline that is moved often and fires rarely: the timer below it is armed again only when it goes off early.
-#[derive(Default)]
-pub struct Deadline {
-    at: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    /// No deadline.
-    pub const fn new() -> Self {
-        Self { at: None, sleep: None }
-    }
-
-    /// Moves the deadline to so long after `now`, which may be the loop's idea of it.
-    pub fn set(&mut self, now: std::time::Instant, after: Duration) {
-        // Far deadlines are capped, so that the sum cannot overflow.
-        self.at = Some(Instant::from_std(now) + after.min(Duration::from_secs(86_400 * 365)));
-    }
-
-    /// Takes the deadline away; the timer stays for the next one.
-    pub const fn clear(&mut self) {
-        self.at = None;
-    }
-
-    /// Ready when the deadline has passed.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if sleep.deadline() > at {
-            sleep.as_mut().reset(at);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= at {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(at);
-        }
-        Poll::Pending
-    }
-}
-
-use std::future::Future as _;

@@ -1,0 +1,255 @@
+//! TLS over a socket: rustls' connection, its bytes moved when the socket takes or has them.
+//!
+//! Bytes written are encrypted at once and kept where the socket is full; no more are taken before it has those. An end
+//! without `close_notify` is an end, as for nginx.
+
+use super::tcp::Tcp;
+use rustls::{CommonState, Connection, IoState};
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::task::{Context, Poll, ready};
+
+/// Why a handshake failed.
+#[derive(Debug)]
+pub enum TlsError {
+    /// The peer closed the connection.
+    Closed,
+    /// The socket failed.
+    Io(io::Error),
+    /// What the peer sent, or did not accept, does not do.
+    Protocol(rustls::Error),
+}
+
+/// A TLS session of either side.
+pub struct Session {
+    state: RefCell<State>,
+}
+
+struct State {
+    connection: Connection,
+    /// Decrypted bytes that wait to be read.
+    plain: usize,
+    /// Nothing more comes.
+    ended: bool,
+    /// `close_notify` has been queued, or nothing may be sent any more.
+    closed: bool,
+}
+
+/// Plaintext encrypted at a time.
+const PIECE: usize = 64 * 1024;
+
+/// rustls' view of the socket.
+struct Io<'a>(&'a Tcp);
+
+impl io::Read for Io<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(into)
+    }
+}
+
+impl io::Write for Io<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_output(|socket| socket.send_with_flags(bytes, libc::MSG_NOSIGNAL))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_output(|socket| socket.send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+impl State {
+    /// Gives the socket what waits for it.
+    fn flush(&mut self, tcp: &Tcp) -> io::Result<()> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut Io(tcp)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if !is_full(&error) {
+                        self.closed = true;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once from the socket and decrypts.
+    fn pull(&mut self, tcp: &Tcp) -> io::Result<()> {
+        match self.connection.read_tls(&mut Io(tcp)) {
+            Ok(0) => {
+                self.ended = true;
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.ended |= !is_full(&error) && error.kind() != io::ErrorKind::Interrupted;
+                return Err(error);
+            }
+        }
+        self.process(tcp).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    fn process(&mut self, tcp: &Tcp) -> Result<(), rustls::Error> {
+        let outcome = self.connection.process_new_packets();
+        // An answer (or an alert) leaves if it can; the next write or wait takes the rest along.
+        let _ = self.flush(tcp);
+        match outcome {
+            Ok(state) => {
+                self.note(&state);
+                Ok(())
+            }
+            Err(error) => {
+                (self.ended, self.closed) = (true, true);
+                Err(error)
+            }
+        }
+    }
+
+    fn note(&mut self, state: &IoState) {
+        self.plain = state.plaintext_bytes_to_read();
+        self.ended |= state.peer_has_closed();
+    }
+}
+
+impl Session {
+    /// The session of a connection that has not shaken hands yet.
+    pub fn new(connection: Connection) -> Self {
+        Self { state: RefCell::new(State { connection, plain: 0, ended: false, closed: false }) }
+    }
+
+    /// What was agreed on.
+    pub fn look<T>(&self, with: impl FnOnce(&CommonState) -> T) -> T {
+        with(&self.state.borrow().connection)
+    }
+
+    /// The name the client asked for, on a server's side.
+    pub fn server_name(&self) -> Option<String> {
+        match &self.state.borrow().connection {
+            Connection::Server(server) => server.server_name().map(str::to_owned),
+            Connection::Client(_) => None,
+        }
+    }
+
+    /// Whether decrypted bytes, or the end, wait to be read.
+    pub fn has_plain(&self) -> bool {
+        let state = self.state.borrow();
+        state.plain > 0 || state.ended
+    }
+
+    /// Whether bytes or an end can be read now.
+    pub fn has_input(&self, tcp: &Tcp) -> bool {
+        let mut state = self.state.borrow_mut();
+        while state.plain == 0 && !state.ended {
+            if let Err(error) = state.pull(tcp) {
+                return !is_full(&error);
+            }
+        }
+        true
+    }
+
+    /// Takes the handshake on; ready when it is over.
+    pub fn poll_handshake(&self, tcp: &Tcp, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        loop {
+            let mut state = self.state.borrow_mut();
+            match state.flush(tcp) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => {
+                    ready!(tcp.poll_writable(cx));
+                    continue;
+                }
+                Err(error) => return Poll::Ready(Err(TlsError::Io(error))),
+            }
+            if !state.connection.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            match state.connection.read_tls(&mut Io(tcp)) {
+                Ok(0) => return Poll::Ready(Err(TlsError::Closed)),
+                Ok(_) => {
+                    if let Err(error) = state.process(tcp) {
+                        return Poll::Ready(Err(TlsError::Protocol(error)));
+                    }
+                }
+                Err(error) if is_full(&error) => ready!(tcp.poll_readable(cx)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(TlsError::Io(error))),
+            }
+        }
+    }
+
+    /// Ready when something can be read; what waits to be sent is sent meanwhile.
+    pub fn poll_readable(&self, tcp: &Tcp, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_plain() {
+            return Poll::Ready(());
+        }
+        let _ = self.poll_flush(tcp, cx);
+        tcp.poll_readable(cx)
+    }
+
+    /// Ready when the socket has taken everything, or failed.
+    pub fn poll_flush(&self, tcp: &Tcp, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.state.borrow_mut().flush(tcp) {
+                Err(error) if is_full(&error) => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+            ready!(tcp.poll_writable(cx));
+        }
+    }
+
+    /// Reads once.
+    pub fn read(&self, tcp: &Tcp, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state.borrow_mut();
+        loop {
+            if state.plain > 0 {
+                let count = state.connection.reader().read(into)?;
+                state.plain -= count.min(state.plain);
+                return Ok(count);
+            }
+            if state.ended {
+                return Ok(0);
+            }
+            state.pull(tcp)?;
+        }
+    }
+
+    /// Writes what is encrypted at a time.
+    pub fn write(&self, tcp: &Tcp, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.state.borrow_mut();
+        state.flush(tcp)?;
+        if state.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut count = 0;
+        for piece in pieces {
+            let most = piece.len().min(PIECE - count);
+            count += state.connection.writer().write(piece.get(..most).unwrap_or_default())?;
+            if most < piece.len() {
+                break;
+            }
+        }
+        match state.flush(tcp) {
+            Err(error) if !is_full(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(count),
+        }
+    }
+
+    /// Tells the peer that nothing follows, if the socket takes that.
+    pub fn close(&self, tcp: &Tcp) {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        if !std::mem::replace(&mut state.closed, true) && !state.connection.is_handshaking() {
+            state.connection.send_close_notify();
+            let _ = state.flush(tcp);
+        }
+    }
+}

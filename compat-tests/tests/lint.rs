@@ -189,21 +189,22 @@ fn lint_and_survey_fail_on_what_nginx_refuses() {
 
 #[test]
 fn a_survey_judges_values() {
-    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; gzip off; ssl_protocols TLSv1.2; \
+    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; gzip_static off; ssl_protocols TLSv1.2; \
         location / { proxy_pass http://127.0.0.1:1; proxy_bind 127.0.0.1; } } } \
         stream { server { listen 81; proxy_pass 127.0.0.1:1; } }";
     let (survey, code) = said_of(plain, &["survey"]);
     // Lines are broken where they get too long, which depends on the file's name.
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && survey.contains(" 0 served with a difference"), "{survey}");
-    for why in
-        ["gzip has no effect: it asks for what is done without it", "ssl_protocols has no effect: no address with TLS"]
-    {
+    for why in [
+        "gzip_static has no effect: it asks for what is done without it",
+        "ssl_protocols has no effect: no address with TLS",
+    ] {
         assert!(survey.contains(why), "{survey}");
     }
-    let (survey, code) = said_of("events { } http { gzip on; server { } }", &["survey"]);
+    let (survey, code) = said_of("events { } http { gzip_static on; server { } }", &["survey"]);
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(code == 0 && survey.contains("gzip differs: responses are not compressed"), "{survey}");
+    assert!(code == 0 && survey.contains("gzip_static differs: no ready compressed files are sent"), "{survey}");
     let (survey, code) =
         said_of("events { } http { server { location / { proxy_pass https://127.0.0.1; } } }", &["survey"]);
     assert!(code == 1 && survey.contains("\"proxy_pass\" with https:// is not served"), "{survey}");

@@ -165,18 +165,12 @@ fn stock(stand: &Stand, folder: &str) {
 
 #[test]
 fn stock_configurations_start() {
-    for (folder, said) in
-        [("debian", vec!["\"gzip\" is not served, left out: responses are not compressed"]), ("nginx.org", vec![])]
-    {
+    for folder in ["debian", "nginx.org"] {
         let stand = Stand::new(Program::Ours).expect("a host");
         stock(&stand, folder);
         let test = stand.command(&["-t"]).unwrap_or_else(|error| panic!("{folder}: {error}"));
         let warnings: Vec<&str> = test.lines().filter(|line| line.contains("[warn]")).collect();
-        assert_eq!(warnings.len(), said.len(), "{folder}: {test}");
-        assert!(
-            said.iter().zip(&warnings).all(|(said, line)| line.contains(said) && line.contains("nginx.conf:")),
-            "{test}"
-        );
+        assert!(warnings.is_empty(), "{folder}: {test}");
         stand.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
         stand.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
     }

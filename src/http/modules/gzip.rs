@@ -1,22 +1,30 @@
 //! `ngx_http_gzip_filter_module`, with the rows of the core that only it reads: responses compressed on their way out.
-//! Checked, not served yet.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::Omission;
-use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Buffers, Choice, Custom, Flag, Mask, Number, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
-use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::conf::walk::{Levels, Setting};
+use crate::http::codec::h1::Method;
+use crate::http::encode::is_msie6;
+use crate::http::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
+use crate::http::head::Known;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::request::Request;
+use crate::log::Level;
+use crate::log::clock::parse_http_date;
 use crate::script::regex::Expression;
+use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
-use crate::session::slot::{MimeTypes, free};
+use crate::session::slot::{MimeTypes, free, is_among};
+use flate2::{Compress, Compression, FlushCompress, Status};
+use std::io::Write as _;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE)]
+    vec![Module::new(MODULE).variables(VARIABLES).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -25,72 +33,48 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Gzip>(HTTP_LEVELS)],
 };
 
-/// What sets how responses are compressed.
-const UNCOMPRESSED: Omission = Omission::Tunes("responses are not compressed");
+const VARIABLES: &[Variable<Request>] = &[Variable::new("gzip_ratio", gzip_ratio)];
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("gzip", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.gzip))
+    Directive::new("gzip", HTTP_ANY_IF, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.gzip))
         .default("off")
-        .omitted(Omission::Transparent("responses are not compressed"))
         .doc("Compresses responses."),
-    Directive::checked("gzip_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Gzip| &mut c.buffers))
+    Directive::new("gzip_buffers", HTTP_ANY, Arity::Exactly(2), &Buffers(|c: &mut Gzip| &mut c.buffers))
         .default("32 4k")
-        .omitted(UNCOMPRESSED)
         .doc("Sets the number and size of buffers for compressing."),
-    Directive::checked("gzip_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Gzip| &mut c.types, "text/html"))
-        .omitted(UNCOMPRESSED)
+    Directive::new("gzip_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Gzip| &mut c.types, "text/html"))
         .doc("Sets the MIME types that are compressed beside text/html; an asterisk stands for any."),
-    Directive::checked(
-        "gzip_comp_level",
-        HTTP_ANY,
-        Arity::Exactly(1),
-        &Number(|c: &mut Gzip| &mut c.comp_level, 1..=9),
-    )
-    .default("1")
-    .omitted(UNCOMPRESSED)
-    .doc("Sets how hard to compress."),
-    Directive::checked("gzip_window", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_window))
-        .omitted(UNCOMPRESSED)
+    Directive::new("gzip_comp_level", HTTP_ANY, Arity::Exactly(1), &Number(|c: &mut Gzip| &mut c.comp_level, 1..=9))
+        .default("1")
+        .doc("Sets how hard to compress."),
+    Directive::new("gzip_window", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_window))
         .doc("Sets the window of the compression."),
-    Directive::checked("gzip_hash", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_hash))
-        .omitted(UNCOMPRESSED)
+    Directive::new("gzip_hash", HTTP_ANY, Arity::Exactly(1), &Custom(gzip_hash))
         .doc("Sets the memory of the compression."),
-    Directive::checked(
-        "postpone_gzipping",
-        HTTP_ANY,
-        Arity::Exactly(1),
-        &Size(|c: &mut Gzip| &mut c.postpone_gzipping),
-    )
-    .default("0")
-    .omitted(UNCOMPRESSED)
-    .doc("Holds the compression back until there are so many bytes."),
-    Directive::checked("gzip_no_buffer", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.no_buffer))
+    Directive::new("postpone_gzipping", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Gzip| &mut c.postpone_gzipping))
+        .default("0")
+        .doc("Holds the compression back until there are so many bytes."),
+    Directive::new("gzip_no_buffer", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.no_buffer))
         .default("off")
-        .omitted(UNCOMPRESSED)
         .doc("Passes on what is compressed at once."),
-    Directive::checked("gzip_min_length", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Gzip| &mut c.min_length))
+    Directive::new("gzip_min_length", HTTP_ANY, Arity::Exactly(1), &Size(|c: &mut Gzip| &mut c.min_length))
         .default("20")
-        .omitted(UNCOMPRESSED)
         .doc("Sets the least length of a response that is compressed."),
-    Directive::checked("gzip_vary", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.vary))
+    Directive::new("gzip_vary", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gzip| &mut c.vary))
         .default("off")
-        .omitted(UNCOMPRESSED)
         .doc("Adds a Vary header to responses that could be compressed."),
-    Directive::checked(
+    Directive::new(
         "gzip_http_version",
         HTTP_ANY,
         Arity::Exactly(1),
         &Choice(|c: &mut Gzip| &mut c.http_version, VERSIONS),
     )
     .default("1.1")
-    .omitted(UNCOMPRESSED)
     .doc("Sets the least HTTP version of requests whose responses are compressed."),
-    Directive::checked("gzip_proxied", HTTP_ANY, Arity::AtLeast(1), &Mask(|c: &mut Gzip| &mut c.proxied, PROXIED))
+    Directive::new("gzip_proxied", HTTP_ANY, Arity::AtLeast(1), &Mask(|c: &mut Gzip| &mut c.proxied, PROXIED))
         .default("off")
-        .omitted(UNCOMPRESSED)
         .doc("Sets which responses to requests from proxies are compressed."),
-    Directive::checked("gzip_disable", HTTP_ANY, Arity::AtLeast(1), &Custom(gzip_disable))
-        .omitted(UNCOMPRESSED)
+    Directive::new("gzip_disable", HTTP_ANY, Arity::AtLeast(1), &Custom(gzip_disable))
         .doc("Compresses nothing for browsers whose names match."),
 ];
 
@@ -160,3 +144,222 @@ fn gzip_disable(_: &mut Setting<'_>, conf: &mut Gzip, statement: &Statement) -> 
     }
     Ok(())
 }
+
+fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<Gzip>().filter(|conf| conf.gzip == Some(true)) else { return Ok(()) };
+    let mut disabled = Vec::new();
+    for text in conf.disabled.iter().filter(|text| *text != "msie6") {
+        disabled.push(Expression::compile(text, true).map_err(Diagnostic::emerg)?);
+    }
+    place.filter(Compressor {
+        types: conf.types.clone(),
+        level: u32::try_from(conf.comp_level.merged()?).unwrap_or(1),
+        window: conf.window.map_or(15, |window| window.trailing_zeros() as u8),
+        no_buffer: conf.no_buffer.merged()?,
+        postpone: conf.postpone_gzipping.merged()?,
+        min_length: conf.min_length.merged()?,
+        vary: conf.vary.merged()?,
+        version: if conf.http_version.merged()? == 10 { 1000 } else { 1001 },
+        proxied: conf.proxied.merged()?,
+        msie6: conf.disabled.iter().any(|text| text == "msie6"),
+        disabled,
+    });
+    Ok(())
+}
+
+/// `gzip on` at a place.
+struct Compressor {
+    types: Vec<Box<[u8]>>,
+    level: u32,
+    window: u8,
+    no_buffer: bool,
+    postpone: u64,
+    min_length: u64,
+    vary: bool,
+    version: u16,
+    proxied: u32,
+    msie6: bool,
+    disabled: Vec<Expression>,
+}
+
+impl Filter for Compressor {
+    fn slot(&self) -> Slot {
+        Slot::Gzip
+    }
+
+    fn head(&self, request: &mut Request) -> Option<Box<dyn BodyFilter>> {
+        let response = &request.response;
+        let short = response.length.is_some_and(|length| length < self.min_length);
+        if request.is_subrequest()
+            || !matches!(response.status, 200 | 403 | 404)
+            || short
+            || request.method == Method::Head
+            || response.header(b"Content-Encoding").is_some()
+            || !is_among(&self.types, "text/html", &response.content_type)
+        {
+            return None;
+        }
+        request.response.vary |= self.vary;
+        if !self.suits(request) {
+            return None;
+        }
+        let response = &mut request.response;
+        response.headers.add(b"Content-Encoding", b"gzip");
+        response.change_body();
+        response.weaken_etag();
+        let stream = Compress::new_gzip(Compression::new(self.level), self.window);
+        let postponed = (self.postpone > 0).then(Vec::new);
+        Some(Box::new(Stream { stream, no_buffer: self.no_buffer, postponed, postpone: self.postpone }))
+    }
+}
+
+impl Compressor {
+    /// Whether the client takes gzip, and may be given it (`ngx_http_gzip_ok`).
+    fn suits(&self, request: &Request) -> bool {
+        let Some(accepted) = request.header(Known::AcceptEncoding) else { return false };
+        let agent = request.header(Known::UserAgent).unwrap_or_default();
+        accepts_gzip(accepted)
+            && !(self.msie6 && is_msie6(agent))
+            && request.version() >= self.version
+            && (request.header(Known::Via).is_none() || self.suits_proxy(request))
+            && !self.disabled.iter().any(|expression| expression.matches(agent).unwrap_or(true))
+    }
+
+    /// The same for a request that a proxy passed on.
+    fn suits_proxy(&self, request: &Request) -> bool {
+        let asks = |word: &str| PROXIED.iter().any(|(name, bit)| *name == word && self.proxied & bit != 0);
+        if asks("off") {
+            return false;
+        }
+        if asks("any") || asks("auth") && request.header(Known::Authorization).is_some() {
+            return true;
+        }
+        let response = &request.response;
+        if let Some(expires) = response.header(b"Expires") {
+            let now = response.header(b"Date").and_then(parse_http_date);
+            let now = now.unwrap_or_else(|| request.turn().clock.now().as_secs() as i64);
+            return asks("expired") && parse_http_date(expires).is_some_and(|expires| expires < now);
+        }
+        if response.header(b"Cache-Control").is_some() {
+            let lines = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"Cache-Control"));
+            return lines.flat_map(|(_, value)| value.split(|byte| *byte == b',')).any(|word| {
+                let word = word.trim_ascii();
+                ["no-cache", "no-store", "private"].iter().any(|known| {
+                    asks(known) && word.get(..known.len()).is_some_and(|w| w.eq_ignore_ascii_case(known.as_bytes()))
+                })
+            });
+        }
+        !(asks("no_last_modified") && response.last_modified.is_some() || asks("no_etag") && !response.etag.is_empty())
+    }
+}
+
+/// Whether an Accept-Encoding header takes gzip with a quality above 0.
+pub fn accepts_gzip(header: &[u8]) -> bool {
+    if header.starts_with(b"gzip,") {
+        return true;
+    }
+    let mut at = 0;
+    while let Some(found) = header.get(at..).and_then(|rest| find_caseless(rest, b"gzip")) {
+        let start = at + found;
+        let before = start.checked_sub(1).and_then(|before| header.get(before));
+        let end = start + 4;
+        at = end;
+        if !matches!(before, None | Some(b',' | b' ')) {
+            continue;
+        }
+        let rest = header.get(end..).unwrap_or_default();
+        let rest = rest.get(rest.iter().take_while(|byte| **byte == b' ').count()..).unwrap_or_default();
+        match rest.split_first() {
+            None | Some((b',', _)) => return true,
+            Some((b';', rest)) => return has_quality(rest),
+            Some(_) => {}
+        }
+    }
+    false
+}
+
+fn find_caseless(text: &[u8], word: &[u8]) -> Option<usize> {
+    text.windows(word.len()).position(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// Whether the parameter behind an encoding is a quality above 0.
+fn has_quality(text: &[u8]) -> bool {
+    let text = text.get(text.iter().take_while(|byte| **byte == b' ').count()..).unwrap_or_default();
+    let Some(value) = text.get(..2).filter(|name| name.eq_ignore_ascii_case(b"q=")).and_then(|_| text.get(2..)) else {
+        return false;
+    };
+    let end = value.iter().position(|byte| matches!(byte, b',' | b' ')).unwrap_or(value.len());
+    match value.get(..end).unwrap_or_default() {
+        [b'1', ..] => true,
+        [b'0', b'.', digits @ ..] => digits.len() <= 3 && digits.iter().any(|digit| (b'1'..=b'9').contains(digit)),
+        _ => false,
+    }
+}
+
+/// A response on its way through the compression.
+struct Stream {
+    stream: Compress,
+    no_buffer: bool,
+    /// What is held back until it is enough.
+    postponed: Option<Vec<u8>>,
+    postpone: u64,
+}
+
+impl BodyFilter for Stream {
+    fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
+        if let Some(mut held) = self.postponed.take() {
+            held.extend_from_slice(bytes);
+            if then == Then::More && (held.len() as u64) < self.postpone {
+                self.postponed = Some(held);
+                return Ok(());
+            }
+            return self.deflate(request, &held, then, out.bytes());
+        }
+        self.deflate(request, bytes, then, out.bytes())
+    }
+}
+
+impl Stream {
+    fn deflate(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Failed> {
+        let how = match then {
+            Then::Last => FlushCompress::Finish,
+            Then::Flush => FlushCompress::Sync,
+            Then::More if self.no_buffer => FlushCompress::Sync,
+            Then::More => FlushCompress::None,
+        };
+        if bytes.is_empty() && how == FlushCompress::None {
+            return Ok(());
+        }
+        let begun = self.stream.total_in();
+        loop {
+            let taken = usize::try_from(self.stream.total_in() - begun).unwrap_or(usize::MAX);
+            let rest = bytes.get(taken..).unwrap_or_default();
+            out.reserve(rest.len() / 2 + 256);
+            match self.stream.compress_vec(rest, out, how) {
+                Ok(Status::StreamEnd) => break,
+                Ok(Status::Ok | Status::BufError) => {
+                    let taken = usize::try_from(self.stream.total_in() - begun).unwrap_or(usize::MAX);
+                    if taken >= bytes.len() && out.len() < out.capacity() && how != FlushCompress::Finish {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    request.log(Level::Alert, &format!("deflate() failed: {error}"));
+                    return Err(Failed);
+                }
+            }
+        }
+        request.response.compressed = Some((self.stream.total_in(), self.stream.total_out()));
+        Ok(())
+    }
+}
+
+/// How many times larger the response was, with two digits.
+fn gzip_ratio(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let Some((before, after)) = request.response.compressed.filter(|(_, after)| *after > 0) else { return false };
+    let hundredths = (before * 1000 / after + 5) / 10;
+    write!(out, "{}.{:02}", hundredths / 100, hundredths % 100).is_ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! `ngx_http_gzip_static_module`: files that were compressed before. Checked, not served yet.
 
 use crate::conf::directive::{Arity, Directive};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Choice;
 use crate::http::module::Module;
@@ -24,6 +25,7 @@ const DIRECTIVES: &[Directive] = &[Directive::checked(
     &Choice(|c: &mut GzipStatic| &mut c.gzip_static, WHEN),
 )
 .default("off")
+.omitted(Omission::Transparent("no ready compressed files are sent"))
 .doc("Answers with the file whose name has .gz added, for clients that take it or always.")];
 
 const WHEN: &[(&str, u8)] = &[("off", 0), ("on", 1), ("always", 2)];

@@ -73,10 +73,10 @@ fn a_value_counts_where_a_block_receives_it() {
 
 #[test]
 fn what_is_transparent_is_warned_of() {
-    let (unserved, _) = read(&http("gzip on; gzip_types *; server { }"));
+    let (unserved, _) = read(&http("gzip_static on; server { }"));
     let judged = Judged::new(&unserved, false);
     let said: Vec<&str> = judged.warnings.iter().map(|warning| warning.message.as_str()).collect();
-    assert_eq!(said, ["\"gzip\" is not served, left out: responses are not compressed"]);
+    assert_eq!(said, ["\"gzip_static\" is not served, left out: no ready compressed files are sent"]);
     assert_eq!(judged.summary("f"), None);
 }
 

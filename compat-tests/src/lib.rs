@@ -8,6 +8,7 @@ pub mod case;
 pub mod certificates;
 pub mod client;
 pub mod cluster;
+pub mod http2;
 pub mod instructions;
 pub mod link;
 pub mod load;

@@ -12,6 +12,7 @@ mod dump;
 mod exchanges;
 mod heads;
 mod house;
+mod http2;
 mod keepalived_corpus;
 mod large;
 mod lines;

@@ -5,6 +5,7 @@
 use super::codec::h1::{Chunked, Piece};
 use super::head::Known;
 use super::request::Request;
+use super::wire::Wire;
 use crate::conf::bytes;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
@@ -26,6 +27,8 @@ enum Framing {
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
+    /// It comes on a stream of its own, which has an end.
+    Stream,
 }
 
 /// Where a body that was read is kept.
@@ -84,6 +87,12 @@ impl Body {
         Self { framing: Framing::Chunked(Chunked::default()), chunked: true, ..Self::default() }
     }
 
+    /// A body on a stream of its own.
+    pub fn on_stream(announced: Option<u64>, is_over: bool) -> Self {
+        let framing = if is_over { Framing::None } else { Framing::Stream };
+        Self { framing, announced, chunked: announced.is_none() && !is_over, ..Self::default() }
+    }
+
     /// The length the client announced.
     pub const fn announced(&self) -> Option<u64> {
         self.announced
@@ -93,7 +102,7 @@ impl Body {
     fn left(&self) -> usize {
         match &self.framing {
             Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
-            Framing::None | Framing::Chunked(_) => usize::MAX,
+            Framing::None | Framing::Chunked(_) | Framing::Stream => usize::MAX,
         }
     }
 
@@ -113,6 +122,7 @@ impl Body {
             Framing::None => false,
             Framing::Length(left) => *left > 0,
             Framing::Chunked(chunked) => !chunked.is_ended(),
+            Framing::Stream => true,
         }
     }
 
@@ -191,6 +201,9 @@ impl Request {
 
     fn poll_body_within(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, Refused>> {
         self.body.begun = true;
+        if matches!(self.body.framing, Framing::Stream) {
+            return self.poll_stream(cx, out, most);
+        }
         ready!(self.poll_continue(cx));
         loop {
             let before = out.len();
@@ -203,7 +216,7 @@ impl Request {
             }
             let outcome = match self.body.framing {
                 Framing::Length(_) => self.read_straight(out),
-                Framing::None | Framing::Chunked(_) => self.read_input(),
+                Framing::None | Framing::Chunked(_) | Framing::Stream => self.read_input(),
             };
             match outcome {
                 Ok(0) => {
@@ -228,11 +241,53 @@ impl Request {
         }
     }
 
+    /// The same for a body on a stream of its own.
+    fn poll_stream(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, Refused>> {
+        let Wire::H2(stream) = &self.wire else { return Poll::Ready(Ok(false)) };
+        let data = match stream.poll_data(cx) {
+            Poll::Ready(data) => data,
+            Poll::Pending => return self.poll_patience(cx).map(Err),
+        };
+        let over = stream.is_received();
+        self.body.waits = false;
+        match data {
+            None => {
+                self.body.framing = Framing::None;
+                Poll::Ready(Ok(false))
+            }
+            Some(Ok(bytes)) => {
+                let (received, size) = (self.body.received, bytes.len() as u64);
+                if size > most.saturating_sub(received) {
+                    let text = "client intended to send too large chunked body";
+                    self.log(Level::Error, &format!("{text}: {received}+{size} bytes"));
+                    return Poll::Ready(Err(413));
+                }
+                self.body.received += size;
+                self.body.raw += size;
+                out.extend_from_slice(&bytes);
+                if over {
+                    self.body.framing = Framing::None;
+                }
+                Poll::Ready(Ok(!over))
+            }
+            Some(Err(_)) => {
+                self.log(Level::Info, "client prematurely closed stream");
+                self.response.broken = true;
+                Poll::Ready(Err(400))
+            }
+        }
+    }
+
     /// Ready when the client sent something; 408 when it was silent for `client_body_timeout`.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         if self.connection.stream.poll_readable(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
+        self.poll_patience(cx).map(Err)
+    }
+
+    /// 408 when the client was silent for `client_body_timeout`.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Refused> {
         if !std::mem::replace(&mut self.body.waits, true) {
             let now = self.turn().clock.instant();
             self.body.deadline.set(now, self.location.settings.client_body_timeout);
@@ -240,7 +295,7 @@ impl Request {
         ready!(self.body.deadline.poll(cx));
         self.body.waits = false;
         self.log(Level::Info, "client timed out (110: Connection timed out)");
-        Poll::Ready(Err(408))
+        Poll::Ready(408)
     }
 
     /// Appends the next bytes of the body; false when it has ended.
@@ -257,6 +312,7 @@ impl Request {
         let bytes = &mut self.head.bytes;
         match &mut self.body.framing {
             Framing::None => Ok(false),
+            Framing::Stream => Ok(true),
             Framing::Length(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.filled().len());
                 out.extend_from_slice(bytes.filled().get(..take).unwrap_or_default());
@@ -306,6 +362,7 @@ impl Request {
         let bytes = self.head.bytes.filled();
         let mut chunked = match &self.body.framing {
             Framing::None => return true,
+            Framing::Stream => return false,
             Framing::Length(left) => return bytes.len() as u64 >= *left,
             Framing::Chunked(chunked) => chunked.clone(),
         };
@@ -513,6 +570,10 @@ impl Request {
                 None => return Err((400, "client sent invalid \"Content-Length\" header".to_owned())),
             },
         };
+        if let Wire::H2(stream) = &self.wire {
+            self.body = Body::on_stream(announced, stream.is_received());
+            return Ok(());
+        }
         if let Some(coding) = self.header(Known::TransferEncoding) {
             if self.version() < 1001 {
                 return Err((400, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header".to_owned()));

@@ -5,7 +5,7 @@ use super::core::{LocationConf, Main, Opened, ServerConf, opened};
 use super::listen::{self, Listening, Port, Virtual};
 use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
-use super::modules::{secure_link, ssl};
+use super::modules::{http2, secure_link, ssl};
 use super::phase::{Handler, Phase};
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
@@ -182,7 +182,8 @@ impl Builder<'_> {
         let name = if name == b"$hostname" { host_name() } else { name };
         let head = HeadSettings::new(conf.merged()?)?;
         let name = name.strip_prefix(b".").map(<[u8]>::to_vec).unwrap_or(name);
-        Ok(Arc::new(Server { name, base, locations, head }))
+        let h2 = http2::settings(levels)?;
+        Ok(Arc::new(Server { name, base, locations, head, h2 }))
     }
 
     fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
@@ -537,7 +538,9 @@ fn sockets(entries: Vec<Entry>, withheld: bool) -> Vec<Arc<Port>> {
         let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
         let proxy_protocol = listening.proxy_protocol;
         let secure = protocols.all & 2 != 0;
-        let joined = Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure });
+        let http2 = protocols.all & 4 != 0;
+        let joined =
+            Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure, http2 });
         let host = match &address {
             Address::Ip(ip) if !listening.bind && !ip.ip().is_unspecified() => {
                 bound.iter().find(|other| wildcard(other, ip))

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// What a worker counts, for `stub_status`.
@@ -266,6 +266,8 @@ pub struct Connection {
     replaced: Cell<Instant>,
     /// How it stands to the loop's configuration.
     pub standing: Cell<Standing>,
+    /// The task of a connection with HTTP/2, to be told when that changes.
+    pub driver: RefCell<Option<Waker>>,
     slot: Cell<usize>,
 }
 
@@ -293,6 +295,7 @@ impl Connection {
             secure: Cell::new(false),
             replaced: Cell::new(front.turn.clock.instant()),
             standing: Cell::new(Standing::Current),
+            driver: RefCell::default(),
             slot: Cell::new(usize::MAX),
         });
         connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
@@ -317,10 +320,13 @@ impl Connection {
             }
             None => self.standing.set(Standing::Retired),
         }
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.wake_by_ref();
+        }
     }
 
     /// Who serves its requests.
-    fn entry(&self) -> Option<Arc<Virtual>> {
+    pub fn entry(&self) -> Option<Arc<Virtual>> {
         let site = self.site.borrow();
         let port = site.ports.iter().find(|port| port.address == self.bound)?;
         let local = if port.virtuals.len() > 1 { self.local() } else { None };
@@ -367,6 +373,13 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
         if entry.proxy_protocol {
             match Box::pin(announce(&connection, &entry)).await {
                 Ok(beyond) => rest = beyond,
+                Err(Over) => return,
+            }
+        }
+        if (entry.http2 || entry.default.h2.enabled) && !connection.secure.get() {
+            match Box::pin(super::h2::sniff(&connection, entry.default.head.timeout, rest)).await {
+                Ok((true, first)) => return Box::pin(super::h2::serve(&connection, entry, None, first)).await,
+                Ok((false, first)) => rest = first,
                 Err(Over) => return,
             }
         }
@@ -424,7 +437,7 @@ fn millis(time: Duration) -> u32 {
 }
 
 /// There is nothing more to read, or nothing more to say.
-struct Over;
+pub struct Over;
 
 impl Connection {
     /// Waits for a request; false when none came in time.
@@ -440,7 +453,7 @@ impl Connection {
     }
 
     /// What came in; nothing when that was a false alarm.
-    fn input(&self) -> Result<Option<Buffer>, Over> {
+    pub fn input(&self) -> Result<Option<Buffer>, Over> {
         let turn = &self.front.turn;
         let mut buffer = turn.buffer();
         match self.stream.try_read(buffer.room()) {
@@ -459,7 +472,7 @@ impl Connection {
     }
 
     /// A place for a request, so that it is not moved about.
-    fn seat(&self, request: Request) -> Box<Option<Request>> {
+    pub fn seat(&self, request: Request) -> Box<Option<Request>> {
         let mut seat = self.front.seats.borrow_mut().pop().unwrap_or_default();
         *seat = Some(request);
         seat
@@ -468,7 +481,7 @@ impl Connection {
 
 impl Front {
     /// Takes a seat back, and of its request what another can use.
-    fn leave(&self, mut seat: Box<Option<Request>>) {
+    pub fn leave(&self, mut seat: Box<Option<Request>>) {
         if let Some(finished) = seat.take() {
             finished.retire();
         }
@@ -558,6 +571,16 @@ async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Dead
             false
         }
     }
+}
+
+/// Serves a request that came on a stream of its own.
+pub async fn handle_stream(request: &mut Request, entry: &Arc<Virtual>) {
+    let over = handle(request, entry, &mut Deadline::new()).await;
+    request.connection.front.counters.writing.fetch_sub(1, Ordering::Relaxed);
+    if !over {
+        phase::log(request);
+    }
+    request.held.clear();
 }
 
 /// What becomes of a connection after a request.

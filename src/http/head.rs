@@ -132,6 +132,15 @@ impl Head {
         Self { bytes, line: RequestLine::default(), headers: Vec::new(), first: [u16::MAX; KNOWN], end: 0 }
     }
 
+    /// Makes the request line's version that of HTTP/2; it is the last word of the line.
+    pub fn say_http2(&mut self) {
+        let end = self.line.line.end as usize;
+        if let Some(digits) = end.checked_sub(3).and_then(|start| self.bytes.all().get_mut(start..end)) {
+            digits.copy_from_slice(b"2.0");
+            self.line.version = 2000;
+        }
+    }
+
     /// The bytes of a part.
     pub fn text(&self, part: &Part) -> &[u8] {
         self.bytes.at(part.start as usize, part.end as usize)

@@ -28,7 +28,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("geoip_region", false),
     ("geoip_region_name", false),
     ("grpc_internal_trailers", false),
-    ("http2", false),
     ("limit_req_status", false),
     ("modern_browser", true),
     ("msie", true),

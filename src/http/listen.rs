@@ -73,9 +73,6 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
     if listening.ssl {
         cx.omits(statement, "the \"ssl\" parameter of \"listen\"", Omission::Withholds("the address is not opened"));
     }
-    if listening.http2 {
-        cx.unserved(statement, "the \"http2\" parameter of \"listen\"");
-    }
     conf.listens.push(listening);
     Ok(())
 }
@@ -165,6 +162,8 @@ pub struct Virtual {
     pub proxy_protocol: bool,
     /// Whether connections are to speak TLS.
     pub secure: bool,
+    /// Whether they may speak HTTP/2.
+    pub http2: bool,
 }
 
 /// One listening socket and what is served on it.

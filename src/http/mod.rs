@@ -18,6 +18,7 @@ mod finish;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod gateway;
+mod h2;
 mod head;
 mod known;
 mod listen;

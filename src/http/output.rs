@@ -86,6 +86,7 @@ impl Request {
         }
         self.frame();
         if (self.keepalive || self.response.upgrade)
+            && matches!(self.wire, Wire::H1)
             && self.location.settings.tcp_nodelay
             && !self.connection.nodelay.replace(true)
         {
@@ -94,6 +95,13 @@ impl Request {
         let mut out = self.turn().out();
         super::encode::head(self, &mut out);
         self.response.head_bytes = out.len() as u64;
+        if let Wire::H2(stream) = &self.wire {
+            let response = &self.response;
+            let ends = response.head_only || matches!(response.content, Content::None);
+            let sent = stream.send_head(&out, ends).map(|()| out.len() as u64);
+            out.clear();
+            self.count(sent.map_err(|error| (0, error)));
+        }
         self.response.out = out;
     }
 
@@ -123,7 +131,7 @@ impl Request {
         if response.head_only || response.status < 200 {
             return;
         }
-        if response.length.is_none() {
+        if response.length.is_none() && version < 2000 {
             if version >= 1001 && self.location.settings.chunked {
                 response.chunked = true;
             } else {
@@ -353,7 +361,7 @@ impl Request {
 
     fn client_lost(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
-            if self.location.settings.reset_timedout {
+            if self.location.settings.reset_timedout && matches!(self.wire, Wire::H1) {
                 let _ = self.connection.stream.socket().set_linger(Some(Duration::ZERO));
             }
             self.log(Level::Info, "client timed out (110: Connection timed out) while sending response to client");

@@ -5,6 +5,7 @@ use super::connection::wait;
 use super::head::Known;
 use super::listen::Virtual;
 use super::request::Request;
+use super::wire::Wire;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use std::io;
@@ -23,7 +24,7 @@ pub enum Refused {
 
 /// Reads and checks a request head, and finds its server.
 pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> Result<(), Refused> {
-    let settings = entry.default.head.clone();
+    let settings = request.server.head.clone();
     let mut room = Room::new(&settings);
     let mut at = None;
     let mut timed = false;
@@ -85,6 +86,9 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
                 *at = Some(line.end);
                 request.head_length = u64::from(line.end - line.method_name.start);
                 request.head.line = line;
+                if matches!(request.wire, Wire::H2(_)) {
+                    request.head.say_http2();
+                }
                 request.method = request.head.line.method;
                 if !room.fits(length, true) {
                     return Err(too_long(request, room));

@@ -2,6 +2,7 @@
 
 use super::core::{Answer, LocationConf, Modified, Root, ServerConf, TempPath, Tokens};
 use super::filter::Filter;
+use super::h2;
 use super::listen::Port;
 use super::location::{Locations, Pattern};
 use super::module::{Compile, Text};
@@ -51,6 +52,8 @@ pub struct Server {
     pub locations: Locations,
     /// The settings that concern request heads.
     pub head: HeadSettings,
+    /// The settings of HTTP/2.
+    pub h2: h2::Settings,
 }
 
 /// How a server reads request heads.

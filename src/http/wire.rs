@@ -1,6 +1,7 @@
 //! What carries a request's body in and its response out: the connection itself, or another request.
 
 use super::filter::Then;
+use super::h2::Stream;
 use super::request::Request;
 use crate::net::tcp::Tcp;
 use std::cell::RefCell;
@@ -16,6 +17,8 @@ pub enum Wire {
     /// A connection that carries one request after the other.
     #[default]
     H1,
+    /// A stream of an HTTP/2 connection.
+    H2(Box<Stream>),
     /// Nothing: the server made it, and wants its response.
     Sub(Sink),
 }
@@ -78,6 +81,7 @@ impl Carries for Request {
         match &self.wire {
             Wire::H1 if then == Then::More => self.connection.stream.try_write_more(bytes),
             Wire::H1 => self.connection.stream.try_write(bytes),
+            Wire::H2(stream) => stream.try_send(bytes, then),
             Wire::Sub(Sink::Nowhere) => Ok(bytes.len()),
             Wire::Sub(Sink::Into(spout)) => spout.put(bytes),
         }
@@ -86,7 +90,7 @@ impl Carries for Request {
     fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
         match &self.wire {
             Wire::H1 => self.connection.stream.try_send_file(file, offset, count),
-            Wire::Sub(_) => {
+            Wire::H2(_) | Wire::Sub(_) => {
                 let mut piece = vec![0; count.min(ROOM)];
                 let count = file.read_at(&mut piece, *offset)?;
                 let sent =
@@ -103,6 +107,7 @@ impl Request {
     pub fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_writable(cx),
+            Wire::H2(stream) => stream.poll_sendable(cx),
             // Whoever empties the spout runs this task again.
             Wire::Sub(Sink::Into(spout)) if spout.is_full() => Poll::Pending,
             Wire::Sub(_) => Poll::Ready(()),
@@ -113,6 +118,10 @@ impl Request {
     pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_flush(cx),
+            Wire::H2(stream) => {
+                stream.end();
+                Poll::Ready(())
+            }
             Wire::Sub(_) => Poll::Ready(()),
         }
     }
@@ -121,6 +130,7 @@ impl Request {
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_hangup(cx),
+            Wire::H2(stream) => stream.poll_gone(cx),
             Wire::Sub(_) => Poll::Pending,
         }
     }
@@ -129,7 +139,7 @@ impl Request {
     pub fn direct(&self) -> Option<&Tcp> {
         match &self.wire {
             Wire::H1 => self.connection.stream.direct(),
-            Wire::Sub(_) => None,
+            Wire::H2(_) | Wire::Sub(_) => None,
         }
     }
 

@@ -21,7 +21,16 @@ struct Way {
     /// What could not be written yet.
     held: Option<Box<Buffer>>,
     over: bool,
+    /// Bytes the receiver has taken wait for its socket.
+    unsent: bool,
     moved: u64,
+}
+
+impl Way {
+    /// Whether everything the sender had to say was passed on.
+    const fn is_over(&self) -> bool {
+        self.over && self.held.is_none() && !self.unsent
+    }
 }
 
 /// A tunnel, from the server's 101 on.
@@ -71,7 +80,7 @@ impl Tunnel {
                 Poll::Pending => {}
             }
         }
-        if over && (down.over && down.held.is_none() || up.over && up.held.is_none()) {
+        if over && (down.is_over() || up.is_over()) {
             return Poll::Ready(Ok(()));
         }
         if down.moved + up.moved != before {
@@ -121,6 +130,13 @@ fn shift(way: &mut Way, from: &Transport, to: &Transport, turn: &Turn, cx: &mut 
     loop {
         let buffer = match way.held.take() {
             Some(held) => *held,
+            None if {
+                way.unsent = to.poll_flush(cx).is_pending();
+                way.unsent && way.over
+            } =>
+            {
+                return Poll::Pending;
+            }
             None if way.over => return Poll::Ready(Ok(())),
             None if from.poll_readable(cx).is_pending() => return Poll::Pending,
             None => match take(from, turn) {

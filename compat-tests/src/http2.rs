@@ -1,0 +1,215 @@
+//! An HTTP/2 client: whole exchanges through the h2 crate, and bare frames for what no client would send.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client;
+
+/// A request.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `GET`, …
+    pub method: String,
+    /// Path and arguments.
+    pub target: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, if there is one.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// A GET.
+    pub fn get(target: &str) -> Self {
+        Self { method: "GET".to_owned(), target: target.to_owned(), ..Self::default() }
+    }
+
+    /// The same with a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with a body and another method.
+    pub fn body(mut self, method: &str, body: Vec<u8>) -> Self {
+        method.clone_into(&mut self.method);
+        self.body = Some(body);
+        self
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The status; 0 where none came.
+    pub status: u16,
+    /// Names and values, without `date` and `server`.
+    pub headers: Vec<(String, String)>,
+    /// The body as far as it came.
+    pub body: Vec<u8>,
+    /// How the stream was broken, if it was.
+    pub broken: Option<String>,
+}
+
+/// Sends requests at once on one connection without TLS; their answers in the same order.
+pub fn exchange(address: SocketAddr, requests: &[Request], limit: Duration) -> io::Result<Vec<Answer>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = async {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        let (mut sender, connection) = h2::client::handshake(stream).await.map_err(io::Error::other)?;
+        let connection = tokio::spawn(connection);
+        let mut tasks = Vec::new();
+        for request in requests {
+            sender = sender.ready().await.map_err(io::Error::other)?;
+            let mut head = http::Request::builder()
+                .method(request.method.as_str())
+                .uri(format!("http://localhost{}", request.target));
+            for (name, value) in &request.headers {
+                head = head.header(name, value);
+            }
+            let head = head.body(()).map_err(io::Error::other)?;
+            let (response, mut body) = sender.send_request(head, request.body.is_none()).map_err(io::Error::other)?;
+            if let Some(bytes) = request.body.clone() {
+                let _ = body.send_data(Bytes::from(bytes), true);
+            }
+            tasks.push(tokio::spawn(answer(response)));
+        }
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(task.await.map_err(io::Error::other)?);
+        }
+        drop(sender);
+        connection.abort();
+        Ok(answers)
+    };
+    runtime.block_on(async { tokio::time::timeout(limit, work).await.map_err(|_| io::ErrorKind::TimedOut)? })
+}
+
+async fn answer(response: h2::client::ResponseFuture) -> Answer {
+    let mut answer = Answer::default();
+    let response = match response.await {
+        Ok(response) => response,
+        Err(error) => return Answer { broken: Some(error.to_string()), ..answer },
+    };
+    answer.status = response.status().as_u16();
+    for (name, value) in response.headers() {
+        if !matches!(name.as_str(), "date" | "server") {
+            answer.headers.push((name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        }
+    }
+    let mut body = response.into_body();
+    while let Some(piece) = body.data().await {
+        match piece {
+            Ok(bytes) => {
+                let _ = body.flow_control().release_capacity(bytes.len());
+                answer.body.extend_from_slice(&bytes);
+            }
+            Err(error) => {
+                answer.broken = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    answer
+}
+
+/// A frame as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// DATA is 0, HEADERS 1, RST_STREAM 3, SETTINGS 4, PUSH_PROMISE 5, PING 6, GOAWAY 7, WINDOW_UPDATE 8, CONTINUATION 9.
+    pub kind: u8,
+    /// The flags.
+    pub flags: u8,
+    /// The stream; 0 for the connection.
+    pub stream: u32,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// A connection on which frames are sent as they are given.
+#[derive(Debug)]
+pub struct Bare(TcpStream);
+
+impl Bare {
+    /// Connects, says the preface and empty settings.
+    pub fn new(address: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let mut stream = client::connect(address, limit)?;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+        let mut bare = Self(stream);
+        bare.send(4, 0, 0, &[])?;
+        Ok(bare)
+    }
+
+    /// Sends a frame.
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(payload.len()).map_err(io::Error::other)?.to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        self.0.write_all(&frame)
+    }
+
+    /// Sends a whole HEADERS frame, its fields without compression.
+    pub fn headers(&mut self, stream: u32, fields: &[(&str, &str)], ends: bool) -> io::Result<()> {
+        self.send(1, if ends { 5 } else { 4 }, stream, &block(fields))
+    }
+
+    /// The next frame; none when the connection was closed.
+    pub fn frame(&mut self) -> io::Result<Option<Frame>> {
+        let mut head = [0; 9];
+        match self.0.read_exact(&mut head) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.0.read_exact(&mut payload)?;
+        Ok(Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload }))
+    }
+
+    /// Reads until a frame of this kind; none when the connection was closed before.
+    pub fn wait_for(&mut self, kind: u8) -> io::Result<Option<Frame>> {
+        loop {
+            match self.frame()? {
+                Some(frame) if frame.kind == kind => return Ok(Some(frame)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Fields as literals without indexing (RFC 7541 §6.2.2).
+pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            string(text.as_bytes(), &mut block);
+        }
+    }
+    block
+}
+
+fn string(text: &[u8], out: &mut Vec<u8>) {
+    let mut length = text.len();
+    if length < 127 {
+        out.push(length as u8);
+    } else {
+        out.push(127);
+        length -= 127;
+        while length >= 128 {
+            out.push((length % 128 + 128) as u8);
+            length /= 128;
+        }
+        out.push(length as u8);
+    }
+    out.extend_from_slice(text);
+}

@@ -1,0 +1,142 @@
+//! HTTP/2, beside the installed nginx: the same requests on one connection, and what no client would send.
+
+use compat_tests::client;
+use compat_tests::http2::{Answer, Bare, Request, exchange};
+use compat_tests::program::Program;
+use compat_tests::stand::{LIMIT, Stand, local};
+
+const CONF: &str = r#"worker_processes 1;
+events { }
+http {
+    server_tokens off;
+    log_format line "$request|$status|$http2|$server_protocol|$body_bytes_sent|$http_host|$content_length|$http_cookie";
+    access_log logs/access.log line;
+    types { text/html html; text/plain txt; }
+    server {
+        listen 127.0.0.1:8080 http2;
+        root html;
+        add_header X-A a;
+        location = /text { return 200 "text\n"; }
+        location = /empty { return 204; }
+        location = /gone { return 410; }
+        location = /moved { return 301 /text; }
+        location = /agent { return 200 "[$http_user_agent][$http_cookie][$request_uri][$args]\n"; }
+        location /pass/ { proxy_pass http://127.0.0.1:8081/; }
+        location /stream/ { proxy_pass http://127.0.0.1:8081/; proxy_request_buffering off; proxy_http_version 1.1; proxy_buffering off; }
+        location /small/ { client_max_body_size 10; proxy_pass http://127.0.0.1:8081/; }
+        location /dead/ { proxy_pass http://127.0.0.1:1; }
+        location /link { add_header Link "</text>; rel=preload"; http2_push_preload on; http2_push /text; return 200 "linked\n"; }
+        location /gzip/ { gzip on; gzip_min_length 1; gzip_types text/plain; alias html/; }
+    }
+    server {
+        listen 127.0.0.1:8081;
+        client_max_body_size 0;
+        location / { return 200 "$request_method $request_uri $http_content_length $http_transfer_encoding $http_connection\n"; }
+        location /file { alias html/big.txt; }
+    }
+}
+"#;
+
+fn started(program: Program) -> Stand {
+    let stand = Stand::new(program).expect("a host");
+    stand.write(CONF).expect("a configuration");
+    let put = || {
+        let text: String = (0..60_000).map(|number| format!("{number}\n")).collect();
+        compat_tests::mount::file(&format!("{}/html/big.txt", compat_tests::peer::PREFIX), text.as_bytes(), 0o644)?;
+        compat_tests::mount::file(&format!("{}/html/a.html", compat_tests::peer::PREFIX), b"<p>a</p>\n", 0o644)
+    };
+    stand.host().run(put).expect("a host").expect("files");
+    stand.command(&[]).expect("a start");
+    stand
+}
+
+fn ask(stand: &Stand, requests: Vec<Request>) -> Vec<Answer> {
+    stand.host().run(move || exchange(local(8080), &requests, LIMIT)).expect("a host").expect("answers")
+}
+
+fn requests() -> Vec<Request> {
+    let mut all: Vec<Request> =
+        ["/text", "/empty", "/gone", "/moved", "/none", "/a.html", "/big.txt", "/pass/x?y=1", "/pass/file", "/dead/"]
+            .map(Request::get)
+            .into();
+    all.push(Request::get("/agent?a=%20b").header("user-agent", "x").header("cookie", "a=1").header("cookie", "b=2"));
+    all.push(Request::get("/big.txt").header("range", "bytes=100-199"));
+    all.push(Request::get("/big.txt").header("range", "bytes=0-9,100-109"));
+    all.push(Request { method: "HEAD".to_owned(), ..Request::get("/big.txt") });
+    all.push(Request { method: "OPTIONS".to_owned(), ..Request::get("/pass/o") });
+    for folder in ["/pass/", "/stream/", "/small/"] {
+        for size in [0, 5, 300_000] {
+            all.push(Request::get(folder).body("POST", vec![b'x'; size]));
+            let announced = Request::get(folder).header("content-length", &size.to_string());
+            all.push(announced.body("PUT", vec![b'y'; size]));
+        }
+    }
+    all
+}
+
+#[test]
+fn requests_at_once_are_answered_as_by_nginx() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        let mut answers = ask(&stand, requests());
+        for answer in &mut answers {
+            // A boundary is a number nobody can know.
+            for (name, value) in &mut answer.headers {
+                if name == "content-type" && value.starts_with("multipart") {
+                    "multipart".clone_into(value);
+                    answer.body.clear();
+                }
+            }
+        }
+        answers
+    });
+    for ((request, original), ours) in requests().iter().zip(&original).zip(&ours) {
+        let length = request.body.as_ref().map(Vec::len);
+        assert_eq!(original, ours, "{} {} {length:?}", request.method, request.target);
+    }
+}
+
+#[test]
+fn streams_are_logged_as_by_nginx() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        for request in requests() {
+            ask(&stand, vec![request]);
+        }
+        let lines =
+            || stand.file("logs/access.log").ok().filter(|log| log.matches("|h2c|").count() == requests().len());
+        let log = compat_tests::wait_for("lines of all requests", LIMIT, lines).expect("lines");
+        let mut lines: Vec<String> = log.lines().filter(|line| line.contains("|h2c|")).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    });
+    assert_eq!(original, ours);
+}
+
+#[test]
+fn an_address_without_tls_speaks_both_versions() {
+    let stand = started(Program::Ours);
+    assert_eq!(ask(&stand, vec![Request::get("/text")])[0].body, b"text\n");
+    let plain = stand.host().run(|| client::get(local(8080), "/text", &[], LIMIT)).expect("a host").expect("an answer");
+    assert_eq!((plain.status, plain.text().as_str()), (200, "text\n"));
+}
+
+#[test]
+fn nothing_is_pushed() {
+    let stand = started(Program::Ours);
+    let kinds = stand.host().run(|| {
+        let mut bare = Bare::new(local(8080), LIMIT)?;
+        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/link")];
+        bare.headers(1, &fields, true)?;
+        let mut kinds = Vec::new();
+        while let Some(frame) = bare.frame()? {
+            kinds.push(frame.kind);
+            if frame.kind == 0 && frame.flags & 1 != 0 {
+                break;
+            }
+        }
+        std::io::Result::Ok(kinds)
+    });
+    let kinds = kinds.expect("a host").expect("frames");
+    assert!(kinds.contains(&1) && kinds.contains(&0) && !kinds.contains(&5), "{kinds:?}");
+}

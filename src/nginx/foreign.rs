@@ -26,7 +26,6 @@ const NAMES: &[(Origin, &str)] = &[
         "http3 http3_hq http3_max_concurrent_streams http3_stream_buffer_size quic_active_connection_id_limit \
          quic_bpf quic_gso quic_host_key quic_retry",
     ),
-    (Since("1.25.1"), "http2"),
     (Since("1.25.5"), "pass"),
     (
         Since("1.27.4"),

@@ -1,5 +1,8 @@
 //! Certificates and keys in files: what OpenSSL says when they cannot be read, and whether they belong together.
 
+use super::der::{Fields, unsigned};
+use super::key::KeyError;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{self, ErrorKind};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
@@ -132,6 +135,12 @@ fn responder(one: &X509Certificate<'_>) -> Option<String> {
     })
 }
 
+/// The certificates of a chain's text, the leaf first.
+pub fn chain(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
+    let certificates = blocks(bytes).filter_map(Result::ok).filter(|block| is_certificate(&block.label));
+    certificates.map(|block| CertificateDer::from(block.contents)).collect()
+}
+
 /// The names of the certificates in a file of trusted ones, and how many lists of revoked ones there are.
 pub fn bundle(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let mut names = Vec::new();
@@ -148,28 +157,30 @@ pub fn bundle(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     (names, lists)
 }
 
-/// Reads a private key; an encrypted one stays closed, and is taken as fitting, where there is a password to open it.
-///
-/// # Errors
-/// OpenSSL's words.
-pub fn key(bytes: &[u8], passwords: bool) -> Result<Public, String> {
-    for block in blocks(bytes) {
-        let block = block.map_err(|_| NO_KEY.to_owned())?;
-        let sealed = block.label == "ENCRYPTED PRIVATE KEY"
-            || (block.label.ends_with("PRIVATE KEY") && memchr::memmem::find(bytes, b"4,ENCRYPTED").is_some());
-        if sealed {
-            return if passwords { Ok(Public::Other) } else { Err(NO_PASSWORD.to_owned()) };
+/// The public half of a private key.
+pub fn public(key: &PrivateKeyDer<'_>) -> Public {
+    let public = match key {
+        PrivateKeyDer::Pkcs1(der) => rsa(der.secret_pkcs1_der()),
+        PrivateKeyDer::Sec1(der) => ec(der.secret_sec1_der(), None),
+        PrivateKeyDer::Pkcs8(der) => pkcs8(der.secret_pkcs8_der()),
+        _ => None,
+    };
+    public.unwrap_or(Public::Other)
+}
+
+/// OpenSSL's words for a private key that cannot be read.
+pub fn unread_key(error: KeyError) -> String {
+    let bad_decrypt = "error:1C800064:Provider routines::bad decrypt";
+    match error {
+        KeyError::Unreadable => NO_KEY.to_owned(),
+        KeyError::NoPassword => NO_PASSWORD.to_owned(),
+        KeyError::WrongPassword => format!("{bad_decrypt} error:04800065:PEM routines::bad decrypt"),
+        KeyError::WrongPkcs8Password => {
+            let last = "error:11800074:PKCS12 routines::pkcs12 cipherfinal error:maybe wrong password";
+            format!("{bad_decrypt} {last} {bad_decrypt} {last}")
         }
-        let public = match block.label.as_str() {
-            "RSA PRIVATE KEY" => rsa(&block.contents),
-            "EC PRIVATE KEY" => ec(&block.contents, None),
-            "PRIVATE KEY" => pkcs8(&block.contents),
-            "DSA PRIVATE KEY" => Some(Public::Other),
-            _ => continue,
-        };
-        return public.ok_or_else(|| NO_KEY.to_owned());
+        KeyError::Unsupported(what) => format!("{what} is not supported"),
     }
-    Err(NO_KEY.to_owned())
 }
 
 /// The bits of the prime in a file of Diffie-Hellman parameters.
@@ -190,24 +201,8 @@ pub fn is_response(bytes: &[u8]) -> bool {
 
 /// The body of the DER field `bytes` begin with, if its tag is `tag`, and what follows it.
 fn field(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match *length {
-        short @ 0..=0x7f => (usize::from(short), rest),
-        long => {
-            let (digits, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
-            if digits.len() > 4 {
-                return None;
-            }
-            (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
-        }
-    };
-    (*first == tag).then(|| rest.split_at_checked(length))?
-}
-
-fn unsigned(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(zeros..).unwrap_or_default()
+    let field = Fields::new(bytes).any().filter(|field| field.tag == tag)?;
+    Some((field.body, bytes.get(field.whole.len()..)?))
 }
 
 fn rsa(der: &[u8]) -> Option<Public> {

@@ -2,12 +2,13 @@
 
 use super::certificate::{self, Certificate};
 use super::directives::{TlsConf, Verify};
-use super::{ciphers, names};
+use super::{ciphers, key, names};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::conf::walk::{errno, full};
 use crate::net::address::{self, Host};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
@@ -23,10 +24,25 @@ pub struct Files<'a> {
     pub merged_at: Option<Span>,
 }
 
+/// A certificate with its key.
+pub struct Pair {
+    /// The certificate's file, or the text after `data:` with it.
+    pub path: String,
+    /// What the leaf says.
+    pub leaf: Certificate,
+    /// The certificates, the leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key's file.
+    pub key_path: String,
+    /// The key.
+    pub key: PrivateKeyDer<'static>,
+}
+
 /// A complaint, fatal or not; none of them names a line unless it is given one.
 pub type Outcome = Result<(), Diagnostic>;
 
-fn failed(call: &str, object: &str, words: &str) -> Diagnostic {
+/// nginx's complaint about a call of OpenSSL's.
+pub fn failed(call: &str, object: &str, words: &str) -> Diagnostic {
     Diagnostic::emerg(format!("{call}(\"{object}\") failed (SSL: {words})"))
 }
 
@@ -37,7 +53,7 @@ impl Files<'_> {
     }
 
     /// A file's bytes; a folder reads as nothing, as it does for OpenSSL.
-    fn read(&self, path: &str, mode: &str) -> Result<Vec<u8>, String> {
+    pub fn read(&self, path: &str, mode: &str) -> Result<Vec<u8>, String> {
         match self.loader.load(path) {
             Ok(bytes) => Ok(bytes),
             Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Vec::new()),
@@ -46,7 +62,7 @@ impl Files<'_> {
     }
 
     /// The texts of a certificate or key: `data:` holds them itself.
-    fn text(&self, word: &Word) -> Result<(String, Vec<u8>), Diagnostic> {
+    pub fn text(&self, word: &Word) -> Result<(String, Vec<u8>), Diagnostic> {
         if let Some(data) = word.after("data:") {
             return Ok((word.text().into_owned(), data.to_vec()));
         }
@@ -65,9 +81,9 @@ impl Files<'_> {
         &self,
         certificate: &Word,
         key: &Word,
-        passwords: bool,
+        passwords: Option<&Word>,
         level: u32,
-    ) -> Result<(String, Certificate), Diagnostic> {
+    ) -> Result<Pair, Diagnostic> {
         let unread = |what: &str, complaint: Diagnostic| {
             Diagnostic::emerg(format!("cannot load {what} \"{}", complaint.message))
         };
@@ -80,19 +96,34 @@ impl Files<'_> {
             return Err(failed("SSL_CTX_use_certificate", &path, "error:0A00018F:SSL routines::ee key too small"));
         }
         if key.after("engine:").is_some() {
-            return Ok((path, leaf));
+            let text = format!("cannot load certificate key \"{}\": keys of engines are not supported", key.text());
+            return Err(Diagnostic::emerg(text));
         }
-        let (key_path, bytes) = self.text(key).map_err(|complaint| unread("certificate key", complaint))?;
-        let public = certificate::key(&bytes, passwords).map_err(|words| {
+        let (key_path, key_bytes) = self.text(key).map_err(|complaint| unread("certificate key", complaint))?;
+        let passwords = passwords.map(|file| self.passwords(file));
+        let secret = key::read(&key_bytes, passwords.as_deref()).map_err(|error| {
+            let words = certificate::unread_key(error);
             Diagnostic::emerg(format!(
                 "cannot load certificate key \"{key_path}\": PEM_read_bio_PrivateKey() failed (SSL: {words})"
             ))
         })?;
-        if !leaf.key.fits(&public) {
+        if !leaf.key.fits(&certificate::public(&secret)) {
             let words = "error:05800074:x509 certificate routines::key values mismatch";
             return Err(failed("SSL_CTX_use_PrivateKey", &key_path, words));
         }
-        Ok((path, leaf))
+        Ok(Pair { path, leaf, chain: certificate::chain(&bytes), key_path, key: secret })
+    }
+
+    /// The lines of a password file, one empty password where there are none. That it can be read was checked when its
+    /// line was.
+    pub fn passwords(&self, file: &Word) -> Vec<Vec<u8>> {
+        let bytes = self.loader.load(&self.path(file)).unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut passwords: Vec<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+        if passwords.is_empty() {
+            passwords.push(Vec::new());
+        }
+        passwords
     }
 
     /// The names in a file of trusted certificates.
@@ -150,7 +181,7 @@ impl Files<'_> {
 }
 
 /// The word, unless it is empty: nginx takes an empty file name as none.
-fn given(word: Option<&Word>) -> Option<&Word> {
+pub fn given(word: Option<&Word>) -> Option<&Word> {
     word.filter(|word| !word.bytes.is_empty())
 }
 
@@ -160,7 +191,7 @@ fn given(word: Option<&Word>) -> Option<&Word> {
 /// nginx's and OpenSSL's words.
 pub fn cipher_list(text: Option<&Word>) -> Outcome {
     let Some(text) = text.map(Word::text) else { return Ok(()) };
-    ciphers::check(&text).map_err(|words| failed("SSL_CTX_set_cipher_list", &text, words))
+    ciphers::select(&text).map(|_| ()).map_err(|words| failed("SSL_CTX_set_cipher_list", &text, words))
 }
 
 /// `ssl_conf_command` and its kin.
@@ -210,7 +241,7 @@ pub fn server(conf: &TlsConf, files: &Files<'_>, variables: bool, warn: &mut dyn
     let mut chains = Vec::new();
     if !(variables && by_name(conf)) {
         for (certificate, key) in conf.certificates.iter().zip(&conf.keys) {
-            chains.push(files.pair(certificate, key, conf.password_file.is_some(), level)?);
+            chains.push(files.pair(certificate, key, conf.password_file.as_ref(), level)?);
         }
     }
     let mut trusted = client_certificates(conf, files)?;
@@ -279,7 +310,7 @@ fn responder(url: &str, files: &Files<'_>) -> Result<(), (String, String)> {
 fn stapling(
     conf: &TlsConf,
     files: &Files<'_>,
-    chains: &[(String, Certificate)],
+    chains: &[Pair],
     trusted: &[Vec<u8>],
     warn: &mut dyn FnMut(Diagnostic),
 ) -> Outcome {
@@ -295,7 +326,7 @@ fn stapling(
         }
         return Ok(());
     }
-    for (path, leaf) in chains {
+    for Pair { path, leaf, .. } in chains {
         let known = leaf.chain.iter().chain(trusted).any(|name| *name == leaf.issuer);
         if !known {
             let text = format!("\"ssl_stapling\" ignored, issuer certificate not found for certificate \"{path}\"");

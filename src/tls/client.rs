@@ -119,7 +119,7 @@ pub fn check(conf: &ClientConf, files: &Files<'_>) -> Outcome {
         if !certificate.bytes.contains(&b'$') && !key.bytes.contains(&b'$') {
             let text = conf.ciphers.as_ref().map(Word::text);
             let level = ciphers::level(text.as_deref());
-            files.pair(&certificate, key, conf.password_file.is_some(), level)?;
+            files.pair(&certificate, key, conf.password_file.as_ref(), level)?;
         }
     }
     if conf.verify == Some(true) {

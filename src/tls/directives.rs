@@ -25,6 +25,22 @@ pub enum Verify {
     OptionalNoCa,
 }
 
+/// `ssl_session_cache`.
+#[derive(Clone, Debug)]
+pub enum SessionCache {
+    /// Clients are told that sessions cannot be resumed.
+    Off,
+    /// Clients are given ids; nothing is stored.
+    Pretend,
+    /// So many sessions are stored by each process.
+    Builtin(u64),
+    /// Sessions are stored in a zone.
+    Shared(ZoneText),
+}
+
+/// How many sessions `builtin` stores, which is OpenSSL's number.
+const BUILTIN: u64 = 20 * 1024;
+
 /// A zone that a setting names.
 #[derive(Clone, Debug)]
 pub struct ZoneText {
@@ -57,20 +73,26 @@ pub struct TlsConf {
     pub ecdh_curve: Option<Word>,
     /// `ssl_password_file`.
     pub password_file: Option<Word>,
-    prefer_server_ciphers: Option<bool>,
-    protocols: Option<u32>,
-    session_cache: Option<()>,
+    /// `ssl_prefer_server_ciphers`.
+    pub prefer_server_ciphers: Option<bool>,
+    /// `ssl_protocols`.
+    pub protocols: Option<u32>,
+    /// `ssl_session_cache`.
+    pub session_cache: Option<SessionCache>,
     /// The zones of `ssl_session_cache`, all that were named.
     pub session_zones: Vec<ZoneText>,
     /// `ssl_session_ticket_key`.
     pub ticket_keys: Vec<Word>,
-    session_tickets: Option<bool>,
-    session_timeout: Option<Duration>,
+    /// `ssl_session_tickets`.
+    pub session_tickets: Option<bool>,
+    /// `ssl_session_timeout`.
+    pub session_timeout: Option<Duration>,
     /// `ssl_trusted_certificate`.
     pub trusted_certificate: Option<Word>,
     /// `ssl_verify_client`.
     pub verify: Option<Verify>,
-    verify_depth: Option<u64>,
+    /// `ssl_verify_depth`.
+    pub verify_depth: Option<u64>,
     /// `ssl_ocsp`.
     pub ocsp: Option<u64>,
     /// `ssl_ocsp_responder`.
@@ -83,7 +105,8 @@ pub struct TlsConf {
     pub stapling_file: Option<Word>,
     /// `ssl_stapling_responder`.
     pub stapling_responder: Option<Word>,
-    stapling_verify: Option<bool>,
+    /// `ssl_stapling_verify`.
+    pub stapling_verify: Option<bool>,
 }
 
 impl Conf for TlsConf {
@@ -251,20 +274,32 @@ fn shared(word: &Word, span: Span) -> Option<ZoneText> {
 }
 
 fn session_cache(_: &mut Setting<'_>, conf: &mut TlsConf, statement: &Statement) -> Result<(), Diagnostic> {
-    conf.session_cache = Some(());
     for word in statement.arguments() {
         let text = word.text();
         let invalid = || Diagnostic::emerg(format!("invalid session cache \"{text}\"")).point(word.span);
-        if ["off", "none", "builtin"].contains(&&*text) {
-            continue;
-        }
-        if let Some(count) = word.after("builtin:") {
-            value::number(count).ok_or_else(invalid)?;
+        let builtin = match word.after("builtin:") {
+            Some(count) => Some(value::number(count).ok_or_else(invalid)?),
+            None => word.is("builtin").then_some(BUILTIN),
+        };
+        let own = match &*text {
+            "off" => Some(SessionCache::Off),
+            "none" => Some(SessionCache::Pretend),
+            _ => builtin.map(SessionCache::Builtin),
+        };
+        if let Some(own) = own {
+            // A zone is used whether or not the process stores sessions too.
+            let zone = matches!(conf.session_cache, Some(SessionCache::Shared(_)));
+            if !(zone && matches!(own, SessionCache::Builtin(_))) {
+                conf.session_cache = Some(own);
+            }
             continue;
         }
         let zone = shared(word, statement.span).ok_or_else(invalid)?;
         if zone.size < LEAST {
             return Err(Diagnostic::emerg(format!("session cache \"{text}\" is too small")).point(word.span));
+        }
+        if !matches!(conf.session_cache, Some(SessionCache::Off | SessionCache::Pretend)) {
+            conf.session_cache = Some(SessionCache::Shared(zone.clone()));
         }
         conf.session_zones.push(zone);
     }

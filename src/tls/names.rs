@@ -1,6 +1,6 @@
 //! Names OpenSSL knows: groups of key exchange, commands of `ssl_conf_command` and their values.
 
-/// Groups OpenSSL takes for `ssl_ecdh_curve`.
+/// Groups OpenSSL takes for `ssl_ecdh_curve`, and the hybrids OpenSSL 3.5 knows.
 const GROUPS: &[&str] = &[
     "sect163k1",
     "K-163",
@@ -56,6 +56,8 @@ const GROUPS: &[&str] = &[
     "ffdhe4096",
     "ffdhe6144",
     "ffdhe8192",
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
 ];
 
 const COMMANDS: &[&str] = &[

@@ -88,7 +88,7 @@ fn context<const P: u8>(conf: &SecureConf<P>, prefix: &str, files: &Files<'_>) -
         };
         if !used::varies(&certificate.bytes) && !used::varies(&key.bytes) {
             let text = conf.ciphers.as_ref().map(Word::text);
-            files.pair(&certificate, key, conf.passwords.is_some(), ciphers::level(text.as_deref()))?;
+            files.pair(&certificate, key, conf.passwords.as_ref(), ciphers::level(text.as_deref()))?;
         }
     }
     if conf.verify == Some(true) {

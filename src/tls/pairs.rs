@@ -1,0 +1,66 @@
+//! Certificates with their keys, as rustls presents them: several for one server, of which a client gets one it can verify.
+
+use super::check::Pair;
+use crate::conf::diagnostic::Diagnostic;
+use parking_lot::RwLock;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+
+/// A pair as rustls takes it, with an OCSP response to staple.
+///
+/// # Errors
+/// A key rustls cannot sign with.
+pub fn certified(pair: Pair, response: Option<Vec<u8>>) -> Result<Arc<CertifiedKey>, Diagnostic> {
+    let Pair { chain, key, key_path, .. } = pair;
+    let signer = any_supported_type(&key).map_err(|_| {
+        let kinds = "RSA from 2048 to 8192 bits, ECDSA on prime256v1, secp384r1 and secp521r1, and Ed25519 are";
+        Diagnostic::emerg(format!("certificate key \"{key_path}\" is of a kind that is not supported: {kinds}"))
+    })?;
+    let mut certified = CertifiedKey::new(chain, signer);
+    certified.ocsp = response;
+    Ok(Arc::new(certified))
+}
+
+/// The pairs of a server.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    pairs: Vec<RwLock<Arc<CertifiedKey>>>,
+}
+
+impl Certificates {
+    /// A server's pairs, in the order of the configuration.
+    pub fn new(pairs: Vec<Arc<CertifiedKey>>) -> Self {
+        Self { pairs: pairs.into_iter().map(RwLock::new).collect() }
+    }
+
+    /// The leaves, as encoded.
+    pub fn leaves(&self) -> Vec<Vec<u8>> {
+        let leaf = |pair: &RwLock<Arc<CertifiedKey>>| pair.read().cert.first().map(|leaf| leaf.to_vec());
+        self.pairs.iter().filter_map(leaf).collect()
+    }
+
+    /// Staples a response to the pair with that leaf from the next handshake on; `None` staples none.
+    pub fn staple(&self, leaf: &[u8], response: Option<&[u8]>) {
+        for pair in &self.pairs {
+            let mut pair = pair.write();
+            if pair.cert.first().is_some_and(|have| &**have == leaf) {
+                let mut certified = CertifiedKey::clone(&pair);
+                certified.ocsp = response.map(<[u8]>::to_vec);
+                *pair = Arc::new(certified);
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    /// The first pair that can sign with the scheme the client prefers most; rustls has left out schemes that fit no
+    /// suite of both sides.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        hello.signature_schemes().iter().find_map(|scheme| {
+            let mut pairs = self.pairs.iter().map(|pair| pair.read().clone());
+            pairs.find(|pair| pair.key.choose_scheme(&[*scheme]).is_some())
+        })
+    }
+}

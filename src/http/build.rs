@@ -7,6 +7,7 @@ use super::location::{Locations, Pattern};
 use super::module::{Check, Compile, Module, Place};
 use super::modules::{http2, secure_link, ssl};
 use super::phase::{Handler, Phase};
+use super::secure::ServerTls;
 use super::site::{HeadSettings, Kept, Location, Server, Settings, Site, Types};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::{At, Diagnostic};
@@ -176,14 +177,15 @@ impl Builder<'_> {
     fn server(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Server>, Diagnostic> {
         let conf = levels.get::<ServerConf>();
         let own = levels.level.own::<ServerConf>();
-        let base = Arc::new(self.location(levels, cx)?);
+        let (base, tls) = self.place(levels, cx)?;
+        let base = Arc::new(base);
         let locations = self.locations(levels, cx)?;
         let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
         let name = if name == b"$hostname" { host_name() } else { name };
         let head = HeadSettings::new(conf.merged()?)?;
         let name = name.strip_prefix(b".").map(<[u8]>::to_vec).unwrap_or(name);
         let h2 = http2::settings(levels)?;
-        Ok(Arc::new(Server { name, base, locations, head, h2 }))
+        Ok(Arc::new(Server { name, base, locations, head, tls, h2 }))
     }
 
     fn locations(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Locations, Diagnostic> {
@@ -214,6 +216,15 @@ impl Builder<'_> {
     }
 
     fn location(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Location, Diagnostic> {
+        Ok(self.place(levels, cx)?.0)
+    }
+
+    /// A location, and for a server's base its TLS.
+    fn place(
+        &mut self,
+        levels: &Levels<'_>,
+        cx: &mut Compile<'_, '_>,
+    ) -> Result<(Location, Option<Arc<ServerTls>>), Diagnostic> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
@@ -244,7 +255,8 @@ impl Builder<'_> {
             _ => Vec::new(),
         };
         let ifs = self.ifs(levels, place.content.as_ref(), cx)?;
-        Ok(Location {
+        let tls = place.tls.take();
+        let location = Location {
             groups,
             pattern: levels.get::<Opened>().and_then(|opened| opened.pattern.clone()),
             ifs,
@@ -258,7 +270,8 @@ impl Builder<'_> {
             internal: own.is_some_and(|conf| conf.internal),
             adds_slash: place.adds_slash,
             settings,
-        })
+        };
+        Ok((location, tls))
     }
 
     fn settings(&mut self, conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Settings, Diagnostic> {
@@ -392,15 +405,7 @@ fn ports(
     }
     let secured = places.iter().filter(|(_, levels)| ssl::is_on(levels)).map(|(server, _)| *server);
     let secured: Vec<&Arc<Server>> = secured.collect();
-    let withholds = cx.build.closes();
-    let withheld = |entry: &Entry| {
-        let secure = || entry.servers.iter().any(|server| secured.iter().any(|one| Arc::ptr_eq(one, server)));
-        withholds && (entry.protocols.all & 2 != 0 || secure())
-    };
-    let (withheld, open): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(withheld);
-    let mut ports = sockets(open, false);
-    ports.extend(sockets(withheld, true));
-    Ok(ports)
+    Ok(sockets(entries, &secured))
 }
 
 /// Every server of an address with TLS that may be asked for has a certificate, or refuses handshakes.
@@ -525,7 +530,7 @@ fn shown(address: &Address) -> String {
 }
 
 /// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
-fn sockets(entries: Vec<Entry>, withheld: bool) -> Vec<Arc<Port>> {
+fn sockets(entries: Vec<Entry>, secured: &[&Arc<Server>]) -> Vec<Arc<Port>> {
     let wildcard = |address: &Address, of: &SocketAddr| match address {
         Address::Ip(ip) => ip.ip().is_unspecified() && ip.port() == of.port() && ip.is_ipv4() == of.is_ipv4(),
         Address::Unix(_) => false,
@@ -537,7 +542,7 @@ fn sockets(entries: Vec<Entry>, withheld: bool) -> Vec<Arc<Port>> {
         let Entry { address, listening, servers, default, wild, protocols, .. } = entry;
         let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
         let proxy_protocol = listening.proxy_protocol;
-        let secure = protocols.all & 2 != 0;
+        let secure = protocols.all & 2 != 0 || servers.iter().any(|server| secured.iter().any(|one| Arc::ptr_eq(one, server)));
         let http2 = protocols.all & 4 != 0;
         let joined =
             Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure, http2 });
@@ -559,6 +564,6 @@ fn sockets(entries: Vec<Entry>, withheld: bool) -> Vec<Arc<Port>> {
     }
     ports
         .into_iter()
-        .map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals, withheld }))
+        .map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals }))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::body::Budget;
 use super::encode;
+use super::handshake::{self, Begun};
 use super::head::Head;
 use super::listen::{Port, Virtual};
 use super::phase;
@@ -260,6 +261,8 @@ pub struct Connection {
     closing: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
+    /// The server's name its client asked for in the TLS handshake.
+    pub asked: RefCell<Option<Box<str>>>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
     /// When its configuration was replaced by the loop's.
@@ -292,6 +295,7 @@ impl Connection {
             idle_since: Cell::new(front.turn.clock.instant()),
             closing: Cell::new(false),
             nodelay: Cell::new(false),
+            asked: RefCell::default(),
             secure: Cell::new(false),
             replaced: Cell::new(front.turn.clock.instant()),
             standing: Cell::new(Standing::Current),
@@ -376,7 +380,18 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
                 Err(Over) => return,
             }
         }
-        if (entry.http2 || entry.default.h2.enabled) && !connection.secure.get() {
+        // The server the TLS handshake named.
+        let mut named = None;
+        if entry.secure {
+            match Box::pin(handshake::shake(&connection, &entry, rest)).await {
+                Ok(Begun::Secure(server)) => (named, rest) = (server, None),
+                Ok(Begun::Plain(bytes)) => rest = Some(bytes),
+                Err(Over) => return,
+            }
+            if connection.stream.tls().is_some_and(|tls| tls.speaks(b"h2")) {
+                return Box::pin(super::h2::serve(&connection, entry, named, None)).await;
+            }
+        } else if entry.http2 || entry.default.h2.enabled {
             match Box::pin(super::h2::sniff(&connection, entry.default.head.timeout, rest)).await {
                 Ok((true, first)) => return Box::pin(super::h2::serve(&connection, entry, None, first)).await,
                 Ok((false, first)) => rest = first,
@@ -398,10 +413,12 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
             };
             if connection.standing.get() == Standing::Following {
                 let Some(next) = connection.entry() else { return };
+                named = named.and_then(|old: Arc<Server>| next.names.find_name(&old.name).cloned());
                 entry = next;
                 connection.standing.set(Standing::Current);
             }
-            let mut seat = connection.seat(Request::begin(&connection, &entry.default, bytes));
+            let server = named.as_ref().unwrap_or(&entry.default);
+            let mut seat = connection.seat(Request::begin(&connection, server, bytes));
             let Some(request) = seat.as_mut() else { return };
             request.pipelined = pipelined;
             let over = Box::pin(handle(request, &entry, &mut deadline)).await;

@@ -3,7 +3,6 @@
 use super::core::ServerConf;
 use super::site::Server;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::effect::Omission;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
@@ -69,9 +68,6 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement
             }
             _ => parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?,
         }
-    }
-    if listening.ssl {
-        cx.omits(statement, "the \"ssl\" parameter of \"listen\"", Omission::Withholds("the address is not opened"));
     }
     conf.listens.push(listening);
     Ok(())
@@ -174,8 +170,6 @@ pub struct Port {
     pub options: Options,
     /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.
     pub virtuals: Vec<Arc<Virtual>>,
-    /// Whether it must not be opened, as TLS is not served.
-    pub withheld: bool,
 }
 
 impl Port {

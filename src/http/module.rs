@@ -4,6 +4,7 @@ use super::filter::Filter;
 use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES, Phase};
 use super::request::Request;
+use super::secure::ServerTls;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
@@ -88,6 +89,8 @@ pub struct Place {
     pub adds_slash: bool,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
+    /// TLS of a server.
+    pub tls: Option<Arc<ServerTls>>,
     /// The pages requests may come from.
     pub referers: Option<Arc<Referers>>,
 }
@@ -102,6 +105,7 @@ impl Place {
             content: None,
             adds_slash: false,
             warns: true,
+            tls: None,
             referers: None,
         }
     }

@@ -43,7 +43,14 @@ pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &m
     super::target::locate(request, entry).map_err(|(status, message)| {
         request.log(Level::Info, &message);
         Refused::Answer(status)
-    })
+    })?;
+    match super::handshake::check(request, entry) {
+        None => Ok(()),
+        Some((status, message)) => {
+            request.log(Level::Info, &format!("{message} while reading client request headers"));
+            Err(Refused::Answer(status))
+        }
+    }
 }
 
 /// How much of nginx's header buffers the lines seen so far would take.

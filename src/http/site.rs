@@ -9,6 +9,7 @@ use super::module::{Compile, Text};
 use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES};
 use super::request::Request;
+use super::secure::ServerTls;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Merged as _;
@@ -52,6 +53,8 @@ pub struct Server {
     pub locations: Locations,
     /// The settings that concern request heads.
     pub head: HeadSettings,
+    /// TLS, where it is configured.
+    pub tls: Option<Arc<ServerTls>>,
     /// The settings of HTTP/2.
     pub h2: h2::Settings,
 }

@@ -12,6 +12,7 @@ use crate::session::contexts::MAIL_SERVER;
 use crate::session::{errorlog, tls};
 use crate::tls::TlsConf;
 use crate::tls::check::lacking;
+use crate::tls::context::Purpose;
 
 /// Checks a `mail {}` level.
 ///
@@ -57,7 +58,7 @@ fn context(levels: &Levels<'_>, build: &mut Build<'_>) -> Result<(), Diagnostic>
     match (lacking(conf, mode), at) {
         (Some(complaint), Some(at)) => Err(complaint.at(at)),
         (Some(complaint), None) => Err(complaint),
-        (None, _) => tls::server(levels, conf, false, build),
+        (None, _) => tls::server(levels, conf, (Purpose::Mail, false), build).map(drop),
     }
 }
 

@@ -8,7 +8,6 @@ pub mod open_file;
 pub mod pipes;
 pub mod proxy_protocol;
 pub mod tcp;
-#[expect(dead_code, reason = "TLS begins with the next parts")]
 pub mod tls_session;
 pub mod transport;
 pub mod turn;

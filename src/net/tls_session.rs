@@ -4,6 +4,8 @@
 //! without `close_notify` is an end, as for nginx.
 
 use super::tcp::Tcp;
+use super::turn::Buffer;
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use rustls::{CommonState, Connection, IoState};
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read as _, Write as _};
@@ -18,6 +20,40 @@ pub enum TlsError {
     Io(io::Error),
     /// What the peer sent, or did not accept, does not do.
     Protocol(rustls::Error),
+}
+
+/// A client's hello on its way in.
+#[derive(Default)]
+pub struct Hello {
+    acceptor: Acceptor,
+}
+
+impl Hello {
+    /// Takes bytes in; the hello once it is whole.
+    ///
+    /// # Errors
+    /// What is wrong; the client has been told.
+    pub fn take(&mut self, bytes: &mut Buffer, tcp: &Tcp) -> Result<Option<Accepted>, TlsError> {
+        while !bytes.filled().is_empty() {
+            let mut rest = bytes.filled();
+            let count = self.acceptor.read_tls(&mut rest).map_err(TlsError::Io)?;
+            bytes.start += count;
+            match self.acceptor.accept() {
+                Ok(Some(accepted)) => return Ok(Some(accepted)),
+                Ok(None) => {}
+                Err((error, alert)) => {
+                    tell(alert, tcp);
+                    return Err(TlsError::Protocol(error));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Sends an alert, if the socket takes it.
+pub fn tell(mut alert: AcceptedAlert, tcp: &Tcp) {
+    let _ = alert.write_all(&mut Io(tcp));
 }
 
 /// A TLS session of either side.
@@ -123,14 +159,26 @@ impl State {
 }
 
 impl Session {
-    /// The session of a connection that has not shaken hands yet.
-    pub fn new(connection: Connection) -> Self {
+    /// The session of a connection that has not shaken hands yet; `first` was read already.
+    pub fn new(mut connection: Connection, first: &[u8]) -> Self {
+        let mut rest = first;
+        while !rest.is_empty() {
+            // What is wrong with it is found when the handshake goes on.
+            if !matches!(connection.read_tls(&mut rest), Ok(1..)) {
+                break;
+            }
+        }
         Self { state: RefCell::new(State { connection, plain: 0, ended: false, closed: false }) }
     }
 
     /// What was agreed on.
     pub fn look<T>(&self, with: impl FnOnce(&CommonState) -> T) -> T {
         with(&self.state.borrow().connection)
+    }
+
+    /// Whether this protocol was agreed on (ALPN, RFC 7301).
+    pub fn speaks(&self, protocol: &[u8]) -> bool {
+        self.look(|state| state.alpn_protocol() == Some(protocol))
     }
 
     /// The name the client asked for, on a server's side.
@@ -170,16 +218,18 @@ impl Session {
                 }
                 Err(error) => return Poll::Ready(Err(TlsError::Io(error))),
             }
+            if let Err(error) = state.process(tcp) {
+                return Poll::Ready(Err(TlsError::Protocol(error)));
+            }
+            if state.connection.wants_write() {
+                continue;
+            }
             if !state.connection.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
             match state.connection.read_tls(&mut Io(tcp)) {
                 Ok(0) => return Poll::Ready(Err(TlsError::Closed)),
-                Ok(_) => {
-                    if let Err(error) = state.process(tcp) {
-                        return Poll::Ready(Err(TlsError::Protocol(error)));
-                    }
-                }
+                Ok(_) => {}
                 Err(error) if is_full(&error) => ready!(tcp.poll_readable(cx)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(TlsError::Io(error))),

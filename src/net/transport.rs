@@ -52,22 +52,19 @@ impl Transport {
     }
 
     /// The TLS session, once it has begun.
-    #[expect(dead_code, reason = "TLS begins with the next parts")]
     pub fn tls(&self) -> Option<&Session> {
         self.tls.get().map(|session| &**session)
     }
 
-    /// From now on bytes are this session's; nothing where one has begun already.
-    #[expect(dead_code, reason = "TLS begins with the next parts")]
-    pub fn secure(&self, connection: Connection) {
-        let _ = self.tls.set(Box::new(Session::new(connection)));
+    /// From now on bytes are this session's, beginning with those read already; nothing where one has begun.
+    pub fn secure(&self, connection: Connection, first: &[u8]) {
+        let _ = self.tls.set(Box::new(Session::new(connection, first)));
     }
 
     /// Ready when the handshake is over.
     ///
     /// # Errors
     /// Why it failed.
-    #[expect(dead_code, reason = "TLS begins with the next parts")]
     pub fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
         match self.tls.get() {
             Some(session) => session.poll_handshake(&self.tcp, cx),

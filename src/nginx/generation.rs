@@ -97,7 +97,7 @@ impl Service {
     /// Whether the socket must not be opened, as what it asks for is not served.
     fn is_withheld(&self) -> bool {
         match self {
-            Self::Http(port) => port.withheld,
+            Self::Http(_) => false,
             Self::Stream(port) => port.withheld,
         }
     }

@@ -7,8 +7,9 @@ use crate::conf::walk::Levels;
 use crate::session::build::Build;
 use crate::session::contexts::{HTTP_SERVER, MAIL_ANY, STREAM_ANY};
 use crate::tls::TlsConf;
-use crate::tls::check::{self, Files};
-use crate::tls::directives::rows;
+use crate::tls::check::Files;
+use crate::tls::context::{Kept, Purpose, ServerContext, Setup};
+use crate::tls::directives::{rows, unserved_rows};
 
 /// The rows of all three.
 pub const MODULES: [Module; 3] = [
@@ -17,8 +18,8 @@ pub const MODULES: [Module; 3] = [
         directives: &rows(HTTP_SERVER),
         scopes: &[Scope::of::<TlsConf>(HTTP_SERVER.or(STREAM_ANY).or(MAIL_ANY))],
     },
-    Module { name: "ngx_stream_ssl_module", directives: &rows(STREAM_ANY), scopes: &[] },
-    Module { name: "ngx_mail_ssl_module", directives: &rows(MAIL_ANY), scopes: &[] },
+    Module { name: "ngx_stream_ssl_module", directives: &unserved_rows(STREAM_ANY), scopes: &[] },
+    Module { name: "ngx_mail_ssl_module", directives: &unserved_rows(MAIL_ANY), scopes: &[] },
 ];
 
 /// Declares the zones a level's session caches live in; `kind` is the server that uses them.
@@ -37,11 +38,16 @@ pub fn declare(levels: &Levels<'_>, kind: &'static str, build: &mut Build<'_>) -
     Ok(())
 }
 
-/// Checks everything a server's context would be made of.
+/// What a server's handshakes are made of; nothing for another machine's files, which need not be here.
 ///
 /// # Errors
-/// nginx's and OpenSSL's words.
-pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut Build<'_>) -> Result<(), Diagnostic> {
+/// nginx's and OpenSSL's words, or what is not supported.
+pub fn server(
+    levels: &Levels<'_>,
+    conf: &TlsConf,
+    (purpose, early_data): (Purpose, bool),
+    build: &mut Build<'_>,
+) -> Result<Option<ServerContext>, Diagnostic> {
     let mut outermost = levels;
     while let Some(outer) = outermost.outer.filter(|outer| outer.level.span.is_some()) {
         outermost = outer;
@@ -49,14 +55,24 @@ pub fn server(levels: &Levels<'_>, conf: &TlsConf, variables: bool, build: &mut 
     let resolver = build.resolver;
     let resolve = |host: &str| resolver.resolve(host);
     let files = Files { loader: build.files, folder: build.folder, resolve: &resolve, merged_at: outermost.level.end };
-    let outcome = check::server(conf, &files, variables, &mut |warning| build.complaints.push(warning));
+    let kept = build.zones.kept::<Kept>();
+    let setup = Setup {
+        files: &files,
+        kept: &kept,
+        zones: build.zones,
+        purpose,
+        at: levels.level.span,
+        variables: purpose != Purpose::Mail,
+        early_data,
+    };
+    let outcome = ServerContext::new(conf, &setup, &mut |warning| build.complaints.push(warning));
     let outcome =
         outcome.map_err(|complaint| if complaint.at == At::Nowhere { complaint.unlined() } else { complaint });
     match outcome {
         Err(complaint) if resolver.is_elsewhere() => {
             build.unserved.push(Unserved::refused(complaint.message.clone(), complaint));
-            Ok(())
+            Ok(None)
         }
-        outcome => outcome,
+        outcome => outcome.map(Some),
     }
 }

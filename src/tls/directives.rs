@@ -132,11 +132,31 @@ const fn row(
     set: &'static dyn crate::conf::directive::Set,
 ) -> Directive {
     Directive::new(name, contexts, arity, set)
-        .support(Support::Missing)
-        .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
+}
+
+/// A row that is not served anywhere.
+const fn missing(
+    name: &'static str,
+    contexts: Contexts,
+    arity: Arity,
+    set: &'static dyn crate::conf::directive::Set,
+) -> Directive {
+    row(name, contexts, arity, set).support(Support::Missing)
 }
 
 const ONE: Arity = Arity::Exactly(1);
+
+/// The rows that http, mail and stream share, where connections with TLS are not served.
+pub const fn unserved_rows(contexts: Contexts) -> [Directive; 18] {
+    let mut rows = rows(contexts);
+    let mut at = 0;
+    while at < rows.len() {
+        let row = rows[at].support(Support::Missing);
+        rows[at] = row.needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"));
+        at += 1;
+    }
+    rows
+}
 
 /// The rows that http, mail and stream share.
 pub const fn rows(contexts: Contexts) -> [Directive; 18] {
@@ -148,12 +168,12 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_ciphers", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ciphers))
             .default("HIGH:!aNULL:!MD5")
             .doc("Sets the ciphers that may be used, in OpenSSL's words."),
-        row("ssl_client_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.client_certificate))
+        missing("ssl_client_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.client_certificate))
             .doc("Names a file with the issuers clients may have, which are told to them."),
         row("ssl_conf_command", contexts, Arity::Exactly(2), &Pairs(|c: &mut TlsConf| &mut c.commands))
             .since("1.19.4")
             .doc("Hands a setting to OpenSSL."),
-        row("ssl_crl", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.crl))
+        missing("ssl_crl", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.crl))
             .doc("Names a file with revoked certificates of clients."),
         row("ssl_dhparam", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.dhparam))
             .doc("Names a file with parameters for DHE ciphers."),
@@ -183,9 +203,9 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_session_timeout", contexts, ONE, &Seconds(|c: &mut TlsConf| &mut c.session_timeout))
             .default("5m")
             .doc("Sets how long a session may be resumed."),
-        row("ssl_trusted_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.trusted_certificate))
+        missing("ssl_trusted_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.trusted_certificate))
             .doc("Names a file with issuers that are trusted and not told to clients."),
-        row(
+        missing(
             "ssl_verify_client",
             contexts,
             ONE,
@@ -202,7 +222,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         .default("off")
         .omitted(Omission::Withholds("no connection with TLS is taken"))
         .doc("Asks clients for certificates."),
-        row("ssl_verify_depth", contexts, ONE, &Number(|c: &mut TlsConf| &mut c.verify_depth, ANY))
+        missing("ssl_verify_depth", contexts, ONE, &Number(|c: &mut TlsConf| &mut c.verify_depth, ANY))
             .default("1")
             .doc("Sets how long a client's chain may be."),
     ]
@@ -211,7 +231,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
 /// The rows of OCSP, which http alone has.
 pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
     [
-        row(
+        missing(
             "ssl_ocsp",
             contexts,
             Arity::Flag,
@@ -220,23 +240,23 @@ pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
         .default("off")
         .since("1.19.0")
         .doc("Asks an OCSP responder whether clients' certificates are revoked."),
-        row("ssl_ocsp_cache", contexts, ONE, &Custom(ocsp_cache))
+        missing("ssl_ocsp_cache", contexts, ONE, &Custom(ocsp_cache))
             .since("1.19.0")
             .doc("Sets where such answers are kept."),
-        row("ssl_ocsp_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ocsp_responder))
+        missing("ssl_ocsp_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ocsp_responder))
             .since("1.19.0")
             .doc("Sets which responder is asked."),
-        row("ssl_stapling", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling))
+        missing("ssl_stapling", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling))
             .default("off")
             .since("1.3.7")
             .doc("Shows clients an OCSP response with the certificate."),
-        row("ssl_stapling_file", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_file))
+        missing("ssl_stapling_file", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_file))
             .since("1.3.7")
             .doc("Takes that response from a file."),
-        row("ssl_stapling_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_responder))
+        missing("ssl_stapling_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_responder))
             .since("1.3.7")
             .doc("Sets which responder is asked for it."),
-        row("ssl_stapling_verify", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling_verify))
+        missing("ssl_stapling_verify", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling_verify))
             .default("off")
             .since("1.3.7")
             .doc("Verifies such responses."),

@@ -6,7 +6,6 @@ mod certificate;
 pub mod check;
 pub mod ciphers;
 pub mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod context;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 mod der;

@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 /// The zones one configuration declares.
@@ -62,6 +62,7 @@ struct Zone {
 #[derive(Default)]
 pub struct Registry {
     zones: Mutex<HashMap<String, Zone>>,
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Registry {
@@ -81,6 +82,13 @@ impl Registry {
         let table = Arc::new(make());
         zones.insert(name.to_owned(), Zone { size, kind, table: table.clone() });
         table
+    }
+
+    /// The one thing of its kind that every configuration of the process uses.
+    pub fn kept<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock();
+        let entry = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        entry.clone().downcast().unwrap_or_default()
     }
 
     /// Lets go of the zones a new configuration does not name.

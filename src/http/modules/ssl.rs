@@ -2,20 +2,22 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Set as _, Support};
-use crate::conf::effect::{Need, Omission};
-use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
+use crate::http::secure::{Contexts, Named, ServerTls};
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_SERVER, SERVER};
 use crate::session::tls;
 use crate::tls::TlsConf;
-use crate::tls::check::lacking;
-use crate::tls::directives::http_rows;
+use crate::tls::check::{by_name, lacking};
+use crate::tls::context::Purpose;
+use crate::tls::directives::{Verify, http_rows};
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -30,21 +32,15 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     name: "ngx_http_ssl_module",
     directives: &[
         Directive::new("ssl", HTTP_SERVER, Arity::Flag, &Custom(ssl))
-            .support(Support::Missing)
-            .neutral(&["off"])
-            .omitted(Omission::Withholds("its addresses are not opened"))
             .doc("Speaks TLS on every address of the server; the ssl parameter of listen has taken its place."),
         Directive::new("ssl_buffer_size", HTTP_SERVER, Arity::Exactly(1), &Size(|c: &mut HttpTls| &mut c.buffer_size))
             .default("16k")
             .since("1.5.9")
-            .support(Support::Missing)
-            .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
             .doc("Sets how much is put into one TLS record."),
         Directive::new("ssl_early_data", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut HttpTls| &mut c.early_data))
             .default("off")
             .since("1.15.3")
             .support(Support::Missing)
-            .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
             .doc("Takes requests that come with the first bytes of a resumed session."),
         Directive::new(
             "ssl_reject_handshake",
@@ -54,8 +50,6 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         )
         .default("off")
         .since("1.19.4")
-        .support(Support::Missing)
-        .needs(Need::AnyOf(&["listen", "ssl"], "no address with TLS is listened on"))
         .doc("Refuses handshakes for the server's names."),
     ],
     scopes: &[Scope::of::<HttpTls>(HTTP_SERVER)],
@@ -132,10 +126,25 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
             return Err(Diagnostic::emerg(text).unlined());
         }
     }
-    for word in conf.certificates.iter().chain(&conf.keys).filter(|word| word.bytes.contains(&b'$')) {
-        cx.text(word)?;
+    let mut pairs = Vec::new();
+    if by_name(conf) {
+        for (certificate, key) in conf.certificates.iter().zip(&conf.keys) {
+            pairs.push([(cx.text(certificate)?, certificate.clone()), (cx.text(key)?, key.clone())]);
+        }
     }
-    tls::server(levels, conf, true, cx.build)
+    let early_data = http.early_data.merged()?;
+    let context = tls::server(levels, conf, (Purpose::Http, early_data), cx.build)?;
+    let rejects = http.reject_handshake == Some(true);
+    let size = http.buffer_size.map_or(16_384, |size| usize::try_from(size).unwrap_or(usize::MAX));
+    let context = context.filter(|_| !conf.certificates.is_empty()).map(|context| {
+        let passwords = conf.password_file.clone();
+        let folder = cx.build.folder.to_owned();
+        let named = (!pairs.is_empty()).then_some(Named { pairs, passwords, folder });
+        Contexts::new(context.record_size(size), named)
+    });
+    let verify = conf.verify.unwrap_or(Verify::Off);
+    place.tls = Some(Arc::new(ServerTls { context, verify, rejects }));
+    Ok(())
 }
 
 /// Whether a server speaks TLS on all of its addresses.

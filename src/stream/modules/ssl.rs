@@ -13,6 +13,7 @@ use crate::session::tls;
 use crate::stream::module::{Compile, Module, Place};
 use crate::tls::TlsConf;
 use crate::tls::check::lacking;
+use crate::tls::context::Purpose;
 use std::time::Duration;
 
 /// The module.
@@ -81,5 +82,5 @@ fn install(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Resu
     for word in conf.certificates.iter().chain(&conf.keys).filter(|word| word.bytes.contains(&b'$')) {
         cx.text(word)?;
     }
-    tls::server(levels, conf, true, cx.build)
+    tls::server(levels, conf, (Purpose::Stream, false), cx.build).map(drop)
 }

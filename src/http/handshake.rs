@@ -1,0 +1,169 @@
+//! A TLS handshake before a connection's first request: whose certificate is shown, and who is refused.
+
+use super::connection::{Connection, Over, wait};
+use super::listen::Virtual;
+use super::request::Request;
+use super::secure::ServerTls;
+use super::site::Server;
+use super::target;
+use crate::log::Level;
+use crate::net::deadline::Deadline;
+use crate::net::tls_session::{Hello, TlsError};
+use crate::net::turn::Buffer;
+use crate::tls::context::alert;
+use rustls::ServerConnection;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// What a connection to an address with TLS began with.
+pub enum Begun {
+    /// TLS; the server its client named, if one has that name.
+    Secure(Option<Arc<Server>>),
+    /// Something else: what was read of it.
+    Plain(Box<Buffer>),
+}
+
+/// The level and text of a line about a handshake that failed.
+type Complaint = (Level, String);
+
+/// `unrecognized_name` (RFC 6066 §3).
+const UNRECOGNIZED_NAME: u8 = 112;
+/// `internal_error` (RFC 8446 §6.2).
+const INTERNAL_ERROR: u8 = 80;
+
+/// Shakes hands with a client; `first` was read from it already.
+pub async fn shake(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<Buffer>>) -> Result<Begun, Over> {
+    match begin(connection, entry, first).await {
+        Ok(begun) => Ok(begun),
+        Err((level, text)) => {
+            let log = &entry.default.base.settings.error_log;
+            let (client, bound) = (connection.peer.host_text(), &connection.bound);
+            let text = format!("{text} while SSL handshaking, client: {client}, server: {bound}");
+            log.write(level, Some(connection.number), &text);
+            Err(Over)
+        }
+    }
+}
+
+async fn begin(
+    connection: &Rc<Connection>,
+    entry: &Virtual,
+    first: Option<Box<Buffer>>,
+) -> Result<Begun, Complaint> {
+    let mut deadline = Deadline::new();
+    deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
+    let mut bytes = match first {
+        Some(bytes) => bytes,
+        None => Box::new(more(connection, &mut deadline).await?),
+    };
+    if bytes.filled().first().is_none_or(|byte| *byte != 0x16 && byte & 0x80 == 0) {
+        return Ok(Begun::Plain(bytes));
+    }
+    let mut hello = Hello::default();
+    let accepted = loop {
+        match hello.take(&mut bytes, connection.stream.tcp()) {
+            Ok(Some(accepted)) => break accepted,
+            Ok(None) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        connection.front.turn.give(*bytes);
+        bytes = Box::new(more(connection, &mut deadline).await?);
+    };
+    let named = {
+        let client = accepted.client_hello();
+        *connection.asked.borrow_mut() = client.server_name().map(Box::from);
+        client.server_name().and_then(|name| find(connection, entry, name))
+    };
+    let server = named.as_ref().unwrap_or(&entry.default);
+    let own = server.tls.as_deref();
+    // A server without a certificate shows that of the address's first.
+    let tls = own.filter(|tls| tls.context.is_some() || tls.rejects).or(entry.default.tls.as_deref());
+    let refused = |description: u8| {
+        let _ = connection.stream.tcp().try_output(|socket| socket.send(&alert(description)));
+    };
+    let Some(ServerTls { context: Some(contexts), rejects: false, .. }) = tls else {
+        refused(UNRECOGNIZED_NAME);
+        return Err((Level::Info, "SSL_do_handshake() failed (SSL: the server's name is not served)".to_owned()));
+    };
+    let config = {
+        let request = Request::begin(connection, server, Buffer::new(0));
+        let http2 = entry.http2 || server.h2.enabled;
+        contexts.config(http2, &accepted.client_hello(), &request)
+    };
+    let config = config.map_err(|text| {
+        refused(INTERNAL_ERROR);
+        (Level::Error, text)
+    })?;
+    let secured: ServerConnection = match accepted.into_connection(config) {
+        Ok(secured) => secured,
+        Err((error, alert)) => {
+            crate::net::tls_session::tell(alert, connection.stream.tcp());
+            return Err(failed(&TlsError::Protocol(error)));
+        }
+    };
+    connection.stream.secure(secured.into(), bytes.filled());
+    connection.front.turn.give(*bytes);
+    let outcome = poll_fn(|cx| match connection.stream.poll_handshake(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => deadline.poll(cx).map(|()| None),
+    });
+    match outcome.await {
+        None => return Err(timed_out()),
+        Some(Err(error)) => return Err(failed(&error)),
+        Some(Ok(())) => {}
+    }
+    connection.secure.set(true);
+    Ok(Begun::Secure(named))
+}
+
+fn timed_out() -> Complaint {
+    (Level::Info, "client timed out (110: Connection timed out)".to_owned())
+}
+
+/// What a failure is in nginx's words; the reason is rustls'.
+fn failed(error: &TlsError) -> Complaint {
+    match error {
+        TlsError::Closed => (Level::Info, "peer closed connection in SSL handshake".to_owned()),
+        TlsError::Io(error) => {
+            let text = crate::conf::walk::errno(error);
+            (Level::Info, format!("peer closed connection in SSL handshake ({text})"))
+        }
+        TlsError::Protocol(error) => (Level::Info, format!("SSL_do_handshake() failed (SSL: {error})")),
+    }
+}
+
+/// The next bytes of a client.
+async fn more(connection: &Connection, deadline: &mut Deadline) -> Result<Buffer, Complaint> {
+    loop {
+        wait(&connection.stream, deadline).await.map_err(|_| timed_out())?;
+        match connection.input() {
+            Ok(Some(bytes)) => return Ok(bytes),
+            Ok(None) => {}
+            Err(Over) => return Err(failed(&TlsError::Closed)),
+        }
+    }
+}
+
+/// The server of a name.
+fn find(connection: &Rc<Connection>, entry: &Virtual, name: &str) -> Option<Arc<Server>> {
+    let mut host = Vec::new();
+    if !target::validate_into(name.as_bytes(), &mut host) {
+        return None;
+    }
+    let request = Request::begin(connection, &entry.default, Buffer::new(0));
+    let mut captures = request.captures.borrow_mut();
+    entry.names.find(&host, &mut captures, |_| {}).ok().flatten().cloned()
+}
+
+/// What a request on a connection with TLS is refused for: a client that spoke plain HTTP, or a certificate.
+pub fn check(request: &Request, entry: &Virtual) -> Option<(u16, String)> {
+    if !entry.secure {
+        return None;
+    }
+    if !request.connection.secure.get() {
+        return Some((497, "client sent plain HTTP request to HTTPS port".to_owned()));
+    }
+    None
+}

@@ -1,0 +1,79 @@
+//! TLS of a server: what its handshakes are made of.
+
+use super::module::Text;
+use super::request::Request;
+use crate::conf::disk::Disk;
+use crate::conf::tree::Word;
+use crate::tls::check::Files;
+use crate::tls::context::ServerContext;
+use crate::tls::directives::Verify;
+use crate::tls::pairs;
+use rustls::ServerConfig;
+use rustls::server::ClientHello;
+use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+
+/// TLS of a server.
+pub struct ServerTls {
+    /// What handshakes are made of; none for a server that has no certificate.
+    pub context: Option<Contexts>,
+    /// `ssl_verify_client`.
+    pub verify: Verify,
+    /// `ssl_reject_handshake`.
+    pub rejects: bool,
+}
+
+/// The same with HTTP/1 alone in ALPN, and with HTTP/2.
+pub struct Contexts {
+    h1: ServerContext,
+    h2: ServerContext,
+    /// Certificates and keys that variables name, and where those files are.
+    named: Option<Named>,
+}
+
+/// Certificates that are loaded for a handshake, as their names have variables.
+pub struct Named {
+    /// Certificates and keys.
+    pub pairs: Vec<[(Text, Word); 2]>,
+    /// `ssl_password_file`.
+    pub passwords: Option<Word>,
+    /// Where relative paths start.
+    pub folder: String,
+}
+
+/// Protocols of ALPN without HTTP/2 (RFC 7301 §6).
+const H1: [&[u8]; 3] = [b"http/1.1", b"http/1.0", b"http/0.9"];
+const H2: [&[u8]; 4] = [b"h2", b"http/1.1", b"http/1.0", b"http/0.9"];
+
+impl Contexts {
+    /// Both of a server.
+    pub fn new(context: ServerContext, named: Option<Named>) -> Self {
+        Self { h1: context.clone().protocols(&H1), h2: context.protocols(&H2), named }
+    }
+
+    /// The configuration of a handshake; `request` evaluates the names of certificates.
+    ///
+    /// # Errors
+    /// Why a certificate cannot be loaded.
+    pub fn config(&self, http2: bool, hello: &ClientHello<'_>, request: &Request) -> Result<Arc<ServerConfig>, String> {
+        let context = if http2 { &self.h2 } else { &self.h1 };
+        match &self.named {
+            None => Ok(context.config(hello)),
+            Some(named) => Ok(context.with_pairs(hello, named.load(request)?)),
+        }
+    }
+}
+
+impl Named {
+    /// Loads what the names come to now.
+    fn load(&self, request: &Request) -> Result<Vec<Arc<CertifiedKey>>, String> {
+        let files = Files { loader: &Disk, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
+        let load = |pair: &[(Text, Word); 2]| {
+            let [certificate, key] =
+                pair.each_ref().map(|(text, word)| Word { bytes: text.text(request).into(), ..word.clone() });
+            let pair = files.pair(&certificate, &key, self.passwords.as_ref(), 1)?;
+            pairs::certified(pair, None)
+        };
+        self.pairs.iter().map(load).collect::<Result<_, _>>().map_err(|complaint| complaint.message)
+    }
+}

@@ -7,20 +7,32 @@ pub mod check;
 pub mod ciphers;
 pub mod client;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod clients;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod context;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 mod der;
 pub mod directives;
+mod dn;
+pub mod facts;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod info;
 mod key;
 mod names;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod pairs;
 mod pem;
 mod policy;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod preread;
 pub mod sessions;
+mod signature;
 mod suites;
 #[cfg(test)]
 mod testing;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod upstream;
+pub mod verify;
 
 pub use client::ClientConf;
 pub use directives::TlsConf;

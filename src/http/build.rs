@@ -542,7 +542,8 @@ fn sockets(entries: Vec<Entry>, secured: &[&Arc<Server>]) -> Vec<Arc<Port>> {
         let Entry { address, listening, servers, default, wild, protocols, .. } = entry;
         let Some(default) = default.or_else(|| servers.first().cloned()) else { continue };
         let proxy_protocol = listening.proxy_protocol;
-        let secure = protocols.all & 2 != 0 || servers.iter().any(|server| secured.iter().any(|one| Arc::ptr_eq(one, server)));
+        let secure =
+            protocols.all & 2 != 0 || servers.iter().any(|server| secured.iter().any(|one| Arc::ptr_eq(one, server)));
         let http2 = protocols.all & 4 != 0;
         let joined =
             Arc::new(Virtual { address: address.clone(), default, names: wild, proxy_protocol, secure, http2 });
@@ -562,8 +563,5 @@ fn sockets(entries: Vec<Entry>, secured: &[&Arc<Server>]) -> Vec<Arc<Port>> {
             virtuals.insert(0, joined);
         }
     }
-    ports
-        .into_iter()
-        .map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals }))
-        .collect()
+    ports.into_iter().map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals })).collect()
 }

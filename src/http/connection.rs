@@ -8,6 +8,7 @@ use super::listen::{Port, Virtual};
 use super::phase;
 use super::reading::{Refused, read_head};
 use super::request::{Parts, Request};
+use super::secure::Handshake;
 use super::site::{Server, Site};
 use crate::log::{Level, Log};
 use crate::net::address::Address;
@@ -263,6 +264,8 @@ pub struct Connection {
     pub nodelay: Cell<bool>,
     /// The server's name its client asked for in the TLS handshake.
     pub asked: RefCell<Option<Box<str>>>,
+    /// What is known of its TLS handshake.
+    pub shaken: OnceCell<Box<Handshake>>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
     /// When its configuration was replaced by the loop's.
@@ -296,6 +299,7 @@ impl Connection {
             closing: Cell::new(false),
             nodelay: Cell::new(false),
             asked: RefCell::default(),
+            shaken: OnceCell::new(),
             secure: Cell::new(false),
             replaced: Cell::new(front.turn.clock.instant()),
             standing: Cell::new(Standing::Current),

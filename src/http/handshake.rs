@@ -3,14 +3,17 @@
 use super::connection::{Connection, Over, wait};
 use super::listen::Virtual;
 use super::request::Request;
-use super::secure::ServerTls;
+use super::secure::{Handshake, ServerTls};
 use super::site::Server;
 use super::target;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError};
 use crate::net::turn::Buffer;
+use crate::tls::clients::{self, Verdict};
 use crate::tls::context::alert;
+use crate::tls::directives::Verify;
+use crate::tls::info::{self, Offer};
 use rustls::ServerConnection;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -47,11 +50,7 @@ pub async fn shake(connection: &Rc<Connection>, entry: &Virtual, first: Option<B
     }
 }
 
-async fn begin(
-    connection: &Rc<Connection>,
-    entry: &Virtual,
-    first: Option<Box<Buffer>>,
-) -> Result<Begun, Complaint> {
+async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<Buffer>>) -> Result<Begun, Complaint> {
     let mut deadline = Deadline::new();
     deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
     let mut bytes = match first {
@@ -71,10 +70,10 @@ async fn begin(
         connection.front.turn.give(*bytes);
         bytes = Box::new(more(connection, &mut deadline).await?);
     };
-    let named = {
+    let (offer, named) = {
         let client = accepted.client_hello();
         *connection.asked.borrow_mut() = client.server_name().map(Box::from);
-        client.server_name().and_then(|name| find(connection, entry, name))
+        (Offer::of(&client), client.server_name().and_then(|name| find(connection, entry, name)))
     };
     let server = named.as_ref().unwrap_or(&entry.default);
     let own = server.tls.as_deref();
@@ -96,13 +95,14 @@ async fn begin(
         refused(INTERNAL_ERROR);
         (Level::Error, text)
     })?;
-    let secured: ServerConnection = match accepted.into_connection(config) {
+    let mut secured: ServerConnection = match accepted.into_connection(config) {
         Ok(secured) => secured,
         Err((error, alert)) => {
             crate::net::tls_session::tell(alert, connection.stream.tcp());
             return Err(failed(&TlsError::Protocol(error)));
         }
     };
+    let session_id = info::session_id(&mut secured);
     connection.stream.secure(secured.into(), bytes.filled());
     connection.front.turn.give(*bytes);
     let outcome = poll_fn(|cx| match connection.stream.poll_handshake(cx) {
@@ -115,6 +115,9 @@ async fn begin(
         Some(Ok(())) => {}
     }
     connection.secure.set(true);
+    let now = connection.front.turn.clock.now().as_secs() as i64;
+    let verdict = connection.stream.tls().map_or(Verdict::Absent, |tls| tls.look(|state| contexts.verdict(state, now)));
+    let _ = connection.shaken.set(Box::new(Handshake { offer, session_id, verdict }));
     Ok(Begun::Secure(named))
 }
 
@@ -165,5 +168,7 @@ pub fn check(request: &Request, entry: &Virtual) -> Option<(u16, String)> {
     if !request.connection.secure.get() {
         return Some((497, "client sent plain HTTP request to HTTPS port".to_owned()));
     }
-    None
+    let verify = request.server.tls.as_ref().map_or(Verify::Off, |tls| tls.verify);
+    let verdict = request.connection.shaken.get().map_or(Verdict::Absent, |shaken| shaken.verdict);
+    clients::refusal(verify, verdict).map(|refusal| (refusal.status(), refusal.to_string()))
 }

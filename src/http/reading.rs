@@ -140,10 +140,16 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
 
 /// [`super::target::serve`]; without a server, nobody says what to answer.
 fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, Refused> {
-    super::target::serve(request, entry, host).map_err(|error| {
+    let served = super::target::serve(request, entry, host).map_err(|error| {
         request.log(Level::Alert, &format!("{error} while reading client request {read}"));
         Refused::Logged(500)
-    })
+    })?;
+    if served && super::target::is_misdirected(request) {
+        let text = "client attempted to request the server name different from the one that was negotiated";
+        request.log(Level::Info, &format!("{text} while reading client request {read}"));
+        return Err(Refused::Answer(421));
+    }
+    Ok(served)
 }
 
 fn bad_line(request: &mut Request, error: LineError) -> Refused {

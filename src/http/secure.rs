@@ -5,12 +5,14 @@ use super::request::Request;
 use crate::conf::disk::Disk;
 use crate::conf::tree::Word;
 use crate::tls::check::Files;
+use crate::tls::clients::Verdict;
 use crate::tls::context::ServerContext;
 use crate::tls::directives::Verify;
+use crate::tls::info::Offer;
 use crate::tls::pairs;
-use rustls::ServerConfig;
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
+use rustls::{CommonState, ServerConfig};
 use std::sync::Arc;
 
 /// TLS of a server.
@@ -21,6 +23,16 @@ pub struct ServerTls {
     pub verify: Verify,
     /// `ssl_reject_handshake`.
     pub rejects: bool,
+}
+
+/// What is known of a connection's TLS beside the session itself.
+pub struct Handshake {
+    /// What the client offered.
+    pub offer: Offer,
+    /// `$ssl_session_id`.
+    pub session_id: String,
+    /// What the client's certificate is.
+    pub verdict: Verdict,
 }
 
 /// The same with HTTP/1 alone in ALPN, and with HTTP/2.
@@ -49,6 +61,11 @@ impl Contexts {
     /// Both of a server.
     pub fn new(context: ServerContext, named: Option<Named>) -> Self {
         Self { h1: context.clone().protocols(&H1), h2: context.protocols(&H2), named }
+    }
+
+    /// Judges what a client has shown.
+    pub fn verdict(&self, state: &CommonState, now: i64) -> Verdict {
+        self.h1.clients().verdict(state.peer_certificates(), now)
     }
 
     /// The configuration of a handshake; `request` evaluates the names of certificates.

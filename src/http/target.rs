@@ -7,6 +7,7 @@ use super::listen::Virtual;
 use super::request::Request;
 use super::site::Server;
 use crate::script::regex::MatchError;
+use crate::tls::directives::Verify;
 use std::sync::Arc;
 
 /// A status, and nginx's words for the log.
@@ -85,6 +86,13 @@ pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> Result<
     Ok(valid)
 }
 
+/// Whether a client that named one server in its TLS handshake asks another that wants certificates for something.
+pub fn is_misdirected(request: &Request) -> bool {
+    let asked = request.connection.asked.borrow();
+    asked.as_ref().is_some_and(|asked| asked.as_bytes() != request.host)
+        && request.server.tls.as_ref().is_some_and(|tls| tls.verify != Verify::Off)
+}
+
 /// Finds the server of the request's host.
 fn find(request: &mut Request, entry: &Virtual) -> Result<(), MatchError> {
     let mut groups: &[(usize, String)] = &[];
@@ -93,8 +101,13 @@ fn find(request: &mut Request, entry: &Virtual) -> Result<(), MatchError> {
         entry.names.find(&request.host, &mut captures, |expression| groups = expression.names())?.cloned()
     };
     request.keep_groups(groups);
-    if let Some(server) = found {
-        adopt(request, server);
+    match found {
+        Some(server) => adopt(request, server),
+        // The name of the handshake does not hold for another host.
+        None if request.connection.asked.borrow().as_deref().is_some_and(|asked| asked.as_bytes() != request.host) => {
+            adopt(request, entry.default.clone());
+        }
+        None => {}
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! http's view of backends: groups by name, idle connections of a loop, and what was tried for a request.
 
+use super::gateway::secure::ServerSide;
 use super::head::{set_cookie_of, variable_name_is};
 use super::module::Text;
 use super::request::Request;
@@ -177,10 +178,32 @@ impl Drop for InUse {
     }
 }
 
+/// Whose settings a connection with TLS was made with, and for which name: another request may use it only if its own are
+/// the same.
+#[derive(Clone)]
+pub struct Secured {
+    /// The settings.
+    pub side: Arc<ServerSide>,
+    /// The name.
+    pub name: Box<str>,
+}
+
+impl Secured {
+    fn is(one: Option<&Self>, other: Option<&Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.side, &other.side) && one.name == other.name,
+            _ => false,
+        }
+    }
+}
+
 /// An idle connection to a server.
 pub struct Parked {
     /// The connection.
     pub stream: Transport,
+    /// What secures it.
+    secured: Option<Secured>,
     peer: PeerRef,
     /// Requests it has served.
     pub requests: u64,
@@ -202,10 +225,12 @@ const GRACE: Duration = Duration::from_millis(10);
 
 impl Idle {
     /// An idle connection to a peer of a group that is still usable.
-    pub fn take(&self, pool: &Arc<Pool>, peer: PeerRef) -> Option<Parked> {
+    pub fn take(&self, pool: &Arc<Pool>, peer: PeerRef, secured: Option<&Secured>) -> Option<Parked> {
         let mut stacks = self.stacks.borrow_mut();
         let (_, stack) = stacks.iter_mut().find(|(of, _)| Arc::ptr_eq(of, pool))?;
-        while let Some(at) = stack.iter().rposition(|parked| parked.peer == peer) {
+        while let Some(at) =
+            stack.iter().rposition(|parked| parked.peer == peer && Secured::is(parked.secured.as_ref(), secured))
+        {
             let parked = stack.remove(at);
             let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
             // Input means closed, or out of step: either way it is of no use.
@@ -221,6 +246,7 @@ impl Idle {
         self: &Rc<Self>,
         (pool, peer): (&Arc<Pool>, PeerRef),
         (stream, requests, opened): (Transport, u64, Instant),
+        secured: Option<Secured>,
         now: Instant,
     ) {
         let Some(keep) = pool.keep else { return };
@@ -236,7 +262,7 @@ impl Idle {
             }
         };
         let Some((_, stack)) = stacks.get_mut(at) else { return };
-        stack.push(Parked { stream, peer, requests, opened, parked: now });
+        stack.push(Parked { stream, secured, peer, requests, opened, parked: now });
         let surplus = stack.len() > keep.most;
         drop(stacks);
         if surplus {
@@ -286,7 +312,7 @@ impl Idle {
                 let mut stacks = idle.stacks.borrow_mut();
                 for (pool, stack) in stacks.iter_mut() {
                     let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
-                    stack.retain(|parked| !parked.stream.is_readable() && parked.parked.elapsed() < timeout);
+                    stack.retain(|parked| !parked.stream.is_spent() && parked.parked.elapsed() < timeout);
                 }
                 stacks.retain(|(_, stack)| !stack.is_empty());
                 if stacks.is_empty() {
@@ -333,6 +359,8 @@ pub struct Attempts {
     pub url: Option<(&'static str, Vec<u8>)>,
     /// `$proxy_host`.
     pub host: Vec<u8>,
+    /// Whether the backend is spoken to over TLS.
+    pub secure: bool,
     head: Vec<u8>,
     entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>,
 }
@@ -343,6 +371,7 @@ impl Attempts {
         self.list.clear();
         self.url = None;
         self.host.clear();
+        self.secure = false;
         self.head.clear();
         self.entries.clear();
     }

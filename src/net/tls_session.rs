@@ -65,6 +65,8 @@ struct State {
     connection: Connection,
     /// Decrypted bytes that wait to be read.
     plain: usize,
+    /// Bytes a client sent before the handshake was over (early data, RFC 8446 §2.3); they come first.
+    early: Vec<u8>,
     /// Nothing more comes.
     ended: bool,
     /// `close_notify` has been queued, or nothing may be sent any more.
@@ -143,6 +145,11 @@ impl State {
         match outcome {
             Ok(state) => {
                 self.note(&state);
+                if let Connection::Server(server) = &mut self.connection
+                    && let Some(mut early) = server.early_data()
+                {
+                    let _ = early.read_to_end(&mut self.early);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -168,7 +175,7 @@ impl Session {
                 break;
             }
         }
-        Self { state: RefCell::new(State { connection, plain: 0, ended: false, closed: false }) }
+        Self { state: RefCell::new(State { connection, plain: 0, early: Vec::new(), ended: false, closed: false }) }
     }
 
     /// What was agreed on.
@@ -192,7 +199,12 @@ impl Session {
     /// Whether decrypted bytes, or the end, wait to be read.
     pub fn has_plain(&self) -> bool {
         let state = self.state.borrow();
-        state.plain > 0 || state.ended
+        state.plain > 0 || !state.early.is_empty() || state.ended
+    }
+
+    /// Whether decrypted bytes wait to be read.
+    pub fn has_bytes(&self) -> bool {
+        self.state.borrow().plain > 0
     }
 
     /// Whether bytes or an end can be read now.
@@ -224,7 +236,7 @@ impl Session {
             if state.connection.wants_write() {
                 continue;
             }
-            if !state.connection.is_handshaking() {
+            if !state.connection.is_handshaking() || !state.early.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             match state.connection.read_tls(&mut Io(tcp)) {
@@ -261,6 +273,12 @@ impl Session {
     pub fn read(&self, tcp: &Tcp, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
         loop {
+            if !state.early.is_empty() {
+                let count = state.early.len().min(into.len());
+                let taken: Vec<u8> = state.early.drain(..count).collect();
+                into.get_mut(..count).unwrap_or_default().copy_from_slice(&taken);
+                return Ok(count);
+            }
             if state.plain > 0 {
                 let count = state.connection.reader().read(into)?;
                 state.plain -= count.min(state.plain);

@@ -125,6 +125,11 @@ impl Transport {
         }
     }
 
+    /// Whether a connection that should be silent has something to say, without a system call where nothing came.
+    pub fn is_spent(&self) -> bool {
+        self.is_readable() && (self.tls.get().is_none() || self.has_input())
+    }
+
     /// Whether a connect(2) that was pending has succeeded. If not, the socket is writable when it has ended.
     pub fn is_connected(&self) -> bool {
         self.tcp.is_connected()

@@ -20,18 +20,28 @@ pub struct ClientConf {
     pub certificate: Option<Word>,
     /// `proxy_ssl_certificate_key`.
     pub key: Option<Word>,
-    ciphers: Option<Word>,
-    commands: Vec<(Word, Word)>,
-    crl: Option<Word>,
+    /// `proxy_ssl_ciphers`.
+    pub ciphers: Option<Word>,
+    /// `proxy_ssl_conf_command`.
+    pub commands: Vec<(Word, Word)>,
+    /// `proxy_ssl_crl`.
+    pub crl: Option<Word>,
     /// `proxy_ssl_name`.
     pub name: Option<Word>,
-    password_file: Option<Word>,
-    protocols: Option<u32>,
-    server_name: Option<bool>,
-    session_reuse: Option<bool>,
-    trusted_certificate: Option<Word>,
-    verify: Option<bool>,
-    verify_depth: Option<u64>,
+    /// `proxy_ssl_password_file`.
+    pub password_file: Option<Word>,
+    /// `proxy_ssl_protocols`.
+    pub protocols: Option<u32>,
+    /// `proxy_ssl_server_name`.
+    pub server_name: Option<bool>,
+    /// `proxy_ssl_session_reuse`.
+    pub session_reuse: Option<bool>,
+    /// `proxy_ssl_trusted_certificate`.
+    pub trusted_certificate: Option<Word>,
+    /// `proxy_ssl_verify`.
+    pub verify: Option<bool>,
+    /// `proxy_ssl_verify_depth`.
+    pub verify_depth: Option<u64>,
 }
 
 impl Conf for ClientConf {

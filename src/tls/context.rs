@@ -12,7 +12,8 @@
 //! [`super::pairs::Pairs`] for the pairs and calls [`ServerContext::with_pairs`].
 
 use super::check::{Files, Pair, failed, given};
-use super::directives::{SessionCache, TlsConf};
+use super::clients::Clients;
+use super::directives::{SessionCache, TlsConf, Verify};
 use super::pairs::{self, Certificates};
 use super::policy::{self, Asked, Policy};
 use super::sessions::{ContextId, ContextStore, NoTickets, SessionZone, Store, TicketKeys, Tickets};
@@ -21,6 +22,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::zone::registry::Registry;
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoClientAuth, ServerConfig};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
@@ -97,6 +99,7 @@ pub struct ServerContext {
     /// The same with ChaCha20 first, where `Options PrioritizeChaCha` asks for it.
     chacha: Option<Arc<ServerConfig>>,
     certificates: Arc<Certificates>,
+    clients: Arc<Clients>,
 }
 
 impl ServerContext {
@@ -123,14 +126,17 @@ impl ServerContext {
         }
         let loaded = load(conf, setup)?;
         let certificates = Arc::new(Certificates::new(loaded));
+        let clients = Clients::new(conf, setup.files)?;
         let id = context_id(conf, setup, &certificates);
-        let config = config(conf, setup, &policy, &policy.provider, &certificates, id)?;
+        let parts = Parts { conf, setup, policy: &policy, certificates: &certificates, clients: &clients, id };
+        let config = parts.config(&policy.provider)?;
         let chacha = policy.chacha_first.then(|| {
             let mut provider = (*policy.provider).clone();
             provider.cipher_suites.sort_by_key(|suite| !suites::is_chacha(suite.suite()));
-            self::config(conf, setup, &policy, &Arc::new(provider), &certificates, id).map(Arc::new)
+            parts.config(&Arc::new(provider)).map(Arc::new)
         });
-        Ok(Self { config: Arc::new(config), chacha: chacha.transpose()?, certificates })
+        let chacha = chacha.transpose()?;
+        Ok(Self { config: Arc::new(config), chacha, certificates, clients: Arc::new(clients) })
     }
 
     /// The same context with these ALPN protocols, most preferred first; clients that offer others only are refused.
@@ -167,6 +173,11 @@ impl ServerContext {
         let mut config = (*self.config(hello)).clone();
         config.cert_resolver = Arc::new(Certificates::new(pairs));
         Arc::new(config)
+    }
+
+    /// What is asked of clients' certificates.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     /// The certificates, to be given OCSP responses.
@@ -217,9 +228,9 @@ fn context_id(conf: &TlsConf, setup: &Setup<'_>, certificates: &Certificates) ->
     if parts.len() == 1 {
         parts.extend(conf.certificates.iter().map(|word| word.bytes.to_vec()));
     }
-    let verify = conf.verify.unwrap_or(super::directives::Verify::Off);
+    let verify = conf.verify.unwrap_or(Verify::Off);
     parts.push(vec![verify as u8]);
-    if verify != super::directives::Verify::Off {
+    if verify != Verify::Off {
         parts.push(conf.verify_depth.unwrap_or(1).to_be_bytes().to_vec());
         for file in [&conf.client_certificate, &conf.trusted_certificate, &conf.crl].into_iter().flatten() {
             parts.push(setup.files.loader.load(&setup.files.path(file)).unwrap_or_default());
@@ -235,23 +246,29 @@ fn timeout(conf: &TlsConf) -> u32 {
     u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn config(
-    conf: &TlsConf,
-    setup: &Setup<'_>,
-    policy: &Policy,
-    provider: &Arc<rustls::crypto::CryptoProvider>,
-    certificates: &Arc<Certificates>,
+/// What rustls's configurations of one context are made of.
+struct Parts<'a> {
+    conf: &'a TlsConf,
+    setup: &'a Setup<'a>,
+    policy: &'a Policy,
+    certificates: &'a Arc<Certificates>,
+    clients: &'a Clients,
     id: ContextId,
-) -> Result<ServerConfig, Diagnostic> {
-    let unusable = |error: rustls::Error| Diagnostic::emerg(format!("TLS cannot be set up: {error}"));
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&policy.versions)
-        .map_err(unusable)?
-        .with_client_cert_verifier(Arc::new(NoClientAuth));
-    let mut config = builder.with_cert_resolver(certificates.clone());
-    config.ignore_client_order = policy.server_order.or(conf.prefer_server_ciphers).unwrap_or(false);
-    resume(&mut config, conf, setup, policy, id)?;
-    Ok(config)
+}
+
+impl Parts<'_> {
+    /// The configuration with the suites and groups of that provider.
+    fn config(&self, provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Diagnostic> {
+        let verifier = self.clients.verifier(provider).unwrap_or_else(|| Arc::new(NoClientAuth));
+        let mut config = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&self.policy.versions)
+            .map_err(|error| Diagnostic::emerg(format!("TLS cannot be set up: {error}")))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(self.certificates.clone());
+        config.ignore_client_order = self.policy.server_order.or(self.conf.prefer_server_ciphers).unwrap_or(false);
+        resume(&mut config, self.conf, self.setup, self.policy, self.id)?;
+        Ok(config)
+    }
 }
 
 /// Sets what resumes sessions: tickets and the store.

@@ -4,6 +4,8 @@
 pub mod tag {
     /// INTEGER.
     pub const INTEGER: u8 = 0x02;
+    /// BIT STRING.
+    pub const BITS: u8 = 0x03;
     /// OCTET STRING.
     pub const OCTETS: u8 = 0x04;
     /// OBJECT IDENTIFIER.

@@ -8,7 +8,7 @@ use crate::conf::slot::{Choice, Custom, Flag, List, Mask, Number, Pairs, Seconds
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Levels, Setting};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -168,12 +168,12 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_ciphers", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ciphers))
             .default("HIGH:!aNULL:!MD5")
             .doc("Sets the ciphers that may be used, in OpenSSL's words."),
-        missing("ssl_client_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.client_certificate))
+        row("ssl_client_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.client_certificate))
             .doc("Names a file with the issuers clients may have, which are told to them."),
         row("ssl_conf_command", contexts, Arity::Exactly(2), &Pairs(|c: &mut TlsConf| &mut c.commands))
             .since("1.19.4")
             .doc("Hands a setting to OpenSSL."),
-        missing("ssl_crl", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.crl))
+        row("ssl_crl", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.crl))
             .doc("Names a file with revoked certificates of clients."),
         row("ssl_dhparam", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.dhparam))
             .doc("Names a file with parameters for DHE ciphers."),
@@ -203,9 +203,9 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_session_timeout", contexts, ONE, &Seconds(|c: &mut TlsConf| &mut c.session_timeout))
             .default("5m")
             .doc("Sets how long a session may be resumed."),
-        missing("ssl_trusted_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.trusted_certificate))
+        row("ssl_trusted_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.trusted_certificate))
             .doc("Names a file with issuers that are trusted and not told to clients."),
-        missing(
+        row(
             "ssl_verify_client",
             contexts,
             ONE,
@@ -220,12 +220,18 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
             ),
         )
         .default("off")
-        .omitted(Omission::Withholds("no connection with TLS is taken"))
         .doc("Asks clients for certificates."),
-        missing("ssl_verify_depth", contexts, ONE, &Number(|c: &mut TlsConf| &mut c.verify_depth, ANY))
+        row("ssl_verify_depth", contexts, ONE, &Number(|c: &mut TlsConf| &mut c.verify_depth, ANY))
             .default("1")
             .doc("Sets how long a client's chain may be."),
     ]
+}
+
+const UNSTAPLED: &str = "no OCSP response is fetched: clients ask the issuer of the certificate themselves";
+
+/// Whether OCSP responses would have to be fetched at a level.
+fn is_asked_for(levels: &Levels<'_>) -> bool {
+    levels.get::<TlsConf>().is_some_and(|conf| conf.stapling == Some(true) && conf.stapling_file.is_none())
 }
 
 /// The rows of OCSP, which http alone has.
@@ -249,16 +255,21 @@ pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
         missing("ssl_stapling", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling))
             .default("off")
             .since("1.3.7")
+            .neutral(&["off"])
+            .needs(Need::Where(is_asked_for, "ssl_stapling_file has the response"))
+            .omitted(Omission::Transparent(UNSTAPLED))
             .doc("Shows clients an OCSP response with the certificate."),
-        missing("ssl_stapling_file", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_file))
+        row("ssl_stapling_file", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_file))
             .since("1.3.7")
             .doc("Takes that response from a file."),
         missing("ssl_stapling_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_responder))
             .since("1.3.7")
+            .omitted(Omission::Tunes(UNSTAPLED))
             .doc("Sets which responder is asked for it."),
         missing("ssl_stapling_verify", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling_verify))
             .default("off")
             .since("1.3.7")
+            .omitted(Omission::Tunes(UNSTAPLED))
             .doc("Verifies such responses."),
     ]
 }

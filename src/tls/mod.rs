@@ -6,20 +6,26 @@ mod certificate;
 pub mod check;
 pub mod ciphers;
 pub mod client;
+pub mod clients;
 pub mod context;
-#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 mod der;
 pub mod directives;
+mod dn;
+pub mod facts;
+pub mod info;
 mod key;
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod pairs;
 mod pem;
 mod policy;
+pub mod preread;
 pub mod sessions;
+mod signature;
 mod suites;
 #[cfg(test)]
 mod testing;
+pub mod upstream;
+pub mod verify;
 
 pub use client::ClientConf;
 pub use directives::TlsConf;

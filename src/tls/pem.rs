@@ -63,7 +63,6 @@ fn header(line: &[u8], at: usize) -> (String, String) {
 }
 
 /// A block of `contents`: lines of 64 characters, a line break at the end.
-#[cfg_attr(not(test), expect(dead_code, reason = "no variable prints certificates yet"))]
 pub fn encode(label: &str, contents: &[u8]) -> String {
     let text = BASE64.encode(contents);
     let mut out = format!("-----BEGIN {label}-----\n");

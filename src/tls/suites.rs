@@ -3,7 +3,7 @@
 use super::ciphers;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::{cipher_suite as suite, kx_group};
-use rustls::{CipherSuite, SupportedCipherSuite};
+use rustls::{CipherSuite, NamedGroup, ProtocolVersion, SupportedCipherSuite};
 
 /// TLS 1.2's suites.
 const TLS12: [(&str, SupportedCipherSuite); 6] = [
@@ -73,4 +73,45 @@ pub fn group(name: &str) -> Option<&'static dyn SupportedKxGroup> {
 /// Differs from nginx: the hybrid with ML-KEM is there, as in OpenSSL 3.5. [test: a_client_with_a_hybrid_gets_it]
 pub fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1]
+}
+/// The groups a client offers: without the hybrid, whose share does not fit a packet.
+pub fn client_groups() -> Vec<&'static dyn SupportedKxGroup> {
+    vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1]
+}
+
+/// OpenSSL's name of a group, as `$ssl_curve` prints it; its number where OpenSSL 3.0 has none.
+pub fn group_name(group: NamedGroup) -> String {
+    const KNOWN: [(u16, &str); 15] = [
+        (0x0015, "secp224r1"),
+        (0x0016, "secp256k1"),
+        (0x0017, "prime256v1"),
+        (0x0018, "secp384r1"),
+        (0x0019, "secp521r1"),
+        (0x001a, "brainpoolP256r1"),
+        (0x001b, "brainpoolP384r1"),
+        (0x001c, "brainpoolP512r1"),
+        (0x001d, "X25519"),
+        (0x001e, "X448"),
+        (0x0100, "ffdhe2048"),
+        (0x0101, "ffdhe3072"),
+        (0x0102, "ffdhe4096"),
+        (0x11ec, "X25519MLKEM768"),
+        (0x11eb, "SecP256r1MLKEM768"),
+    ];
+    let number = u16::from(group);
+    let found = KNOWN.iter().find(|(known, _)| *known == number);
+    found.map_or_else(|| format!("0x{number:04x}"), |(_, name)| (*name).to_owned())
+}
+
+/// OpenSSL's name of a version.
+pub const fn version_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::SSLv2 => "SSLv2",
+        ProtocolVersion::SSLv3 => "SSLv3",
+        ProtocolVersion::TLSv1_0 => "TLSv1",
+        ProtocolVersion::TLSv1_1 => "TLSv1.1",
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => "unknown",
+    }
 }

@@ -11,7 +11,7 @@ use crate::http::codec::h1::Method;
 use crate::http::phase::Flow;
 use crate::http::request::Request;
 use crate::http::response::Content;
-use crate::http::upstream::{Attempt, InUse, Pool};
+use crate::http::upstream::{Attempt, InUse, Pool, Secured};
 use crate::log::Level;
 use crate::upstream::Inputs;
 use crate::upstream::group::Pick;
@@ -82,13 +82,17 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     ) -> Result<(Exchange, Reply, Option<Upload<'a>>), Missed> {
         let gateway = &self.engine.gateway;
         let address = self.pool.group.peer(used.peer).map(|peer| &peer.address);
-        let parked = request.connection.front.idle.take(self.pool, used.peer);
+        let secured = match (&self.engine.tls, request.attempts.secure) {
+            (Some(side), true) => Some(Secured { side: side.clone(), name: side.name(request).into() }),
+            _ => None,
+        };
+        let parked = request.connection.front.idle.take(self.pool, used.peer, secured.as_ref());
         let mut exchange = match (parked, address) {
             (Some(parked), _) => {
                 note(request, |attempt| attempt.connect = Some(Duration::ZERO));
-                Exchange::reuse(parked, request.turn())
+                Exchange::reuse(parked, secured, request.turn())
             }
-            (None, Some(address)) => Exchange::open(request, gateway, address).map_err(Missed::before)?,
+            (None, Some(address)) => Exchange::open(request, gateway, address, secured).map_err(Missed::before)?,
             (None, None) => return Err(Missed::before(Failure::Local(500))),
         };
         let mut upload = Some(Upload::new(request, gateway, self.head));
@@ -109,7 +113,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     /// The rule of `*_next_upstream`: whether what failed like this may be sent to another server.
     fn may_repeat(&self, request: &Request, missed: &Missed, bit: u32) -> bool {
         let Gateway { next: allowed, next_timeout, .. } = *self.engine.gateway;
-        let sent = missed.stage != Stage::Connecting;
+        let sent = missed.stage.is_sent();
         let once = matches!(request.method, Method::Post | Method::Patch) || request.method_name() == b"LOCK";
         let bits = if sent && once { bit | next::NON_IDEMPOTENT } else { bit };
         allowed & bits == bits
@@ -243,10 +247,11 @@ fn finish(request: &mut Request, exchange: Exchange, used: InUse, reply: &Reply,
     let keep = whole && sent && reply.keepalive && exchange.reusable;
     let mut exchange = exchange;
     request.turn().give(std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0)));
+    let secured = exchange.secured.take();
     let (stream, requests, opened) = exchange.into_parts(request.turn());
     if keep {
         let front = &request.connection.front;
-        front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), front.turn.clock.instant());
+        front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), secured, front.turn.clock.instant());
     }
     request.attempts.url = None;
 }

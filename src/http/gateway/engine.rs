@@ -4,6 +4,7 @@
 
 use super::attempts;
 use super::conf::Gateway;
+use super::secure::ServerSide;
 use crate::http::body::Saved;
 use crate::http::explain::Story;
 use crate::http::phase::{Flow, Handler};
@@ -35,8 +36,8 @@ pub trait Protocol: Send + Sync {
     /// Rewrites a response's headers (Location, Refresh, Set-Cookie).
     fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>>;
 
-    /// `http://`, for logs.
-    fn scheme(&self) -> &'static str;
+    /// `http://` or, with TLS, `https://`, for logs.
+    fn scheme(&self, secure: bool) -> &'static str;
 }
 
 /// Where a request goes.
@@ -47,6 +48,8 @@ pub struct Target {
     pub uri: Vec<u8>,
     /// The host (and port) the configuration or a variable names.
     pub host: Vec<u8>,
+    /// Whether it is spoken to over TLS.
+    pub secure: bool,
 }
 
 /// How the body of a passed request is framed.
@@ -66,6 +69,8 @@ pub struct Engine<P> {
     pub gateway: Arc<Gateway>,
     /// The protocol.
     pub protocol: P,
+    /// TLS towards the servers, where it may be needed.
+    pub tls: Option<Arc<ServerSide>>,
 }
 
 impl<P: Protocol> Handler for Engine<P> {
@@ -110,8 +115,9 @@ impl<P: Protocol> Engine<P> {
         request.attempts.host.extend_from_slice(&target.host);
         let mut out = request.turn().text();
         self.protocol.encode(request, &target, self.body_length(request), &mut out);
-        let Target { pool, uri, .. } = target;
-        request.attempts.url = Some((self.protocol.scheme(), uri));
+        let Target { pool, uri, secure, .. } = target;
+        request.attempts.url = Some((self.protocol.scheme(secure), uri));
+        request.attempts.secure = secure;
         let flow = attempts::run(self, request, &pool, &out).await;
         request.turn().give_text(out);
         flow
@@ -130,7 +136,7 @@ impl<P: Protocol> Engine<P> {
         let key = target.pool.key.as_ref().map(|key| key.text(request));
         let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
         let choice = target.pool.group.explain(inputs, self.gateway.next_tries);
-        story.passes(self.protocol.scheme(), &target.pool.group.name, out, choice.keyed(key.as_deref()));
+        story.passes(self.protocol.scheme(target.secure), &target.pool.group.name, out, choice.keyed(key.as_deref()));
         Flow::Done
     }
 

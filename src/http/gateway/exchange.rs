@@ -9,10 +9,11 @@ use super::engine::note;
 use super::reply::{self, Reply};
 use super::upload::Upload;
 use crate::http::request::Request;
-use crate::http::upstream::Parked;
+use crate::http::upstream::{Parked, Secured};
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::deadline::Deadline;
+use crate::net::tls_session::TlsError;
 use crate::net::transport::{self, Outgoing, Transport};
 use crate::net::turn::{Buffer, Turn};
 use std::future::poll_fn;
@@ -65,6 +66,8 @@ impl Failure {
 pub enum Stage {
     /// The connection is not established.
     Connecting,
+    /// It is, and TLS is not.
+    Handshaking,
     /// It is, and nothing was received.
     Sending,
     /// A part of the response's head was received.
@@ -76,9 +79,15 @@ impl Stage {
     pub const fn action(self) -> &'static str {
         match self {
             Self::Connecting => "connecting to upstream",
+            Self::Handshaking => "SSL handshaking to upstream",
             Self::Sending => "sending request to upstream",
             Self::Reading => "reading response header from upstream",
         }
+    }
+
+    /// Whether the request may have reached the server.
+    pub const fn is_sent(self) -> bool {
+        matches!(self, Self::Sending | Self::Reading)
     }
 }
 
@@ -92,6 +101,10 @@ pub struct Exchange {
     pub reusable: bool,
     /// Whether the connection was kept from an earlier request.
     pub kept: bool,
+    /// What secures the connection.
+    pub secured: Option<Secured>,
+    /// Where it leads, until TLS has begun.
+    address: Option<Address>,
     stage: Stage,
     deadline: Deadline,
     requests: u64,
@@ -103,14 +116,25 @@ const INFORMATIONAL: u32 = 64;
 
 impl Exchange {
     /// Goes on with an idle connection.
-    pub fn reuse(parked: Parked, turn: &Turn) -> Self {
+    pub fn reuse(parked: Parked, secured: Option<Secured>, turn: &Turn) -> Self {
         let parts = (parked.requests, parked.opened);
-        Self { kept: true, ..Self::new(parked.stream, parts, turn, Stage::Sending) }
+        Self { kept: true, secured, ..Self::new(parked.stream, parts, turn, Stage::Sending) }
     }
 
     fn new(stream: Transport, (requests, opened): (u64, Instant), turn: &Turn, stage: Stage) -> Self {
         let deadline = turn.deadline();
-        Self { stream, buffer: Buffer::new(0), reusable: true, kept: false, stage, deadline, requests, opened }
+        Self {
+            stream,
+            buffer: Buffer::new(0),
+            reusable: true,
+            kept: false,
+            secured: None,
+            address: None,
+            stage,
+            deadline,
+            requests,
+            opened,
+        }
     }
 
     /// The connection for the next request.
@@ -124,7 +148,12 @@ impl Exchange {
     ///
     /// # Errors
     /// Why it failed, logged.
-    pub fn open(request: &Request, gateway: &Gateway, address: &Address) -> Result<Self, Failure> {
+    pub fn open(
+        request: &Request,
+        gateway: &Gateway,
+        address: &Address,
+        secured: Option<Secured>,
+    ) -> Result<Self, Failure> {
         let front = &request.connection.front;
         if !front.has_room(&request.location.settings.error_log) {
             let most = front.turn.connections.get();
@@ -147,6 +176,8 @@ impl Exchange {
         let now = request.turn().clock.instant();
         let mut exchange = Self::new(stream, (0, now), request.turn(), Stage::Connecting);
         exchange.deadline.set(now, gateway.connect_timeout);
+        exchange.address = secured.is_some().then(|| address.clone());
+        exchange.secured = secured;
         Ok(exchange)
     }
 
@@ -157,12 +188,12 @@ impl Exchange {
 
     /// Whether the request may have reached the server.
     pub fn is_sent(&self) -> bool {
-        self.stage != Stage::Connecting
+        self.stage.is_sent()
     }
 
     /// Notes that the connection is established.
     pub fn established(&mut self, request: &mut Request) {
-        if self.stage == Stage::Connecting {
+        if !self.is_sent() {
             self.stage = Stage::Sending;
             let time = request.turn().clock.since(self.opened);
             note(request, |attempt| attempt.connect = Some(time));
@@ -208,6 +239,53 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
+    /// Ready when the request may be sent: at once without TLS, else after the handshake.
+    fn poll_secured(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        gateway: &Gateway,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(secured) = self.secured.clone().filter(|_| !self.is_sent()) else { return Poll::Ready(Ok(())) };
+        if self.stage == Stage::Connecting {
+            ready!(self.stream.poll_writable(cx));
+            let outcome = self.stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err));
+            if let Err(error) = outcome {
+                return Poll::Ready(Err(self.not_sent(request, &error)));
+            }
+            self.stage = Stage::Handshaking;
+            let Some(address) = self.address.take() else { return Poll::Ready(Err(Failure::Local(500))) };
+            match secured.side.connect(request, &address, &secured.name) {
+                Ok(session) => self.stream.secure(session, b""),
+                Err(text) => return Poll::Ready(Err(self.insecure(request, &text))),
+            }
+        }
+        let failed = match ready!(self.stream.poll_handshake(cx)) {
+            Ok(()) => None,
+            Err(TlsError::Closed) => Some("peer closed connection in SSL handshake".to_owned()),
+            Err(TlsError::Io(error)) => {
+                Some(format!("peer closed connection in SSL handshake ({})", crate::conf::walk::errno(&error)))
+            }
+            Err(TlsError::Protocol(error)) => Some(format!("SSL_do_handshake() failed (SSL: {error})")),
+        };
+        let judged = || {
+            let now = request.turn().clock.now().as_secs() as i64;
+            let session = self.stream.tls()?;
+            session.look(|state| secured.side.verify(state, &secured.name, now)).err()
+        };
+        if let Some(text) = failed.or_else(judged) {
+            return Poll::Ready(Err(self.insecure(request, &text)));
+        }
+        self.established(request);
+        self.expect(request, gateway.send_timeout);
+        Poll::Ready(Ok(()))
+    }
+
+    fn insecure(&self, request: &Request, text: &str) -> Failure {
+        request.log(Level::Error, &format!("{text} while {}", self.stage.action()));
+        Failure::Error
+    }
+
     /// Logs why nothing (more) could be sent.
     pub fn not_sent(&self, request: &Request, error: &io::Error) -> Failure {
         let call = if self.stage == Stage::Connecting { "connect" } else { "writev" };
@@ -230,8 +308,12 @@ impl Exchange {
         let watch = !gateway.ignore_client_abort;
         let mut interim = 0;
         let reply = poll_fn(|cx| {
-            self.poll_upload(cx, request, gateway, upload)?;
-            if self.stage != Stage::Connecting
+            match self.poll_secured(cx, request, gateway) {
+                Poll::Ready(Ok(())) => self.poll_upload(cx, request, gateway, upload)?,
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+            if self.is_sent()
                 && let Poll::Ready(outcome) = self.poll_head(cx, request, gateway, &mut interim)
             {
                 return Poll::Ready(outcome);
@@ -273,6 +355,9 @@ impl Exchange {
 
     /// Whether the server has closed the connection without a word, or broken it.
     fn is_over(&self) -> bool {
+        if let Some(session) = self.stream.tls() {
+            return !session.has_bytes();
+        }
         let mut byte = [std::mem::MaybeUninit::new(0_u8)];
         !matches!(self.stream.socket().peek(&mut byte), Ok(1..))
     }

@@ -217,11 +217,13 @@ impl Relay<'_, '_> {
         note(self.request, |attempt| attempt.response = Some(elapsed));
         let keep = complete && exchange.reusable && !self.leftover && self.upload.is_none();
         self.upload = None;
+        let mut exchange = exchange;
+        let secured = exchange.secured.take();
         let (stream, requests, opened) = exchange.into_parts(self.request.turn());
         if keep {
             let front = &self.request.connection.front;
             let now = front.turn.clock.instant();
-            front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), now);
+            front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), secured, now);
         }
     }
 

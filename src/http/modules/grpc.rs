@@ -32,7 +32,7 @@ const GATEWAY: [crate::conf::module::Module; 3] = [
         &[Scope::of::<GatewayConf<GRPC>>(HTTP_LEVELS)],
     ),
     rows(&needing(unserved(header_rows!("grpc", GRPC)), PASS), &[]),
-    rows(&needing(secure_rows!("grpc", GRPC), PASS), &[Scope::of::<SecureConf<GRPC>>(HTTP_LEVELS)]),
+    rows(&needing(unserved(secure_rows!("grpc", GRPC)), PASS), &[Scope::of::<SecureConf<GRPC>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Grpc>(HTTP_LEVELS)]);

@@ -16,7 +16,7 @@ use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
 use crate::http::gateway::engine::Engine;
 use crate::http::gateway::pass;
-use crate::http::gateway::secure::{self, SecureConf, secure_rows};
+use crate::http::gateway::secure::{self, SecureConf, ServerSide, secure_rows};
 use crate::http::location::Pattern;
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
@@ -44,13 +44,7 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
         &needing(cache_rows!("proxy", PROXY, NEXT), Need::Rows(&["proxy_cache", "proxy_store"])),
         &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)],
     ),
-    rows(
-        &needing(
-            secure_rows!("proxy", PROXY),
-            Need::AnyOf(&["proxy_pass"], "no \"proxy_pass\" with https:// holds there"),
-        ),
-        &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)],
-    ),
+    rows(&secure_rows!("proxy", PROXY), &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)]),
 ];
 
 const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> crate::conf::module::Module {
@@ -67,7 +61,6 @@ const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", LOCATION.or(IF_IN_LOCATION).or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(proxy_pass))
-        .support(Support::Parts("https:// is not served"))
         .doc("Sets the protocol, address and optionally the URI that requests of the location are passed to."),
     Directive::new("proxy_set_header", HTTP_ANY, Arity::Exactly(2), &Pairs(|c: &mut ProxyConf| &mut c.headers))
         .doc("Sets a header of the request that is passed on; an empty value leaves it out."),
@@ -245,12 +238,12 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     }
 }
 
-/// Whether requests are passed on over TLS.
 /// Whether hosts are looked up at a level while requests are served.
 pub fn looks_up(levels: &Levels<'_>) -> bool {
     levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
 }
 
+/// Whether requests are passed on over TLS.
 fn is_secure(pass: &Word) -> bool {
     pass.bytes.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"https://"))
 }
@@ -258,9 +251,6 @@ fn is_secure(pass: &Word) -> bool {
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(pass) = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
-    if is_secure(pass) {
-        return Ok(());
-    }
     let gateway = match levels.get::<GatewayConf<PROXY>>() {
         Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
         None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
@@ -285,7 +275,13 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         pass_request_headers: gateway.pass_headers,
     };
     place.adds_slash |= protocol.location.ends_with(b"/");
-    place.content(Engine { gateway, protocol });
+    let tls = match levels.get::<SecureConf<PROXY>>() {
+        Some(conf) if is_secure(pass) || used::varies(&pass.bytes) => {
+            Some(cx.once(conf, |cx| ServerSide::new::<PROXY>(conf, "proxy", levels, cx))?)
+        }
+        _ => None,
+    };
+    place.content(Engine { gateway, protocol, tls });
     Ok(())
 }
 
@@ -301,7 +297,7 @@ fn name_of(levels: &Levels<'_>) -> Box<[u8]> {
 /// in the places inside it too.
 fn outermost<'a>(levels: &Levels<'a>) -> Option<(Levels<'a>, &'a Word)> {
     let pass = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref());
-    let own = pass.filter(|pass| !used::varies(&pass.bytes) && !is_secure(pass)).map(|pass| (*levels, pass));
+    let own = pass.filter(|pass| !used::varies(&pass.bytes)).map(|pass| (*levels, pass));
     levels.outer.and_then(outermost).or(own)
 }
 
@@ -338,6 +334,7 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
     let pool = match cx.upstreams.get(&text) {
         Some(pool) => pool.clone(),
         None => {
+            let port = if is_secure(pass) { 443 } else { 80 };
             let fail = |what: &str| {
                 let text = format!("{what} in upstream \"{}\"", crate::conf::bytes::text(rest));
                 Diagnostic::emerg(text).at(pass.span)
@@ -349,12 +346,13 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
                 let text = format!("upstream \"{name}\" may not have port {port}");
                 return Err(Diagnostic::emerg(text).at(pass.span));
             }
-            cx.upstreams.implicit(&text, &endpoint, 80, cx.build).map_err(|complaint| complaint.at(pass.span))?
+            cx.upstreams.implicit(&text, &endpoint, port, cx.build).map_err(|complaint| complaint.at(pass.span))?
         }
     };
     Ok(Destination::Fixed {
         pool,
-        host: request::host_header(&text).into_bytes().into(),
+        host: request::host_header(&text, is_secure(pass)).into_bytes().into(),
+        secure: is_secure(pass),
         uri: (!uri.is_empty()).then(|| if uri.starts_with(b"?") { [b"/", uri].concat().into() } else { uri.into() }),
         url: pass.bytes.clone(),
     })
@@ -365,10 +363,6 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
         return Err(cx.complain("is duplicate"));
     }
     let Some(url) = statement.words.get(1) else { return Ok(()) };
-    if is_secure(url) {
-        let instead = Omission::ClosesHere("requests are answered with 503");
-        cx.omits(statement, "\"proxy_pass\" with https://", instead);
-    }
     if used::varies(&url.bytes) {
         used::word(cx, url)?;
     }

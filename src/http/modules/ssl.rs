@@ -1,7 +1,7 @@
 //! `ngx_http_ssl_module`: what http's servers need for TLS, checked as nginx checks it.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Set as _, Support};
+use crate::conf::directive::{Arity, Directive, Set as _};
 use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::source::Span;
@@ -9,7 +9,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
-use crate::http::secure::{Contexts, Named, ServerTls};
+use crate::http::secure::{Contexts, Handshake, Named, ServerTls};
+use crate::net::tls_session::Session;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_SERVER, SERVER};
 use crate::session::tls;
@@ -17,6 +18,8 @@ use crate::tls::TlsConf;
 use crate::tls::check::{by_name, lacking};
 use crate::tls::context::Purpose;
 use crate::tls::directives::{Verify, http_rows};
+use crate::tls::info::{self, ClientCertificate};
+use rustls::CommonState;
 use std::sync::Arc;
 
 /// The module.
@@ -40,7 +43,6 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("ssl_early_data", HTTP_SERVER, Arity::Flag, &Flag(|c: &mut HttpTls| &mut c.early_data))
             .default("off")
             .since("1.15.3")
-            .support(Support::Missing)
             .doc("Takes requests that come with the first bytes of a resumed session."),
         Directive::new(
             "ssl_reject_handshake",
@@ -55,32 +57,75 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<HttpTls>(HTTP_SERVER)],
 };
 
-/// What is known of a connection's TLS: nothing, while none is served.
+/// What is known of a connection's TLS.
 const VARIABLES: &[Variable<Request>] = &[
-    Variable::new("ssl_protocol", |_, _, _| false).changeable(),
-    Variable::new("ssl_cipher", |_, _, _| false).changeable(),
-    Variable::new("ssl_ciphers", |_, _, _| false).changeable(),
-    Variable::new("ssl_curve", |_, _, _| false).changeable(),
-    Variable::new("ssl_curves", |_, _, _| false).changeable(),
-    Variable::new("ssl_session_id", |_, _, _| false).changeable(),
-    Variable::new("ssl_session_reused", |_, _, _| false).changeable(),
-    Variable::new("ssl_early_data", |_, _, _| false).changeable(),
-    Variable::new("ssl_server_name", |_, _, _| false).changeable(),
-    Variable::new("ssl_alpn_protocol", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_cert", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_raw_cert", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_escaped_cert", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_s_dn", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_i_dn", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_s_dn_legacy", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_i_dn_legacy", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_serial", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_fingerprint", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_verify", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_start", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_end", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_remain", |_, _, _| false).changeable(),
+    Variable::new("ssl_protocol", |r, _, out| state(r, out, |state| info::protocol(state).to_owned())).changeable(),
+    Variable::new("ssl_cipher", |r, _, out| state(r, out, info::cipher)).changeable(),
+    Variable::new("ssl_ciphers", |r, _, out| shaken(r, out, |shaken| shaken.offer.ciphers())).changeable(),
+    Variable::new("ssl_curve", |r, _, out| state(r, out, info::curve)).changeable(),
+    Variable::new("ssl_curves", |r, _, out| shaken(r, out, |shaken| shaken.offer.curves())).changeable(),
+    Variable::new("ssl_session_id", |r, _, out| shaken(r, out, |shaken| shaken.session_id.clone())).changeable(),
+    Variable::new("ssl_session_reused", |r, _, out| state(r, out, |state| info::session_reused(state).to_owned()))
+        .changeable(),
+    Variable::new("ssl_early_data", |r: &Request, _, out| {
+        let early = r.connection.stream.tls().is_some_and(|tls| tls.look(|state| state.is_handshaking()));
+        if early { put(out, "1".to_owned()) } else { r.connection.secure.get() }
+    })
+    .changeable(),
+    Variable::new("ssl_server_name", |r: &Request, _, out| {
+        let asked = r.connection.asked.borrow();
+        asked.as_ref().is_some_and(|asked| put(out, asked.to_string()))
+    })
+    .changeable(),
+    Variable::new("ssl_alpn_protocol", |r: &Request, _, out| {
+        let chosen = |state: &CommonState| state.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        state(r, out, |state| chosen(state).unwrap_or_default())
+    })
+    .changeable(),
+    Variable::new("ssl_client_cert", |r, _, out| shown(r, out, |certificate| certificate.tabbed())).changeable(),
+    Variable::new("ssl_client_raw_cert", |r, _, out| shown(r, out, |certificate| certificate.raw())).changeable(),
+    Variable::new("ssl_client_escaped_cert", |r, _, out| shown(r, out, |certificate| certificate.escaped()))
+        .changeable(),
+    Variable::new("ssl_client_s_dn", |r, _, out| shown(r, out, |certificate| certificate.subject())).changeable(),
+    Variable::new("ssl_client_i_dn", |r, _, out| shown(r, out, |certificate| certificate.issuer())).changeable(),
+    Variable::new("ssl_client_s_dn_legacy", |r, _, out| shown(r, out, |certificate| certificate.subject_legacy()))
+        .changeable(),
+    Variable::new("ssl_client_i_dn_legacy", |r, _, out| shown(r, out, |certificate| certificate.issuer_legacy()))
+        .changeable(),
+    Variable::new("ssl_client_serial", |r, _, out| shown(r, out, |certificate| certificate.serial())).changeable(),
+    Variable::new("ssl_client_fingerprint", |r, _, out| shown(r, out, |certificate| certificate.fingerprint()))
+        .changeable(),
+    Variable::new("ssl_client_verify", |r, _, out| shaken(r, out, |shaken| shaken.verdict.text())).changeable(),
+    Variable::new("ssl_client_v_start", |r, _, out| shown(r, out, |certificate| certificate.starts())).changeable(),
+    Variable::new("ssl_client_v_end", |r, _, out| shown(r, out, |certificate| certificate.ends())).changeable(),
+    Variable::new("ssl_client_v_remain", |r: &Request, _, out| {
+        let now = r.turn().clock.now().as_secs() as i64;
+        shown(r, out, |certificate| certificate.remains(now))
+    })
+    .changeable(),
 ];
+
+/// Gives a text, unless it is empty.
+fn put(out: &mut Vec<u8>, text: String) -> bool {
+    out.extend_from_slice(text.as_bytes());
+    !text.is_empty()
+}
+
+/// What was agreed on.
+fn state(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&CommonState) -> String) -> bool {
+    request.connection.stream.tls().is_some_and(|tls| put(out, tls.look(of)))
+}
+
+/// What was seen of the handshake.
+fn shaken(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&Handshake) -> String) -> bool {
+    request.connection.shaken.get().is_some_and(|shaken| put(out, of(shaken)))
+}
+
+/// The certificate the client has shown.
+fn shown(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&ClientCertificate<'_>) -> String) -> bool {
+    let text = |tls: &Session| tls.look(|state| ClientCertificate::of(state).map(|certificate| of(&certificate)));
+    request.connection.stream.tls().and_then(text).is_some_and(|text| put(out, text))
+}
 
 /// Settings of TLS that http alone has.
 #[derive(Default)]

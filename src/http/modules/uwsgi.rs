@@ -37,7 +37,7 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&needing(unserved(header_rows!("uwsgi", UWSGI)), PASS), &[]),
     rows(&needing(unserved(buffer_rows!("uwsgi", UWSGI)), PASS), &[]),
     rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), PASS), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
-    rows(&needing(secure_rows!("uwsgi", UWSGI), PASS), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&needing(unserved(secure_rows!("uwsgi", UWSGI)), PASS), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Uwsgi>(HTTP_LEVELS)]);

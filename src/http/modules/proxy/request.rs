@@ -23,6 +23,8 @@ pub enum Destination {
         host: Box<[u8]>,
         /// The URI that replaces the location's name, if there is one.
         uri: Option<Box<[u8]>>,
+        /// Whether over TLS.
+        secure: bool,
         /// As written.
         url: Box<[u8]>,
     },
@@ -110,11 +112,11 @@ impl Headers {
 }
 
 /// `$proxy_host` of an address: without the protocol's own port.
-pub fn host_header(text: &str) -> String {
+pub fn host_header(text: &str, secure: bool) -> String {
     if text.starts_with("unix:") {
         return "localhost".to_owned();
     }
-    text.strip_suffix(":80").unwrap_or(text).to_owned()
+    text.strip_suffix(if secure { ":443" } else { ":80" }).unwrap_or(text).to_owned()
 }
 
 /// The getter of `$proxy_host`.
@@ -132,7 +134,7 @@ pub fn proxy_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     let port = memchr::memrchr(b':', host)
         .and_then(|at| host.get(at + 1..))
         .filter(|port| port.iter().all(u8::is_ascii_digit));
-    out.extend_from_slice(port.unwrap_or(b"80"));
+    out.extend_from_slice(port.unwrap_or(if request.attempts.secure { b"443" } else { b"80" }));
     true
 }
 
@@ -149,8 +151,9 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
 impl Protocol for Proxy {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         match &self.destination {
-            Destination::Fixed { pool, host, uri, .. } => {
-                Ok(Target { pool: pool.clone(), uri: self.uri(request, uri.as_deref()), host: host.to_vec() })
+            Destination::Fixed { pool, host, uri, secure, .. } => {
+                let uri = self.uri(request, uri.as_deref());
+                Ok(Target { pool: pool.clone(), uri, host: host.to_vec(), secure: *secure })
             }
             Destination::Variable(text) => {
                 let url = text.text(request);
@@ -224,8 +227,8 @@ impl Protocol for Proxy {
         }
     }
 
-    fn scheme(&self) -> &'static str {
-        "http://"
+    fn scheme(&self, secure: bool) -> &'static str {
+        if secure { "https://" } else { "http://" }
     }
 }
 
@@ -266,7 +269,9 @@ impl Proxy {
 
     fn variable(&self, request: &Request, url: &[u8]) -> Result<Target, u16> {
         let shown = || String::from_utf8_lossy(url).into_owned();
-        let Some(rest) = url.strip_prefix(b"http://") else {
+        let secure = url.starts_with(b"https://");
+        let port = if secure { 443 } else { 80 };
+        let Some(rest) = url.strip_prefix(if secure { &b"https://"[..] } else { b"http://" }) else {
             request.log(Level::Error, &format!("invalid URL prefix in \"{}\"", shown()));
             return Err(500);
         };
@@ -278,17 +283,17 @@ impl Proxy {
             given => given.to_vec(),
         };
         if let Some(pool) = request.site.upstreams.get(&text) {
-            return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes() });
+            return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes(), secure });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
             request.log(Level::Error, &format!("{what} in upstream \"{text}\""));
             500_u16
         })?;
-        if let Some(pool) = request.site.upstreams.of_address(&endpoint, 80) {
-            return Ok(Target { pool: pool.clone(), uri, host: host_header(&text).into_bytes() });
+        if let Some(pool) = request.site.upstreams.of_address(&endpoint, port) {
+            return Ok(Target { pool: pool.clone(), uri, host: host_header(&text, secure).into_bytes(), secure });
         }
         let address = match endpoint.host {
-            Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(80))),
+            Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(port))),
             Host::Unix(path) => Address::Unix(path),
             Host::Name(name) => {
                 request.log(Level::Error, &format!("no resolver defined to resolve {name}"));
@@ -298,6 +303,6 @@ impl Proxy {
         };
         let group = Group::implicit(&text, std::iter::once(address));
         let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: None });
-        Ok(Target { pool, uri, host: host_header(&text).into_bytes() })
+        Ok(Target { pool, uri, host: host_header(&text, secure).into_bytes(), secure })
     }
 }

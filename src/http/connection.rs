@@ -8,7 +8,6 @@ use super::listen::{Port, Virtual};
 use super::phase;
 use super::reading::{Refused, read_head};
 use super::request::{Parts, Request};
-use super::secure::Handshake;
 use super::site::{Server, Site};
 use crate::log::{Level, Log};
 use crate::net::address::Address;
@@ -17,6 +16,7 @@ use crate::net::proxy_protocol::MAX_HEADER;
 use crate::net::tcp;
 use crate::net::transport::Transport;
 use crate::net::turn::{Buffer, Turn};
+use crate::session::tls::Shaken;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -262,10 +262,8 @@ pub struct Connection {
     closing: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
-    /// The server's name its client asked for in the TLS handshake.
-    pub asked: RefCell<Option<Box<str>>>,
     /// What is known of its TLS handshake.
-    pub shaken: OnceCell<Box<Handshake>>,
+    pub shaken: OnceCell<Box<Shaken>>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
     /// When its configuration was replaced by the loop's.
@@ -298,7 +296,6 @@ impl Connection {
             idle_since: Cell::new(front.turn.clock.instant()),
             closing: Cell::new(false),
             nodelay: Cell::new(false),
-            asked: RefCell::default(),
             shaken: OnceCell::new(),
             secure: Cell::new(false),
             replaced: Cell::new(front.turn.clock.instant()),
@@ -308,6 +305,11 @@ impl Connection {
         });
         connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
         connection
+    }
+
+    /// The name of a server its client asked for in the TLS handshake.
+    pub fn asked(&self) -> Option<&str> {
+        self.shaken.get().filter(|shaken| shaken.is_known).and_then(|shaken| shaken.asked.as_deref())
     }
 
     /// Settles the address the client connected to, where there is no socket to ask.

@@ -3,13 +3,14 @@
 use super::connection::{Connection, Over, wait};
 use super::listen::Virtual;
 use super::request::Request;
-use super::secure::{Handshake, ServerTls};
+use super::secure::ServerTls;
 use super::site::Server;
 use super::target;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError};
 use crate::net::turn::Buffer;
+use crate::session::tls::{self, Shaken};
 use crate::tls::clients::{self, Verdict};
 use crate::tls::context::alert;
 use crate::tls::directives::Verify;
@@ -70,9 +71,10 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         connection.front.turn.give(*bytes);
         bytes = Box::new(more(connection, &mut deadline).await?);
     };
+    let asked: Option<Box<str>>;
     let (offer, named) = {
         let client = accepted.client_hello();
-        *connection.asked.borrow_mut() = client.server_name().map(Box::from);
+        asked = client.server_name().map(Box::from);
         (Offer::of(&client), client.server_name().and_then(|name| find(connection, entry, name)))
     };
     let server = named.as_ref().unwrap_or(&entry.default);
@@ -117,7 +119,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
     connection.secure.set(true);
     let now = connection.front.turn.clock.now().as_secs() as i64;
     let verdict = connection.stream.tls().map_or(Verdict::Absent, |tls| tls.look(|state| contexts.verdict(state, now)));
-    let _ = connection.shaken.set(Box::new(Handshake { offer, session_id, verdict }));
+    let _ = connection.shaken.set(Box::new(Shaken { asked, is_known: named.is_some(), offer, session_id, verdict }));
     Ok(Begun::Secure(named))
 }
 
@@ -125,16 +127,8 @@ fn timed_out() -> Complaint {
     (Level::Info, "client timed out (110: Connection timed out)".to_owned())
 }
 
-/// What a failure is in nginx's words; the reason is rustls'.
 fn failed(error: &TlsError) -> Complaint {
-    match error {
-        TlsError::Closed => (Level::Info, "peer closed connection in SSL handshake".to_owned()),
-        TlsError::Io(error) => {
-            let text = crate::conf::walk::errno(error);
-            (Level::Info, format!("peer closed connection in SSL handshake ({text})"))
-        }
-        TlsError::Protocol(error) => (Level::Info, format!("SSL_do_handshake() failed (SSL: {error})")),
-    }
+    (Level::Info, tls::failed(error))
 }
 
 /// The next bytes of a client.

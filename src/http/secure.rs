@@ -1,17 +1,11 @@
 //! TLS of a server: what its handshakes are made of.
 
-use super::module::Text;
 use super::request::Request;
-use crate::conf::disk::Disk;
-use crate::conf::tree::Word;
-use crate::tls::check::Files;
+use crate::session::tls::Named;
 use crate::tls::clients::Verdict;
 use crate::tls::context::ServerContext;
 use crate::tls::directives::Verify;
-use crate::tls::info::Offer;
-use crate::tls::pairs;
 use rustls::server::ClientHello;
-use rustls::sign::CertifiedKey;
 use rustls::{CommonState, ServerConfig};
 use std::sync::Arc;
 
@@ -25,32 +19,12 @@ pub struct ServerTls {
     pub rejects: bool,
 }
 
-/// What is known of a connection's TLS beside the session itself.
-pub struct Handshake {
-    /// What the client offered.
-    pub offer: Offer,
-    /// `$ssl_session_id`.
-    pub session_id: String,
-    /// What the client's certificate is.
-    pub verdict: Verdict,
-}
-
 /// The same with HTTP/1 alone in ALPN, and with HTTP/2.
 pub struct Contexts {
     h1: ServerContext,
     h2: ServerContext,
     /// Certificates and keys that variables name, and where those files are.
-    named: Option<Named>,
-}
-
-/// Certificates that are loaded for a handshake, as their names have variables.
-pub struct Named {
-    /// Certificates and keys.
-    pub pairs: Vec<[(Text, Word); 2]>,
-    /// `ssl_password_file`.
-    pub passwords: Option<Word>,
-    /// Where relative paths start.
-    pub folder: String,
+    named: Option<Named<Request>>,
 }
 
 /// Protocols of ALPN without HTTP/2 (RFC 7301 §6).
@@ -59,7 +33,7 @@ const H2: [&[u8]; 4] = [b"h2", b"http/1.1", b"http/1.0", b"http/0.9"];
 
 impl Contexts {
     /// Both of a server.
-    pub fn new(context: ServerContext, named: Option<Named>) -> Self {
+    pub fn new(context: ServerContext, named: Option<Named<Request>>) -> Self {
         Self { h1: context.clone().protocols(&H1), h2: context.protocols(&H2), named }
     }
 
@@ -78,19 +52,5 @@ impl Contexts {
             None => Ok(context.config(hello)),
             Some(named) => Ok(context.with_pairs(hello, named.load(request)?)),
         }
-    }
-}
-
-impl Named {
-    /// Loads what the names come to now.
-    fn load(&self, request: &Request) -> Result<Vec<Arc<CertifiedKey>>, String> {
-        let files = Files { loader: &Disk, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
-        let load = |pair: &[(Text, Word); 2]| {
-            let [certificate, key] =
-                pair.each_ref().map(|(text, word)| Word { bytes: text.text(request).into(), ..word.clone() });
-            let pair = files.pair(&certificate, &key, self.passwords.as_ref(), 1)?;
-            pairs::certified(pair, None)
-        };
-        self.pairs.iter().map(load).collect::<Result<_, _>>().map_err(|complaint| complaint.message)
     }
 }

@@ -88,8 +88,7 @@ pub fn serve(request: &mut Request, entry: &Virtual, part: &h1::Part) -> Result<
 
 /// Whether a client that named one server in its TLS handshake asks another that wants certificates for something.
 pub fn is_misdirected(request: &Request) -> bool {
-    let asked = request.connection.asked.borrow();
-    asked.as_ref().is_some_and(|asked| asked.as_bytes() != request.host)
+    request.connection.asked().is_some_and(|asked| asked.as_bytes() != request.host)
         && request.server.tls.as_ref().is_some_and(|tls| tls.verify != Verify::Off)
 }
 
@@ -104,7 +103,7 @@ fn find(request: &mut Request, entry: &Virtual) -> Result<(), MatchError> {
     match found {
         Some(server) => adopt(request, server),
         // The name of the handshake does not hold for another host.
-        None if request.connection.asked.borrow().as_deref().is_some_and(|asked| asked.as_bytes() != request.host) => {
+        None if request.connection.asked().is_some_and(|asked| asked.as_bytes() != request.host) => {
             adopt(request, entry.default.clone());
         }
         None => {}

@@ -1,15 +1,30 @@
 //! The rows of TLS termination for http, stream and mail, and the one conf they write to.
 
 use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::disk::Disk;
 use crate::conf::effect::Unserved;
 use crate::conf::module::{Module, Scope};
+use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
+use crate::net::address::Address;
+use crate::net::tls_session::{Session, TlsError};
+use crate::script::template::Template;
+use crate::script::variable::Subject;
 use crate::session::build::Build;
 use crate::session::contexts::{HTTP_SERVER, MAIL_ANY, STREAM_ANY};
 use crate::tls::TlsConf;
 use crate::tls::check::Files;
+use crate::tls::clients::Verdict;
 use crate::tls::context::{Kept, Purpose, ServerContext, Setup};
 use crate::tls::directives::{rows, unserved_rows};
+use crate::tls::info::{self, ClientCertificate, Offer};
+use crate::tls::pairs;
+use crate::tls::upstream::{ClientContext, PeerSessions};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rustls::sign::CertifiedKey;
+use rustls::{CommonState, Connection};
+use std::sync::Arc;
 
 /// The rows of all three.
 pub const MODULES: [Module; 3] = [
@@ -18,7 +33,7 @@ pub const MODULES: [Module; 3] = [
         directives: &rows(HTTP_SERVER),
         scopes: &[Scope::of::<TlsConf>(HTTP_SERVER.or(STREAM_ANY).or(MAIL_ANY))],
     },
-    Module { name: "ngx_stream_ssl_module", directives: &unserved_rows(STREAM_ANY), scopes: &[] },
+    Module { name: "ngx_stream_ssl_module", directives: &rows(STREAM_ANY), scopes: &[] },
     Module { name: "ngx_mail_ssl_module", directives: &unserved_rows(MAIL_ANY), scopes: &[] },
 ];
 
@@ -75,4 +90,160 @@ pub fn server(
         }
         outcome => outcome.map(Some),
     }
+}
+
+/// Certificates that are loaded for a handshake, as variables are in their names.
+pub struct Named<S: 'static> {
+    /// Certificates and keys, with the words they were made of.
+    pairs: Vec<[(Template<S>, Word); 2]>,
+    /// The file with passwords of the keys.
+    passwords: Option<Word>,
+    /// Where relative paths start.
+    folder: String,
+}
+
+impl<S: Subject> Named<S> {
+    /// Those pairs; nothing where there are none.
+    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Word>, folder: &str) -> Option<Self> {
+        (!pairs.is_empty()).then(|| Self { pairs, passwords, folder: folder.to_owned() })
+    }
+
+    /// Loads what the names come to now.
+    ///
+    /// # Errors
+    /// Why one cannot be loaded.
+    pub fn load(&self, subject: &S) -> Result<Vec<Arc<CertifiedKey>>, String> {
+        let files = Files { loader: &Disk, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
+        let load = |pair: &[(Template<S>, Word); 2]| {
+            let [certificate, key] =
+                pair.each_ref().map(|(text, word)| Word { bytes: text.text(subject).into(), ..word.clone() });
+            let pair = files.pair(&certificate, &key, self.passwords.as_ref(), 1)?;
+            pairs::certified(pair, None)
+        };
+        self.pairs.iter().map(load).collect::<Result<_, _>>().map_err(|complaint: Diagnostic| complaint.message)
+    }
+}
+
+/// TLS towards servers, with everything that is kept beside its context.
+pub struct ServerSide<S: 'static> {
+    context: ClientContext,
+    /// `*_ssl_name`.
+    name: Option<Template<S>>,
+    /// The certificate to show, where variables name it.
+    named: Option<Named<S>>,
+    /// The sessions with each server.
+    sessions: Mutex<HashMap<Address, PeerSessions>>,
+}
+
+/// Servers whose sessions are kept; addresses made of variables have no end.
+const SERVERS: usize = 1024;
+
+impl<S: Subject> ServerSide<S> {
+    /// TLS with this context; `name` is what servers are asked for and must have.
+    pub fn new(context: ClientContext, name: Option<Template<S>>, named: Option<Named<S>>) -> Self {
+        Self { context, name, named, sessions: Mutex::default() }
+    }
+
+    /// The name servers are asked for, and must have: that of the settings, else `host`.
+    pub fn name(&self, subject: &S, host: &[u8]) -> String {
+        let text = self.name.as_ref().map(|name| name.text(subject));
+        String::from_utf8_lossy(text.as_deref().unwrap_or(host)).into_owned()
+    }
+
+    /// A session with a server, about to shake hands.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn connect(&self, subject: &S, address: &Address, name: &str) -> Result<Connection, String> {
+        let shown = match &self.named {
+            Some(named) => named.load(subject)?.into_iter().next(),
+            None => None,
+        };
+        let connection = match shown {
+            Some(pair) => self.context.connect_with(name, pair),
+            None => {
+                let sessions = {
+                    let mut known = self.sessions.lock();
+                    if known.len() >= SERVERS && !known.contains_key(address) {
+                        known.clear();
+                    }
+                    known.entry(address.clone()).or_default().clone()
+                };
+                self.context.connect(name, Some(&sessions))
+            }
+        };
+        connection.map(Connection::from).map_err(|error| error.to_string())
+    }
+
+    /// Judges the certificate a server has shown.
+    ///
+    /// # Errors
+    /// What is wrong with it, in nginx's words.
+    pub fn verify(&self, state: &CommonState, name: &str, now: i64) -> Result<(), String> {
+        self.context.verify(state.peer_certificates(), name, now).map_err(|fault| fault.to_string())
+    }
+}
+
+/// What is known of a client's connection beside its session.
+pub struct Shaken {
+    /// The name the client asked for.
+    pub asked: Option<Box<str>>,
+    /// Whether a server has that name.
+    pub is_known: bool,
+    /// What it offered.
+    pub offer: Offer,
+    /// `$ssl_session_id`.
+    pub session_id: String,
+    /// What its certificate is.
+    pub verdict: Verdict,
+}
+
+/// Why a handshake failed, in nginx's words; the reasons are rustls'.
+pub fn failed(error: &TlsError) -> String {
+    match error {
+        TlsError::Closed => "peer closed connection in SSL handshake".to_owned(),
+        TlsError::Io(error) => {
+            format!("peer closed connection in SSL handshake ({})", crate::conf::walk::errno(error))
+        }
+        TlsError::Protocol(error) => format!("SSL_do_handshake() failed (SSL: {error})"),
+    }
+}
+
+/// A variable of a connection with TLS, by its name without `ssl_`; false where it has no value.
+pub fn value(name: &str, session: Option<&Session>, shaken: Option<&Shaken>, now: i64, out: &mut Vec<u8>) -> bool {
+    let (Some(session), Some(shaken)) = (session, shaken) else { return false };
+    let agreed = |of: &dyn Fn(&CommonState) -> String| session.look(|state| of(state));
+    let shown = |of: &dyn Fn(&ClientCertificate<'_>) -> String| {
+        session.look(|state| ClientCertificate::of(state).map(|shown| of(&shown))).unwrap_or_default()
+    };
+    let text = match name {
+        "protocol" => agreed(&|state| info::protocol(state).to_owned()),
+        "cipher" => agreed(&info::cipher),
+        "ciphers" => shaken.offer.ciphers(),
+        "curve" => agreed(&info::curve),
+        "curves" => shaken.offer.curves(),
+        "session_id" => shaken.session_id.clone(),
+        "session_reused" => agreed(&|state| info::session_reused(state).to_owned()),
+        "early_data" => agreed(&|state| if state.is_handshaking() { "1".to_owned() } else { String::new() }),
+        "server_name" => shaken.asked.as_ref().map(ToString::to_string).unwrap_or_default(),
+        "alpn_protocol" => agreed(&|state| {
+            state.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
+        }),
+        "client_cert" => shown(&|shown| shown.tabbed()),
+        "client_raw_cert" => shown(&|shown| shown.raw()),
+        "client_escaped_cert" => shown(&|shown| shown.escaped()),
+        "client_s_dn" => shown(&|shown| shown.subject()),
+        "client_i_dn" => shown(&|shown| shown.issuer()),
+        "client_s_dn_legacy" => shown(&|shown| shown.subject_legacy()),
+        "client_i_dn_legacy" => shown(&|shown| shown.issuer_legacy()),
+        "client_serial" => shown(&|shown| shown.serial()),
+        "client_fingerprint" => shown(&|shown| shown.fingerprint()),
+        "client_verify" => shaken.verdict.text(),
+        "client_v_start" => shown(&|shown| shown.starts()),
+        "client_v_end" => shown(&|shown| shown.ends()),
+        "client_v_remain" => shown(&|shown| shown.remains(now)),
+        _ => String::new(),
+    };
+    out.extend_from_slice(text.as_bytes());
+    !text.is_empty()
 }

@@ -37,7 +37,7 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
         for listening in listens.iter().filter(|listening| !listening.udp) {
             let found = listening.addresses(|host| cx.build.resolver.resolve(host));
             for address in cx.build.part(found)?.unwrap_or_default() {
-                let withheld = cx.build.closes() && (listening.ssl || child.is_closed());
+                let withheld = cx.build.closes() && child.is_closed();
                 let list = if withheld { &mut withheld_entries } else { &mut entries };
                 list.push((address, listening, server.clone()));
             }
@@ -94,6 +94,9 @@ fn server(
     Ok(Some(Arc::new(Server {
         steps: place.steps.map(Vec::into_boxed_slice),
         content,
+        tls: place.tls,
+        preread_size: usize::try_from(conf.preread_buffer_size.merged()?).unwrap_or(usize::MAX),
+        preread_timeout: conf.preread_timeout.merged()?,
         error_log,
         tcp_nodelay: conf.tcp_nodelay.merged()?,
         proxy_protocol_timeout: conf.proxy_protocol_timeout.merged()?,
@@ -110,7 +113,12 @@ fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>, withheld: bool) -> 
     let mut ports: Vec<Port> = Vec::new();
     let mut guests = Vec::new();
     for (address, listening, server) in entries {
-        let entry = Virtual { address: address.clone(), server, proxy_protocol: listening.proxy_protocol };
+        let entry = Virtual {
+            address: address.clone(),
+            server,
+            proxy_protocol: listening.proxy_protocol,
+            secure: listening.ssl,
+        };
         let host =
             wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
         match host {

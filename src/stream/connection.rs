@@ -1,5 +1,6 @@
 //! From an accepted socket to its log line: PROXY protocol head, phases, content.
 
+use super::handshake;
 use super::module::{Flow, Phase};
 use super::session::{Accepted, Front, Session};
 use super::site::{Port, Site};
@@ -24,7 +25,7 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
     };
     let Some(entry) = port.of(local) else { return };
     let accepted = Accepted { stream, peer, bound: entry.address.clone(), local };
-    let announced = entry.proxy_protocol;
+    let (announced, secure) = (entry.proxy_protocol, entry.secure);
     let mut session = Session::new(front, site, entry.server.clone(), accepted);
     drop(port);
     let server = session.server.clone();
@@ -36,7 +37,14 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
         session.log_bare(Level::Info, &format!("client {} connected to {}", session.peer, session.bound));
     }
     let refused = if announced { announce(&mut session).await.err() } else { None };
-    session.status = match refused.or_else(|| enter(&mut session)) {
+    let mut ended = refused.or_else(|| enter(&mut session));
+    if secure && ended.is_none() {
+        ended = Box::pin(handshake::shake(&mut session)).await.err();
+    }
+    if ended.is_none() && !server.steps.get(Phase::Preread as usize).is_none_or(|steps| steps.is_empty()) {
+        ended = Box::pin(preread(&mut session)).await.err();
+    }
+    session.status = match ended {
         Some(status) => status,
         None => server.content.run(&mut session).await,
     };
@@ -46,13 +54,55 @@ pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, 
     }
 }
 
-/// Runs the phases before the content; a status where one of them ends the session.
+/// Reads what the steps of the preread phase want to see.
+async fn preread(session: &mut Session) -> Result<(), u16> {
+    let server = session.server.clone();
+    let mut deadline = Deadline::new();
+    deadline.set(session.turn().clock.instant(), server.preread_timeout);
+    for step in server.steps.get(Phase::Preread as usize).into_iter().flatten() {
+        loop {
+            match step.run(session) {
+                Flow::Next => break,
+                Flow::Pass => return Ok(()),
+                Flow::Finish(status) => return Err(status),
+                Flow::More => {}
+            }
+            if session.preread.len() >= server.preread_size {
+                session.log(Level::Error, "preread buffer full while prereading client data", "");
+                return Err(400);
+            }
+            let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending => deadline.poll(cx).map(|()| false),
+            });
+            if !ready.await {
+                return Err(200);
+            }
+            let mut buffer = session.turn().buffer();
+            let most = buffer.size().min(server.preread_size - session.preread.len());
+            let outcome = session.stream.try_read(buffer.all().get_mut(..most).unwrap_or_default());
+            if let Ok(count) = outcome {
+                session.preread.extend_from_slice(buffer.at(0, count));
+                session.received += count as u64;
+            }
+            session.turn().give(buffer);
+            match outcome {
+                Ok(1..) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Ok(_) | Err(_) => return Err(200),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the phases before the handshake; a status where one of them ends the session.
 pub fn enter(session: &mut Session) -> Option<u16> {
     let server = session.server.clone();
-    for phase in [Phase::PostAccept, Phase::Preaccess, Phase::Access, Phase::Preread] {
+    for phase in [Phase::PostAccept, Phase::Preaccess, Phase::Access] {
         for step in server.steps.get(phase as usize).into_iter().flatten() {
             match step.run(session) {
-                Flow::Next => {}
+                Flow::Next | Flow::More => {}
                 Flow::Pass => break,
                 Flow::Finish(status) => return Some(status),
             }

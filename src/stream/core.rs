@@ -23,7 +23,6 @@ pub const MODULE: Module = Module {
 };
 
 const UNTUNED: Support = Support::Inert("hash tables here grow by themselves");
-const NOTHING_READ: Support = Support::Inert("no served module reads ahead of the proxy");
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("stream", MAIN, Arity::Block(0, 0, Opens::Context(STREAM)), &Block(stream, |_| Ok(())))
@@ -33,7 +32,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Opens a server of connections."),
     Directive::new("listen", STREAM_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
         .words(listen::WORDS)
-        .support(Support::Parts("ssl and udp are checked, and not served"))
+        .support(Support::Parts("udp is checked, and not served"))
         .doc("Sets an address and port, or a socket path, on which the server takes connections, with its options."),
     Directive::new("error_log", STREAM_ANY, Arity::AtLeast(1), &Custom(error_log))
         .words(errorlog::WORDS)
@@ -77,7 +76,6 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("16k")
     .since("1.11.5")
-    .support(NOTHING_READ)
     .doc("Sets how much may be read ahead of the proxy."),
     Directive::new(
         "preread_timeout",
@@ -87,7 +85,6 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("30s")
     .since("1.11.5")
-    .support(NOTHING_READ)
     .doc("Sets how long reading ahead may take."),
     Directive::new(
         "variables_hash_max_size",
@@ -131,8 +128,10 @@ pub struct ServerConf {
     pub proxy_protocol_timeout: Option<Duration>,
     /// `tcp_nodelay`.
     pub tcp_nodelay: Option<bool>,
-    preread_buffer_size: Option<u64>,
-    preread_timeout: Option<Duration>,
+    /// `preread_buffer_size`.
+    pub preread_buffer_size: Option<u64>,
+    /// `preread_timeout`.
+    pub preread_timeout: Option<Duration>,
     /// `resolver`.
     pub resolver: Option<ResolverText>,
     resolver_timeout: Option<Duration>,

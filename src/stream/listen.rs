@@ -94,7 +94,6 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
     };
     for word in parameters {
         if word.is("ssl") {
-            cx.omits(statement, "the \"ssl\" parameter of \"listen\"", UNOPENED);
             if let Some(tls) = cx.conf::<StreamTls>() {
                 tls.listen = Some(statement.span);
             }

@@ -7,6 +7,7 @@ mod build;
 mod connection;
 mod core;
 pub mod explain;
+mod handshake;
 mod listen;
 mod module;
 pub mod modules;

@@ -1,6 +1,7 @@
 //! What a stream module is, and the two doors from configuration to run time: `declare` and `install`.
 
 use super::explain::Ending;
+use super::handshake::Secure;
 use super::session::Session;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
@@ -40,6 +41,8 @@ pub enum Flow {
     Next,
     /// The next phase.
     Pass,
+    /// More of the client's first bytes is wanted; in the preread phase alone.
+    More,
     /// The session ends with this status.
     Finish(u16),
 }
@@ -108,6 +111,8 @@ impl Module {
 pub struct Place {
     /// The steps of each phase.
     pub steps: [Vec<Box<dyn Handler>>; PHASES],
+    /// TLS of the server.
+    pub tls: Option<Secure>,
     /// The content; the last one installed wins, as in nginx.
     pub content: Option<Box<dyn Content>>,
 }

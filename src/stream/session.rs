@@ -9,6 +9,8 @@ use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use crate::session::limit_conn::Ticket;
+use crate::session::tls::Shaken;
+use crate::tls::preread::Hello;
 use slab::Slab;
 use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
@@ -108,6 +110,12 @@ pub struct Session {
     pub number: u64,
     /// Who is at the other end.
     pub peer: Address,
+    /// What is known of its TLS handshake.
+    pub shaken: Option<Box<Shaken>>,
+    /// What was read of its bytes before the content begins.
+    pub preread: Vec<u8>,
+    /// What a ClientHello among them says.
+    pub hello: Option<Box<Hello>>,
     /// The client a trusted PROXY protocol head names instead.
     pub real: Option<Box<Address>>,
     /// What a PROXY protocol head said.
@@ -185,6 +193,9 @@ impl Session {
             front,
             site,
             server,
+            shaken: None,
+            preread: Vec::new(),
+            hello: None,
             real: None,
             proxied: None,
             since: Instant::now(),

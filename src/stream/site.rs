@@ -1,5 +1,6 @@
 //! What is served: servers and their steps, immutable and shared by all loops.
 
+use super::handshake::Secure;
 use super::module::{Content, Handler, PHASES};
 use super::session::Session;
 use super::upstream::Upstreams;
@@ -25,6 +26,12 @@ pub struct Site {
 pub struct Server {
     /// The steps of each phase.
     pub steps: [Box<[Box<dyn Handler>]>; PHASES],
+    /// TLS, where an address of the server has it.
+    pub tls: Option<Secure>,
+    /// `preread_buffer_size`.
+    pub preread_size: usize,
+    /// `preread_timeout`.
+    pub preread_timeout: Duration,
     /// What it does in the end.
     pub content: Box<dyn Content>,
     /// `error_log`.
@@ -43,6 +50,8 @@ pub struct Virtual {
     pub server: Arc<Server>,
     /// Whether connections begin with a PROXY protocol head.
     pub proxy_protocol: bool,
+    /// Whether they speak TLS.
+    pub secure: bool,
 }
 
 /// One listening socket and what is served on it.

@@ -3,6 +3,8 @@
 use super::session::{Attempt, Session, text};
 use crate::net::address::Address;
 use crate::script::variable::{Family, Variable};
+use crate::session::tls;
+use crate::tls::preread::Hello;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -38,28 +40,28 @@ pub static VARIABLES: &[Variable<Session>] = &[
     Variable::new("upstream_connect_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.connect))),
     Variable::new("upstream_first_byte_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.first_byte))),
     Variable::new("upstream_session_time", |s, _, out| each(s, out, |attempt, out| time(out, attempt.session))),
-    Variable::new("ssl_protocol", |_, _, _| false).changeable(),
-    Variable::new("ssl_cipher", |_, _, _| false).changeable(),
-    Variable::new("ssl_ciphers", |_, _, _| false).changeable(),
-    Variable::new("ssl_curve", |_, _, _| false).changeable(),
-    Variable::new("ssl_curves", |_, _, _| false).changeable(),
-    Variable::new("ssl_session_id", |_, _, _| false).changeable(),
-    Variable::new("ssl_session_reused", |_, _, _| false).changeable(),
-    Variable::new("ssl_server_name", |_, _, _| false).changeable(),
-    Variable::new("ssl_alpn_protocol", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_cert", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_raw_cert", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_s_dn", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_i_dn", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_serial", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_fingerprint", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_verify", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_start", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_end", |_, _, _| false).changeable(),
-    Variable::new("ssl_client_v_remain", |_, _, _| false).changeable(),
-    Variable::new("ssl_preread_protocol", |_, _, _| false),
-    Variable::new("ssl_preread_server_name", |_, _, _| false),
-    Variable::new("ssl_preread_alpn_protocols", |_, _, _| false),
+    Variable::new("ssl_protocol", |s, _, out| secure(s, "protocol", out)).changeable(),
+    Variable::new("ssl_cipher", |s, _, out| secure(s, "cipher", out)).changeable(),
+    Variable::new("ssl_ciphers", |s, _, out| secure(s, "ciphers", out)).changeable(),
+    Variable::new("ssl_curve", |s, _, out| secure(s, "curve", out)).changeable(),
+    Variable::new("ssl_curves", |s, _, out| secure(s, "curves", out)).changeable(),
+    Variable::new("ssl_session_id", |s, _, out| secure(s, "session_id", out)).changeable(),
+    Variable::new("ssl_session_reused", |s, _, out| secure(s, "session_reused", out)).changeable(),
+    Variable::new("ssl_server_name", |s, _, out| secure(s, "server_name", out)).changeable(),
+    Variable::new("ssl_alpn_protocol", |s, _, out| secure(s, "alpn_protocol", out)).changeable(),
+    Variable::new("ssl_client_cert", |s, _, out| secure(s, "client_cert", out)).changeable(),
+    Variable::new("ssl_client_raw_cert", |s, _, out| secure(s, "client_raw_cert", out)).changeable(),
+    Variable::new("ssl_client_s_dn", |s, _, out| secure(s, "client_s_dn", out)).changeable(),
+    Variable::new("ssl_client_i_dn", |s, _, out| secure(s, "client_i_dn", out)).changeable(),
+    Variable::new("ssl_client_serial", |s, _, out| secure(s, "client_serial", out)).changeable(),
+    Variable::new("ssl_client_fingerprint", |s, _, out| secure(s, "client_fingerprint", out)).changeable(),
+    Variable::new("ssl_client_verify", |s, _, out| secure(s, "client_verify", out)).changeable(),
+    Variable::new("ssl_client_v_start", |s, _, out| secure(s, "client_v_start", out)).changeable(),
+    Variable::new("ssl_client_v_end", |s, _, out| secure(s, "client_v_end", out)).changeable(),
+    Variable::new("ssl_client_v_remain", |s, _, out| secure(s, "client_v_remain", out)).changeable(),
+    Variable::new("ssl_preread_protocol", |s, _, out| hello(s, out, |hello| hello.protocol().as_bytes())),
+    Variable::new("ssl_preread_server_name", |s, _, out| hello(s, out, |hello| &hello.server_name)),
+    Variable::new("ssl_preread_alpn_protocols", |s, _, out| hello(s, out, |hello| &hello.protocols)),
 ];
 
 /// Names by prefix.
@@ -146,4 +148,17 @@ fn each(session: &Session, out: &mut Vec<u8>, value: fn(&Attempt, &mut Vec<u8>) 
         value(attempt, out);
     }
     !session.attempts.is_empty()
+}
+
+/// What is known of TLS with the client.
+fn secure(session: &Session, name: &str, out: &mut Vec<u8>) -> bool {
+    let now = session.turn().clock.now().as_secs() as i64;
+    tls::value(name, session.stream.tls(), session.shaken.as_deref(), now, out)
+}
+
+/// What the client's first message says.
+fn hello(session: &Session, out: &mut Vec<u8>, of: impl FnOnce(&Hello) -> &[u8]) -> bool {
+    let Some(hello) = &session.hello else { return false };
+    out.extend_from_slice(of(hello));
+    true
 }

@@ -4,8 +4,7 @@ use super::check::{self, Files, Outcome};
 use super::ciphers;
 use super::directives::{ANY, PROTOCOLS, read_passwords};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Set, Support};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::directive::{Arity, Contexts, Directive, Set};
 use crate::conf::module::{Conf, inherit};
 use crate::conf::slot::{Custom, Flag, Mask, Number, Pairs, Text};
 use crate::conf::tree::{Statement, Word};
@@ -52,7 +51,7 @@ impl Conf for ClientConf {
 }
 
 const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
-    Directive::new(name, contexts, arity, set).support(Support::Missing).needs(Need::Rows(&["proxy_ssl"]))
+    Directive::new(name, contexts, arity, set)
 }
 
 const ONE: Arity = Arity::Exactly(1);
@@ -62,7 +61,6 @@ pub const fn rows(contexts: Contexts) -> [Directive; 14] {
     [
         row("proxy_ssl", contexts, Arity::Flag, &Flag(|c: &mut ClientConf| &mut c.enabled))
             .default("off")
-            .omitted(Omission::Closes("the addresses of the server are not opened"))
             .doc("Speaks TLS to servers."),
         row("proxy_ssl_certificate", contexts, ONE, &Text(|c: &mut ClientConf| &mut c.certificate))
             .doc("Names a file with the certificate servers are shown."),

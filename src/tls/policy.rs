@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// Bits of `ssl_protocols`.
 const BIT_TLS12: u32 = 32;
 const BIT_TLS13: u32 = 64;
+/// `TLSv1 TLSv1.1 TLSv1.2 TLSv1.3`, where nothing else is said.
+const DEFAULT: u32 = 8 | 16 | BIT_TLS12 | BIT_TLS13;
 
 /// The settings a policy is made of, with the names of their directives.
 #[derive(Clone, Copy)]
@@ -104,7 +106,8 @@ impl Policy {
             chacha_first: false,
             unspoken: Vec::new(),
         };
-        for (name, bit) in super::directives::PROTOCOLS {
+        // What is not said is not complained of: the default names old versions too.
+        for (name, bit) in super::directives::PROTOCOLS.iter().filter(|_| asked.protocols != Some(DEFAULT)) {
             if asked.protocols.is_some_and(|bits| bits & bit != 0) && bit & (BIT_TLS12 | BIT_TLS13) == 0 {
                 draft.unspoken.push((*name).to_owned());
             }

@@ -83,7 +83,9 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         let gateway = &self.engine.gateway;
         let address = self.pool.group.peer(used.peer).map(|peer| &peer.address);
         let secured = match (&self.engine.tls, request.attempts.secure) {
-            (Some(side), true) => Some(Secured { side: side.clone(), name: side.name(request).into() }),
+            (Some(side), true) => {
+                Some(Secured { side: side.clone(), name: side.name(request, &request.attempts.host).into() })
+            }
             _ => None,
         };
         let parked = request.connection.front.idle.take(self.pool, used.peer, secured.as_ref());

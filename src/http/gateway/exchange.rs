@@ -13,9 +13,9 @@ use crate::http::upstream::{Parked, Secured};
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::deadline::Deadline;
-use crate::net::tls_session::TlsError;
 use crate::net::transport::{self, Outgoing, Transport};
 use crate::net::turn::{Buffer, Turn};
+use crate::session::tls;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -260,14 +260,7 @@ impl Exchange {
                 Err(text) => return Poll::Ready(Err(self.insecure(request, &text))),
             }
         }
-        let failed = match ready!(self.stream.poll_handshake(cx)) {
-            Ok(()) => None,
-            Err(TlsError::Closed) => Some("peer closed connection in SSL handshake".to_owned()),
-            Err(TlsError::Io(error)) => {
-                Some(format!("peer closed connection in SSL handshake ({})", crate::conf::walk::errno(&error)))
-            }
-            Err(TlsError::Protocol(error)) => Some(format!("SSL_do_handshake() failed (SSL: {error})")),
-        };
+        let failed = ready!(self.stream.poll_handshake(cx)).err().map(|error| tls::failed(&error));
         let judged = || {
             let now = request.turn().clock.now().as_secs() as i64;
             let session = self.stream.tls()?;

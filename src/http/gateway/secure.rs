@@ -1,25 +1,18 @@
 //! TLS towards backends: the rows of the gateways that speak it, and what connections are made of.
 
 use crate::conf::diagnostic::{At, Diagnostic};
-use crate::conf::disk::Disk;
 use crate::conf::module::{Conf, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Text};
+use crate::http::module::Compile;
 use crate::http::request::Request;
-use crate::net::address::Address;
 use crate::session::slot::free;
+use crate::session::tls::{self, Named};
 use crate::session::used;
 use crate::tls::check::{self, Files};
 use crate::tls::ciphers;
 use crate::tls::directives::read_passwords;
-use crate::tls::pairs;
-use crate::tls::upstream::{ClientContext, ClientSettings, PeerSessions};
-use hashbrown::HashMap;
-use parking_lot::Mutex;
-use rustls::sign::CertifiedKey;
-use rustls::{CommonState, Connection};
-use std::sync::Arc;
+use crate::tls::upstream::{ClientContext, ClientSettings};
 
 /// Settings of a gateway that speaks TLS.
 #[derive(Default)]
@@ -60,116 +53,49 @@ impl<const P: u8> Conf for SecureConf<P> {
 }
 
 /// TLS towards the servers of a gateway.
-pub struct ServerSide {
-    context: ClientContext,
-    /// `*_ssl_name`.
-    name: Option<Text>,
-    /// The certificate and key to show, where variables name them.
-    pair: Option<[(Text, Word); 2]>,
-    passwords: Option<Word>,
-    /// Where relative paths start.
-    folder: String,
-    /// The sessions with each server.
-    sessions: Mutex<HashMap<Address, PeerSessions>>,
-}
+pub type ServerSide = tls::ServerSide<Request>;
 
-/// Servers whose sessions are kept; addresses made of variables have no end.
-const SERVERS: usize = 1024;
-
-impl ServerSide {
-    /// What merged settings come to.
-    ///
-    /// # Errors
-    /// nginx's and OpenSSL's words, or what is not supported.
-    pub fn new<const P: u8>(
-        conf: &SecureConf<P>,
-        prefix: &str,
-        levels: &Levels<'_>,
-        cx: &mut Compile<'_, '_>,
-    ) -> Result<Self, Diagnostic> {
-        let prefix = format!("{prefix}_ssl");
-        let given = |word: &Option<Word>| word.clone().filter(|word| !word.bytes.is_empty());
-        let pair = given(&conf.certificate).zip(given(&conf.key));
-        let varies = pair.as_ref().is_some_and(|(one, two)| used::varies(&one.bytes) || used::varies(&two.bytes));
-        let fixed = pair.as_ref().filter(|_| !varies).map(|(certificate, key)| (certificate, key));
-        let settings = ClientSettings {
-            prefix: &prefix,
-            protocols: conf.protocols,
-            ciphers: conf.ciphers.as_ref(),
-            commands: &conf.commands,
-            pair: fixed,
-            passwords: conf.passwords.as_ref(),
-            trusted: conf.trusted.as_ref(),
-            crl: conf.crl.as_ref(),
-            verify: conf.verify == Some(true),
-            depth: conf.verify_depth.unwrap_or(1),
-            server_name: conf.server_name == Some(true),
-            session_reuse: conf.session_reuse != Some(false),
-        };
-        let resolver = cx.build.resolver;
-        let resolve = |host: &str| resolver.resolve(host);
-        let files =
-            Files { loader: cx.build.files, folder: cx.build.folder, resolve: &resolve, merged_at: levels.level.end };
-        let context = ClientContext::new(&settings, &files, &mut |warning| cx.build.complaints.push(warning))?;
-        let pair = match pair.filter(|_| varies) {
-            Some((one, two)) => Some([(cx.text(&one)?, one), (cx.text(&two)?, two)]),
-            None => None,
-        };
-        Ok(Self {
-            context: context.protocols(&[b"http/1.1"]),
-            name: conf.name.as_ref().map(|word| cx.text(word)).transpose()?,
-            pair,
-            passwords: conf.passwords.clone(),
-            folder: cx.build.folder.to_owned(),
-            sessions: Mutex::default(),
-        })
-    }
-
-    /// The name servers are asked for, and must have: that of the settings, else the host requests are passed to.
-    pub fn name(&self, request: &Request) -> String {
-        let host = match &self.name {
-            Some(name) => name.text(request),
-            None => request.attempts.host.clone(),
-        };
-        String::from_utf8_lossy(&host).into_owned()
-    }
-
-    /// A session with a server, about to shake hands.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn connect(&self, request: &Request, address: &Address, name: &str) -> Result<Connection, String> {
-        let connection = match &self.pair {
-            Some(pair) => self.context.connect_with(name, self.load(pair, request)?),
-            None => {
-                let sessions = {
-                    let mut known = self.sessions.lock();
-                    if known.len() >= SERVERS && !known.contains_key(address) {
-                        known.clear();
-                    }
-                    known.entry(address.clone()).or_default().clone()
-                };
-                self.context.connect(name, Some(&sessions))
-            }
-        };
-        connection.map(Connection::from).map_err(|error| error.to_string())
-    }
-
-    fn load(&self, pair: &[(Text, Word); 2], request: &Request) -> Result<Arc<CertifiedKey>, String> {
-        let files = Files { loader: &Disk, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
-        let [certificate, key] =
-            pair.each_ref().map(|(text, word)| Word { bytes: text.text(request).into(), ..word.clone() });
-        let pair = files.pair(&certificate, &key, self.passwords.as_ref(), 1);
-        pair.and_then(|pair| pairs::certified(pair, None)).map_err(|complaint| complaint.message)
-    }
-
-    /// Judges the certificate a server has shown.
-    ///
-    /// # Errors
-    /// What is wrong with it, in nginx's words.
-    pub fn verify(&self, state: &CommonState, name: &str, now: i64) -> Result<(), String> {
-        self.context.verify(state.peer_certificates(), name, now).map_err(|fault| fault.to_string())
-    }
+/// What merged settings of a gateway come to.
+///
+/// # Errors
+/// nginx's and OpenSSL's words, or what is not supported.
+pub fn side<const P: u8>(
+    conf: &SecureConf<P>,
+    prefix: &str,
+    levels: &Levels<'_>,
+    cx: &mut Compile<'_, '_>,
+) -> Result<ServerSide, Diagnostic> {
+    let prefix = format!("{prefix}_ssl");
+    let given = |word: &Option<Word>| word.clone().filter(|word| !word.bytes.is_empty());
+    let pair = given(&conf.certificate).zip(given(&conf.key));
+    let varies = pair.as_ref().is_some_and(|(one, two)| used::varies(&one.bytes) || used::varies(&two.bytes));
+    let fixed = pair.as_ref().filter(|_| !varies).map(|(certificate, key)| (certificate, key));
+    let settings = ClientSettings {
+        prefix: &prefix,
+        protocols: conf.protocols,
+        ciphers: conf.ciphers.as_ref(),
+        commands: &conf.commands,
+        pair: fixed,
+        passwords: conf.passwords.as_ref(),
+        trusted: conf.trusted.as_ref(),
+        crl: conf.crl.as_ref(),
+        verify: conf.verify == Some(true),
+        depth: conf.verify_depth.unwrap_or(1),
+        server_name: conf.server_name == Some(true),
+        session_reuse: conf.session_reuse != Some(false),
+    };
+    let resolver = cx.build.resolver;
+    let resolve = |host: &str| resolver.resolve(host);
+    let files =
+        Files { loader: cx.build.files, folder: cx.build.folder, resolve: &resolve, merged_at: levels.level.end };
+    let context = ClientContext::new(&settings, &files, &mut |warning| cx.build.complaints.push(warning))?;
+    let pairs = match pair.filter(|_| varies) {
+        Some((one, two)) => vec![[(cx.text(&one)?, one), (cx.text(&two)?, two)]],
+        None => Vec::new(),
+    };
+    let named = Named::new(pairs, conf.passwords.clone(), cx.build.folder);
+    let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
+    Ok(ServerSide::new(context, name, named))
 }
 
 /// The setter of `*_ssl_password_file`.

@@ -135,7 +135,7 @@ const VARIABLES: &[Variable<Request>] = &[Variable::new("http2", http2)];
 /// `h2` over TLS, `h2c` without.
 fn http2(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     if request.version() < 2000 {
-        return false;
+        return true;
     }
     out.extend_from_slice(if request.connection.secure.get() { b"h2" } else { b"h2c" });
     true

@@ -16,7 +16,7 @@ use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
 use crate::http::gateway::engine::Engine;
 use crate::http::gateway::pass;
-use crate::http::gateway::secure::{self, SecureConf, ServerSide, secure_rows};
+use crate::http::gateway::secure::{self, SecureConf, secure_rows};
 use crate::http::location::Pattern;
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
@@ -277,7 +277,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     place.adds_slash |= protocol.location.ends_with(b"/");
     let tls = match levels.get::<SecureConf<PROXY>>() {
         Some(conf) if is_secure(pass) || used::varies(&pass.bytes) => {
-            Some(cx.once(conf, |cx| ServerSide::new::<PROXY>(conf, "proxy", levels, cx))?)
+            Some(cx.once(conf, |cx| secure::side::<PROXY>(conf, "proxy", levels, cx))?)
         }
         _ => None,
     };

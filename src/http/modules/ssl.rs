@@ -9,17 +9,14 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::module::{Compile, Module, Place};
 use crate::http::request::Request;
-use crate::http::secure::{Contexts, Handshake, Named, ServerTls};
-use crate::net::tls_session::Session;
+use crate::http::secure::{Contexts, ServerTls};
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_SERVER, SERVER};
-use crate::session::tls;
+use crate::session::tls::{self, Named};
 use crate::tls::TlsConf;
 use crate::tls::check::{by_name, lacking};
 use crate::tls::context::Purpose;
 use crate::tls::directives::{Verify, http_rows};
-use crate::tls::info::{self, ClientCertificate};
-use rustls::CommonState;
 use std::sync::Arc;
 
 /// The module.
@@ -59,72 +56,35 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 
 /// What is known of a connection's TLS.
 const VARIABLES: &[Variable<Request>] = &[
-    Variable::new("ssl_protocol", |r, _, out| state(r, out, |state| info::protocol(state).to_owned())).changeable(),
-    Variable::new("ssl_cipher", |r, _, out| state(r, out, info::cipher)).changeable(),
-    Variable::new("ssl_ciphers", |r, _, out| shaken(r, out, |shaken| shaken.offer.ciphers())).changeable(),
-    Variable::new("ssl_curve", |r, _, out| state(r, out, info::curve)).changeable(),
-    Variable::new("ssl_curves", |r, _, out| shaken(r, out, |shaken| shaken.offer.curves())).changeable(),
-    Variable::new("ssl_session_id", |r, _, out| shaken(r, out, |shaken| shaken.session_id.clone())).changeable(),
-    Variable::new("ssl_session_reused", |r, _, out| state(r, out, |state| info::session_reused(state).to_owned()))
-        .changeable(),
-    Variable::new("ssl_early_data", |r: &Request, _, out| {
-        let early = r.connection.stream.tls().is_some_and(|tls| tls.look(|state| state.is_handshaking()));
-        if early { put(out, "1".to_owned()) } else { r.connection.secure.get() }
-    })
-    .changeable(),
-    Variable::new("ssl_server_name", |r: &Request, _, out| {
-        let asked = r.connection.asked.borrow();
-        asked.as_ref().is_some_and(|asked| put(out, asked.to_string()))
-    })
-    .changeable(),
-    Variable::new("ssl_alpn_protocol", |r: &Request, _, out| {
-        let chosen = |state: &CommonState| state.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        state(r, out, |state| chosen(state).unwrap_or_default())
-    })
-    .changeable(),
-    Variable::new("ssl_client_cert", |r, _, out| shown(r, out, |certificate| certificate.tabbed())).changeable(),
-    Variable::new("ssl_client_raw_cert", |r, _, out| shown(r, out, |certificate| certificate.raw())).changeable(),
-    Variable::new("ssl_client_escaped_cert", |r, _, out| shown(r, out, |certificate| certificate.escaped()))
-        .changeable(),
-    Variable::new("ssl_client_s_dn", |r, _, out| shown(r, out, |certificate| certificate.subject())).changeable(),
-    Variable::new("ssl_client_i_dn", |r, _, out| shown(r, out, |certificate| certificate.issuer())).changeable(),
-    Variable::new("ssl_client_s_dn_legacy", |r, _, out| shown(r, out, |certificate| certificate.subject_legacy()))
-        .changeable(),
-    Variable::new("ssl_client_i_dn_legacy", |r, _, out| shown(r, out, |certificate| certificate.issuer_legacy()))
-        .changeable(),
-    Variable::new("ssl_client_serial", |r, _, out| shown(r, out, |certificate| certificate.serial())).changeable(),
-    Variable::new("ssl_client_fingerprint", |r, _, out| shown(r, out, |certificate| certificate.fingerprint()))
-        .changeable(),
-    Variable::new("ssl_client_verify", |r, _, out| shaken(r, out, |shaken| shaken.verdict.text())).changeable(),
-    Variable::new("ssl_client_v_start", |r, _, out| shown(r, out, |certificate| certificate.starts())).changeable(),
-    Variable::new("ssl_client_v_end", |r, _, out| shown(r, out, |certificate| certificate.ends())).changeable(),
-    Variable::new("ssl_client_v_remain", |r: &Request, _, out| {
-        let now = r.turn().clock.now().as_secs() as i64;
-        shown(r, out, |certificate| certificate.remains(now))
-    })
-    .changeable(),
+    Variable::new("ssl_protocol", |r, _, out| value(r, "protocol", out)).changeable(),
+    Variable::new("ssl_cipher", |r, _, out| value(r, "cipher", out)).changeable(),
+    Variable::new("ssl_ciphers", |r, _, out| value(r, "ciphers", out)).changeable(),
+    Variable::new("ssl_curve", |r, _, out| value(r, "curve", out)).changeable(),
+    Variable::new("ssl_curves", |r, _, out| value(r, "curves", out)).changeable(),
+    Variable::new("ssl_session_id", |r, _, out| value(r, "session_id", out)).changeable(),
+    Variable::new("ssl_session_reused", |r, _, out| value(r, "session_reused", out)).changeable(),
+    Variable::new("ssl_early_data", |r, _, out| value(r, "early_data", out)).changeable(),
+    Variable::new("ssl_server_name", |r, _, out| value(r, "server_name", out)).changeable(),
+    Variable::new("ssl_alpn_protocol", |r, _, out| value(r, "alpn_protocol", out)).changeable(),
+    Variable::new("ssl_client_cert", |r, _, out| value(r, "client_cert", out)).changeable(),
+    Variable::new("ssl_client_raw_cert", |r, _, out| value(r, "client_raw_cert", out)).changeable(),
+    Variable::new("ssl_client_escaped_cert", |r, _, out| value(r, "client_escaped_cert", out)).changeable(),
+    Variable::new("ssl_client_s_dn", |r, _, out| value(r, "client_s_dn", out)).changeable(),
+    Variable::new("ssl_client_i_dn", |r, _, out| value(r, "client_i_dn", out)).changeable(),
+    Variable::new("ssl_client_s_dn_legacy", |r, _, out| value(r, "client_s_dn_legacy", out)).changeable(),
+    Variable::new("ssl_client_i_dn_legacy", |r, _, out| value(r, "client_i_dn_legacy", out)).changeable(),
+    Variable::new("ssl_client_serial", |r, _, out| value(r, "client_serial", out)).changeable(),
+    Variable::new("ssl_client_fingerprint", |r, _, out| value(r, "client_fingerprint", out)).changeable(),
+    Variable::new("ssl_client_verify", |r, _, out| value(r, "client_verify", out)).changeable(),
+    Variable::new("ssl_client_v_start", |r, _, out| value(r, "client_v_start", out)).changeable(),
+    Variable::new("ssl_client_v_end", |r, _, out| value(r, "client_v_end", out)).changeable(),
+    Variable::new("ssl_client_v_remain", |r, _, out| value(r, "client_v_remain", out)).changeable(),
 ];
 
-/// Gives a text, unless it is empty.
-fn put(out: &mut Vec<u8>, text: String) -> bool {
-    out.extend_from_slice(text.as_bytes());
-    !text.is_empty()
-}
-
-/// What was agreed on.
-fn state(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&CommonState) -> String) -> bool {
-    request.connection.stream.tls().is_some_and(|tls| put(out, tls.look(of)))
-}
-
-/// What was seen of the handshake.
-fn shaken(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&Handshake) -> String) -> bool {
-    request.connection.shaken.get().is_some_and(|shaken| put(out, of(shaken)))
-}
-
-/// The certificate the client has shown.
-fn shown(request: &Request, out: &mut Vec<u8>, of: impl FnOnce(&ClientCertificate<'_>) -> String) -> bool {
-    let text = |tls: &Session| tls.look(|state| ClientCertificate::of(state).map(|certificate| of(&certificate)));
-    request.connection.stream.tls().and_then(text).is_some_and(|text| put(out, text))
+fn value(request: &Request, name: &str, out: &mut Vec<u8>) -> bool {
+    let connection = &request.connection;
+    let now = request.turn().clock.now().as_secs() as i64;
+    tls::value(name, connection.stream.tls(), connection.shaken.get().map(|shaken| &**shaken), now, out)
 }
 
 /// Settings of TLS that http alone has.
@@ -182,9 +142,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let rejects = http.reject_handshake == Some(true);
     let size = http.buffer_size.map_or(16_384, |size| usize::try_from(size).unwrap_or(usize::MAX));
     let context = context.filter(|_| !conf.certificates.is_empty()).map(|context| {
-        let passwords = conf.password_file.clone();
-        let folder = cx.build.folder.to_owned();
-        let named = (!pairs.is_empty()).then_some(Named { pairs, passwords, folder });
+        let named = Named::new(pairs, conf.password_file.clone(), cx.build.folder);
         Contexts::new(context.record_size(size), named)
     });
     let verify = conf.verify.unwrap_or(Verify::Off);

@@ -15,6 +15,7 @@ use crate::net::deadline::Deadline;
 use crate::net::proxy_protocol;
 use crate::net::transport::{Outgoing, Transport, connect};
 use crate::session::contexts::STREAM_ANY;
+use crate::session::tls::{Named, ServerSide, failed};
 use crate::session::used;
 use crate::stream::explain::Ending;
 use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
@@ -22,6 +23,7 @@ use crate::stream::relay::{End, Manner, Relay};
 use crate::stream::session::{Attempt, Session};
 use crate::stream::upstream::Pool;
 use crate::tls::check::Files;
+use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
 use crate::upstream::settings::addresses;
 use crate::upstream::{Group, PeerRef, Pick};
@@ -42,12 +44,12 @@ const TLS: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<ClientConf>(STREAM_ANY)],
 };
 
-/// Checks what TLS towards servers would need.
 /// Whether hosts are looked up at a level while connections are served.
 pub fn looks_up(levels: &Levels<'_>) -> bool {
     levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
 }
 
+/// Checks what TLS towards servers needs.
 fn tls(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<ClientConf>() else { return Ok(()) };
     if let Some(name) = &conf.name {
@@ -91,6 +93,8 @@ struct Proxy {
     next_timeout: Duration,
     protocol: bool,
     half_close: bool,
+    /// TLS towards the servers.
+    tls: Option<ServerSide<Session>>,
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -115,8 +119,28 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         next_timeout: conf.next_timeout.merged()?,
         protocol: conf.protocol.merged()?,
         half_close: conf.half_close.merged()?,
+        tls: side(levels, cx)?,
     });
     Ok(())
+}
+
+/// TLS towards the servers of a place, where that is on.
+fn side(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Option<ServerSide<Session>>, Diagnostic> {
+    let Some(conf) = levels.get::<ClientConf>().filter(|conf| conf.enabled == Some(true)) else { return Ok(None) };
+    let resolver = cx.build.resolver;
+    let resolve = |host: &str| resolver.resolve(host);
+    let (loader, folder) = (cx.build.files, cx.build.folder);
+    let files = Files { loader, folder, resolve: &resolve, merged_at: None };
+    let context = ClientContext::new(&conf.settings(), &files, &mut |warning| cx.build.complaints.push(warning))?;
+    let mut pairs = Vec::new();
+    if let Some((certificate, key)) = conf.certificate.as_ref().zip(conf.key.as_ref())
+        && (used::varies(&certificate.bytes) || used::varies(&key.bytes))
+    {
+        pairs.push([(cx.text(certificate)?, certificate.clone()), (cx.text(key)?, key.clone())]);
+    }
+    let named = Named::new(pairs, conf.password_file.clone(), cx.build.folder);
+    let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
+    Ok(Some(ServerSide::new(context, name, named)))
 }
 
 fn target(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Target, Diagnostic> {
@@ -323,6 +347,12 @@ impl Proxy {
                 return None;
             }
         };
+        if let Some(side) = &self.tls
+            && let Err(text) = self.secure(session, &server, (side, address), deadline).await
+        {
+            log(session, Level::Error, &format!("{text} while SSL handshaking to upstream"));
+            return None;
+        }
         if let Some(attempt) = session.attempts.last_mut() {
             attempt.connect = Some(attempt.began.elapsed());
         }
@@ -332,6 +362,69 @@ impl Proxy {
             session.log_bare(Level::Info, &format!("proxy {local} connected to {address}"));
         }
         Some(server)
+    }
+
+    /// Shakes hands with a server, behind a PROXY protocol head where there is one.
+    async fn secure(
+        &self,
+        session: &mut Session,
+        server: &Transport,
+        (side, address): (&ServerSide<Session>, &Address),
+        deadline: &mut Deadline,
+    ) -> Result<(), String> {
+        deadline.set(Instant::now(), self.connect_timeout);
+        let mut rest = &*self.head(session);
+        while !rest.is_empty() {
+            match server.try_write(rest) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = poll_fn(|cx| match server.poll_writable(cx) {
+                        Poll::Ready(()) => Poll::Ready(true),
+                        Poll::Pending => deadline.poll(cx).map(|()| false),
+                    });
+                    if !ready.await {
+                        return Err(TIMED_OUT.to_owned());
+                    }
+                }
+                Err(error) => return Err(format!("send() failed ({})", errno(&error))),
+            }
+        }
+        let group = session.attempts.last().map(|attempt| attempt.peer.clone()).unwrap_or_default();
+        let group = self.group(session).unwrap_or(group);
+        let name = side.name(session, group.as_bytes());
+        server.secure(side.connect(session, address, &name)?, b"");
+        let outcome = poll_fn(|cx| match server.poll_handshake(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => deadline.poll(cx).map(|()| None),
+        });
+        match outcome.await {
+            None => return Err(TIMED_OUT.to_owned()),
+            Some(Err(error)) => return Err(failed(&error)),
+            Some(Ok(())) => {}
+        }
+        let now = session.turn().clock.now().as_secs() as i64;
+        server.tls().map_or(Ok(()), |tls| tls.look(|state| side.verify(state, &name, now)))
+    }
+
+    /// The name of the group a session goes to.
+    fn group(&self, session: &Session) -> Option<String> {
+        match &self.target {
+            Target::Pool(pool) => Some(pool.group.name.clone()),
+            Target::Text(text) => Some(String::from_utf8_lossy(&text.text(session)).into_owned()),
+        }
+    }
+
+    /// The PROXY protocol head a server is sent; empty where it is sent none.
+    fn head(&self, session: &Session) -> Vec<u8> {
+        let mut head = Vec::new();
+        if self.protocol {
+            let client = match session.client_address() {
+                Address::Ip(client) => Some(*client),
+                Address::Unix(_) => None,
+            };
+            proxy_protocol::write(client, session.local(), &mut head);
+        }
+        head
     }
 
     /// Waits until a connection is made.
@@ -349,14 +442,9 @@ impl Proxy {
     }
 
     async fn relay(&self, session: &mut Session, server: &Transport, deadline: Deadline) {
-        let mut first = Vec::new();
-        if self.protocol {
-            let client = match session.client_address() {
-                Address::Ip(client) => Some(*client),
-                Address::Unix(_) => None,
-            };
-            proxy_protocol::write(client, session.local(), &mut first);
-        }
+        // With TLS the head has gone before the handshake.
+        let mut first = if self.tls.is_some() { Vec::new() } else { self.head(session) };
+        first.append(&mut session.preread);
         let manner = Manner {
             timeout: self.timeout,
             half_close: self.half_close,
@@ -379,6 +467,8 @@ impl Proxy {
         }
     }
 }
+
+const TIMED_OUT: &str = "upstream timed out (110: Connection timed out)";
 
 fn rate_of(rate: &Value<u64>, session: &Session) -> u64 {
     match rate {

@@ -1,19 +1,20 @@
 //! `ngx_stream_ssl_module`: what stream's servers need for TLS, checked as nginx checks it.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::Need;
-use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::directive::{Arity, Directive};
+use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Custom, Time};
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::session::contexts::STREAM_ANY;
-use crate::session::tls;
+use crate::session::tls::{self, Named};
+use crate::stream::handshake::Secure;
 use crate::stream::module::{Compile, Module, Place};
 use crate::tls::TlsConf;
-use crate::tls::check::lacking;
+use crate::tls::check::{by_name, lacking};
 use crate::tls::context::Purpose;
+use crate::tls::directives::Verify;
 use std::time::Duration;
 
 /// The module.
@@ -31,13 +32,9 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             &Time(|c: &mut StreamTls| &mut c.handshake_timeout),
         )
         .default("60s")
-        .support(Support::Missing)
-        .needs(Need::AnyOf(&["listen"], "no address with TLS is listened on"))
         .doc("Sets how long a handshake may take."),
         Directive::new("ssl_alpn", STREAM_ANY, Arity::AtLeast(1), &Custom(ssl_alpn))
             .since("1.21.4")
-            .support(Support::Missing)
-            .needs(Need::AnyOf(&["listen"], "no address with TLS is listened on"))
             .doc("Sets the protocols clients may choose in the handshake."),
     ],
     scopes: &[Scope::of::<StreamTls>(STREAM_ANY)],
@@ -73,14 +70,27 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     tls::declare(levels, "stream ssl", cx.build)
 }
 
-fn install(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let at = levels.level.own::<StreamTls>().and_then(|own| own.listen);
     let (Some(at), Some(conf)) = (at, levels.get::<TlsConf>()) else { return Ok(()) };
     if let Some(complaint) = lacking(conf, "listen ... ssl") {
         return Err(complaint.at(at));
     }
-    for word in conf.certificates.iter().chain(&conf.keys).filter(|word| word.bytes.contains(&b'$')) {
-        cx.text(word)?;
+    let mut pairs = Vec::new();
+    if by_name(conf) {
+        for (certificate, key) in conf.certificates.iter().zip(&conf.keys) {
+            pairs.push([(cx.text(certificate)?, certificate.clone()), (cx.text(key)?, key.clone())]);
+        }
     }
-    tls::server(levels, conf, (Purpose::Stream, false), cx.build).map(drop)
+    let none = StreamTls::default();
+    let own = levels.get::<StreamTls>().unwrap_or(&none);
+    let Some(context) = tls::server(levels, conf, (Purpose::Stream, false), cx.build)? else { return Ok(()) };
+    let protocols: Vec<&[u8]> = own.alpn.iter().map(|word| &*word.bytes).collect();
+    place.tls = Some(Secure {
+        context: context.protocols(&protocols),
+        named: Named::new(pairs, conf.password_file.clone(), cx.build.folder),
+        verify: conf.verify.unwrap_or(Verify::Off),
+        timeout: own.handshake_timeout.merged()?,
+    });
+    Ok(())
 }

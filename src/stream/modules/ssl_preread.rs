@@ -1,16 +1,18 @@
 //! `ngx_stream_ssl_preread_module`: what a client's first bytes say, without ending TLS here.
 
-use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Flag;
+use crate::conf::walk::Levels;
 use crate::session::contexts::STREAM_ANY;
-use crate::session::used;
-use crate::stream::module::Module;
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::session::Session;
+use crate::tls::preread::{self, Preread as Read};
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE)]
+    vec![Module::new(MODULE).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -18,9 +20,6 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     directives: &[Directive::new("ssl_preread", STREAM_ANY, Arity::Flag, &Flag(|c: &mut Preread| &mut c.enabled))
         .default("off")
         .since("1.11.5")
-        .support(Support::Missing)
-        .omitted(Omission::Closes("the addresses of the server are not opened"))
-        .needs(Need::Where(|levels| used::any(levels, &["ssl_preread_"]), "no variable of the module is used"))
         .doc("Reads the server's name and the protocols from the client's first message.")],
     scopes: &[Scope::of::<Preread>(STREAM_ANY)],
 };
@@ -34,5 +33,28 @@ struct Preread {
 impl Conf for Preread {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; enabled);
+    }
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if levels.get::<Preread>().is_some_and(|conf| conf.enabled == Some(true)) {
+        place.step(Phase::Preread, Step);
+    }
+    Ok(())
+}
+
+/// Reads the client's first message.
+struct Step;
+
+impl Handler for Step {
+    fn run(&self, session: &mut Session) -> Flow {
+        match preread::read(&session.preread) {
+            Read::More => Flow::More,
+            Read::NotTls => Flow::Next,
+            Read::Hello(hello) => {
+                session.hello = Some(Box::new(hello));
+                Flow::Pass
+            }
+        }
     }
 }

@@ -1,0 +1,107 @@
+//! A TLS handshake with a client, before anything of its bytes is read.
+
+use super::session::Session;
+use crate::log::Level;
+use crate::net::deadline::Deadline;
+use crate::net::tls_session::{Hello, TlsError, tell};
+use crate::session::tls::{Named, Shaken, failed};
+use crate::tls::clients::{self, Verdict};
+use crate::tls::context::ServerContext;
+use crate::tls::directives::Verify;
+use crate::tls::info::{self, Offer};
+use rustls::ServerConnection;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+/// TLS of a server.
+pub struct Secure {
+    /// What handshakes are made of.
+    pub context: ServerContext,
+    /// Certificates that variables name.
+    pub named: Option<Named<Session>>,
+    /// `ssl_verify_client`.
+    pub verify: Verify,
+    /// `ssl_handshake_timeout`.
+    pub timeout: Duration,
+}
+
+/// Shakes hands with the session's client.
+///
+/// # Errors
+/// The status the session ends with.
+pub async fn shake(session: &mut Session) -> Result<(), u16> {
+    begin(session).await.map_err(|text| {
+        session.log(Level::Info, &format!("{text} while SSL handshaking"), "");
+        500
+    })
+}
+
+async fn begin(session: &mut Session) -> Result<(), String> {
+    let server = session.server.clone();
+    let Some(secure) = &server.tls else { return Err("the server has no certificate".to_owned()) };
+    let stream = session.stream.clone();
+    let mut deadline = Deadline::new();
+    deadline.set(session.turn().clock.instant(), secure.timeout);
+    let mut hello = Hello::default();
+    let mut bytes = session.turn().buffer();
+    let accepted = loop {
+        let ready = poll_fn(|cx| match stream.poll_readable(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => deadline.poll(cx).map(|()| false),
+        });
+        if !ready.await {
+            return Err(timed_out());
+        }
+        bytes.start = 0;
+        bytes.end = 0;
+        match stream.try_read(bytes.room()) {
+            Ok(0) => return Err(failed(&TlsError::Closed)),
+            Ok(count) => bytes.end = count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+            Err(error) => return Err(failed(&TlsError::Io(error))),
+        }
+        if let Some(accepted) = hello.take(&mut bytes, stream.tcp()).map_err(|error| failed(&error))? {
+            break accepted;
+        }
+    };
+    let (asked, offer, config) = {
+        let client = accepted.client_hello();
+        let config = match &secure.named {
+            None => secure.context.config(&client),
+            Some(named) => secure.context.with_pairs(&client, named.load(session)?),
+        };
+        (client.server_name().map(Box::from), Offer::of(&client), config)
+    };
+    let mut connection: ServerConnection = accepted.into_connection(config).map_err(|(error, alert)| {
+        tell(alert, stream.tcp());
+        failed(&TlsError::Protocol(error))
+    })?;
+    let session_id = info::session_id(&mut connection);
+    stream.secure(connection.into(), bytes.filled());
+    session.turn().give(bytes);
+    let outcome = poll_fn(|cx| match stream.poll_handshake(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => deadline.poll(cx).map(|()| None),
+    });
+    match outcome.await {
+        None => return Err(timed_out()),
+        Some(Err(error)) => return Err(failed(&error)),
+        Some(Ok(())) => {}
+    }
+    let now = session.turn().clock.now().as_secs() as i64;
+    let judge = |tls: &crate::net::tls_session::Session| {
+        tls.look(|state| secure.context.clients().verdict(state.peer_certificates(), now))
+    };
+    let verdict = stream.tls().map_or(Verdict::Absent, judge);
+    session.shaken = Some(Box::new(Shaken { asked, is_known: true, offer, session_id, verdict }));
+    match clients::refusal(secure.verify, verdict) {
+        Some(refusal) => Err(refusal.to_string()),
+        None => Ok(()),
+    }
+}
+
+fn timed_out() -> String {
+    "client timed out (110: Connection timed out)".to_owned()
+}

@@ -17,8 +17,12 @@ mod dn;
 pub mod facts;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod info;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod kept;
 mod key;
 mod names;
+#[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
+pub mod ocsp;
 #[cfg_attr(not(test), expect(dead_code, reason = "no socket speaks TLS yet"))]
 pub mod pairs;
 mod pem;

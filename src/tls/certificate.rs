@@ -103,6 +103,11 @@ impl Certificate {
         found.ok_or_else(|| ("PEM_read_bio_X509_AUX()", format!("{NO_START}TRUSTED CERTIFICATE")))
     }
 
+    /// The OCSP responder a certificate names.
+    pub fn responder_of(der: &[u8]) -> Option<String> {
+        X509Certificate::from_der(der).ok().and_then(|(_, one)| responder(&one))
+    }
+
     fn leaf(one: &X509Certificate<'_>) -> Self {
         let info = one.public_key();
         let key = match info.parsed() {

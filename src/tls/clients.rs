@@ -11,6 +11,7 @@ use super::check::{Files, given};
 use super::ciphers;
 use super::directives::{TlsConf, Verify};
 use super::facts::{Crl, Facts};
+use super::kept::Kept;
 use super::pem;
 use super::signature;
 use super::verify::{Failure, Role, Trust};
@@ -87,17 +88,20 @@ pub struct Clients {
 
 impl Clients {
     /// Reads the issuers and CRLs of a server; their files were checked before.
-    pub fn new(conf: &TlsConf, files: &Files<'_>) -> Result<Self, Diagnostic> {
+    ///
+    /// # Errors
+    /// nginx's and OpenSSL's words.
+    pub fn new(conf: &TlsConf, files: &Files<'_>, kept: &Kept) -> Result<Self, Diagnostic> {
         let mode = conf.verify.unwrap_or(Verify::Off);
         let asks = mode != Verify::Off;
-        let told = anchors(conf.client_certificate.as_ref().filter(|_| asks), files)?;
-        let hints = told.iter().map(|one| DistinguishedName::from(one.subject.clone())).collect();
-        let mut trusted = told;
-        trusted.extend(anchors(conf.trusted_certificate.as_ref(), files)?);
+        let told = anchors(conf.client_certificate.as_ref().filter(|_| asks), files, kept)?;
+        let subjects = told.iter().flat_map(|file| file.iter());
+        let hints = subjects.map(|one| DistinguishedName::from(one.subject.clone())).collect();
+        let trusted = told.into_iter().chain(anchors(conf.trusted_certificate.as_ref(), files, kept)?);
         let text = conf.ciphers.as_ref().map(Word::text);
         let trust = Trust {
-            anchors: trusted,
-            crls: crls(conf.crl.as_ref(), files)?,
+            anchors: trusted.collect(),
+            crls: crls(conf.crl.as_ref(), files, kept)?,
             depth: usize::try_from(conf.verify_depth.unwrap_or(1)).unwrap_or(usize::MAX),
             role: Role::Client,
             level: ciphers::level(text.as_deref()),
@@ -112,6 +116,16 @@ impl Clients {
             Some(Ok(())) => Verdict::Accepted,
             Some(Err(failure)) => Verdict::Failed(failure),
         }
+    }
+
+    /// The chain that was accepted, from the leaf to the trusted certificate: whose status `ssl_ocsp` asks for.
+    pub fn chain(&self, shown: &[CertificateDer<'_>], now: i64) -> Vec<Facts> {
+        self.trust.path(shown, now)
+    }
+
+    /// The trusted certificates, among which the issuer of a server's own is looked for.
+    pub fn trusted(&self) -> impl Iterator<Item = &Facts> {
+        self.trust.anchors.iter().flat_map(|file| file.iter())
     }
 
     /// Whether requests are refused after that verdict.
@@ -142,23 +156,29 @@ pub fn refusal(mode: Verify, verdict: Verdict) -> Option<Refusal> {
 ///
 /// # Errors
 /// nginx's and OpenSSL's words.
-pub fn anchors(file: Option<&Word>, files: &Files<'_>) -> Result<Vec<Facts>, Diagnostic> {
-    let Some(file) = given(file) else { return Ok(Vec::new()) };
-    files.trusted("SSL_CTX_load_verify_locations", file)?;
-    let bytes = files.loader.load(&files.path(file)).unwrap_or_default();
-    Ok(super::facts::of(&super::certificate::chain(&bytes)))
+pub fn anchors(file: Option<&Word>, files: &Files<'_>, kept: &Kept) -> Result<Option<Arc<Vec<Facts>>>, Diagnostic> {
+    let Some(file) = given(file) else { return Ok(None) };
+    let load = || {
+        files.trusted("SSL_CTX_load_verify_locations", file)?;
+        let bytes = files.loader.load(&files.path(file)).unwrap_or_default();
+        Ok(Arc::new(super::facts::of(&super::certificate::chain(&bytes))))
+    };
+    kept.anchors.get(&[file], files, load).map(Some)
 }
 
 /// The lists of a file of revoked certificates.
 ///
 /// # Errors
 /// nginx's and OpenSSL's words.
-pub fn crls(file: Option<&Word>, files: &Files<'_>) -> Result<Vec<Crl>, Diagnostic> {
-    let Some(file) = given(file) else { return Ok(Vec::new()) };
-    files.trusted("X509_LOOKUP_load_file", file)?;
-    let bytes = files.loader.load(&files.path(file)).unwrap_or_default();
-    let lists = pem::blocks(&bytes).filter_map(Result::ok).filter(|block| block.label == "X509 CRL");
-    Ok(lists.filter_map(|block| Crl::read(&block.contents)).collect())
+pub fn crls(file: Option<&Word>, files: &Files<'_>, kept: &Kept) -> Result<Option<Arc<Vec<Crl>>>, Diagnostic> {
+    let Some(file) = given(file) else { return Ok(None) };
+    let load = || {
+        files.trusted("X509_LOOKUP_load_file", file)?;
+        let bytes = files.loader.load(&files.path(file)).unwrap_or_default();
+        let lists = pem::blocks(&bytes).filter_map(Result::ok).filter(|block| block.label == "X509 CRL");
+        Ok(Arc::new(lists.filter_map(|block| Crl::read(&block.contents)).collect()))
+    };
+    kept.crls.get(&[file], files, load).map(Some)
 }
 
 /// Takes every certificate whose key signs the handshake.

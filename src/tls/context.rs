@@ -9,12 +9,15 @@
 //! ```
 //!
 //! A server whose certificates have variables in their names has none of its own: the caller evaluates the names, asks
-//! [`super::pairs::Pairs`] for the pairs and calls [`ServerContext::with_pairs`].
+//! [`Kept::named`] for the pairs and calls [`ServerContext::with_pairs`].
 
-use super::check::{Files, Pair, failed, given};
+use super::certificate::Certificate;
+use super::check::{Files, failed, given};
 use super::clients::Clients;
 use super::directives::{SessionCache, TlsConf, Verify};
-use super::pairs::{self, Certificates};
+use super::facts::Facts;
+use super::kept::Kept;
+use super::pairs::{self, Certificates, Wanted};
 use super::policy::{self, Asked, Policy};
 use super::sessions::{ContextId, ContextStore, NoTickets, SessionZone, Store, TicketKeys, Tickets};
 use super::{check, ciphers, suites};
@@ -59,15 +62,6 @@ impl Purpose {
     }
 }
 
-/// What is kept from one configuration to the next.
-#[derive(Debug, Default)]
-pub struct Kept {
-    /// The keys of tickets where neither a file nor a zone has them.
-    pub tickets: Arc<TicketKeys>,
-    /// The sessions of servers that take early data without a zone.
-    early: std::sync::OnceLock<Arc<SessionZone>>,
-}
-
 /// What a context is made with.
 pub struct Setup<'a> {
     /// Reads files.
@@ -100,6 +94,20 @@ pub struct ServerContext {
     chacha: Option<Arc<ServerConfig>>,
     certificates: Arc<Certificates>,
     clients: Arc<Clients>,
+    staples: Arc<[Staple]>,
+}
+
+/// A certificate whose status is asked for, to be stapled.
+#[derive(Clone, Debug)]
+pub struct Staple {
+    /// The certificate.
+    pub certificate: Facts,
+    /// Its issuer.
+    pub issuer: Facts,
+    /// The responder's URL.
+    pub responder: String,
+    /// `ssl_stapling_verify`.
+    pub verify: bool,
 }
 
 impl ServerContext {
@@ -126,7 +134,7 @@ impl ServerContext {
         }
         let loaded = load(conf, setup)?;
         let certificates = Arc::new(Certificates::new(loaded));
-        let clients = Clients::new(conf, setup.files)?;
+        let clients = Clients::new(conf, setup.files, setup.kept)?;
         let id = context_id(conf, setup, &certificates);
         let parts = Parts { conf, setup, policy: &policy, certificates: &certificates, clients: &clients, id };
         let config = parts.config(&policy.provider)?;
@@ -136,7 +144,8 @@ impl ServerContext {
             parts.config(&Arc::new(provider)).map(Arc::new)
         });
         let chacha = chacha.transpose()?;
-        Ok(Self { config: Arc::new(config), chacha, certificates, clients: Arc::new(clients) })
+        let staples = staples(conf, &certificates, &clients).into();
+        Ok(Self { config: Arc::new(config), chacha, certificates, clients: Arc::new(clients), staples })
     }
 
     /// The same context with these ALPN protocols, most preferred first; clients that offer others only are refused.
@@ -180,6 +189,11 @@ impl ServerContext {
         &self.clients
     }
 
+    /// The certificates whose status is to be asked for and stapled.
+    pub fn staples(&self) -> &[Staple] {
+        &self.staples
+    }
+
     /// The certificates, to be given OCSP responses.
     pub const fn certificates(&self) -> &Arc<Certificates> {
         &self.certificates
@@ -209,8 +223,12 @@ fn load(conf: &TlsConf, setup: &Setup<'_>) -> Result<Vec<Arc<CertifiedKey>>, Dia
     let response = stapled(conf, setup.files)?;
     let pairs = conf.certificates.iter().zip(&conf.keys);
     let load = |(certificate, key)| {
-        let pair: Pair = setup.files.pair(certificate, key, conf.password_file.as_ref(), level)?;
-        pairs::certified(pair, response.clone())
+        let wanted = Wanted { certificate, key, passwords: conf.password_file.as_ref(), level };
+        let pair = pairs::load(&wanted, setup.files, &setup.kept.pairs)?;
+        let Some(response) = &response else { return Ok(pair) };
+        let mut stapled = CertifiedKey::clone(&pair);
+        stapled.ocsp = Some(response.clone());
+        Ok(Arc::new(stapled))
     };
     pairs.map(load).collect()
 }
@@ -220,6 +238,24 @@ fn stapled(conf: &TlsConf, files: &Files<'_>) -> Result<Option<Vec<u8>>, Diagnos
     let file = given(conf.stapling_file.as_ref()).filter(|_| conf.stapling == Some(true));
     let Some(path) = file.map(|file| files.path(file)) else { return Ok(None) };
     files.read(&path, "rb").map(Some).map_err(|words| failed("BIO_new_file", &path, &words))
+}
+
+/// What `ssl_stapling` asks for; those that lack an issuer or a responder were warned about.
+fn staples(conf: &TlsConf, certificates: &Certificates, clients: &Clients) -> Vec<Staple> {
+    if conf.stapling != Some(true) || given(conf.stapling_file.as_ref()).is_some() {
+        return Vec::new();
+    }
+    let fixed = given(conf.stapling_responder.as_ref()).map(|word| word.text().into_owned());
+    let staple = |chain: Vec<Vec<u8>>| {
+        let chain: Vec<Facts> = chain.iter().filter_map(|one| Facts::read(one)).collect();
+        let (certificate, behind) = chain.split_first()?;
+        let mut issuers = behind.iter().chain(clients.trusted());
+        let issuer = issuers.find(|issuer| certificate.may_be_issued_by(issuer))?;
+        let responder = fixed.clone().or_else(|| Certificate::responder_of(&certificate.der))?;
+        let verify = conf.stapling_verify == Some(true);
+        Some(Staple { certificate: certificate.clone(), issuer: issuer.clone(), responder, verify })
+    };
+    certificates.chains().into_iter().filter_map(staple).collect()
 }
 
 fn context_id(conf: &TlsConf, setup: &Setup<'_>, certificates: &Certificates) -> ContextId {

@@ -1,8 +1,10 @@
 //! What verification asks of a certificate or a CRL, taken from its encoding once.
 
 use super::der::{Fields, tag};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use std::net::IpAddr;
+use std::sync::LazyLock;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -42,7 +44,7 @@ impl Signed {
 }
 
 /// A public key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     /// The contents of the algorithm's identifier.
     algorithm: Vec<u8>,
@@ -64,8 +66,9 @@ impl PublicKey {
     }
 
     fn verifies(&self, message: &[u8], signed_with: &[u8], signature: &[u8]) -> bool {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let mut algorithms = provider.signature_verification_algorithms.all.iter();
+        static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> =
+            LazyLock::new(|| rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms);
+        let mut algorithms = ALGORITHMS.all.iter();
         algorithms.any(|algorithm| {
             self.is_for(*algorithm)
                 && algorithm.signature_alg_id().as_ref() == signed_with

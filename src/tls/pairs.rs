@@ -1,7 +1,10 @@
 //! Certificates with their keys, as rustls presents them: several for one server, of which a client gets one it can verify.
 
-use super::check::Pair;
+use super::check::{Files, Pair};
+use super::facts::{Facts, PublicKey};
+use super::kept::Cache;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::Word;
 use parking_lot::RwLock;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -30,15 +33,27 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// A server's pairs, in the order of the configuration.
+    /// A server's pairs, in the order of the configuration. One whose key is of another kind than its certificate is never
+    /// presented, as in OpenSSL, which holds the two apart.
     pub fn new(pairs: Vec<Arc<CertifiedKey>>) -> Self {
-        Self { pairs: pairs.into_iter().map(RwLock::new).collect() }
+        let fits = |pair: &Arc<CertifiedKey>| {
+            let certificate = pair.cert.first().and_then(|leaf| Facts::read(leaf));
+            let public = pair.key.public_key().and_then(|info| PublicKey::read(&info));
+            certificate.zip(public).is_none_or(|(certificate, key)| certificate.key == key)
+        };
+        Self { pairs: pairs.into_iter().filter(fits).map(RwLock::new).collect() }
     }
 
     /// The leaves, as encoded.
     pub fn leaves(&self) -> Vec<Vec<u8>> {
         let leaf = |pair: &RwLock<Arc<CertifiedKey>>| pair.read().cert.first().map(|leaf| leaf.to_vec());
         self.pairs.iter().filter_map(leaf).collect()
+    }
+
+    /// The chains, as encoded.
+    pub fn chains(&self) -> Vec<Vec<Vec<u8>>> {
+        let chain = |pair: &RwLock<Arc<CertifiedKey>>| pair.read().cert.iter().map(|one| one.to_vec()).collect();
+        self.pairs.iter().map(chain).collect()
     }
 
     /// Staples a response to the pair with that leaf from the next handshake on; `None` staples none.
@@ -63,4 +78,33 @@ impl ResolvesServerCert for Certificates {
             pairs.find(|pair| pair.key.choose_scheme(&[*scheme]).is_some())
         })
     }
+}
+
+/// A pair that is wanted; the names of its files have no variables any more.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The certificate's file, or its text after `data:`.
+    pub certificate: &'a Word,
+    /// The key's.
+    pub key: &'a Word,
+    /// The file with passwords.
+    pub passwords: Option<&'a Word>,
+    /// OpenSSL's security level.
+    pub level: u32,
+}
+
+/// A pair, read from its files unless they are as they were.
+///
+/// # Errors
+/// nginx's and OpenSSL's words.
+pub fn load(
+    wanted: &Wanted<'_>,
+    files: &Files<'_>,
+    cache: &Cache<CertifiedKey>,
+) -> Result<Arc<CertifiedKey>, Diagnostic> {
+    let words = [Some(wanted.certificate), Some(wanted.key), wanted.passwords];
+    let words: Vec<&Word> = words.into_iter().flatten().collect();
+    cache.get(&words, files, || {
+        certified(files.pair(wanted.certificate, wanted.key, wanted.passwords, wanted.level)?, None)
+    })
 }

@@ -1,8 +1,9 @@
 //! Handshakes in memory, for the tests of this room.
 
 use super::check::Files;
-use super::context::{Kept, Purpose, ServerContext, Setup};
+use super::context::{Purpose, ServerContext, Setup};
 use super::directives::TlsConf;
+use super::kept::Kept;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::disk::Disk;
 use crate::conf::source::{SourceId, Span};

@@ -1,7 +1,7 @@
 //! TLS towards servers: everything `proxy_ssl_*` and its kin set, as rustls takes it.
 //!
 //! ```text
-//! let context = ClientContext::new(&conf.settings(), &files, &mut warn)?;
+//! let context = ClientContext::new(&conf.settings(), &files, &kept, &mut warn)?;
 //! let connection = context.connect(name, Some(&peer.sessions))?;       // shake hands, then
 //! context.verify(connection.peer_certificates(), name, now)?;          // the error's text is nginx's
 //! ```
@@ -13,7 +13,8 @@ use super::ciphers;
 use super::client::ClientConf;
 use super::clients::{anchors, crls};
 use super::facts::Facts;
-use super::pairs;
+use super::kept::Kept;
+use super::pairs::{self, Wanted};
 use super::policy::{self, Asked, Policy};
 use super::signature;
 use super::suites;
@@ -135,6 +136,7 @@ impl ClientContext {
     pub fn new(
         settings: &ClientSettings<'_>,
         files: &Files<'_>,
+        kept: &Kept,
         warn: &mut dyn FnMut(Diagnostic),
     ) -> Result<Self, Diagnostic> {
         let prefix = settings.prefix;
@@ -153,7 +155,8 @@ impl ClientContext {
         let level = ciphers::level(text.as_deref());
         let pair = match settings.pair {
             Some((certificate, key)) => {
-                Some(pairs::certified(files.pair(certificate, key, settings.passwords, level)?, None)?)
+                let wanted = Wanted { certificate, key, passwords: settings.passwords, level };
+                Some(pairs::load(&wanted, files, &kept.pairs)?)
             }
             None => None,
         };
@@ -162,7 +165,8 @@ impl ClientContext {
                 return Err(Diagnostic::emerg(format!("no {prefix}_trusted_certificate for {prefix}_verify")));
             };
             let depth = usize::try_from(settings.depth).unwrap_or(usize::MAX);
-            let (anchors, crls) = (anchors(Some(trusted), files)?, crls(settings.crl, files)?);
+            let anchors = anchors(Some(trusted), files, kept)?.into_iter().collect();
+            let crls = crls(settings.crl, files, kept)?;
             Some(Trust { anchors, crls, depth, role: Role::Server, level })
         } else {
             None

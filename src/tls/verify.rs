@@ -6,6 +6,7 @@
 
 use super::facts::{self, Crl, Facts, KeyUsage, Name};
 use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
 
 /// Why a certificate is not accepted: OpenSSL's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +77,10 @@ pub enum Role {
 /// Whom is trusted, and how far.
 #[derive(Debug)]
 pub struct Trust {
-    /// Trusted certificates.
-    pub anchors: Vec<Facts>,
-    /// Lists of revoked ones; where there are any, each certificate of a chain must have one.
-    pub crls: Vec<Crl>,
+    /// Trusted certificates, from several files.
+    pub anchors: Vec<Arc<Vec<Facts>>>,
+    /// Lists of revoked ones; where they are given, the issuer of each certificate of a chain must have one.
+    pub crls: Option<Arc<Vec<Crl>>>,
     /// How many CAs may be between a certificate and a trusted one.
     pub depth: usize,
     /// Whom leaves are for.
@@ -100,9 +101,14 @@ impl Trust {
     /// # Errors
     /// The fault OpenSSL finds last.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), Failure> {
-        let given = facts::of(chain);
-        let Some((leaf, others)) = given.split_first() else { return Err(Failure::NO_LOCAL_ISSUER) };
-        self.check(leaf, others, now).map_or(Ok(()), Err)
+        let Some((leaf, others)) = read(chain) else { return Err(Failure::NO_LOCAL_ISSUER) };
+        self.check(&leaf, &others, now).map_or(Ok(()), Err)
+    }
+
+    /// The chain that was verified: from the leaf to the trusted certificate.
+    pub fn path(&self, chain: &[CertificateDer<'_>], now: i64) -> Vec<Facts> {
+        let Some((leaf, others)) = read(chain) else { return Vec::new() };
+        self.build(&leaf, &others, now, &mut None).chain.into_iter().cloned().collect()
     }
 
     fn check(&self, leaf: &Facts, others: &[Facts], now: i64) -> Option<Failure> {
@@ -117,9 +123,9 @@ impl Trust {
                 last = Some(Failure::WEAK_SIGNATURE);
             }
         }
-        if !self.crls.is_empty() {
+        if let Some(lists) = &self.crls {
             for index in 0..path.chain.len() {
-                self.revocation(&path.chain, index, now, &mut last);
+                revocation(lists, &path.chain, index, now, &mut last);
             }
         }
         signatures(&path.chain, now, &mut last);
@@ -155,7 +161,8 @@ impl Trust {
         let mut trusted = false;
         loop {
             let room = path.chain.len() <= most;
-            let issuer = room.then(|| Self::issuer(top, &mut self.anchors.iter(), now)).flatten();
+            let issuer =
+                room.then(|| Self::issuer(top, &mut self.anchors.iter().flat_map(|file| file.iter()), now)).flatten();
             // A self-signed one is its own issuer: it is trusted if it is among the trusted ones to the byte.
             let issuer = issuer.filter(|issuer| !top.is_self_signed() || issuer.der == top.der);
             if let Some(issuer) = issuer {
@@ -228,37 +235,43 @@ impl Trust {
         let may = if must_sign { one.is_ca() } else { one.usage.is_none_or(|have| have.0 & usage != 0) };
         purpose && may
     }
+}
 
-    /// Looks a certificate up in the list of its issuer.
-    fn revocation(&self, chain: &[&Facts], index: usize, now: i64, last: &mut Option<Failure>) {
-        let Some(one) = chain.get(index) else { return };
-        // The root is its own issuer.
-        let issuer = chain.get(index + 1).or_else(|| chain.get(index)).filter(|issuer| one.issuer == issuer.subject);
-        let mut lists = self.crls.iter().filter(|list| list.issuer == one.issuer);
-        let current = lists.clone().find(|list| list.is_valid_at(now));
-        let Some(list) = current.or_else(|| lists.next()) else {
-            *last = Some(Failure::NO_CRL);
-            return;
-        };
-        if let Some(issuer) = issuer {
-            if issuer.usage.is_some_and(|usage| usage.0 & KeyUsage::CRL_SIGN == 0) {
-                *last = Some(Failure::NO_CRL_SIGN);
-            }
-            if now < list.starts {
-                *last = Some(Failure::CRL_NOT_YET_VALID);
-            }
-            if list.ends.is_some_and(|ends| now > ends) {
-                *last = Some(Failure::CRL_EXPIRED);
-            }
-            if !list.signed.is_by(&issuer.key) {
-                *last = Some(Failure::BAD_CRL_SIGNATURE);
-            }
-        } else {
-            *last = Some(Failure::NO_CRL);
+/// The leaf and the other certificates a peer has shown; nothing where the leaf cannot be read.
+fn read(chain: &[CertificateDer<'_>]) -> Option<(Facts, Vec<Facts>)> {
+    let (leaf, others) = chain.split_first()?;
+    Some((Facts::read(leaf)?, facts::of(others)))
+}
+
+/// Looks a certificate up in the list of its issuer.
+fn revocation(lists: &[Crl], chain: &[&Facts], index: usize, now: i64, last: &mut Option<Failure>) {
+    let Some(one) = chain.get(index) else { return };
+    // The root is its own issuer.
+    let issuer = chain.get(index + 1).or_else(|| chain.get(index)).filter(|issuer| one.issuer == issuer.subject);
+    let mut lists = lists.iter().filter(|list| list.issuer == one.issuer);
+    let current = lists.clone().find(|list| list.is_valid_at(now));
+    let Some(list) = current.or_else(|| lists.next()) else {
+        *last = Some(Failure::NO_CRL);
+        return;
+    };
+    if let Some(issuer) = issuer {
+        if issuer.usage.is_some_and(|usage| usage.0 & KeyUsage::CRL_SIGN == 0) {
+            *last = Some(Failure::NO_CRL_SIGN);
         }
-        if list.lists(one) {
-            *last = Some(Failure::REVOKED);
+        if now < list.starts {
+            *last = Some(Failure::CRL_NOT_YET_VALID);
         }
+        if list.ends.is_some_and(|ends| now > ends) {
+            *last = Some(Failure::CRL_EXPIRED);
+        }
+        if !list.signed.is_by(&issuer.key) {
+            *last = Some(Failure::BAD_CRL_SIGNATURE);
+        }
+    } else {
+        *last = Some(Failure::NO_CRL);
+    }
+    if list.lists(one) {
+        *last = Some(Failure::REVOKED);
     }
 }
 

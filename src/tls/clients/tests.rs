@@ -67,6 +67,7 @@ fn issuers_are_told_and_trusted_ones_are_not() {
     let context = World::default().good(&conf);
     assert_eq!(context.clients().hints.len(), 1);
     assert_eq!(judged(&context, Some("foreign"), &TLS13).0, "SUCCESS");
+    assert_eq!(context.clients().chain(&crate::tls::testing::certificates("good.crt"), NOW).len(), 2);
 }
 
 #[test]

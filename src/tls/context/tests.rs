@@ -136,8 +136,10 @@ fn pairs_come_from_files_texts_and_by_name() {
     let mut world = World { variables: true, ..World::default() };
     let context = world.good(&conf);
     assert!(shake(&context, &plain_client(), "a.test").is_err());
-    let pair = crate::tls::testing::files().pair(&word("rsa.crt"), &word("rsa.key"), None, 2).map_err(|e| e.message);
-    let pair = pairs::certified(pair.expect("a pair"), None).map_err(|e| e.message).expect("RSA");
+    let (certificate, key) = (word("rsa.crt"), word("rsa.key"));
+    let wanted = Wanted { certificate: &certificate, key: &key, passwords: None, level: 2 };
+    let pair = pairs::load(&wanted, &crate::tls::testing::files(), &world.kept.named).map_err(|error| error.message);
+    let pair = pair.expect("RSA");
     let name = ServerName::try_from("a.test").expect("a name");
     let client = ClientConnection::new(plain_client(), name).expect("a client");
     let (client, _) = shake_with(client, |hello| context.with_pairs(hello, vec![pair.clone()])).expect("a handshake");
@@ -304,4 +306,28 @@ fn records_are_as_long_as_asked() {
         rest = &after[length..];
     }
     assert_eq!(lengths, [4096 + 17, 4096 + 17, 1808 + 17]);
+}
+
+#[test]
+fn a_key_of_another_kind_is_never_presented() {
+    let mut conf = server(&["rsa"]);
+    conf.keys = vec![word("self.key")];
+    let context = World::default().good(&conf);
+    assert!(shake(&context, &plain_client(), "a.test").is_err());
+}
+
+#[test]
+fn stapling_names_whom_to_ask() {
+    let mut conf = server(&["server", "self"]);
+    conf.stapling = Some(true);
+    conf.stapling_verify = Some(true);
+    conf.trusted_certificate = Some(word("root.crt"));
+    let mut world = World::default();
+    let context = world.good(&conf);
+    let [staple] = context.staples() else { panic!("{:?}", context.staples()) };
+    assert_eq!((staple.responder.as_str(), staple.verify), ("http://127.0.0.1:8888/ocsp", true));
+    assert_eq!(staple.issuer.common_name.as_deref(), Some("root"));
+    assert_eq!(staple.certificate.common_name.as_deref(), Some("server"));
+    conf.stapling = None;
+    assert!(world.good(&conf).staples().is_empty());
 }

@@ -10,7 +10,7 @@ const NOW: i64 = 1_830_000_000;
 fn context(change: impl FnOnce(&mut ClientConf)) -> ClientContext {
     let mut conf = ClientConf::default();
     change(&mut conf);
-    ClientContext::new(&conf.settings(), &files(), &mut |warning| panic!("{}", warning.message))
+    ClientContext::new(&conf.settings(), &files(), &Kept::default(), &mut |warning| panic!("{}", warning.message))
         .unwrap_or_else(|error| panic!("{}", error.message))
 }
 
@@ -125,7 +125,9 @@ fn bad_settings_are_refused() {
     let refused = |change: &dyn Fn(&mut ClientConf)| {
         let mut conf = ClientConf::default();
         change(&mut conf);
-        ClientContext::new(&conf.settings(), &files(), &mut |_| ()).map(|_| ()).map_err(|error| error.message)
+        ClientContext::new(&conf.settings(), &files(), &Kept::default(), &mut |_| ())
+            .map(|_| ())
+            .map_err(|error| error.message)
     };
     let text = "no proxy_ssl_trusted_certificate for proxy_ssl_verify";
     assert_eq!(refused(&|conf| conf.verify = Some(true)), Err(text.to_owned()));

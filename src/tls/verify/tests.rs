@@ -32,14 +32,20 @@ fn verdicts_are_openssls() {
         if more != "-" {
             anchors.extend(facts(more.trim_end_matches(".crt")));
         }
-        let crls = if crl == "-" { Vec::new() } else { lists(crl) };
-        let trust = Trust { anchors, crls, depth: depth.parse().expect("a number"), role: Role::Client, level: 2 };
+        let crls = (crl != "-").then(|| Arc::new(lists(crl)));
+        let trust = Trust {
+            anchors: vec![Arc::new(anchors)],
+            crls,
+            depth: depth.parse().expect("a number"),
+            role: Role::Client,
+            level: 2,
+        };
         assert_eq!(shown(trust.verify(&chain(names), NOW)), wanted, "{line}");
     }
 }
 
 fn trusting(anchors: &str, role: Role) -> Trust {
-    Trust { anchors: facts(anchors), crls: Vec::new(), depth: 1, role, level: 2 }
+    Trust { anchors: vec![Arc::new(facts(anchors))], crls: None, depth: 1, role, level: 2 }
 }
 
 #[test]
@@ -50,6 +56,9 @@ fn times_and_levels_count() {
     let trust = Trust { level: 3, role: Role::Server, ..trust };
     assert_eq!(trust.verify(&chain("rsa"), NOW), Err(Failure::WEAK_LEAF_KEY));
     assert_eq!(trust.verify(&[], NOW), Err(Failure::NO_LOCAL_ISSUER));
+    // A leaf that cannot be read does not give way to the one behind it.
+    let behind = [CertificateDer::from(vec![1, 2]), chain("rsa").remove(0)];
+    assert_eq!(trust.verify(&behind, NOW), Err(Failure::NO_LOCAL_ISSUER));
     assert_eq!(trust.verify(&[CertificateDer::from(vec![1, 2])], NOW), Err(Failure::NO_LOCAL_ISSUER));
 }
 
@@ -125,4 +134,20 @@ fn hosts_match_as_openssl_matches_them() {
     }
     let named = facts("named").remove(0);
     assert!(named.is_for_host("n.test") && !named.is_for_host("m.test"));
+}
+
+#[test]
+fn without_any_list_nobody_is_known_not_to_be_revoked() {
+    let trust = Trust { crls: Some(Arc::default()), ..trusting("root", Role::Client) };
+    assert_eq!(trust.verify(&chain("good"), NOW), Err(Failure::NO_CRL));
+}
+
+#[test]
+fn the_path_leads_from_the_leaf_to_the_root() {
+    let path = trusting("root", Role::Client).path(&chain("below,inner"), NOW);
+    assert_eq!(
+        path.iter().map(|one| one.common_name.as_deref()).collect::<Vec<_>>(),
+        [Some("below"), Some("inner"), Some("root")]
+    );
+    assert!(trusting("root", Role::Client).path(&[], NOW).is_empty());
 }

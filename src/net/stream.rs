@@ -9,6 +9,7 @@
 use super::address::Address;
 use super::budget;
 use super::listen::sock_addr;
+use crate::sys::socket::Watched;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -19,12 +20,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep};
 
 /// A connected socket on an event loop.
 pub struct Stream {
-    socket: AsyncFd<Socket>,
+    socket: Watched<Socket>,
     /// Whether [`Self::poll_hangup`] took the driver's word for something to read.
     unread: Cell<bool>,
     _counted: Counted,

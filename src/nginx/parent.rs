@@ -22,6 +22,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -167,7 +168,7 @@ impl Parent {
         ExitCode::SUCCESS
     }
 
-    fn wait(&self, signals: &SignalQueue, asked: Option<&std::os::fd::OwnedFd>) {
+    fn wait(&self, signals: &SignalQueue, asked: Option<&UnixListener>) {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if let Some(asked) = asked {
             fds.push(PollFd::new(asked.as_fd(), PollFlags::POLLIN));
@@ -596,10 +597,9 @@ pub fn inherited() -> Listeners {
     let Some(text) = std::env::var_os(INHERIT) else { return Listeners::new() };
     let text = text.to_string_lossy().into_owned();
     let mut found = Listeners::new();
-    for number in text.split([';', ':']).filter_map(|number| number.parse().ok()) {
-        if let Some(fd) = crate::sys::socket::inherited(number)
-            && let Some((address, udp)) = listen::bound(&fd)
-        {
+    let numbers: Vec<_> = text.split([';', ':']).filter_map(|number| number.parse().ok()).collect();
+    for fd in crate::sys::socket::inherited(&numbers) {
+        if let Some((address, udp)) = listen::bound(&fd) {
             // Several sockets of one address are those of reuseport, in their order.
             let name = (0..).map(|index| open::name(&address, udp, index)).find(|name| !found.contains_key(name));
             found.extend(name.map(|name| (name, fd)));

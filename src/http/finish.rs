@@ -106,7 +106,7 @@ pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
         return Next::Send;
     }
     request.set_uri(path, args);
-    request.internal = true;
+    leave(request);
     Next::Restart(Target::Uri)
 }
 
@@ -122,13 +122,24 @@ pub fn named(request: &mut Request, name: &[u8]) -> Next {
         own_page(request, 500);
         return Next::Send;
     }
+    if request.uri.is_empty() {
+        request.log(Level::Error, &format!("empty URI in redirect to named location \"{shown}\""));
+        own_page(request, 500);
+        return Next::Send;
+    }
     if let Some(location) = request.server.locations.named(name).cloned() {
-        request.internal = true;
+        leave(request);
         return Next::Restart(Target::Named(location));
     }
     request.log(Level::Error, &format!("could not find named location \"{shown}\""));
     own_page(request, 500);
     Next::Send
+}
+
+/// What a location knows of a request ends with an internal redirect: `$proxy_host` and `$proxy_port`.
+fn leave(request: &mut Request) {
+    request.internal = true;
+    request.attempts.host.clear();
 }
 
 /// Puts nginx's page for `status` into the response.

@@ -83,13 +83,8 @@ impl Handler for Index {
                             return Flow::Finish(status);
                         }
                     }
-                    libc::ENOTDIR | libc::ENAMETOOLONG => {
-                        let status = super::static_::refused(request, &path, "stat()", &error);
-                        return Flow::Finish(status);
-                    }
-                    libc::EACCES => {
-                        let status = super::static_::refused(request, &path, "stat()", &error);
-                        return Flow::Finish(status);
+                    libc::ENOTDIR | libc::ENAMETOOLONG | libc::EACCES => {
+                        return Flow::Finish(unusable(request, &path, &error));
                     }
                     _ => {
                         let text = crate::conf::walk::errno(&error);
@@ -104,6 +99,19 @@ impl Handler for Index {
     }
 }
 
+/// The status for an index file that cannot be looked at, logged as nginx logs it.
+fn unusable(request: &Request, path: &[u8], error: &std::io::Error) -> u16 {
+    let (shown, text) = (String::from_utf8_lossy(path), crate::conf::walk::errno(error));
+    if error.raw_os_error() == Some(libc::EACCES) {
+        request.log(Level::Error, &format!("\"{shown}\" is forbidden ({text})"));
+        return 403;
+    }
+    if request.location.settings.log_not_found {
+        request.log(Level::Error, &format!("\"{shown}\" is not found ({text})"));
+    }
+    404
+}
+
 /// 404 when the folder itself is not there.
 fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
     let bare = folder.strip_suffix(b"/").unwrap_or(folder);
@@ -115,11 +123,7 @@ fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
             Some(404)
         }
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-            if request.location.settings.log_not_found {
-                let text = crate::conf::walk::errno(&error);
-                request.log(Level::Error, &format!("\"{shown}/index.html\" is not found ({text})"));
-            }
-            Some(404)
+            Some(unusable(request, format!("{shown}/index.html").as_bytes(), &error))
         }
         Err(_) => None,
     }

@@ -125,10 +125,6 @@ pub fn set_content_type(request: &mut Request) {
 }
 
 /// The type of the path's extension.
-pub fn content_type(request: &Request) -> Vec<u8> {
-    kind_of(request).to_vec()
-}
-
 fn kind_of(request: &Request) -> Arc<[u8]> {
     let settings = &request.location.settings;
     let name = request.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

@@ -88,6 +88,11 @@ const DEFAULTS: [(&str, Option<Line>); 8] = [
     ("Upgrade", None),
 ];
 
+/// The names of the headers that are sent whether they are configured or not.
+pub fn default_names() -> Vec<&'static str> {
+    DEFAULTS.iter().map(|(name, _)| *name).collect()
+}
+
 /// Joins the configured headers with the defaults.
 pub fn headers(set: &[(Word, Word)], cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
     let given = |name: &str| set.iter().any(|(word, _)| word.bytes.eq_ignore_ascii_case(name.as_bytes()));
@@ -266,10 +271,11 @@ impl Proxy {
 
     fn variable(&self, request: &Request, url: &[u8]) -> Result<Target, u16> {
         let shown = || String::from_utf8_lossy(url).into_owned();
-        let Some(rest) = url.strip_prefix(b"http://") else {
+        let (scheme, rest) = url.split_at_checked(7).unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case(b"http://") || rest.is_empty() {
             request.log(Level::Error, &format!("invalid URL prefix in \"{}\"", shown()));
             return Err(500);
-        };
+        }
         let (host, given) = super::split(rest);
         let text = String::from_utf8_lossy(host).into_owned();
         let uri = match given {
@@ -281,7 +287,8 @@ impl Proxy {
             return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes() });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
-            request.log(Level::Error, &format!("{what} in upstream \"{text}\""));
+            let shown = String::from_utf8_lossy(rest);
+            request.log(Level::Error, &format!("{what} in upstream \"{shown}\""));
             500_u16
         })?;
         if let Some(pool) = request.site.upstreams.of_address(&endpoint, 80) {

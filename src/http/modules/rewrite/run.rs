@@ -346,8 +346,10 @@ fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'stat
         _ => {
             request.response.status = status;
             let body = text.map(|text| text.text(request)).unwrap_or_default();
-            let kind = static_::content_type(request);
-            request.response.set(status, &kind, body.into());
+            static_::set_content_type(request);
+            let response = &mut request.response;
+            response.length = Some(body.len() as u64);
+            response.content = Content::Bytes(body.into());
             Flow::Done
         }
     }

@@ -87,8 +87,14 @@ fn comparable(answer: &[u8]) -> String {
     kept.replace(" (Ubuntu)", "").replace("nginx/1.22.1", "nginx/1.23.4")
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("<{byte:02x}>")).collect()
+}
+
 /// The texts of an error log, without what differs from run to run.
-fn texts(log: &str) -> Vec<String> {
+fn texts(log: &[u8]) -> Vec<String> {
+    let log: String =
+        log.utf8_chunks().map(|chunk| format!("{}{}", chunk.valid(), hexadecimal(chunk.invalid()))).collect();
     let texts = log.lines().filter_map(|line| {
         let (head, rest) = line.split_once(": *")?;
         let level = head.rsplit_once('[')?.1.split(']').next()?;
@@ -120,7 +126,8 @@ fn outcome(program: Program, requests: &[String]) -> io::Result<(Vec<String>, Ve
         let log = stand.file("logs/access.log").ok()?;
         (log.lines().count() == requests.len()).then(|| log.lines().map(str::to_owned).collect())
     })?;
-    Ok((answers, lines, texts(&stand.file("logs/error.log")?)))
+    let log = stand.host().run(|| std::fs::read(format!("{PREFIX}/logs/error.log")))??;
+    Ok((answers, lines, texts(&log)))
 }
 
 fn request(method: &str, path: &str, header: &str) -> String {
@@ -173,6 +180,9 @@ fn what_cannot_be_asked_or_opened_is_logged_in_nginxs_words() {
     let paths = ["/limit", "/limit?key=1", "/url/none", "/url/other", "/url/port", "/url/host", "/index/file/"];
     let mut requests: Vec<String> = paths.iter().map(|path| request("GET", path, "")).collect();
     requests.push(request("GET", "/index/below/", ""));
+    requests.push(request("GET", &format!("/limit?key={long}"), ""));
+    // A name that is no UTF-8.
+    requests.push(request("GET", "/nothing%D6%D0", ""));
     requests.push(request("GET", &format!("/index/long/?name={long}"), ""));
     same(&requests);
 }

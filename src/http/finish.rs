@@ -6,6 +6,7 @@ use super::head::Known;
 use super::phase::Target;
 use super::request::Request;
 use super::response::{Content, reason};
+use crate::conf::bytes;
 use crate::log::Level;
 
 /// What follows a status.
@@ -97,7 +98,7 @@ pub fn redirect(request: &mut Request, target: &[u8]) -> Next {
 pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
     request.uri_changes = request.uri_changes.saturating_sub(1);
     if request.uri_changes == 0 {
-        let shown = String::from_utf8_lossy(path).into_owned();
+        let shown = bytes::text(path).into_owned();
         request.log(
             Level::Error,
             &format!("rewrite or internal redirection cycle while internally redirecting to \"{shown}\""),
@@ -113,7 +114,7 @@ pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
 /// Sends the request to a named location.
 pub fn named(request: &mut Request, name: &[u8]) -> Next {
     request.uri_changes = request.uri_changes.saturating_sub(1);
-    let shown = String::from_utf8_lossy(name).into_owned();
+    let shown = bytes::text(name).into_owned();
     if request.uri_changes == 0 {
         request.log(
             Level::Error,

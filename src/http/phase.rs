@@ -11,6 +11,7 @@ use super::location::Found;
 use super::range;
 use super::request::Request;
 use super::site::Location;
+use crate::conf::bytes;
 use crate::log::Level;
 use std::future::Future;
 use std::pin::Pin;
@@ -288,7 +289,7 @@ fn searched_again(request: &mut Request) -> Outcome {
     if request.uri_changes > 0 {
         return Outcome::Restart(Target::Search);
     }
-    let shown = String::from_utf8_lossy(&request.uri).into_owned();
+    let shown = bytes::text(&request.uri).into_owned();
     request.log(Level::Error, &format!("rewrite or internal redirection cycle while processing \"{shown}\""));
     Outcome::Finish(500)
 }
@@ -396,7 +397,7 @@ async fn content(way: &mut impl Way, location: &Location, request: &mut Request)
     }
     if request.uri.ends_with(b"/") {
         let path = request.file_path();
-        request.log(Level::Error, &format!("directory index of \"{}\" is forbidden", String::from_utf8_lossy(&path)));
+        request.log(Level::Error, &format!("directory index of \"{}\" is forbidden", bytes::text(&path)));
         return Outcome::Finish(403);
     }
     request.log(Level::Error, "no handler found");

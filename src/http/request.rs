@@ -8,6 +8,7 @@ use super::head::{Head, Known};
 use super::response::Response;
 use super::site::{Location, Server, Site};
 use super::upstream::Attempts;
+use crate::conf::bytes;
 use crate::log::Level;
 use crate::net::turn::Turn;
 use crate::script::regex::Captures;
@@ -138,6 +139,10 @@ impl Subject for Request {
 
     fn alert(&self, text: &str) {
         self.log(Level::Alert, text);
+    }
+
+    fn error(&self, text: &str) {
+        self.log(Level::Error, text);
     }
 }
 
@@ -310,7 +315,7 @@ impl Request {
         let lost = self.location.settings.root.alias && !self.valid_location;
         if lost {
             let name = self.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
-            let name = String::from_utf8_lossy(name);
+            let name = bytes::text(name);
             let text = format!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten");
             self.log(Level::Alert, &text);
         }
@@ -349,13 +354,13 @@ impl Request {
         }
         let mut line = message.to_owned();
         self.context(&mut line);
-        log.write(level, Some(self.connection.number), &line);
+        log.write(level, Some(self.connection.number), &bytes::raw(&line));
     }
 
     /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.
     fn context(&self, line: &mut String) {
         use std::fmt::Write as _;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = bytes::text;
         let _ = write!(line, ", client: {}", self.connection.client());
         let _ = write!(line, ", server: {}", text(&self.server.name));
         if let Some(parent) = &self.parent {

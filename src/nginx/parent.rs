@@ -9,6 +9,7 @@ use super::generation::{self, Generation, Inputs, Reading};
 use super::open::{self, Listeners};
 use super::unserved::Judged;
 use super::{verdict, worker};
+use crate::conf::bytes;
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
 use crate::net::listen;
@@ -459,13 +460,13 @@ impl Parent {
         let Reading { tree: _, sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in complaints.iter().chain(&late) {
-            self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));
+            self.log().write(Level::Warn, None, &bytes::raw(&crate::conf::print::nginx(complaint, &sources)));
         }
         let next = outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &sources))?;
         let judged = Judged::new(&unserved, self.inputs.allow_unserved);
         for (level, complaints) in [(Level::Emerg, &judged.refusals), (Level::Warn, &judged.warnings)] {
             for complaint in complaints {
-                self.log().write(level, None, &crate::conf::print::nginx(complaint, &sources));
+                self.log().write(level, None, &bytes::raw(&crate::conf::print::nginx(complaint, &sources)));
             }
         }
         if let Some(summary) = judged.summary(&self.inputs.conf) {
@@ -587,7 +588,7 @@ pub fn received(signal: Signal, from: u32, action: &str) -> String {
 /// Tells a reload's outcome to the log and to those who wait for it.
 fn answer(askers: Vec<verdict::Asker>, log: &Log, text: &str) {
     if !text.is_empty() {
-        log.write(Level::Emerg, None, text);
+        log.write(Level::Emerg, None, &bytes::raw(text));
     }
     askers.into_iter().for_each(|asker| asker.answer(text));
 }

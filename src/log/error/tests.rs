@@ -59,6 +59,15 @@ fn a_log_goes_on_without_its_terminal_or_one_of_its_files() {
 }
 
 #[test]
+fn names_that_are_no_utf_8_are_written_as_they_are() {
+    let (path, file) = opened("bytes");
+    Log::new(vec![(Level::Error, Sink::File(file))]).write(Level::Error, None, b"\"/\xd6\xd0\" failed");
+    let written = std::fs::read(&path).expect("a log");
+    assert!(written.ends_with(b": \"/\xd6\xd0\" failed\n"), "{written:?}");
+    let _ = std::fs::remove_file(path);
+}
+
+#[test]
 fn the_words_are_in_nginxs_order() {
     assert!(LEVELS.windows(2).all(|pair| pair[0].1 < pair[1].1));
     assert!(LEVELS.iter().all(|(word, level)| level.word() == *word));

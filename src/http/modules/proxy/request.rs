@@ -1,6 +1,7 @@
 //! The request a backend gets: the lines nginx sends, in its order.
 
 use super::rewrite::{Flags, Pair, Redirect};
+use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
@@ -270,7 +271,7 @@ impl Proxy {
     }
 
     fn variable(&self, request: &Request, url: &[u8]) -> Result<Target, u16> {
-        let shown = || String::from_utf8_lossy(url).into_owned();
+        let shown = || bytes::text(url);
         let (scheme, rest) = url.split_at_checked(7).unwrap_or_default();
         if !scheme.eq_ignore_ascii_case(b"http://") || rest.is_empty() {
             request.log(Level::Error, &format!("invalid URL prefix in \"{}\"", shown()));
@@ -287,7 +288,7 @@ impl Proxy {
             return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes() });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
-            let shown = String::from_utf8_lossy(rest);
+            let shown = bytes::text(rest);
             request.log(Level::Error, &format!("{what} in upstream \"{shown}\""));
             500_u16
         })?;

@@ -31,6 +31,7 @@ http {
     server {
         listen 127.0.0.1:8083;
         location / { return 200 taken; }
+        location /arguments { return 200 "[$args]"; }
         location /cookies { add_header Set-Cookie "x=1; Domain=.A.com"; return 200 taken; }
         location /challenge {
             add_header WWW-Authenticate "Basic a" always;
@@ -53,6 +54,24 @@ http {
         location ~ ^/regex/(.*)$ { alias conf/; try_files $1 nginx.conf =404; }
         location /outer/ { location /outer/inner/ { alias conf/; try_files $uri $uri.conf =404; } }
         location ~ ^/folder/ { alias conf; try_files / =404; }
+        location /arguments {
+            auth_request /ask/ok;
+            auth_request_set $args "set=$request_method";
+            proxy_pass http://127.0.0.1:8083;
+        }
+        location = /ask/ok { return 204; }
+        location /browser { keepalive_disable none; keepalive_timeout 1; return 200 kept; }
+        location /expires { expires modified $arg_time; return 200 expires; }
+    }
+    server {
+        listen 127.0.0.1:8088;
+        error_page 400 414 494 501 505 = /page;
+        location = /page { return 200 "[$uri][$http_x][$status]"; }
+    }
+    server {
+        listen 127.0.0.1:8089;
+        error_page 400 414 494 501 505 = @named;
+        location @named { return 200 "[$uri][$http_x][$status]"; }
     }
 }
 stream {
@@ -207,6 +226,46 @@ fn domains_of_cookies_and_challenges_pass_as_in_nginx_1_23() {
         let answer = stand.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
         let answer = String::from_utf8_lossy(&answer.expect("an answer")).into_owned();
         assert!(answer.contains(wanted), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn a_refused_head_is_answered_by_its_error_page() {
+    let long = "a".repeat(9000);
+    let heads = [
+        "GET / HTTP/1.1\r\nHost: .\r\nConnection: close\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(),
+        "POST / HTTP/1.0\r\nX: y\r\nContent-Length: z\r\n\r\n".to_owned(),
+        "G\u{1}T / HTTP/1.0\r\n\r\n".to_owned(),
+        "GET / HTTP/3.0\r\n\r\n".to_owned(),
+        "GET /../x HTTP/1.0\r\n\r\n".to_owned(),
+        "CONNECT a:1 HTTP/1.0\r\n\r\n".to_owned(),
+        "GET http://. HTTP/1.0\r\n\r\n".to_owned(),
+        format!("GET /{long} HTTP/1.0\r\n\r\n"),
+        format!("GET / HTTP/1.0\r\nX: {long}\r\n\r\n"),
+    ];
+    for port in [8088, 8089] {
+        same(port, &heads);
+    }
+}
+
+#[test]
+fn settings_of_the_location_decide_what_a_response_says() {
+    let stand = started(Program::Ours);
+    let post = "POST /browser HTTP/1.1\r\nHost: x\r\nUser-Agent: MSIE 5.0\r\nContent-Length: 0\r\n\r\n";
+    for (sent, wanted, there) in [
+        (post, "Connection: keep-alive\r\n", true),
+        ("GET /arguments?x HTTP/1.0\r\n\r\n", "[set=GET]", true),
+        ("GET /expires?time=1h HTTP/1.0\r\n\r\n", "Cache-Control: max-age=3600\r\n", true),
+        ("GET /expires?time=epoch HTTP/1.0\r\n\r\n", "Expires:", false),
+        ("GET /expires?time=max HTTP/1.0\r\n\r\n", "Expires:", false),
+    ] {
+        let answer = stand.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
+        let answer = String::from_utf8_lossy(&answer.expect("an answer")).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{sent}: {answer}");
+        assert_eq!(answer.contains(wanted), there, "{sent}: {answer}");
     }
 }
 

@@ -163,3 +163,14 @@ fn a_signal_without_a_pid_file_is_refused_as_nginx_refuses_it() {
         assert!(error.contains(words), "{program:?}: {error}");
     }
 }
+
+#[test]
+fn a_single_process_serves_on_when_it_is_asked_to_reload() {
+    let stand = started(Program::Ours, &format!("error_log logs/error.log notice;\nmaster_process off;\n{CONF}"));
+    stand.write(&format!("master_process off;\n{}", CONF.replace("first", "second"))).expect("a configuration");
+    stand.signal(Signal::SIGHUP).expect("a process");
+    let log = || stand.file("logs/error.log").ok().filter(|log| log.contains("(SIGHUP) received"));
+    let log = wait_for("the signal to arrive", LIMIT, log).expect("a line");
+    assert!(log.lines().any(|line| line.contains("(SIGHUP) received") && line.ends_with(", ignoring")), "{log}");
+    stand.wait_for_text(8080, "/", "first").expect("an answer");
+}

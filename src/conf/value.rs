@@ -111,12 +111,31 @@ impl Network {
     }
 }
 
+/// An IPv4 address as nginx reads it: four decimal numbers, leading zeros and missing digits allowed.
+pub fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut parts = text.split(|byte| *byte == b'.');
+    for octet in &mut octets {
+        *octet = parts.next()?.iter().try_fold(0_u8, |sum, byte| {
+            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+            sum.checked_mul(10)?.checked_add(digit)
+        })?;
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+}
+
+/// An IPv4 or IPv6 address.
+pub fn ip(text: &[u8]) -> Option<IpAddr> {
+    let v6 = || std::str::from_utf8(text).ok()?.parse().map(IpAddr::V6).ok();
+    ipv4(text).map(IpAddr::V4).or_else(v6)
+}
+
 /// An address with or without `/bits` or (IPv4) `/mask`; the flag tells that host bits were set (`ngx_ptocidr`).
 pub fn network(text: &[u8]) -> Option<(Network, bool)> {
     let text = std::str::from_utf8(text).ok()?;
     let (address, mask) = match text.split_once('/') {
-        Some((address, mask)) => (address.parse().ok()?, Some(mask)),
-        None => (text.parse().ok()?, None),
+        Some((address, mask)) => (ip(address.as_bytes())?, Some(mask)),
+        None => (ip(text.as_bytes())?, None),
     };
     let bits = match (address, mask) {
         (IpAddr::V4(_), None) => 32,
@@ -166,6 +185,18 @@ mod tests {
         );
         assert_eq!((size(b"1g", false), size(b"", false), size(b"-1", false)), (None, None, None));
         assert_eq!((fixed_point(b"1.5", 2), fixed_point(b"1.555", 2), fixed_point(b".5", 2)), (Some(150), None, None));
+    }
+
+    #[test]
+    fn addresses_are_read_as_nginx_reads_them() {
+        let v4 = |text: &str| ipv4(text.as_bytes()).map(|ip| ip.to_string());
+        assert_eq!(v4("01.2.003.4").as_deref(), Some("1.2.3.4"));
+        assert_eq!(v4("10..1.").as_deref(), Some("10.0.1.0"));
+        for odd in ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.4 ", "a.b.c.d", ""] {
+            assert_eq!(v4(odd), None, "{odd}");
+        }
+        assert_eq!(ip(b"::1").map(|ip| ip.to_string()).as_deref(), Some("::1"));
+        assert_eq!(network(b"010.0.0.0/8").map(|(net, _)| net.address.to_string()).as_deref(), Some("10.0.0.0"));
     }
 
     #[test]

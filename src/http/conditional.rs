@@ -7,19 +7,26 @@ use super::head::Known;
 use super::request::Request;
 use crate::log::clock::parse_http_date;
 
+/// Whether conditions do not count.
+const fn is_unconditional(request: &Request) -> bool {
+    request.response.status != 200 || request.is_subrequest() || request.response.unconditional
+}
+
+/// Whether If-Unmodified-Since or If-Match ask for another response.
+pub fn fails(request: &Request) -> bool {
+    let unmodified = |since| unmodified(request, since);
+    let matching = |tags| matches(request, tags, false);
+    !is_unconditional(request)
+        && (request.header(Known::IfUnmodifiedSince).is_some_and(|since| !unmodified(since))
+            || request.header(Known::IfMatch).is_some_and(|tags| !matching(tags)))
+}
+
 /// Turns a 200 into 304 or 412 where the request asks for it.
 pub fn not_modified(request: &mut Request) {
-    if request.response.status != 200 || request.is_subrequest() || request.response.unconditional {
+    if is_unconditional(request) {
         return;
     }
-    if let Some(since) = request.header(Known::IfUnmodifiedSince)
-        && !unmodified(request, since)
-    {
-        return fail(request);
-    }
-    if let Some(tags) = request.header(Known::IfMatch)
-        && !matches(request, tags, false)
-    {
+    if fails(request) {
         return fail(request);
     }
     let since = request.header(Known::IfModifiedSince);

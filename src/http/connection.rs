@@ -589,8 +589,7 @@ async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Dead
         }
         Err(Refused::Answer(status)) => {
             request.malformed = true;
-            super::finish::special(request, status);
-            request.respond().await;
+            phase::refuse(request, status).await;
             false
         }
     }
@@ -717,5 +716,6 @@ impl Request {
             && self.connection.requests.get() < settings.keepalive_requests
             && self.turn().clock.instant().saturating_duration_since(self.connection.since) <= settings.keepalive_time
             && encode::wants_keepalive(self)
+            && !encode::is_disabled(self)
     }
 }

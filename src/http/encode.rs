@@ -59,9 +59,7 @@ pub fn head(request: &Request, out: &mut Vec<u8>) {
     {
         line(out, b"Last-Modified", super::response::date(modified).as_bytes());
     }
-    let first = response
-        .location()
-        .filter(|target| target.starts_with(b"/") && settings.absolute_redirect && !response.location_as_is);
+    let first = relative_location(request);
     if let Some(target) = first {
         out.extend_from_slice(b"Location: ");
         location(request, target, out);
@@ -105,6 +103,22 @@ fn connection(request: &Request, out: &mut Vec<u8>) {
     }
 }
 
+/// The path of a Location that is sent as a whole URL.
+fn relative_location(request: &Request) -> Option<&[u8]> {
+    let response = &request.response;
+    let absolute = request.location.settings.absolute_redirect && !response.location_as_is;
+    response.location().filter(|target| absolute && target.starts_with(b"/"))
+}
+
+/// Appends Location as the client got it, or would get it now; tells whether there is one.
+pub fn sent_location(request: &Request, out: &mut Vec<u8>) -> bool {
+    match relative_location(request).filter(|_| request.response.head_made && request.version() >= 1000) {
+        Some(target) => location(request, target, out),
+        None => out.extend_from_slice(request.response.location().unwrap_or_default()),
+    }
+    request.response.location().is_some_and(|target| !target.is_empty())
+}
+
 /// A path in Location becomes a whole URL.
 fn location(request: &Request, target: &[u8], out: &mut Vec<u8>) {
     let settings = &request.location.settings;
@@ -137,7 +151,7 @@ fn ip_text(ip: std::net::IpAddr) -> String {
     }
 }
 
-/// Whether the client may be told to keep the connection: version, Connection header, and old browsers.
+/// Whether the client lets the connection be kept, by its version and Connection header.
 pub fn wants_keepalive(request: &Request) -> bool {
     if request.connection.standing.get() == Standing::Retired {
         return false;
@@ -149,18 +163,20 @@ pub fn wants_keepalive(request: &Request) -> bool {
             wanted = !has(b"close") && (wanted || has(b"keep-alive"));
         }
     }
+    wanted
+}
+
+/// Whether `keepalive_disable` of the location names the client's browser.
+pub fn is_disabled(request: &Request) -> bool {
     let disabled = request.location.settings.keepalive_disable;
     let agent = request.header(Known::UserAgent).unwrap_or_default();
     let names = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
     if disabled & 2 != 0 && request.method == Method::Post && is_msie6(agent) {
-        return false;
+        return true;
     }
-    let safari = names(b"Safari/") && names(b"Mac OS X");
-    let other = [&b"MSIE "[..], b"Opera", b"Gecko/", b"Chrome/"].iter().any(|word| names(word));
-    if disabled & 4 != 0 && safari && !other {
-        return false;
-    }
-    wanted
+    let safari = || names(b"Safari/") && names(b"Mac OS X");
+    let other = || [&b"MSIE "[..], b"Opera", b"Gecko/", b"Chrome/"].iter().any(|word| names(word));
+    disabled & 4 != 0 && safari() && !other()
 }
 
 /// Whether a User-Agent is MSIE 4, 5 or 6 without its second service pack.

@@ -6,6 +6,7 @@ use super::head::Known;
 use super::phase::Target;
 use super::request::Request;
 use super::response::{Content, reason};
+use crate::conf::bytes;
 use crate::log::Level;
 
 /// What follows a status.
@@ -97,7 +98,7 @@ pub fn redirect(request: &mut Request, target: &[u8]) -> Next {
 pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
     request.uri_changes = request.uri_changes.saturating_sub(1);
     if request.uri_changes == 0 {
-        let shown = String::from_utf8_lossy(path).into_owned();
+        let shown = bytes::text(path).into_owned();
         request.log(
             Level::Error,
             &format!("rewrite or internal redirection cycle while internally redirecting to \"{shown}\""),
@@ -106,14 +107,14 @@ pub fn jump(request: &mut Request, path: &[u8], args: Option<&[u8]>) -> Next {
         return Next::Send;
     }
     request.set_uri(path, args);
-    request.internal = true;
+    leave(request);
     Next::Restart(Target::Uri)
 }
 
 /// Sends the request to a named location.
 pub fn named(request: &mut Request, name: &[u8]) -> Next {
     request.uri_changes = request.uri_changes.saturating_sub(1);
-    let shown = String::from_utf8_lossy(name).into_owned();
+    let shown = bytes::text(name).into_owned();
     if request.uri_changes == 0 {
         request.log(
             Level::Error,
@@ -122,13 +123,24 @@ pub fn named(request: &mut Request, name: &[u8]) -> Next {
         own_page(request, 500);
         return Next::Send;
     }
+    if request.uri.is_empty() {
+        request.log(Level::Error, &format!("empty URI in redirect to named location \"{shown}\""));
+        own_page(request, 500);
+        return Next::Send;
+    }
     if let Some(location) = request.server.locations.named(name).cloned() {
-        request.internal = true;
+        leave(request);
         return Next::Restart(Target::Named(location));
     }
     request.log(Level::Error, &format!("could not find named location \"{shown}\""));
     own_page(request, 500);
     Next::Send
+}
+
+/// What a location knows of a request ends with an internal redirect: `$proxy_host` and `$proxy_port`.
+fn leave(request: &mut Request) {
+    request.internal = true;
+    request.attempts.host.clear();
 }
 
 /// Puts nginx's page for `status` into the response.

@@ -114,6 +114,8 @@ impl Request {
         }
         let response = &mut self.response;
         match response.status {
+            // With a status line of its own a backend's 204 keeps its headers.
+            204 if !response.reason.is_empty() => response.head_only = true,
             204 => {
                 response.head_only = true;
                 response.content_type.clear();

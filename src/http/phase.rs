@@ -3,11 +3,15 @@
 //! nginx's phases under nginx's names; its two `POST_…` phases are the closing rules of the phases before them. A
 //! handler that does not wait is a plain call; one that waits boxes one future.
 
+use super::body::Body;
+use super::conditional;
 use super::explain::Story;
 use super::finish;
 use super::location::Found;
+use super::range;
 use super::request::Request;
 use super::site::Location;
+use crate::conf::bytes;
 use crate::log::Level;
 use std::future::Future;
 use std::pin::Pin;
@@ -143,38 +147,81 @@ pub async fn run(request: &mut Request) {
     request.respond().await;
 }
 
+/// Answers a request whose head was refused with this status, through its error page where there is one.
+pub async fn refuse(request: &mut Request, status: u16) {
+    // Where its body begins is not known.
+    request.body = Body::default();
+    request.body.refuse();
+    follow(&mut Earnest, request, Outcome::Finish(status)).await;
+    request.respond().await;
+}
+
 /// Takes the request through all phases until its response is known.
 pub async fn pass(way: &mut impl Way, request: &mut Request) {
-    let mut from = if request.internal { Start::ServerRewrite } else { Start::PostRead };
+    let from = if request.internal { Start::ServerRewrite } else { Start::PostRead };
+    let outcome = phases(way, request, from).await;
+    follow(way, request, outcome).await;
+}
+
+/// Takes the request through the phases again for as long as they send it elsewhere.
+async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome) {
     loop {
-        let outcome = match phases(way, request, from).await {
+        let next = match outcome {
             Outcome::Finish(status) => {
                 way.finishes(request, status);
                 finish::special(request, status)
             }
             other => other.into(),
         };
-        match outcome {
-            finish::Next::Send => break,
+        let from = match next {
+            finish::Next::Send => match unsatisfied(request) {
+                Some(status) => {
+                    outcome = Outcome::Finish(status);
+                    continue;
+                }
+                None => break,
+            },
             finish::Next::Restart(Target::Uri) => {
-                from = Start::ServerRewrite;
                 request.valid_location = true;
                 request.uri_behind_alias = false;
                 request.location = request.server.base.clone();
+                Start::ServerRewrite
             }
             finish::Next::Restart(Target::Search) => {
-                from = Start::Search;
                 request.location = request.server.base.clone();
+                Start::Search
             }
             finish::Next::Restart(Target::Named(location)) => {
-                from = Start::Rewrite;
                 request.uri_changed = false;
                 request.lost_upstream = false;
                 request.location = location;
                 way.located(request);
+                Start::Rewrite
             }
-        }
+        };
+        outcome = phases(way, request, from).await;
     }
+}
+
+/// 412 or 416 when the response is not what the request's conditions or ranges ask for and the location has a page for that.
+fn unsatisfied(request: &mut Request) -> Option<u16> {
+    let pages = &request.location.settings.error_pages;
+    let has = |status: u16| pages.iter().any(|page| page.status == status);
+    let (precondition, range) = (has(412), has(416));
+    if request.error_page || request.response.final_status() != 200 || request.response.head_made || request.abandoned {
+        return None;
+    }
+    if precondition && conditional::fails(request) {
+        request.response.clear_last_modified();
+        request.response.clear_etag();
+        return Some(412);
+    }
+    if range && range::is_unsatisfiable(request) {
+        range::say_length(request);
+        request.response.clear_last_modified();
+        return Some(416);
+    }
+    None
 }
 
 impl From<Outcome> for finish::Next {
@@ -242,7 +289,7 @@ fn searched_again(request: &mut Request) -> Outcome {
     if request.uri_changes > 0 {
         return Outcome::Restart(Target::Search);
     }
-    let shown = String::from_utf8_lossy(&request.uri).into_owned();
+    let shown = bytes::text(&request.uri).into_owned();
     request.log(Level::Error, &format!("rewrite or internal redirection cycle while processing \"{shown}\""));
     Outcome::Finish(500)
 }
@@ -350,7 +397,7 @@ async fn content(way: &mut impl Way, location: &Location, request: &mut Request)
     }
     if request.uri.ends_with(b"/") {
         let path = request.file_path();
-        request.log(Level::Error, &format!("directory index of \"{}\" is forbidden", String::from_utf8_lossy(&path)));
+        request.log(Level::Error, &format!("directory index of \"{}\" is forbidden", bytes::text(&path)));
         return Outcome::Finish(403);
     }
     request.log(Level::Error, "no handler found");

@@ -6,24 +6,40 @@ use super::response::Content;
 use crate::log::clock::parse_http_date;
 use std::ops::Range;
 
-/// Applies the Range header to a response that allows it, or tells that it may be asked for.
-pub fn head(request: &mut Request) {
+/// The length of a response of which ranges may be asked for, and how many.
+fn allowed(request: &Request) -> Option<(u64, u64)> {
     let response = &request.response;
-    let Some(length) = response.length else { return };
+    let length = response.length?;
     if request.version() < 1000 || response.status != 200 || !response.ranges || request.is_subrequest() {
-        return;
+        return None;
     }
     let most = request.location.settings.max_ranges;
-    if most == 0 {
-        return;
+    (most > 0).then_some((length, most))
+}
+
+/// Whether the request asks for ranges of which the response has none.
+pub fn is_unsatisfiable(request: &Request) -> bool {
+    allowed(request).is_some_and(|(length, most)| matches!(wanted(request, length, most), Wanted::Nothing))
+}
+
+/// Says how long the response would be that has none of the ranges.
+pub fn say_length(request: &mut Request) {
+    if let Some(length) = request.response.length {
+        let value = format!("bytes */{length}");
+        request.response.headers.remove(b"Content-Range");
+        request.response.headers.add(b"Content-Range", value.as_bytes());
     }
+}
+
+/// Applies the Range header to a response that allows it, or tells that it may be asked for.
+pub fn head(request: &mut Request) {
+    let Some((length, most)) = allowed(request) else { return };
     match wanted(request, length, most) {
         Wanted::Whole => request.response.headers.add(b"Accept-Ranges", b"bytes"),
         Wanted::Nothing => {
-            let value = format!("bytes */{length}");
             let body = super::finish::page(request, 416);
+            say_length(request);
             let response = &mut request.response;
-            response.headers.add(b"Content-Range", value.as_bytes());
             response.clear_last_modified();
             response.clear_etag();
             response.set(416, b"text/html", body.into());

@@ -222,13 +222,10 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                 }
                 let bytes = request.head.bytes.filled();
                 let shown = bytes.get(*at as usize..place as usize).unwrap_or_default();
-                let shown = String::from_utf8_lossy(shown).into_owned();
-                request.log(
-                    Level::Info,
-                    &format!(
-                        "client sent invalid header line: \"{shown}\\x00...\" while reading client request headers"
-                    ),
-                );
+                let odd = bytes.get(place as usize).copied().unwrap_or_default();
+                let shown = format!("{}\\x{odd:02x}...", String::from_utf8_lossy(shown));
+                let text = format!("client sent invalid header line: \"{shown}\" while reading client request headers");
+                request.log(Level::Info, &text);
                 return Err(Refused::Answer(400));
             }
         }
@@ -244,7 +241,7 @@ fn too_long(request: &mut Request, room: &Room) -> Refused {
     request.bad_line = Some(LineError::Request);
     request.connection.requests.set(request.connection.requests.get() + 1);
     request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
-    request.log(Level::Info, "client sent too long URI");
+    request.log(Level::Info, "client sent too long URI while reading client request line");
     Refused::Answer(414)
 }
 
@@ -280,6 +277,12 @@ fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Pa
     Refused::Answer(400)
 }
 
+/// What a line of the log says a connection is at while its head is read.
+const fn action(request: &Request) -> &'static str {
+    let line = &request.head.line.line;
+    if line.start == line.end { "while reading client request line" } else { "while reading client request headers" }
+}
+
 /// Reads more of a head.
 async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refused> {
     if request.head.bytes.room().is_empty() {
@@ -290,7 +293,7 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
         let room = request.head.bytes.room();
         match request.connection.stream.try_read(room) {
             Ok(0) => {
-                request.log(Level::Info, "client prematurely closed connection while reading client request headers");
+                request.log(Level::Info, &format!("client prematurely closed connection {}", action(request)));
                 return Err(Refused::Logged(400));
             }
             Ok(count) => {
@@ -299,10 +302,8 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if wait(&request.connection.stream, deadline).await.is_err() {
-                    request.log(
-                        Level::Info,
-                        "client timed out (110: Connection timed out) while reading client request headers",
-                    );
+                    let text = format!("client timed out (110: Connection timed out) {}", action(request));
+                    request.log(Level::Info, &text);
                     return Err(Refused::Logged(408));
                 }
             }

@@ -9,6 +9,7 @@ use super::response::Response;
 use super::site::{Location, Server, Site};
 use super::upstream::Attempts;
 use super::wire::Wire;
+use crate::conf::bytes;
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::turn::Turn;
@@ -144,6 +145,10 @@ impl Subject for Request {
 
     fn alert(&self, text: &str) {
         self.log(Level::Alert, text);
+    }
+
+    fn error(&self, text: &str) {
+        self.log(Level::Error, text);
     }
 }
 
@@ -323,7 +328,7 @@ impl Request {
         let lost = self.location.settings.root.alias && !self.valid_location;
         if lost {
             let name = self.location.pattern.as_ref().map(|pattern| pattern.name()).unwrap_or_default();
-            let name = String::from_utf8_lossy(name);
+            let name = bytes::text(name);
             let text = format!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten");
             self.log(Level::Alert, &text);
         }
@@ -362,13 +367,13 @@ impl Request {
         }
         let mut line = message.to_owned();
         self.context(&mut line);
-        log.write(level, Some(self.connection.number), &line);
+        log.write(level, Some(self.connection.number), &bytes::raw(&line));
     }
 
     /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.
     fn context(&self, line: &mut String) {
         use std::fmt::Write as _;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = bytes::text;
         let _ = write!(line, ", client: {}", self.client().host_text());
         let _ = write!(line, ", server: {}", text(&self.server.name));
         if let Some(parent) = &self.parent {

@@ -1,6 +1,7 @@
 //! The built-in names of http and what they mean.
 
 use super::codec::h1::LineError;
+use super::encode;
 use super::head::cookie_of;
 use super::head::{Known, variable_name_is};
 use super::request::Request;
@@ -67,7 +68,7 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("time_local", |r, _, out| put(out, r.turn().clock.forms().common.as_bytes())),
     Variable::new("sent_http_content_type", |r, _, out| some(out, &r.response.content_type)),
     Variable::new("sent_http_content_length", sent_content_length),
-    Variable::new("sent_http_location", |r, _, out| some(out, r.response.location().unwrap_or_default())),
+    Variable::new("sent_http_location", |r, _, out| encode::sent_location(r, out)),
     Variable::new("sent_http_last_modified", sent_last_modified),
     Variable::new("sent_http_connection", sent_connection),
     Variable::new("sent_http_transfer_encoding", |r, _, out| {

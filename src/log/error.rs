@@ -90,28 +90,31 @@ impl Log {
         Self { sinks: self.sinks.iter().filter(|(_, sink)| other(sink)).cloned().collect() }
     }
 
-    /// Writes a line; `connection` is nginx's `*7`.
-    pub fn write(&self, level: Level, connection: Option<u64>, message: &str) {
+    /// Writes a line; `connection` is nginx's `*7`. What it says need not be UTF-8: names of files and hosts are not.
+    pub fn write(&self, level: Level, connection: Option<u64>, message: &(impl AsRef<[u8]> + ?Sized)) {
         if !self.takes(level) {
             return;
         }
         let pid = std::process::id();
         let tid = nix::unistd::gettid();
         let star = connection.map(|number| format!("*{number} ")).unwrap_or_default();
-        let body = format!("{} [{}] {pid}#{tid}: {star}{message}", clock::error_stamp(), level.word());
-        let line = format!("{body}\n");
+        let head = format!("{} [{}] {pid}#{tid}: {star}", clock::error_stamp(), level.word());
+        let line = [head.as_bytes(), message.as_ref(), b"\n"].concat();
         for (least, sink) in self.sinks.iter() {
             if level > *least {
                 continue;
             }
             match sink {
                 // There is nowhere to report it to.
-                Sink::File(file) => drop(file.write_now(line.as_bytes())),
+                Sink::File(file) => drop(file.write_now(&line)),
                 Sink::Stderr => {
-                    let _ = std::io::stderr().write_all(line.as_bytes());
+                    let _ = std::io::stderr().write_all(&line);
                 }
-                Sink::Syslog(syslog) => syslog.send(level, body.as_bytes()),
+                Sink::Syslog(syslog) => syslog.send(level, line.strip_suffix(b"\n").unwrap_or(&line)),
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,6 @@ impl File {
         due
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod text;
 use super::dialect::Dialect;
 use super::input::Given;
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
+use crate::conf::diagnostic::reason;
 use crate::conf::directive::Support;
 use compare::{Difference, differences};
 use run::Trial;
@@ -61,7 +62,7 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     }
     let text = given.read(&args.conf)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure(format!("no event loop: {error}")))?;
+    let runtime = runtime.map_err(|error| Failure(format!("no event loop: {}", reason(&error))))?;
     runtime.block_on(async {
         let backends = backend::Backends::new();
         let sandbox = Sandbox::make(&text, &backends, args.live)?;

@@ -7,6 +7,7 @@
 //! the other tasks had their turn. No loop over a socket can therefore hold up its thread.
 
 use super::budget;
+use crate::sys::socket::Watched;
 use socket2::Socket;
 use std::cell::Cell;
 use std::io::{self, Read as _};
@@ -14,11 +15,10 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// A connected socket on an event loop.
 pub struct Tcp {
-    socket: AsyncFd<Socket>,
+    socket: Watched<Socket>,
     /// Whether [`Self::poll_hangup`] took the driver's word for something to read.
     unread: Cell<bool>,
     _counted: Counted,

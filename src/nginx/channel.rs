@@ -1,12 +1,9 @@
 //! The line between parent and worker: bundles down, verdicts up, over a pair of local sockets.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
-    socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair};
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Seek as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 /// Descriptors in one message.
@@ -95,20 +92,7 @@ impl Channel {
     /// What the system said.
     pub fn receive(&self) -> io::Result<Option<Message>> {
         let mut buffer = vec![0; 65_536];
-        let mut control = nix::cmsg_space!([RawFd; BATCH]);
-        let (length, raw) = {
-            let mut parts = [IoSliceMut::new(&mut buffer)];
-            let got =
-                recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
-            let mut raw = Vec::new();
-            for message in got.cmsgs()? {
-                if let ControlMessageOwned::ScmRights(received) = message {
-                    raw.extend(received);
-                }
-            }
-            (got.bytes, raw)
-        };
-        let descriptors = raw.into_iter().map(crate::sys::socket::own).collect();
+        let (length, descriptors) = crate::sys::socket::receive(&self.0, &mut buffer)?;
         let kind = match buffer.first() {
             Some(b'B') => Kind::Bundle,
             Some(b'D') => Kind::Descriptors,

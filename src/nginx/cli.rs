@@ -123,7 +123,7 @@ impl Run {
         let level = open::level(severity);
         let lines = self.options.form == Form::Lines;
         if lines {
-            log.without_stderr().write(level, None, text);
+            log.without_stderr().write(level, None, &bytes::raw(text));
         }
         if lines && log.on_stderr(level) {
             // Bytes that are no UTF-8 are shown as they are.
@@ -245,7 +245,7 @@ impl Run {
         // Those who read the configuration's logs only see them as well.
         let rest = generation.log.without(&self.inputs.error_log);
         for warning in &judged.warnings {
-            rest.write(LogLevel::Warn, None, &print::nginx(warning, &sources));
+            rest.write(LogLevel::Warn, None, &bytes::raw(&print::nginx(warning, &sources)));
         }
         self.start(generation, listeners, arguments)
     }

@@ -9,6 +9,7 @@ use super::generation::{self, Generation, Inputs, Reading};
 use super::open::{self, Listeners};
 use super::unserved::Judged;
 use super::{verdict, worker};
+use crate::conf::bytes;
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
 use crate::net::listen;
@@ -22,6 +23,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -167,7 +169,7 @@ impl Parent {
         ExitCode::SUCCESS
     }
 
-    fn wait(&self, signals: &SignalQueue, asked: Option<&std::os::fd::OwnedFd>) {
+    fn wait(&self, signals: &SignalQueue, asked: Option<&UnixListener>) {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if let Some(asked) = asked {
             fds.push(PollFd::new(asked.as_fd(), PollFlags::POLLIN));
@@ -458,13 +460,13 @@ impl Parent {
         let Reading { tree: _, sources, complaints, late, unserved, outcome } =
             generation::compile(&self.inputs, &recorder, &resolver, &zones);
         for complaint in complaints.iter().chain(&late) {
-            self.log().write(Level::Warn, None, &crate::conf::print::nginx(complaint, &sources));
+            self.log().write(Level::Warn, None, &bytes::raw(&crate::conf::print::nginx(complaint, &sources)));
         }
         let next = outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &sources))?;
         let judged = Judged::new(&unserved, self.inputs.allow_unserved);
         for (level, complaints) in [(Level::Emerg, &judged.refusals), (Level::Warn, &judged.warnings)] {
             for complaint in complaints {
-                self.log().write(level, None, &crate::conf::print::nginx(complaint, &sources));
+                self.log().write(level, None, &bytes::raw(&crate::conf::print::nginx(complaint, &sources)));
             }
         }
         if let Some(summary) = judged.summary(&self.inputs.conf) {
@@ -586,7 +588,7 @@ pub fn received(signal: Signal, from: u32, action: &str) -> String {
 /// Tells a reload's outcome to the log and to those who wait for it.
 fn answer(askers: Vec<verdict::Asker>, log: &Log, text: &str) {
     if !text.is_empty() {
-        log.write(Level::Emerg, None, text);
+        log.write(Level::Emerg, None, &bytes::raw(text));
     }
     askers.into_iter().for_each(|asker| asker.answer(text));
 }
@@ -596,10 +598,9 @@ pub fn inherited() -> Listeners {
     let Some(text) = std::env::var_os(INHERIT) else { return Listeners::new() };
     let text = text.to_string_lossy().into_owned();
     let mut found = Listeners::new();
-    for number in text.split([';', ':']).filter_map(|number| number.parse().ok()) {
-        if let Some(fd) = crate::sys::socket::inherited(number)
-            && let Some((address, udp)) = listen::bound(&fd)
-        {
+    let numbers: Vec<_> = text.split([';', ':']).filter_map(|number| number.parse().ok()).collect();
+    for fd in crate::sys::socket::inherited(&numbers) {
+        if let Some((address, udp)) = listen::bound(&fd) {
             // Several sockets of one address are those of reuseport, in their order.
             let name = (0..).map(|index| open::name(&address, udp, index)).find(|name| !found.contains_key(name));
             found.extend(name.map(|name| (name, fd)));

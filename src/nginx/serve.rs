@@ -8,6 +8,7 @@ use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::transport::Transport;
 use crate::stream;
+use crate::sys::socket::Watched;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +18,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -243,7 +243,7 @@ impl Loop {
 
 /// What a loop waits for to learn of connections: the listener, or where loops share it a descriptor of which the kernel
 /// wakes one loop for each connection.
-struct Waited(AsyncFd<OwnedFd>);
+struct Waited(Watched<OwnedFd>);
 
 impl Waited {
     fn new(socket: &Socket, shared: bool) -> io::Result<Self> {

@@ -1,19 +1,16 @@
 //! How `-s reload` learns what became of the reload: it asks before it signals, and the parent answers when it knows.
 
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt, listen as start, socket,
-    sockopt,
-};
-use std::fs::File;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
-fn address(pid: u32) -> Option<UnixAddr> {
-    UnixAddr::new_abstract(format!("rnginx/{pid}").as_bytes()).ok()
+fn address(pid: u32) -> Option<SocketAddr> {
+    SocketAddr::from_abstract_name(format!("rnginx/{pid}")).ok()
 }
 
 /// Somebody who waits for a verdict.
-pub struct Asker(File);
+pub struct Asker(UnixStream);
 
 impl Asker {
     /// Tells the verdict: nothing when all went well.
@@ -23,22 +20,19 @@ impl Asker {
 }
 
 /// Opens the place where verdicts are asked for.
-pub fn listen() -> Option<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
-    bind(fd.as_raw_fd(), &address(std::process::id())?).ok()?;
-    start(&fd, Backlog::new(8).ok()?).ok()?;
-    Some(fd)
+pub fn listen() -> Option<UnixListener> {
+    let listener = UnixListener::bind_addr(&address(std::process::id())?).ok()?;
+    listener.set_nonblocking(true).ok()?;
+    Some(listener)
 }
 
 /// Those who came to ask, if they are who we are.
-pub fn accept(listener: &OwnedFd) -> Vec<Asker> {
+pub fn accept(listener: &UnixListener) -> Vec<Asker> {
+    let own = nix::unistd::geteuid().as_raw();
     let mut askers = Vec::new();
-    while let Ok(raw) = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-        let fd = crate::sys::socket::own(raw);
-        let own = nix::unistd::geteuid().as_raw();
-        if getsockopt(&fd, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
-            askers.push(Asker(File::from(fd)));
+    while let Ok((stream, _)) = listener.accept() {
+        if getsockopt(&stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
+            askers.push(Asker(stream));
         }
     }
     askers
@@ -46,13 +40,11 @@ pub fn accept(listener: &OwnedFd) -> Vec<Asker> {
 
 /// A question to the parent `pid`; nothing when it does not answer questions (as real nginx does not).
 pub fn ask(pid: u32) -> Option<Question> {
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).ok()?;
-    connect(fd.as_raw_fd(), &address(pid)?).ok()?;
-    Some(Question(File::from(fd)))
+    UnixStream::connect_addr(&address(pid)?).ok().map(Question)
 }
 
 /// An open question.
-pub struct Question(File);
+pub struct Question(UnixStream);
 
 impl Question {
     /// Waits for the verdict; nothing when the parent ended without one.

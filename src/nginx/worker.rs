@@ -340,6 +340,8 @@ impl Control {
     }
 
     /// Logs a signal that the parent did not send: what the parent does has lines of its own.
+    ///
+    /// Differs from nginx: a process without a master ignores a reload, and says so. [test: a_single_process_serves_on_when_it_is_asked_to_reload]
     fn tell_of(&self, arrived: &Arrived) {
         let Ok(signal) = Signal::try_from(arrived.number) else { return };
         if self.master == Some(arrived.pid) {

@@ -21,6 +21,8 @@ pub trait Subject: Sized + 'static {
     fn uninitialized(&self, _name: &str) {}
     /// Writes a line of level alert to the error log.
     fn alert(&self, text: &str);
+    /// Writes a line of level error to the error log.
+    fn error(&self, text: &str);
 }
 
 /// Appends a value and tells whether there is one; the number is the row's own.

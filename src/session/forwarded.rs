@@ -126,8 +126,43 @@ impl Believed {
 
 /// An address, perhaps with a port.
 fn parsed(text: &[u8]) -> Option<SocketAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = |text: &str| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
-    let bracketed = || bare(text.strip_prefix('[')?.strip_suffix(']')?);
-    text.parse().ok().or_else(|| bare(text)).or_else(bracketed)
+    if let Some(ip) = value::ip(text) {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    let (host, port) = match text.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = memchr::memchr(b']', rest)?;
+            (rest.get(..end)?, rest.get(end + 1..)?.strip_prefix(b":")?)
+        }
+        None => {
+            let colon = memchr::memchr(b':', text)?;
+            (text.get(..colon)?, text.get(colon + 1..)?)
+        }
+    };
+    let port = value::number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+    Some(SocketAddr::new(value::ip(host)?, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_proxies_are_read_as_nginx_reads_them() {
+        let read = |text: &str| parsed(text.as_bytes()).map(|address| address.to_string());
+        for (text, wanted) in [
+            ("01.2.3.4", Some("1.2.3.4:0")),
+            ("1.2.3.4:080", Some("1.2.3.4:80")),
+            ("::1", Some("[::1]:0")),
+            ("[::1]:99", Some("[::1]:99")),
+            ("[1.2.3.4]:99", Some("1.2.3.4:99")),
+            ("[::1]", None),
+            ("1.2.3.4:0", None),
+            ("1.2.3.4:65536", None),
+            ("1.2.3.4:", None),
+            ("unknown", None),
+        ] {
+            assert_eq!(read(text).as_deref(), wanted, "{text}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `limit_conn`: how many connections (stream) or requests (http) a key may have at once.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::directive::{Arity, Contexts, Directive};
 use crate::conf::module::{Conf, Module, Scope, inherit};
@@ -112,6 +113,8 @@ pub struct Limiter<S: Subject> {
 
 struct Limit<S: Subject> {
     zone: String,
+    /// The key as written.
+    name: String,
     key: Template<S>,
     table: Arc<Table<u32>>,
     most: u32,
@@ -164,9 +167,10 @@ impl<S: Subject> Limiter<S> {
             build
                 .declare(name, *size, KIND, key.span)
                 .map_err(|complaint| Diagnostic { at: At::Nowhere, ..complaint })?;
+            let name = key.text().into_owned();
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
-            let table = build.zones.open(name, *size, KIND, || Table::new(*size, NODE));
-            limits.push(Limit { zone: zone.clone(), key, table, most: *most });
+            let table = build.zones.open(zone, *size, KIND, || Table::new(*size, NODE));
+            limits.push(Limit { zone: zone.clone(), name, key, table, most: *most });
         }
         Ok(Some(Self {
             limits,
@@ -181,7 +185,12 @@ impl<S: Subject> Limiter<S> {
         let mut tickets = Vec::with_capacity(self.limits.len());
         for limit in &self.limits {
             let key = limit.key.text(subject);
-            if key.is_empty() || key.len() > 255 {
+            if key.is_empty() {
+                continue;
+            }
+            if key.len() > 255 {
+                let (name, key) = (&limit.name, bytes::text(&key));
+                subject.error(&format!("the value of the \"{name}\" key is more than 255 bytes: \"{key}\""));
                 continue;
             }
             let entered = limit.table.update(

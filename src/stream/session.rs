@@ -157,6 +157,10 @@ impl Subject for Session {
     fn alert(&self, text: &str) {
         self.log(Level::Alert, text, "");
     }
+
+    fn error(&self, text: &str) {
+        self.log(Level::Error, text, "");
+    }
 }
 
 /// What is known of a connection when it is accepted.
@@ -241,7 +245,7 @@ impl Session {
 
     /// Writes a line without saying whom it is about.
     pub fn log_bare(&self, level: Level, text: &str) {
-        self.server.error_log.write(level, Some(self.number), text);
+        self.server.error_log.write(level, Some(self.number), &crate::conf::bytes::raw(text));
     }
 
     /// Writes a line with what nginx adds to all of them: client and server, and `more`.

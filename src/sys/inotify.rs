@@ -56,3 +56,6 @@ impl AsFd for Inotify {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,6 @@ impl Pipe {
 fn flags() -> SpliceFFlags {
     SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +18,38 @@ pub enum Side {
     Child,
 }
 
-/// Makes a second process of this one. Only for processes with a single thread.
+/// Whether this is the only thread of the process. Others can only be started by itself, so that stays true while it runs.
+fn is_only_thread() -> bool {
+    match stat() {
+        Some(fields) => fields.get(THREADS).is_some_and(|count| count == "1"),
+        // Without /proc: of a process with several threads the kernel refuses this, for one with a single thread it does
+        // nothing.
+        None => nix::sched::unshare(nix::sched::CloneFlags::CLONE_THREAD).is_ok(),
+    }
+}
+
+/// The fields of proc(5)'s stat behind the name, which may hold anything.
+fn stat() -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The place of num_threads in [`stat`].
+const THREADS: usize = 17;
+/// The place of arg_start in [`stat`]; arg_end, env_start and env_end follow.
+const ARGUMENTS: usize = 45;
+
+/// Makes a second process of this one, which must have a single thread.
 ///
 /// # Errors
-/// What fork(2) said.
+/// What fork(2) said, or that there are more threads.
 #[expect(unsafe_code, reason = "fork has no safe form")]
 pub fn fork() -> io::Result<Side> {
-    // SAFETY: both daemons fork while they have one thread, so no lock is held by a thread the child lacks.
+    if !is_only_thread() {
+        return Err(io::Error::other("the process has several threads"));
+    }
+    // SAFETY: there is one thread, so no lock is held by a thread the child lacks.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Side::Parent(child)),
         ForkResult::Child => Ok(Side::Child),
@@ -181,11 +207,17 @@ pub struct Title {
     length: usize,
 }
 
+/// Whether the memory has its [`Title`].
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 impl Title {
-    /// Finds the memory of arguments and environment and moves the environment elsewhere. Only for processes with a single
-    /// thread. Where it cannot be found the title stays what it is.
+    /// Finds the memory of arguments and environment and moves the environment elsewhere. The title stays what it is where
+    /// it cannot be found, where the process has several threads, and from the second call on.
     #[expect(unsafe_code, reason = "the environment is moved, as setproctitle does")]
     pub fn take() -> Self {
+        if !is_only_thread() || TAKEN.swap(true, Ordering::Relaxed) {
+            return Self::default();
+        }
         let Some((arguments, environment)) = places() else { return Self::default() };
         // The library cannot set a name that begins with `=`; nobody asks for one.
         let named = std::env::vars_os().filter(|(name, _)| !name.as_encoded_bytes().contains(&b'='));
@@ -203,12 +235,12 @@ impl Title {
 
     /// Sets what ps(1) shows, as far as there is room.
     #[expect(unsafe_code, reason = "the kernel shows the memory the process was started with")]
-    pub fn set(&self, text: &str) {
+    pub fn set(&mut self, text: &str) {
         let Some(room) = self.length.checked_sub(1) else { return };
         let shown = text.as_bytes().get(..text.len().min(room)).unwrap_or_default();
         let start = std::ptr::with_exposed_provenance_mut::<u8>(self.start);
-        // SAFETY: the kernel says that arguments and environment lie here, in writable memory of this process that nobody
-        // uses any more: the standard library copied the arguments, and `take` moved the environment.
+        // SAFETY: the kernel says that arguments and environment lie here, in writable memory of this process. Only this
+        // value uses it: the standard library copied the arguments, `take` moved the environment, and there is one `Title`.
         unsafe {
             std::ptr::write_bytes(start, 0, self.length);
             std::ptr::copy_nonoverlapping(shown.as_ptr(), start, shown.len());
@@ -218,11 +250,12 @@ impl Title {
 
 /// Where arguments and environment lie: `arg_start` to `env_end` of proc(5)'s stat.
 fn places() -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // Fields are counted behind the name, which may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(45).map(str::parse::<usize>);
+    let fields = stat()?;
+    let mut fields = fields.iter().skip(ARGUMENTS).map(|field| field.parse::<usize>());
     let mut next = || fields.next()?.ok().filter(|place| *place > 0);
     let (arguments, environment) = (next()?..next()?, next()?..next()?);
     (arguments.start < arguments.end && environment.start <= environment.end).then_some((arguments, environment))
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,6 @@ impl AsFd for SignalQueue {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,18 @@
 //! Socket options that neither std nor socket2 sets.
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 use socket2::{SockAddr, Socket};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::unix::AsyncFd;
 
-fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
+fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) {
     #[expect(unsafe_code, reason = "setsockopt of options without a wrapper")]
     // SAFETY: the pointer and length describe one i32 that lives over the call; the descriptor is borrowed.
     unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             level,
             name,
             std::ptr::from_ref(&value).cast(),
@@ -20,35 +22,49 @@ fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
 }
 
 /// `TCP_DEFER_ACCEPT`: a connection is accepted when its first bytes are there.
-pub fn defer_accept(socket: &impl AsRawFd, seconds: i32) {
+pub fn defer_accept(socket: &impl AsFd, seconds: i32) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds);
 }
 
 /// `TCP_FASTOPEN` with a queue of pending openings.
-pub fn fast_open(socket: &impl AsRawFd, queue: u32) {
+pub fn fast_open(socket: &impl AsFd, queue: u32) {
     set(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, i32::try_from(queue).unwrap_or(i32::MAX));
 }
 
 /// `IP_BIND_ADDRESS_NO_PORT`: binding an address leaves the choice of the port to connect.
-pub fn bind_without_port(socket: &impl AsRawFd) {
+pub fn bind_without_port(socket: &impl AsFd) {
     set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
 }
 
-/// Takes a descriptor that was just received from another process.
-pub fn own(raw: RawFd) -> OwnedFd {
-    #[expect(unsafe_code, reason = "descriptors arrive as numbers")]
-    // SAFETY: the kernel made the descriptor for this process with SCM_RIGHTS, and nobody else knows its number.
-    unsafe {
-        OwnedFd::from_raw_fd(raw)
+/// Descriptors that the kernel hands over in one message at most (`SCM_MAX_FD`).
+const MOST: usize = 253;
+
+/// Receives a message and the descriptors that came with it, closed on exec; the message's length.
+///
+/// # Errors
+/// What recvmsg(2) said.
+pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = nix::cmsg_space!([RawFd; MOST]);
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    let fd = socket.as_fd().as_raw_fd();
+    let got = recvmsg::<UnixAddr>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in got.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(received) = message {
+            #[expect(unsafe_code, reason = "descriptors arrive as numbers")]
+            // SAFETY: the kernel made these descriptors for this process with this message, and nobody else knows them.
+            descriptors.extend(received.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }));
+        }
     }
+    Ok((got.bytes, descriptors))
 }
 
 /// Accepts one connection, non-blocking and closed on exec.
 ///
 /// # Errors
 /// What accept4(2) said.
-pub fn accept(listener: &impl AsRawFd) -> io::Result<(Socket, SockAddr)> {
-    let fd = listener.as_raw_fd();
+pub fn accept(listener: &impl AsFd) -> io::Result<(Socket, SockAddr)> {
+    let fd = listener.as_fd().as_raw_fd();
     #[expect(unsafe_code, reason = "accept4 with both flags in one call has no safe wrapper")]
     // SAFETY: the storage and length are valid for the call; the descriptor it returns is owned by nobody else.
     unsafe {
@@ -59,16 +75,29 @@ pub fn accept(listener: &impl AsRawFd) -> io::Result<(Socket, SockAddr)> {
     }
 }
 
-/// Takes a listening socket that an older binary left open under this number; nothing when it is none.
-pub fn inherited(raw: RawFd) -> Option<OwnedFd> {
-    if raw < 3 {
+/// Whether [`inherited`] was called.
+static INHERITED: AtomicBool = AtomicBool::new(false);
+
+/// Takes the descriptors with these numbers that the program was started with, apart from standard input and output, and
+/// closes them on exec from now on. The first call does; later ones find nothing.
+pub fn inherited(numbers: &[RawFd]) -> Vec<OwnedFd> {
+    if INHERITED.swap(true, Ordering::Relaxed) {
+        return Vec::new();
+    }
+    numbers.iter().filter_map(|number| take(*number)).collect()
+}
+
+/// Takes a descriptor that is not closed on exec.
+fn take(number: RawFd) -> Option<OwnedFd> {
+    if number < 3 {
         return None;
     }
     #[expect(unsafe_code, reason = "descriptors are inherited as numbers")]
-    // SAFETY: fcntl takes integers; only a descriptor that exists is taken, before this process opens any of its own
-    // that could have the same number.
+    // SAFETY: fcntl takes integers. What this process opens is closed on exec, so a descriptor that is not was there when
+    // the program started, and nobody owns it: from here on it is closed on exec too, and is not taken again.
     unsafe {
-        (libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) == 0).then(|| OwnedFd::from_raw_fd(raw))
+        let own = libc::fcntl(number, libc::F_GETFD) == 0 && libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) == 0;
+        own.then(|| OwnedFd::from_raw_fd(number))
     }
 }
 
@@ -77,7 +106,7 @@ pub fn inherited(raw: RawFd) -> Option<OwnedFd> {
 ///
 /// # Errors
 /// What `epoll_create1(2)` or `epoll_ctl(2)` said.
-pub fn exclusive(listener: &impl AsRawFd) -> io::Result<OwnedFd> {
+pub fn exclusive(listener: &impl AsFd) -> io::Result<OwnedFd> {
     let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLEXCLUSIVE) as u32, u64: 0 };
     #[expect(unsafe_code, reason = "nix's epoll does not give its descriptor away")]
     // SAFETY: the event lives over the call; the new descriptor is owned by nobody else.
@@ -87,22 +116,46 @@ pub fn exclusive(listener: &impl AsRawFd) -> io::Result<OwnedFd> {
             return Err(io::Error::last_os_error());
         }
         let fd = OwnedFd::from_raw_fd(fd);
-        if libc::epoll_ctl(fd.as_raw_fd(), libc::EPOLL_CTL_ADD, listener.as_raw_fd(), &raw mut event) < 0 {
+        if libc::epoll_ctl(fd.as_raw_fd(), libc::EPOLL_CTL_ADD, listener.as_fd().as_raw_fd(), &raw mut event) < 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(fd)
     }
 }
 
+/// A descriptor's owner on the event loop. It is only lent, so that it cannot be exchanged for another while the loop
+/// knows the descriptor.
+#[derive(Debug)]
+pub struct Watched<T: AsRawFd>(AsyncFd<T>);
+
+impl<T: AsRawFd> std::ops::Deref for Watched<T> {
+    type Target = AsyncFd<T>;
+
+    fn deref(&self) -> &AsyncFd<T> {
+        &self.0
+    }
+}
+
+/// Types that own one descriptor, which they keep until they are dropped.
+mod owner {
+    /// A type that does.
+    pub trait Owner {}
+    impl Owner for std::os::fd::OwnedFd {}
+    impl Owner for socket2::Socket {}
+}
+
 /// Puts a descriptor's owner on the event loop.
 ///
 /// # Errors
 /// When the loop cannot register it.
-pub fn watch<T: AsFd + AsRawFd + 'static>(io: T) -> io::Result<AsyncFd<T>> {
+pub fn watch<T: owner::Owner + AsRawFd + 'static>(io: T) -> io::Result<Watched<T>> {
     #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-    // SAFETY: an `AsFd` of this crate's types (`Socket`, `OwnedFd`) owns one descriptor, the one `as_raw_fd` names, from
-    // here until the `AsyncFd` that owns it in turn is dropped.
+    // SAFETY: an `Owner` owns one descriptor, the one `as_raw_fd` names, from here until the `AsyncFd` that owns it in turn
+    // is dropped; `Watched` gives nobody a chance to replace it.
     unsafe {
-        AsyncFd::register(io).map_err(io::Error::from)
+        AsyncFd::register(io).map(Watched).map_err(io::Error::from)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,6 +189,7 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         fail_timeout: 10,
         down: false,
         backup: false,
+        needs_port: false,
         text,
     };
     for word in parameters {
@@ -204,7 +205,11 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
     server.endpoint = address::parse(&server.text, false).map_err(refused)?;
     let portless = server.endpoint.port.is_none() && !matches!(server.endpoint.host, Host::Unix(_));
     if portless && cx.context() == STREAM_UPSTREAM {
-        return Err(refused("no port"));
+        // nginx looks a name up before it misses the port.
+        server.needs_port = matches!(server.endpoint.host, Host::Name(_));
+        if !server.needs_port {
+            return Err(refused("no port"));
+        }
     }
     conf.servers.push(server);
     Ok(())
@@ -216,7 +221,7 @@ fn invalid(word: &Word) -> Diagnostic {
 
 fn choose(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement, balancer: Balancer) {
     let first = cx.first_here("balancer", b"", statement.span);
-    if conf.balancer.is_some() {
+    if conf.balancer.is_some() || conf.keepalive.is_some() {
         let complaint = Diagnostic::warn("load balancing method redefined").at(statement.span);
         cx.report(complaint.earlier(first));
     }

@@ -35,6 +35,8 @@ pub struct Server {
     pub down: bool,
     /// `backup`.
     pub backup: bool,
+    /// It is a name without the port that stream needs.
+    pub needs_port: bool,
 }
 
 /// The balancing method that was chosen.
@@ -204,8 +206,10 @@ impl Upstream {
 
 impl Server {
     fn found(&self, default_port: u16, resolve: Resolve<'_>) -> Result<Vec<Address>, Diagnostic> {
-        addresses(&self.endpoint, default_port, resolve)
-            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{}\"", self.text)).at(self.at).early())
+        let refused =
+            |what: &str| Diagnostic::emerg(format!("{what} in upstream \"{}\"", self.text)).at(self.at).early();
+        let found = addresses(&self.endpoint, default_port, resolve).map_err(|_| refused("host not found"))?;
+        if self.needs_port { Err(refused("no port")) } else { Ok(found) }
     }
 
     fn peer(&self, address: Address) -> Peer {

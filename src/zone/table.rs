@@ -1,20 +1,28 @@
-//! A bounded table: byte keys, least-recently-used order, a byte budget, sharded short locks.
+//! A bounded table: byte keys, one least-recently-used order over the whole zone, a byte budget, one short lock.
 //!
-//! No lock is held across a wait or a system call. The budget counts what nginx's slab would take for a node, so that
-//! a zone of a given size holds at least as many entries as nginx's.
+//! The lock is not held across a wait or a system call; values that are used outside it are `Arc`s. The budget counts what
+//! nginx's slab would take for a node, so that a zone of a given size holds at least as many entries as nginx's.
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::Mutex;
 use slab::Slab;
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-const SHARDS: usize = 16;
 const NONE: usize = usize::MAX;
 
 /// There is no room for another entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// What becomes of the oldest entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the caches and limits that evict are not served yet"))]
+pub enum Oldest {
+    /// It stays, and so do all newer ones.
+    Keep,
+    /// It is removed, and the next oldest is looked at.
+    Remove,
+}
 
 struct Entry<V> {
     key: Box<[u8]>,
@@ -23,19 +31,20 @@ struct Entry<V> {
     older: usize,
 }
 
-struct Shard<V> {
-    entries: Slab<Entry<V>>,
+struct Entries<V> {
+    slab: Slab<Entry<V>>,
     index: HashTable<usize>,
     newest: usize,
     oldest: usize,
+    /// Bytes of the budget that are taken.
+    used: u64,
 }
 
 /// A bounded table of `V` by bytes.
 pub struct Table<V> {
-    shards: Box<[Mutex<Shard<V>>]>,
+    entries: Mutex<Entries<V>>,
     hasher: DefaultHashBuilder,
     budget: u64,
-    used: AtomicU64,
     /// Bytes of an entry beside its key.
     overhead: usize,
 }
@@ -43,14 +52,8 @@ pub struct Table<V> {
 impl<V> Table<V> {
     /// A table of `budget` bytes whose entries take `overhead` bytes and their key.
     pub fn new(budget: u64, overhead: usize) -> Self {
-        let shard = || Shard { entries: Slab::new(), index: HashTable::new(), newest: NONE, oldest: NONE };
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
-            hasher: DefaultHashBuilder::default(),
-            budget,
-            used: AtomicU64::new(0),
-            overhead,
-        }
+        let entries = Entries { slab: Slab::new(), index: HashTable::new(), newest: NONE, oldest: NONE, used: 0 };
+        Self { entries: Mutex::new(entries), hasher: DefaultHashBuilder::default(), budget, overhead }
     }
 
     /// What nginx's slab takes for an entry: the next power of two up to half a page, whole pages above.
@@ -64,78 +67,76 @@ impl<V> Table<V> {
         self.hasher.hash_one(key)
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard<V>> {
-        let index = (hash >> 48) as usize % SHARDS;
-        // The fallback is never reached: the index is below the number of shards.
-        self.shards.get(index).unwrap_or(&self.shards[0])
-    }
-
     /// Runs `work` on the entry of `key`, made by `make` when there is none; it becomes the newest.
     ///
     /// # Errors
     /// When it would have to be made and the budget is spent.
     pub fn update<R>(&self, key: &[u8], make: impl FnOnce() -> V, work: impl FnOnce(&mut V) -> R) -> Result<R, Full> {
         let hash = self.hash(key);
-        let mut shard = self.shard(hash).lock();
-        let at = match shard.find(hash, key) {
+        let mut entries = self.entries.lock();
+        let at = match entries.find(hash, key) {
             Some(at) => {
-                shard.unlink(at);
+                entries.unlink(at);
                 at
             }
             None => {
-                let cost = self.cost(key);
-                let fits = |used: u64| used.checked_add(cost).filter(|sum| *sum <= self.budget);
-                self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| Full)?;
-                shard.insert(hash, key, make(), |key| self.hasher.hash_one(key))
+                let used = entries.used.saturating_add(self.cost(key));
+                if used > self.budget {
+                    return Err(Full);
+                }
+                entries.used = used;
+                entries.insert(hash, key, make(), |key| self.hash(key))
             }
         };
-        shard.link(at);
-        shard.entries.get_mut(at).map(|entry| work(&mut entry.value)).ok_or(Full)
+        entries.link(at);
+        entries.slab.get_mut(at).map(|entry| work(&mut entry.value)).ok_or(Full)
     }
 
     /// Runs `work` on the entry of `key`, if there is one, without making it newer; true removes the entry.
     pub fn release(&self, key: &[u8], work: impl FnOnce(&mut V) -> bool) {
         let hash = self.hash(key);
-        let mut shard = self.shard(hash).lock();
-        let Some(at) = shard.find(hash, key) else { return };
-        if shard.entries.get_mut(at).is_some_and(|entry| work(&mut entry.value)) {
-            shard.remove(at, hash);
-            self.used.fetch_sub(self.cost(key), Ordering::Relaxed);
+        let mut entries = self.entries.lock();
+        let Some(at) = entries.find(hash, key) else { return };
+        if entries.slab.get_mut(at).is_some_and(|entry| work(&mut entry.value)) {
+            entries.remove(at, hash);
+            entries.used = entries.used.saturating_sub(self.cost(key));
         }
     }
 
-    /// Removes up to `most` of the oldest entries that share `key`'s lock, as long as `may` agrees; tells how many.
+    /// Shows `judge` the entry that was longest not updated, and the next while it removes them; tells how many it removed.
     #[cfg_attr(not(test), expect(dead_code, reason = "the caches and limits that evict are not served yet"))]
-    pub fn evict(&self, key: &[u8], most: usize, mut may: impl FnMut(&V) -> bool) -> usize {
-        let mut shard = self.shard(self.hash(key)).lock();
-        let mut gone = 0;
-        while gone < most {
-            let at = shard.oldest;
-            let Some(entry) = shard.entries.get(at).filter(|entry| may(&entry.value)) else { break };
+    pub fn for_oldest(&self, mut judge: impl FnMut(&[u8], &mut V) -> Oldest) -> usize {
+        let mut entries = self.entries.lock();
+        let mut removed = 0;
+        loop {
+            let at = entries.oldest;
+            let Some(entry) = entries.slab.get_mut(at) else { return removed };
+            if judge(&entry.key, &mut entry.value) == Oldest::Keep {
+                return removed;
+            }
             let (hash, cost) = (self.hash(&entry.key), self.cost(&entry.key));
-            shard.remove(at, hash);
-            self.used.fetch_sub(cost, Ordering::Relaxed);
-            gone += 1;
+            entries.remove(at, hash);
+            entries.used = entries.used.saturating_sub(cost);
+            removed += 1;
         }
-        gone
     }
 
     /// How many entries there are.
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+        self.entries.lock().slab.len()
     }
 }
 
-impl<V> Shard<V> {
+impl<V> Entries<V> {
     fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        let same = |at: &usize| self.entries.get(*at).is_some_and(|entry| *entry.key == *key);
+        let same = |at: &usize| self.slab.get(*at).is_some_and(|entry| *entry.key == *key);
         self.index.find(hash, same).copied()
     }
 
     fn insert(&mut self, hash: u64, key: &[u8], value: V, rehash: impl Fn(&[u8]) -> u64) -> usize {
-        let at = self.entries.insert(Entry { key: key.into(), value, newer: NONE, older: NONE });
-        let entries = &self.entries;
+        let at = self.slab.insert(Entry { key: key.into(), value, newer: NONE, older: NONE });
+        let entries = &self.slab;
         let hash_of = |at: &usize| entries.get(*at).map_or(0, |entry| rehash(&entry.key));
         self.index.insert_unique(hash, at, hash_of);
         at
@@ -143,24 +144,24 @@ impl<V> Shard<V> {
 
     fn link(&mut self, at: usize) {
         let before = std::mem::replace(&mut self.newest, at);
-        if let Some(entry) = self.entries.get_mut(at) {
+        if let Some(entry) = self.slab.get_mut(at) {
             entry.newer = NONE;
             entry.older = before;
         }
-        match self.entries.get_mut(before) {
+        match self.slab.get_mut(before) {
             Some(entry) => entry.newer = at,
             None => self.oldest = at,
         }
     }
 
     fn unlink(&mut self, at: usize) {
-        let Some(entry) = self.entries.get(at) else { return };
+        let Some(entry) = self.slab.get(at) else { return };
         let (newer, older) = (entry.newer, entry.older);
-        match self.entries.get_mut(newer) {
+        match self.slab.get_mut(newer) {
             Some(entry) => entry.older = older,
             None => self.newest = older,
         }
-        match self.entries.get_mut(older) {
+        match self.slab.get_mut(older) {
             Some(entry) => entry.newer = newer,
             None => self.oldest = newer,
         }
@@ -171,7 +172,7 @@ impl<V> Shard<V> {
         if let Ok(found) = self.index.find_entry(hash, |have| *have == at) {
             found.remove();
         }
-        self.entries.try_remove(at);
+        self.slab.try_remove(at);
     }
 }
 
@@ -181,6 +182,14 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
+    fn up_to<V>(mut most: usize) -> impl FnMut(&[u8], &mut V) -> Oldest {
+        move |_, _| {
+            let Some(left) = most.checked_sub(1) else { return Oldest::Keep };
+            most = left;
+            Oldest::Remove
+        }
+    }
+
     #[test]
     fn the_budget_is_nginxs() {
         // 64-byte nodes: nginx's documentation promises about 16 thousand to the megabyte.
@@ -188,8 +197,29 @@ mod tests {
         let fitting = (0..20_000_u32).take_while(|n| table.update(&n.to_be_bytes(), || (), |()| ()).is_ok()).count();
         assert_eq!(fitting, 16_384);
         assert_eq!(table.len(), fitting);
-        assert_eq!(table.evict(b"anything", 2, |()| true), 2);
+        assert_eq!(table.for_oldest(up_to(2)), 2);
         assert_eq!(table.update(b"new", || (), |()| ()), Ok(()));
+    }
+
+    #[test]
+    fn a_full_zone_makes_room_by_its_oldest_entry_whatever_the_new_key_is() {
+        // Room for two entries: each new key replaces the entry that was longest not used.
+        let table = Table::new(128, 56);
+        let have = |key: u32| {
+            let mut found = false;
+            table.release(&key.to_be_bytes(), |_| {
+                found = true;
+                false
+            });
+            found
+        };
+        for key in 0..1000_u32 {
+            if table.update(&key.to_be_bytes(), || key, |_| ()) == Err(Full) {
+                assert_eq!(table.for_oldest(up_to(1)), 1);
+                assert_eq!(table.update(&key.to_be_bytes(), || key, |_| ()), Ok(()));
+            }
+            assert!(have(key) && (key == 0 || have(key - 1)) && (key < 2 || !have(key - 2)), "{key}");
+        }
     }
 
     #[test]
@@ -201,13 +231,13 @@ mod tests {
         }
         let _ = table.update(&keys[0], || 0, |_| ());
         let mut seen = Vec::new();
-        while table.evict(&keys[0], 1, |value| {
+        let removed = table.for_oldest(|key, value| {
+            assert_eq!(key, value.to_be_bytes());
             seen.push(*value);
-            true
-        }) > 0
-        {}
-        assert_eq!(seen.last(), Some(&0));
-        assert!(seen[..seen.len() - 1].is_sorted());
+            if *value == 100 { Oldest::Keep } else { Oldest::Remove }
+        });
+        assert_eq!((removed, table.len()), (99, 101));
+        assert_eq!(seen, (1..=100).collect::<Vec<u16>>());
     }
 
     proptest! {

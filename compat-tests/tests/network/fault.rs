@@ -118,6 +118,41 @@ fn an_instance_of_which_something_is_left_out_holds_no_address() -> io::Result<(
     Ok(())
 }
 
+/// Niceness and scheduling policy of the daemon's processes, parent and child.
+fn scheduling(pair: &Pair) -> io::Result<Vec<(i32, i32)>> {
+    let mut found = Vec::new();
+    for pid in pair.a.host.processes("rkeepalived")? {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let field = |at: usize| fields.get(at).and_then(|text| text.parse().ok()).unwrap_or(i32::MIN);
+        // proc(5): nice is the 19th field, policy the 41st; the name is the second.
+        found.push((field(16), field(38)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[test]
+fn a_reload_changes_how_the_process_is_scheduled() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let with =
+        |options: &str| configuration("BACKUP", 120, "").replacen(" router_id x", &format!(" router_id x{options}"), 1);
+    pair.a.start(&with("\n vrrp_priority -3"))?;
+    pair.a.becomes_master()?;
+    // The policies of sched(7): 0 is the ordinary one, 2 is SCHED_RR.
+    for (options, child) in [("\n vrrp_priority -3", (-3, 0)), ("\n vrrp_rt_priority 10", (0, 2)), ("", (0, 0))] {
+        pair.a.configure(&with(options))?;
+        pair.a.signal(Signal::SIGHUP);
+        let mut wanted = vec![(0, 0), child];
+        wanted.sort_unstable();
+        let is_so = || scheduling(&pair).ok().filter(|all| *all == wanted);
+        wait_for(&format!("{wanted:?} for {options:?}"), LIMIT, is_so)
+            .map_err(|error| io::Error::other(format!("{error}: {:?}", scheduling(&pair))))?;
+    }
+    assert!(pair.a.is_master(), "{}", pair.a.log());
+    Ok(())
+}
+
 #[test]
 fn a_reload_leaves_static_addresses_alone() -> io::Result<()> {
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;

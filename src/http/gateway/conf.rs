@@ -251,7 +251,7 @@ pub struct Gateway {
 }
 
 /// Response headers no gateway passes on unless told to.
-const HIDDEN: [&str; 8] = [
+pub const HIDDEN: [&str; 8] = [
     "Date",
     "Server",
     "X-Pad",

@@ -58,7 +58,13 @@ pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
     let line = match h1::status_line(bytes) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(None),
-        Err(_) => return Ok(Some(headless())),
+        Err(_) => {
+            request.log(
+                Level::Error,
+                "upstream sent no valid HTTP/1.0 header while reading response header from upstream",
+            );
+            return Ok(Some(headless()));
+        }
     };
     let mut reply = Reply {
         status: line.status,
@@ -301,7 +307,7 @@ pub fn head<P: Protocol>(
         Framing::None => announced(bytes, reply),
         _ => None,
     };
-    if request.response.final_status() == 304 || reply.status == 204 {
+    if request.response.final_status() == 304 {
         request.response.length = request.response.length.filter(|_| reply.status == 304);
     }
     request.response.ranges = false;
@@ -312,6 +318,7 @@ pub fn head<P: Protocol>(
     exchange.reusable &= reply.keepalive;
     note(request, |attempt| attempt.length = 0);
     if reply.text.is_empty() && reply.head == 0 {
+        request.response.status = 0;
         request.head.line.version = 9;
         request.keepalive = false;
         request.response.head_only = request.method == h1::Method::Head;

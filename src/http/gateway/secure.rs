@@ -12,6 +12,7 @@ use crate::session::used;
 use crate::tls::check::{self, Files};
 use crate::tls::ciphers;
 use crate::tls::directives::read_passwords;
+use crate::tls::kept::Kept;
 use crate::tls::upstream::{ClientContext, ClientSettings};
 
 /// Settings of a gateway that speaks TLS.
@@ -88,7 +89,8 @@ pub fn side<const P: u8>(
     let resolve = |host: &str| resolver.resolve(host);
     let files =
         Files { loader: cx.build.files, folder: cx.build.folder, resolve: &resolve, merged_at: levels.level.end };
-    let context = ClientContext::new(&settings, &files, &mut |warning| cx.build.complaints.push(warning))?;
+    let kept = cx.build.zones.kept::<Kept>();
+    let context = ClientContext::new(&settings, &files, &kept, &mut |warning| cx.build.complaints.push(warning))?;
     let pairs = match pair.filter(|_| varies) {
         Some((one, two)) => vec![[(cx.text(&one)?, one), (cx.text(&two)?, two)]],
         None => Vec::new(),

@@ -10,7 +10,7 @@ use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::phase::{Flow, Handler, Phase};
 use crate::http::request::Request;
 use crate::log::Level;
-use crate::script::variable::{Definition, SlotId};
+use crate::script::variable::{Assign, Definition, SlotId};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::used;
 
@@ -44,7 +44,20 @@ impl Conf for Auth {
 
 struct AuthRequest {
     uri: Vec<u8>,
-    set: Vec<(SlotId, Text)>,
+    set: Vec<(Destination, Text)>,
+}
+
+/// Where a value goes.
+enum Destination {
+    /// To a name of the configuration.
+    Slot(SlotId),
+    /// To a built-in, such as `$args`.
+    Builtin(Assign<Request>),
+}
+
+/// What can be set of the built-in called `name`.
+fn builtin(name: &str, cx: &Compile<'_, '_>) -> Option<Assign<Request>> {
+    cx.names.builtin(name).and_then(|variable| variable.assign)
 }
 
 fn name_of(word: &Word) -> String {
@@ -54,7 +67,10 @@ fn name_of(word: &Word) -> String {
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(auth) = levels.level.own::<Auth>() else { return Ok(()) };
     for (name, _) in &auth.set {
-        cx.names.define(&name_of(name), Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+        let text = name_of(name);
+        if builtin(&text, cx).is_none() {
+            cx.names.define(&text, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+        }
     }
     Ok(())
 }
@@ -65,8 +81,12 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let mut set = Vec::new();
     for (name, value) in &auth.set {
         let value = cx.text(value)?;
-        let id = cx.names.define(&name_of(name), Definition::Stored).map_err(Diagnostic::emerg)?;
-        set.push((id, value));
+        let name = name_of(name);
+        let destination = match builtin(&name, cx) {
+            Some(assign) => Destination::Builtin(assign),
+            None => Destination::Slot(cx.names.define(&name, Definition::Stored).map_err(Diagnostic::emerg)?),
+        };
+        set.push((destination, value));
     }
     place.step(Phase::Access, AuthRequest { uri: uri.bytes.to_vec(), set });
     Ok(())
@@ -85,9 +105,12 @@ impl Handler for AuthRequest {
     }
 
     fn answered(&self, request: &mut Request, answer: &Request) -> Flow<'static> {
-        for (id, value) in &self.set {
+        for (destination, value) in &self.set {
             let text = value.text(answer);
-            request.slots.put(*id, &text);
+            match destination {
+                Destination::Slot(id) => request.slots.put(*id, &text),
+                Destination::Builtin(assign) => assign(request, &text),
+            }
         }
         match answer.response.final_status() {
             200..300 => Flow::Pass,

@@ -42,7 +42,8 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 enum Expires {
     Off,
     Fixed(When),
-    Variable(Word),
+    /// A text that is read for each response; from the file's last change with `modified`.
+    Variable(Word, bool),
 }
 
 /// When a response expires.
@@ -72,7 +73,7 @@ impl Conf for Headers {
 
 enum Expiry {
     Fixed(When),
-    Variable(Text),
+    Variable(Text, bool),
 }
 
 struct AddHeaders {
@@ -89,7 +90,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let expires = match &conf.expires {
         None | Some(Expires::Off) => None,
         Some(Expires::Fixed(when)) => Some(Expiry::Fixed(*when)),
-        Some(Expires::Variable(word)) => Some(Expiry::Variable(cx.text(word)?)),
+        Some(Expires::Variable(word, modified)) => Some(Expiry::Variable(cx.text(word)?, *modified)),
     };
     if !added.is_empty() || expires.is_some() {
         place.filter(AddHeaders { added, expires });
@@ -110,9 +111,9 @@ impl Filter for AddHeaders {
         if usual {
             match &self.expires {
                 Some(Expiry::Fixed(when)) => set_expires(request, *when),
-                Some(Expiry::Variable(text)) => {
+                Some(Expiry::Variable(text, modified)) => {
                     let text = text.text(request);
-                    if let Ok(when) = parse(&text, false) {
+                    if let Ok(when) = parse(&text, *modified) {
                         set_expires(request, when);
                     }
                 }
@@ -219,7 +220,7 @@ fn expires(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> R
     };
     if word.bytes.contains(&b'$') {
         used::word(cx, word)?;
-        conf.expires = Some(Expires::Variable(word.clone()));
+        conf.expires = Some(Expires::Variable(word.clone(), modified));
         return Ok(());
     }
     conf.expires = Some(match parse(&word.bytes, modified) {

@@ -1,5 +1,6 @@
 //! `ngx_http_index_module`: the file shown for a path that ends in a slash.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
@@ -83,17 +84,12 @@ impl Handler for Index {
                             return Flow::Finish(status);
                         }
                     }
-                    libc::ENOTDIR | libc::ENAMETOOLONG => {
-                        let status = super::static_::refused(request, &path, "stat()", &error);
-                        return Flow::Finish(status);
-                    }
-                    libc::EACCES => {
-                        let status = super::static_::refused(request, &path, "stat()", &error);
-                        return Flow::Finish(status);
+                    libc::ENOTDIR | libc::ENAMETOOLONG | libc::EACCES => {
+                        return Flow::Finish(unusable(request, &path, &error));
                     }
                     _ => {
                         let text = crate::conf::walk::errno(&error);
-                        let shown = String::from_utf8_lossy(&path).into_owned();
+                        let shown = bytes::text(&path).into_owned();
                         request.log(Level::Crit, &format!("stat() \"{shown}\" failed ({text})"));
                         return Flow::Finish(500);
                     }
@@ -104,10 +100,23 @@ impl Handler for Index {
     }
 }
 
+/// The status for an index file that cannot be looked at, logged as nginx logs it.
+fn unusable(request: &Request, path: &[u8], error: &std::io::Error) -> u16 {
+    let (shown, text) = (bytes::text(path), crate::conf::walk::errno(error));
+    if error.raw_os_error() == Some(libc::EACCES) {
+        request.log(Level::Error, &format!("\"{shown}\" is forbidden ({text})"));
+        return 403;
+    }
+    if request.location.settings.log_not_found {
+        request.log(Level::Error, &format!("\"{shown}\" is not found ({text})"));
+    }
+    404
+}
+
 /// 404 when the folder itself is not there.
 fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
     let bare = folder.strip_suffix(b"/").unwrap_or(folder);
-    let shown = String::from_utf8_lossy(bare);
+    let shown = bytes::text(bare);
     match std::fs::metadata(std::ffi::OsStr::from_bytes(bare)) {
         Ok(about) if about.is_dir() => None,
         Ok(_) => {
@@ -115,11 +124,7 @@ fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
             Some(404)
         }
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-            if request.location.settings.log_not_found {
-                let text = crate::conf::walk::errno(&error);
-                request.log(Level::Error, &format!("\"{shown}/index.html\" is not found ({text})"));
-            }
-            Some(404)
+            Some(unusable(request, format!("{shown}/index.html").as_bytes(), &error))
         }
         Err(_) => None,
     }

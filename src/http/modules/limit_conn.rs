@@ -28,7 +28,10 @@ impl Handler for Limiter<Request> {
         }
         match self.enter(request) {
             Entry::Passed(tickets) => {
-                request.limit_conn_status = "PASSED";
+                // Nothing is counted for an empty key.
+                if !tickets.is_empty() {
+                    request.limit_conn_status = "PASSED";
+                }
                 request.held.extend(tickets.into_iter().map(|ticket| Box::new(ticket) as Box<dyn std::any::Any>));
                 Flow::Next
             }

@@ -23,6 +23,7 @@ use crate::http::request::Request;
 use crate::net::address::{self, Host};
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LIMIT_EXCEPT, LOCATION};
+use crate::session::hashing::{self, Sizes};
 use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use request::{Destination, Proxy};
@@ -127,7 +128,7 @@ const DIRECTIVES: &[Directive] = &[
         "proxy_headers_hash_max_size",
         HTTP_ANY,
         Arity::Exactly(1),
-        &Number(|c: &mut ProxyConf| &mut c.unused, 0..=u64::MAX),
+        &Number(|c: &mut ProxyConf| &mut c.hash_max_size, 0..=u64::MAX),
     )
     .support(UNTUNED)
     .doc("Sizes nginx's tables of headers."),
@@ -135,7 +136,7 @@ const DIRECTIVES: &[Directive] = &[
         "proxy_headers_hash_bucket_size",
         HTTP_ANY,
         Arity::Exactly(1),
-        &Number(|c: &mut ProxyConf| &mut c.unused2, 0..=u64::MAX),
+        &Number(|c: &mut ProxyConf| &mut c.hash_bucket_size, 0..=u64::MAX),
     )
     .support(UNTUNED)
     .doc("Sizes nginx's tables of headers."),
@@ -202,20 +203,28 @@ pub struct ProxyConf {
     cookie_flags: Option<Vec<(Word, Vec<rewrite::Flag>)>>,
     send_lowat: Option<u64>,
     convert_head: Option<bool>,
-    unused: Option<u64>,
-    unused2: Option<u64>,
+    hash_max_size: Option<u64>,
+    hash_bucket_size: Option<u64>,
+}
+
+impl ProxyConf {
+    /// The names of `proxy_set_header`.
+    fn set_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.headers.iter().map(|(name, _)| &*name.bytes)
+    }
 }
 
 impl Conf for ProxyConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list headers; version, method, body, redirects, cookie_domains, cookie_paths, cookie_flags);
-        inherit!(self, outer; send_lowat, convert_head);
+        inherit!(self, outer; send_lowat, convert_head, hash_max_size, hash_bucket_size);
     }
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     conf::check_sizes::<PROXY>(levels, "proxy")?;
     cache::check::<PROXY>(levels, "proxy", cx)?;
+    check_hashes(levels, cx)?;
     let own = levels.level.own::<ProxyConf>();
     let headers = own.map(|conf| conf.headers.as_slice()).unwrap_or_default();
     for value in headers.iter().map(|(_, value)| value).chain(own.and_then(|conf| conf.body.as_ref())) {
@@ -225,6 +234,24 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     let pass = own.and_then(|conf| conf.pass.as_ref());
     if pass.is_some_and(is_secure) {
         secure::check::<PROXY>(levels, "proxy", cx)?;
+    }
+    Ok(())
+}
+
+/// Judges the tables nginx makes where a level has headers of its own: of those it hides, and of those it sets.
+fn check_hashes(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
+    let sizes = Sizes { most: conf.hash_max_size.unwrap_or(512), bucket: conf.hash_bucket_size.unwrap_or(64) };
+    let hidden = levels.level.own::<GatewayConf<PROXY>>().map(|conf| conf.hide.as_slice()).unwrap_or_default();
+    let set: Vec<&[u8]> = levels.level.own::<ProxyConf>().into_iter().flat_map(ProxyConf::set_names).collect();
+    let hidden: Vec<&[u8]> = hidden.iter().map(|word| &*word.bytes).collect();
+    for (own, defaults) in [(hidden, conf::HIDDEN.to_vec()), (set, request::default_names())] {
+        let missing = |name: &&[u8]| !own.iter().any(|own: &&[u8]| own.eq_ignore_ascii_case(name));
+        let defaults = defaults.iter().map(|name| name.as_bytes()).filter(missing);
+        if !own.is_empty() {
+            let keys = own.iter().copied().chain(defaults);
+            cx.build.complaints.extend(hashing::check("proxy_headers_hash", keys, sizes)?);
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `ngx_http_static_module`: files below `root` or `alias`; without rows of its own.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
@@ -51,7 +52,7 @@ impl Handler for Static {
             return Flow::Finish(slash(request, &uri));
         }
         if !opened.about.is_file() {
-            request.log(Level::Crit, &format!("\"{}\" is not a regular file", String::from_utf8_lossy(&path)));
+            request.log(Level::Crit, &format!("\"{}\" is not a regular file", bytes::text(&path)));
             return Flow::Finish(404);
         }
         if request.method == Method::Post {
@@ -75,7 +76,7 @@ pub fn refused(request: &Request, path: &[u8], call: &str, error: &io::Error) ->
     };
     if status != 404 || request.location.settings.log_not_found {
         let text = crate::conf::walk::errno(error);
-        request.log(level, &format!("{call} \"{}\" failed ({text})", String::from_utf8_lossy(path)));
+        request.log(level, &format!("{call} \"{}\" failed ({text})", bytes::text(path)));
     }
     status
 }
@@ -125,10 +126,6 @@ pub fn set_content_type(request: &mut Request) {
 }
 
 /// The type of the path's extension.
-pub fn content_type(request: &Request) -> Vec<u8> {
-    kind_of(request).to_vec()
-}
-
 fn kind_of(request: &Request) -> Arc<[u8]> {
     let settings = &request.location.settings;
     let name = request.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

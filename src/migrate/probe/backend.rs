@@ -1,6 +1,7 @@
 //! The stand-ins for the servers behind nginx: each says who it is and what it was asked.
 
 use super::sandbox::free;
+use crate::conf::diagnostic::reason;
 use crate::migrate::report::Failure;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -49,7 +50,7 @@ impl Backends {
         if let Some(address) = self.known.borrow().get(&key) {
             return Ok(*address);
         }
-        let failed = |error: std::io::Error| Failure(format!("no stand-in for {name}: {error}"));
+        let failed = |error: std::io::Error| Failure(format!("no stand-in for {name}: {}", reason(&error)));
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -72,7 +73,7 @@ impl Backends {
         if let Some(address) = *nowhere {
             return Ok(address);
         }
-        let address = free().map_err(|error| Failure(format!("no port is free: {error}")))?;
+        let address = free().map_err(|error| Failure(format!("no port is free: {}", reason(&error))))?;
         *nowhere = Some(address);
         Ok(address)
     }

@@ -4,6 +4,7 @@ use super::backend::Backends;
 use super::client::{Answer, ask};
 use super::requests::Ask;
 use super::sandbox::Sandbox;
+use crate::conf::diagnostic::reason;
 use crate::migrate::report::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,7 +56,7 @@ pub async fn trial(
         .stderr(output)
         .env_remove("NGINX")
         .spawn()
-        .map_err(|error| Failure(format!("{program} cannot be started: {error}")))?;
+        .map_err(|error| Failure(format!("{program} cannot be started: {}", reason(&error))))?;
     let mut running = Running { child };
     if !running.listens(sandbox).await {
         running.end().await;

@@ -3,6 +3,7 @@
 
 use super::backend::{Backends, Speech};
 use super::text::{Row, print, rows};
+use crate::conf::diagnostic::reason;
 use crate::migrate::input::Text;
 use crate::migrate::report::Failure;
 use std::collections::BTreeMap;
@@ -85,7 +86,7 @@ impl Sandbox {
     /// The folder cannot be made, or the configuration not read.
     pub fn make(text: &Text, backends: &Backends, live: bool) -> Result<Self, Failure> {
         let rows = rows(&text.tree).map_err(|said| Failure(format!("{}: {said}", text.name)))?;
-        let folder = fresh().map_err(|error| Failure(format!("no folder for the sandbox: {error}")))?;
+        let folder = fresh().map_err(|error| Failure(format!("no folder for the sandbox: {}", reason(&error))))?;
         let mut sandbox = Self {
             conf: folder.join("conf/rmigrate-probe.conf"),
             prefix: folder.join("prefix"),
@@ -99,7 +100,7 @@ impl Sandbox {
         let prefix = crate::nginx::view::inputs(&text.name).prefix;
         let own = Path::new(&text.name).parent().map(Path::to_path_buf).unwrap_or_default();
         let made = sandbox.furnish(Path::new(&prefix), &own);
-        made.map_err(|error| Failure(format!("{}: {error}", sandbox.folder.display())))?;
+        made.map_err(|error| Failure(format!("{}: {}", sandbox.folder.display(), reason(&error))))?;
         let mut rewriter = Rewriter {
             folder: sandbox.folder.to_string_lossy().into_owned(),
             prefix,
@@ -463,7 +464,7 @@ pub fn place(ports: &mut BTreeMap<u16, Place>, port: u16) -> Result<Place, Failu
     if let Some(place) = ports.get(&port) {
         return Ok(*place);
     }
-    let address = free().map_err(|error| Failure(format!("no port is free: {error}")))?;
+    let address = free().map_err(|error| Failure(format!("no port is free: {}", reason(&error))))?;
     let place = Place { address, proxied: false };
     ports.insert(port, place);
     Ok(place)

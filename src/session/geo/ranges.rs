@@ -3,6 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
 use crate::conf::walk::Setting;
 use hashbrown::HashMap;
 use std::net::Ipv4Addr;
@@ -110,8 +111,8 @@ impl Ranges {
 /// `first-last`.
 fn range(text: &str) -> Option<(u32, u32)> {
     let (first, last) = text.split_once('-')?;
-    let number = |text: &str| text.parse::<Ipv4Addr>().ok().filter(|ip| *ip != Ipv4Addr::BROADCAST).map(u32::from);
-    let (first, last) = (number(first)?, last.parse::<Ipv4Addr>().ok().map(u32::from)?);
+    let number = |text: &str| value::ipv4(text.as_bytes()).filter(|ip| *ip != Ipv4Addr::BROADCAST).map(u32::from);
+    let (first, last) = (number(first)?, value::ipv4(last.as_bytes()).map(u32::from)?);
     (first <= last).then_some((first, last))
 }
 

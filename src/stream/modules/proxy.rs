@@ -23,6 +23,7 @@ use crate::stream::relay::{End, Manner, Relay};
 use crate::stream::session::{Attempt, Session};
 use crate::stream::upstream::Pool;
 use crate::tls::check::Files;
+use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
 use crate::upstream::settings::addresses;
@@ -131,7 +132,9 @@ fn side(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Option<ServerSi
     let resolve = |host: &str| resolver.resolve(host);
     let (loader, folder) = (cx.build.files, cx.build.folder);
     let files = Files { loader, folder, resolve: &resolve, merged_at: None };
-    let context = ClientContext::new(&conf.settings(), &files, &mut |warning| cx.build.complaints.push(warning))?;
+    let kept = cx.build.zones.kept::<Kept>();
+    let context =
+        ClientContext::new(&conf.settings(), &files, &kept, &mut |warning| cx.build.complaints.push(warning))?;
     let mut pairs = Vec::new();
     if let Some((certificate, key)) = conf.certificate.as_ref().zip(conf.key.as_ref())
         && (used::varies(&certificate.bytes) || used::varies(&key.bytes))

@@ -5,13 +5,14 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
+use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::net::address::Address;
 use crate::session::contexts::STREAM_ANY;
 use crate::session::forwarded::{self, Believed, Trusted};
 use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
 use crate::stream::session::Session;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -49,7 +50,7 @@ impl Handler for RealIp {
     fn run(&self, session: &mut Session) -> Flow {
         let Some(header) = &session.proxied else { return Flow::Next };
         let trusted = self.0.holds(&session.peer);
-        if trusted && let Ok(ip) = header.source.parse::<IpAddr>() {
+        if trusted && let Some(ip) = value::ip(header.source.as_bytes()) {
             session.real = Some(Box::new(Address::Ip(SocketAddr::new(ip, header.source_port))));
         }
         Flow::Next

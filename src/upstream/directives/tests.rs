@@ -82,10 +82,14 @@ fn good_groups_are_kept_whole() {
 
 #[test]
 fn a_second_method_is_a_warning() {
-    let walked = read(HTTP, "upstream u { ip_hash; least_conn; server a; }");
-    let warnings: Vec<_> = walked.complaints.iter().map(|complaint| complaint.message.as_str()).collect();
-    assert!(walked.fatal.is_none());
-    assert_eq!(warnings, ["load balancing method redefined"]);
+    for (methods, warned) in
+        [("ip_hash; least_conn;", true), ("keepalive 4; least_conn;", true), ("least_conn; keepalive 4;", false)]
+    {
+        let walked = read(HTTP, &format!("upstream u {{ {methods} server a; }}"));
+        let warnings: Vec<_> = walked.complaints.iter().map(|complaint| complaint.message.as_str()).collect();
+        assert!(walked.fatal.is_none());
+        assert_eq!(warnings == ["load balancing method redefined"], warned, "{methods}: {warnings:?}");
+    }
 }
 
 #[test]
@@ -106,6 +110,12 @@ fn names_become_peers_and_backups_alone_are_refused() {
     let mut none = |_: &str| Ok(Vec::new());
     let missing = conf.group("u", None, 80, &mut none).err().expect("a complaint");
     assert_eq!(missing.message, "host not found in upstream \"a\"");
+    let walked = read(STREAM, "upstream u { server a; }");
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    let refused = [&mut both as crate::upstream::settings::Resolve<'_>, &mut none]
+        .map(|resolve| conf.group("u", None, 0, resolve).err());
+    let refused = refused.map(|complaint| complaint.expect("a complaint").message);
+    assert_eq!(refused, ["no port in upstream \"a\"", "host not found in upstream \"a\""]);
     let walked = read(HTTP, "upstream u { server 127.0.0.1 backup; }");
     let conf = walked.level.children[0].own::<Upstream>().expect("settings");
     let refused = conf.group("u", None, 80, &mut none).err().expect("a complaint");

@@ -1,6 +1,7 @@
 //! The request a backend gets: the lines nginx sends, in its order.
 
 use super::rewrite::{Flags, Pair, Redirect};
+use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
@@ -89,6 +90,11 @@ const DEFAULTS: [(&str, Option<Line>); 8] = [
     ("Expect", None),
     ("Upgrade", None),
 ];
+
+/// The names of the headers that are sent whether they are configured or not.
+pub fn default_names() -> Vec<&'static str> {
+    DEFAULTS.iter().map(|(name, _)| *name).collect()
+}
 
 /// Joins the configured headers with the defaults.
 pub fn headers(set: &[(Word, Word)], cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
@@ -268,13 +274,15 @@ impl Proxy {
     }
 
     fn variable(&self, request: &Request, url: &[u8]) -> Result<Target, u16> {
-        let shown = || String::from_utf8_lossy(url).into_owned();
-        let secure = url.starts_with(b"https://");
-        let port = if secure { 443 } else { 80 };
-        let Some(rest) = url.strip_prefix(if secure { &b"https://"[..] } else { b"http://" }) else {
+        let shown = || bytes::text(url);
+        let begins = |scheme: &[u8]| url.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        let secure = begins(b"https://");
+        let (port, length) = if secure { (443, 8) } else { (80, 7) };
+        let rest = url.get(length..).unwrap_or_default();
+        if !secure && !begins(b"http://") || rest.is_empty() {
             request.log(Level::Error, &format!("invalid URL prefix in \"{}\"", shown()));
             return Err(500);
-        };
+        }
         let (host, given) = super::split(rest);
         let text = String::from_utf8_lossy(host).into_owned();
         let uri = match given {
@@ -286,7 +294,8 @@ impl Proxy {
             return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes(), secure });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
-            request.log(Level::Error, &format!("{what} in upstream \"{text}\""));
+            let shown = bytes::text(rest);
+            request.log(Level::Error, &format!("{what} in upstream \"{shown}\""));
             500_u16
         })?;
         if let Some(pool) = request.site.upstreams.of_address(&endpoint, port) {

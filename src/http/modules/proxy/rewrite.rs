@@ -235,22 +235,22 @@ fn hit(request: &Request, hit: Result<bool, MatchError>) -> bool {
     })
 }
 
-/// One flag of a cookie: its name, and the attribute that sets it; none takes it away.
+/// One flag of a cookie: its name, and what it becomes; none takes it away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     name: &'static str,
-    attribute: Option<&'static str>,
+    attribute: Option<(&'static str, Option<&'static str>)>,
 }
 
-/// The words of `proxy_cookie_flags`.
+/// The words of `proxy_cookie_flags`; of several about one flag, the first in this list counts.
 const FLAGS: &[(&str, Flag)] = &[
-    ("secure", Flag { name: "secure", attribute: Some("Secure") }),
+    ("secure", Flag { name: "secure", attribute: Some(("Secure", None)) }),
     ("nosecure", Flag { name: "secure", attribute: None }),
-    ("httponly", Flag { name: "httponly", attribute: Some("HttpOnly") }),
+    ("httponly", Flag { name: "httponly", attribute: Some(("HttpOnly", None)) }),
     ("nohttponly", Flag { name: "httponly", attribute: None }),
-    ("samesite=strict", Flag { name: "samesite", attribute: Some("SameSite=Strict") }),
-    ("samesite=lax", Flag { name: "samesite", attribute: Some("SameSite=Lax") }),
-    ("samesite=none", Flag { name: "samesite", attribute: Some("SameSite=None") }),
+    ("samesite=strict", Flag { name: "samesite", attribute: Some(("SameSite", Some("Strict"))) }),
+    ("samesite=lax", Flag { name: "samesite", attribute: Some(("SameSite", Some("Lax"))) }),
+    ("samesite=none", Flag { name: "samesite", attribute: Some(("SameSite", Some("None"))) }),
     ("nosamesite", Flag { name: "samesite", attribute: None }),
 ];
 
@@ -304,71 +304,111 @@ pub fn flags(texts: Option<&[(Word, Vec<Flag>)]>, cx: &mut Compile<'_, '_>) -> R
     compiled.collect()
 }
 
-/// A cookie's attributes, in order.
-struct Cookie {
-    parts: Vec<Vec<u8>>,
+/// An attribute of a cookie; the first is the cookie itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Attribute {
+    name: Vec<u8>,
+    /// What follows the equals sign, if there is one.
+    value: Option<Vec<u8>>,
 }
 
-impl Cookie {
-    fn attribute(part: &[u8]) -> (&[u8], &[u8]) {
-        let body = part.trim_ascii();
-        match memchr::memchr(b'=', body) {
-            Some(at) => (body.get(..at).unwrap_or_default(), body.get(at + 1..).unwrap_or_default()),
-            None => (body, b""),
-        }
+impl Attribute {
+    fn parse(part: &[u8]) -> Self {
+        let (name, value) = match memchr::memchr(b'=', part) {
+            Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..)),
+            None => (part, None),
+        };
+        Self { name: blanks_off(name).to_vec(), value: value.map(|value| blanks_off(value).to_vec()) }
     }
 
-    fn set(&mut self, flag: Flag) {
-        let is_it = |part: &Vec<u8>| Self::attribute(part).0.eq_ignore_ascii_case(flag.name.as_bytes());
-        let at = self.parts.iter().skip(1).position(is_it).map(|at| at + 1);
-        match (flag.attribute, at) {
-            (Some(text), Some(at)) => {
-                if let Some(part) = self.parts.get_mut(at) {
-                    *part = format!(" {text}").into_bytes();
-                }
-            }
-            (Some(text), None) => self.parts.push(format!(" {text}").into_bytes()),
-            (None, Some(at)) => {
-                self.parts.remove(at);
-            }
-            (None, None) => {}
-        }
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
-/// Rewrites domain, path and flags of a Set-Cookie, where something fits.
-pub fn cookie(request: &Request, proxy: &Proxy, value: &[u8]) -> Option<Vec<u8>> {
+/// A text without the blanks around it.
+fn blanks_off(text: &[u8]) -> &[u8] {
+    let start = text.iter().take_while(|byte| **byte == b' ').count();
+    let text = text.get(start..).unwrap_or_default();
+    let end = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    text.get(..text.len() - end).unwrap_or_default()
+}
+
+/// Gives a cookie a flag, or takes it away.
+fn set_flag(cookie: &mut Vec<Attribute>, flag: Flag) {
+    let Some((name, value)) = flag.attribute else {
+        let mut number = 0;
+        cookie.retain(|attribute| {
+            number += 1;
+            number == 1 || !attribute.is(flag.name)
+        });
+        return;
+    };
+    let value = value.map(|value| value.as_bytes().to_vec());
+    match cookie.iter_mut().skip(1).find(|attribute| attribute.is(flag.name)) {
+        Some(have) => {
+            let same = |value: &Vec<u8>| have.value.as_ref().is_some_and(|have| have.eq_ignore_ascii_case(value));
+            if value.as_ref().is_some_and(|value| !same(value)) {
+                *have = Attribute { name: name.as_bytes().to_vec(), value };
+            }
+        }
+        None => cookie.push(Attribute { name: name.as_bytes().to_vec(), value }),
+    }
+}
+
+/// Rewrites domain, path and flags of a Set-Cookie; nothing where nothing fits.
+pub fn cookie(request: &Request, proxy: &Proxy, text: &[u8]) -> Option<Vec<u8>> {
     if proxy.cookie_domains.is_empty() && proxy.cookie_paths.is_empty() && proxy.cookie_flags.is_empty() {
         return None;
     }
-    let mut cookie = Cookie { parts: value.split(|byte| *byte == b';').map(<[u8]>::to_vec).collect() };
-    for part in cookie.parts.iter_mut().skip(1) {
-        let (name, text) = Cookie::attribute(part);
-        let new = if name.eq_ignore_ascii_case(b"domain") {
-            domain(request, &proxy.cookie_domains, text)
-        } else if name.eq_ignore_ascii_case(b"path") {
-            proxy.cookie_paths.iter().find_map(|pair| pair.apply(request, text))
+    let mut cookie: Vec<Attribute> = text.split(|byte| *byte == b';').map(Attribute::parse).collect();
+    cookie.first().filter(|first| first.value.is_some())?;
+    let mut rewritten = false;
+    for attribute in cookie.iter_mut().skip(1) {
+        let Some(value) = &attribute.value else { continue };
+        let new = if attribute.is("domain") {
+            domain(request, &proxy.cookie_domains, value)
+        } else if attribute.is("path") {
+            proxy.cookie_paths.iter().find_map(|pair| pair.apply(request, value))
         } else {
             None
         };
-        if let Some(new) = new {
-            let kept = part.len() - part.trim_ascii_start().len() + name.len() + 1;
-            part.truncate(kept);
-            part.extend_from_slice(&new);
+        if new.is_some() {
+            attribute.value = new;
+            rewritten = true;
         }
     }
-    let first = cookie.parts.first().cloned().unwrap_or_default();
-    let (name, _) = Cookie::attribute(&first);
+    let name = cookie.first().map(|first| first.name.clone()).unwrap_or_default();
     let fits = |flags: &&Flags| match &flags.cookie {
-        From::Text(text) => text.text(request).eq_ignore_ascii_case(name),
-        From::Expression(expression) => hit(request, expression.matches(name)),
+        From::Text(text) => text.text(request).eq_ignore_ascii_case(&name),
+        From::Expression(expression) => hit(request, expression.matches(&name)),
     };
     if let Some(flags) = proxy.cookie_flags.iter().find(fits) {
-        for flag in &flags.flags {
-            cookie.set(*flag);
+        for about in ["secure", "httponly", "samesite"] {
+            let counts = |flag: &Flag| flag.name == about && flags.flags.contains(flag);
+            if let Some((_, flag)) = FLAGS.iter().find(|(_, flag)| counts(flag)) {
+                set_flag(&mut cookie, *flag);
+                rewritten = true;
+            }
         }
     }
-    Some(cookie.parts.join(&b';'))
+    rewritten.then(|| joined(&cookie))
+}
+
+/// A cookie as it is sent.
+fn joined(cookie: &[Attribute]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for attribute in cookie {
+        if !out.is_empty() {
+            out.extend_from_slice(b"; ");
+        }
+        out.extend_from_slice(&attribute.name);
+        if let Some(value) = &attribute.value {
+            out.push(b'=');
+            out.extend_from_slice(value);
+        }
+    }
+    out
 }
 
 /// A domain must fit whole, whatever its case and a leading dot.

@@ -2,6 +2,7 @@
 
 use super::compile::Matcher;
 use super::replace::Replace;
+use crate::conf::bytes;
 use crate::conf::source::Span;
 use crate::http::explain::Story;
 use crate::http::module::Text;
@@ -271,7 +272,7 @@ impl Check {
                 let hit = matcher.find(request, Some(&run.made))?;
                 if run.log {
                     let verb = if hit { "matches" } else { "does not match" };
-                    let value = String::from_utf8_lossy(&run.made);
+                    let value = bytes::text(&run.made);
                     request.log(Level::Notice, &format!("\"{}\" {verb} \"{value}\"", matcher.text));
                 }
                 hit
@@ -308,7 +309,7 @@ fn is(letter: u8, path: &[u8], request: &Request) -> bool {
         Err(error) => {
             let quiet = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG));
             if !quiet {
-                let (path, text) = (String::from_utf8_lossy(path), crate::conf::walk::errno(&error));
+                let (path, text) = (bytes::text(path), crate::conf::walk::errno(&error));
                 request.log(Level::Crit, &format!("stat() \"{path}\" failed ({text})"));
             }
             false
@@ -346,8 +347,10 @@ fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'stat
         _ => {
             request.response.status = status;
             let body = text.map(|text| text.text(request)).unwrap_or_default();
-            let kind = static_::content_type(request);
-            request.response.set(status, &kind, body.into());
+            static_::set_content_type(request);
+            let response = &mut request.response;
+            response.length = Some(body.len() as u64);
+            response.content = Content::Bytes(body.into());
             Flow::Done
         }
     }

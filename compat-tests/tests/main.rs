@@ -27,6 +27,7 @@ mod processes;
 mod reload;
 mod replies;
 mod signals;
+mod tls;
 mod unserved;
 mod upgrade;
 mod verdicts;

@@ -46,7 +46,6 @@ fn what_nobody_uses_refuses_nothing() {
         ("proxy_cache_path /c keys_zone=z:1m; proxy_cache_valid 200 1m;", "proxy_cache z;"),
         ("autoindex_localtime on;", "autoindex on;"),
         ("auth_basic_user_file f;", "auth_basic a;"),
-        ("proxy_ssl_server_name on;", "proxy_pass https://127.0.0.1;"),
         ("secure_link_secret a;", "if ($secure_link = '') { return 403; }"),
         ("resolver 127.0.0.1;", "proxy_pass http://$host;"),
     ] {
@@ -93,8 +92,7 @@ fn refusals_are_counted() {
 #[test]
 fn what_must_not_be_open_is_not_opened() {
     let (_, made) = read(
-        "stream { server { listen 1; listen 2 udp; proxy_pass 127.0.0.1:9; } server { listen 3; \
-        proxy_ssl on; proxy_pass 127.0.0.1:9; } }",
+        "stream { server { listen 1; listen 2 udp; proxy_pass 127.0.0.1:9; } }",
     );
     let open: Vec<String> = made.sockets.iter().map(|socket| socket.address.to_string()).collect();
     assert_eq!(open, ["0.0.0.0:1"]);

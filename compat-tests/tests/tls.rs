@@ -170,7 +170,10 @@ fn a_name_that_is_refused_gets_nginxs_alert() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
         let stand = started(program);
         let said = shell(&stand, "echo | openssl s_client -connect 127.0.0.1:8443 -servername refused 2>&1");
-        said.lines().filter(|line| line.contains("alert")).map(|line| line.rsplit("error:").next().map(str::to_owned)).count()
+        said.lines()
+            .filter(|line| line.contains("alert"))
+            .map(|line| line.rsplit("error:").next().map(str::to_owned))
+            .count()
     });
     assert_eq!((original, ours), (1, 1));
 }
@@ -182,12 +185,14 @@ fn sessions_are_resumed_with_both_versions() {
         ["-tls1_2", "-tls1_3"].map(|version| {
             let get = "printf 'GET /who HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
             let ask = format!("openssl s_client -connect 127.0.0.1:8443 {version} -ign_eof");
-            let text = format!(
-                "cd /tmp; ({get}) | {ask} -sess_out s{version} 2>&1; ({get}) | {ask} -sess_in s{version} 2>&1"
-            );
+            let text =
+                format!("cd /tmp; ({get}) | {ask} -sess_out s{version} 2>&1; ({get}) | {ask} -sess_in s{version} 2>&1");
             let said = shell(&stand, &text);
-            let kinds: Vec<String> =
-                said.lines().filter(|line| line.starts_with("New, ") || line.starts_with("Reused, ")).map(str::to_owned).collect();
+            let kinds: Vec<String> = said
+                .lines()
+                .filter(|line| line.starts_with("New, ") || line.starts_with("Reused, "))
+                .map(str::to_owned)
+                .collect();
             kinds
         })
     });
@@ -200,7 +205,9 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
         let stand = started(program);
         let secured = |port: u16, more: &str| {
-            let text = format!("cd {PREFIX}/conf; sleep 0.5 | openssl s_client -quiet -connect 127.0.0.1:{port} {more} 2>/dev/null");
+            let text = format!(
+                "cd {PREFIX}/conf; sleep 0.5 | openssl s_client -quiet -connect 127.0.0.1:{port} {more} 2>/dev/null"
+            );
             shell(&stand, &text)
         };
         let plain = |port: u16| {

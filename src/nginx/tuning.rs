@@ -44,12 +44,7 @@ pub const MODULES: [Module; 10] = [
     },
     Module {
         name: "ngx_openssl_module",
-        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine))
-            .needs(Need::AnyOf(
-                &["listen", "ssl", "proxy_pass", "proxy_ssl", "grpc_pass", "uwsgi_pass"],
-                "nothing speaks TLS",
-            ))
-            .doc("Names OpenSSL's hardware engine.")],
+        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine)).doc("Names OpenSSL's hardware engine.")],
         scopes: &[],
     },
     Module {

@@ -140,10 +140,11 @@ fn responder(one: &X509Certificate<'_>) -> Option<String> {
     })
 }
 
-/// The certificates of a chain's text, the leaf first.
+/// The certificates of a chain's text, the leaf first; what a trusted one has behind it for OpenSSL is left out.
 pub fn chain(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
     let certificates = blocks(bytes).filter_map(Result::ok).filter(|block| is_certificate(&block.label));
-    certificates.map(|block| CertificateDer::from(block.contents)).collect()
+    let whole = |block: Pem| Some(CertificateDer::from(Fields::new(&block.contents).any()?.whole.to_vec()));
+    certificates.filter_map(whole).collect()
 }
 
 /// The names of the certificates in a file of trusted ones, and how many lists of revoked ones there are.
@@ -241,5 +242,21 @@ fn pkcs8(der: &[u8]) -> Option<Public> {
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1] => rsa(inner),
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => ec(inner, field(parameters, 6).map(|(id, _)| id)),
         _ => Some(Public::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::fixture;
+
+    #[test]
+    fn only_the_certificate_of_a_trusted_one_is_sent() {
+        let plain = chain(&fixture("root.crt"));
+        // Behind the certificate: an alias, as `openssl x509 -setalias x -trustout` writes it.
+        let trusted =
+            crate::tls::pem::encode("TRUSTED CERTIFICATE", &[&plain[0][..], &[0x30, 3, 0x0c, 1, b'x']].concat());
+        assert_eq!(chain(trusted.as_bytes()), plain);
+        assert_eq!(Certificate::read(trusted.as_bytes()).map(|leaf| leaf.rsa_bits), Ok(None));
     }
 }

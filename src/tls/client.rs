@@ -2,7 +2,7 @@
 
 use super::check::{self, Files, Outcome};
 use super::ciphers;
-use super::directives::{ANY, PROTOCOLS, read_passwords};
+use super::directives::{ANY, PROTOCOLS, SPOKEN_CIPHERS, SPOKEN_COMMANDS, SPOKEN_VERSIONS, read_passwords};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Set};
 use crate::conf::module::{Conf, inherit};
@@ -68,9 +68,11 @@ pub const fn rows(contexts: Contexts) -> [Directive; 14] {
             .doc("Names a file with its secret key."),
         row("proxy_ssl_ciphers", contexts, ONE, &Text(|c: &mut ClientConf| &mut c.ciphers))
             .default("DEFAULT")
+            .support(SPOKEN_CIPHERS)
             .doc("Sets the ciphers that may be used, in OpenSSL's words."),
         row("proxy_ssl_conf_command", contexts, Arity::Exactly(2), &Pairs(|c: &mut ClientConf| &mut c.commands))
             .since("1.19.4")
+            .support(SPOKEN_COMMANDS)
             .doc("Hands a setting to OpenSSL."),
         row("proxy_ssl_crl", contexts, ONE, &Text(|c: &mut ClientConf| &mut c.crl))
             .doc("Names a file with revoked certificates of servers."),
@@ -85,6 +87,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 14] {
             &Mask(|c: &mut ClientConf| &mut c.protocols, PROTOCOLS),
         )
         .default("TLSv1 TLSv1.1 TLSv1.2 TLSv1.3")
+        .support(SPOKEN_VERSIONS)
         .doc("Sets the versions of TLS that are spoken."),
         row("proxy_ssl_server_name", contexts, Arity::Flag, &Flag(|c: &mut ClientConf| &mut c.server_name))
             .default("off")

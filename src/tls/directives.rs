@@ -125,6 +125,21 @@ pub const PROTOCOLS: &[(&str, u32)] =
 /// Every number there is.
 pub const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 
+/// What `*_protocols` is worth.
+pub const SPOKEN_VERSIONS: Support = Support::Partial(
+    "TLSv1.2 and TLSv1.3 are spoken; others are named in a warning, and refused where nothing is left",
+);
+
+/// What `*_ciphers` is worth.
+pub const SPOKEN_CIPHERS: Support = Support::Partial(
+    "OpenSSL's words and order; ECDHE with AES-GCM or ChaCha20-Poly1305 is spoken, others are named in a warning, and \
+     refused where nothing is left",
+);
+
+/// What `*_conf_command` is worth.
+pub const SPOKEN_COMMANDS: Support =
+    Support::Parts("commands of OpenSSL that have no counterpart in rustls are refused by name");
+
 const fn row(
     name: &'static str,
     contexts: Contexts,
@@ -164,21 +179,28 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
         row("ssl_certificate", contexts, ONE, &List(|c: &mut TlsConf| &mut c.certificates))
             .doc("Names a file with the server's certificate and its chain; one for each kind of key."),
         row("ssl_certificate_key", contexts, ONE, &List(|c: &mut TlsConf| &mut c.keys))
+            .support(Support::Parts("keys of engines and keys under scrypt are refused"))
             .doc("Names a file with the certificate's secret key."),
         row("ssl_ciphers", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ciphers))
             .default("HIGH:!aNULL:!MD5")
+            .support(SPOKEN_CIPHERS)
             .doc("Sets the ciphers that may be used, in OpenSSL's words."),
         row("ssl_client_certificate", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.client_certificate))
             .doc("Names a file with the issuers clients may have, which are told to them."),
         row("ssl_conf_command", contexts, Arity::Exactly(2), &Pairs(|c: &mut TlsConf| &mut c.commands))
             .since("1.19.4")
+            .support(SPOKEN_COMMANDS)
             .doc("Hands a setting to OpenSSL."),
         row("ssl_crl", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.crl))
             .doc("Names a file with revoked certificates of clients."),
         row("ssl_dhparam", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.dhparam))
+            .support(Support::Inert("no cipher with DHE is spoken"))
             .doc("Names a file with parameters for DHE ciphers."),
         row("ssl_ecdh_curve", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ecdh_curve))
             .default("auto")
+            .support(Support::Partial(
+                "X25519, prime256v1, secp384r1 and their hybrids with ML-KEM; others are named in a warning",
+            ))
             .doc("Sets the groups keys may be agreed on."),
         row("ssl_password_file", contexts, ONE, &Custom(password_file))
             .since("1.7.3")
@@ -188,6 +210,7 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
             .doc("Prefers the server's order of ciphers to the client's."),
         row("ssl_protocols", contexts, Arity::AtLeast(1), &Mask(|c: &mut TlsConf| &mut c.protocols, PROTOCOLS))
             .default("TLSv1 TLSv1.1 TLSv1.2 TLSv1.3")
+            .support(SPOKEN_VERSIONS)
             .doc("Sets the versions of TLS that are spoken."),
         row("ssl_session_cache", contexts, Arity::Between(1, 2), &Custom(session_cache))
             .words(&["off", "none", "builtin", "builtin:", "shared:"])
@@ -245,6 +268,7 @@ pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
         )
         .default("off")
         .since("1.19.0")
+        .support(Support::Missing)
         .doc("Asks an OCSP responder whether clients' certificates are revoked."),
         missing("ssl_ocsp_cache", contexts, ONE, &Custom(ocsp_cache))
             .since("1.19.0")

@@ -109,6 +109,45 @@ impl Attribute<'_> {
     }
 }
 
+/// Writes bytes with their length before them.
+fn counted(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A name in the form in which OpenSSL compares names: strings of whatever type in UTF-8, in small ASCII letters, without
+/// blanks around them and with one blank for several. The first parts of a name are the beginning of its form.
+pub fn canonical(name: &[u8]) -> Vec<u8> {
+    // UTF-8, printable, T.61, IA5, visible, universal and BMP strings.
+    const COMPARED: [u8; 7] = [12, 19, 20, 22, 26, 28, 30];
+    let mut out = Vec::new();
+    for part in relative(name) {
+        let mut attributes: Vec<Vec<u8>> = part
+            .iter()
+            .map(|attribute| {
+                let mut bytes = Vec::new();
+                counted(&mut bytes, attribute.id);
+                match attribute.characters().filter(|_| COMPARED.contains(&attribute.tag)) {
+                    Some(characters) => {
+                        let text: String =
+                            characters.into_iter().map(|character| character.to_ascii_lowercase()).collect();
+                        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+                        bytes.push(12);
+                        bytes.extend_from_slice(words.join(" ").as_bytes());
+                    }
+                    None => bytes.extend_from_slice(attribute.whole),
+                }
+                bytes
+            })
+            .collect();
+        attributes.sort_unstable();
+        let mut whole = Vec::new();
+        attributes.iter().for_each(|attribute| counted(&mut whole, attribute));
+        counted(&mut out, &whole);
+    }
+    out
+}
+
 /// A name as RFC 2253 has it: the last part first.
 pub fn rfc2253(name: &[u8]) -> String {
     let mut out = String::new();

@@ -1,6 +1,7 @@
 //! What verification asks of a certificate or a CRL, taken from its encoding once.
 
 use super::der::{Fields, tag};
+use super::dn;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use std::net::IpAddr;
@@ -96,7 +97,7 @@ pub enum Name {
     Email(String),
     /// An address, or a network with its mask.
     Ip(Vec<u8>),
-    /// The encoded parts of a distinguished name, one after the other.
+    /// A distinguished name in the form in which names are compared.
     Directory(Vec<u8>),
     /// A URI.
     Uri(String),
@@ -110,16 +111,11 @@ impl Name {
             GeneralName::DNSName(name) => Self::Dns((*name).to_owned()),
             GeneralName::RFC822Name(name) => Self::Email((*name).to_owned()),
             GeneralName::IPAddress(bytes) => Self::Ip(bytes.to_vec()),
-            GeneralName::DirectoryName(name) => Self::Directory(inner(name.as_raw())),
+            GeneralName::DirectoryName(name) => Self::Directory(dn::canonical(name.as_raw())),
             GeneralName::URI(uri) => Self::Uri((*uri).to_owned()),
             _ => Self::Other,
         }
     }
-}
-
-/// The contents of a sequence.
-fn inner(der: &[u8]) -> Vec<u8> {
-    Fields::new(der).take(tag::SEQUENCE).unwrap_or_default().to_vec()
 }
 
 /// Whom a key usage extension lets a key do what.
@@ -159,6 +155,10 @@ pub struct Facts {
     pub subject: Vec<u8>,
     /// The issuer, as encoded.
     pub issuer: Vec<u8>,
+    /// The subject in the form in which names are compared.
+    pub subject_form: Vec<u8>,
+    /// The issuer in that form.
+    pub issuer_form: Vec<u8>,
     /// The serial number, without zeros before it.
     pub serial: Vec<u8>,
     /// The subject's common name.
@@ -206,6 +206,8 @@ impl Facts {
             der: der.to_vec(),
             subject: one.subject().as_raw().to_vec(),
             issuer: one.issuer().as_raw().to_vec(),
+            subject_form: dn::canonical(one.subject().as_raw()),
+            issuer_form: dn::canonical(one.issuer().as_raw()),
             serial: super::der::unsigned(one.raw_serial()).to_vec(),
             common_name: common_name.map(str::to_owned),
             key: PublicKey::read(one.public_key().raw)?,
@@ -275,7 +277,7 @@ impl Facts {
 
     /// Whether subject and issuer are the same.
     pub fn is_self_issued(&self) -> bool {
-        self.subject == self.issuer
+        self.subject_form == self.issuer_form
     }
 
     /// Whether it names itself as its issuer.
@@ -289,7 +291,7 @@ impl Facts {
             (Some(asked), Some(have)) => asked == have,
             _ => true,
         };
-        self.issuer == issuer.subject
+        self.issuer_form == issuer.subject_form
             && fits(&self.issuer_key_id, issuer.key_id.as_ref())
             && fits(&self.issuer_serial, Some(&issuer.serial))
     }
@@ -361,8 +363,8 @@ fn host_matches(pattern: &str, host: &str) -> bool {
 /// What verification asks of a list of revoked certificates.
 #[derive(Clone, Debug)]
 pub struct Crl {
-    /// Who issued it, as encoded.
-    pub issuer: Vec<u8>,
+    /// Who issued it, in the form in which names are compared.
+    pub issuer_form: Vec<u8>,
     /// From when it is valid, in seconds since 1970.
     pub starts: i64,
     /// Until when, if it says.
@@ -382,7 +384,7 @@ impl Crl {
         };
         let revoked = list.iter_revoked_certificates().filter(removed);
         Some(Self {
-            issuer: list.issuer().as_raw().to_vec(),
+            issuer_form: dn::canonical(list.issuer().as_raw()),
             starts: list.last_update().timestamp(),
             ends: list.next_update().map(|time| time.timestamp()),
             revoked: revoked.map(|entry| super::der::unsigned(entry.raw_serial()).to_vec()).collect(),

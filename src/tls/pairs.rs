@@ -71,12 +71,14 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     /// The first pair that can sign with the scheme the client prefers most; rustls has left out schemes that fit no
-    /// suite of both sides.
+    /// suite of both sides. Where none can, the first pair lets rustls find that suites or schemes are missing, which the
+    /// client is told as OpenSSL tells it (40, handshake_failure).
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        hello.signature_schemes().iter().find_map(|scheme| {
+        let fitting = hello.signature_schemes().iter().find_map(|scheme| {
             let mut pairs = self.pairs.iter().map(|pair| pair.read().clone());
             pairs.find(|pair| pair.key.choose_scheme(&[*scheme]).is_some())
-        })
+        });
+        fitting.or_else(|| self.pairs.first().map(|pair| pair.read().clone()))
     }
 }
 

@@ -247,8 +247,9 @@ fn read(chain: &[CertificateDer<'_>]) -> Option<(Facts, Vec<Facts>)> {
 fn revocation(lists: &[Crl], chain: &[&Facts], index: usize, now: i64, last: &mut Option<Failure>) {
     let Some(one) = chain.get(index) else { return };
     // The root is its own issuer.
-    let issuer = chain.get(index + 1).or_else(|| chain.get(index)).filter(|issuer| one.issuer == issuer.subject);
-    let mut lists = lists.iter().filter(|list| list.issuer == one.issuer);
+    let issuer =
+        chain.get(index + 1).or_else(|| chain.get(index)).filter(|issuer| one.issuer_form == issuer.subject_form);
+    let mut lists = lists.iter().filter(|list| list.issuer_form == one.issuer_form);
     let current = lists.clone().find(|list| list.is_valid_at(now));
     let Some(list) = current.or_else(|| lists.next()) else {
         *last = Some(Failure::NO_CRL);
@@ -328,9 +329,8 @@ fn constraints(chain: &[&Facts], last: &mut Option<Failure>) {
 /// The names constraints are about: the subject, the alternative names, and of a leaf without hosts the common name.
 fn names_of(one: &Facts, leaf: bool) -> Vec<Name> {
     let mut names = one.names.clone();
-    let subject = super::der::Fields::new(&one.subject).take(super::der::tag::SEQUENCE).unwrap_or_default();
-    if !subject.is_empty() {
-        names.push(Name::Directory(subject.to_vec()));
+    if !one.subject_form.is_empty() {
+        names.push(Name::Directory(one.subject_form.clone()));
     }
     let hosts = one.names.iter().any(|name| matches!(name, Name::Dns(_)));
     if leaf && !hosts {

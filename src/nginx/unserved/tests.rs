@@ -91,9 +91,7 @@ fn refusals_are_counted() {
 
 #[test]
 fn what_must_not_be_open_is_not_opened() {
-    let (_, made) = read(
-        "stream { server { listen 1; listen 2 udp; proxy_pass 127.0.0.1:9; } }",
-    );
+    let (_, made) = read("stream { server { listen 1; listen 2 udp; proxy_pass 127.0.0.1:9; } }");
     let open: Vec<String> = made.sockets.iter().map(|socket| socket.address.to_string()).collect();
     assert_eq!(open, ["0.0.0.0:1"]);
     let (_, made) = read(&http("server { listen 1; ssl off; } server { listen 2; }"));

@@ -40,7 +40,7 @@ fn a_starter_without_a_word_fails_and_with_one_ends_with_it() {
 #[test]
 fn a_command_of_its_own_leads_a_group_and_has_no_signal_blocked() {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "cut -d' ' -f1,5 /proc/$$/stat; grep SigBlk /proc/$$/status"]).stdout(Stdio::piped());
+    command.args(["-c", "cut -d' ' -f1,5 /proc/$$/stat; exec grep SigBlk /proc/self/status"]).stdout(Stdio::piped());
     on_its_own(&mut command, Signal::SIGKILL);
     unblocked(&mut command);
     let output = command.output().expect("a shell");

@@ -122,6 +122,8 @@ fn a_client_gets_the_certificate_it_can_verify() {
     conf.certificates.pop();
     let context = World::default().good(&conf);
     assert_eq!(name(&context, rsa), None);
+    let refused = shake(&context, &only(&[rsa]), "a.test").map(|_| ());
+    assert!(matches!(refused, Err(rustls::Error::PeerIncompatible(_))), "{refused:?}");
 }
 
 #[test]
@@ -330,4 +332,41 @@ fn stapling_names_whom_to_ask() {
     assert_eq!(staple.certificate.common_name.as_deref(), Some("server"));
     conf.stapling = None;
     assert!(world.good(&conf).staples().is_empty());
+}
+
+#[test]
+fn keys_of_tickets_in_files_are_shared_by_machines() {
+    let path = |name: &str| std::env::temp_dir().join(format!("rha-ticket-{name}-{}", std::process::id()));
+    std::fs::write(path("one"), [1; 80]).expect("a file");
+    std::fs::write(path("two"), [2; 48]).expect("a file");
+    let keys = |names: &[&str]| {
+        let mut conf = server(&["server"]);
+        conf.ticket_keys = names.iter().map(|name| word(&path(name).to_string_lossy())).collect();
+        World::default().good(&conf)
+    };
+    for version in [&TLS12, &TLS13] {
+        let old = keys(&["one"]);
+        assert!(resumes(&old, &keys(&["two", "one"]), &of(version, true)));
+        assert!(!resumes(&old, &keys(&["two"]), &of(version, true)));
+    }
+    std::fs::write(path("two"), [2; 47]).expect("a file");
+    let mut conf = server(&["server"]);
+    conf.ticket_keys = vec![word(&path("two").to_string_lossy())];
+    let said = World::default().build(&conf).map(|_| ()).map_err(|error| error.message);
+    assert!(said.is_err_and(|text| text.ends_with("\" must be 48 or 80 bytes")));
+    std::fs::remove_file(path("one")).expect("the file");
+    std::fs::remove_file(path("two")).expect("the file");
+}
+
+#[test]
+fn commands_decide_about_tickets() {
+    let mut world = World::default();
+    for (name, value, resumed) in
+        [("NumTickets", "0", false), ("NumTickets", "1", true), ("Options", "-SessionTicket", false)]
+    {
+        let mut conf = server(&["server"]);
+        conf.commands = vec![(word(name), word(value))];
+        let context = world.good(&conf);
+        assert_eq!(resumes(&context, &context, &of(&TLS13, true)), resumed, "{name} {value}");
+    }
 }

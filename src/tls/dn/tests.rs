@@ -41,3 +41,24 @@ fn strings_of_every_width_become_utf_8() {
     assert_eq!(rfc2253(b""), "");
     assert_eq!(rfc2253(&name_of(&[])), "");
 }
+
+#[test]
+fn names_are_compared_as_openssl_compares_them() {
+    const CN: &[u8] = &[0x55, 4, 3];
+    const O: &[u8] = &[0x55, 4, 10];
+    let form = |attributes: &[(&[u8], u8, &[u8])]| canonical(&name_of(attributes));
+    let name = form(&[(O, 12, b"House"), (CN, 19, b"a  Root ")]);
+    assert_eq!(name, form(&[(O, 19, b"HOUSE"), (CN, 12, b" A root")]));
+    assert_eq!(name, form(&[(O, 30, &[0, b'h', 0, b'o', 0, b'u', 0, b's', 0, b'e']), (CN, 22, b"a root")]));
+    assert_ne!(name, form(&[(O, 12, b"House"), (CN, 19, b"aRoot")]));
+    assert_ne!(name, form(&[(CN, 19, b"a Root"), (O, 12, b"House")]));
+    assert!(name.starts_with(&form(&[(O, 12, b"house")])));
+    assert!(!name.starts_with(&form(&[(O, 12, b"hous")])));
+    // A number in text is compared as it is.
+    assert_ne!(form(&[(CN, 18, b"1 2")]), form(&[(CN, 19, b"1 2")]));
+    let multi = |first: &[u8], second: &[u8]| {
+        let pair = |value: &[u8]| wrap(0x30, &[&wrap(6, &[CN]), &wrap(12, &[value])]);
+        canonical(&wrap(0x30, &[&wrap(0x31, &[&pair(first), &pair(second)])]))
+    };
+    assert_eq!(multi(b"a", b"b"), multi(b"B", b"A"));
+}

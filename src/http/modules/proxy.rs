@@ -27,7 +27,6 @@ use crate::session::hashing::{self, Sizes};
 use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use request::{Destination, Proxy};
-use std::sync::Arc;
 
 /// The module, and the upstream variables every gateway fills.
 pub fn modules() -> Vec<Module> {
@@ -288,10 +287,8 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     if is_secure(pass) {
         return Ok(());
     }
-    let gateway = match levels.get::<GatewayConf<PROXY>>() {
-        Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
-        None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
-    };
+    let Some(gateway) = levels.get::<GatewayConf<PROXY>>() else { return Ok(()) };
+    let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "proxy", cx))?;
     let destination = destination(pass, cx)?;
     let location = name_of(levels);
     let around = outermost(levels).filter(|_| conf.redirects.is_none());

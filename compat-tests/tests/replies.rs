@@ -35,6 +35,8 @@ http {
         location /missing/ { error_page 412 416 /nothing; root html; try_files /file.html =404; }
         location /moved/ { error_page 412 416 http://x/y; root html; try_files /file.html =404; }
         location /plain/ { root html; try_files /file.html =404; }
+        location /small { client_max_body_size 1; error_page 413 @small; proxy_pass http://127.0.0.1:9101; }
+        location @small { lingering_close off; proxy_pass http://127.0.0.1:9101; }
         location /shown { return 200 "shown $status\n"; }
         location @named { return 200 "named $status\n"; }
         location /limit { limit_conn keys 1; proxy_pass http://127.0.0.1:9101/plain; }
@@ -55,6 +57,7 @@ const RANGE: &str = "Range: bytes=100-200\r\n";
 /// What the backend answers, by path.
 const REPLIES: &[(&str, &str)] = &[
     ("/plain", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    ("/small", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nsmall"),
     ("/headless", "just text\n"),
     ("/204", "HTTP/1.1 204 No Content\r\nContent-Type: text/x\r\nContent-Length: 5\r\nX: y\r\n\r\n"),
     ("/304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nX: y\r\n\r\n"),
@@ -152,6 +155,12 @@ fn odd_replies_are_passed_on_as_nginx_passes_them() {
         requests.extend([request("GET", path, ""), request("HEAD", path, "")]);
     }
     same(&requests);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_not_awaited_for_the_error_page_of_a_backend() {
+    // Of the second nothing more comes.
+    same(&["2", "50000000"].map(|length| request("POST", "/small", &format!("Content-Length: {length}\r\n")) + "xx"));
 }
 
 #[test]

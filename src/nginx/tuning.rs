@@ -2,7 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Set, Support};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Choice, Custom, Number, Offset, Text};
 use crate::conf::tree::{Statement, Word};

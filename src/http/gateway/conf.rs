@@ -2,7 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Directive, Support};
-use crate::conf::module::{Conf, inherit};
+use crate::conf::module::{Conf, Merged as _, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::core::TempPath;
@@ -268,7 +268,7 @@ impl Gateway {
     /// # Errors
     /// Sizes that do not go together, in nginx's words; texts that do not compile.
     pub fn new<const P: u8>(conf: &GatewayConf<P>, prefix: &str, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
-        let buffer_size = conf.buffer_size.unwrap_or(4096);
+        let buffer_size = conf.buffer_size.merged()?;
         let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
         let mut hidden: Vec<Vec<u8>> = HIDDEN.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
         hidden.retain(|name| !passed(name));
@@ -277,34 +277,33 @@ impl Gateway {
             Some(Some(word)) => Some(cx.text(word)?),
             _ => None,
         };
-        let minute = Duration::from_secs(60);
         let temp = conf.temp_path.as_ref().map_or_else(|| format!("{prefix}_temp"), |temp| temp.path.clone());
         let temp_path = cx.build.full(&temp);
         cx.build.folder(&temp_path);
-        let next = conf.next.unwrap_or(next::ERROR | next::TIMEOUT);
+        let next = conf.next.merged()?;
         Ok(Self {
             bind,
             buffer_size: buffer_size as usize,
             memory: conf.buffers.map_or(8 * 4096, |(count, size)| count.saturating_mul(size) as usize),
-            buffering: conf.buffering.unwrap_or(true),
-            connect_timeout: conf.connect_timeout.unwrap_or(minute),
-            send_timeout: conf.send_timeout.unwrap_or(minute),
-            read_timeout: conf.read_timeout.unwrap_or(minute),
+            buffering: conf.buffering.merged()?,
+            connect_timeout: conf.connect_timeout.merged()?,
+            send_timeout: conf.send_timeout.merged()?,
+            read_timeout: conf.read_timeout.merged()?,
             passes_server: !hidden.iter().any(|name| name == b"server"),
             passes_date: !hidden.iter().any(|name| name == b"date"),
             hidden,
-            ignore_client_abort: conf.ignore_client_abort.unwrap_or(false),
+            ignore_client_abort: conf.ignore_client_abort.merged()?,
             ignore_headers: conf.ignore_headers.unwrap_or(0),
-            intercept_errors: conf.intercept_errors.unwrap_or(false),
-            max_temp: conf.max_temp.unwrap_or(1 << 30),
+            intercept_errors: conf.intercept_errors.merged()?,
+            max_temp: conf.max_temp.merged()?,
             temp_path,
             next: if next & next::OFF != 0 { 0 } else { next },
-            next_timeout: conf.next_timeout.unwrap_or_default(),
-            next_tries: conf.next_tries.unwrap_or(0) as u32,
-            pass_body: conf.pass_body.unwrap_or(true),
-            pass_headers: conf.pass_headers.unwrap_or(true),
-            request_buffering: conf.request_buffering.unwrap_or(true),
-            socket_keepalive: conf.socket_keepalive.unwrap_or(false),
+            next_timeout: conf.next_timeout.merged()?,
+            next_tries: conf.next_tries.merged()? as u32,
+            pass_body: conf.pass_body.merged()?,
+            pass_headers: conf.pass_headers.merged()?,
+            request_buffering: conf.request_buffering.merged()?,
+            socket_keepalive: conf.socket_keepalive.merged()?,
         })
     }
 
@@ -326,9 +325,8 @@ pub fn local_address(text: &str) -> Option<Address> {
 /// # Errors
 /// nginx's words for the first that do not.
 pub fn check_sizes<const P: u8>(levels: &Levels<'_>, prefix: &str) -> Result<(), Diagnostic> {
-    let none = GatewayConf::<P>::default();
-    let conf = levels.get::<GatewayConf<P>>().unwrap_or(&none);
-    let buffer_size = conf.buffer_size.unwrap_or(4096);
+    let Some(conf) = levels.get::<GatewayConf<P>>() else { return Ok(()) };
+    let buffer_size = conf.buffer_size.merged()?;
     let (count, size) = conf.buffers.unwrap_or((8, 4096));
     let fail = |text: String| Err(Diagnostic::emerg(text));
     let least = buffer_size.max(size);

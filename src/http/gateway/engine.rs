@@ -98,6 +98,10 @@ impl<P: Protocol> Engine<P> {
             request.log(Level::Error, "request body was passed on as it came and cannot be sent again");
             return Err(502);
         }
+        // A body that nobody wants any more, as after 413, is neither read nor sent.
+        if request.body.is_announced() && request.body.is_begun() && request.body.saved.is_none() {
+            request.body.saved = Some(Saved::Memory(Rc::default()));
+        }
         let unbuffered = !self.gateway.request_buffering
             && self.gateway.pass_body
             && self.protocol.passes_chunks(request)

@@ -27,7 +27,6 @@ use crate::session::hashing::{self, Sizes};
 use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use request::{Destination, Proxy};
-use std::sync::Arc;
 
 /// The module, and the upstream variables every gateway fills.
 pub fn modules() -> Vec<Module> {
@@ -278,10 +277,8 @@ fn is_secure(pass: &Word) -> bool {
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(pass) = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
-    let gateway = match levels.get::<GatewayConf<PROXY>>() {
-        Some(conf) => cx.once(conf, |cx| Gateway::new(conf, "proxy", cx))?,
-        None => Arc::new(Gateway::new(&GatewayConf::<PROXY>::default(), "proxy", cx)?),
-    };
+    let Some(gateway) = levels.get::<GatewayConf<PROXY>>() else { return Ok(()) };
+    let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "proxy", cx))?;
     let destination = destination(pass, cx)?;
     let location = name_of(levels);
     let around = outermost(levels).filter(|_| conf.redirects.is_none());

@@ -151,3 +151,15 @@ fn the_path_leads_from_the_leaf_to_the_root() {
     );
     assert!(trusting("root", Role::Client).path(&[], NOW).is_empty());
 }
+
+#[test]
+fn issuers_that_name_each_other_end() {
+    let (mut one, mut other) = (facts("inner").remove(0), facts("deep").remove(0));
+    one.issuer_form.clone_from(&other.subject_form);
+    other.issuer_form.clone_from(&one.subject_form);
+    (one.issuer_key_id, other.issuer_key_id) = (None, None);
+    let anchors = vec![Arc::new(vec![one, other])];
+    let trust = Trust { anchors, crls: None, depth: usize::MAX, role: Role::Client, level: 2 };
+    assert_eq!(trust.path(&chain("below"), NOW).len(), 3);
+    assert!(trust.verify(&chain("below"), NOW).is_err());
+}

@@ -17,6 +17,7 @@ http {
     access_log logs/access.log line;
     ssl_certificate ec.pem;
     ssl_certificate_key ec.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:sessions:1m;
     server {
         listen 127.0.0.1:8443 ssl http2;
@@ -31,7 +32,7 @@ http {
         location /misnamed { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate ec.pem; proxy_ssl_name other; }
         location /shown { proxy_pass https://127.0.0.1:8444/; proxy_ssl_certificate client.pem; proxy_ssl_certificate_key client.key; }
         location /plain { proxy_pass https://127.0.0.1:8080; }
-        location /early { proxy_pass https://127.0.0.1:9000; }
+        location /early { proxy_pass https://127.0.0.1:9100; }
     }
     server {
         listen 127.0.0.1:8443 ssl;
@@ -66,20 +67,22 @@ http {
 stream {
     log_format line "$status|$ssl_protocol|$ssl_server_name|$ssl_client_verify|$ssl_preread_server_name|$ssl_preread_protocol|$ssl_preread_alpn_protocols|$bytes_sent";
     access_log logs/stream.log line;
-    map $ssl_preread_server_name $to { example.com 127.0.0.1:8443; default 127.0.0.1:9003; }
-    server { listen 127.0.0.1:9001 ssl; ssl_certificate ec.pem; ssl_certificate_key ec.key; proxy_pass 127.0.0.1:9003; }
-    server { listen 127.0.0.1:9002; proxy_pass 127.0.0.1:9001; proxy_ssl on; }
-    server { listen 127.0.0.1:9003; return "plain $remote_addr"; }
-    server { listen 127.0.0.1:9004; ssl_preread on; proxy_pass $to; }
+    ssl_protocols TLSv1.2 TLSv1.3;
+    proxy_ssl_protocols TLSv1.2 TLSv1.3;
+    map $ssl_preread_server_name $to { example.com 127.0.0.1:8443; default 127.0.0.1:9103; }
+    server { listen 127.0.0.1:9101 ssl; ssl_certificate ec.pem; ssl_certificate_key ec.key; proxy_pass 127.0.0.1:9103; }
+    server { listen 127.0.0.1:9102; proxy_pass 127.0.0.1:9101; proxy_ssl on; }
+    server { listen 127.0.0.1:9103; return "plain $remote_addr"; }
+    server { listen 127.0.0.1:9104; ssl_preread on; proxy_pass $to; }
     server {
-        listen 127.0.0.1:9005 ssl;
+        listen 127.0.0.1:9105 ssl;
         ssl_certificate ec.pem;
         ssl_certificate_key ec.key;
         ssl_client_certificate ca.pem;
         ssl_verify_client on;
         return "seen $ssl_client_verify";
     }
-    server { listen 127.0.0.1:9006; proxy_pass 127.0.0.1:9001; proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate cert.pem; }
+    server { listen 127.0.0.1:9106; proxy_pass 127.0.0.1:9101; proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate cert.pem; }
 }
 "#;
 
@@ -144,7 +147,7 @@ fn requests() -> Vec<String> {
     all.push("--haproxy-protocol https://127.0.0.1:8447/".to_owned());
     all.push("https://127.0.0.1:8448/".to_owned());
     all.push("--connect-to ::127.0.0.1:8450 https://ec/".to_owned());
-    all.push("--connect-to ::127.0.0.1:9004 https://example.com/".to_owned());
+    all.push("--connect-to ::127.0.0.1:9104 https://example.com/".to_owned());
     all
 }
 
@@ -215,12 +218,12 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
             String::from_utf8_lossy(&bytes.expect("bytes")).into_owned()
         };
         let answers = vec![
-            secured(9001, "-servername a.example"),
-            plain(9002),
-            secured(9005, "-cert client.pem -key client.key"),
-            secured(9005, ""),
-            plain(9006),
-            curl(&stand, "--connect-to ::127.0.0.1:9004 https://example.com/"),
+            secured(9101, "-servername a.example"),
+            plain(9102),
+            secured(9105, "-cert client.pem -key client.key"),
+            secured(9105, ""),
+            plain(9106),
+            curl(&stand, "--connect-to ::127.0.0.1:9104 https://example.com/"),
         ];
         let lines = || stand.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 9);
         let log = wait_for("lines of sessions", LIMIT, lines).expect("lines");
@@ -237,7 +240,7 @@ fn a_client_hello_in_pieces_is_read_ahead_as_by_nginx() {
         let stand = started(program);
         let seen = stand.host().run(|| {
             let hello = hello();
-            let mut stream = client::connect(local(9004), LIMIT)?;
+            let mut stream = client::connect(local(9104), LIMIT)?;
             for byte in &hello {
                 stream.write_all(&[*byte])?;
             }
@@ -286,7 +289,7 @@ fn hello() -> Vec<u8> {
 #[test]
 fn a_server_that_speaks_before_the_handshake_is_not_believed() {
     let stand = started(Program::Ours);
-    let backend = stand.host().run(|| TcpListener::bind(local(9000))).expect("a host").expect("a backend");
+    let backend = stand.host().run(|| TcpListener::bind(local(9100))).expect("a host").expect("a backend");
     let speaks = std::thread::spawn(move || {
         let (mut stream, _) = backend.accept()?;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse")?;

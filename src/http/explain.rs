@@ -138,7 +138,7 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     drop(connection);
     let mut deadline = Deadline::new();
     match read_head(&mut request, entry, &mut deadline).await {
-        Ok(()) if entry.secure && !question.secure => {
+        Err(Refused::Answer(497)) => {
             story.server = server(&request, entry);
             story.steps.push(("head", "the client speaks plain HTTP where TLS is spoken".to_owned(), None));
             let mut teller = Teller { story };

@@ -188,14 +188,6 @@ impl Session {
         self.look(|state| state.alpn_protocol() == Some(protocol))
     }
 
-    /// The name the client asked for, on a server's side.
-    pub fn server_name(&self) -> Option<String> {
-        match &self.state.borrow().connection {
-            Connection::Server(server) => server.server_name().map(str::to_owned),
-            Connection::Client(_) => None,
-        }
-    }
-
     /// Whether decrypted bytes, or the end, wait to be read.
     pub fn has_plain(&self) -> bool {
         let state = self.state.borrow();

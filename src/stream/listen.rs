@@ -93,10 +93,10 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         span: statement.span,
     };
     for word in parameters {
-        if word.is("ssl") {
-            if let Some(tls) = cx.conf::<StreamTls>() {
-                tls.listen = Some(statement.span);
-            }
+        if word.is("ssl")
+            && let Some(tls) = cx.conf::<StreamTls>()
+        {
+            tls.listen = Some(statement.span);
         }
         parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
     }

@@ -6,7 +6,7 @@ use super::blocks::instance::Notify;
 use super::journal::{DAEMON, Journal, Style};
 use super::options::{Form, Options, Wish, parse, usage};
 use super::parent;
-use super::read::{self, Kind, Pass, Reading};
+use super::read::{self, Gravity, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
 use super::track::security::{self, Policy, Unusable};
@@ -131,7 +131,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         }
     };
     let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
-    if reading.worst() >= Some(Kind::Fatal) || !unserved.is_empty() {
+    if reading.worst() >= Some(Gravity::Fatal) || !unserved.is_empty() {
         for line in reading.complaints.iter().map(|complaint| &complaint.text).chain(unserved) {
             journal.say(line);
             if !style.console {
@@ -239,7 +239,7 @@ fn explain(
 
 /// What is wrong with the scripts, where keepalived comes to look at them.
 fn judged(reading: &Reading) -> Vec<Judged> {
-    if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(reading) }
+    if reading.worst() == Some(Gravity::Missing) { Vec::new() } else { scripts(reading) }
 }
 
 /// What ends the lines about keywords that refuse a start.
@@ -255,11 +255,11 @@ fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
     let counted = || scripts.iter().filter(|judged| judged.after >= Pass::Router);
     match reading.worst_of_test() {
         _ if !allowed && !reading.unserved.is_empty() => code::CONFIG,
-        Some(Kind::Missing) => code::CONFIG,
+        Some(Gravity::Missing) => code::CONFIG,
         _ if counted().any(|judged| judged.violated) => code::SECURITY,
-        Some(Kind::Fatal | Kind::Error) => code::TEST,
+        Some(Gravity::Fatal | Gravity::Error) => code::TEST,
         _ if counted().any(|judged| !judged.lines.is_empty()) => code::TEST,
-        None | Some(Kind::Notice | Kind::Warning) => code::OK,
+        None | Some(Gravity::Notice | Gravity::Warning) => code::OK,
     }
 }
 
@@ -290,7 +290,7 @@ fn test(
         Ok(reading) => {
             let scripts = judged(&reading);
             let code = code_of(&reading, &scripts, allowed);
-            let told = reading.told().into_iter().filter(|(_, complaint)| complaint.kind != Kind::Notice);
+            let told = reading.told().into_iter().filter(|(_, complaint)| complaint.gravity != Gravity::Notice);
             let mut told: Vec<(Pass, String)> = told.map(|(pass, complaint)| (pass, complaint.text.clone())).collect();
             for judged in scripts {
                 let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());

@@ -37,10 +37,13 @@ impl Recorder {
         if self.file.is_none() {
             return;
         }
-        match event_text(event, instance) {
+        let text = event_text(event, instance);
+        match event {
             // What is no advert cannot be made again.
-            text if text.starts_with("packet ") => self.line(&format!("# {} {text}", instance.name)),
-            text => self.at(now, &instance.name, &text),
+            Event::Received(datagram) if wire::receive(datagram, &instance.router, false).is_err() => {
+                self.line(&format!("# {} {text}", instance.name));
+            }
+            _ => self.at(now, &instance.name, &text),
         }
     }
 

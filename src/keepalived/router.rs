@@ -11,7 +11,7 @@ mod watch;
 use super::channel::{Channel, Key};
 use super::journal::Journal;
 use super::notify::{Notifier, Occasion};
-use super::read::{self, Kind};
+use super::read::{self, Gravity};
 use super::record::Recorder;
 use super::site::{Instance, Site};
 use super::slot::Machine;
@@ -365,7 +365,7 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| journal.say(format!("{line}{end}")));
-            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
+            (reading.worst() < Some(Gravity::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
             journal.say(format!("Unable to read the configuration - {}", reason(&error)));

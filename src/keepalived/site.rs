@@ -13,7 +13,7 @@ use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
 use super::slot::{Command, Machine, complain};
-use crate::conf::diagnostic::{At, Diagnostic, Severity};
+use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::Config;
 use std::collections::BTreeMap;
@@ -204,7 +204,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
             cx.instance(given, has_interface)
         })
         .collect();
-    vital |= complaints.iter().any(|complaint| complaint.message == ABSENT);
+    vital |= complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
     if vital {
         // keepalived ends here, and says nothing about the routers themselves.
         complaints.retain(|complaint| complaint.at != At::Nowhere || complaint.severity == Severity::Notice);
@@ -227,14 +227,12 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     (site, complaints)
 }
 
-/// What is said of a `script_user` there is not.
-pub const NO_USER: &str = "Error setting global script uid/gid";
-
 /// Users that are named are there.
 fn users(given: &mut Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
     let missing = |(user, group): &(String, Option<String>)| !(machine.has_user)(user, group.as_deref());
     if given.global.script_user.as_ref().is_some_and(missing) {
-        complaints.push(placed(complain(NO_USER), given.global.script_user_span));
+        let complaint = complain("Error setting global script uid/gid").kind(Kind::User);
+        complaints.push(placed(complaint, given.global.script_user_span));
     }
     for script in &mut given.scripts {
         if script.user.as_ref().is_some_and(missing) {

@@ -4,7 +4,7 @@ use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::slot::{Kind, also, at_end, command, complain, count, first, number, whole, worded};
+use crate::keepalived::slot::{Kind, again, also, at_end, command, complain, count, first, number, whole, worded};
 use std::net::IpAddr;
 
 type Outcome = Result<(), Diagnostic>;
@@ -67,7 +67,7 @@ pub fn shutdown_script(cx: &mut Setting<'_>, global: &mut Global, statement: &St
 
 fn start_script((cx, which): (&mut Setting<'_>, &'static str), global: &mut Global, statement: &Statement) -> Outcome {
     if global.start_scripts_given.contains(&which) {
-        return Err(complain(format!("{which} script already specified")));
+        return Err(again(format!("{which} script already specified")));
     }
     if statement.arguments().is_empty() {
         return Err(complain(format!("{which} script missing")));
@@ -91,7 +91,7 @@ pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
         return Err(complain(worded("No {k} specified", cx, "")));
     }
     if global.fifo_scripts_given.contains(&cx.row.name) {
-        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+        return Err(again(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
     }
     global.fifo_scripts_given.push(cx.row.name);
     global.fifo_scripts.extend(command(statement.arguments())?);
@@ -167,7 +167,7 @@ fn fifo(cx: &Setting<'_>, slot: &mut Option<String>, statement: &Statement) -> O
         return Err(complain(worded("No {k} name specified", cx, "")));
     }
     if slot.is_some() {
-        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+        return Err(again(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
     }
     *slot = Some(first(statement));
     Ok(())

@@ -10,7 +10,7 @@ use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GROUP;
-use crate::keepalived::slot::{Present, Run, at_end, complain, first, truth, worded};
+use crate::keepalived::slot::{Present, Run, again, at_end, complain, first, truth, worded};
 use std::any::{Any, TypeId};
 
 /// The keywords of groups.
@@ -100,7 +100,7 @@ pub fn open(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> R
 
 fn members(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> Result<(), Diagnostic> {
     if !group.members.is_empty() {
-        return Err(complain(format!("Group list already specified for sync group {}", group.name)));
+        return Err(again(format!("Group list already specified for sync group {}", group.name)));
     }
     group.members = super::track::words(cx, statement).iter().map(|word| word.text().into_owned()).collect();
     if group.members.is_empty() {

@@ -13,8 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address, also,
-    command, complain, count, first, number, seconds, truth, worded,
+    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address,
+    again, also, command, complain, count, first, number, seconds, truth, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -648,7 +648,7 @@ fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
                 return Err(complain(format!("VMAC invalid MAC address {text} - ignored")));
             }
         } else if named {
-            return Err(complain("VMAC interface name already specified"));
+            return Err(again("VMAC interface name already specified"));
         } else if text.len() > 15 || text.contains('/') {
             let text = format!("VMAC interface name '{text}' too long or invalid characters - ignoring");
             cx.report(complain(text).at(statement.span));
@@ -671,7 +671,7 @@ fn is_mac(text: &str) -> bool {
 /// `use_ipvlan [TYPE] [ADDRESS] [NAME]`.
 fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     if instance.virtual_interface == Some(true) {
-        return Err(complain(format!("({}) use_ipvlan already specified", instance.name)));
+        return Err(again(format!("({}) use_ipvlan already specified", instance.name)));
     }
     instance.virtual_interface = Some(true);
     instance.ipvlan_lacks_address = true;
@@ -679,7 +679,7 @@ fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
     for word in statement.arguments() {
         let text = word.text();
         let name = &instance.name;
-        let taken = |what: &str| complain(format!("({name}) {what} already specified - ignoring '{text}'"));
+        let taken = |what: &str| again(format!("({name}) {what} already specified - ignoring '{text}'"));
         let address = text.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
         let outcome = if matches!(&*text, "private" | "vepa" | "bridge") {
             if std::mem::replace(&mut sort, true) { Err(taken("ipvlan type")) } else { Ok(()) }

@@ -1,6 +1,6 @@
 //! What lines of routes and rules have in common: words one after the other, numbers, names of tables and protocols.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
@@ -40,11 +40,13 @@ pub struct Found {
     pub before: Option<String>,
     /// What is wrong.
     pub text: String,
+    /// What that is about.
+    pub kind: Kind,
 }
 
 impl From<String> for Found {
     fn from(text: String) -> Self {
-        Self { before: None, text }
+        Self { before: None, text, kind: Kind::Other }
     }
 }
 
@@ -57,7 +59,10 @@ impl From<&str> for Found {
 impl Found {
     /// Reports both.
     pub fn report(self, cx: &mut Setting<'_>, span: Span) {
-        self.before.into_iter().chain([self.text]).for_each(|text| cx.report(complain(text).at(span)));
+        if let Some(before) = self.before {
+            cx.report(complain(before).at(span));
+        }
+        cx.report(complain(self.text).kind(self.kind).at(span));
     }
 }
 
@@ -95,12 +100,12 @@ impl<'a> Words<'a> {
         }
         let text = |at: usize| self.line.words.get(at).map(|word| word.text().into_owned()).unwrap_or_default();
         let keyword = text(self.at.saturating_sub(1));
-        Err(format!(
-            "*** Configuration line starting `{}` is missing a parameter after keyword `{keyword}` at word position {}",
+        let position = self.at + 1;
+        let text = format!(
+            "*** Configuration line starting `{}` is missing a parameter after keyword `{keyword}` at word position {position}",
             text(0),
-            self.at + 1
-        )
-        .into())
+        );
+        Err(Found { kind: Kind::Argument, ..text.into() })
     }
 }
 
@@ -120,7 +125,7 @@ pub fn address(text: &str, said: &mut Vec<Diagnostic>) -> Option<IpAddr> {
 pub fn number(text: &str, most: i64, wrong: impl FnOnce() -> String) -> Result<(), Found> {
     match count(text, &(0..=most)) {
         Ok(_) => Ok(()),
-        Err(complaint) => Err(Found { before: Some(complaint.message), text: wrong() }),
+        Err(complaint) => Err(Found { before: Some(complaint.message), ..wrong().into() }),
     }
 }
 

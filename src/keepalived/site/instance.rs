@@ -1,7 +1,7 @@
 //! A virtual router checked and completed: every default, and what is ignored or corrected, with a complaint.
 
 use super::{ABSENT, GROUPED, Instance, Script, Tracking, What, one};
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
@@ -329,7 +329,7 @@ impl Completion<'_> {
                     complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown()))
                         .at(address.span),
                 );
-                self.fatal(ABSENT.to_owned());
+                self.complaints.push(Diagnostic::emerg(ABSENT).kind(Kind::Interface));
             }
             if excluded { &mut other } else { &mut own }.push(address.clone());
         }

@@ -3,14 +3,16 @@
 
 use super::site::Instance;
 use crate::kernel::packet::{Inlet, Listen, OpenError, Outlet, Port};
+use crate::vrrp::node::RouterId;
 use crate::vrrp::refusal::Refusal;
 use crate::vrrp::wire::{self, Datagram, PROTOCOL};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 /// Which sockets a router needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// The interface.
     pub port: Port,
@@ -53,6 +55,56 @@ pub struct Channel {
     /// Where packets come in.
     pub inlet: Inlet,
     outlet: Outlet,
+    /// The routers that use it, by their numbers on the wire.
+    pub routers: BTreeMap<u8, RouterId>,
+}
+
+/// All open pairs of sockets, in the order they were opened.
+#[derive(Default)]
+pub struct SocketPool {
+    channels: BTreeMap<u64, Channel>,
+    serials: BTreeMap<Key, u64>,
+    next: u64,
+}
+
+impl SocketPool {
+    /// The pair for a key, if it is open.
+    pub fn get(&self, key: &Key) -> Option<&Channel> {
+        self.channels.get(self.serials.get(key)?)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &Key) -> Option<&mut Channel> {
+        self.channels.get_mut(self.serials.get(key)?)
+    }
+
+    /// Every pair and its serial number.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Channel)> {
+        self.channels.iter().map(|(serial, channel)| (*serial, channel))
+    }
+
+    /// Every pair, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.channels.values_mut()
+    }
+
+    /// The pair with a serial number.
+    pub fn numbered(&self, serial: u64) -> Option<&Channel> {
+        self.channels.get(&serial)
+    }
+
+    /// Adds a pair.
+    pub fn insert(&mut self, channel: Channel) {
+        self.serials.insert(channel.key.clone(), self.next);
+        self.channels.insert(self.next, channel);
+        self.next += 1;
+    }
+
+    /// Closes every pair that is not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&Channel) -> bool) {
+        self.channels.retain(|_, channel| wanted(channel));
+        self.serials.retain(|_, serial| self.channels.contains_key(serial));
+    }
 }
 
 impl Channel {
@@ -63,7 +115,7 @@ impl Channel {
     pub fn open(key: Key) -> Result<Self, OpenError> {
         let inlet = Inlet::open(&key.port, PROTOCOL, key.listen)?;
         let outlet = Outlet::open(&key.port, key.is_ipv6(), PROTOCOL)?;
-        Ok(Self { key, inlet, outlet })
+        Ok(Self { key, inlet, outlet, routers: BTreeMap::new() })
     }
 
     /// keepalived's line about it.

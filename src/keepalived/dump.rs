@@ -42,7 +42,7 @@ pub struct View<'a> {
     /// The scripts.
     pub scripts: &'a [ScriptRunner],
     /// The sockets.
-    pub channels: &'a [Channel],
+    pub channels: Vec<&'a Channel>,
 }
 
 /// Writes a dump file that only its owner can read, never through a link and never into somebody else's file.
@@ -75,7 +75,7 @@ pub fn data(view: &View<'_>) -> String {
     out.push_str("------< VRRP Topology >------\n");
     view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
-    for channel in view.channels {
+    for channel in &view.channels {
         let _ = writeln!(out, " {}", channel.describe());
     }
     if !view.site.groups.is_empty() {
@@ -586,7 +586,7 @@ mod tests {
         let instances = site.instances.iter().zip(&machines);
         let instances =
             instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
-        let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: &[] };
+        let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: Vec::new() };
         let all = [data(&view), stats(&view), json(&view), format!("{site:?}")].concat();
         assert!(
             all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"),
@@ -641,7 +641,7 @@ mod tests {
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let router = Router::new(site.instances[0].router.clone(), None);
         let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
-        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: &[] };
+        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: Vec::new() };
         let shown = json(&view);
         let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");

@@ -7,45 +7,13 @@ use super::track::script::command;
 use super::track::security::Policy;
 use crate::conf::diagnostic::reason;
 use crate::vrrp::machine::StateKind;
+use crate::vrrp::node::Occasion;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
-
-/// What changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// The state is this now; `Initialise` is the end.
-    State(StateKind),
-    /// A reload took the instance away.
-    Deleted,
-    /// The priority changed.
-    Priority {
-        /// The router is master.
-        master: bool,
-    },
-    /// A master heard a lower priority.
-    HeardLower,
-}
-
-impl Occasion {
-    /// The word scripts and FIFOs get.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::State(StateKind::Master) => "MASTER",
-            Self::State(StateKind::Backup) => "BACKUP",
-            Self::State(StateKind::Fault) => "FAULT",
-            Self::State(StateKind::Initialise) => "STOP",
-            Self::Deleted => "DELETED",
-            Self::Priority { master: true } => "MASTER_PRIORITY",
-            Self::Priority { master: false } => "BACKUP_PRIORITY",
-            Self::HeardLower => "MASTER_RX_LOWER_PRI",
-        }
-    }
-}
 
 /// Who is told.
 #[derive(Default)]
@@ -53,8 +21,6 @@ pub struct Notifier {
     policy: Policy,
     fifos: Vec<(File, String, bool)>,
     children: Vec<Child>,
-    /// What was last told of each group.
-    groups: BTreeMap<String, StateKind>,
 }
 
 impl Notifier {
@@ -106,11 +72,8 @@ impl Notifier {
         self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
     }
 
-    /// Tells of a change of a group, once.
+    /// Tells of a change of a group.
     pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, journal: &Journal) {
-        if self.groups.insert(group.name.clone(), state) == Some(state) {
-            return;
-        }
         let notify = &group.notify;
         let own = match state {
             StateKind::Master => &notify.master,

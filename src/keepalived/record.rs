@@ -27,11 +27,6 @@ impl Recorder {
         recorder
     }
 
-    /// A machine was made.
-    pub fn seat(&self, now: Instant, name: &str, source: Option<IpAddr>) {
-        self.at(now, name, &format!("from {}", shown(source)));
-    }
-
     /// An event of an instance.
     pub fn event(&self, now: Instant, instance: &Instance, event: &Event) {
         if self.file.is_none() {
@@ -50,6 +45,11 @@ impl Recorder {
     /// A deadline of an instance that was reached.
     pub fn timeout(&self, now: Instant, name: &str) {
         self.at(now, name, "timeout");
+    }
+
+    /// Whether anything is written.
+    pub const fn is_open(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Nothing more is written, for this reason.

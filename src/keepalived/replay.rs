@@ -103,7 +103,6 @@ impl Replay {
                 if let Some((router, instance)) = self.seats.get_mut(at) {
                     match rest {
                         ["timeout"] => router.handle_timeout(now),
-                        ["from", source] => *router = Router::new(instance.router.clone(), known(source)?),
                         rest => router.handle(now, event(rest, instance)?),
                     }
                 }

@@ -8,12 +8,12 @@ mod reload;
 mod sockets;
 mod watch;
 
-use super::channel::{Channel, Key};
+use super::channel::{Key, SocketPool};
 use super::journal::Journal;
-use super::notify::{Notifier, Occasion};
+use super::notify::Notifier;
 use super::read::{self, Gravity};
 use super::record::Recorder;
-use super::site::{Instance, Site};
+use super::site::{Instance, Site, What};
 use super::slot::Machine;
 use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
@@ -27,11 +27,11 @@ use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
 use crate::sys::inotify::Inotify;
 use crate::sys::signal::SignalQueue;
-use crate::vrrp::machine::{Event, Router, StateKind};
-use crate::vrrp::weight::Standing;
+use crate::vrrp::node::{Node, NodeConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -71,14 +71,9 @@ pub enum End {
     System,
 }
 
-/// An instance and its machine.
+/// An instance, and what the process knows about it; its router is the one of the same place in the node.
 struct Seat {
     instance: Instance,
-    machine: Router,
-    /// The last standing the machine was told.
-    standing: Option<Standing>,
-    /// Whether what it tracks itself, not its group, keeps it from taking part.
-    faulty: bool,
     /// The address its adverts carry, while there is one.
     source: Option<IpAddr>,
     /// The last there was.
@@ -95,8 +90,6 @@ struct Seat {
     failing: Vec<i32>,
     /// The addresses it has put on interfaces.
     held: Vec<Wanted>,
-    /// A reload removes it.
-    retired: bool,
     /// When its state changed last.
     since: SystemTime,
 }
@@ -108,7 +101,14 @@ pub struct Process {
     site: Site,
     policy: Policy,
     seats: Vec<Seat>,
-    channels: Vec<Channel>,
+    node: Node,
+    /// What the node's things are.
+    things: Vec<What>,
+    /// The addresses that move with routers.
+    moving: HashSet<IpAddr>,
+    pool: SocketPool,
+    /// Links or addresses changed in a way that may matter to sources, sockets or tracked interfaces.
+    changed: bool,
     scripts: Vec<ScriptRunner>,
     files: Vec<FileRunner>,
     /// The folders of the tracked files.
@@ -121,14 +121,28 @@ pub struct Process {
     recorder: Recorder,
     /// Addresses this process took away itself, whose end is no news.
     parting: Vec<IpAddr>,
-    /// Nothing is sent before this.
-    held_until: Option<Instant>,
     /// Interfaces whose promote_secondaries was set, and what it was before.
     promoted: Vec<(String, String)>,
-    /// Groups to be told of, and the state of the member that changed.
-    changed_groups: Vec<(String, StateKind)>,
     /// When sockets that could not be opened are tried again.
     retry_at: Option<Instant>,
+}
+
+impl Seat {
+    /// An instance about which nothing is known yet.
+    fn new(instance: Instance) -> Self {
+        Self {
+            instance,
+            source: None,
+            last_source: None,
+            key: None,
+            refused: None,
+            id: 0,
+            sent: false,
+            failing: Vec::new(),
+            held: Vec::new(),
+            since: SystemTime::now(),
+        }
+    }
 }
 
 /// Runs until told to stop.
@@ -164,7 +178,11 @@ impl Process {
             journal,
             policy,
             seats: Vec::new(),
-            channels: Vec::new(),
+            node: Node::new(NodeConfig::default(), None),
+            things: Vec::new(),
+            moving: HashSet::new(),
+            pool: SocketPool::default(),
+            changed: true,
             scripts: Vec::new(),
             files: Vec::new(),
             folders: None,
@@ -175,9 +193,7 @@ impl Process {
             notifier,
             recorder,
             parting: Vec::new(),
-            held_until: None,
             promoted: Vec::new(),
-            changed_groups: Vec::new(),
             retry_at: None,
             site,
         };
@@ -188,9 +204,16 @@ impl Process {
     fn begin(&mut self) {
         let now = Instant::now();
         self.tune(&Site::default());
+        self.moving = self.site.virtual_addresses();
         self.greet();
-        let instances = self.site.instances.clone();
-        self.seats = instances.into_iter().map(|instance| self.seat(instance)).collect();
+        self.seats = self.site.instances.iter().cloned().map(Seat::new).collect();
+        let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
+        let (config, things) = self.site.node();
+        self.node = Node::new(config, delay.map(|delay| now + delay));
+        self.things = things;
+        if self.recorder.is_open() {
+            self.node.trace();
+        }
         for seat in &self.seats {
             self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
             if !seat.instance.router.excluded.is_empty() {
@@ -204,19 +227,17 @@ impl Process {
             }
         }
         self.hold_static_addresses(true);
-        let delay = self.site.global.startup_delay.unwrap_or_default();
-        self.scripts = self.script_runners(now + delay);
+        self.scripts = self.script_runners(now + delay.unwrap_or_default());
         self.track_files(now, true);
-        if let Some(delay) = self.site.global.startup_delay.filter(|delay| !delay.is_zero()) {
+        self.tell_readings(now);
+        if let Some(delay) = delay {
             self.journal.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
-            self.held_until = Some(now + delay);
         }
         if self.start.dump {
             for line in super::dump::data(&self.view()).lines() {
                 self.journal.say(line);
             }
         }
-        self.open_channels(now);
         self.settle(now);
         self.describe_channels();
     }
@@ -224,9 +245,9 @@ impl Process {
     /// The loop.
     fn serve(&mut self, signals: &SignalQueue) -> End {
         loop {
-            self.sleep(signals);
+            let ready = self.sleep(signals);
             self.hear_netlink();
-            self.hear_packets();
+            self.hear_packets(&ready);
             let now = Instant::now();
             // Before scripts are looked at: the end of one that comes later then wakes the next turn.
             while let Some(signal) = signals.next() {
@@ -237,70 +258,41 @@ impl Process {
             }
             self.track(now);
             self.settle(now);
-            for at in 0..self.seats.len() {
-                if let Some(seat) = self.seats.get_mut(at)
-                    && seat.machine.poll_timeout().is_some_and(|due| due <= now)
-                {
-                    self.recorder.timeout(now, &seat.instance.name);
-                    seat.machine.handle_timeout(now);
-                    self.act(now);
-                }
-            }
+            self.node.handle_timeout(now);
+            self.perform_acts();
         }
     }
 
-    fn sleep(&self, signals: &SignalQueue) {
-        let machines = self.seats.iter().filter_map(|seat| seat.machine.poll_timeout());
+    /// Waits for something to do; the sockets on which packets have come.
+    fn sleep(&self, signals: &SignalQueue) -> Vec<u64> {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
-        let due = machines.chain(scripts).chain(files).chain(self.held_until).chain(self.retry_at).min();
+        let due = scripts.chain(files).chain(self.node.poll_timeout()).chain(self.retry_at).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.channels.iter().map(|channel| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
+        let others = fds.len();
+        fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
-    }
-
-    fn seat(&self, instance: Instance) -> Seat {
-        let source = self.source(&instance);
-        self.recorder.seat(Instant::now(), &instance.name, source);
-        let machine = Router::new(instance.router.clone(), source);
-        Seat {
-            instance,
-            machine,
-            standing: None,
-            faulty: false,
-            source,
-            last_source: source,
-            key: None,
-            refused: None,
-            id: 0,
-            sent: false,
-            failing: Vec::new(),
-            held: Vec::new(),
-            retired: false,
-            since: SystemTime::now(),
-        }
+        let sockets = self.pool.iter().map(|(serial, _)| serial).zip(fds.iter().skip(others));
+        sockets
+            .filter(|(_, fd)| fd.revents().is_some_and(|events| !events.is_empty()))
+            .map(|(serial, _)| serial)
+            .collect()
     }
 
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.virtual_addresses()))
-    }
-
-    fn virtual_addresses(&self) -> Vec<IpAddr> {
-        self.site.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect()
+        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.moving))
     }
 
     fn stop(&mut self) {
         let now = Instant::now();
-        for at in 0..self.seats.len() {
-            self.send_event(at, now, Event::Stop);
-        }
-        self.act(now);
+        self.node.stop(now);
+        self.perform_acts();
         self.hold_static_addresses(false);
         self.demote_secondaries();
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
@@ -318,22 +310,15 @@ impl Process {
     /// The addresses of the interfaces that are used.
     fn greet(&self) {
         let mut seen: Vec<&str> = Vec::new();
-        let moving = self.virtual_addresses();
         for instance in &self.site.instances {
             let name = instance.interface.as_str();
             if seen.contains(&name) {
                 continue;
             }
             seen.push(name);
-            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &moving)) {
+            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &self.moving)) {
                 self.journal.detail(format!("Assigned address {ip} for interface {name}"));
             }
-        }
-    }
-
-    fn notify(&mut self, at: usize, occasion: Occasion) {
-        if let Some(seat) = self.seats.get(at) {
-            self.notifier.instance(&seat.instance, occasion, seat.machine.priority(), &self.journal);
         }
     }
 
@@ -341,14 +326,16 @@ impl Process {
         let instances = self
             .seats
             .iter()
-            .map(|seat| super::dump::Seen {
+            .zip(self.node.routers())
+            .map(|(seat, (_, machine))| super::dump::Seen {
                 instance: &seat.instance,
-                machine: &seat.machine,
+                machine,
                 source: seat.source,
                 since: seat.since,
             })
             .collect();
-        super::dump::View { site: &self.site, instances, scripts: &self.scripts, channels: &self.channels }
+        let channels = self.pool.iter().map(|(_, channel)| channel).collect();
+        super::dump::View { site: &self.site, instances, scripts: &self.scripts, channels }
     }
 }
 

@@ -16,7 +16,9 @@ use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::Config;
-use std::collections::BTreeMap;
+use crate::vrrp::node;
+use crate::vrrp::node::{NodeConfig, RouterConfig, RouterId, ThingId};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ pub struct Script {
 }
 
 /// Something that bears on an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// An interface, by name.
     Interface(String),
@@ -308,6 +310,38 @@ fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
 }
 
 impl Site {
+    /// What the routers' node is made of, and the tracked things in the order of their numbers.
+    pub fn node(&self) -> (NodeConfig, Vec<What>) {
+        let mut things: Vec<What> = Vec::new();
+        let mut numbers: BTreeMap<What, usize> = BTreeMap::new();
+        let mut number = |what: &What| {
+            *numbers.entry(what.clone()).or_insert_with(|| {
+                things.push(what.clone());
+                things.len() - 1
+            })
+        };
+        let routers = self.instances.iter().map(|instance| {
+            let tracking = instance.tracking.iter().map(|one| node::Tracking {
+                thing: ThingId(number(&one.what)),
+                weight: one.weight,
+                reverse: one.reverse,
+            });
+            RouterConfig { machine: instance.router.clone(), tracking: tracking.collect() }
+        });
+        let routers = routers.collect();
+        let places: BTreeMap<&str, usize> = self.instances.iter().map(|one| one.name.as_str()).zip(0..).collect();
+        let members = |group: &Group| {
+            group.members.iter().filter_map(|name| places.get(name.as_str())).map(|at| RouterId(*at)).collect()
+        };
+        let groups = self.groups.iter().map(members).collect();
+        (NodeConfig { routers, groups, things: things.len() }, things)
+    }
+
+    /// The addresses that move with virtual routers.
+    pub fn virtual_addresses(&self) -> HashSet<IpAddr> {
+        self.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect()
+    }
+
     /// The interface of static addresses that name none.
     pub fn static_device(&self) -> String {
         self.global.default_interface.clone().unwrap_or_else(|| "eth0".to_owned())

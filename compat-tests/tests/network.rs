@@ -5,6 +5,7 @@
 mod fault;
 mod pair;
 mod story;
+mod ways;
 
 use std::fs;
 use std::io;

@@ -72,6 +72,17 @@ pub fn data(view: &View<'_>) -> String {
     let mut out = String::new();
     out.push_str("------< Global definitions >------\n");
     globals(&mut out, view.site);
+    for (title, list) in [
+        ("Routes", view.site.root.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
+        ("Rules", view.site.root.rules.iter().map(ToString::to_string).collect()),
+    ] {
+        if !list.is_empty() {
+            let _ = writeln!(out, "------< Static {title} >------");
+        }
+        list.iter().for_each(|shown| {
+            let _ = writeln!(out, "     {shown}");
+        });
+    }
     out.push_str("------< VRRP Topology >------\n");
     view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
@@ -291,6 +302,15 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
             line(format!("  {} min_ttl {least} max_ttl {most}", peer.address));
         }
         line("Unicast checksum compatibility = no".to_owned());
+    }
+    for (title, list) in [
+        ("Routes", instance.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
+        ("Rules", instance.rules.iter().map(ToString::to_string).collect()),
+    ] {
+        if !list.is_empty() {
+            line(format!("Virtual {title} :"));
+        }
+        list.iter().for_each(|shown| line(format!("  {shown}")));
     }
     let tracked = |wanted: fn(&What) -> bool| instance.tracking.iter().filter(move |one| wanted(&one.what));
     let interfaces: Vec<&Tracking> = tracked(|what| matches!(what, What::Interface(_))).collect();

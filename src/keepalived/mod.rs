@@ -19,6 +19,7 @@ mod plan;
 mod read;
 mod record;
 mod router;
+mod shown;
 mod site;
 mod slot;
 mod track;

@@ -3,11 +3,13 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod holding;
 mod process;
 mod reload;
 mod sockets;
 mod watch;
 
+use self::holding::Held;
 use super::channel::{Key, SocketPool};
 use super::journal::Journal;
 use super::notify::Notifier;
@@ -88,8 +90,8 @@ struct Seat {
     sent: bool,
     /// The last errors of sending, each said once.
     failing: Vec<i32>,
-    /// The addresses it has put on interfaces.
-    held: Vec<Wanted>,
+    /// What it has put into the kernel.
+    held: Held,
     /// When its state changed last.
     since: SystemTime,
 }
@@ -119,6 +121,10 @@ pub struct Process {
     frames: Frames,
     notifier: Notifier,
     recorder: Recorder,
+    /// Static routes and rules that are in the kernel.
+    static_held: Held,
+    /// The loss of routes and rules is heard of.
+    watches_ways: bool,
     /// Addresses this process took away itself, whose end is no news.
     parting: Vec<IpAddr>,
     /// Interfaces whose promote_secondaries was set, and what it was before.
@@ -139,7 +145,7 @@ impl Seat {
             id: 0,
             sent: false,
             failing: Vec::new(),
-            held: Vec::new(),
+            held: Held::default(),
             since: SystemTime::now(),
         }
     }
@@ -192,6 +198,8 @@ impl Process {
             frames,
             notifier,
             recorder,
+            static_held: Held::default(),
+            watches_ways: false,
             parting: Vec::new(),
             promoted: Vec::new(),
             retry_at: None,
@@ -215,6 +223,17 @@ impl Process {
             self.node.trace();
         }
         for seat in &self.seats {
+            let instance = &seat.instance;
+            if instance.router.has_rules {
+                self.journal.detail(format!("({}) removing Virtual Rules", instance.name));
+            }
+            for given in &instance.rules {
+                // What an earlier life left behind; mostly nothing.
+                let _ = given.rule.remove(&mut self.commands);
+            }
+            if instance.router.has_routes {
+                self.journal.detail(format!("({}) removing Virtual Routes", instance.name));
+            }
             self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
             if !seat.instance.router.excluded.is_empty() {
                 self.journal.detail(format!("({}) removing E-VIPs.", seat.instance.name));
@@ -226,7 +245,8 @@ impl Process {
                 let _ = wanted.remove(&mut self.commands);
             }
         }
-        self.hold_static_addresses(true);
+        self.watch_ways();
+        self.hold_static_all();
         self.scripts = self.script_runners(now + delay.unwrap_or_default());
         self.track_files(now, true);
         self.tell_readings(now);
@@ -293,7 +313,7 @@ impl Process {
         let now = Instant::now();
         self.node.stop(now);
         self.perform_acts();
-        self.hold_static_addresses(false);
+        self.release_static_all();
         self.demote_secondaries();
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();

@@ -12,6 +12,7 @@ use super::blocks::interface::Pace;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
+use super::blocks::{route, rule};
 use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
 use crate::conf::source::Span;
@@ -97,6 +98,10 @@ pub struct Instance {
     pub router: Config,
     /// Its addresses in order, excluded ones last.
     pub addresses: Vec<Address>,
+    /// The routes it holds as master.
+    pub routes: Vec<route::Given>,
+    /// The routing rules it holds as master.
+    pub rules: Vec<rule::Given>,
     /// The configured source of adverts.
     pub source: Option<IpAddr>,
     /// It faults while that is absent.

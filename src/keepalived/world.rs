@@ -104,7 +104,8 @@ impl World {
                 let name = self.links.get(&address.index)?.name.clone();
                 Some(Turn::Deassigned(address, name))
             }
-            Change::Lost => None,
+            // Routes and rules are their holders' business.
+            Change::Route(_) | Change::RouteGone(_) | Change::RuleGone(_) | Change::Lost => None,
         }
     }
 

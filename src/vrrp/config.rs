@@ -132,6 +132,10 @@ pub struct Config {
     pub addresses: Vec<IpAddr>,
     /// Addresses that move with the router and are not on the wire.
     pub excluded: Vec<IpAddr>,
+    /// Whether it holds routes.
+    pub has_routes: bool,
+    /// Whether it holds routing rules.
+    pub has_rules: bool,
     /// Unicast peers; none means multicast.
     pub peers: Vec<Peer>,
     /// Unicast adverts from others than the peers are dropped.
@@ -163,6 +167,8 @@ impl Config {
             authentication: Authentication::None,
             addresses,
             excluded: Vec::new(),
+            has_routes: false,
+            has_rules: false,
             peers: Vec::new(),
             check_unicast_src: false,
             skip_check_adv_addr: false,

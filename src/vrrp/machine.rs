@@ -578,6 +578,10 @@ impl Router {
             return self.become_master(now);
         }
         self.state = State::Backup(self.listening(now));
+        if initial {
+            // keepalived clears rules and routes once more here.
+            self.note_removed_ways();
+        }
         self.note(Note::EnteringBackup { initial });
         if was_master {
             self.release();
@@ -621,13 +625,27 @@ impl Router {
 
     fn hold(&mut self) {
         self.note(Note::SettingAddresses);
-        if !self.config.excluded.is_empty() {
-            self.note(Note::SettingExcluded);
-        }
+        let config = &self.config;
+        let notes = [
+            (!config.excluded.is_empty(), Note::SettingExcluded),
+            (config.has_routes, Note::SettingRoutes),
+            (config.has_rules, Note::SettingRules),
+        ];
+        notes.into_iter().filter(|(any, _)| *any).for_each(|(_, note)| self.note(note));
         self.actions.push_back(Action::AddAddresses);
     }
 
+    fn note_removed_ways(&mut self) {
+        if self.config.has_rules {
+            self.note(Note::RemovingRules);
+        }
+        if self.config.has_routes {
+            self.note(Note::RemovingRoutes);
+        }
+    }
+
     fn release(&mut self) {
+        self.note_removed_ways();
         self.note(Note::RemovingAddresses);
         if !self.config.excluded.is_empty() {
             self.note(Note::RemovingExcluded);

@@ -27,6 +27,14 @@ pub enum Note {
     SettingAddresses,
     /// Addresses that are not on the wire come.
     SettingExcluded,
+    /// Routes come.
+    SettingRoutes,
+    /// Routing rules come.
+    SettingRules,
+    /// Routing rules go.
+    RemovingRules,
+    /// Routes go.
+    RemovingRoutes,
     /// Addresses go.
     RemovingAddresses,
     /// Addresses that are not on the wire go.
@@ -130,6 +138,10 @@ impl Note {
             Self::AdvertTimeout
                 | Self::SettingAddresses
                 | Self::SettingExcluded
+                | Self::SettingRoutes
+                | Self::SettingRules
+                | Self::RemovingRules
+                | Self::RemovingRoutes
                 | Self::RemovingAddresses
                 | Self::RemovingExcluded
                 | Self::StartPreemptDelay(_)
@@ -149,6 +161,10 @@ impl fmt::Display for Note {
             Self::AdvertTimeout => write!(f, "Receive advertisement timeout"),
             Self::SettingAddresses => write!(f, "setting VIPs."),
             Self::SettingExcluded => write!(f, "setting E-VIPs."),
+            Self::SettingRoutes => write!(f, "setting Virtual Routes"),
+            Self::SettingRules => write!(f, "setting Virtual Rules"),
+            Self::RemovingRules => write!(f, "removing Virtual Rules"),
+            Self::RemovingRoutes => write!(f, "removing Virtual Routes"),
             Self::RemovingAddresses => write!(f, "removing VIPs."),
             Self::RemovingExcluded => write!(f, "removing E-VIPs."),
             Self::SentZero => write!(f, "sent 0 priority"),

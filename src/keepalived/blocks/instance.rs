@@ -252,11 +252,9 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("linkbeat_use_polling", INSTANCE, BARE)
         .judged(&Custom(old_linkbeat))
         .doc("Polls the state of the link."),
-    Directive::missing("virtual_routes", INSTANCE, LINES)
-        .judged(&Custom(super::route::virtual_routes))
+    Directive::new("virtual_routes", INSTANCE, LINES, &Custom(super::route::virtual_routes))
         .doc("Routes that the master holds."),
-    Directive::missing("virtual_rules", INSTANCE, LINES)
-        .judged(&Custom(super::rule::virtual_rules))
+    Directive::new("virtual_rules", INSTANCE, LINES, &Custom(super::rule::virtual_rules))
         .doc("Routing rules that the master holds."),
     Directive::missing("no_accept", INSTANCE, BARE)
         .doc("The master takes no packets to the virtual addresses unless it owns them."),
@@ -388,6 +386,10 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
+    /// `virtual_routes`.
+    pub routes: Vec<super::route::Given>,
+    /// `virtual_rules`.
+    pub rules: Vec<super::rule::Given>,
     /// In a group, which bears with weights or not.
     pub grouped: Option<bool>,
 }

@@ -1,15 +1,13 @@
 //! Actions of the machines, done.
 
-use super::{Process, Seat, wanted};
-use crate::conf::diagnostic::reason;
+use super::{Process, Seat};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::journal::cause;
 use crate::keepalived::site::Instance;
-use crate::vrrp::machine::{Action, StateKind};
+use crate::vrrp::machine::Action;
 use crate::vrrp::neighbour;
 use crate::vrrp::node::{Act, Occasion, RouterId, Subject};
 use crate::vrrp::note::Note;
-use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -79,10 +77,10 @@ impl Process {
         self.recorder.action(&seat.instance.name, &action);
         match action {
             Action::Advertise(priority) => self.advertise(at, priority),
-            Action::AddAddresses => self.add_addresses(at),
-            Action::RemoveAddresses => self.remove_addresses(at),
+            Action::AddAddresses => self.hold(at),
+            Action::RemoveAddresses => self.release(at),
             // What the kernel refused is not here, so nobody is told that it is.
-            Action::Announcing(ip) | Action::Announce(ip) if !seat.held.iter().any(|held| held.ip == ip) => {}
+            Action::Announcing(ip) | Action::Announce(ip) if !seat.held.addresses.iter().any(|held| held.ip == ip) => {}
             Action::Announcing(ip) => {
                 let name = &seat.instance.name;
                 let what = if ip.is_ipv6() { "Unsolicited Neighbour Adverts" } else { "gratuitous ARPs" };
@@ -119,65 +117,6 @@ impl Process {
             self.journal.detail(line);
         } else {
             self.journal.say(line);
-        }
-    }
-
-    /// Puts the addresses of the instance at `at` on their interfaces.
-    fn add_addresses(&mut self, at: usize) {
-        let Some(seat) = self.seats.get_mut(at) else { return };
-        for address in &seat.instance.addresses {
-            let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
-            match wanted.add(&mut self.commands) {
-                Ok(()) if !seat.held.contains(&wanted) => seat.held.push(wanted),
-                Ok(()) => {}
-                Err(error) => {
-                    let (code, words) = cause(&error);
-                    let (sequence, pid) = (self.commands.sequence(), std::process::id());
-                    let text = format!("type=RTM_NEWADDR(20), seq={sequence}, pid={pid}");
-                    self.journal.say(format!("Netlink: error: {words}({code}), {text}"));
-                }
-            }
-        }
-    }
-
-    /// Takes away what was put, whatever its interface is called by now.
-    fn remove_addresses(&mut self, at: usize) {
-        let Some(seat) = self.seats.get_mut(at) else { return };
-        if self.start.keep_addresses
-            && self.node.router(RouterId(at)).is_some_and(|router| router.state() == StateKind::Initialise)
-        {
-            return;
-        }
-        for held in seat.held.drain(..) {
-            part(&mut self.parting, held.ip);
-            if let Err(error) = held.remove(&mut self.commands) {
-                let (name, words) = (&seat.instance.name, reason(&error));
-                self.journal.say(format!("({name}) Unable to remove {} - {words}", held.ip));
-            }
-        }
-    }
-
-    /// Static addresses, held from start to stop.
-    pub(super) fn hold_static_addresses(&mut self, add: bool) {
-        let addresses = self.site.root.addresses.clone();
-        self.hold_static(&addresses, add);
-    }
-
-    /// Puts some static addresses on their interfaces, or takes them away.
-    pub(super) fn hold_static(&mut self, addresses: &[Address], add: bool) {
-        let default = self.site.static_device();
-        for address in addresses {
-            let outcome = match wanted(&self.world, &default, address) {
-                Some(wanted) if add => wanted.add(&mut self.commands),
-                Some(wanted) => {
-                    part(&mut self.parting, wanted.ip);
-                    wanted.remove(&mut self.commands)
-                }
-                None => Err(io::Error::from_raw_os_error(nix::errno::Errno::ENODEV as i32)),
-            };
-            if let Err(error) = outcome {
-                self.journal.say(format!("Static address {}: {}", address.ip, reason(&error)));
-            }
         }
     }
 

@@ -81,6 +81,7 @@ impl Process {
                         (old.get_mut(at).and_then(Option::take), site.instances.get(new).cloned())
                     {
                         self.forget(&mut seat, RouterId(at), &gone);
+                        self.forget_ways(&mut seat.held, &instance.routes, &instance.rules);
                         let kept = Kept { before: RouterId(at), announce: more };
                         seats.push((new, Some(kept), Seat { instance, ..seat }));
                     }
@@ -125,7 +126,9 @@ impl Process {
         self.policy = policy(&self.site);
         self.tune(&before);
         // Those that stay are there, and are left as they are.
-        self.hold_static_addresses(true);
+        self.forget_static_ways();
+        self.watch_ways();
+        self.hold_static_all();
         let mut before = std::mem::take(&mut self.scripts);
         before.iter_mut().for_each(ScriptRunner::abandon);
         self.scripts = self.script_runners(now);
@@ -160,14 +163,14 @@ impl Process {
         }
         for address in gone {
             let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
-            if !seat.held.contains(&wanted) {
+            if !seat.held.addresses.contains(&wanted) {
                 continue;
             }
             let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.journal.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
-            seat.held.retain(|held| *held != wanted);
+            seat.held.addresses.retain(|held| *held != wanted);
             if let Err(error) = wanted.remove(&mut self.commands) {
                 self.journal.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
             }

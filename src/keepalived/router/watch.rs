@@ -30,6 +30,12 @@ impl Process {
     }
 
     fn change(&mut self, change: Change) {
+        match &change {
+            Change::Route(seen) => return self.route_came(seen),
+            Change::RouteGone(seen) => return self.route_gone(seen),
+            Change::RuleGone(seen) => return self.rule_gone(seen),
+            _ => {}
+        }
         if let Some(turn) = self.world.apply(change) {
             let ours = |address: &Address| self.moving.contains(&address.ip);
             // No router speaks from an address that moves, unless it is told to.
@@ -46,6 +52,7 @@ impl Process {
         match turn {
             Turn::Added(link) => self.added(&link),
             Turn::Deleted(link) => {
+                self.link_down(link.index);
                 self.pool.retain(|channel| channel.key.port.index != link.index);
                 if self.uses(&link.name) {
                     self.journal.say(format!("Interface {} deleted", link.name));
@@ -60,8 +67,16 @@ impl Process {
                 self.pool.retain(|channel| channel.key.port.index != link.index);
                 self.added(&link);
             }
-            Turn::Moved(link) if self.uses(&link.name) => self.say_moved(&link.name, link.up),
-            Turn::Moved(_) => {}
+            Turn::Moved(link) => {
+                if self.uses(&link.name) {
+                    self.say_moved(&link.name, link.up);
+                }
+                if !link.up {
+                    self.link_down(link.index);
+                } else if self.static_device(&link.name) {
+                    self.hold_static_all();
+                }
+            }
             Turn::Assigned(address, name) => {
                 let first = self.world.source(&name, address.ip.is_ipv6(), &self.moving);
                 if first == Some(address.ip) && self.uses(&name) {
@@ -80,7 +95,7 @@ impl Process {
             self.say_moved(&link.name, link.up);
         }
         if self.static_device(&link.name) {
-            self.hold_static_addresses(true);
+            self.hold_static_all();
         }
     }
 
@@ -100,7 +115,7 @@ impl Process {
             }
             if self.site.root.addresses.iter().any(|one| one.ip == address.ip) {
                 self.journal.say(format!("Restoring deleted static address {}", address.ip));
-                self.hold_static_addresses(true);
+                self.hold_static_all();
             }
             return;
         }
@@ -127,14 +142,14 @@ impl Process {
             one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
         });
         // One the kernel refused, or that a reload took away, cannot be lost.
-        let held = seat.held.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
+        let held = seat.held.addresses.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
         // What goes with its interface is a fault already, where that is tracked.
         let what = What::Interface(name.to_owned());
         let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
         listed && held && there && self.is_master(at)
     }
 
-    fn is_master(&self, at: usize) -> bool {
+    pub(super) fn is_master(&self, at: usize) -> bool {
         self.node.router(RouterId(at)).is_some_and(|router| router.state() == StateKind::Master)
     }
 
@@ -153,7 +168,14 @@ impl Process {
 
     fn static_device(&self, name: &str) -> bool {
         let default = self.site.global.default_interface.as_deref().unwrap_or("eth0");
-        self.site.root.addresses.iter().any(|one| one.dev.as_deref().unwrap_or(default) == name)
+        let routes = self.site.root.routes.iter().filter_map(|given| given.route.dev.as_deref());
+        self.site
+            .root
+            .addresses
+            .iter()
+            .map(|one| one.dev.as_deref().unwrap_or(default))
+            .chain(routes)
+            .any(|dev| dev == name)
     }
 
     /// Starts and ends scripts, looks at files.

@@ -64,6 +64,7 @@ impl Completion<'_> {
         let mut router = self.router(&given, vrid as u8, (version, ipv6));
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
         (router.addresses, router.excluded) = (listed(&own), listed(&excluded));
+        (router.has_routes, router.has_rules) = (!given.routes.is_empty(), !given.rules.is_empty());
         let addresses = [own, excluded].concat();
         self.interval(&given, &mut router);
         self.odd_interfaces(&given, ipv6);
@@ -73,8 +74,12 @@ impl Completion<'_> {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
         let mut tracking = self.tracking(&given, (&interface, router.priority));
-        // The interface of an address counts for its instance as a tracked one does.
-        for dev in addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref()) {
+        // The interface of an address, a route or a rule counts for its instance as a tracked one does.
+        let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
+        let rules = given.rules.iter().filter(|given| given.tracked);
+        let rules = rules.flat_map(|given| [&given.rule.input, &given.rule.output]).flatten();
+        let own = addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref());
+        for dev in own.chain(routes).chain(rules) {
             let what = What::Interface(dev.clone());
             if *dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
                 tracking.push(Tracking { what, weight: 0, reverse: false });
@@ -86,6 +91,8 @@ impl Completion<'_> {
             track_source: given.track_source == Some(true),
             group: router.peers.is_empty().then_some(group),
             unicast_ttl: given.unicast_ttl.map(|ttl| ttl as u8),
+            routes: given.routes,
+            rules: given.rules,
             notify: given.notify,
             notify_deleted: given.notify_deleted,
             notify_priority_changes: given

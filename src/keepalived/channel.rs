@@ -3,6 +3,7 @@
 
 use super::site::Instance;
 use crate::kernel::packet::{Inlet, Listen, OpenError, Outlet, Port};
+use crate::vrrp::config::Authentication;
 use crate::vrrp::node::RouterId;
 use crate::vrrp::refusal::Refusal;
 use crate::vrrp::wire::{self, Datagram, PROTOCOL};
@@ -18,6 +19,8 @@ pub struct Key {
     pub port: Port,
     /// What comes in.
     pub listen: Listen,
+    /// The IP protocol: VRRP, or authentication headers.
+    pub protocol: u8,
 }
 
 impl Key {
@@ -27,7 +30,9 @@ impl Key {
             Some(group) => Listen::Group(group),
             None => Listen::Address(source?),
         };
-        Some(Self { port, listen })
+        let protected = matches!(instance.router.authentication, Authentication::Ah(_));
+        let protocol = if protected { wire::ah::PROTOCOL } else { PROTOCOL };
+        Some(Self { port, listen, protocol })
     }
 
     /// Whether it is for IPv6.
@@ -43,8 +48,8 @@ impl Key {
             Listen::Address(source) => (source, format!(", unicast, address({source})")),
         };
         let family = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
-        let index = self.port.index;
-        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({PROTOCOL}), fd({fd_in},{fd_out}){kind}]")
+        let (index, protocol) = (self.port.index, self.protocol);
+        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({protocol}), fd({fd_in},{fd_out}){kind}]")
     }
 }
 
@@ -113,8 +118,8 @@ impl Channel {
     /// # Errors
     /// What the system said, and when.
     pub fn open(key: Key) -> Result<Self, OpenError> {
-        let inlet = Inlet::open(&key.port, PROTOCOL, key.listen)?;
-        let outlet = Outlet::open(&key.port, key.is_ipv6(), PROTOCOL)?;
+        let inlet = Inlet::open(&key.port, key.protocol, key.listen)?;
+        let outlet = Outlet::open(&key.port, key.is_ipv6(), key.protocol)?;
         Ok(Self { key, inlet, outlet, routers: BTreeMap::new() })
     }
 
@@ -143,12 +148,12 @@ impl Channel {
         &self,
         instance: &Instance,
         source: IpAddr,
-        (priority, id): (u8, u16),
+        (priority, id, sequence): (u8, u16, u32),
     ) -> Vec<(IpAddr, io::Error)> {
         let peers = instance.router.peers.iter().map(|peer| peer.address);
         let destinations = instance.group.into_iter().chain(peers);
         let send = |destination| {
-            self.send(instance, (source, destination), (priority, id)).err().map(|error| (destination, error))
+            self.send(instance, (source, destination), (priority, id, sequence)).err().map(|error| (destination, error))
         };
         destinations.filter_map(send).collect()
     }
@@ -157,18 +162,18 @@ impl Channel {
         &self,
         instance: &Instance,
         (source, destination): (IpAddr, IpAddr),
-        (priority, id): (u8, u16),
+        (priority, id, sequence): (u8, u16, u32),
     ) -> io::Result<()> {
-        let payload = wire::emit(&instance.router, priority, source, destination);
         let hops = if instance.group.is_some() { Some(wire::HOPS) } else { instance.unicast_ttl };
         match (source, destination) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let head = (hops.unwrap_or(wire::HOPS), id);
-                let mut packet = wire::ipv4_header(from, to, head, payload.len()).to_vec();
-                packet.extend(payload);
-                self.outlet.send(&packet, destination)
+                let numbers = (hops.unwrap_or(wire::HOPS), id, sequence);
+                self.outlet.send(&wire::ipv4_advert(&instance.router, priority, (from, to), numbers), destination)
             }
-            (IpAddr::V6(from), IpAddr::V6(to)) => self.outlet.send_v6(&payload, (from, to), hops),
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let payload = wire::emit(&instance.router, priority, source, destination);
+                self.outlet.send_v6(&payload, (from, to), hops)
+            }
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }

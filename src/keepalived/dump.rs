@@ -268,7 +268,11 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
     if router.version == Version::V2 {
-        let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
+        let kind = match router.authentication {
+            Authentication::None => "none",
+            Authentication::Pass(_) => "SIMPLE_PASSWORD",
+            Authentication::Ah(_) => "IPSEC_AH",
+        };
         line(format!("Authentication type = {kind}"));
     }
     addresses_and_tracking(&mut line, seen);

@@ -35,7 +35,7 @@ impl Recorder {
         let text = event_text(event, instance);
         match event {
             // What is no advert cannot be made again.
-            Event::Received(datagram) if wire::receive(datagram, &instance.router, false).is_err() => {
+            Event::Received(datagram) if wire::receive(datagram, &instance.router, false, &mut 0).is_err() => {
                 self.line(&format!("# {} {text}", instance.name));
             }
             _ => self.at(now, &instance.name, &text),
@@ -111,7 +111,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
             let waiting = if standing.waiting { " waiting" } else { "" };
             format!("standing {}{fault}{waiting}", standing.priority)
         }
-        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false) {
+        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false, &mut 0) {
             Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
             Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
         },
@@ -127,7 +127,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
 /// An action as a line.
 pub fn action_text(action: &Action) -> String {
     match action {
-        Action::Advertise(priority) => format!("advert prio {priority}"),
+        Action::Advertise(priority, _) => format!("advert prio {priority}"),
         Action::AddAddresses => "add addresses".to_owned(),
         Action::RemoveAddresses => "remove addresses".to_owned(),
         Action::Announcing(ip) => format!("announcing {ip}"),

@@ -33,6 +33,8 @@ pub enum Authentication {
     None,
     /// A password in clear text, padded with zeros.
     Pass([u8; 8]),
+    /// An authentication header whose key is this password, padded with zeros.
+    Ah([u8; 8]),
 }
 
 impl Authentication {
@@ -41,13 +43,14 @@ impl Authentication {
         match self {
             Self::None => 0,
             Self::Pass(_) => 1,
+            Self::Ah(_) => 2,
         }
     }
 
     /// The eight bytes behind the addresses.
     pub const fn data(&self) -> [u8; 8] {
         match self {
-            Self::None => [0; 8],
+            Self::None | Self::Ah(_) => [0; 8],
             Self::Pass(password) => *password,
         }
     }
@@ -58,6 +61,7 @@ impl fmt::Debug for Authentication {
         match self {
             Self::None => write!(f, "None"),
             Self::Pass(_) => write!(f, "Pass(…)"),
+            Self::Ah(_) => write!(f, "Ah(…)"),
         }
     }
 }

@@ -14,7 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::announce::Announcer;
-use super::config::{Config, Version};
+use super::config::{Authentication, Config, Version};
 use super::limit::{Answers, Lines};
 use super::note::Note;
 use super::refusal::Refusal;
@@ -55,8 +55,8 @@ pub enum Event {
 /// What a router wants done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send an advert of this priority.
-    Advertise(u8),
+    /// Send an advert of this priority, with this number in its authentication header.
+    Advertise(u8, u32),
     /// Put all addresses on their interfaces.
     AddAddresses,
     /// Take all addresses from their interfaces.
@@ -170,6 +170,8 @@ pub struct Router {
     waited: bool,
     /// Another owner was heard: until the configuration is read again this one is none.
     demoted: bool,
+    /// The number of the last advert in the authentication header, sent or received.
+    sequence: u32,
     counters: Counters,
     lines: Lines,
     actions: VecDeque<Action>,
@@ -187,6 +189,7 @@ impl Router {
             heard: None,
             waited: false,
             demoted: false,
+            sequence: 0,
             counters: Counters::default(),
             lines: Lines::default(),
             actions: VecDeque::new(),
@@ -361,7 +364,7 @@ impl Router {
             State::Backup(_) => self.heard.is_some_and(|heard| heard.source == datagram.source),
             State::Master(_) => false,
         };
-        let advert = match wire::receive(datagram, &self.config, trusted) {
+        let advert = match wire::receive(datagram, &self.config, trusted, &mut self.sequence) {
             Ok(advert) => advert,
             Err(refusal) => return self.refuse(now, refusal),
         };
@@ -445,6 +448,10 @@ impl Router {
         if priority < ours || (priority == ours && self.source.is_some_and(|own| source < own)) {
             let advertises = !self.config.lower_prio_no_advert;
             self.note_bounded(now, Note::Lower { priority, ours, source, advertises });
+            if let Some(sequence) = advert.sequence {
+                self.note_bounded(now, Note::SequenceAdopted);
+                self.sequence = sequence.saturating_add(1);
+            }
             return self.force_election(now);
         }
         if priority == ours && self.source == Some(source) {
@@ -672,7 +679,10 @@ impl Router {
     fn advertise(&mut self, priority: u8) {
         self.counters.sent += 1;
         self.counters.zero_sent += u64::from(priority == 0);
-        self.actions.push_back(Action::Advertise(priority));
+        if matches!(self.config.authentication, Authentication::Ah(_)) {
+            self.sequence = wire::ah::next(self.sequence);
+        }
+        self.actions.push_back(Action::Advertise(priority, self.sequence));
     }
 
     fn note(&mut self, note: Note) {
@@ -697,6 +707,9 @@ impl Router {
     }
 
     fn refuse(&mut self, now: Instant, refusal: Refusal) {
+        if refusal == Refusal::Foreign {
+            return;
+        }
         let counters = &mut self.counters;
         match &refusal {
             Refusal::Packet { .. } | Refusal::Short { .. } | Refusal::Long { .. } => counters.length += 1,
@@ -705,9 +718,11 @@ impl Router {
             Refusal::Interval { .. } => counters.interval += 1,
             Refusal::Count { .. } | Refusal::Address { .. } | Refusal::Kind { .. } => counters.address_list += 1,
             Refusal::AuthenticationType { .. } => counters.auth_invalid += 1,
-            Refusal::AuthenticationMismatch { .. } => counters.auth_mismatch += 1,
-            Refusal::Password => counters.auth_failure += 1,
-            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } => {}
+            Refusal::AuthenticationMismatch { .. } | Refusal::Header { .. } => counters.auth_mismatch += 1,
+            Refusal::Password | Refusal::CheckValue | Refusal::Index { .. } | Refusal::Replayed { .. } => {
+                counters.auth_failure += 1;
+            }
+            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } | Refusal::Foreign => {}
         }
         // keepalived counts an advert before it compares addresses and peers.
         counters.received += u64::from(refusal.is_advert());

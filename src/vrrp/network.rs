@@ -5,7 +5,7 @@
 
 use super::machine::{Action, StateKind};
 use super::node::{Act, Fact, Node, NodeConfig, RouterId};
-use super::wire::{self, Datagram, IPV4_HEADER};
+use super::wire::{self, Datagram};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -236,7 +236,7 @@ impl Network {
         while let Some(act) = self.hosts.get_mut(host).and_then(|host| host.node.poll_act()) {
             let Act::Router(router, action) = act else { continue };
             match action {
-                Action::Advertise(priority) => self.advertise(host, router, priority),
+                Action::Advertise(priority, sequence) => self.advertise(host, router, (priority, sequence)),
                 Action::AddAddresses | Action::RemoveAddresses => {
                     let port = self.hosts.get_mut(host).and_then(|host| host.ports.get_mut(router.0));
                     if let Some(port) = port {
@@ -249,7 +249,7 @@ impl Network {
     }
 
     /// Sends an advert to every router that would hear it, unless it gets lost.
-    fn advertise(&mut self, at: usize, router: RouterId, priority: u8) {
+    fn advertise(&mut self, at: usize, router: RouterId, (priority, sequence): (u8, u32)) {
         let Some(sender) = self.hosts.get(at) else { return };
         let Some(port) = sender.ports.get(router.0).filter(|port| !port.cut) else { return };
         let Some(config) = sender.node.config(router).map(|config| &config.machine) else { return };
@@ -270,9 +270,10 @@ impl Network {
                         port.attachment.source == destination
                     };
                     if same && reaches {
-                        let payload = wire::emit(config, priority, source, destination);
-                        let header = if config.is_ipv6() { 0 } else { IPV4_HEADER };
-                        let datagram = Datagram { source, destination: Some(destination), hops, header, payload };
+                        let Some(datagram) = wire::datagram(config, priority, (source, destination), (hops, sequence))
+                        else {
+                            continue;
+                        };
                         heard.push(Transit { host: other, router: RouterId(place), datagram });
                     }
                 }

@@ -63,6 +63,8 @@ pub enum Note {
         /// It is answered with an advert.
         advertises: bool,
     },
+    /// A master that heard a lesser one goes on from the number in its authentication header.
+    SequenceAdopted,
     /// A master heard a better one.
     Higher {
         /// The priority heard.
@@ -167,6 +169,7 @@ impl fmt::Display for Note {
             Self::RemovingRoutes => write!(f, "removing Virtual Routes"),
             Self::RemovingAddresses => write!(f, "removing VIPs."),
             Self::RemovingExcluded => write!(f, "removing E-VIPs."),
+            Self::SequenceAdopted => write!(f, "IPSEC-AH : Syncing seq_num - Increment seq"),
             Self::SentZero => write!(f, "sent 0 priority"),
             Self::Discarding { priority, source } => {
                 write!(f, "received lower priority ({priority}) advert from {source} - discarding")

@@ -3,10 +3,13 @@
 //! [`receive`] judges a packet whole, in keepalived's order of checks, before anything about the router may change.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use self::ah::Ah;
 use super::config::{Authentication, Config, Version};
 use super::refusal::Refusal;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+pub mod ah;
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -37,7 +40,9 @@ pub struct Datagram {
     pub hops: u8,
     /// The bytes of IP header the socket handed up before the payload (none over IPv6); keepalived counts them as length.
     pub header: usize,
-    /// What follows the IP header.
+    /// The authentication header before the payload.
+    pub ah: Option<Box<Ah>>,
+    /// What follows the headers.
     pub payload: Vec<u8>,
 }
 
@@ -50,6 +55,8 @@ pub struct Advert {
     pub interval: Duration,
     /// The addresses it stands for.
     pub addresses: Vec<IpAddr>,
+    /// The number in its authentication header.
+    pub sequence: Option<u32>,
 }
 
 /// The virtual router a packet is about, before it is judged.
@@ -59,13 +66,18 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
 
 /// Judges a packet for the router `config` describes.
 ///
-/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares.
+/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares;
+/// `last` is the greatest number of an authentication header so far.
 ///
 /// # Errors
 /// The first check, in keepalived's order, that the packet does not pass.
-pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Advert, Refusal> {
+pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u32) -> Result<Advert, Refusal> {
     let bytes = &datagram.payload;
     let head: [u8; HEAD] = bytes.first_chunk().copied().ok_or(Refusal::Packet { ipv6: true, length: bytes.len() })?;
+    let expected = matches!(config.authentication, Authentication::Ah(_));
+    if datagram.ah.is_some() != expected {
+        return Err(Refusal::Header { expected });
+    }
     length(config, datagram, &head)?;
     if config.peers.is_empty() && datagram.hops != HOPS {
         return Err(Refusal::Hops { received: datagram.hops });
@@ -75,7 +87,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
         return Err(Refusal::Version { received: version, expected: config.version.number() });
     }
     if config.version == Version::V2 {
-        authenticate(config, head[4], bytes)?;
+        authenticate(config, head[4], datagram, last)?;
         let (mine, theirs) = (config.interval.as_secs(), u64::from(head[5]));
         if mine != theirs {
             return Err(Refusal::Interval { mine, theirs });
@@ -100,7 +112,8 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
         Version::V2 => Duration::from_secs(u64::from(head[5])),
         Version::V3 => Duration::from_millis(u64::from(u16::from_be_bytes([head[4] & 0x0f, head[5]])) * 10),
     };
-    Ok(Advert { priority: head[2], interval, addresses })
+    let sequence = datagram.ah.as_ref().map(|ah| ah.sequence());
+    Ok(Advert { priority: head[2], interval, addresses, sequence })
 }
 
 /// The bytes of an advert from `source`.
@@ -140,14 +153,52 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     bytes
 }
 
+/// An IPv4 packet with an advert: its header, the authentication header where there is one, and the advert.
+pub fn ipv4_advert(
+    config: &Config,
+    priority: u8,
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    (ttl, id, sequence): (u8, u16, u32),
+) -> Vec<u8> {
+    let payload = emit(config, priority, source.into(), destination.into());
+    let Authentication::Ah(key) = &config.authentication else {
+        return [&ipv4_header(source, destination, (PROTOCOL, ttl, id), payload.len()), payload.as_slice()].concat();
+    };
+    let mut ip = ipv4_header(source, destination, (ah::PROTOCOL, ttl, id), ah::HEADER + payload.len());
+    let header = ah::header(&ip, sequence, (key, !config.peers.is_empty()), &payload);
+    // The kernel fills it in.
+    (ip[10], ip[11]) = (0, 0);
+    [ip.as_slice(), &header, &payload].concat()
+}
+
+/// An advert as a router on the other side of the wire gets it.
+pub fn datagram(
+    config: &Config,
+    priority: u8,
+    (source, destination): (IpAddr, IpAddr),
+    (hops, sequence): (u8, u32),
+) -> Option<Datagram> {
+    match (source, destination) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            ipv4_packet(&ipv4_advert(config, priority, (from, to), (hops, 1, sequence))).ok()
+        }
+        _ => ipv6_payload((source, Some(destination)), hops, emit(config, priority, source, destination)).ok(),
+    }
+}
+
 /// The IPv4 header before an advert of `length` bytes: TOS 0xc0, no fragment flags; the kernel fills in the checksum.
-pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16), length: usize) -> [u8; 20] {
+pub fn ipv4_header(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    (protocol, ttl, id): (u8, u8, u16),
+    length: usize,
+) -> [u8; 20] {
     let total = (20 + length).min(usize::from(u16::MAX)) as u16;
     let [l0, l1] = total.to_be_bytes();
     let [i0, i1] = id.to_be_bytes();
     let [s0, s1, s2, s3] = source.octets();
     let [d0, d1, d2, d3] = destination.octets();
-    let mut header = [0x45, 0xc0, l0, l1, i0, i1, 0, 0, ttl, PROTOCOL, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
+    let mut header = [0x45, 0xc0, l0, l1, i0, i1, 0, 0, ttl, protocol, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
     let [c0, c1] = checksum(&[&header]).to_be_bytes();
     (header[10], header[11]) = (c0, c1);
     header
@@ -160,9 +211,11 @@ pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16)
 pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
     let short = Refusal::Packet { ipv6: false, length: bytes.len() };
     let Some(head) = bytes.first_chunk::<20>() else { return Err(short) };
-    let header = usize::from(head[0] & 0x0f) * 4;
+    let ip = usize::from(head[0] & 0x0f) * 4;
+    let protected = head[9] == ah::PROTOCOL;
+    let header = if protected { ip + ah::HEADER } else { ip };
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    if header < 20 || total < header + HEAD {
+    if ip < IPV4_HEADER || total < header + HEAD {
         return Err(short);
     }
     let payload = bytes.get(header..total).ok_or(short)?.to_vec();
@@ -171,6 +224,7 @@ pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
         destination: Some(Ipv4Addr::new(head[16], head[17], head[18], head[19]).into()),
         hops: head[8],
         header,
+        ah: if protected { Ah::read(bytes, ip).map(Box::new) } else { None },
         payload,
     })
 }
@@ -187,7 +241,7 @@ pub fn ipv6_payload(
     if payload.len() < HEAD {
         return Err(Refusal::Packet { ipv6: true, length: payload.len() });
     }
-    Ok(Datagram { source, destination, hops, header: 0, payload })
+    Ok(Datagram { source, destination, hops, header: 0, ah: None, payload })
 }
 
 /// The length the packet's own version and address count demand; whether that is our version is judged later.
@@ -206,7 +260,7 @@ fn length(config: &Config, datagram: &Datagram, head: &[u8; HEAD]) -> Result<(),
     }
 }
 
-fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> {
+fn authenticate(config: &Config, kind: u8, datagram: &Datagram, last: &mut u32) -> Result<(), Refusal> {
     if kind > 2 {
         return Err(Refusal::AuthenticationType { received: kind });
     }
@@ -214,8 +268,9 @@ fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> 
     if kind != expected {
         return Err(Refusal::AuthenticationMismatch { received: kind, expected });
     }
-    match (&config.authentication, bytes.last_chunk::<AUTHENTICATION>()) {
-        (Authentication::Pass(password), Some(data)) if password != data => Err(Refusal::Password),
+    match (&config.authentication, datagram.payload.last_chunk::<AUTHENTICATION>(), &datagram.ah) {
+        (Authentication::Pass(password), Some(data), _) if password != data => Err(Refusal::Password),
+        (Authentication::Ah(key), _, Some(ah)) => ah.judge(&datagram.payload, key, !config.peers.is_empty(), last),
         _ => Ok(()),
     }
 }

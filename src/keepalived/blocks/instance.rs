@@ -52,7 +52,6 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
         .words(&["PASS", "AH"])
-        .support(Support::Parts("AH is refused"))
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),
     Directive::new("virtual_ipaddress", INSTANCE, LINES, &Addresses(|c: &mut Instance| &mut c.addresses))
@@ -517,13 +516,10 @@ fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Stat
     Ok(())
 }
 
-fn auth_type(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+fn auth_type(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     match first(statement).as_str() {
         "PASS" => instance.auth_pass_type = Some(true),
-        "AH" => {
-            instance.auth_pass_type = Some(false);
-            cx.unserved(statement, "\"auth_type AH\"");
-        }
+        "AH" => instance.auth_pass_type = Some(false),
         other => return Err(complain(format!("({}) unknown authentication type '{other}'", instance.name))),
     }
     Ok(())

@@ -387,7 +387,7 @@ fn keepalived_for_a_time() {
 fn what_must_not_be_left_out_keeps_an_instance_in_fault() {
     for (text, closed) in [
         (" use_vmac", true),
-        (" authentication {\n auth_type AH\n auth_pass a\n }", true),
+        (" authentication {\n auth_type AH\n auth_pass a\n }", false),
         (" authentication {\n auth_type PASS\n auth_pass a\n }", false),
         (" priority 50", false),
     ] {

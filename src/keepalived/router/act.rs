@@ -76,7 +76,7 @@ impl Process {
         let Some(seat) = self.seats.get_mut(at) else { return };
         self.recorder.action(&seat.instance.name, &action);
         match action {
-            Action::Advertise(priority) => self.advertise(at, priority),
+            Action::Advertise(priority, sequence) => self.advertise(at, priority, sequence),
             Action::AddAddresses => self.hold(at),
             Action::RemoveAddresses => self.release(at),
             // What the kernel refused is not here, so nobody is told that it is.

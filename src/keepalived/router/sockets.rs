@@ -191,14 +191,14 @@ impl Process {
     /// Sends an advert. Priority 0 still goes out from an address that has just been taken away.
     ///
     /// Differs from keepalived: an error of sending that stays the same is said once. [test: an_error_of_sending_is_said_once]
-    pub(super) fn advertise(&mut self, at: usize, priority: u8) {
+    pub(super) fn advertise(&mut self, at: usize, priority: u8, sequence: u32) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         seat.sent = false;
         let source = seat.source.or_else(|| seat.last_source.filter(|_| priority == 0));
         let channel = seat.key.as_ref().and_then(|key| self.pool.get(key));
         let (Some(channel), Some(source)) = (channel, source) else { return };
         seat.id = seat.id.wrapping_add(1).max(1);
-        let failures = channel.advertise(&seat.instance, source, (priority, seat.id));
+        let failures = channel.advertise(&seat.instance, source, (priority, seat.id, sequence));
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
         let up = self.world.is_up(&seat.instance.interface);

@@ -86,7 +86,8 @@ impl Completion<'_> {
             }
         }
         Some(Instance {
-            wants_master: given.master == Some(true),
+            wants_master: given.master == Some(true)
+                && (router.priority == 255 || !matches!(router.authentication, Authentication::Ah(_))),
             source: given.source,
             track_source: given.track_source == Some(true),
             group: router.peers.is_empty().then_some(group),
@@ -100,7 +101,7 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
-            closed: given.virtual_interface == Some(true) || given.auth_pass_type == Some(false),
+            closed: given.virtual_interface == Some(true),
             name,
             interface,
             router,
@@ -136,7 +137,9 @@ impl Completion<'_> {
         if ipv6 && given.peers.is_empty() && !is_link_local(first.ip) {
             self.error(format!("({name}) the first IPv6 VIP address must be link local"));
         }
-        let authentication = if version == Version::V2 { 8 } else { 0 };
+        let protected = version == Version::V2 && given.auth_pass_type == Some(false);
+        let header = if protected { crate::vrrp::wire::ah::HEADER } else { 0 };
+        let authentication = if version == Version::V2 { 8 + header } else { 0 };
         let most = if ipv6 { (MTU - 14 - 40 - 8) / 16 } else { (MTU - 14 - 20 - 8 - authentication) / 4 }.min(255);
         let count = own.len();
         if count > most {
@@ -175,11 +178,14 @@ impl Completion<'_> {
         // Without a state the owner is master too.
         router.owner = owner && given.master != Some(false);
         let master = if strict { owner } else { master || router.owner };
-        router.authentication = self.authentication(given, strict, version == Version::V3);
-        if ipv6 {
-            // VRRP over IPv6 has no room for a password.
-            router.authentication = Authentication::None;
+        router.authentication = self.authentication(given, strict, (version, ipv6));
+        // The number of the other's last advert must be known before the first of our own.
+        let protected = matches!(router.authentication, Authentication::Ah(_));
+        let clears = protected && master && !owner;
+        if clears {
+            self.error(format!("({name}) Initial state master is incompatible with AH authentication - clearing"));
         }
+        let master = master && !clears;
         self.preemption(given, (strict, master), &mut router);
         if strict {
             self.strictness(given, router.version);
@@ -248,27 +254,25 @@ impl Completion<'_> {
         }
     }
 
-    fn authentication(&mut self, given: &Given, strict: bool, newer: bool) -> Authentication {
-        match (given.auth_pass_type, &given.auth_pass) {
-            (Some(true), _) if newer && !strict => {
-                self.error(format!("({}) VRRP version 3 does not support authentication. Ignoring.", given.name));
-                Authentication::None
-            }
-            (Some(true), _) if strict => {
-                self.error(format!("({}) Strict mode does not support authentication. Ignoring.", given.name));
-                Authentication::None
-            }
-            (Some(true), Some(password)) => {
-                let mut padded = [0; 8];
-                padded.iter_mut().zip(&password.0).for_each(|(slot, byte)| *slot = *byte);
-                Authentication::Pass(padded)
-            }
-            (Some(true), None) => {
-                self.error(format!("({}) Authentication specified but no password given. Ignoring", given.name));
-                Authentication::None
-            }
-            _ => Authentication::None,
-        }
+    /// How adverts prove where they come from. keepalived judges in this order.
+    fn authentication(&mut self, given: &Given, strict: bool, (version, ipv6): (Version, bool)) -> Authentication {
+        let name = &given.name;
+        let Some(pass) = given.auth_pass_type else { return Authentication::None };
+        let mut padded = [0; 8];
+        let password = given.auth_pass.as_ref().map(|password| password.0.as_slice()).unwrap_or_default();
+        padded.iter_mut().zip(password).for_each(|(slot, byte)| *slot = *byte);
+        let wrong = match () {
+            () if strict => "Strict mode does not support authentication. Ignoring.",
+            () if version == Version::V3 => "VRRP version 3 does not support authentication. Ignoring.",
+            () if password.is_empty() => "Authentication specified but no password given. Ignoring",
+            () if ipv6 && !pass => "Cannot use AH authentication with IPv6. ignoring",
+            // VRRP over IPv6 has no room for a password.
+            () if ipv6 => return Authentication::None,
+            () if pass => return Authentication::Pass(padded),
+            () => return Authentication::Ah(padded),
+        };
+        self.error(format!("({name}) {wrong}"));
+        Authentication::None
     }
 
     /// What is wrong with interfaces of its own.

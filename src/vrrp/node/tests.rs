@@ -70,7 +70,7 @@ fn a_router_that_cannot_speak_holds_nothing() {
         node.settle(now);
         run(&mut node, now, Duration::from_secs(20));
         assert_eq!(states(&node), [StateKind::Fault; 2], "{socket:?}");
-        let holds = |act: &Act| matches!(act, Act::Router(_, Action::AddAddresses | Action::Advertise(_)));
+        let holds = |act: &Act| matches!(act, Act::Router(_, Action::AddAddresses | Action::Advertise(..)));
         assert!(!acts(&mut node).iter().any(holds));
     }
 }
@@ -161,7 +161,7 @@ fn a_router_that_goes_on_keeps_its_state_and_the_others_start() {
     node.tell(now, Fact::Socket(RouterId(0), Socket::Open));
     node.resume(now);
     let resumed = acts(&mut node);
-    assert!(resumed.contains(&Act::Router(RouterId(1), Action::Advertise(120))), "{resumed:?}");
+    assert!(resumed.contains(&Act::Router(RouterId(1), Action::Advertise(120, 0))), "{resumed:?}");
     node.settle(now);
     assert_eq!(states(&node), [StateKind::Backup, StateKind::Master]);
 }
@@ -176,7 +176,8 @@ fn an_advert_moves_the_deadline_of_its_router_alone() {
     for second in 1..30 {
         let now = run(&mut node, start + Duration::from_secs(second - 1), Duration::from_secs(1));
         let payload = emit(&peer, 150, source, group);
-        let datagram = Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, payload };
+        let datagram =
+            Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, ah: None, payload };
         node.tell(now, Fact::Heard(RouterId(0), datagram));
     }
     assert_eq!(states(&node), [StateKind::Backup, StateKind::Master]);

@@ -3,6 +3,7 @@
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
 mod fault;
+mod mails;
 mod pair;
 mod story;
 mod ways;

@@ -276,7 +276,7 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
         line(format!("Authentication type = {kind}"));
     }
     addresses_and_tracking(&mut line, seen);
-    line("Using smtp notification = no".to_owned());
+    line(format!("Using smtp notification = {}", if instance.mails { "yes" } else { "no" }));
     line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
     notify_scripts(out, &instance.notify, &policy(site));
     let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);

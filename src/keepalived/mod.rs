@@ -12,6 +12,7 @@ pub mod failover;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod journal;
+mod mail;
 mod notify;
 mod options;
 mod parent;

@@ -1,6 +1,7 @@
 //! Telling others of changes: scripts and FIFOs.
 
 use super::journal::Journal;
+use super::mail::{self, Mail, Mailer};
 use super::site::{Instance, Site};
 use super::slot::Command as Given;
 use super::track::script::command;
@@ -10,10 +11,15 @@ use crate::vrrp::machine::StateKind;
 use crate::vrrp::node::Occasion;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
+use std::time::Duration;
+
+/// How long the end waits for one more mail.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who is told.
 #[derive(Default)]
@@ -21,6 +27,11 @@ pub struct Notifier {
     policy: Policy,
     fifos: Vec<(File, String, bool)>,
     children: Vec<Child>,
+    /// How mail is sent, if any is.
+    settings: Option<mail::Settings>,
+    mailer: Mailer,
+    /// What was last mailed about each instance and group, so that nothing is mailed twice.
+    mailed: BTreeMap<(&'static str, String), &'static str>,
 }
 
 impl Notifier {
@@ -34,6 +45,7 @@ impl Notifier {
     /// The rules and FIFOs of `site` from now on; a FIFO that stays keeps what nobody has read yet.
     pub fn adopt(&mut self, site: &Site, policy: Policy, journal: &Journal) {
         self.policy = policy;
+        self.settings = site.mail();
         let wanted: Vec<&String> =
             [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten().collect();
         let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(|(_, path, _)| wanted.contains(&path));
@@ -70,10 +82,13 @@ impl Notifier {
         let any =
             if matches!(occasion, Occasion::HeardLower | Occasion::Priority { .. }) { &None } else { &notify.any };
         self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
+        if let Some(words) = mail::instance(occasion).filter(|_| instance.mails) {
+            self.mail(("Instance", &instance.name), words, occasion, journal);
+        }
     }
 
     /// Tells of a change of a group.
-    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, journal: &Journal) {
+    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, mails: bool, journal: &Journal) {
         let notify = &group.notify;
         let own = match state {
             StateKind::Master => &notify.master,
@@ -82,6 +97,26 @@ impl Notifier {
             StateKind::Initialise => &notify.stop,
         };
         self.tell(("GROUP", &group.name), (own, &notify.any), (Occasion::State(state), 0), journal);
+        if mails {
+            self.mail(("Group", &group.name), mail::group(state), Occasion::State(state), journal);
+        }
+    }
+
+    /// Mails a change, unless it was the last that was mailed.
+    fn mail(
+        &mut self,
+        (kind, name): (&'static str, &str),
+        (end, body): (&'static str, &str),
+        occasion: Occasion,
+        journal: &Journal,
+    ) {
+        let Some(settings) = &self.settings else { return };
+        let silent = settings.no_faults && occasion == Occasion::State(StateKind::Fault);
+        if silent || self.mailed.insert((kind, name.to_owned()), end) == Some(end) {
+            return;
+        }
+        let mail = Mail { subject: format!("VRRP {kind} {name} - {end}"), body: body.to_owned() };
+        self.mailer.send(settings, mail, journal);
     }
 
     fn tell(
@@ -120,6 +155,11 @@ impl Notifier {
     /// Forgets the scripts that have ended.
     pub fn reap(&mut self) {
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    /// Waits a moment for mail that is being sent.
+    pub fn finish_mail(&mut self) {
+        self.mailer.finish(PATIENCE);
     }
 
     /// Takes away the FIFOs that were made here.

@@ -317,6 +317,7 @@ impl Process {
         self.demote_secondaries();
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
+        self.notifier.finish_mail();
         let usage = |who| {
             let usage = nix::sys::resource::getrusage(who).ok()?;
             let (user, system) = (usage.user_time(), usage.system_time());

@@ -13,6 +13,7 @@ use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
 use super::blocks::{route, rule};
+use super::mail::Settings;
 use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
 use crate::conf::source::Span;
@@ -114,6 +115,8 @@ pub struct Instance {
     pub tracking: Vec<Tracking>,
     /// What is run when its state changes.
     pub notify: Notify,
+    /// Send mail when its state changes.
+    pub mails: bool,
     /// Say DELETED where keepalived says FAULT when a reload removes it.
     pub notify_deleted: bool,
     /// Say when its priority changes.
@@ -315,6 +318,30 @@ fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
 }
 
 impl Site {
+    /// How mail is sent, if anybody is to get any.
+    pub fn mail(&self) -> Option<Settings> {
+        let global = &self.global;
+        let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let user = || {
+            let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+            format!("{}@{}", user.map_or_else(|| "root".to_owned(), |user| user.name), host())
+        };
+        Some(Settings {
+            server: global.smtp_server.clone()?,
+            timeout: global.smtp_timeout.unwrap_or(Duration::from_secs(30)),
+            helo: global.smtp_helo.clone().unwrap_or_else(host),
+            from: global.mail_from.clone().unwrap_or_else(user),
+            to: Some(global.mail_to.clone()).filter(|to| !to.is_empty())?,
+            router_id: global.router_id.clone().unwrap_or_else(host),
+            no_faults: global.no_email_faults == Some(true),
+        })
+    }
+
+    /// Whether a group's or an instance's changes are mailed.
+    pub fn mails(&self, own: Option<bool>) -> bool {
+        own.or(self.global.smtp_alert_vrrp).or(self.global.smtp_alert) == Some(true)
+    }
+
     /// What the routers' node is made of, and the tracked things in the order of their numbers.
     pub fn node(&self) -> (NodeConfig, Vec<What>) {
         let mut things: Vec<What> = Vec::new();

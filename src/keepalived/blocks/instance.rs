@@ -1,7 +1,6 @@
 //! `vrrp_instance`: a virtual router as configured.
 
 use super::address::{Address, Addresses};
-use super::group::Mail;
 use super::line::Need;
 use super::track::{Track, Tracked, Tracks};
 use crate::conf::diagnostic::Diagnostic;
@@ -151,9 +150,13 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Instance| &mut c.notify_priority_changes, "({n}) Invalid value '{v}' for {k} specified"),
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
-    Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
-        .support(Support::Parts("mail is not sent: only `false` is served"))
-        .doc("Chooses whether mail is sent at each change."),
+    Directive::new(
+        "smtp_alert",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.smtp_alert, "Invalid vrrp_instance {k} parameter {v}"),
+    )
+    .doc("Chooses whether mail is sent at each change."),
     Directive::new(
         "garp_master_delay",
         INSTANCE,
@@ -385,6 +388,8 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
+    /// `smtp_alert`.
+    pub smtp_alert: Option<bool>,
     /// `virtual_routes`.
     pub routes: Vec<super::route::Given>,
     /// `virtual_rules`.

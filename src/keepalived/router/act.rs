@@ -57,7 +57,7 @@ impl Process {
         match (subject, occasion) {
             (Subject::Group(group), Occasion::State(state)) => {
                 if let Some(group) = self.site.groups.get(group.0) {
-                    self.notifier.group(group, state, &self.journal);
+                    self.notifier.group(group, state, self.site.mails(group.smtp_alert), &self.journal);
                 }
             }
             (Subject::Router(RouterId(at), priority), _) => {

@@ -94,6 +94,7 @@ impl Completion<'_> {
             unicast_ttl: given.unicast_ttl.map(|ttl| ttl as u8),
             routes: given.routes,
             rules: given.rules,
+            mails: given.smtp_alert.or(self.global.smtp_alert_vrrp).or(self.global.smtp_alert) == Some(true),
             notify: given.notify,
             notify_deleted: given.notify_deleted,
             notify_priority_changes: given

@@ -12,7 +12,7 @@ use super::slot::{Command, Machine};
 use super::track::security::{self, Policy, Unusable};
 use super::world::World;
 use crate::conf::brace;
-use crate::conf::diagnostic::{Diagnostic, Severity, reason};
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity, reason};
 use crate::conf::disk::Disk;
 use crate::conf::effect::refusal;
 use crate::conf::expand::{Environment, Input};
@@ -148,7 +148,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         return code::CONFIG;
     }
     let invocation = parent::Invocation { inputs, environment, options, style };
-    parent::run(invocation, reading.site, journal)
+    parent::run(invocation, reading.into_site(), journal)
 }
 
 /// Ends a start without a configuration.
@@ -324,7 +324,7 @@ struct Judged {
 /// What is wrong with the scripts: those of the start, of virtual servers, of virtual routers.
 fn scripts(reading: &Reading) -> Vec<Judged> {
     let site = &reading.site;
-    let absent = reading.complaints.iter().any(|complaint| complaint.text == super::site::ABSENT);
+    let absent = reading.complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
     let mut all = vec![
         judge(site, (Pass::Parent, "start/shutdown "), &site.global.start_scripts, &[]),
         judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),

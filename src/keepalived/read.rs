@@ -47,6 +47,8 @@ pub struct Reading {
 pub struct Complaint {
     /// How bad it is.
     pub gravity: Gravity,
+    /// What it is about.
+    pub kind: diagnostic::Kind,
     /// The line.
     pub text: String,
     /// Which of keepalived's processes says it.
@@ -73,6 +75,11 @@ pub enum Gravity {
 }
 
 impl Reading {
+    /// The site alone; everything else goes.
+    pub fn into_site(self) -> Site {
+        self.site
+    }
+
     /// The worst that was found.
     pub fn worst(&self) -> Option<Gravity> {
         self.complaints.iter().map(|complaint| complaint.gravity).max()
@@ -417,7 +424,14 @@ fn line(sources: &Sources, found: &Found, order: &Order) -> Complaint {
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Gravity::Error,
     };
     let text = shown(sources, complaint, " ");
-    Complaint { gravity, text, pass: found.pass, also: found.also, place: order.place(complaint.at) }
+    Complaint {
+        gravity,
+        kind: complaint.kind,
+        text,
+        pass: found.pass,
+        also: found.also,
+        place: order.place(complaint.at),
+    }
 }
 
 /// A complaint that quotes a whole line must not quote a password.

@@ -28,6 +28,7 @@ use crate::kernel::address::Wanted;
 use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
 use crate::sys::inotify::Inotify;
+use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
 use crate::vrrp::node::{Node, NodeConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -174,6 +175,7 @@ impl Process {
         let mut commands = Commands::open().map_err(|error| failed(&journal, error))?;
         let world = World::ask(&mut commands).map_err(|error| failed(&journal, error))?;
         let (site, text) = load(&start, &journal, &world).ok_or(End::Config)?;
+        trim_memory();
         journal.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&journal, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);

@@ -157,7 +157,7 @@ pub struct Blocks {
 const GROUPED: &str = "SYNC group";
 
 /// Said once, after everything about single interfaces.
-pub const ABSENT: &str = "Non-existent interface specified in configuration";
+const ABSENT: &str = "Non-existent interface specified in configuration";
 
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
 pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
@@ -218,7 +218,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     if vital {
         // keepalived ends here, and says nothing about the routers themselves.
         complaints.retain(|complaint| complaint.at != At::Nowhere || complaint.severity == Severity::Notice);
-        complaints.push(Diagnostic::emerg(ABSENT));
+        complaints.push(Diagnostic::emerg(ABSENT).kind(Kind::Interface));
     }
     if !vital {
         duplicates(&instances, &places, &mut complaints);
@@ -318,6 +318,12 @@ fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
 }
 
 impl Site {
+    /// What concerns all processes, without the virtual routers.
+    pub fn without_routers(self) -> Self {
+        let Self { global, root, configured, .. } = self;
+        Self { global, root, configured, ..Self::default() }
+    }
+
     /// How mail is sent, if anybody is to get any.
     pub fn mail(&self) -> Option<Settings> {
         let global = &self.global;

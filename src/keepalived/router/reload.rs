@@ -14,6 +14,7 @@ use crate::keepalived::track::file::FileRunner;
 use crate::keepalived::track::script::ScriptRunner;
 use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Unusable};
 use crate::sys::inotify::Inotify;
+use crate::sys::process::trim_memory;
 use crate::sys::signal::{realtime_first, realtime_last};
 use crate::vrrp::machine::StateKind;
 use crate::vrrp::node::{GroupId, Kept, Occasion, RouterId};
@@ -116,6 +117,7 @@ impl Process {
         self.node.explain_faults();
         self.settle(now);
         self.close_channels();
+        trim_memory();
     }
 
     /// The new site's scripts, files, rules and FIFOs; what was known stays known.

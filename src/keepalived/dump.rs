@@ -10,7 +10,7 @@ use super::site::{Instance, Site, Tracking, What};
 use super::slot::{Command, general};
 use super::track::script::ScriptRunner;
 use super::track::security::Policy;
-use crate::vrrp::config::{Announcing, Authentication, Version};
+use crate::vrrp::config::{Announcing, Authentication, Checksum, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
 use crate::vrrp::wire;
@@ -305,7 +305,13 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
             let (least, most) = (peer.hops.start(), peer.hops.end());
             line(format!("  {} min_ttl {least} max_ttl {most}", peer.address));
         }
-        line("Unicast checksum compatibility = no".to_owned());
+        let word = match router.checksum {
+            Checksum::Adaptive => "no",
+            Checksum::Standard => "never",
+            Checksum::Group => "config",
+            Checksum::Detected => "auto",
+        };
+        line(format!("Unicast checksum compatibility = {word}"));
     }
     for (title, list) in [
         ("Routes", instance.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),

@@ -7,16 +7,31 @@ use super::slot::Command as Given;
 use super::track::script::command;
 use super::track::security::Policy;
 use crate::conf::diagnostic::reason;
+use crate::sys::process::on_its_own;
 use crate::vrrp::machine::StateKind;
 use crate::vrrp::node::Occasion;
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
 use std::time::Duration;
+
+/// A FIFO, and the script that reads it.
+struct Fifo {
+    file: File,
+    path: String,
+    /// It was made here.
+    made: bool,
+    /// The script as configured.
+    given: Option<Given>,
+    /// The script while it runs.
+    reader: Option<Child>,
+}
 
 /// How long the end waits for one more mail.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Notifier {
     policy: Policy,
-    fifos: Vec<(File, String, bool)>,
+    fifos: Vec<Fifo>,
     children: Vec<Child>,
     /// How mail is sent, if any is.
     settings: Option<mail::Settings>,
@@ -46,22 +61,50 @@ impl Notifier {
     pub fn adopt(&mut self, site: &Site, policy: Policy, journal: &Journal) {
         self.policy = policy;
         self.settings = site.mail();
-        let wanted: Vec<&String> =
-            [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten().collect();
-        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(|(_, path, _)| wanted.contains(&path));
+        let global = &site.global;
+        let script = |name: &str| global.fifo_scripts.iter().find(|(row, _)| *row == name).map(|(_, script)| script);
+        let wanted: Vec<(&String, Option<&Given>)> = [
+            (&global.notify_fifo, script("notify_fifo_script")),
+            (&global.vrrp_notify_fifo, script("vrrp_notify_fifo_script")),
+        ]
+        .into_iter()
+        .filter_map(|(path, script)| Some((path.as_ref()?, script)))
+        .collect();
+        let stays = |fifo: &Fifo| wanted.contains(&(&fifo.path, fifo.given.as_ref()));
+        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(stays);
         self.fifos = gone;
         self.close();
         self.fifos = kept;
-        for path in wanted {
-            if self.fifos.iter().any(|(_, open, _)| open == path) {
+        for (path, given) in wanted {
+            if self.fifos.iter().any(|fifo| fifo.path == *path) {
                 continue;
             }
             let made = nix::unistd::mkfifo(path.as_str(), Mode::from_bits_truncate(0o600)).is_ok();
             // Read and write: a line written before the reader comes stays in the pipe.
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
-                Ok(fifo) => self.fifos.push((fifo, path.clone(), made)),
+                Ok(file) => {
+                    let reader = given.and_then(|given| self.reader(given, path, journal));
+                    let (path, given) = (path.clone(), given.cloned());
+                    self.fifos.push(Fifo { file, path, made, given, reader });
+                }
                 Err(error) => journal.say(format!("Unable to open fifo {path} - {}", reason(&error))),
+            }
+        }
+    }
+
+    /// Starts the script that reads a FIFO, whose path is its last argument.
+    fn reader(&self, given: &Given, path: &str, journal: &Journal) -> Option<Child> {
+        // What is wrong with it was said at the start.
+        let program = self.policy.judge(given).program?;
+        let mut command = command(&program);
+        command.arg(path);
+        on_its_own(&mut command, Signal::SIGTERM);
+        match command.spawn() {
+            Ok(child) => Some(child),
+            Err(error) => {
+                journal.say(format!("Unable to execute FIFO notify script {program}: {}", reason(&error)));
+                None
             }
         }
     }
@@ -127,9 +170,9 @@ impl Notifier {
         journal: &Journal,
     ) {
         let line = format!("{kind} \"{name}\" {} {priority}\n", occasion.word());
-        for (fifo, path, _) in &mut self.fifos {
+        for Fifo { file, path, .. } in &mut self.fifos {
             // A pipe nobody empties is full some day; the daemon must not wait for it.
-            if let Err(error) = fifo.write_all(line.as_bytes()) {
+            if let Err(error) = file.write_all(line.as_bytes()) {
                 let words = reason(&error);
                 journal.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
             }
@@ -153,7 +196,13 @@ impl Notifier {
     }
 
     /// Forgets the scripts that have ended.
-    pub fn reap(&mut self) {
+    pub fn reap(&mut self, journal: &Journal) {
+        for fifo in &mut self.fifos {
+            if fifo.reader.as_mut().is_some_and(|reader| !matches!(reader.try_wait(), Ok(None))) {
+                fifo.reader = None;
+                journal.say("vrrp notify fifo script terminated");
+            }
+        }
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
@@ -164,7 +213,12 @@ impl Notifier {
 
     /// Takes away the FIFOs that were made here.
     pub fn close(&mut self) {
-        for (_, path, made) in self.fifos.drain(..) {
+        for Fifo { path, made, reader, .. } in std::mem::take(&mut self.fifos) {
+            if let Some(reader) = reader {
+                // A group that is gone already has nothing left to end.
+                let _ = killpg(Pid::from_raw(reader.id() as i32), Signal::SIGTERM);
+                self.children.push(reader);
+            }
             if made {
                 // One that is gone already is as good.
                 let _ = std::fs::remove_file(path);

@@ -136,6 +136,7 @@ pub fn action_text(action: &Action) -> String {
         Action::Changed(state) => format!("state {}", state_text(*state)),
         Action::HeardLower => "heard lower".to_owned(),
         Action::Ready => "ready".to_owned(),
+        Action::OldChecksum => "old checksum".to_owned(),
         Action::AnnounceSource => "announce source".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -63,6 +63,27 @@ impl fmt::Debug for Authentication {
             Self::Pass(_) => write!(f, "Pass(…)"),
             Self::Ah(_) => write!(f, "Ah(…)"),
         }
+    }
+}
+
+/// Which destination the checksum of a unicast advert covers (VRRPv3 over IPv4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Its own, until a peer covers the multicast group as keepalived did up to 1.3.6.
+    #[default]
+    Adaptive,
+    /// Its own, always.
+    Standard,
+    /// The multicast group.
+    Group,
+    /// The multicast group, as a peer does.
+    Detected,
+}
+
+impl Checksum {
+    /// Whether it covers the multicast group.
+    pub const fn covers_group(self) -> bool {
+        matches!(self, Self::Group | Self::Detected)
     }
 }
 
@@ -142,6 +163,10 @@ pub struct Config {
     pub has_rules: bool,
     /// Unicast peers; none means multicast.
     pub peers: Vec<Peer>,
+    /// Which destination the checksum of a unicast advert covers.
+    pub checksum: Checksum,
+    /// The multicast group over IPv4, for that.
+    pub group: Ipv4Addr,
     /// Unicast adverts from others than the peers are dropped.
     pub check_unicast_src: bool,
     /// The master last seen is believed without a look at its addresses.
@@ -174,6 +199,8 @@ impl Config {
             has_routes: false,
             has_rules: false,
             peers: Vec::new(),
+            checksum: Checksum::Adaptive,
+            group: Ipv4Addr::new(224, 0, 0, 18),
             check_unicast_src: false,
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,

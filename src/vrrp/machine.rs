@@ -14,7 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::announce::Announcer;
-use super::config::{Authentication, Config, Version};
+use super::config::{Authentication, Checksum, Config, Version};
 use super::limit::{Answers, Lines};
 use super::note::Note;
 use super::refusal::Refusal;
@@ -73,6 +73,8 @@ pub enum Action {
     HeardLower,
     /// Tell the neighbours of the address its own unicast adverts carry.
     AnnounceSource,
+    /// A peer's checksums cover the multicast group: those of the adverts that follow do as well.
+    OldChecksum,
     /// It would be master now, if the others of its group are ready as well.
     Ready,
 }
@@ -368,6 +370,11 @@ impl Router {
             Ok(advert) => advert,
             Err(refusal) => return self.refuse(now, refusal),
         };
+        if advert.old_checksum {
+            self.config.checksum = Checksum::Detected;
+            self.note(Note::OldChecksum);
+            self.actions.push_back(Action::OldChecksum);
+        }
         self.counters.received += 1;
         self.counters.zero_received += u64::from(advert.priority == 0);
         match self.state {

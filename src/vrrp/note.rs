@@ -65,6 +65,8 @@ pub enum Note {
     },
     /// A master that heard a lesser one goes on from the number in its authentication header.
     SequenceAdopted,
+    /// A peer's checksums cover the multicast group.
+    OldChecksum,
     /// A master heard a better one.
     Higher {
         /// The priority heard.
@@ -170,6 +172,7 @@ impl fmt::Display for Note {
             Self::RemovingAddresses => write!(f, "removing VIPs."),
             Self::RemovingExcluded => write!(f, "removing E-VIPs."),
             Self::SequenceAdopted => write!(f, "IPSEC-AH : Syncing seq_num - Increment seq"),
+            Self::OldChecksum => write!(f, "Setting unicast VRRPv3 checksum to old version"),
             Self::SentZero => write!(f, "sent 0 priority"),
             Self::Discarding { priority, source } => {
                 write!(f, "received lower priority ({priority}) advert from {source} - discarding")

@@ -4,7 +4,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use self::ah::Ah;
-use super::config::{Authentication, Config, Version};
+use super::config::{Authentication, Checksum, Config, Version};
 use super::refusal::Refusal;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub struct Advert {
     pub addresses: Vec<IpAddr>,
     /// The number in its authentication header.
     pub sequence: Option<u32>,
+    /// Its checksum covers the multicast group, not the address it was sent to.
+    pub old_checksum: bool,
 }
 
 /// The virtual router a packet is about, before it is judged.
@@ -101,7 +103,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u
     if usize::from(head[3]) != expected && !unseen {
         return Err(Refusal::Count { received: head[3], expected });
     }
-    checksum_holds(datagram, config)?;
+    let old_checksum = checksum_holds(datagram, config)?;
     kind(datagram, config)?;
     let addresses = addresses(bytes, usize::from(head[3]), config.is_ipv6());
     if !unseen {
@@ -113,7 +115,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u
         Version::V3 => Duration::from_millis(u64::from(u16::from_be_bytes([head[4] & 0x0f, head[5]])) * 10),
     };
     let sequence = datagram.ah.as_ref().map(|ah| ah.sequence());
-    Ok(Advert { priority: head[2], interval, addresses, sequence })
+    Ok(Advert { priority: head[2], interval, addresses, sequence, old_checksum })
 }
 
 /// The bytes of an advert from `source`.
@@ -144,7 +146,10 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     }
     let sum = match (config.version, source, destination) {
         (Version::V2, IpAddr::V4(_), _) => checksum(&[&bytes]),
-        (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => checksum(&[&pseudo_header(from, to, bytes.len()), &bytes]),
+        (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => {
+            let to = if config.checksum.covers_group() { config.group } else { to };
+            checksum(&[&pseudo_header(from, to, bytes.len()), &bytes])
+        }
         (Version::V2 | Version::V3, _, _) => 0,
     };
     if let Some(slot) = bytes.get_mut(6..8) {
@@ -275,17 +280,26 @@ fn authenticate(config: &Config, kind: u8, datagram: &Datagram, last: &mut u32) 
     }
 }
 
-fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
+/// Whether the checksum is right, and then whether it is an old one.
+fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<bool, Refusal> {
     let bytes: &[u8] = &datagram.payload;
-    let sum = match (config.version, datagram.source, datagram.destination) {
-        (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]),
+    let over = |from, to| checksum(&[&pseudo_header(from, to, bytes.len()), bytes]) == 0;
+    let right = match (config.version, datagram.source, datagram.destination) {
+        (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]) == 0,
+        (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(_))) if config.checksum.covers_group() => {
+            over(from, config.group)
+        }
         (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(to))) => {
-            checksum(&[&pseudo_header(from, to, bytes.len()), bytes])
+            let adaptive = config.checksum == Checksum::Adaptive && !config.peers.is_empty();
+            if adaptive && !over(from, to) && over(from, config.group) {
+                return Ok(true);
+            }
+            over(from, to)
         }
         // The kernel has judged it.
-        (Version::V2 | Version::V3, _, _) => 0,
+        (Version::V2 | Version::V3, _, _) => true,
     };
-    if sum == 0 { Ok(()) } else { Err(Refusal::Checksum { version: config.version.number() }) }
+    if right { Ok(false) } else { Err(Refusal::Checksum { version: config.version.number() }) }
 }
 
 fn kind(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {

@@ -1,12 +1,14 @@
-//! Mail about changes: what a server gets from either make.
+//! What others are told of changes: mail, and the script that reads the FIFO.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use compat_tests::program::Program;
-use compat_tests::wait_for;
+use compat_tests::{mount, wait_for};
+use nix::sys::signal::Signal;
 
 use super::pair::{LIMIT, Pair, configuration};
 
@@ -84,5 +86,25 @@ fn changes_are_mailed_as_keepalived_mails_them() -> io::Result<()> {
         all.push(got);
     }
     assert_eq!(all.first(), all.last());
+    Ok(())
+}
+
+#[test]
+fn a_script_is_started_that_reads_the_fifo() -> io::Result<()> {
+    for program in [Program::Ours, Program::Original] {
+        let mut pair = Pair::new(program, Program::Ours)?;
+        pair.a
+            .host
+            .run(|| mount::file("/etc/keepalived/reader", b"#!/bin/sh\nexec cat \"$2\" > \"$1\"\n", 0o755))??;
+        let more = " router_id x\n vrrp_notify_fifo /tmp/fifo\n vrrp_notify_fifo_script \"/etc/keepalived/reader /tmp/read\"\n";
+        pair.a.start(&configuration("BACKUP", 100, "").replace(" router_id x\n", more))?;
+        let read = || pair.a.host.run(|| fs::read_to_string("/tmp/read")).ok()?.ok();
+        wait_for("the script", LIMIT, || read().filter(|text| text.contains("INSTANCE \"nginx\" MASTER 100\n")))
+            .map_err(|error| io::Error::other(format!("{}: {error}; {}", program.name(), pair.a.log())))?;
+        let running = || pair.a.host.processes("cat").map(|all| all.len());
+        assert_eq!(running()?, 1);
+        pair.a.signal(Signal::SIGTERM);
+        wait_for("the end of the script", LIMIT, || (running().ok()? == 0).then_some(()))?;
+    }
     Ok(())
 }

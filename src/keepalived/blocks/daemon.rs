@@ -117,7 +117,8 @@ pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
         return Err(again(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
     }
     global.fifo_scripts_given.push(cx.row.name);
-    global.fifo_scripts.extend(command(statement.arguments())?);
+    let name = cx.row.name;
+    global.fifo_scripts.extend(command(statement.arguments())?.map(|command| (name, command)));
     Ok(())
 }
 

@@ -321,14 +321,13 @@ const DIRECTIVES: &[Directive] = &[
     ),
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
-    Directive::missing("notify_fifo_script", GLOBAL, BARE)
-        .judged(&CommandLine(fifo_script))
-        .doc("A script that reads the notify FIFO of all processes."),
+    Directive::new("notify_fifo_script", GLOBAL, BARE, &CommandLine(fifo_script))
+        .doc("Sets a script that is started to read the notify FIFO, with its path as last argument."),
     Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
-    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE)
-        .judged(&CommandLine(fifo_script))
-        .doc("A script that reads the notify FIFO of virtual routers."),
+    Directive::new("vrrp_notify_fifo_script", GLOBAL, BARE, &CommandLine(fifo_script)).doc(
+        "Sets a script that is started to read the notify FIFO of virtual routers, with its path as last argument.",
+    ),
     Directive::new(
         "vrrp_notify_priority_changes",
         GLOBAL,
@@ -576,7 +575,7 @@ pub struct Global {
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.
-    pub fifo_scripts: Vec<Command>,
+    pub fifo_scripts: Vec<(&'static str, Command)>,
 }
 
 impl Conf for Global {

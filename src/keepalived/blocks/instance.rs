@@ -15,6 +15,7 @@ use crate::keepalived::slot::{
     Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address,
     again, also, command, complain, count, first, number, seconds, truth, worded,
 };
+use crate::vrrp::config::Checksum;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -235,8 +236,7 @@ const DIRECTIVES: &[Directive] = &[
         .judged(&Custom(use_ipvlan))
         .doc("Uses an ipvlan interface of its own."),
     Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)).doc("The VRF the interfaces are put into."),
-    Directive::missing("old_unicast_checksum", INSTANCE, BARE)
-        .judged(&Custom(old_checksum))
+    Directive::new("old_unicast_checksum", INSTANCE, BARE, &Custom(old_checksum))
         .doc("Computes the checksum of unicast packets as older versions did."),
     Directive::missing("v3_checksum_as_v2", INSTANCE, BARE)
         .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
@@ -388,6 +388,8 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
+    /// `old_unicast_checksum`.
+    pub checksum: Option<Checksum>,
     /// `smtp_alert`.
     pub smtp_alert: Option<bool>,
     /// `virtual_routes`.
@@ -615,13 +617,16 @@ fn native_ipv6(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> O
 
 /// `old_unicast_checksum [never]`.
 fn old_checksum(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    match statement.arguments().first() {
-        Some(word) if !word.is("never") => {
+    instance.checksum = Some(match statement.arguments().first() {
+        None => Checksum::Group,
+        Some(word) if word.is("never") => Checksum::Standard,
+        Some(word) => {
             let name = &instance.name;
-            Err(complain(format!("({name}) Unknown old_unicast_chksum mode {} - ignoring", word.text())))
+            let text = format!("({name}) Unknown old_unicast_chksum mode {} - ignoring", word.text());
+            return Err(complain(text));
         }
-        _ => Ok(()),
-    }
+    });
+    Ok(())
 }
 
 fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {

@@ -4,6 +4,7 @@ use super::{Process, Seat};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::journal::cause;
 use crate::keepalived::site::Instance;
+use crate::vrrp::config::Checksum;
 use crate::vrrp::machine::Action;
 use crate::vrrp::neighbour;
 use crate::vrrp::node::{Act, Occasion, RouterId, Subject};
@@ -101,6 +102,7 @@ impl Process {
             }
             Action::Note(note) => self.note(at, &note),
             Action::Changed(_) => seat.since = SystemTime::now(),
+            Action::OldChecksum => seat.instance.router.checksum = Checksum::Detected,
             // The node has done what follows from these.
             Action::HeardLower | Action::Ready => {}
         }

@@ -54,6 +54,7 @@ impl Process {
             Turn::Deleted(link) => {
                 self.link_down(link.index);
                 self.pool.retain(|channel| channel.key.port.index != link.index);
+                self.changed = true;
                 if self.uses(&link.name) {
                     self.journal.say(format!("Interface {} deleted", link.name));
                 } else {
@@ -65,6 +66,7 @@ impl Process {
                 // Routers on the old name resign while their sockets still work; see `Seat::held`.
                 self.settle(Instant::now());
                 self.pool.retain(|channel| channel.key.port.index != link.index);
+                self.changed = true;
                 self.added(&link);
             }
             Turn::Moved(link) => {
@@ -192,7 +194,7 @@ impl Process {
                 self.settle(now);
             }
         }
-        self.notifier.reap();
+        self.notifier.reap(&self.journal);
         let changed = self.folders.as_ref().is_some_and(Inotify::drain);
         self.look_at_files(now, changed);
     }

@@ -165,6 +165,8 @@ impl Completion<'_> {
             given.peers.iter().map(|peer| Peer { address: peer.address, hops: peer.least..=peer.most }).collect();
         let both = |own: Option<bool>, all: Option<bool>| own.or(all) == Some(true);
         let strict = self.strict(given);
+        router.checksum = given.checksum.unwrap_or_default();
+        router.group = global.mcast_group4.unwrap_or(router.group);
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);

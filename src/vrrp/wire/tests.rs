@@ -180,3 +180,21 @@ fn the_ttl_is_covered_unless_the_advert_is_unicast() {
     packet[8] = 61;
     assert!(accepted(&packet, &config));
 }
+
+#[test]
+fn a_checksum_over_the_group_is_noticed_unless_it_is_never_right() {
+    let mut config = Config::new(51, 100, vec!["192.168.110.10".parse().unwrap()]);
+    let (host, peer): (IpAddr, IpAddr) = (HOST.parse().unwrap(), "192.168.110.12".parse().unwrap());
+    config.version = Version::V3;
+    config.peers = vec![crate::vrrp::config::Peer { address: host, hops: 0..=255 }];
+    let with = |checksum| Config { checksum, ..config.clone() };
+    let sent = |checksum| super::datagram(&with(checksum), 120, (host, peer), (255, 0)).unwrap();
+    let judged = |sent: &Datagram, own| {
+        receive(sent, &with(own), false, &mut 0).map(|advert| advert.old_checksum).map_err(|why| why.to_string())
+    };
+    let refused = Err("Invalid VRRPv3 checksum".to_owned());
+    let (new, old) = (sent(Checksum::Adaptive), sent(Checksum::Group));
+    assert_eq!([judged(&new, Checksum::Adaptive), judged(&old, Checksum::Adaptive)], [Ok(false), Ok(true)]);
+    assert_eq!([judged(&new, Checksum::Standard), judged(&old, Checksum::Standard)], [Ok(false), refused.clone()]);
+    assert_eq!([judged(&new, Checksum::Group), judged(&old, Checksum::Detected)], [refused, Ok(false)]);
+}

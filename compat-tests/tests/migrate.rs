@@ -131,10 +131,12 @@ fn a_value_that_is_served_does_not_differ_because_another_one_is_not() {
         std::fs::write(&path, text).expect("the file can be written");
         answer(&["rmigrate", "survey", &path.to_string_lossy()])
     };
-    let (text, code) = survey(" authentication {\n auth_type PASS\n auth_pass 1234\n }\n smtp_alert off\n");
-    assert!(code == 0 && text.contains(" 0 served with a difference") && !text.contains("AH"), "{text}");
-    let (text, code) = survey(" authentication {\n auth_type AH\n auth_pass 1234\n }\n");
-    assert!(code == 1 && text.contains("AH"), "{text}");
+    let (text, code) = survey(" authentication {\n auth_type PASS\n auth_pass 1234\n }\n");
+    assert!(code == 0 && text.contains(" 0 served with a difference"), "{text}");
+    let (text, code) = survey(" virtual_routes {\n 192.0.2.0/24 via 10.0.0.2 dev eth0\n }\n");
+    assert!(code == 0 && text.contains(" 0 served with a difference"), "{text}");
+    let (text, code) = survey(" virtual_routes {\n 192.0.2.0/24 via 10.0.0.2 dev eth0 encap mpls 100\n }\n");
+    assert!(code == 1 && text.contains("encap"), "{text}");
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
 mod fault;
+mod mails;
 mod pair;
 mod story;
+mod ways;
 
 use std::fs;
 use std::io;
@@ -68,6 +70,32 @@ fn a_recording_of_a_run_is_a_test() -> io::Result<()> {
     let again = rha::keepalived::replay(&recording).map_err(io::Error::other)?;
     let place = again.lines().zip(recording.lines()).find(|(again, then)| again != then);
     assert_eq!(again, recording, "{place:?}");
+    Ok(())
+}
+
+#[test]
+fn a_pair_with_authentication_headers_has_one_master() -> io::Result<()> {
+    for (a, b) in pairs() {
+        let mut pair = Pair::new(a, b)?;
+        let text = |priority, password| {
+            let text = configuration("BACKUP", priority, "").replace("auth_type PASS", "auth_type AH");
+            text.replace("123456", password)
+        };
+        pair.a.start(&text(120, "123456"))?;
+        pair.a.becomes_master()?;
+        pair.b.start(&text(100, "123456"))?;
+        pair.b.says("Entering BACKUP STATE")?;
+        pair.a.stop()?;
+        pair.b.becomes_master()?;
+        pair.a.restart()?;
+        pair.a.becomes_master()?;
+        pair.b.lets_go()?;
+        // Another password: neither believes the other.
+        pair.b.stop()?;
+        pair.b.start(&text(100, "654321"))?;
+        pair.b.says("IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !")?;
+        pair.b.becomes_master()?;
+    }
     Ok(())
 }
 

@@ -48,6 +48,30 @@ pub enum At {
     Span(Span),
 }
 
+/// What a complaint is about, for those who go on differently because of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything that makes no difference.
+    #[default]
+    Other,
+    /// A name no row has, here or anywhere.
+    Keyword,
+    /// A `{` where no block begins.
+    Brace,
+    /// A `"` without its end; the message quotes the whole line.
+    Quote,
+    /// A keyword without an argument it needs.
+    Argument,
+    /// Something that was given before.
+    Again,
+    /// The name of a block, which is wrong or taken.
+    Name,
+    /// A user or a group there is not.
+    User,
+    /// An interface there is not, without which nothing runs.
+    Interface,
+}
+
 /// What the system said, without the error's number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -59,6 +83,8 @@ pub fn reason(error: &std::io::Error) -> String {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What it is about.
+    pub kind: Kind,
     /// The original's words, byte for byte, without file and line.
     pub message: String,
     /// Where, as the original counts: the statement.
@@ -99,6 +125,7 @@ impl Diagnostic {
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
         Self {
             severity,
+            kind: Kind::Other,
             message: message.into(),
             at: At::Nowhere,
             point: None,
@@ -109,6 +136,12 @@ impl Diagnostic {
             notes: Vec::new(),
             help: None,
         }
+    }
+
+    /// The same complaint, about this.
+    pub const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// The same complaint, pointing at `span`.

@@ -5,7 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::brace;
-use super::diagnostic::{Diagnostic, Severity, reason};
+use super::diagnostic::{self, Diagnostic, Severity, reason};
 use super::source::{Kind, Loader, Named, SourceId, Sources, Span};
 use include::Include;
 use std::collections::BTreeMap;
@@ -191,7 +191,7 @@ impl Expander<'_> {
     fn quotes(&mut self, text: &[u8], span: Span) {
         if is_open(text) {
             let message = format!("Unterminated quote '{}'", crate::conf::bytes::text(text));
-            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(span));
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).kind(diagnostic::Kind::Quote).at(span));
         }
     }
 
@@ -349,7 +349,7 @@ impl Expander<'_> {
         let pattern = crate::conf::bytes::text(&include.pattern).into_owned();
         if depth > DEPTH || self.sources.iter().len() >= MOST_FILES {
             let message = format!("'{pattern}' is not included: more than {DEPTH} files deep, or {MOST_FILES} in all");
-            self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(span));
+            self.out.complaints.push(Diagnostic::new(Severity::Error, message).kind(diagnostic::Kind::Quote).at(span));
             return;
         }
         let full = if pattern.starts_with('/') { pattern.clone() } else { format!("{}{pattern}", self.folder) };

@@ -5,7 +5,7 @@
 //! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{At, Diagnostic, MOST, Severity, reason};
+use super::diagnostic::{self, At, Diagnostic, MOST, Severity, reason};
 use super::directive::{Contexts, Directive, Opens, Support};
 use super::effect::{self, Occurrence, Unserved};
 use super::level::find;
@@ -414,7 +414,7 @@ impl<'a> Walk<'a> {
         };
         let wording = self.dialect.wording;
         if statement.block.is_some() && row.arity.opens().is_none() {
-            let complaint = Diagnostic::emerg(wording.unterminated(&name));
+            let complaint = Diagnostic::emerg(wording.unterminated(&name)).kind(diagnostic::Kind::Brace);
             return if self.dialect.stop { Err(complaint) } else { self.stray(statement, complaint) };
         }
         if statement.block.is_none() && row.arity.needs_block() {
@@ -482,9 +482,10 @@ impl<'a> Walk<'a> {
         if self.registry.named(name.as_bytes()).next().is_some() {
             let places = self.allowed(name);
             return Diagnostic::emerg(self.dialect.wording.not_allowed(name))
+                .kind(diagnostic::Kind::Keyword)
                 .note(format!("\"{name}\" is allowed in: {places}"));
         }
-        let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name));
+        let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name)).kind(diagnostic::Kind::Keyword);
         if let Some(origin) = self.dialect.wording.origin(name) {
             self.faults.foreign(name);
             return complaint.help(origin);
@@ -514,6 +515,7 @@ impl<'a> Walk<'a> {
     fn miscounted(&self, statement: &Statement, row: &Directive) -> Diagnostic {
         let name = statement.name();
         let complaint = Diagnostic::emerg(self.dialect.wording.arity(&name))
+            .kind(diagnostic::Kind::Argument)
             .note(format!("\"{name}\" takes {}", row.arity.words()));
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let line = |word: &Word| self.sources.position(word.span.source, word.span.start).0;
@@ -565,7 +567,9 @@ impl<'a> Walk<'a> {
         let first = self.firsts.row(row.name, self.levels.last(), statement.span);
         let wording = self.dialect.wording;
         // What is said of a row given twice knows the first.
-        let again = |complaint: Diagnostic| match first.filter(|_| wording.again(&complaint.message)) {
+        let again = |complaint: Diagnostic| match first
+            .filter(|_| complaint.kind == diagnostic::Kind::Again || wording.again(&complaint.message))
+        {
             Some(first) if complaint.earlier.is_none() => complaint.earlier(Some(first)),
             _ => complaint,
         };

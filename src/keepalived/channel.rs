@@ -3,19 +3,24 @@
 
 use super::site::Instance;
 use crate::kernel::packet::{Inlet, Listen, OpenError, Outlet, Port};
+use crate::vrrp::config::Authentication;
+use crate::vrrp::node::RouterId;
 use crate::vrrp::refusal::Refusal;
 use crate::vrrp::wire::{self, Datagram, PROTOCOL};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 /// Which sockets a router needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// The interface.
     pub port: Port,
     /// What comes in.
     pub listen: Listen,
+    /// The IP protocol: VRRP, or authentication headers.
+    pub protocol: u8,
 }
 
 impl Key {
@@ -25,7 +30,9 @@ impl Key {
             Some(group) => Listen::Group(group),
             None => Listen::Address(source?),
         };
-        Some(Self { port, listen })
+        let protected = matches!(instance.router.authentication, Authentication::Ah(_));
+        let protocol = if protected { wire::ah::PROTOCOL } else { PROTOCOL };
+        Some(Self { port, listen, protocol })
     }
 
     /// Whether it is for IPv6.
@@ -41,8 +48,8 @@ impl Key {
             Listen::Address(source) => (source, format!(", unicast, address({source})")),
         };
         let family = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
-        let index = self.port.index;
-        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({PROTOCOL}), fd({fd_in},{fd_out}){kind}]")
+        let (index, protocol) = (self.port.index, self.protocol);
+        format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({protocol}), fd({fd_in},{fd_out}){kind}]")
     }
 }
 
@@ -53,6 +60,56 @@ pub struct Channel {
     /// Where packets come in.
     pub inlet: Inlet,
     outlet: Outlet,
+    /// The routers that use it, by their numbers on the wire.
+    pub routers: BTreeMap<u8, RouterId>,
+}
+
+/// All open pairs of sockets, in the order they were opened.
+#[derive(Default)]
+pub struct SocketPool {
+    channels: BTreeMap<u64, Channel>,
+    serials: BTreeMap<Key, u64>,
+    next: u64,
+}
+
+impl SocketPool {
+    /// The pair for a key, if it is open.
+    pub fn get(&self, key: &Key) -> Option<&Channel> {
+        self.channels.get(self.serials.get(key)?)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &Key) -> Option<&mut Channel> {
+        self.channels.get_mut(self.serials.get(key)?)
+    }
+
+    /// Every pair and its serial number.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Channel)> {
+        self.channels.iter().map(|(serial, channel)| (*serial, channel))
+    }
+
+    /// Every pair, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.channels.values_mut()
+    }
+
+    /// The pair with a serial number.
+    pub fn numbered(&self, serial: u64) -> Option<&Channel> {
+        self.channels.get(&serial)
+    }
+
+    /// Adds a pair.
+    pub fn insert(&mut self, channel: Channel) {
+        self.serials.insert(channel.key.clone(), self.next);
+        self.channels.insert(self.next, channel);
+        self.next += 1;
+    }
+
+    /// Closes every pair that is not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&Channel) -> bool) {
+        self.channels.retain(|_, channel| wanted(channel));
+        self.serials.retain(|_, serial| self.channels.contains_key(serial));
+    }
 }
 
 impl Channel {
@@ -61,9 +118,9 @@ impl Channel {
     /// # Errors
     /// What the system said, and when.
     pub fn open(key: Key) -> Result<Self, OpenError> {
-        let inlet = Inlet::open(&key.port, PROTOCOL, key.listen)?;
-        let outlet = Outlet::open(&key.port, key.is_ipv6(), PROTOCOL)?;
-        Ok(Self { key, inlet, outlet })
+        let inlet = Inlet::open(&key.port, key.protocol, key.listen)?;
+        let outlet = Outlet::open(&key.port, key.is_ipv6(), key.protocol)?;
+        Ok(Self { key, inlet, outlet, routers: BTreeMap::new() })
     }
 
     /// keepalived's line about it.
@@ -91,12 +148,12 @@ impl Channel {
         &self,
         instance: &Instance,
         source: IpAddr,
-        (priority, id): (u8, u16),
+        (priority, id, sequence): (u8, u16, u32),
     ) -> Vec<(IpAddr, io::Error)> {
         let peers = instance.router.peers.iter().map(|peer| peer.address);
         let destinations = instance.group.into_iter().chain(peers);
         let send = |destination| {
-            self.send(instance, (source, destination), (priority, id)).err().map(|error| (destination, error))
+            self.send(instance, (source, destination), (priority, id, sequence)).err().map(|error| (destination, error))
         };
         destinations.filter_map(send).collect()
     }
@@ -105,18 +162,18 @@ impl Channel {
         &self,
         instance: &Instance,
         (source, destination): (IpAddr, IpAddr),
-        (priority, id): (u8, u16),
+        (priority, id, sequence): (u8, u16, u32),
     ) -> io::Result<()> {
-        let payload = wire::emit(&instance.router, priority, source, destination);
         let hops = if instance.group.is_some() { Some(wire::HOPS) } else { instance.unicast_ttl };
         match (source, destination) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let head = (hops.unwrap_or(wire::HOPS), id);
-                let mut packet = wire::ipv4_header(from, to, head, payload.len()).to_vec();
-                packet.extend(payload);
-                self.outlet.send(&packet, destination)
+                let numbers = (hops.unwrap_or(wire::HOPS), id, sequence);
+                self.outlet.send(&wire::ipv4_advert(&instance.router, priority, (from, to), numbers), destination)
             }
-            (IpAddr::V6(from), IpAddr::V6(to)) => self.outlet.send_v6(&payload, (from, to), hops),
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let payload = wire::emit(&instance.router, priority, source, destination);
+                self.outlet.send_v6(&payload, (from, to), hops)
+            }
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }

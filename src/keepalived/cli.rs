@@ -6,13 +6,13 @@ use super::blocks::instance::Notify;
 use super::journal::{DAEMON, Journal, Style};
 use super::options::{Form, Options, Wish, parse, usage};
 use super::parent;
-use super::read::{self, Kind, Pass, Reading};
+use super::read::{self, Gravity, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
 use super::track::security::{self, Policy, Unusable};
 use super::world::World;
 use crate::conf::brace;
-use crate::conf::diagnostic::{Diagnostic, Severity, reason};
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity, reason};
 use crate::conf::disk::Disk;
 use crate::conf::effect::refusal;
 use crate::conf::expand::{Environment, Input};
@@ -131,7 +131,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         }
     };
     let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
-    if reading.worst() >= Some(Kind::Fatal) || !unserved.is_empty() {
+    if reading.worst() >= Some(Gravity::Fatal) || !unserved.is_empty() {
         for line in reading.complaints.iter().map(|complaint| &complaint.text).chain(unserved) {
             journal.say(line);
             if !style.console {
@@ -148,7 +148,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         return code::CONFIG;
     }
     let invocation = parent::Invocation { inputs, environment, options, style };
-    parent::run(invocation, reading.site, journal)
+    parent::run(invocation, reading.into_site(), journal)
 }
 
 /// Ends a start without a configuration.
@@ -239,7 +239,7 @@ fn explain(
 
 /// What is wrong with the scripts, where keepalived comes to look at them.
 fn judged(reading: &Reading) -> Vec<Judged> {
-    if reading.worst() == Some(Kind::Missing) { Vec::new() } else { scripts(reading) }
+    if reading.worst() == Some(Gravity::Missing) { Vec::new() } else { scripts(reading) }
 }
 
 /// What ends the lines about keywords that refuse a start.
@@ -255,11 +255,11 @@ fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
     let counted = || scripts.iter().filter(|judged| judged.after >= Pass::Router);
     match reading.worst_of_test() {
         _ if !allowed && !reading.unserved.is_empty() => code::CONFIG,
-        Some(Kind::Missing) => code::CONFIG,
+        Some(Gravity::Missing) => code::CONFIG,
         _ if counted().any(|judged| judged.violated) => code::SECURITY,
-        Some(Kind::Fatal | Kind::Error) => code::TEST,
+        Some(Gravity::Fatal | Gravity::Error) => code::TEST,
         _ if counted().any(|judged| !judged.lines.is_empty()) => code::TEST,
-        None | Some(Kind::Notice | Kind::Warning) => code::OK,
+        None | Some(Gravity::Notice | Gravity::Warning) => code::OK,
     }
 }
 
@@ -290,7 +290,7 @@ fn test(
         Ok(reading) => {
             let scripts = judged(&reading);
             let code = code_of(&reading, &scripts, allowed);
-            let told = reading.told().into_iter().filter(|(_, complaint)| complaint.kind != Kind::Notice);
+            let told = reading.told().into_iter().filter(|(_, complaint)| complaint.gravity != Gravity::Notice);
             let mut told: Vec<(Pass, String)> = told.map(|(pass, complaint)| (pass, complaint.text.clone())).collect();
             for judged in scripts {
                 let at = told.iter().position(|(pass, _)| *pass > judged.after).unwrap_or(told.len());
@@ -324,7 +324,7 @@ struct Judged {
 /// What is wrong with the scripts: those of the start, of virtual servers, of virtual routers.
 fn scripts(reading: &Reading) -> Vec<Judged> {
     let site = &reading.site;
-    let absent = reading.complaints.iter().any(|complaint| complaint.text == super::site::ABSENT);
+    let absent = reading.complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
     let mut all = vec![
         judge(site, (Pass::Parent, "start/shutdown "), &site.global.start_scripts, &[]),
         judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
@@ -332,7 +332,7 @@ fn scripts(reading: &Reading) -> Vec<Judged> {
     if site.configured && !absent {
         let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
         let mut commands: Vec<Command> = notify.flat_map(Notify::commands).cloned().collect();
-        commands.extend(site.global.fifo_scripts.iter().cloned());
+        commands.extend(site.global.fifo_scripts.iter().map(|(_, command)| command.clone()));
         all.push(judge(site, (Pass::Router, ""), &commands, &site.scripts));
     }
     all

@@ -10,7 +10,7 @@ use super::site::{Instance, Site, Tracking, What};
 use super::slot::{Command, general};
 use super::track::script::ScriptRunner;
 use super::track::security::Policy;
-use crate::vrrp::config::{Announcing, Authentication, Version};
+use crate::vrrp::config::{Announcing, Authentication, Checksum, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
 use crate::vrrp::wire;
@@ -42,7 +42,7 @@ pub struct View<'a> {
     /// The scripts.
     pub scripts: &'a [ScriptRunner],
     /// The sockets.
-    pub channels: &'a [Channel],
+    pub channels: Vec<&'a Channel>,
 }
 
 /// Writes a dump file that only its owner can read, never through a link and never into somebody else's file.
@@ -72,10 +72,21 @@ pub fn data(view: &View<'_>) -> String {
     let mut out = String::new();
     out.push_str("------< Global definitions >------\n");
     globals(&mut out, view.site);
+    for (title, list) in [
+        ("Routes", view.site.root.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
+        ("Rules", view.site.root.rules.iter().map(ToString::to_string).collect()),
+    ] {
+        if !list.is_empty() {
+            let _ = writeln!(out, "------< Static {title} >------");
+        }
+        list.iter().for_each(|shown| {
+            let _ = writeln!(out, "     {shown}");
+        });
+    }
     out.push_str("------< VRRP Topology >------\n");
     view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
-    for channel in view.channels {
+    for channel in &view.channels {
         let _ = writeln!(out, " {}", channel.describe());
     }
     if !view.site.groups.is_empty() {
@@ -257,11 +268,15 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
     if router.version == Version::V2 {
-        let kind = if router.authentication == Authentication::None { "none" } else { "SIMPLE_PASSWORD" };
+        let kind = match router.authentication {
+            Authentication::None => "none",
+            Authentication::Pass(_) => "SIMPLE_PASSWORD",
+            Authentication::Ah(_) => "IPSEC_AH",
+        };
         line(format!("Authentication type = {kind}"));
     }
     addresses_and_tracking(&mut line, seen);
-    line("Using smtp notification = no".to_owned());
+    line(format!("Using smtp notification = {}", if instance.mails { "yes" } else { "no" }));
     line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
     notify_scripts(out, &instance.notify, &policy(site));
     let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);
@@ -290,7 +305,22 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
             let (least, most) = (peer.hops.start(), peer.hops.end());
             line(format!("  {} min_ttl {least} max_ttl {most}", peer.address));
         }
-        line("Unicast checksum compatibility = no".to_owned());
+        let word = match router.checksum {
+            Checksum::Adaptive => "no",
+            Checksum::Standard => "never",
+            Checksum::Group => "config",
+            Checksum::Detected => "auto",
+        };
+        line(format!("Unicast checksum compatibility = {word}"));
+    }
+    for (title, list) in [
+        ("Routes", instance.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
+        ("Rules", instance.rules.iter().map(ToString::to_string).collect()),
+    ] {
+        if !list.is_empty() {
+            line(format!("Virtual {title} :"));
+        }
+        list.iter().for_each(|shown| line(format!("  {shown}")));
     }
     let tracked = |wanted: fn(&What) -> bool| instance.tracking.iter().filter(move |one| wanted(&one.what));
     let interfaces: Vec<&Tracking> = tracked(|what| matches!(what, What::Interface(_))).collect();
@@ -586,7 +616,7 @@ mod tests {
         let instances = site.instances.iter().zip(&machines);
         let instances =
             instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
-        let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: &[] };
+        let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: Vec::new() };
         let all = [data(&view), stats(&view), json(&view), format!("{site:?}")].concat();
         assert!(
             all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"),
@@ -641,7 +671,7 @@ mod tests {
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let router = Router::new(site.instances[0].router.clone(), None);
         let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
-        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: &[] };
+        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: Vec::new() };
         let shown = json(&view);
         let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");

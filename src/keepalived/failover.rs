@@ -3,23 +3,23 @@
 //! Nothing is computed by formula: who becomes master, and when, is what the machines of `crate::vrrp` do. Where a time
 //! depends on the moment of a failure, it is tried right after an advert (or a script's run) and right before one.
 
-use super::read::{Reading, read};
+use super::read::{self, read};
 use super::site::{Instance, Script, Site, What};
 use super::slot::Machine;
 use super::track::script::Tally;
 use crate::conf::expand::Environment;
 use crate::conf::source::Loader;
-use crate::vrrp::group;
-use crate::vrrp::machine::{Action, Event, Router, StateKind};
-use crate::vrrp::weight::{Standing, Tracked, Verdict, standing};
-use crate::vrrp::wire::{self, Datagram, HOPS};
+use crate::vrrp::machine::{Router, StateKind};
+use crate::vrrp::network::{Attachment, Network};
+use crate::vrrp::node::{Fact, Node, NodeConfig, Reading, RouterId, Socket, ThingId};
+use crate::vrrp::wire::HOPS;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// What may happen to a node, or between the two.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum Failure {
     /// The machine loses power.
     Dies(usize),
     /// keepalived is told to end.
@@ -40,7 +40,7 @@ pub enum Mishap {
     Heals,
 }
 
-/// What became of one instance after a mishap.
+/// What became of one instance after a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The virtual router: its name on the first node that has it.
@@ -77,7 +77,8 @@ impl Pair {
         let one = |path: &str| read(loader, path, &environment, &machine).map_err(|error| (path.to_owned(), error));
         let [a, b] = paths;
         let (a, b) = (one(a)?, one(b)?);
-        let said = |reading: &Reading| reading.complaints.iter().map(|complaint| complaint.text.clone()).collect();
+        let said =
+            |reading: &read::Reading| reading.complaints.iter().map(|complaint| complaint.text.clone()).collect();
         Ok(Self { complaints: [said(&a), said(&b)], sites: [a.site, b.site] })
     }
 
@@ -110,15 +111,15 @@ impl Pair {
     }
 
     /// What becomes of every instance when, after what was `earlier`, this happens.
-    pub fn after(&self, earlier: &[Mishap], mishap: Option<&Mishap>) -> Vec<Outcome> {
+    pub fn after(&self, earlier: &[Failure], failure: Option<&Failure>) -> Vec<Outcome> {
         let one = |when: When| {
             let mut lab = Lab::new(&self.sites);
-            let calm = lab.calm();
-            earlier.iter().for_each(|mishap| {
-                lab.run_until(lab.now + calm);
-                lab.befall(mishap);
+            let settle_time = lab.settle_time();
+            earlier.iter().for_each(|failure| {
+                lab.run_until(lab.network.now() + settle_time);
+                lab.apply(failure);
             });
-            lab.told(mishap, when, calm)
+            lab.measure(failure, when, settle_time)
         };
         let (late, soon) = (one(When::AfterAdvert), one(When::BeforeAdvert));
         let join = |(worst, best): (Outcome, Outcome)| Outcome {
@@ -131,7 +132,7 @@ impl Pair {
     }
 }
 
-/// The moment of a mishap.
+/// The moment of a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// Right after an advert, or a run of the script.
@@ -145,13 +146,6 @@ const MOMENT: Duration = Duration::from_micros(1);
 /// Things that happen at most in a run; more would never end.
 const MOST: usize = 2_000_000;
 
-struct Seat<'a> {
-    instance: &'a Instance,
-    router: Router,
-    source: IpAddr,
-    standing: Option<Standing>,
-}
-
 struct Running<'a> {
     script: &'a Script,
     tally: Tally,
@@ -159,20 +153,18 @@ struct Running<'a> {
     good: bool,
 }
 
-struct Node<'a> {
+/// A node as the laboratory knows it; its routers are in the network.
+struct Side<'a> {
     site: &'a Site,
-    alive: bool,
-    seats: Vec<Seat<'a>>,
+    config: NodeConfig,
+    /// What the node tracks, by number.
+    things: Vec<What>,
     scripts: Vec<Running<'a>>,
-    down: Vec<String>,
-    /// `vrrp_startup_delay`.
-    held_until: Instant,
 }
 
 struct Lab<'a> {
-    now: Instant,
-    nodes: [Node<'a>; 2],
-    split: bool,
+    network: Network,
+    sides: [Side<'a>; 2],
     /// Every change of who is master: when, and the masters of each router.
     history: Vec<(Instant, Vec<Vec<usize>>)>,
     /// The routers: number and family, and a name.
@@ -181,7 +173,6 @@ struct Lab<'a> {
 
 impl<'a> Lab<'a> {
     fn new(sites: &'a [Site; 2]) -> Self {
-        let now = Instant::now();
         let mut routers: Vec<((u8, bool), String)> = Vec::new();
         for instance in sites.iter().flat_map(|site| &site.instances) {
             let key = (instance.router.vrid, instance.router.is_ipv6());
@@ -190,40 +181,77 @@ impl<'a> Lab<'a> {
             }
         }
         let [a, b] = sites;
-        let nodes = [Node::new(a, b, 1, now), Node::new(b, a, 2, now)];
-        let mut lab = Self { now, nodes, split: false, history: Vec::new(), routers };
-        lab.settle();
+        let network = Network::new(Instant::now(), 1);
+        let mut lab = Self { network, sides: [Side::new(a), Side::new(b)], history: Vec::new(), routers };
+        for (at, other) in [b, a].into_iter().enumerate() {
+            let Some(side) = lab.sides.get(at) else { continue };
+            let attachments = side.site.instances.iter().map(|instance| attachment(instance, other, at as u8 + 1));
+            lab.network.add(side.config.clone(), attachments.collect(), lab.held_until(side));
+            lab.begin(at);
+        }
+        lab.note_masters();
         lab
     }
 
-    /// Longer than anything takes to settle.
-    fn calm(&self) -> Duration {
-        let seats = || self.nodes.iter().flat_map(|node| &node.seats);
-        let routers = seats().map(|seat| seat.router.master_down() * 5 + seat.instance.router.preempt_delay).max();
-        let scripts = self.nodes.iter().flat_map(|node| &node.scripts);
-        let scripts = scripts.map(|one| one.script.interval * (one.script.rise + one.script.fall + 2)).max();
-        let held = self.nodes.iter().filter_map(|node| node.site.global.startup_delay).max();
-        let sum = routers.unwrap_or_default() + scripts.unwrap_or_default() + held.unwrap_or_default();
-        sum + Duration::from_secs(10)
+    /// `vrrp_startup_delay`.
+    fn held_until(&self, side: &Side<'_>) -> Option<Instant> {
+        side.site.global.startup_delay.map(|delay| self.network.now() + delay)
     }
 
-    /// Lets a mishap happen (or only the start), and measures what comes of it.
-    fn told(mut self, mishap: Option<&Mishap>, when: When, calm: Duration) -> Vec<Outcome> {
-        let from = match mishap {
-            None => self.now,
-            Some(mishap) => {
-                self.run_until(self.now + calm);
-                self.wait_for(mishap, when);
-                self.now
+    /// Tells a node that has just started what its surroundings are like: everything is well.
+    fn begin(&mut self, at: usize) {
+        let now = self.network.now();
+        let Some(side) = self.sides.get_mut(at) else { return };
+        side.scripts = side
+            .site
+            .scripts
+            .iter()
+            .map(|script| Running { script, tally: Tally::default(), next: now, good: true })
+            .collect();
+        for router in (0..side.config.routers.len()).map(RouterId) {
+            self.network.tell(at, Fact::Socket(router, Socket::Open));
+        }
+        for (thing, what) in side.things.iter().enumerate() {
+            let reading = match what {
+                What::Interface(_) => Reading::Good,
+                What::Script(_) => Reading::Unknown,
+                // A file holds nothing that changes anything.
+                What::File(_) => Reading::Unused,
+            };
+            self.network.tell(at, Fact::Reading(ThingId(thing), reading));
+        }
+        self.network.settle(at);
+    }
+
+    /// Longer than anything takes to settle.
+    fn settle_time(&self) -> Duration {
+        let node = |at| self.network.node(at).into_iter().flat_map(Node::routers);
+        let down = [0, 1].into_iter().flat_map(node).map(|(_, router)| router.master_down() * 5).max();
+        let instances = self.sides.iter().flat_map(|side| &side.site.instances);
+        let delay = instances.map(|instance| instance.router.preempt_delay).max();
+        let scripts = self.sides.iter().flat_map(|side| &side.site.scripts);
+        let scripts = scripts.map(|script| script.interval * (script.rise + script.fall + 2)).max();
+        let held = self.sides.iter().filter_map(|side| side.site.global.startup_delay).max();
+        [down, delay, scripts, held].into_iter().flatten().sum::<Duration>() + Duration::from_secs(10)
+    }
+
+    /// Lets a failure happen (or only the start), and measures what comes of it.
+    fn measure(mut self, failure: Option<&Failure>, when: When, settle_time: Duration) -> Vec<Outcome> {
+        let from = match failure {
+            None => self.network.now(),
+            Some(failure) => {
+                self.run_until(self.network.now() + settle_time);
+                self.wait_for(failure, when);
+                self.network.now()
             }
         };
         let before = self.masters();
         self.history = vec![(from, before.clone())];
-        if let Some(mishap) = mishap {
-            self.befall(mishap);
+        if let Some(failure) = failure {
+            self.apply(failure);
         }
-        self.run_until(from + calm);
-        let end = self.now;
+        self.run_until(from + settle_time);
+        let end = self.network.now();
         let last = self.masters();
         let routers = self.routers.clone();
         let one = |at: usize| {
@@ -262,16 +290,16 @@ impl<'a> Lab<'a> {
         (0..self.routers.len()).map(one).collect()
     }
 
-    /// Goes on until the moment a mishap is worst, or best.
-    fn wait_for(&mut self, mishap: &Mishap, when: When) {
-        let due = match mishap {
-            Mishap::ScriptFails(node, name) | Mishap::ScriptRecovers(node, name) => {
-                let scripts = self.nodes.get(*node).map(|node| &node.scripts);
+    /// Goes on until the moment a failure is worst, or best.
+    fn wait_for(&mut self, failure: &Failure, when: When) {
+        let due = match failure {
+            Failure::ScriptFails(node, name) | Failure::ScriptRecovers(node, name) => {
+                let scripts = self.sides.get(*node).map(|side| &side.scripts);
                 scripts.into_iter().flatten().find(|one| one.script.name == *name).map(|one| one.next)
             }
-            Mishap::Dies(node) | Mishap::Stops(node) | Mishap::LinkDown(node, _) => self.next_advert(*node),
-            Mishap::Split => self.next_advert(0).or_else(|| self.next_advert(1)),
-            Mishap::Returns(_) | Mishap::LinkUp(..) | Mishap::Heals => None,
+            Failure::Dies(node) | Failure::Stops(node) | Failure::LinkDown(node, _) => self.next_advert(*node),
+            Failure::Split => self.next_advert(0).or_else(|| self.next_advert(1)),
+            Failure::Returns(_) | Failure::LinkUp(..) | Failure::Heals => None,
         };
         let Some(due) = due else { return };
         match when {
@@ -284,187 +312,91 @@ impl<'a> Lab<'a> {
     }
 
     /// When a node that is master of something sends its next advert.
-    fn next_advert(&self, node: usize) -> Option<Instant> {
-        let seats = self.nodes.get(node).into_iter().flat_map(|node| &node.seats);
-        seats
-            .filter(|seat| seat.router.state() == StateKind::Master)
-            .filter_map(|seat| seat.router.poll_timeout())
-            .min()
+    fn next_advert(&self, at: usize) -> Option<Instant> {
+        let routers = self.network.node(at).into_iter().flat_map(Node::routers).map(|(_, router)| router);
+        routers.filter(|router| router.state() == StateKind::Master).filter_map(Router::poll_timeout).min()
     }
 
-    fn befall(&mut self, mishap: &Mishap) {
-        let now = self.now;
-        let fails = |nodes: &mut [Node<'a>; 2], at: usize, name: &str, good: bool| {
-            let scripts = nodes.get_mut(at).map(|node| &mut node.scripts);
-            scripts.into_iter().flatten().filter(|one| one.script.name == name).for_each(|one| one.good = good);
-        };
-        match mishap {
-            Mishap::Dies(at) => self.nodes.get_mut(*at).into_iter().for_each(|node| node.alive = false),
-            Mishap::Stops(at) => {
-                let count = self.nodes.get(*at).map_or(0, |node| node.seats.len());
-                (0..count).for_each(|seat| self.send(*at, seat, Event::Stop));
-                self.act();
-                self.nodes.get_mut(*at).into_iter().for_each(|node| node.alive = false);
-            }
-            Mishap::Returns(at) => {
-                let number = if *at == 0 { 1 } else { 2 };
-                let other = self.nodes.get(1 - at.min(&1)).map(|node| node.site);
-                if let (Some(node), Some(other)) = (self.nodes.get_mut(*at), other) {
-                    *node = Node::new(node.site, other, number, now);
+    /// Lets a failure happen, or its end.
+    fn apply(&mut self, failure: &Failure) {
+        match failure {
+            Failure::Dies(at) => self.network.kill(*at),
+            Failure::Stops(at) => self.network.stop(*at),
+            Failure::Returns(at) => {
+                if let Some(side) = self.sides.get(*at) {
+                    let held = self.held_until(side);
+                    self.network.restart(*at, side.config.clone(), held);
+                    self.begin(*at);
                 }
             }
-            Mishap::ScriptFails(at, name) => fails(&mut self.nodes, *at, name, false),
-            Mishap::ScriptRecovers(at, name) => fails(&mut self.nodes, *at, name, true),
-            Mishap::LinkDown(at, name) => {
-                self.nodes.get_mut(*at).into_iter().for_each(|node| node.down.push(name.clone()))
-            }
-            Mishap::LinkUp(at, name) => {
-                self.nodes.get_mut(*at).into_iter().for_each(|node| node.down.retain(|down| down != name));
-            }
-            Mishap::Split => self.split = true,
-            Mishap::Heals => self.split = false,
+            Failure::ScriptFails(at, name) => self.set_script(*at, name, false),
+            Failure::ScriptRecovers(at, name) => self.set_script(*at, name, true),
+            Failure::LinkDown(at, name) => self.set_link(*at, name, false),
+            Failure::LinkUp(at, name) => self.set_link(*at, name, true),
+            Failure::Split => self.network.set_part(1, 1),
+            Failure::Heals => self.network.set_part(1, 0),
         }
-        self.settle();
+        self.note_masters();
+    }
+
+    fn set_script(&mut self, at: usize, name: &str, good: bool) {
+        let scripts = self.sides.get_mut(at).into_iter().flat_map(|side| &mut side.scripts);
+        scripts.filter(|one| one.script.name == name).for_each(|one| one.good = good);
+    }
+
+    fn set_link(&mut self, at: usize, name: &str, up: bool) {
+        let Some(side) = self.sides.get(at) else { return };
+        for (router, instance) in side.site.instances.iter().enumerate() {
+            if instance.interface == name {
+                self.network.set_cut(at, RouterId(router), !up);
+            }
+        }
+        if let Some(thing) = side.things.iter().position(|what| *what == What::Interface(name.to_owned())) {
+            let reading = if up { Reading::Good } else { Reading::Bad };
+            self.network.tell(at, Fact::Reading(ThingId(thing), reading));
+        }
+        self.network.settle(at);
     }
 
     fn run_until(&mut self, until: Instant) {
         for _ in 0..MOST {
-            let due = self.nodes.iter().filter(|node| node.alive).filter_map(Node::due).min();
-            let Some(due) = due.filter(|due| *due <= until) else { break };
-            self.now = self.now.max(due);
-            for at in 0..self.nodes.len() {
-                self.turn(at);
-            }
-            self.settle();
+            let alive = self.sides.iter().enumerate().filter(|(at, _)| self.network.is_alive(*at));
+            let scripts = alive.flat_map(|(_, side)| side.scripts.iter().map(|one| one.next));
+            let Some(due) = scripts.chain(self.network.poll_timeout()).min().filter(|due| *due <= until) else { break };
+            let due = due.max(self.network.now());
+            // Scripts first, as their results bear on the routers.
+            (0..self.sides.len()).for_each(|at| self.run_scripts(at, due));
+            self.network.step(due);
+            self.note_masters();
         }
-        self.now = self.now.max(until);
+        self.network.step(until.max(self.network.now()));
+        self.note_masters();
     }
 
-    /// Does what is due on a node: scripts first, as their results bear on the machines.
-    fn turn(&mut self, at: usize) {
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(at).filter(|node| node.alive) else { return };
-        for one in node.scripts.iter_mut().filter(|one| one.next <= now) {
+    /// Runs the scripts of a node that are due.
+    fn run_scripts(&mut self, at: usize, now: Instant) {
+        let Some(side) = self.sides.get_mut(at).filter(|_| self.network.is_alive(at)) else { return };
+        let mut told = false;
+        for one in side.scripts.iter_mut().filter(|one| one.next <= now) {
             one.next += one.script.interval.max(MOMENT);
-            one.tally.add(one.good, (one.script.rise, one.script.fall));
-        }
-        for seat in &mut node.seats {
-            if seat.router.poll_timeout().is_some_and(|due| due <= now) {
-                seat.router.handle_timeout(now);
-            }
-        }
-    }
-
-    /// Tells every machine where it stands, lets all act, and notes who is master.
-    fn settle(&mut self) {
-        for at in 0..self.nodes.len() {
-            let standings = match self.nodes.get(at) {
-                Some(node) if node.alive && node.held_until <= self.now => node.standings(),
-                _ => continue,
-            };
-            for (seat, standing) in standings.into_iter().enumerate() {
-                let known = self.nodes.get_mut(at).and_then(|node| node.seats.get_mut(seat));
-                if known.is_some_and(|known| known.standing.replace(standing) != Some(standing)) {
-                    self.send(at, seat, Event::Standing(standing));
+            if one.tally.add(one.good, (one.script.rise, one.script.fall)) {
+                let what = What::Script(one.script.name.clone());
+                if let Some(thing) = side.things.iter().position(|known| *known == what) {
+                    self.network.tell(at, Fact::Reading(ThingId(thing), one.tally.reading()));
+                    told = true;
                 }
             }
         }
-        self.act();
+        if told {
+            self.network.advance(now);
+            self.network.settle(at);
+        }
+    }
+
+    fn note_masters(&mut self) {
         let masters = self.masters();
         if self.history.last().is_none_or(|(_, last)| *last != masters) {
-            self.history.push((self.now, masters));
-        }
-    }
-
-    fn send(&mut self, at: usize, seat: usize, event: Event) {
-        let now = self.now;
-        if let Some(seat) = self.nodes.get_mut(at).and_then(|node| node.seats.get_mut(seat)) {
-            seat.router.handle(now, event);
-        }
-    }
-
-    fn act(&mut self) {
-        for _ in 0..MOST {
-            let mut idle = true;
-            for at in 0..self.nodes.len() {
-                let count = self.nodes.get(at).map_or(0, |node| node.seats.len());
-                for seat in 0..count {
-                    let of = |lab: &mut Self| lab.nodes.get_mut(at)?.seats.get_mut(seat)?.router.poll_action();
-                    while let Some(action) = of(self) {
-                        idle = false;
-                        match action {
-                            Action::Advertise(priority) => self.advertise(at, seat, priority),
-                            Action::Changed(state) => self.pull(at, seat, state),
-                            Action::Ready => self.elect(at, seat),
-                            _ => {}
-                        }
-                    }
-                }
-            }
-            if idle {
-                return;
-            }
-        }
-    }
-
-    /// An advert reaches the other node, if both are there to send and to hear it.
-    fn advertise(&mut self, at: usize, seat: usize, priority: u8) {
-        let other = 1 - at.min(1);
-        let Some(sender) = self.nodes.get(at).filter(|node| node.alive) else { return };
-        let Some(from) = sender.seats.get(seat).filter(|from| sender.hears(from.instance)) else { return };
-        let key = (from.instance.router.vrid, from.instance.router.is_ipv6());
-        let peers =
-            from.instance.router.peers.iter().map(|peer| (peer.address, from.instance.unicast_ttl.unwrap_or(HOPS)));
-        let destinations: Vec<(IpAddr, u8)> =
-            from.instance.group.map(|group| (group, HOPS)).into_iter().chain(peers).collect();
-        let (config, source, group) = (&from.instance.router, from.source, from.instance.group);
-        let mut heard = Vec::new();
-        let Some(receiver) = self.nodes.get(other).filter(|node| node.alive && !self.split) else { return };
-        for (destination, hops) in destinations {
-            for (index, to) in receiver.seats.iter().enumerate() {
-                let same = (to.instance.router.vrid, to.instance.router.is_ipv6()) == key;
-                let reaches =
-                    if group == Some(destination) { to.instance.group == group } else { to.source == destination };
-                if same && reaches && receiver.hears(to.instance) {
-                    let payload = wire::emit(config, priority, source, destination);
-                    heard.push((
-                        index,
-                        Datagram { source, destination: Some(destination), hops, header: wire::IPV4_HEADER, payload },
-                    ));
-                }
-            }
-        }
-        heard.into_iter().for_each(|(index, datagram)| self.send(other, index, Event::Received(datagram)));
-    }
-
-    /// The other members of its group.
-    fn companions(&self, at: usize, seat: usize) -> Vec<usize> {
-        let Some(node) = self.nodes.get(at) else { return Vec::new() };
-        let Some(name) = node.seats.get(seat).map(|seat| &seat.instance.name) else { return Vec::new() };
-        let Some(group) = node.site.groups.iter().find(|group| group.members.contains(name)) else { return Vec::new() };
-        let member = |other: &(usize, &Seat<'_>)| other.0 != seat && group.members.contains(&other.1.instance.name);
-        node.seats.iter().enumerate().filter(member).map(|(index, _)| index).collect()
-    }
-
-    fn router(&self, at: usize, seat: usize) -> Option<&Router> {
-        self.nodes.get(at)?.seats.get(seat).map(|seat| &seat.router)
-    }
-
-    /// An instance whose master is dead becomes master, if its group lets it.
-    fn elect(&mut self, at: usize, seat: usize) {
-        let others = self.companions(at, seat);
-        if group::elects(others.into_iter().map(|other| self.router(at, other).is_some_and(Router::is_ready))) {
-            self.send(at, seat, Event::Follow(StateKind::Master));
-        }
-    }
-
-    /// The other members of its group follow an instance.
-    fn pull(&mut self, at: usize, seat: usize, state: StateKind) {
-        for other in self.companions(at, seat) {
-            let own = self.router(at, other).map(|router| (router.state(), router.has_waited()));
-            if own.is_some_and(|own| group::follows(own, state)) {
-                self.send(at, other, Event::Follow(state));
-            }
+            self.history.push((self.network.now(), masters));
         }
     }
 
@@ -474,72 +406,26 @@ impl<'a> Lab<'a> {
         (0..self.routers.len()).map(|at| [0, 1].into_iter().filter(|node| master(*node, at)).collect()).collect()
     }
 
-    /// How a node's machine for a router is; nothing where there is none, or the node is gone.
+    /// The state of a node's router; nothing where there is none, or the node is gone.
     fn state(&self, node: usize, at: usize) -> Option<StateKind> {
         let (key, _) = self.routers.get(at)?;
-        let node = self.nodes.get(node).filter(|node| node.alive)?;
-        let of = |seat: &&Seat<'_>| (seat.instance.router.vrid, seat.instance.router.is_ipv6()) == *key;
-        node.seats.iter().find(of).map(|seat| seat.router.state())
+        let of = |instance: &Instance| (instance.router.vrid, instance.router.is_ipv6()) == *key;
+        let router = self.sides.get(node)?.site.instances.iter().position(of)?;
+        self.network.state(node, RouterId(router))
     }
 }
 
-impl<'a> Node<'a> {
-    fn new(site: &'a Site, other: &Site, number: u8, now: Instant) -> Self {
-        let seats = site.instances.iter().map(|instance| {
-            let source = source(instance, other, number);
-            Seat { instance, router: Router::new(instance.router.clone(), Some(source)), source, standing: None }
-        });
-        let scripts =
-            site.scripts.iter().map(|script| Running { script, tally: Tally::default(), next: now, good: true });
-        let held_until = now + site.global.startup_delay.unwrap_or_default();
-        Self { site, alive: true, seats: seats.collect(), scripts: scripts.collect(), down: Vec::new(), held_until }
+impl<'a> Side<'a> {
+    fn new(site: &'a Site) -> Self {
+        let (config, things) = site.node();
+        Self { site, config, things, scripts: Vec::new() }
     }
+}
 
-    fn due(&self) -> Option<Instant> {
-        let machines = self.seats.iter().filter_map(|seat| seat.router.poll_timeout());
-        let waits = self.seats.iter().any(|seat| seat.standing.is_none()).then_some(self.held_until);
-        machines.chain(self.scripts.iter().map(|one| one.next)).chain(waits).min()
-    }
-
-    /// Whether adverts of an instance can come and go.
-    fn hears(&self, instance: &Instance) -> bool {
-        !self.down.contains(&instance.interface)
-    }
-
-    fn standings(&self) -> Vec<Standing> {
-        let tracked = |what: &What| match what {
-            What::Interface(name) => {
-                if self.down.contains(name) {
-                    Verdict::Bad
-                } else {
-                    Verdict::Good
-                }
-            }
-            What::Script(name) => {
-                let found = self.scripts.iter().find(|one| one.script.name == *name);
-                found.map_or(Verdict::Bad, |one| one.tally.verdict())
-            }
-            // A file holds nothing that changes anything.
-            What::File(_) => Verdict::Good,
-        };
-        let of = |seat: &Seat<'_>| {
-            let all = seat.instance.tracking.iter().map(|one| match one.what {
-                What::File(_) => Tracked { weight: 0, reverse: false, verdict: Verdict::Good },
-                _ => Tracked { weight: one.weight, reverse: one.reverse, verdict: tracked(&one.what) },
-            });
-            standing(seat.instance.router.priority, all)
-        };
-        let mut standings: Vec<Standing> = self.seats.iter().map(of).collect();
-        for group in &self.site.groups {
-            let member: Vec<bool> = self.seats.iter().map(|seat| group.members.contains(&seat.instance.name)).collect();
-            let of = || standings.iter().zip(&member).filter(|(_, member)| **member).map(|(standing, _)| *standing);
-            let (fault, waiting) = (group::held(of().map(|one| one.fault)), of().any(|one| one.waiting));
-            for (standing, _) in standings.iter_mut().zip(&member).filter(|(_, member)| **member) {
-                (standing.fault, standing.waiting) = (fault, waiting);
-            }
-        }
-        standings
-    }
+/// How an instance speaks on the node of this number.
+fn attachment(instance: &Instance, other: &Site, number: u8) -> Attachment {
+    let hops = if instance.group.is_some() { HOPS } else { instance.unicast_ttl.unwrap_or(HOPS) };
+    Attachment { source: source(instance, other, number), group: instance.group, hops }
 }
 
 /// The address an instance's adverts come from: the configured one, the one the other node expects, or one made up of

@@ -26,11 +26,15 @@ pub fn advert(bytes: &[u8]) {
         config.authentication = Authentication::Pass(*b"123456\0\0");
         config.version = version;
         if let Ok(packet) = ipv4_packet(bytes) {
-            let _ = receive(&packet, &config, true);
+            let _ = receive(&packet, &config, true, &mut 0);
         }
         let (source, destination) =
             (Ipv4Addr::new(192, 168, 110, 11).into(), Some(Ipv4Addr::new(224, 0, 0, 18).into()));
-        let _ =
-            receive(&Datagram { source, destination, hops: 255, header: 20, payload: bytes.to_vec() }, &config, false);
+        let _ = receive(
+            &Datagram { source, destination, hops: 255, header: 20, ah: None, payload: bytes.to_vec() },
+            &config,
+            false,
+            &mut 0,
+        );
     }
 }

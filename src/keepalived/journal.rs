@@ -23,6 +23,7 @@ pub struct Style {
 
 /// One process's log.
 pub struct Journal {
+    ident: String,
     style: Style,
     syslog: Option<Syslog>,
 }
@@ -33,7 +34,12 @@ impl Journal {
         let tag = format!("{ident}[{}]", std::process::id());
         let server = || Server::Unix("/dev/log".to_owned());
         let syslog = style.facility.map(|facility| Syslog::new(server(), facility, Level::Info, tag, None));
-        Self { style: style.clone(), syslog }
+        Self { ident: ident.to_owned(), style: style.clone(), syslog }
+    }
+
+    /// The same log for another thread.
+    pub fn another(&self) -> Self {
+        Self::new(&self.ident, &self.style)
     }
 
     /// A line; its parts of several lines are lines of their own.

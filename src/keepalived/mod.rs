@@ -12,6 +12,7 @@ pub mod failover;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod journal;
+mod mail;
 mod notify;
 mod options;
 mod parent;
@@ -19,6 +20,7 @@ mod plan;
 mod read;
 mod record;
 mod router;
+mod shown;
 mod site;
 mod slot;
 mod track;

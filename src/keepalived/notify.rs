@@ -1,60 +1,52 @@
 //! Telling others of changes: scripts and FIFOs.
 
 use super::journal::Journal;
+use super::mail::{self, Mail, Mailer};
 use super::site::{Instance, Site};
 use super::slot::Command as Given;
 use super::track::script::command;
 use super::track::security::Policy;
 use crate::conf::diagnostic::reason;
+use crate::sys::process::on_its_own;
 use crate::vrrp::machine::StateKind;
+use crate::vrrp::node::Occasion;
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
+use std::time::Duration;
 
-/// What changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// The state is this now; `Initialise` is the end.
-    State(StateKind),
-    /// A reload took the instance away.
-    Deleted,
-    /// The priority changed.
-    Priority {
-        /// The router is master.
-        master: bool,
-    },
-    /// A master heard a lower priority.
-    HeardLower,
+/// A FIFO, and the script that reads it.
+struct Fifo {
+    file: File,
+    path: String,
+    /// It was made here.
+    made: bool,
+    /// The script as configured.
+    given: Option<Given>,
+    /// The script while it runs.
+    reader: Option<Child>,
 }
 
-impl Occasion {
-    /// The word scripts and FIFOs get.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::State(StateKind::Master) => "MASTER",
-            Self::State(StateKind::Backup) => "BACKUP",
-            Self::State(StateKind::Fault) => "FAULT",
-            Self::State(StateKind::Initialise) => "STOP",
-            Self::Deleted => "DELETED",
-            Self::Priority { master: true } => "MASTER_PRIORITY",
-            Self::Priority { master: false } => "BACKUP_PRIORITY",
-            Self::HeardLower => "MASTER_RX_LOWER_PRI",
-        }
-    }
-}
+/// How long the end waits for one more mail.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who is told.
 #[derive(Default)]
 pub struct Notifier {
     policy: Policy,
-    fifos: Vec<(File, String, bool)>,
+    fifos: Vec<Fifo>,
     children: Vec<Child>,
-    /// What was last told of each group.
-    groups: BTreeMap<String, StateKind>,
+    /// How mail is sent, if any is.
+    settings: Option<mail::Settings>,
+    mailer: Mailer,
+    /// What was last mailed about each instance and group, so that nothing is mailed twice.
+    mailed: BTreeMap<(&'static str, String), &'static str>,
 }
 
 impl Notifier {
@@ -68,22 +60,51 @@ impl Notifier {
     /// The rules and FIFOs of `site` from now on; a FIFO that stays keeps what nobody has read yet.
     pub fn adopt(&mut self, site: &Site, policy: Policy, journal: &Journal) {
         self.policy = policy;
-        let wanted: Vec<&String> =
-            [&site.global.notify_fifo, &site.global.vrrp_notify_fifo].into_iter().flatten().collect();
-        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(|(_, path, _)| wanted.contains(&path));
+        self.settings = site.mail();
+        let global = &site.global;
+        let script = |name: &str| global.fifo_scripts.iter().find(|(row, _)| *row == name).map(|(_, script)| script);
+        let wanted: Vec<(&String, Option<&Given>)> = [
+            (&global.notify_fifo, script("notify_fifo_script")),
+            (&global.vrrp_notify_fifo, script("vrrp_notify_fifo_script")),
+        ]
+        .into_iter()
+        .filter_map(|(path, script)| Some((path.as_ref()?, script)))
+        .collect();
+        let stays = |fifo: &Fifo| wanted.contains(&(&fifo.path, fifo.given.as_ref()));
+        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(stays);
         self.fifos = gone;
         self.close();
         self.fifos = kept;
-        for path in wanted {
-            if self.fifos.iter().any(|(_, open, _)| open == path) {
+        for (path, given) in wanted {
+            if self.fifos.iter().any(|fifo| fifo.path == *path) {
                 continue;
             }
             let made = nix::unistd::mkfifo(path.as_str(), Mode::from_bits_truncate(0o600)).is_ok();
             // Read and write: a line written before the reader comes stays in the pipe.
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
-                Ok(fifo) => self.fifos.push((fifo, path.clone(), made)),
+                Ok(file) => {
+                    let reader = given.and_then(|given| self.reader(given, path, journal));
+                    let (path, given) = (path.clone(), given.cloned());
+                    self.fifos.push(Fifo { file, path, made, given, reader });
+                }
                 Err(error) => journal.say(format!("Unable to open fifo {path} - {}", reason(&error))),
+            }
+        }
+    }
+
+    /// Starts the script that reads a FIFO, whose path is its last argument.
+    fn reader(&self, given: &Given, path: &str, journal: &Journal) -> Option<Child> {
+        // What is wrong with it was said at the start.
+        let program = self.policy.judge(given).program?;
+        let mut command = command(&program);
+        command.arg(path);
+        on_its_own(&mut command, Signal::SIGTERM);
+        match command.spawn() {
+            Ok(child) => Some(child),
+            Err(error) => {
+                journal.say(format!("Unable to execute FIFO notify script {program}: {}", reason(&error)));
+                None
             }
         }
     }
@@ -104,13 +125,13 @@ impl Notifier {
         let any =
             if matches!(occasion, Occasion::HeardLower | Occasion::Priority { .. }) { &None } else { &notify.any };
         self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
+        if let Some(words) = mail::instance(occasion).filter(|_| instance.mails) {
+            self.mail(("Instance", &instance.name), words, occasion, journal);
+        }
     }
 
-    /// Tells of a change of a group, once.
-    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, journal: &Journal) {
-        if self.groups.insert(group.name.clone(), state) == Some(state) {
-            return;
-        }
+    /// Tells of a change of a group.
+    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, mails: bool, journal: &Journal) {
         let notify = &group.notify;
         let own = match state {
             StateKind::Master => &notify.master,
@@ -119,6 +140,26 @@ impl Notifier {
             StateKind::Initialise => &notify.stop,
         };
         self.tell(("GROUP", &group.name), (own, &notify.any), (Occasion::State(state), 0), journal);
+        if mails {
+            self.mail(("Group", &group.name), mail::group(state), Occasion::State(state), journal);
+        }
+    }
+
+    /// Mails a change, unless it was the last that was mailed.
+    fn mail(
+        &mut self,
+        (kind, name): (&'static str, &str),
+        (end, body): (&'static str, &str),
+        occasion: Occasion,
+        journal: &Journal,
+    ) {
+        let Some(settings) = &self.settings else { return };
+        let silent = settings.no_faults && occasion == Occasion::State(StateKind::Fault);
+        if silent || self.mailed.insert((kind, name.to_owned()), end) == Some(end) {
+            return;
+        }
+        let mail = Mail { subject: format!("VRRP {kind} {name} - {end}"), body: body.to_owned() };
+        self.mailer.send(settings, mail, journal);
     }
 
     fn tell(
@@ -129,9 +170,9 @@ impl Notifier {
         journal: &Journal,
     ) {
         let line = format!("{kind} \"{name}\" {} {priority}\n", occasion.word());
-        for (fifo, path, _) in &mut self.fifos {
+        for Fifo { file, path, .. } in &mut self.fifos {
             // A pipe nobody empties is full some day; the daemon must not wait for it.
-            if let Err(error) = fifo.write_all(line.as_bytes()) {
+            if let Err(error) = file.write_all(line.as_bytes()) {
                 let words = reason(&error);
                 journal.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
             }
@@ -155,13 +196,29 @@ impl Notifier {
     }
 
     /// Forgets the scripts that have ended.
-    pub fn reap(&mut self) {
+    pub fn reap(&mut self, journal: &Journal) {
+        for fifo in &mut self.fifos {
+            if fifo.reader.as_mut().is_some_and(|reader| !matches!(reader.try_wait(), Ok(None))) {
+                fifo.reader = None;
+                journal.say("vrrp notify fifo script terminated");
+            }
+        }
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    /// Waits a moment for mail that is being sent.
+    pub fn finish_mail(&mut self) {
+        self.mailer.finish(PATIENCE);
     }
 
     /// Takes away the FIFOs that were made here.
     pub fn close(&mut self) {
-        for (_, path, made) in self.fifos.drain(..) {
+        for Fifo { path, made, reader, .. } in std::mem::take(&mut self.fifos) {
+            if let Some(reader) = reader {
+                // A group that is gone already has nothing left to end.
+                let _ = killpg(Pid::from_raw(reader.id() as i32), Signal::SIGTERM);
+                self.children.push(reader);
+            }
             if made {
                 // One that is gone already is as good.
                 let _ = std::fs::remove_file(path);

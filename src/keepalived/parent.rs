@@ -49,6 +49,8 @@ enum Child {
 struct Parent<'a> {
     invocation: &'a Invocation,
     site: Site,
+    /// There are virtual routers to run.
+    routers: bool,
     journal: Journal,
     child: Child,
     respawn: Respawn,
@@ -107,8 +109,18 @@ pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
     if let Some(name) = &site.global.process_name {
         process::rename(name);
     }
-    let parent =
-        Parent { invocation: &invocation, site, journal, child: Child::None, respawn: Respawn::default(), vrrp_pid };
+    // A process of its own reads and keeps what virtual routers are; what this one keeps, that one gets as well.
+    let (routers, site) = (!site.instances.is_empty(), site.without_routers());
+    process::trim_memory();
+    let parent = Parent {
+        invocation: &invocation,
+        site,
+        routers,
+        journal,
+        child: Child::None,
+        respawn: Respawn::default(),
+        vrrp_pid,
+    };
     let code = parent.live(ready);
     drop(file);
     code
@@ -154,7 +166,7 @@ impl Parent<'_> {
                 return code::FAILED;
             }
         };
-        if self.site.instances.is_empty() || !self.invocation.options.vrrp {
+        if !self.routers || !self.invocation.options.vrrp {
             self.journal.say("Warning - keepalived has no configuration to run");
         } else if let Some(code) = self.fork() {
             return code;

@@ -7,7 +7,7 @@ use super::blocks::{file::File, global::Global, group::Group, instance::Instance
 use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
-use crate::conf::diagnostic::{At, Diagnostic, Severity};
+use crate::conf::diagnostic::{self, At, Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::effect::Unserved;
 use crate::conf::expand::{self, Environment, Input, Line};
@@ -46,7 +46,9 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// How bad it is.
-    pub kind: Kind,
+    pub gravity: Gravity,
+    /// What it is about.
+    pub kind: diagnostic::Kind,
     /// The line.
     pub text: String,
     /// Which of keepalived's processes says it.
@@ -59,7 +61,7 @@ pub struct Complaint {
 
 /// How bad a complaint is, by what the exit code will say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum Gravity {
     /// Worth a line at a run, and nothing else.
     Notice,
     /// Told in a test, which does not fail because of it.
@@ -73,18 +75,23 @@ pub enum Kind {
 }
 
 impl Reading {
+    /// The site alone; everything else goes.
+    pub fn into_site(self) -> Site {
+        self.site
+    }
+
     /// The worst that was found.
-    pub fn worst(&self) -> Option<Kind> {
-        self.complaints.iter().map(|complaint| complaint.kind).max()
+    pub fn worst(&self) -> Option<Gravity> {
+        self.complaints.iter().map(|complaint| complaint.gravity).max()
     }
 
     /// The worst that a configuration test fails for: what is missing ends each process, but otherwise the process that
     /// reads the file last, that of virtual routers, forgets what the others found.
-    pub fn worst_of_test(&self) -> Option<Kind> {
+    pub fn worst_of_test(&self) -> Option<Gravity> {
         let counts = |one: &&Complaint| {
-            one.pass >= Pass::Router || one.also.contains(&Pass::Router) || one.kind == Kind::Missing
+            one.pass >= Pass::Router || one.also.contains(&Pass::Router) || one.gravity == Gravity::Missing
         };
-        self.complaints.iter().filter(counts).map(|complaint| complaint.kind).max()
+        self.complaints.iter().filter(counts).map(|complaint| complaint.gravity).max()
     }
 
     /// The complaints of all processes, one after the other: what is wrong with the shape of the file is said by each.
@@ -99,7 +106,7 @@ impl Reading {
                 told.insert(at.unwrap_or(told.len()), (pass, one));
             }
         }
-        let end = told.iter().position(|(_, complaint)| complaint.kind == Kind::Missing);
+        let end = told.iter().position(|(_, complaint)| complaint.gravity == Gravity::Missing);
         told.truncate(end.map_or(told.len(), |end| end + 1));
         told
     }
@@ -118,7 +125,7 @@ impl Wording for Words {
     }
 
     fn unterminated(&self, _: &str) -> String {
-        UNEXPECTED.to_owned()
+        "Unexpected '{' - ignoring".to_owned()
     }
 
     fn no_block(&self, _: &str) -> String {
@@ -126,24 +133,19 @@ impl Wording for Words {
     }
 
     fn arity(&self, name: &str) -> String {
-        format!("{LACKS}{name}` is missing a parameter after keyword `{name}` at word position 2")
+        format!(
+            "*** Configuration line starting `{name}` is missing a parameter after keyword `{name}` at word position 2"
+        )
     }
 
     fn places(&self) -> &'static [(Contexts, &'static str)] {
         PLACES
     }
 
-    fn again(&self, message: &str) -> bool {
-        ["already specified", "already set"].iter().any(|words| message.contains(words))
-    }
-
     fn unserved(&self, what: &str) -> String {
         format!("keyword {what}")
     }
 }
-
-const LACKS: &str = "*** Configuration line starting `";
-const UNEXPECTED: &str = "Unexpected '{' - ignoring";
 
 /// Every keyword.
 pub fn registry() -> Registry {
@@ -215,14 +217,14 @@ pub fn read_all(
     for complaint in finishing {
         let pass = match complaint.at {
             At::Nowhere | At::Unlined => Pass::RouterEnd,
-            At::Span(_) if complaint.message == site::NO_USER => Pass::Parent,
+            At::Span(_) if complaint.kind == diagnostic::Kind::User => Pass::Parent,
             At::Span(_) => Pass::Router,
         };
         settle(&mut found, Found { finishing: true, ..Found::new(pass, complaint) }, &order);
     }
     let mut complaints: Vec<Complaint> = found.iter().map(|one| line(&sources, one, &order)).collect();
     // keepalived ends where a word is missing.
-    if let Some(last) = complaints.iter().position(|complaint| complaint.kind == Kind::Missing) {
+    if let Some(last) = complaints.iter().position(|complaint| complaint.gravity == Gravity::Missing) {
         complaints.truncate(last + 1);
     }
     let places = walked.unserved;
@@ -277,7 +279,7 @@ fn diagnostics(found: &[Found], unserved: &[&Diagnostic]) -> Vec<Diagnostic> {
     let told = found.iter().filter(|one| one.complaint.severity != Severity::Notice);
     let told = told.map(|Found { finishing, complaint, .. }| {
         let severity = if complaint.is_error() && !finishing { Severity::Error } else { complaint.severity };
-        Diagnostic { severity, message: without_secrets(&complaint.message), ..complaint.clone() }
+        Diagnostic { severity, message: without_secrets(complaint), ..complaint.clone() }
     });
     let unserved = unserved.iter().map(|complaint| {
         let message = format!("not served: {}", complaint.message);
@@ -353,10 +355,8 @@ impl Pass {
 
     /// Who says a thing first: the checkers need to know of sessions.
     fn but(self, complaint: &Diagnostic) -> Self {
-        const NAMES: [&str; 3] = ["Unknown keyword", "BFD ", UNEXPECTED];
-        let starts = |with: &[&str]| with.iter().any(|start| complaint.message.starts_with(start));
-        match self {
-            Self::Bfd if starts(&NAMES) => Self::Checkers,
+        match (self, complaint.kind) {
+            (Self::Bfd, diagnostic::Kind::Keyword | diagnostic::Kind::Name | diagnostic::Kind::Brace) => Self::Checkers,
             _ => self,
         }
     }
@@ -411,30 +411,38 @@ fn shown(sources: &Sources, complaint: &Diagnostic, after: &str) -> String {
             format!("({name}: Line {}){after}", sources.position(span.source, span.start).0)
         }
     };
-    format!("{place}{}", without_secrets(&complaint.message))
+    format!("{place}{}", without_secrets(complaint))
 }
 
 fn line(sources: &Sources, found: &Found, order: &Order) -> Complaint {
     let complaint = &found.complaint;
-    let kind = match complaint.severity {
-        Severity::Notice => Kind::Notice,
-        Severity::Warn => Kind::Warning,
-        _ if complaint.message.starts_with(LACKS) => Kind::Missing,
-        Severity::Emerg if found.finishing => Kind::Fatal,
-        Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Kind::Error,
+    let gravity = match complaint.severity {
+        Severity::Notice => Gravity::Notice,
+        Severity::Warn => Gravity::Warning,
+        _ if complaint.kind == diagnostic::Kind::Argument => Gravity::Missing,
+        Severity::Emerg if found.finishing => Gravity::Fatal,
+        Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Gravity::Error,
     };
     let text = shown(sources, complaint, " ");
-    Complaint { kind, text, pass: found.pass, also: found.also, place: order.place(complaint.at) }
+    Complaint {
+        gravity,
+        kind: complaint.kind,
+        text,
+        pass: found.pass,
+        also: found.also,
+        place: order.place(complaint.at),
+    }
 }
 
 /// A complaint that quotes a whole line must not quote a password.
-fn without_secrets(message: &str) -> String {
+fn without_secrets(complaint: &Diagnostic) -> String {
     const KEYWORD: &str = "auth_pass";
+    let message = &complaint.message;
     match message.find(KEYWORD) {
-        Some(at) if message.contains("quote") => {
+        Some(at) if complaint.kind == diagnostic::Kind::Quote => {
             format!("{}{KEYWORD} …'", message.get(..at).unwrap_or_default())
         }
-        _ => message.to_owned(),
+        _ => message.clone(),
     }
 }
 

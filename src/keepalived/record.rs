@@ -27,26 +27,29 @@ impl Recorder {
         recorder
     }
 
-    /// A machine was made.
-    pub fn seat(&self, now: Instant, name: &str, source: Option<IpAddr>) {
-        self.at(now, name, &format!("from {}", shown(source)));
-    }
-
     /// An event of an instance.
     pub fn event(&self, now: Instant, instance: &Instance, event: &Event) {
         if self.file.is_none() {
             return;
         }
-        match event_text(event, instance) {
+        let text = event_text(event, instance);
+        match event {
             // What is no advert cannot be made again.
-            text if text.starts_with("packet ") => self.line(&format!("# {} {text}", instance.name)),
-            text => self.at(now, &instance.name, &text),
+            Event::Received(datagram) if wire::receive(datagram, &instance.router, false, &mut 0).is_err() => {
+                self.line(&format!("# {} {text}", instance.name));
+            }
+            _ => self.at(now, &instance.name, &text),
         }
     }
 
     /// A deadline of an instance that was reached.
     pub fn timeout(&self, now: Instant, name: &str) {
         self.at(now, name, "timeout");
+    }
+
+    /// Whether anything is written.
+    pub const fn is_open(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Nothing more is written, for this reason.
@@ -108,7 +111,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
             let waiting = if standing.waiting { " waiting" } else { "" };
             format!("standing {}{fault}{waiting}", standing.priority)
         }
-        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false) {
+        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false, &mut 0) {
             Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
             Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
         },
@@ -124,7 +127,7 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
 /// An action as a line.
 pub fn action_text(action: &Action) -> String {
     match action {
-        Action::Advertise(priority) => format!("advert prio {priority}"),
+        Action::Advertise(priority, _) => format!("advert prio {priority}"),
         Action::AddAddresses => "add addresses".to_owned(),
         Action::RemoveAddresses => "remove addresses".to_owned(),
         Action::Announcing(ip) => format!("announcing {ip}"),
@@ -133,6 +136,7 @@ pub fn action_text(action: &Action) -> String {
         Action::Changed(state) => format!("state {}", state_text(*state)),
         Action::HeardLower => "heard lower".to_owned(),
         Action::Ready => "ready".to_owned(),
+        Action::OldChecksum => "old checksum".to_owned(),
         Action::AnnounceSource => "announce source".to_owned(),
     }
 }

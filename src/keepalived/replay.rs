@@ -20,7 +20,7 @@ use crate::conf::expand::Environment;
 use crate::conf::source::Memory;
 use crate::vrrp::machine::{Event, Router, StateKind};
 use crate::vrrp::weight::Standing;
-use crate::vrrp::wire::{self, Datagram, HOPS};
+use crate::vrrp::wire::{self, HOPS};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub fn replay(text: &str) -> Result<String, String> {
     let reading = reading(configuration).map_err(|error| error.to_string())?;
     let head = format!("{configuration}\n----\n{}", said(&reading));
     let recorded = steps.lines().any(|line| line == RECORDED);
-    let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: head, recorded };
+    let mut replay = Replay { start: Instant::now(), seats: Vec::new(), out: head, recorded, sequence: 0 };
     replay.seats = reading.site.instances.into_iter().map(|one| (Router::new(one.router.clone(), None), one)).collect();
     // The machines say these themselves, unless the recording says when.
     let own = |line: &str| !recorded && (line.starts_with("> ") || line.ends_with(" timeout"));
@@ -71,6 +71,8 @@ struct Replay {
     out: String,
     /// Deadlines and actions are taken where the text has them.
     recorded: bool,
+    /// The number of the step, and of the advert's authentication header where it has one.
+    sequence: u32,
 }
 
 impl Replay {
@@ -100,11 +102,11 @@ impl Replay {
                 }
                 let at = self.seat(name)?;
                 self.write(line);
+                self.sequence += 1;
                 if let Some((router, instance)) = self.seats.get_mut(at) {
                     match rest {
                         ["timeout"] => router.handle_timeout(now),
-                        ["from", source] => *router = Router::new(instance.router.clone(), known(source)?),
-                        rest => router.handle(now, event(rest, instance)?),
+                        rest => router.handle(now, event(rest, instance, self.sequence)?),
                     }
                 }
                 if !self.recorded {
@@ -159,14 +161,14 @@ fn known(source: &str) -> Result<Option<IpAddr>, String> {
     if source == "none" { Ok(None) } else { source.parse().map(Some).map_err(|_| "no address".to_owned()) }
 }
 
-fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
+fn event(words: &[&str], instance: &Instance, sequence: u32) -> Result<Event, String> {
     let event = match words {
         ["standing", priority, flags @ ..] => Event::Standing(Standing {
             priority: priority.parse().map_err(|_| "no priority")?,
             fault: flags.contains(&"fault"),
             waiting: flags.contains(&"waiting"),
         }),
-        ["advert", source, "prio", priority, changes @ ..] => advert(instance, (source, priority), changes)?,
+        ["advert", source, "prio", priority, changes @ ..] => advert(instance, (source, priority), changes, sequence)?,
         ["source", source] => Event::Source(known(source)?),
         ["address", "lost"] => Event::AddressLost,
         ["follow", "master"] => Event::Follow(StateKind::Master),
@@ -182,8 +184,14 @@ fn event(words: &[&str], instance: &Instance) -> Result<Event, String> {
     Ok(event)
 }
 
-/// An advert of the instance's own kind, with `ttl N`, `vip IP` or `byte OFFSET VALUE` to spoil it.
-fn advert(instance: &Instance, (source, priority): (&str, &str), changes: &[&str]) -> Result<Event, String> {
+/// An advert of the instance's own kind, with `ttl N`, `vip IP` or `byte OFFSET VALUE` to spoil it; `sequence` is the number in its
+/// authentication header.
+fn advert(
+    instance: &Instance,
+    (source, priority): (&str, &str),
+    changes: &[&str],
+    sequence: u32,
+) -> Result<Event, String> {
     let source: IpAddr = source.parse().map_err(|_| "no address")?;
     let priority = priority.parse().map_err(|_| "no priority")?;
     let mut router = instance.router.clone();
@@ -203,9 +211,10 @@ fn advert(instance: &Instance, (source, priority): (&str, &str), changes: &[&str
             _ => return Err("no such change".to_owned()),
         }
     }
-    let mut payload = wire::emit(&router, priority, source, destination);
+    let mut datagram =
+        wire::datagram(&router, priority, (source, destination), (hops, sequence)).ok_or("families do not match")?;
     for (offset, byte) in spoilt {
-        *payload.get_mut(offset).ok_or("no such offset")? = byte;
+        *datagram.payload.get_mut(offset).ok_or("no such offset")? = byte;
     }
-    Ok(Event::Received(Datagram { source, destination: Some(destination), hops, header: wire::IPV4_HEADER, payload }))
+    Ok(Event::Received(datagram))
 }

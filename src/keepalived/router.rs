@@ -3,17 +3,19 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod holding;
 mod process;
 mod reload;
 mod sockets;
 mod watch;
 
-use super::channel::{Channel, Key};
+use self::holding::Held;
+use super::channel::{Key, SocketPool};
 use super::journal::Journal;
-use super::notify::{Notifier, Occasion};
-use super::read::{self, Kind};
+use super::notify::Notifier;
+use super::read::{self, Gravity};
 use super::record::Recorder;
-use super::site::{Instance, Site};
+use super::site::{Instance, Site, What};
 use super::slot::Machine;
 use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
@@ -26,12 +28,13 @@ use crate::kernel::address::Wanted;
 use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
 use crate::sys::inotify::Inotify;
+use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
-use crate::vrrp::machine::{Event, Router, StateKind};
-use crate::vrrp::weight::Standing;
+use crate::vrrp::node::{Node, NodeConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -71,14 +74,9 @@ pub enum End {
     System,
 }
 
-/// An instance and its machine.
+/// An instance, and what the process knows about it; its router is the one of the same place in the node.
 struct Seat {
     instance: Instance,
-    machine: Router,
-    /// The last standing the machine was told.
-    standing: Option<Standing>,
-    /// Whether what it tracks itself, not its group, keeps it from taking part.
-    faulty: bool,
     /// The address its adverts carry, while there is one.
     source: Option<IpAddr>,
     /// The last there was.
@@ -93,10 +91,8 @@ struct Seat {
     sent: bool,
     /// The last errors of sending, each said once.
     failing: Vec<i32>,
-    /// The addresses it has put on interfaces.
-    held: Vec<Wanted>,
-    /// A reload removes it.
-    retired: bool,
+    /// What it has put into the kernel.
+    held: Held,
     /// When its state changed last.
     since: SystemTime,
 }
@@ -108,7 +104,14 @@ pub struct Process {
     site: Site,
     policy: Policy,
     seats: Vec<Seat>,
-    channels: Vec<Channel>,
+    node: Node,
+    /// What the node's things are.
+    things: Vec<What>,
+    /// The addresses that move with routers.
+    moving: HashSet<IpAddr>,
+    pool: SocketPool,
+    /// Links or addresses changed in a way that may matter to sources, sockets or tracked interfaces.
+    changed: bool,
     scripts: Vec<ScriptRunner>,
     files: Vec<FileRunner>,
     /// The folders of the tracked files.
@@ -119,16 +122,34 @@ pub struct Process {
     frames: Frames,
     notifier: Notifier,
     recorder: Recorder,
+    /// Static routes and rules that are in the kernel.
+    static_held: Held,
+    /// The loss of routes and rules is heard of.
+    watches_ways: bool,
     /// Addresses this process took away itself, whose end is no news.
     parting: Vec<IpAddr>,
-    /// Nothing is sent before this.
-    held_until: Option<Instant>,
     /// Interfaces whose promote_secondaries was set, and what it was before.
     promoted: Vec<(String, String)>,
-    /// Groups to be told of, and the state of the member that changed.
-    changed_groups: Vec<(String, StateKind)>,
     /// When sockets that could not be opened are tried again.
     retry_at: Option<Instant>,
+}
+
+impl Seat {
+    /// An instance about which nothing is known yet.
+    fn new(instance: Instance) -> Self {
+        Self {
+            instance,
+            source: None,
+            last_source: None,
+            key: None,
+            refused: None,
+            id: 0,
+            sent: false,
+            failing: Vec::new(),
+            held: Held::default(),
+            since: SystemTime::now(),
+        }
+    }
 }
 
 /// Runs until told to stop.
@@ -154,6 +175,7 @@ impl Process {
         let mut commands = Commands::open().map_err(|error| failed(&journal, error))?;
         let world = World::ask(&mut commands).map_err(|error| failed(&journal, error))?;
         let (site, text) = load(&start, &journal, &world).ok_or(End::Config)?;
+        trim_memory();
         journal.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&journal, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);
@@ -164,7 +186,11 @@ impl Process {
             journal,
             policy,
             seats: Vec::new(),
-            channels: Vec::new(),
+            node: Node::new(NodeConfig::default(), None),
+            things: Vec::new(),
+            moving: HashSet::new(),
+            pool: SocketPool::default(),
+            changed: true,
             scripts: Vec::new(),
             files: Vec::new(),
             folders: None,
@@ -174,10 +200,10 @@ impl Process {
             frames,
             notifier,
             recorder,
+            static_held: Held::default(),
+            watches_ways: false,
             parting: Vec::new(),
-            held_until: None,
             promoted: Vec::new(),
-            changed_groups: Vec::new(),
             retry_at: None,
             site,
         };
@@ -188,10 +214,28 @@ impl Process {
     fn begin(&mut self) {
         let now = Instant::now();
         self.tune(&Site::default());
+        self.moving = self.site.virtual_addresses();
         self.greet();
-        let instances = self.site.instances.clone();
-        self.seats = instances.into_iter().map(|instance| self.seat(instance)).collect();
+        self.seats = self.site.instances.iter().cloned().map(Seat::new).collect();
+        let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
+        let (config, things) = self.site.node();
+        self.node = Node::new(config, delay.map(|delay| now + delay));
+        self.things = things;
+        if self.recorder.is_open() {
+            self.node.trace();
+        }
         for seat in &self.seats {
+            let instance = &seat.instance;
+            if instance.router.has_rules {
+                self.journal.detail(format!("({}) removing Virtual Rules", instance.name));
+            }
+            for given in &instance.rules {
+                // What an earlier life left behind; mostly nothing.
+                let _ = given.rule.remove(&mut self.commands);
+            }
+            if instance.router.has_routes {
+                self.journal.detail(format!("({}) removing Virtual Routes", instance.name));
+            }
             self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
             if !seat.instance.router.excluded.is_empty() {
                 self.journal.detail(format!("({}) removing E-VIPs.", seat.instance.name));
@@ -203,20 +247,19 @@ impl Process {
                 let _ = wanted.remove(&mut self.commands);
             }
         }
-        self.hold_static_addresses(true);
-        let delay = self.site.global.startup_delay.unwrap_or_default();
-        self.scripts = self.script_runners(now + delay);
+        self.watch_ways();
+        self.hold_static_all();
+        self.scripts = self.script_runners(now + delay.unwrap_or_default());
         self.track_files(now, true);
-        if let Some(delay) = self.site.global.startup_delay.filter(|delay| !delay.is_zero()) {
+        self.tell_readings(now);
+        if let Some(delay) = delay {
             self.journal.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
-            self.held_until = Some(now + delay);
         }
         if self.start.dump {
             for line in super::dump::data(&self.view()).lines() {
                 self.journal.say(line);
             }
         }
-        self.open_channels(now);
         self.settle(now);
         self.describe_channels();
     }
@@ -224,9 +267,9 @@ impl Process {
     /// The loop.
     fn serve(&mut self, signals: &SignalQueue) -> End {
         loop {
-            self.sleep(signals);
+            let ready = self.sleep(signals);
             self.hear_netlink();
-            self.hear_packets();
+            self.hear_packets(&ready);
             let now = Instant::now();
             // Before scripts are looked at: the end of one that comes later then wakes the next turn.
             while let Some(signal) = signals.next() {
@@ -237,74 +280,46 @@ impl Process {
             }
             self.track(now);
             self.settle(now);
-            for at in 0..self.seats.len() {
-                if let Some(seat) = self.seats.get_mut(at)
-                    && seat.machine.poll_timeout().is_some_and(|due| due <= now)
-                {
-                    self.recorder.timeout(now, &seat.instance.name);
-                    seat.machine.handle_timeout(now);
-                    self.act(now);
-                }
-            }
+            self.node.handle_timeout(now);
+            self.perform_acts();
         }
     }
 
-    fn sleep(&self, signals: &SignalQueue) {
-        let machines = self.seats.iter().filter_map(|seat| seat.machine.poll_timeout());
+    /// Waits for something to do; the sockets on which packets have come.
+    fn sleep(&self, signals: &SignalQueue) -> Vec<u64> {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
-        let due = machines.chain(scripts).chain(files).chain(self.held_until).chain(self.retry_at).min();
+        let due = scripts.chain(files).chain(self.node.poll_timeout()).chain(self.retry_at).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.channels.iter().map(|channel| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
+        let others = fds.len();
+        fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
-    }
-
-    fn seat(&self, instance: Instance) -> Seat {
-        let source = self.source(&instance);
-        self.recorder.seat(Instant::now(), &instance.name, source);
-        let machine = Router::new(instance.router.clone(), source);
-        Seat {
-            instance,
-            machine,
-            standing: None,
-            faulty: false,
-            source,
-            last_source: source,
-            key: None,
-            refused: None,
-            id: 0,
-            sent: false,
-            failing: Vec::new(),
-            held: Vec::new(),
-            retired: false,
-            since: SystemTime::now(),
-        }
+        let sockets = self.pool.iter().map(|(serial, _)| serial).zip(fds.iter().skip(others));
+        sockets
+            .filter(|(_, fd)| fd.revents().is_some_and(|events| !events.is_empty()))
+            .map(|(serial, _)| serial)
+            .collect()
     }
 
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.virtual_addresses()))
-    }
-
-    fn virtual_addresses(&self) -> Vec<IpAddr> {
-        self.site.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect()
+        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.moving))
     }
 
     fn stop(&mut self) {
         let now = Instant::now();
-        for at in 0..self.seats.len() {
-            self.send_event(at, now, Event::Stop);
-        }
-        self.act(now);
-        self.hold_static_addresses(false);
+        self.node.stop(now);
+        self.perform_acts();
+        self.release_static_all();
         self.demote_secondaries();
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
+        self.notifier.finish_mail();
         let usage = |who| {
             let usage = nix::sys::resource::getrusage(who).ok()?;
             let (user, system) = (usage.user_time(), usage.system_time());
@@ -318,22 +333,15 @@ impl Process {
     /// The addresses of the interfaces that are used.
     fn greet(&self) {
         let mut seen: Vec<&str> = Vec::new();
-        let moving = self.virtual_addresses();
         for instance in &self.site.instances {
             let name = instance.interface.as_str();
             if seen.contains(&name) {
                 continue;
             }
             seen.push(name);
-            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &moving)) {
+            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &self.moving)) {
                 self.journal.detail(format!("Assigned address {ip} for interface {name}"));
             }
-        }
-    }
-
-    fn notify(&mut self, at: usize, occasion: Occasion) {
-        if let Some(seat) = self.seats.get(at) {
-            self.notifier.instance(&seat.instance, occasion, seat.machine.priority(), &self.journal);
         }
     }
 
@@ -341,14 +349,16 @@ impl Process {
         let instances = self
             .seats
             .iter()
-            .map(|seat| super::dump::Seen {
+            .zip(self.node.routers())
+            .map(|(seat, (_, machine))| super::dump::Seen {
                 instance: &seat.instance,
-                machine: &seat.machine,
+                machine,
                 source: seat.source,
                 since: seat.since,
             })
             .collect();
-        super::dump::View { site: &self.site, instances, scripts: &self.scripts, channels: &self.channels }
+        let channels = self.pool.iter().map(|(_, channel)| channel).collect();
+        super::dump::View { site: &self.site, instances, scripts: &self.scripts, channels }
     }
 }
 
@@ -365,7 +375,7 @@ fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| journal.say(format!("{line}{end}")));
-            (reading.worst() < Some(Kind::Fatal) && !unserved).then_some((reading.site, reading.text))
+            (reading.worst() < Some(Gravity::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
             journal.say(format!("Unable to read the configuration - {}", reason(&error)));

@@ -12,11 +12,15 @@ use super::blocks::interface::Pace;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
+use super::blocks::{route, rule};
+use super::mail::Settings;
 use super::slot::{Command, Machine, complain};
-use crate::conf::diagnostic::{At, Diagnostic, Severity};
+use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
 use crate::conf::source::Span;
 use crate::vrrp::config::Config;
-use std::collections::BTreeMap;
+use crate::vrrp::node;
+use crate::vrrp::node::{NodeConfig, RouterConfig, RouterId, ThingId};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -61,7 +65,7 @@ pub struct Script {
 }
 
 /// Something that bears on an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// An interface, by name.
     Interface(String),
@@ -95,6 +99,10 @@ pub struct Instance {
     pub router: Config,
     /// Its addresses in order, excluded ones last.
     pub addresses: Vec<Address>,
+    /// The routes it holds as master.
+    pub routes: Vec<route::Given>,
+    /// The routing rules it holds as master.
+    pub rules: Vec<rule::Given>,
     /// The configured source of adverts.
     pub source: Option<IpAddr>,
     /// It faults while that is absent.
@@ -107,6 +115,8 @@ pub struct Instance {
     pub tracking: Vec<Tracking>,
     /// What is run when its state changes.
     pub notify: Notify,
+    /// Send mail when its state changes.
+    pub mails: bool,
     /// Say DELETED where keepalived says FAULT when a reload removes it.
     pub notify_deleted: bool,
     /// Say when its priority changes.
@@ -147,7 +157,7 @@ pub struct Blocks {
 const GROUPED: &str = "SYNC group";
 
 /// Said once, after everything about single interfaces.
-pub const ABSENT: &str = "Non-existent interface specified in configuration";
+const ABSENT: &str = "Non-existent interface specified in configuration";
 
 /// Checks and completes a configuration. A complaint of severity `Emerg` means that it cannot be run.
 pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnostic>) {
@@ -204,11 +214,11 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
             cx.instance(given, has_interface)
         })
         .collect();
-    vital |= complaints.iter().any(|complaint| complaint.message == ABSENT);
+    vital |= complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
     if vital {
         // keepalived ends here, and says nothing about the routers themselves.
         complaints.retain(|complaint| complaint.at != At::Nowhere || complaint.severity == Severity::Notice);
-        complaints.push(Diagnostic::emerg(ABSENT));
+        complaints.push(Diagnostic::emerg(ABSENT).kind(Kind::Interface));
     }
     if !vital {
         duplicates(&instances, &places, &mut complaints);
@@ -227,14 +237,12 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     (site, complaints)
 }
 
-/// What is said of a `script_user` there is not.
-pub const NO_USER: &str = "Error setting global script uid/gid";
-
 /// Users that are named are there.
 fn users(given: &mut Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnostic>) {
     let missing = |(user, group): &(String, Option<String>)| !(machine.has_user)(user, group.as_deref());
     if given.global.script_user.as_ref().is_some_and(missing) {
-        complaints.push(placed(complain(NO_USER), given.global.script_user_span));
+        let complaint = complain("Error setting global script uid/gid").kind(Kind::User);
+        complaints.push(placed(complaint, given.global.script_user_span));
     }
     for script in &mut given.scripts {
         if script.user.as_ref().is_some_and(missing) {
@@ -310,6 +318,68 @@ fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
 }
 
 impl Site {
+    /// What concerns all processes, without the virtual routers.
+    pub fn without_routers(self) -> Self {
+        let Self { global, root, configured, .. } = self;
+        Self { global, root, configured, ..Self::default() }
+    }
+
+    /// How mail is sent, if anybody is to get any.
+    pub fn mail(&self) -> Option<Settings> {
+        let global = &self.global;
+        let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let user = || {
+            let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+            format!("{}@{}", user.map_or_else(|| "root".to_owned(), |user| user.name), host())
+        };
+        Some(Settings {
+            server: global.smtp_server.clone()?,
+            timeout: global.smtp_timeout.unwrap_or(Duration::from_secs(30)),
+            helo: global.smtp_helo.clone().unwrap_or_else(host),
+            from: global.mail_from.clone().unwrap_or_else(user),
+            to: Some(global.mail_to.clone()).filter(|to| !to.is_empty())?,
+            router_id: global.router_id.clone().unwrap_or_else(host),
+            no_faults: global.no_email_faults == Some(true),
+        })
+    }
+
+    /// Whether a group's or an instance's changes are mailed.
+    pub fn mails(&self, own: Option<bool>) -> bool {
+        own.or(self.global.smtp_alert_vrrp).or(self.global.smtp_alert) == Some(true)
+    }
+
+    /// What the routers' node is made of, and the tracked things in the order of their numbers.
+    pub fn node(&self) -> (NodeConfig, Vec<What>) {
+        let mut things: Vec<What> = Vec::new();
+        let mut numbers: BTreeMap<What, usize> = BTreeMap::new();
+        let mut number = |what: &What| {
+            *numbers.entry(what.clone()).or_insert_with(|| {
+                things.push(what.clone());
+                things.len() - 1
+            })
+        };
+        let routers = self.instances.iter().map(|instance| {
+            let tracking = instance.tracking.iter().map(|one| node::Tracking {
+                thing: ThingId(number(&one.what)),
+                weight: one.weight,
+                reverse: one.reverse,
+            });
+            RouterConfig { machine: instance.router.clone(), tracking: tracking.collect() }
+        });
+        let routers = routers.collect();
+        let places: BTreeMap<&str, usize> = self.instances.iter().map(|one| one.name.as_str()).zip(0..).collect();
+        let members = |group: &Group| {
+            group.members.iter().filter_map(|name| places.get(name.as_str())).map(|at| RouterId(*at)).collect()
+        };
+        let groups = self.groups.iter().map(members).collect();
+        (NodeConfig { routers, groups, things: things.len() }, things)
+    }
+
+    /// The addresses that move with virtual routers.
+    pub fn virtual_addresses(&self) -> HashSet<IpAddr> {
+        self.instances.iter().flat_map(|one| one.addresses.iter().map(|address| address.ip)).collect()
+    }
+
     /// The interface of static addresses that name none.
     pub fn static_device(&self) -> String {
         self.global.default_interface.clone().unwrap_or_else(|| "eth0".to_owned())

@@ -1,7 +1,7 @@
 //! The argument shapes keepalived's keywords have, with keepalived's complaints. A later value replaces an earlier one.
 
 use crate::conf::bytes;
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::diagnostic::{self, Diagnostic, Severity};
 use crate::conf::directive::Set;
 use crate::conf::lex::command::{self, unterminated};
 use crate::conf::tree::{Statement, Word};
@@ -62,6 +62,11 @@ pub struct Machine<'a> {
 /// A complaint after which reading goes on.
 pub fn complain(message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Severity::Error, message)
+}
+
+/// A complaint about something that was given before.
+pub fn again(message: impl Into<String>) -> Diagnostic {
+    complain(message).kind(diagnostic::Kind::Again)
 }
 
 /// A complaint about a block that was read, at its end.
@@ -288,7 +293,7 @@ impl<C: 'static> Set for Run<C> {
         let Some(conf) = conf.downcast_mut() else { return Ok(()) };
         let slot = (self.0)(conf);
         if slot.is_some() && !self.1.is_empty() {
-            return Err(complain(worded(self.1, cx, &first(statement))));
+            return Err(again(worded(self.1, cx, &first(statement))));
         }
         *slot = command(statement.arguments())?;
         Ok(())

@@ -1,7 +1,7 @@
 //! What other rooms may see of a keepalived configuration: plain data, nothing that runs.
 
 use super::contexts::ROOT;
-use super::read::{self, Complaint, Kind};
+use super::read::{self, Complaint, Gravity};
 use super::slot::Machine;
 use crate::conf::directive::Contexts;
 use crate::conf::effect::Unserved;
@@ -32,15 +32,15 @@ pub fn view(loader: &dyn Loader, path: &str, id: &str) -> std::io::Result<View> 
     let environment = Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1 };
     let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
     let reading = read::read(loader, path, &environment, &machine)?;
-    let fatal = |complaint: &&Complaint| complaint.kind >= Kind::Fatal;
+    let fatal = |complaint: &&Complaint| complaint.gravity >= Gravity::Fatal;
     let refused = reading.complaints.iter().find(fatal).map(|complaint| complaint.text.clone());
-    let complaints = reading.complaints.into_iter().filter(|complaint| complaint.kind > Kind::Notice);
+    let complaints = reading.complaints.into_iter().filter(|complaint| complaint.gravity > Gravity::Notice);
     Ok(View {
         tree: reading.tree,
         sources: reading.sources,
         unserved: reading.places,
         refused,
-        complaints: complaints.map(|complaint| (complaint.text, complaint.kind >= Kind::Error)).collect(),
+        complaints: complaints.map(|complaint| (complaint.text, complaint.gravity >= Gravity::Error)).collect(),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::kernel::address::Address;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{Change, Commands};
 use crate::kernel::packet::Port;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -59,7 +59,7 @@ impl World {
 
     /// The address adverts from `name` carry: its first one that is not in `virtual_addresses`; link-local for IPv6. One
     /// that is still tentative counts: duplicate address detection is over before the first advert is due.
-    pub fn source(&self, name: &str, ipv6: bool, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
+    pub fn source(&self, name: &str, ipv6: bool, virtual_addresses: &HashSet<IpAddr>) -> Option<IpAddr> {
         const LINK: u8 = 253;
         let index = self.link(name)?.index;
         let fits = |address: &&Address| {
@@ -104,7 +104,8 @@ impl World {
                 let name = self.links.get(&address.index)?.name.clone();
                 Some(Turn::Deassigned(address, name))
             }
-            Change::Lost => None,
+            // Routes and rules are their holders' business.
+            Change::Route(_) | Change::RouteGone(_) | Change::RuleGone(_) | Change::Lost => None,
         }
     }
 
@@ -166,6 +167,6 @@ mod tests {
         const LINK: u8 = 253;
         let tentative = Address { tentative: true, scope: LINK, prefix: 64, ..address(1, "fe80::1") };
         let world = world(&[link(1, "eth0", true)], &[tentative]);
-        assert_eq!(world.source("eth0", true, &[]), Some("fe80::1".parse().unwrap()));
+        assert_eq!(world.source("eth0", true, &HashSet::new()), Some("fe80::1".parse().unwrap()));
     }
 }

@@ -47,7 +47,8 @@ impl Address {
     }
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
+/// An address in a message, by its length.
+pub(super) fn ip(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
         16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),

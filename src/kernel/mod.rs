@@ -1,9 +1,12 @@
-//! What we ask the kernel to hold and to tell: links, addresses, raw and link-layer sockets. Synchronous throughout.
+//! What we ask the kernel to hold and to tell: links, addresses, routes, rules, raw and link-layer sockets. Synchronous throughout.
 //!
 //! Nothing the kernel answers can make this room panic: messages are read field by field, and what is too short or
 //! unknown is skipped.
 
 pub mod address;
 pub mod link;
+mod message;
 pub mod netlink;
 pub mod packet;
+pub mod route;
+pub mod rule;

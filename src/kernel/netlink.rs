@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::link::Link;
+use super::{route, rule};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
@@ -17,9 +18,15 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
 
 /// The multicast groups that tell of links and addresses.
 const GROUPS: [u32; 3] = [1, 5, 9];
+/// Those that tell of routes and rules.
+const ROUTE_GROUPS: [u32; 4] = [7, 8, 11, 19];
 
 /// A message of the kernel is never longer than this (NLMSG_GOODSIZE).
 const BUFFER: usize = 32 * 1024;
@@ -38,6 +45,12 @@ pub enum Change {
     Address(Address),
     /// An address is gone.
     AddressGone(Address),
+    /// A route of ours was put.
+    Route(route::Seen),
+    /// A route of ours is gone.
+    RouteGone(route::Seen),
+    /// A rule of ours is gone.
+    RuleGone(rule::Seen),
     /// Some changes were lost: everything must be asked for again.
     Lost,
 }
@@ -65,6 +78,14 @@ impl Monitor {
         Ok(Self { socket, buffer: vec![0; BUFFER] })
     }
 
+    /// Hears of routes and rules as well; only for those who must, as a router of the internet has very many.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn watch_routes(&mut self) -> io::Result<()> {
+        ROUTE_GROUPS.into_iter().try_for_each(|group| self.socket.add_membership(group))
+    }
+
     /// Reads what has been told, as far as it is there.
     pub fn read(&mut self, changes: &mut Vec<Change>) {
         for _ in 0..PATIENCE {
@@ -85,6 +106,31 @@ impl Monitor {
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// What is asked of the kernel in bytes of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Put a route.
+    NewRoute,
+    /// Take a route away.
+    DeleteRoute,
+    /// Put a rule.
+    NewRule,
+    /// Take a rule away.
+    DeleteRule,
+}
+
+impl Request {
+    /// Its name and number, as keepalived tells them.
+    pub const fn shown(self) -> (&'static str, u16) {
+        match self {
+            Self::NewRoute => ("RTM_NEWROUTE", RTM_NEWROUTE),
+            Self::DeleteRoute => ("RTM_DELROUTE", RTM_DELROUTE),
+            Self::NewRule => ("RTM_NEWRULE", RTM_NEWRULE),
+            Self::DeleteRule => ("RTM_DELRULE", RTM_DELRULE),
+        }
     }
 }
 
@@ -119,6 +165,25 @@ impl Commands {
     pub fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         let sequence = self.send(message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         self.answers(sequence, &mut |_, _| ())
+    }
+
+    /// Sends a request with a body of our own and waits for its acknowledgement.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn ask(&mut self, request: Request, body: &[u8], flags: u16) -> io::Result<()> {
+        const HEADER: usize = 16;
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = u32::try_from(HEADER.saturating_add(body.len())).unwrap_or(u32::MAX);
+        let (_, kind) = request.shown();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((NLM_F_REQUEST | NLM_F_ACK | flags).to_ne_bytes());
+        bytes.extend(self.sequence.to_ne_bytes());
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend(body);
+        self.socket.send(&bytes, 0)?;
+        self.answers(self.sequence, &mut |_, _| ())
     }
 
     /// Every link there is.
@@ -200,6 +265,9 @@ fn change(kind: u16, body: &[u8]) -> Option<Change> {
         RTM_DELLINK => Link::read(body).map(Change::LinkGone),
         RTM_NEWADDR => Address::read(body).map(Change::Address),
         RTM_DELADDR => Address::read(body).map(Change::AddressGone),
+        RTM_NEWROUTE => route::Seen::read(body).map(Change::Route),
+        RTM_DELROUTE => route::Seen::read(body).map(Change::RouteGone),
+        RTM_DELRULE => rule::Seen::read(body).map(Change::RuleGone),
         _ => None,
     }
 }
@@ -242,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_of_the_kernel_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 16_u16..22) {
+        fn no_answer_of_the_kernel_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 16_u16..34) {
             for (kind, body) in Messages(&bytes) {
                 let _ = change(kind, body);
             }

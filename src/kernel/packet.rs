@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 const LONGEST: usize = 4608;
 
 /// An interface by both its names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     /// Its name.
     pub name: String,
@@ -33,7 +33,7 @@ pub struct Received {
 }
 
 /// Which packets a socket receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listen {
     /// Those to a multicast group, which the socket joins.
     Group(IpAddr),

@@ -56,6 +56,15 @@ pub fn fork() -> io::Result<Side> {
     }
 }
 
+/// Gives memory that is no longer used back to the system: what was read once need not stay for good.
+#[expect(unsafe_code, reason = "malloc_trim has no safe form")]
+pub fn trim_memory() {
+    // SAFETY: the call takes a number and touches only what the allocator has free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// What [`daemonise`] leaves behind.
 #[derive(Debug)]
 pub enum Daemon {

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub enum Authentication {
     None,
     /// A password in clear text, padded with zeros.
     Pass([u8; 8]),
+    /// An authentication header whose key is this password, padded with zeros.
+    Ah([u8; 8]),
 }
 
 impl Authentication {
@@ -41,13 +43,14 @@ impl Authentication {
         match self {
             Self::None => 0,
             Self::Pass(_) => 1,
+            Self::Ah(_) => 2,
         }
     }
 
     /// The eight bytes behind the addresses.
     pub const fn data(&self) -> [u8; 8] {
         match self {
-            Self::None => [0; 8],
+            Self::None | Self::Ah(_) => [0; 8],
             Self::Pass(password) => *password,
         }
     }
@@ -58,7 +61,29 @@ impl fmt::Debug for Authentication {
         match self {
             Self::None => write!(f, "None"),
             Self::Pass(_) => write!(f, "Pass(…)"),
+            Self::Ah(_) => write!(f, "Ah(…)"),
         }
+    }
+}
+
+/// Which destination the checksum of a unicast advert covers (VRRPv3 over IPv4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Its own, until a peer covers the multicast group as keepalived did up to 1.3.6.
+    #[default]
+    Adaptive,
+    /// Its own, always.
+    Standard,
+    /// The multicast group.
+    Group,
+    /// The multicast group, as a peer does.
+    Detected,
+}
+
+impl Checksum {
+    /// Whether it covers the multicast group.
+    pub const fn covers_group(self) -> bool {
+        matches!(self, Self::Group | Self::Detected)
     }
 }
 
@@ -132,8 +157,16 @@ pub struct Config {
     pub addresses: Vec<IpAddr>,
     /// Addresses that move with the router and are not on the wire.
     pub excluded: Vec<IpAddr>,
+    /// Whether it holds routes.
+    pub has_routes: bool,
+    /// Whether it holds routing rules.
+    pub has_rules: bool,
     /// Unicast peers; none means multicast.
     pub peers: Vec<Peer>,
+    /// Which destination the checksum of a unicast advert covers.
+    pub checksum: Checksum,
+    /// The multicast group over IPv4, for that.
+    pub group: Ipv4Addr,
     /// Unicast adverts from others than the peers are dropped.
     pub check_unicast_src: bool,
     /// The master last seen is believed without a look at its addresses.
@@ -163,7 +196,11 @@ impl Config {
             authentication: Authentication::None,
             addresses,
             excluded: Vec::new(),
+            has_routes: false,
+            has_rules: false,
             peers: Vec::new(),
+            checksum: Checksum::Adaptive,
+            group: Ipv4Addr::new(224, 0, 0, 18),
             check_unicast_src: false,
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,

@@ -14,7 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::announce::Announcer;
-use super::config::{Config, Version};
+use super::config::{Authentication, Checksum, Config, Version};
 use super::limit::{Answers, Lines};
 use super::note::Note;
 use super::refusal::Refusal;
@@ -55,8 +55,8 @@ pub enum Event {
 /// What a router wants done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send an advert of this priority.
-    Advertise(u8),
+    /// Send an advert of this priority, with this number in its authentication header.
+    Advertise(u8, u32),
     /// Put all addresses on their interfaces.
     AddAddresses,
     /// Take all addresses from their interfaces.
@@ -73,6 +73,8 @@ pub enum Action {
     HeardLower,
     /// Tell the neighbours of the address its own unicast adverts carry.
     AnnounceSource,
+    /// A peer's checksums cover the multicast group: those of the adverts that follow do as well.
+    OldChecksum,
     /// It would be master now, if the others of its group are ready as well.
     Ready,
 }
@@ -170,6 +172,8 @@ pub struct Router {
     waited: bool,
     /// Another owner was heard: until the configuration is read again this one is none.
     demoted: bool,
+    /// The number of the last advert in the authentication header, sent or received.
+    sequence: u32,
     counters: Counters,
     lines: Lines,
     actions: VecDeque<Action>,
@@ -187,6 +191,7 @@ impl Router {
             heard: None,
             waited: false,
             demoted: false,
+            sequence: 0,
             counters: Counters::default(),
             lines: Lines::default(),
             actions: VecDeque::new(),
@@ -361,10 +366,15 @@ impl Router {
             State::Backup(_) => self.heard.is_some_and(|heard| heard.source == datagram.source),
             State::Master(_) => false,
         };
-        let advert = match wire::receive(datagram, &self.config, trusted) {
+        let advert = match wire::receive(datagram, &self.config, trusted, &mut self.sequence) {
             Ok(advert) => advert,
             Err(refusal) => return self.refuse(now, refusal),
         };
+        if advert.old_checksum {
+            self.config.checksum = Checksum::Detected;
+            self.note(Note::OldChecksum);
+            self.actions.push_back(Action::OldChecksum);
+        }
         self.counters.received += 1;
         self.counters.zero_received += u64::from(advert.priority == 0);
         match self.state {
@@ -445,6 +455,10 @@ impl Router {
         if priority < ours || (priority == ours && self.source.is_some_and(|own| source < own)) {
             let advertises = !self.config.lower_prio_no_advert;
             self.note_bounded(now, Note::Lower { priority, ours, source, advertises });
+            if let Some(sequence) = advert.sequence {
+                self.note_bounded(now, Note::SequenceAdopted);
+                self.sequence = sequence.saturating_add(1);
+            }
             return self.force_election(now);
         }
         if priority == ours && self.source == Some(source) {
@@ -578,6 +592,10 @@ impl Router {
             return self.become_master(now);
         }
         self.state = State::Backup(self.listening(now));
+        if initial {
+            // keepalived clears rules and routes once more here.
+            self.note_removed_ways();
+        }
         self.note(Note::EnteringBackup { initial });
         if was_master {
             self.release();
@@ -621,13 +639,27 @@ impl Router {
 
     fn hold(&mut self) {
         self.note(Note::SettingAddresses);
-        if !self.config.excluded.is_empty() {
-            self.note(Note::SettingExcluded);
-        }
+        let config = &self.config;
+        let notes = [
+            (!config.excluded.is_empty(), Note::SettingExcluded),
+            (config.has_routes, Note::SettingRoutes),
+            (config.has_rules, Note::SettingRules),
+        ];
+        notes.into_iter().filter(|(any, _)| *any).for_each(|(_, note)| self.note(note));
         self.actions.push_back(Action::AddAddresses);
     }
 
+    fn note_removed_ways(&mut self) {
+        if self.config.has_rules {
+            self.note(Note::RemovingRules);
+        }
+        if self.config.has_routes {
+            self.note(Note::RemovingRoutes);
+        }
+    }
+
     fn release(&mut self) {
+        self.note_removed_ways();
         self.note(Note::RemovingAddresses);
         if !self.config.excluded.is_empty() {
             self.note(Note::RemovingExcluded);
@@ -654,7 +686,10 @@ impl Router {
     fn advertise(&mut self, priority: u8) {
         self.counters.sent += 1;
         self.counters.zero_sent += u64::from(priority == 0);
-        self.actions.push_back(Action::Advertise(priority));
+        if matches!(self.config.authentication, Authentication::Ah(_)) {
+            self.sequence = wire::ah::next(self.sequence);
+        }
+        self.actions.push_back(Action::Advertise(priority, self.sequence));
     }
 
     fn note(&mut self, note: Note) {
@@ -679,6 +714,9 @@ impl Router {
     }
 
     fn refuse(&mut self, now: Instant, refusal: Refusal) {
+        if refusal == Refusal::Foreign {
+            return;
+        }
         let counters = &mut self.counters;
         match &refusal {
             Refusal::Packet { .. } | Refusal::Short { .. } | Refusal::Long { .. } => counters.length += 1,
@@ -687,9 +725,11 @@ impl Router {
             Refusal::Interval { .. } => counters.interval += 1,
             Refusal::Count { .. } | Refusal::Address { .. } | Refusal::Kind { .. } => counters.address_list += 1,
             Refusal::AuthenticationType { .. } => counters.auth_invalid += 1,
-            Refusal::AuthenticationMismatch { .. } => counters.auth_mismatch += 1,
-            Refusal::Password => counters.auth_failure += 1,
-            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } => {}
+            Refusal::AuthenticationMismatch { .. } | Refusal::Header { .. } => counters.auth_mismatch += 1,
+            Refusal::Password | Refusal::CheckValue | Refusal::Index { .. } | Refusal::Replayed { .. } => {
+                counters.auth_failure += 1;
+            }
+            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } | Refusal::Foreign => {}
         }
         // keepalived counts an advert before it compares addresses and peers.
         counters.received += u64::from(refusal.is_advert());

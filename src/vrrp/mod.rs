@@ -1,8 +1,9 @@
 //! The Virtual Router Redundancy Protocol: pure; no clock, no socket, no file.
 //!
 //! `wire` and `neighbour` are bytes, `config` is a valid router, `machine` is the router itself with `announce` as its
-//! voice towards the neighbours. `weight` and `group` are functions over routers; what they find out enters the machine
-//! as events, so that there is one way in.
+//! voice towards the neighbours. `weight` and `group` are functions over routers; `node` is all routers of a host and
+//! applies them; `network` lets several nodes talk to each other on a fake clock. The daemon runs one node, `explain` and
+//! the tests a network of them.
 
 pub mod announce;
 pub mod config;
@@ -10,6 +11,8 @@ pub mod group;
 mod limit;
 pub mod machine;
 pub mod neighbour;
+pub mod network;
+pub mod node;
 pub mod note;
 pub mod refusal;
 pub mod weight;

@@ -27,6 +27,14 @@ pub enum Note {
     SettingAddresses,
     /// Addresses that are not on the wire come.
     SettingExcluded,
+    /// Routes come.
+    SettingRoutes,
+    /// Routing rules come.
+    SettingRules,
+    /// Routing rules go.
+    RemovingRules,
+    /// Routes go.
+    RemovingRoutes,
     /// Addresses go.
     RemovingAddresses,
     /// Addresses that are not on the wire go.
@@ -55,6 +63,10 @@ pub enum Note {
         /// It is answered with an advert.
         advertises: bool,
     },
+    /// A master that heard a lesser one goes on from the number in its authentication header.
+    SequenceAdopted,
+    /// A peer's checksums cover the multicast group.
+    OldChecksum,
     /// A master heard a better one.
     Higher {
         /// The priority heard.
@@ -130,6 +142,10 @@ impl Note {
             Self::AdvertTimeout
                 | Self::SettingAddresses
                 | Self::SettingExcluded
+                | Self::SettingRoutes
+                | Self::SettingRules
+                | Self::RemovingRules
+                | Self::RemovingRoutes
                 | Self::RemovingAddresses
                 | Self::RemovingExcluded
                 | Self::StartPreemptDelay(_)
@@ -149,8 +165,14 @@ impl fmt::Display for Note {
             Self::AdvertTimeout => write!(f, "Receive advertisement timeout"),
             Self::SettingAddresses => write!(f, "setting VIPs."),
             Self::SettingExcluded => write!(f, "setting E-VIPs."),
+            Self::SettingRoutes => write!(f, "setting Virtual Routes"),
+            Self::SettingRules => write!(f, "setting Virtual Rules"),
+            Self::RemovingRules => write!(f, "removing Virtual Rules"),
+            Self::RemovingRoutes => write!(f, "removing Virtual Routes"),
             Self::RemovingAddresses => write!(f, "removing VIPs."),
             Self::RemovingExcluded => write!(f, "removing E-VIPs."),
+            Self::SequenceAdopted => write!(f, "IPSEC-AH : Syncing seq_num - Increment seq"),
+            Self::OldChecksum => write!(f, "Setting unicast VRRPv3 checksum to old version"),
             Self::SentZero => write!(f, "sent 0 priority"),
             Self::Discarding { priority, source } => {
                 write!(f, "received lower priority ({priority}) advert from {source} - discarding")

@@ -54,6 +54,29 @@ pub enum Refusal {
     },
     /// The password is not ours.
     Password,
+    /// There is an authentication header where none is expected, or the reverse.
+    Header {
+        /// One is expected.
+        expected: bool,
+    },
+    /// The authentication header is not for an advert; nothing is said.
+    Foreign,
+    /// The check value of the authentication header is not that of our password.
+    CheckValue,
+    /// The index of the authentication header is not the sender's address.
+    Index {
+        /// The sender's address, as a number.
+        received: u32,
+        /// The index.
+        expected: u32,
+    },
+    /// The number of the authentication header was seen before.
+    Replayed {
+        /// The number it had.
+        sequence: u32,
+        /// The greatest so far.
+        last: u32,
+    },
     /// The sender advertises in another rhythm (VRRPv2 only).
     Interval {
         /// Our interval in seconds.
@@ -134,6 +157,20 @@ impl fmt::Display for Refusal {
                 write!(f, "received a {received} auth, expecting {expected}!")
             }
             Self::Password => write!(f, "received an invalid passwd!"),
+            Self::Header { expected: false } => write!(f, "Received AH header but auth type not AH"),
+            Self::Header { expected: true } => write!(f, "No AH header but auth type is AH"),
+            Self::Foreign => Ok(()),
+            Self::CheckValue => {
+                let why = "Due to fields mutation or bad password !";
+                write!(f, "IPSEC-AH : invalid IPSEC HMAC-MD5 value. {why}")
+            }
+            Self::Index { received, expected } => {
+                write!(f, "IPSEC AH : invalid IPSEC SPI value. {received} and expect {expected}")
+            }
+            Self::Replayed { sequence, last } => {
+                let what = "already processed. Packet dropped.";
+                write!(f, "IPSEC-AH : sequence number {sequence} {what} Local({last})")
+            }
             Self::Interval { mine, theirs } => {
                 write!(f, "advertisement interval mismatch mine={mine} sec rcv'd={theirs} sec")
             }

@@ -37,6 +37,28 @@ pub struct Standing {
     pub waiting: bool,
 }
 
+/// Whether a thing is well, as a verdict.
+pub const fn verdict(good: bool) -> Verdict {
+    if good { Verdict::Good } else { Verdict::Bad }
+}
+
+/// Whether a tracked thing puts the routers that track it into fault.
+pub fn is_fault(tracked: Tracked) -> bool {
+    tracked.weight == 0 && (tracked.verdict == Verdict::Bad) != tracked.reverse
+}
+
+/// A number times its weight is added to the priority; -254, or any number but 0 with weight 0, is a fault.
+pub fn of_value(value: i64, weight: i32, reverse: bool) -> Tracked {
+    let sign = if reverse { -1 } else { 1 };
+    let product = value.saturating_mul(i64::from(weight)).saturating_mul(sign).clamp(-254, 253) as i32;
+    let fault = if weight == 0 { (value != 0) != reverse } else { product == -254 };
+    match product {
+        _ if fault => Tracked { weight: 0, reverse: false, verdict: Verdict::Bad },
+        0 => Tracked { weight: 0, reverse: false, verdict: Verdict::Good },
+        product => Tracked { weight: product, reverse: false, verdict: verdict(product > 0) },
+    }
+}
+
 /// The standing of a router of priority `base`.
 pub fn standing(base: u8, tracked: impl IntoIterator<Item = Tracked>) -> Standing {
     let mut standing = Standing { priority: base, fault: false, waiting: false };
@@ -95,5 +117,21 @@ mod tests {
         assert!(standing(100, [tracked(0, Verdict::Bad)]).fault);
         assert!(standing(100, [tracked(0, Verdict::Unknown)]).waiting);
         assert!(!standing(100, [tracked(5, Verdict::Unknown)]).waiting);
+    }
+
+    #[test]
+    fn a_files_number_is_a_weight_or_a_fault() {
+        let of = |value, weight, reverse| standing(100, [of_value(value, weight, reverse)]);
+        for (value, weight, reverse, priority) in
+            [(0, 1, false, 100), (7, 1, false, 107), (7, -2, false, 86), (7, 2, true, 86), (900, 1, false, 254)]
+        {
+            let standing = of(value, weight, reverse);
+            assert_eq!((standing.priority, standing.fault), (priority, false), "{value} {weight} {reverse}");
+        }
+        for (value, weight, reverse, fault) in
+            [(-254, 1, false, true), (0, 0, false, false), (1, 0, false, true), (0, 0, true, true), (1, 0, true, false)]
+        {
+            assert_eq!(of(value, weight, reverse).fault, fault, "{value} {weight} {reverse}");
+        }
     }
 }

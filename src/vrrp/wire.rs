@@ -3,10 +3,13 @@
 //! [`receive`] judges a packet whole, in keepalived's order of checks, before anything about the router may change.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::config::{Authentication, Config, Version};
+use self::ah::Ah;
+use super::config::{Authentication, Checksum, Config, Version};
 use super::refusal::Refusal;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+pub mod ah;
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -37,7 +40,9 @@ pub struct Datagram {
     pub hops: u8,
     /// The bytes of IP header the socket handed up before the payload (none over IPv6); keepalived counts them as length.
     pub header: usize,
-    /// What follows the IP header.
+    /// The authentication header before the payload.
+    pub ah: Option<Box<Ah>>,
+    /// What follows the headers.
     pub payload: Vec<u8>,
 }
 
@@ -50,6 +55,10 @@ pub struct Advert {
     pub interval: Duration,
     /// The addresses it stands for.
     pub addresses: Vec<IpAddr>,
+    /// The number in its authentication header.
+    pub sequence: Option<u32>,
+    /// Its checksum covers the multicast group, not the address it was sent to.
+    pub old_checksum: bool,
 }
 
 /// The virtual router a packet is about, before it is judged.
@@ -59,13 +68,18 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
 
 /// Judges a packet for the router `config` describes.
 ///
-/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares.
+/// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares;
+/// `last` is the greatest number of an authentication header so far.
 ///
 /// # Errors
 /// The first check, in keepalived's order, that the packet does not pass.
-pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Advert, Refusal> {
+pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u32) -> Result<Advert, Refusal> {
     let bytes = &datagram.payload;
     let head: [u8; HEAD] = bytes.first_chunk().copied().ok_or(Refusal::Packet { ipv6: true, length: bytes.len() })?;
+    let expected = matches!(config.authentication, Authentication::Ah(_));
+    if datagram.ah.is_some() != expected {
+        return Err(Refusal::Header { expected });
+    }
     length(config, datagram, &head)?;
     if config.peers.is_empty() && datagram.hops != HOPS {
         return Err(Refusal::Hops { received: datagram.hops });
@@ -75,7 +89,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
         return Err(Refusal::Version { received: version, expected: config.version.number() });
     }
     if config.version == Version::V2 {
-        authenticate(config, head[4], bytes)?;
+        authenticate(config, head[4], datagram, last)?;
         let (mine, theirs) = (config.interval.as_secs(), u64::from(head[5]));
         if mine != theirs {
             return Err(Refusal::Interval { mine, theirs });
@@ -89,7 +103,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
     if usize::from(head[3]) != expected && !unseen {
         return Err(Refusal::Count { received: head[3], expected });
     }
-    checksum_holds(datagram, config)?;
+    let old_checksum = checksum_holds(datagram, config)?;
     kind(datagram, config)?;
     let addresses = addresses(bytes, usize::from(head[3]), config.is_ipv6());
     if !unseen {
@@ -100,7 +114,8 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool) -> Result<Ad
         Version::V2 => Duration::from_secs(u64::from(head[5])),
         Version::V3 => Duration::from_millis(u64::from(u16::from_be_bytes([head[4] & 0x0f, head[5]])) * 10),
     };
-    Ok(Advert { priority: head[2], interval, addresses })
+    let sequence = datagram.ah.as_ref().map(|ah| ah.sequence());
+    Ok(Advert { priority: head[2], interval, addresses, sequence, old_checksum })
 }
 
 /// The bytes of an advert from `source`.
@@ -131,7 +146,10 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     }
     let sum = match (config.version, source, destination) {
         (Version::V2, IpAddr::V4(_), _) => checksum(&[&bytes]),
-        (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => checksum(&[&pseudo_header(from, to, bytes.len()), &bytes]),
+        (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => {
+            let to = if config.checksum.covers_group() { config.group } else { to };
+            checksum(&[&pseudo_header(from, to, bytes.len()), &bytes])
+        }
         (Version::V2 | Version::V3, _, _) => 0,
     };
     if let Some(slot) = bytes.get_mut(6..8) {
@@ -140,14 +158,52 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     bytes
 }
 
+/// An IPv4 packet with an advert: its header, the authentication header where there is one, and the advert.
+pub fn ipv4_advert(
+    config: &Config,
+    priority: u8,
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    (ttl, id, sequence): (u8, u16, u32),
+) -> Vec<u8> {
+    let payload = emit(config, priority, source.into(), destination.into());
+    let Authentication::Ah(key) = &config.authentication else {
+        return [&ipv4_header(source, destination, (PROTOCOL, ttl, id), payload.len()), payload.as_slice()].concat();
+    };
+    let mut ip = ipv4_header(source, destination, (ah::PROTOCOL, ttl, id), ah::HEADER + payload.len());
+    let header = ah::header(&ip, sequence, (key, !config.peers.is_empty()), &payload);
+    // The kernel fills it in.
+    (ip[10], ip[11]) = (0, 0);
+    [ip.as_slice(), &header, &payload].concat()
+}
+
+/// An advert as a router on the other side of the wire gets it.
+pub fn datagram(
+    config: &Config,
+    priority: u8,
+    (source, destination): (IpAddr, IpAddr),
+    (hops, sequence): (u8, u32),
+) -> Option<Datagram> {
+    match (source, destination) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            ipv4_packet(&ipv4_advert(config, priority, (from, to), (hops, 1, sequence))).ok()
+        }
+        _ => ipv6_payload((source, Some(destination)), hops, emit(config, priority, source, destination)).ok(),
+    }
+}
+
 /// The IPv4 header before an advert of `length` bytes: TOS 0xc0, no fragment flags; the kernel fills in the checksum.
-pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16), length: usize) -> [u8; 20] {
+pub fn ipv4_header(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    (protocol, ttl, id): (u8, u8, u16),
+    length: usize,
+) -> [u8; 20] {
     let total = (20 + length).min(usize::from(u16::MAX)) as u16;
     let [l0, l1] = total.to_be_bytes();
     let [i0, i1] = id.to_be_bytes();
     let [s0, s1, s2, s3] = source.octets();
     let [d0, d1, d2, d3] = destination.octets();
-    let mut header = [0x45, 0xc0, l0, l1, i0, i1, 0, 0, ttl, PROTOCOL, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
+    let mut header = [0x45, 0xc0, l0, l1, i0, i1, 0, 0, ttl, protocol, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
     let [c0, c1] = checksum(&[&header]).to_be_bytes();
     (header[10], header[11]) = (c0, c1);
     header
@@ -160,9 +216,11 @@ pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, (ttl, id): (u8, u16)
 pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
     let short = Refusal::Packet { ipv6: false, length: bytes.len() };
     let Some(head) = bytes.first_chunk::<20>() else { return Err(short) };
-    let header = usize::from(head[0] & 0x0f) * 4;
+    let ip = usize::from(head[0] & 0x0f) * 4;
+    let protected = head[9] == ah::PROTOCOL;
+    let header = if protected { ip + ah::HEADER } else { ip };
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    if header < 20 || total < header + HEAD {
+    if ip < IPV4_HEADER || total < header + HEAD {
         return Err(short);
     }
     let payload = bytes.get(header..total).ok_or(short)?.to_vec();
@@ -171,6 +229,7 @@ pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
         destination: Some(Ipv4Addr::new(head[16], head[17], head[18], head[19]).into()),
         hops: head[8],
         header,
+        ah: if protected { Ah::read(bytes, ip).map(Box::new) } else { None },
         payload,
     })
 }
@@ -187,7 +246,7 @@ pub fn ipv6_payload(
     if payload.len() < HEAD {
         return Err(Refusal::Packet { ipv6: true, length: payload.len() });
     }
-    Ok(Datagram { source, destination, hops, header: 0, payload })
+    Ok(Datagram { source, destination, hops, header: 0, ah: None, payload })
 }
 
 /// The length the packet's own version and address count demand; whether that is our version is judged later.
@@ -206,7 +265,7 @@ fn length(config: &Config, datagram: &Datagram, head: &[u8; HEAD]) -> Result<(),
     }
 }
 
-fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> {
+fn authenticate(config: &Config, kind: u8, datagram: &Datagram, last: &mut u32) -> Result<(), Refusal> {
     if kind > 2 {
         return Err(Refusal::AuthenticationType { received: kind });
     }
@@ -214,23 +273,33 @@ fn authenticate(config: &Config, kind: u8, bytes: &[u8]) -> Result<(), Refusal> 
     if kind != expected {
         return Err(Refusal::AuthenticationMismatch { received: kind, expected });
     }
-    match (&config.authentication, bytes.last_chunk::<AUTHENTICATION>()) {
-        (Authentication::Pass(password), Some(data)) if password != data => Err(Refusal::Password),
+    match (&config.authentication, datagram.payload.last_chunk::<AUTHENTICATION>(), &datagram.ah) {
+        (Authentication::Pass(password), Some(data), _) if password != data => Err(Refusal::Password),
+        (Authentication::Ah(key), _, Some(ah)) => ah.judge(&datagram.payload, key, !config.peers.is_empty(), last),
         _ => Ok(()),
     }
 }
 
-fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {
+/// Whether the checksum is right, and then whether it is an old one.
+fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<bool, Refusal> {
     let bytes: &[u8] = &datagram.payload;
-    let sum = match (config.version, datagram.source, datagram.destination) {
-        (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]),
+    let over = |from, to| checksum(&[&pseudo_header(from, to, bytes.len()), bytes]) == 0;
+    let right = match (config.version, datagram.source, datagram.destination) {
+        (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]) == 0,
+        (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(_))) if config.checksum.covers_group() => {
+            over(from, config.group)
+        }
         (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(to))) => {
-            checksum(&[&pseudo_header(from, to, bytes.len()), bytes])
+            let adaptive = config.checksum == Checksum::Adaptive && !config.peers.is_empty();
+            if adaptive && !over(from, to) && over(from, config.group) {
+                return Ok(true);
+            }
+            over(from, to)
         }
         // The kernel has judged it.
-        (Version::V2 | Version::V3, _, _) => 0,
+        (Version::V2 | Version::V3, _, _) => true,
     };
-    if sum == 0 { Ok(()) } else { Err(Refusal::Checksum { version: config.version.number() }) }
+    if right { Ok(false) } else { Err(Refusal::Checksum { version: config.version.number() }) }
 }
 
 fn kind(datagram: &Datagram, config: &Config) -> Result<(), Refusal> {

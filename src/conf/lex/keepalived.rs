@@ -6,7 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::command;
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity};
 use crate::conf::expand::Line;
 use crate::conf::source::Span;
 use crate::conf::tree::{Block, Node, Statement, Word};
@@ -87,7 +87,8 @@ impl Builder<'_> {
             words.push(word(bytes, quoted, place));
         }
         if plain.at < text.len() {
-            self.shape(format!("Unmatched quote: '{}'", crate::conf::bytes::text(text)), line.span);
+            let message = format!("Unmatched quote: '{}'", crate::conf::bytes::text(text));
+            self.shape(Kind::Quote, message, line.span);
         }
         if words.first().is_some_and(|name| (self.keywords.command)(&name.bytes)) {
             match command::words(text) {
@@ -119,7 +120,7 @@ impl Builder<'_> {
             opener => {
                 self.block.nodes.extend(opener.map(Node::Statement));
                 self.skipped += usize::from(means);
-                self.broken("Unexpected '{' - ignoring", span);
+                self.broken(Kind::Brace, "Unexpected '{' - ignoring", span);
             }
         }
     }
@@ -127,8 +128,8 @@ impl Builder<'_> {
     fn close(&mut self, span: Span) {
         self.flush();
         if self.braces == 0 {
-            self.shape("Extra '}' found", span);
-            self.shape("Unknown keyword '}'", span);
+            self.shape(Kind::Other, "Extra '}' found", span);
+            self.shape(Kind::Keyword, "Unknown keyword '}'", span);
             return;
         }
         self.braces -= 1;
@@ -145,12 +146,12 @@ impl Builder<'_> {
         }
     }
 
-    fn shape(&mut self, message: impl Into<String>, span: Span) {
-        self.shape.push(Diagnostic::new(Severity::Error, message).at(span));
+    fn shape(&mut self, kind: Kind, message: impl Into<String>, span: Span) {
+        self.shape.push(Diagnostic::new(Severity::Error, message).kind(kind).at(span));
     }
 
-    fn broken(&mut self, message: &str, span: Span) {
-        self.block.nodes.push(Node::Broken(Diagnostic::new(Severity::Error, message).at(span)));
+    fn broken(&mut self, kind: Kind, message: &str, span: Span) {
+        self.block.nodes.push(Node::Broken(Diagnostic::new(Severity::Error, message).kind(kind).at(span)));
     }
 
     fn finish(mut self, last: Option<&Line>) -> (Block, Vec<Diagnostic>) {

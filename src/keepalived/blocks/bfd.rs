@@ -1,6 +1,6 @@
 //! `bfd_instance`: a BFD session. Not served yet.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
@@ -107,10 +107,10 @@ const LONGEST: usize = 31;
 pub fn open(cx: &mut Setting<'_>, bfd: &mut Bfd, statement: &Statement) -> Result<(), Diagnostic> {
     let name = first(statement);
     if name.len() > LONGEST {
-        return Err(complain(format!("BFD name {name} too long")));
+        return Err(complain(format!("BFD name {name} too long")).kind(Kind::Name));
     }
     if let Some(first) = super::track::definition(cx, BFD, &name) {
-        return Err(complain(format!("BFD {name} already specified")).earlier(first.span));
+        return Err(complain(format!("BFD {name} already specified")).kind(Kind::Name).earlier(first.span));
     }
     bfd.name = name;
     Ok(())

@@ -13,8 +13,8 @@ use crate::keepalived::contexts::{
     UDP_CHECK, URL,
 };
 use crate::keepalived::slot::{
-    Command, CommandLine, JudgedSwitch, MICROSECOND, Present, Seconds, Switch, Text, Unsigned, also, command, complain,
-    count, first, whole,
+    Command, CommandLine, JudgedSwitch, MICROSECOND, Present, Seconds, Switch, Text, Unsigned, again, also, command,
+    complain, count, first, whole,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -380,7 +380,7 @@ fn dns_type(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outc
 fn dns_name(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
     let text = first(statement);
     if checker.name.is_some() {
-        return Err(complain("DNS_CHECK name already specified - ignoring"));
+        return Err(again("DNS_CHECK name already specified - ignoring"));
     }
     if text.starts_with('.') || text.contains("..") {
         return Err(complain(format!("DNS_CHECK name '{text}' has empty label - ignoring")));

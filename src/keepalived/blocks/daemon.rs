@@ -4,8 +4,9 @@ use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::slot::{Kind, also, at_end, command, complain, count, first, number, whole, worded};
+use crate::keepalived::slot::{Kind, again, also, at_end, command, complain, count, first, number, whole, worded};
 use std::net::IpAddr;
+use std::time::Duration;
 
 type Outcome = Result<(), Diagnostic>;
 
@@ -13,26 +14,46 @@ type Outcome = Result<(), Diagnostic>;
 ///
 /// # Errors
 /// The port is none, or the address.
-pub fn smtp_server(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+pub fn smtp_server(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     let host = first(statement);
     let port = statement.arguments().get(1).map_or_else(|| "25".to_owned(), |word| word.text().into_owned());
     let wrong = || complain(format!("Invalid smtp server {host} {port}"));
-    if let Err(complaint) = count(&port, &(1..=65_535)) {
-        cx.report(complaint.at(statement.span));
+    let number = match count(&port, &(1..=65_535)) {
+        Ok(number) => u16::try_from(number).unwrap_or(u16::MAX),
+        Err(complaint) => {
+            cx.report(complaint.at(statement.span));
+            return Err(wrong());
+        }
+    };
+    // A name is looked up when mail is sent; `-` and `/` make a name of what looks like an address.
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if host.is_empty() || !host.chars().all(name) {
         return Err(wrong());
     }
-    // Names are not looked up, as no mail is sent; `-` and `/` make a name of what looks like an address.
-    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    if host.is_empty() || !host.chars().all(name) { Err(wrong()) } else { Ok(()) }
+    global.smtp_server = Some((host, number));
+    Ok(())
+}
+
+/// `smtp_helo_name NAME`; without a name nothing changes.
+///
+/// # Errors
+/// None.
+pub fn smtp_helo(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if !statement.arguments().is_empty() {
+        global.smtp_helo = Some(first(statement));
+    }
+    Ok(())
 }
 
 /// `smtp_connect_timeout SECONDS`.
 ///
 /// # Errors
 /// It is no number of seconds.
-pub fn smtp_timeout(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+pub fn smtp_timeout(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     let judged = count(&first(statement), &(0..=4294));
-    match judged.map_err(|wrong| also(cx, statement, wrong, "{k} '{v}' must be in [0, 4294] - ignoring"))? {
+    let seconds = judged.map_err(|wrong| also(cx, statement, wrong, "{k} '{v}' must be in [0, 4294] - ignoring"))?;
+    global.smtp_timeout = Some(Duration::from_secs(seconds.max(1) as u64));
+    match seconds {
         0 => Err(complain("smtp_conect_timeout must be greater than 0, setting to 1")),
         _ => Ok(()),
     }
@@ -42,10 +63,12 @@ pub fn smtp_timeout(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement)
 ///
 /// # Errors
 /// Nobody is named.
-pub fn notification_email(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    if super::track::words(cx, statement).is_empty() {
+pub fn notification_email(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    let words = super::track::words(cx, statement);
+    if words.is_empty() {
         return Err(at_end(statement, "Warning - empty notification_email block"));
     }
+    global.mail_to.extend(words.iter().map(|word| word.text().into_owned()));
     Ok(())
 }
 
@@ -67,7 +90,7 @@ pub fn shutdown_script(cx: &mut Setting<'_>, global: &mut Global, statement: &St
 
 fn start_script((cx, which): (&mut Setting<'_>, &'static str), global: &mut Global, statement: &Statement) -> Outcome {
     if global.start_scripts_given.contains(&which) {
-        return Err(complain(format!("{which} script already specified")));
+        return Err(again(format!("{which} script already specified")));
     }
     if statement.arguments().is_empty() {
         return Err(complain(format!("{which} script missing")));
@@ -91,10 +114,11 @@ pub fn fifo_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
         return Err(complain(worded("No {k} specified", cx, "")));
     }
     if global.fifo_scripts_given.contains(&cx.row.name) {
-        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+        return Err(again(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
     }
     global.fifo_scripts_given.push(cx.row.name);
-    global.fifo_scripts.extend(command(statement.arguments())?);
+    let name = cx.row.name;
+    global.fifo_scripts.extend(command(statement.arguments())?.map(|command| (name, command)));
     Ok(())
 }
 
@@ -167,7 +191,7 @@ fn fifo(cx: &Setting<'_>, slot: &mut Option<String>, statement: &Statement) -> O
         return Err(complain(worded("No {k} name specified", cx, "")));
     }
     if slot.is_some() {
-        return Err(complain(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
+        return Err(again(worded("{k} already specified - ignoring {v}", cx, &first(statement))));
     }
     *slot = Some(first(statement));
     Ok(())

@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::FILE;
-use crate::keepalived::slot::{complain, first, whole};
+use crate::keepalived::slot::{again, complain, first, whole};
 
 /// The keywords of tracked files.
 pub const MODULE: Module = Module { name: "track_file", directives: DIRECTIVES, scopes: &[Scope::of::<File>(FILE)] };
@@ -76,7 +76,7 @@ fn path(_: &mut Setting<'_>, file: &mut File, statement: &Statement) -> Result<(
     }
     let path = first(statement);
     if file.path.is_some() {
-        return Err(complain(format!("File already set for track file {} - ignoring {path}", file.name)));
+        return Err(again(format!("File already set for track file {} - ignoring {path}", file.name)));
     }
     file.path = Some(path);
     Ok(())
@@ -89,7 +89,7 @@ fn weight(cx: &mut Setting<'_>, file: &mut File, statement: &Statement) -> Resul
     }
     // 1 is what it is when it is not set.
     if file.weight.is_some_and(|weight| weight != 1) {
-        return Err(complain(format!("Weight already set for track file {name} - ignoring {text}")));
+        return Err(again(format!("Weight already set for track file {name} - ignoring {text}")));
     }
     match whole(&text, &(-254..=254)) {
         Ok(weight) => file.weight = Some(weight as i32),

@@ -3,10 +3,9 @@
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
     lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
-    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_server, smtp_timeout,
-    snmp_socket, startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_helo, smtp_server,
+    smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
 };
-use super::group::Mail;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
 use crate::conf::module::{Conf, Module, Scope};
@@ -53,30 +52,40 @@ const DIRECTIVES: &[Directive] = &[
         &Text(|c: &mut Global| &mut c.router_id, "routerid name missing - ignoring"),
     )
     .doc("Names this host in mails and dumps."),
-    inert(
-        "notification_email_from",
-        BARE,
-        &Needed("emailfrom missing - ignoring"),
-        "no mail is sent: smtp_alert itself is refused",
-    ),
-    inert("smtp_server", ONE, &Custom(smtp_server), "no mail is sent: smtp_alert itself is refused"),
-    inert("smtp_helo_name", BARE, &Nothing, "no mail is sent: smtp_alert itself is refused"),
-    inert("smtp_connect_timeout", ONE, &Custom(smtp_timeout), "no mail is sent: smtp_alert itself is refused"),
-    inert("notification_email", LINES, &Custom(notification_email), "no mail is sent: smtp_alert itself is refused"),
-    Directive::new("smtp_alert", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert specified"))
-        .support(Support::Parts("mail is not sent: only `false` is served"))
-        .doc("Chooses whether mail is sent at each change."),
-    Directive::new("smtp_alert_vrrp", GLOBAL, BARE, &Mail("Invalid value '{v}' for global smtp_alert_vrrp specified"))
-        .support(Support::Parts("mail is not sent: only `false` is served"))
-        .doc("Chooses whether mail is sent at each change."),
     Directive::new(
-        "smtp_alert_checker",
+        "notification_email_from",
         GLOBAL,
         BARE,
-        &Mail("Invalid value '{v}' for global smtp_alert_checker specified"),
+        &Text(|c: &mut Global| &mut c.mail_from, "emailfrom missing - ignoring"),
     )
-    .support(Support::Parts("mail is not sent: only `false` is served"))
+    .doc("Sets the sender of mail."),
+    Directive::new("smtp_server", GLOBAL, ONE, &Custom(smtp_server))
+        .doc("Sets the server mail is sent through, and perhaps its port; without one no mail is sent."),
+    Directive::new("smtp_helo_name", GLOBAL, BARE, &Custom(smtp_helo)).doc("Sets the name that is said with HELO."),
+    Directive::new("smtp_connect_timeout", GLOBAL, ONE, &Custom(smtp_timeout))
+        .doc("Sets how many seconds a mail server may take to answer."),
+    Directive::new("notification_email", GLOBAL, LINES, &Custom(notification_email))
+        .doc("Lists who gets mail; without anybody no mail is sent."),
+    Directive::new(
+        "smtp_alert",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.smtp_alert, "Invalid value '{v}' for global smtp_alert specified"),
+    )
     .doc("Chooses whether mail is sent at each change."),
+    Directive::new(
+        "smtp_alert_vrrp",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.smtp_alert_vrrp, "Invalid value '{v}' for global smtp_alert_vrrp specified"),
+    )
+    .doc("Chooses whether mail is sent at each change of a virtual router or group."),
+    inert(
+        "smtp_alert_checker",
+        BARE,
+        &JudgedSwitch("Invalid value '{v}' for global smtp_alert_checker specified"),
+        "concerns virtual servers only, which are refused",
+    ),
     Directive::missing("startup_script", GLOBAL, BARE)
         .judged(&CommandLine(startup_script))
         .doc("A script that is run before anything else."),
@@ -106,8 +115,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Logs each failed check."),
     Directive::new("dynamic_interfaces", GLOBAL, BARE, &Custom(dynamic_interfaces))
         .doc("Lets interfaces be named that are not there yet."),
-    Directive::new("no_email_faults", GLOBAL, BARE, &Nothing)
-        .support(Support::Inert("no mail is sent: smtp_alert itself is refused"))
+    Directive::new("no_email_faults", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.no_email_faults, true))
         .doc("Sends no mail about faults."),
     Directive::new(
         "default_interface",
@@ -313,14 +321,13 @@ const DIRECTIVES: &[Directive] = &[
     ),
     inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
-    Directive::missing("notify_fifo_script", GLOBAL, BARE)
-        .judged(&CommandLine(fifo_script))
-        .doc("A script that reads the notify FIFO of all processes."),
+    Directive::new("notify_fifo_script", GLOBAL, BARE, &CommandLine(fifo_script))
+        .doc("Sets a script that is started to read the notify FIFO, with its path as last argument."),
     Directive::new("vrrp_notify_fifo", GLOBAL, BARE, &Custom(vrrp_fifo))
         .doc("Sets a FIFO every change of virtual routers is written to."),
-    Directive::missing("vrrp_notify_fifo_script", GLOBAL, BARE)
-        .judged(&CommandLine(fifo_script))
-        .doc("A script that reads the notify FIFO of virtual routers."),
+    Directive::new("vrrp_notify_fifo_script", GLOBAL, BARE, &CommandLine(fifo_script)).doc(
+        "Sets a script that is started to read the notify FIFO of virtual routers, with its path as last argument.",
+    ),
     Directive::new(
         "vrrp_notify_priority_changes",
         GLOBAL,
@@ -519,6 +526,14 @@ const DIRECTIVES: &[Directive] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Global {
     pub router_id: Option<String>,
+    pub mail_from: Option<String>,
+    pub mail_to: Vec<String>,
+    pub smtp_server: Option<(String, u16)>,
+    pub smtp_helo: Option<String>,
+    pub smtp_timeout: Option<Duration>,
+    pub smtp_alert: Option<bool>,
+    pub smtp_alert_vrrp: Option<bool>,
+    pub no_email_faults: Option<bool>,
     pub script_user: Option<(String, Option<String>)>,
     /// Where that is said.
     pub script_user_span: Option<Span>,
@@ -560,7 +575,7 @@ pub struct Global {
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.
-    pub fifo_scripts: Vec<Command>,
+    pub fifo_scripts: Vec<(&'static str, Command)>,
 }
 
 impl Conf for Global {

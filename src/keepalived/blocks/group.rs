@@ -3,15 +3,14 @@
 use super::instance::Notify;
 use super::track::{Track, Tracked, Tracks};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
+use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::GROUP;
-use crate::keepalived::slot::{Present, Run, at_end, complain, first, truth, worded};
-use std::any::{Any, TypeId};
+use crate::keepalived::slot::{Present, Run, Switch, again, at_end, complain};
 
 /// The keywords of groups.
 pub const MODULE: Module =
@@ -45,9 +44,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets what is run at the end."),
     Directive::new("notify", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.any, TWICE))
         .doc("Sets what is run at each change, with GROUP, name, state and priority as arguments."),
-    Directive::new("smtp_alert", GROUP, Arity::AtLeast(0), &Mail("Invalid vrrp_group {k} parameter {v}"))
-        .support(Support::Parts("mail is not sent: only `false` is served"))
-        .doc("Chooses whether mail is sent at each change."),
+    Directive::new(
+        "smtp_alert",
+        GROUP,
+        Arity::AtLeast(0),
+        &Switch(|c: &mut Group| &mut c.smtp_alert, "Invalid vrrp_group {k} parameter {v}"),
+    )
+    .doc("Chooses whether mail is sent at each change."),
     Directive::new("global_tracking", GROUP, Arity::AtLeast(0), &Custom(old_tracking))
         .doc("Older name of sync_group_tracking_weight."),
     Directive::new(
@@ -78,6 +81,8 @@ pub struct Group {
     pub sessions: Vec<Track>,
     /// `notify` and its kin.
     pub notify: Notify,
+    /// `smtp_alert`.
+    pub smtp_alert: Option<bool>,
     /// `sync_group_tracking_weight`.
     pub weighted: Option<bool>,
     /// Where it begins.
@@ -100,7 +105,7 @@ pub fn open(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> R
 
 fn members(cx: &mut Setting<'_>, group: &mut Group, statement: &Statement) -> Result<(), Diagnostic> {
     if !group.members.is_empty() {
-        return Err(complain(format!("Group list already specified for sync group {}", group.name)));
+        return Err(again(format!("Group list already specified for sync group {}", group.name)));
     }
     group.members = super::track::words(cx, statement).iter().map(|word| word.text().into_owned()).collect();
     if group.members.is_empty() {
@@ -114,22 +119,4 @@ fn old_tracking(_: &mut Setting<'_>, group: &mut Group, _: &Statement) -> Result
     let name = &group.name;
     let text = format!("({name}) global_tracking is deprecated. Use track_interface/script/file on the sync group");
     Err(complain(text))
-}
-
-/// Whether mail is sent. It is not yet, so only its absence may be asked for; the complaint about another word.
-pub struct Mail(pub &'static str);
-
-impl Set for Mail {
-    fn target(&self) -> TypeId {
-        TypeId::of::<()>()
-    }
-
-    fn set(&self, cx: &mut Setting<'_>, _: &mut dyn Any, statement: &Statement) -> Result<(), Diagnostic> {
-        match truth(statement.arguments().first()) {
-            None => return Err(complain(worded(self.0, cx, &first(statement)))),
-            Some(true) => cx.unserved(statement, &format!("\"{}\"", cx.row.name)),
-            Some(false) => {}
-        }
-        Ok(())
-    }
 }

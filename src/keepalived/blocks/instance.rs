@@ -1,7 +1,6 @@
 //! `vrrp_instance`: a virtual router as configured.
 
 use super::address::{Address, Addresses};
-use super::group::Mail;
 use super::line::Need;
 use super::track::{Track, Tracked, Tracks};
 use crate::conf::diagnostic::Diagnostic;
@@ -13,9 +12,10 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address, also,
-    command, complain, count, first, number, seconds, truth, worded,
+    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address,
+    again, also, command, complain, count, first, number, seconds, truth, worded,
 };
+use crate::vrrp::config::Checksum;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -52,7 +52,6 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
         .words(&["PASS", "AH"])
-        .support(Support::Parts("AH is refused"))
         .doc("Sets the kind of authentication."),
     Directive::new("auth_pass", AUTHENTICATION, ONE, &Custom(auth_pass)).doc("Sets the password, at most 8 bytes."),
     Directive::new("virtual_ipaddress", INSTANCE, LINES, &Addresses(|c: &mut Instance| &mut c.addresses))
@@ -152,9 +151,13 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Instance| &mut c.notify_priority_changes, "({n}) Invalid value '{v}' for {k} specified"),
     )
     .doc("Tells scripts and FIFOs of changed priorities as well."),
-    Directive::new("smtp_alert", INSTANCE, BARE, &Mail("Invalid vrrp_instance {k} parameter {v}"))
-        .support(Support::Parts("mail is not sent: only `false` is served"))
-        .doc("Chooses whether mail is sent at each change."),
+    Directive::new(
+        "smtp_alert",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.smtp_alert, "Invalid vrrp_instance {k} parameter {v}"),
+    )
+    .doc("Chooses whether mail is sent at each change."),
     Directive::new(
         "garp_master_delay",
         INSTANCE,
@@ -233,8 +236,7 @@ const DIRECTIVES: &[Directive] = &[
         .judged(&Custom(use_ipvlan))
         .doc("Uses an ipvlan interface of its own."),
     Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)).doc("The VRF the interfaces are put into."),
-    Directive::missing("old_unicast_checksum", INSTANCE, BARE)
-        .judged(&Custom(old_checksum))
+    Directive::new("old_unicast_checksum", INSTANCE, BARE, &Custom(old_checksum))
         .doc("Computes the checksum of unicast packets as older versions did."),
     Directive::missing("v3_checksum_as_v2", INSTANCE, BARE)
         .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
@@ -252,11 +254,9 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("linkbeat_use_polling", INSTANCE, BARE)
         .judged(&Custom(old_linkbeat))
         .doc("Polls the state of the link."),
-    Directive::missing("virtual_routes", INSTANCE, LINES)
-        .judged(&Custom(super::route::virtual_routes))
+    Directive::new("virtual_routes", INSTANCE, LINES, &Custom(super::route::virtual_routes))
         .doc("Routes that the master holds."),
-    Directive::missing("virtual_rules", INSTANCE, LINES)
-        .judged(&Custom(super::rule::virtual_rules))
+    Directive::new("virtual_rules", INSTANCE, LINES, &Custom(super::rule::virtual_rules))
         .doc("Routing rules that the master holds."),
     Directive::missing("no_accept", INSTANCE, BARE)
         .doc("The master takes no packets to the virtual addresses unless it owns them."),
@@ -388,6 +388,14 @@ pub struct Instance {
     pub xmit_base: Option<bool>,
     /// Interfaces its routes and rules name.
     pub needs: Vec<Need>,
+    /// `old_unicast_checksum`.
+    pub checksum: Option<Checksum>,
+    /// `smtp_alert`.
+    pub smtp_alert: Option<bool>,
+    /// `virtual_routes`.
+    pub routes: Vec<super::route::Given>,
+    /// `virtual_rules`.
+    pub rules: Vec<super::rule::Given>,
     /// In a group, which bears with weights or not.
     pub grouped: Option<bool>,
 }
@@ -515,13 +523,10 @@ fn preempt_delay(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Stat
     Ok(())
 }
 
-fn auth_type(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+fn auth_type(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     match first(statement).as_str() {
         "PASS" => instance.auth_pass_type = Some(true),
-        "AH" => {
-            instance.auth_pass_type = Some(false);
-            cx.unserved(statement, "\"auth_type AH\"");
-        }
+        "AH" => instance.auth_pass_type = Some(false),
         other => return Err(complain(format!("({}) unknown authentication type '{other}'", instance.name))),
     }
     Ok(())
@@ -612,13 +617,16 @@ fn native_ipv6(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> O
 
 /// `old_unicast_checksum [never]`.
 fn old_checksum(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    match statement.arguments().first() {
-        Some(word) if !word.is("never") => {
+    instance.checksum = Some(match statement.arguments().first() {
+        None => Checksum::Group,
+        Some(word) if word.is("never") => Checksum::Standard,
+        Some(word) => {
             let name = &instance.name;
-            Err(complain(format!("({name}) Unknown old_unicast_chksum mode {} - ignoring", word.text())))
+            let text = format!("({name}) Unknown old_unicast_chksum mode {} - ignoring", word.text());
+            return Err(complain(text));
         }
-        _ => Ok(()),
-    }
+    });
+    Ok(())
 }
 
 fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
@@ -648,7 +656,7 @@ fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
                 return Err(complain(format!("VMAC invalid MAC address {text} - ignored")));
             }
         } else if named {
-            return Err(complain("VMAC interface name already specified"));
+            return Err(again("VMAC interface name already specified"));
         } else if text.len() > 15 || text.contains('/') {
             let text = format!("VMAC interface name '{text}' too long or invalid characters - ignoring");
             cx.report(complain(text).at(statement.span));
@@ -671,7 +679,7 @@ fn is_mac(text: &str) -> bool {
 /// `use_ipvlan [TYPE] [ADDRESS] [NAME]`.
 fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     if instance.virtual_interface == Some(true) {
-        return Err(complain(format!("({}) use_ipvlan already specified", instance.name)));
+        return Err(again(format!("({}) use_ipvlan already specified", instance.name)));
     }
     instance.virtual_interface = Some(true);
     instance.ipvlan_lacks_address = true;
@@ -679,7 +687,7 @@ fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
     for word in statement.arguments() {
         let text = word.text();
         let name = &instance.name;
-        let taken = |what: &str| complain(format!("({name}) {what} already specified - ignoring '{text}'"));
+        let taken = |what: &str| again(format!("({name}) {what} already specified - ignoring '{text}'"));
         let address = text.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
         let outcome = if matches!(&*text, "private" | "vepa" | "bridge") {
             if std::mem::replace(&mut sort, true) { Err(taken("ipvlan type")) } else { Ok(()) }

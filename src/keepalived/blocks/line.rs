@@ -1,6 +1,6 @@
 //! What lines of routes and rules have in common: words one after the other, numbers, names of tables and protocols.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
@@ -40,11 +40,13 @@ pub struct Found {
     pub before: Option<String>,
     /// What is wrong.
     pub text: String,
+    /// What that is about.
+    pub kind: Kind,
 }
 
 impl From<String> for Found {
     fn from(text: String) -> Self {
-        Self { before: None, text }
+        Self { before: None, text, kind: Kind::Other }
     }
 }
 
@@ -57,7 +59,10 @@ impl From<&str> for Found {
 impl Found {
     /// Reports both.
     pub fn report(self, cx: &mut Setting<'_>, span: Span) {
-        self.before.into_iter().chain([self.text]).for_each(|text| cx.report(complain(text).at(span)));
+        if let Some(before) = self.before {
+            cx.report(complain(before).at(span));
+        }
+        cx.report(complain(self.text).kind(self.kind).at(span));
     }
 }
 
@@ -95,12 +100,12 @@ impl<'a> Words<'a> {
         }
         let text = |at: usize| self.line.words.get(at).map(|word| word.text().into_owned()).unwrap_or_default();
         let keyword = text(self.at.saturating_sub(1));
-        Err(format!(
-            "*** Configuration line starting `{}` is missing a parameter after keyword `{keyword}` at word position {}",
+        let position = self.at + 1;
+        let text = format!(
+            "*** Configuration line starting `{}` is missing a parameter after keyword `{keyword}` at word position {position}",
             text(0),
-            self.at + 1
-        )
-        .into())
+        );
+        Err(Found { kind: Kind::Argument, ..text.into() })
     }
 }
 
@@ -117,10 +122,10 @@ pub fn address(text: &str, said: &mut Vec<Diagnostic>) -> Option<IpAddr> {
 ///
 /// # Errors
 /// It is none, or too large.
-pub fn number(text: &str, most: i64, wrong: impl FnOnce() -> String) -> Result<(), Found> {
+pub fn number(text: &str, most: i64, wrong: impl FnOnce() -> String) -> Result<u32, Found> {
     match count(text, &(0..=most)) {
-        Ok(_) => Ok(()),
-        Err(complaint) => Err(Found { before: Some(complaint.message), text: wrong() }),
+        Ok(value) => Ok(u32::try_from(value).unwrap_or(u32::MAX)),
+        Err(complaint) => Err(Found { before: Some(complaint.message), ..wrong().into() }),
     }
 }
 
@@ -159,26 +164,33 @@ pub const PROTOCOLS: [(&str, u8); 17] = [
 ///
 /// # Errors
 /// It is none.
-pub fn tos(text: &str) -> Result<(), Found> {
-    named(text, &[]).map(|_| ()).ok_or_else(|| format!("TOS value {text} is invalid").into())
+pub fn tos(text: &str) -> Result<u8, Found> {
+    named(text, &[]).ok_or_else(|| format!("TOS value {text} is invalid").into())
 }
 
 /// A routing table, by number or one of the names every system has.
 ///
 /// # Errors
 /// It is neither.
-pub fn table(text: &str, of: &str) -> Result<(), Found> {
-    let known = matches!(text, "main" | "local" | "default" | "unspec") || text.parse::<u32>().is_ok();
-    if known { Ok(()) } else { Err(format!("Routing table {text} not found for {of}").into()) }
+pub fn table(text: &str, of: &str) -> Result<u32, Found> {
+    match text {
+        "unspec" => Ok(0),
+        "default" => Ok(253),
+        "main" => Ok(254),
+        "local" => Ok(255),
+        _ => text.parse().map_err(|_| format!("Routing table {text} not found for {of}").into()),
+    }
 }
 
-/// `[SOURCE/]DESTINATION`.
-pub fn realms(text: &str) -> bool {
-    text.split('/').count() <= 2 && text.split('/').all(|part| part.parse::<u16>().is_ok())
+/// `[SOURCE/]DESTINATION`, as one number.
+pub fn realms(text: &str) -> Option<u32> {
+    let (source, destination) = text.split_once('/').unwrap_or(("0", text));
+    let part = |part: &str| part.parse::<u16>().ok().map(u32::from);
+    Some(part(source)? << 16 | part(destination)?)
 }
 
-/// `FROM[-TO]`.
-pub fn range(text: &str) -> bool {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    matches!((from.parse::<u32>(), to.parse::<u32>()), (Ok(from), Ok(to)) if from <= to)
+/// `FROM-TO`; one number alone is none, as in keepalived.
+pub fn range(text: &str) -> Option<(u32, u32)> {
+    let (from, to) = text.split_once('-')?;
+    Some((from.parse().ok()?, to.parse().ok()?))
 }

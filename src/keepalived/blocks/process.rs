@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::PROCESS;
-use crate::keepalived::slot::{MICROSECOND, Present, Seconds, also, complain, count, first, whole};
+use crate::keepalived::slot::{MICROSECOND, Present, Seconds, again, also, complain, count, first, whole};
 use std::time::Duration;
 
 /// The keywords of watched processes.
@@ -99,7 +99,7 @@ type Outcome = Result<(), Diagnostic>;
 fn process(_: &mut Setting<'_>, process: &mut Process, statement: &Statement) -> Outcome {
     if !process.words.is_empty() {
         let text = format!("Process already set for track process {} - ignoring {}", process.name, first(statement));
-        return Err(complain(text));
+        return Err(again(text));
     }
     process.words = statement.arguments().iter().map(|word| word.text().into_owned()).collect();
     Ok(())
@@ -120,7 +120,7 @@ fn weight(cx: &mut Setting<'_>, process: &mut Process, statement: &Statement) ->
         return Err(complain(format!("No weight specified for track process {name} - ignoring")));
     }
     if process.weight.is_some() {
-        return Err(complain(format!("Weight already set for track process {name} - ignoring {text}")));
+        return Err(again(format!("Weight already set for track process {name} - ignoring {text}")));
     }
     let template = "Weight ({v}) for vrrp_track_process {n} must be between [-254..254] inclusive. Ignoring...";
     let value = whole(&text, &(-254..=254)).map_err(|wrong| also(cx, statement, wrong, template))?;

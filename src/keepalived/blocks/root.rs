@@ -56,11 +56,9 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("group", TRACK_GROUP, LINES)
         .judged(&Custom(track_group_members))
         .doc("The virtual routers of the group."),
-    Directive::missing("static_routes", ROOT, LINES)
-        .judged(&Custom(super::route::static_routes))
+    Directive::new("static_routes", ROOT, LINES, &Custom(super::route::static_routes))
         .doc("Routes that are held from the start."),
-    Directive::missing("static_rules", ROOT, LINES)
-        .judged(&Custom(super::rule::static_rules))
+    Directive::new("static_rules", ROOT, LINES, &Custom(super::rule::static_rules))
         .doc("Routing rules that are held from the start."),
     Directive::missing("garp_group", ROOT, named(GARP_GROUP))
         .judged(&Block(super::interface::open, super::interface::close))
@@ -110,6 +108,10 @@ pub struct Root {
     pub addresses: Vec<super::address::Address>,
     /// Interfaces that blocks outside instances name.
     pub needs: Vec<super::line::Need>,
+    /// `static_routes`.
+    pub routes: Vec<super::route::Given>,
+    /// `static_rules`.
+    pub rules: Vec<super::rule::Given>,
 }
 
 impl Conf for Root {

@@ -1,4 +1,4 @@
-//! The lines of `virtual_routes` and `static_routes`: judged word by word. Not served yet.
+//! The lines of `virtual_routes` and `static_routes`: judged word by word, and made into routes.
 
 use super::instance::Instance;
 use super::line::{Found, Need, Words};
@@ -9,7 +9,9 @@ use crate::conf::module::Module;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{STATIC_ROUTE, TRACK_GROUP, VIRTUAL_ROUTE};
-use crate::keepalived::slot::complain;
+use crate::keepalived::slot::{Nothing, complain};
+use crate::kernel::route::{KEEPALIVED, NextHop, Route, everywhere};
+use std::net::IpAddr;
 
 /// The words of route lines.
 pub const MODULE: Module = Module { name: "routes", directives: DIRECTIVES, scopes: &[] };
@@ -17,7 +19,7 @@ pub const MODULE: Module = Module { name: "routes", directives: DIRECTIVES, scop
 const LINES: Contexts = VIRTUAL_ROUTE.or(STATIC_ROUTE);
 
 const fn word(name: &'static str) -> Directive {
-    Directive::missing(name, LINES, Arity::AtLeast(0))
+    Directive::new(name, LINES, Arity::AtLeast(0), &Nothing)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -39,7 +41,7 @@ const DIRECTIVES: &[Directive] = &[
     word("priority").doc("The priority among others."),
     word("preference").doc("The preference, as priority says it."),
     word("onlink").doc("The router counts as reachable on the interface."),
-    word("encap").doc("How packets are encapsulated."),
+    Directive::missing("encap", LINES, Arity::AtLeast(0)).doc("How packets are encapsulated."),
     word("expires").doc("Seconds after which an IPv6 route goes."),
     word("mtu").doc("The MTU of the path, with lock where it is not to be discovered."),
     word("hoplimit").doc("The hop limit of packets."),
@@ -71,7 +73,7 @@ const DIRECTIVES: &[Directive] = &[
 /// # Errors
 /// None; complaints are about single lines.
 pub fn virtual_routes(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Result<(), Diagnostic> {
-    read(cx, statement, &mut instance.needs);
+    instance.routes.extend(read(cx, statement, &mut instance.needs));
     Ok(())
 }
 
@@ -80,76 +82,111 @@ pub fn virtual_routes(cx: &mut Setting<'_>, instance: &mut Instance, statement: 
 /// # Errors
 /// None; complaints are about single lines.
 pub fn static_routes(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
-    read(cx, statement, &mut root.needs);
+    root.routes.extend(read(cx, statement, &mut root.needs));
     Ok(())
 }
 
-fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) {
+/// A route as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The route.
+    pub route: Route<String>,
+    /// Its loss matters.
+    pub tracked: bool,
+}
+
+fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> Vec<Given> {
     let fixed = cx.row.name == "static_routes";
+    let mut routes = Vec::new();
     for line in super::track::lines(cx, statement) {
-        let mut route = Route { fixed, ..Route::default() };
+        let mut reader = Reader::new(fixed);
         let mut words = Words::of(&line);
         let mut outcome = Ok(());
         while let (Ok(()), Some(word)) = (&outcome, words.next()) {
-            outcome = route.word(&word, &mut words);
+            outcome = reader.word(&word, &mut words);
         }
-        let outcome = outcome.and_then(|()| route.finish());
-        route.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+        let outcome = outcome.and_then(|()| reader.finish());
+        reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+        if reader.encapsulated {
+            cx.unserved(&line, "\"encap\"");
+        }
         match outcome {
-            Ok(()) => needs.extend(route.dev.map(|dev| Need::vital(dev, "VROUTE nexthop", line.span))),
+            Ok(given) => {
+                let devs = std::iter::once(&given.route.dev).chain(given.route.next_hops.iter().map(|hop| &hop.dev));
+                let devs = devs.flatten().cloned();
+                needs.extend(devs.map(|dev| Need::vital(dev, "VROUTE nexthop", line.span)));
+                routes.push(given);
+            }
             Err(found) => found.report(cx, line.span),
         }
-        if let Some(group) = route.group
+        if let Some(group) = reader.group
             && !super::track::defined(cx, TRACK_GROUP, &group)
         {
             cx.report(complain(format!("track_group {group} not found")).at(line.span));
         }
     }
+    routes
 }
 
 /// What a line has said so far.
-#[derive(Default)]
-struct Route {
+struct Reader {
     /// In `static_routes`.
     fixed: bool,
     ipv6: Option<bool>,
+    /// The destination as it is written.
     destination: Option<String>,
-    dev: Option<String>,
+    route: Route<String>,
     untracked: bool,
+    encapsulated: bool,
     /// Another protocol's.
     foreign: bool,
     group: Option<String>,
     said: Vec<Diagnostic>,
 }
 
-/// The routing protocol that is keepalived's own.
-const OWN: u8 = 18;
+/// The bits of `features`: ECN is the first.
+const FEATURES: u16 = 12;
+/// What becomes of packets; the kernel numbers the first five so.
 const TYPES: [&str; 10] =
     ["unicast", "local", "broadcast", "anycast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat"];
-const NUMBERS: [(&str, &str, i64); 8] = [
-    ("hoplimit", "hoplimit", 255),
-    ("window", "window value", u32::MAX as i64),
-    ("initcwnd", "initcwnd value", u32::MAX as i64),
-    ("initrwnd", "initrwnd value", u32::MAX as i64),
-    ("quickack", "quickack value", 1),
-    ("fastopen_no_cookie", "fastopen_no_cookie value", 1),
-    ("expires", "expires time", u32::MAX as i64),
-    ("metric", "metric", u32::MAX as i64),
+/// Numbers of TCP: the kernel's number of each, how keepalived calls it, and the largest.
+const NUMBERS: [(&str, u16, &str, i64); 6] = [
+    ("hoplimit", 10, "hoplimit", 255),
+    ("window", 3, "window value", u32::MAX as i64),
+    ("initcwnd", 11, "initcwnd value", u32::MAX as i64),
+    ("initrwnd", 14, "initrwnd value", u32::MAX as i64),
+    ("quickack", 15, "quickack value", 1),
+    ("fastopen_no_cookie", 17, "fastopen_no_cookie value", 1),
 ];
-const LOCKABLE: [(&str, &str); 10] = [
-    ("mtu", "MTU"),
-    ("advmss", "advmss"),
-    ("reordering", "reordering value"),
-    ("cwnd", "cwnd value"),
-    ("ssthresh", "ssthresh value"),
-    ("rtt", "rtt"),
-    ("rttvar", "rttvar"),
-    ("rto_min", "rto_min value"),
-    ("congctl", ""),
-    ("lock", ""),
+/// Numbers that may be locked: the kernel's number of each, and how keepalived calls it.
+const LOCKABLE: [(&str, u16, &str); 10] = [
+    ("mtu", 2, "MTU"),
+    ("advmss", 8, "advmss"),
+    ("reordering", 9, "reordering value"),
+    ("cwnd", 7, "cwnd value"),
+    ("ssthresh", 6, "ssthresh value"),
+    ("rtt", 4, "rtt"),
+    ("rttvar", 5, "rttvar"),
+    ("rto_min", 13, "rto_min value"),
+    ("congctl", 16, ""),
+    ("lock", 0, ""),
 ];
 
-impl Route {
+impl Reader {
+    fn new(fixed: bool) -> Self {
+        Self {
+            fixed,
+            ipv6: None,
+            destination: None,
+            route: Route::to(false, everywhere(false)),
+            untracked: false,
+            encapsulated: false,
+            foreign: false,
+            group: None,
+            said: Vec::new(),
+        }
+    }
+
     fn family(&mut self, ipv6: bool) -> Result<(), Found> {
         match self.ipv6.replace(ipv6) {
             Some(other) if other != ipv6 => Err("Cannot mix IPv4 and IPv6 addresses for route".into()),
@@ -157,72 +194,100 @@ impl Route {
         }
     }
 
-    fn address(&mut self, words: &mut Words<'_>, what: &str) -> Result<(), Found> {
+    fn address(&mut self, words: &mut Words<'_>, what: &str) -> Result<IpAddr, Found> {
         let mut text = words.need()?;
         if text == "inet" || text == "inet6" {
             text = words.need()?;
         }
         let address = super::line::address(&text, &mut self.said);
         let address = address.ok_or_else(|| Found::from(format!("invalid route {what} address {text}")))?;
-        self.family(address.is_ipv6())
+        self.family(address.is_ipv6())?;
+        Ok(address)
     }
 
     fn word(&mut self, word: &str, words: &mut Words<'_>) -> Result<(), Found> {
-        if let Some((_, shown, most)) = NUMBERS.iter().find(|(name, ..)| *name == word) {
-            if word == "expires" && self.ipv6 != Some(true) {
-                return Err("expires is only valid for IPv6".into());
-            }
+        const WIDE: i64 = u32::MAX as i64;
+        if let Some((_, kind, shown, most)) = NUMBERS.iter().find(|(name, ..)| *name == word) {
             let text = words.need()?;
-            return super::line::number(&text, *most, || format!("Invalid {shown} {text} specified for route"));
+            let wrong = || format!("Invalid {shown} {text} specified for route");
+            self.route.metrics.push((*kind, super::line::number(&text, *most, wrong)?));
+            return Ok(());
         }
-        if let Some((name, shown)) = LOCKABLE.iter().find(|(name, _)| *name == word) {
-            return Self::lockable(name, shown, words);
+        if let Some((name, kind, shown)) = LOCKABLE.iter().find(|(name, ..)| *name == word) {
+            return self.lockable((name, *kind), shown, words);
         }
         match word {
-            "inet" | "inet6" => return self.family(word == "inet6"),
+            "inet" | "inet6" => {
+                // As in keepalived, which does not look at the word that follows.
+                words.next();
+                return self.family(word == "inet6");
+            }
             "to" => {
                 let text = words.need()?;
                 return self.to(&text);
             }
-            "gw" => {
-                self.said.push(complain("\"gw\" for routes is deprecated. Please use \"via\""));
-                return self.address(words, "via");
+            "gw" | "via" => {
+                if word == "gw" {
+                    self.said.push(complain("\"gw\" for routes is deprecated. Please use \"via\""));
+                }
+                self.route.via = Some(self.address(words, "via")?);
             }
-            "via" => return self.address(words, "via"),
-            "src" => return self.address(words, "src"),
-            "from" => return self.address(words, "from"),
+            "src" => self.route.preferred_source = Some(self.address(words, "src")?),
+            "from" => {
+                let address = self.address(words, "from")?;
+                self.route.source = Some((address, if address.is_ipv6() { 128 } else { 32 }));
+            }
             "as" => return Err("'as [to]' (nat) not supported".into()),
-            "dev" | "oif" => self.dev = Some(words.need()?),
-            "tos" | "dsfield" => super::line::tos(&words.need()?)?,
-            "table" => super::line::table(&words.need()?, "route")?,
+            "dev" | "oif" => self.route.dev = Some(words.need()?),
+            "tos" | "dsfield" => self.route.tos = super::line::tos(&words.need()?)?,
+            "table" => self.route.table = super::line::table(&words.need()?, "route")?,
             "protocol" => {
                 let text = words.need()?;
                 let number = super::line::named(&text, &super::line::PROTOCOLS)
                     .ok_or_else(|| Found::from(format!("Protocol {text} not found or invalid for route")))?;
-                self.foreign = number != OWN;
+                self.foreign = number != KEEPALIVED;
+                self.route.protocol = Some(number);
             }
             "scope" => {
                 let text = words.need()?;
-                super::line::named(&text, &super::line::SCOPES)
+                let scope = super::line::named(&text, &super::line::SCOPES)
                     .ok_or_else(|| Found::from(format!("Scope {text} not found or invalid for route")))?;
+                self.route.scope = Some(scope);
             }
-            "priority" | "preference" => {
+            "metric" | "priority" | "preference" => {
                 let text = words.need()?;
-                let most = i64::from(u32::MAX);
-                super::line::number(&text, most, || format!("Invalid metric {text} specified for route"))?;
+                let metric = super::line::number(&text, WIDE, || format!("Invalid metric {text} specified for route"))?;
+                self.route.metric = Some(metric);
             }
-            "onlink" => {}
+            "onlink" => self.route.onlink = true,
+            _ => return self.rarer(word, words),
+        }
+        Ok(())
+    }
+
+    /// Words that are seldom seen, and whatever is no word.
+    fn rarer(&mut self, word: &str, words: &mut Words<'_>) -> Result<(), Found> {
+        match word {
+            "expires" => {
+                if self.ipv6 != Some(true) {
+                    return Err("expires is only valid for IPv6".into());
+                }
+                let text = words.need()?;
+                let wrong = || format!("Invalid expires time {text} specified for route");
+                self.route.expires = Some(super::line::number(&text, i64::from(u32::MAX), wrong)?);
+            }
             "realms" => {
                 let text = words.need()?;
-                if !super::line::realms(&text) {
-                    return Err(format!("Invalid realms {text} for route").into());
-                }
+                let realms = super::line::realms(&text);
+                self.route.realms =
+                    Some(realms.ok_or_else(|| Found::from(format!("Invalid realms {text} for route")))?);
             }
             "features" => {
                 let text = words.need()?;
                 if text != "ecn" {
                     return Err(format!("feature {text} not supported").into());
                 }
+                self.route.metrics.push((FEATURES, 1));
             }
             "pref" => return self.pref(words),
             "ttl-propagate" => {
@@ -230,22 +295,42 @@ impl Route {
                 if text != "enabled" && text != "disabled" {
                     return Err(format!("ttl-propagate value {text} not recognised").into());
                 }
+                self.route.ttl_propagate = Some(text == "enabled");
             }
-            "encap" => return Self::encap(words),
-            "or" => {
-                self.said.push(complain("\"or\" for routes is deprecated. Please use \"nexthop\""));
-                let text = words.need()?;
-                if super::line::address(&text, &mut self.said).is_none() {
-                    return Err(format!("Invalid \"or\" address {text}").into());
-                }
+            "encap" => {
+                self.encapsulated = true;
+                return Self::encap(words);
             }
-            "nexthop" => return self.nexthops(words),
+            "or" => return self.or(words),
+            "nexthop" => return self.next_hops(words),
             "no_track" => self.untracked = true,
             "track_group" if self.fixed => self.group = Some(words.need()?),
-            kind if TYPES.contains(&kind) => {}
+            kind if let Some(number) = TYPES.iter().position(|name| *name == kind) => {
+                let number = number as u8 + 1;
+                self.route.kind = Some(match kind {
+                    "blackhole" => 6,
+                    "unreachable" => 7,
+                    "prohibit" => 8,
+                    "throw" => 9,
+                    "nat" => 10,
+                    _ => number,
+                });
+            }
             other if self.destination.is_none() => return self.to(other),
             other => return self.stranger(other),
         }
+        Ok(())
+    }
+
+    /// `or ADDRESS`: the way so far, and another.
+    fn or(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
+        self.said.push(complain("\"or\" for routes is deprecated. Please use \"nexthop\""));
+        let text = words.need()?;
+        let Some(other) = super::line::address(&text, &mut self.said) else {
+            return Err(format!("Invalid \"or\" address {text}").into());
+        };
+        let hop = |via| NextHop { via, ..NextHop::default() };
+        self.route.next_hops = vec![hop(self.route.via.take()), hop(Some(other))];
         Ok(())
     }
 
@@ -256,10 +341,16 @@ impl Route {
 
     fn to(&mut self, text: &str) -> Result<(), Found> {
         match text {
-            "default" | "any" | "all" => {}
-            "default6" => self.family(true)?,
+            "default" | "any" | "all" => self.route.destination = everywhere(self.ipv6 == Some(true)),
+            "default6" => {
+                self.family(true)?;
+                self.route.destination = everywhere(true);
+            }
             _ => match super::address::ip_and_prefix(text, &mut self.said) {
-                Some((ip, _)) => self.family(ip.is_ipv6())?,
+                Some((ip, length)) => {
+                    self.family(ip.is_ipv6())?;
+                    self.route.destination = (ip, length);
+                }
                 None => return self.stranger(text),
             },
         }
@@ -267,36 +358,48 @@ impl Route {
         Ok(())
     }
 
-    fn lockable(name: &str, shown: &str, words: &mut Words<'_>) -> Result<(), Found> {
+    fn lockable(&mut self, (name, kind): (&str, u16), shown: &str, words: &mut Words<'_>) -> Result<(), Found> {
         let mut text = words.need()?;
         if text == "lock" {
             text = words.need()?;
+            self.route.locked |= 1_u32.checked_shl(u32::from(kind)).unwrap_or_default();
         }
-        match name {
-            "congctl" => Ok(()),
-            "lock" => Err(format!("unknown route keyword {name}").into()),
-            "rtt" | "rttvar" => {
-                let digits = text.trim_end_matches('s').trim_end_matches('m');
-                super::line::number(digits, i64::from(u32::MAX), || format!("Invalid {shown} {text} for route"))
+        let number = match name {
+            "congctl" => {
+                self.route.congestion = Some(text);
+                return Ok(());
             }
-            _ => {
-                let digits = if name == "rto_min" { text.trim_end_matches('s').trim_end_matches('m') } else { &text };
-                super::line::number(digits, i64::from(u32::MAX), || {
-                    format!("Invalid {shown} {text} specified for route")
+            "lock" => return Err(format!("unknown route keyword {name}").into()),
+            "rtt" | "rttvar" | "rto_min" => {
+                let end = if name == "rto_min" { " specified for route" } else { " for route" };
+                let (number, bare) = time(&text, || format!("Invalid {shown} {text}{end}"))?;
+                // The kernel counts in parts of a millisecond; as in keepalived, only what has no unit is converted.
+                number.saturating_mul(match name {
+                    "rtt" if bare => 8,
+                    "rttvar" if bare => 4,
+                    _ => 1,
                 })
             }
-        }
+            _ => super::line::number(&text, i64::from(u32::MAX), || {
+                format!("Invalid {shown} {text} specified for route")
+            })?,
+        };
+        self.route.metrics.push((kind, number));
+        Ok(())
     }
 
-    fn pref(&self, words: &mut Words<'_>) -> Result<(), Found> {
+    fn pref(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
         let text = words.need()?;
         if self.ipv6 != Some(true) {
             return Err("pref is only valid for IPv6".into());
         }
-        match text.as_str() {
-            "low" | "medium" | "high" => Ok(()),
-            _ => Err(format!("Invalid pref value {text} specified for route").into()),
-        }
+        self.route.preference = Some(match text.as_str() {
+            "low" => 3,
+            "medium" => 0,
+            "high" => 1,
+            _ => return Err(format!("Invalid pref value {text} specified for route").into()),
+        });
+        Ok(())
     }
 
     fn encap(words: &mut Words<'_>) -> Result<(), Found> {
@@ -316,10 +419,12 @@ impl Route {
         Ok(())
     }
 
-    fn nexthops(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
+    fn next_hops(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
+        let mut hop = NextHop::default();
         while let Some(word) = words.next() {
             match word.as_str() {
-                "nexthop" | "onlink" => {}
+                "nexthop" => self.route.next_hops.push(std::mem::take(&mut hop)),
+                "onlink" => hop.onlink = true,
                 "via" => {
                     let mut text = words.need()?;
                     if text == "inet" || text == "inet6" {
@@ -331,46 +436,68 @@ impl Route {
                     if self.ipv6 != Some(address.is_ipv6()) {
                         return Err("IPv4/6 mismatch for nexthop".into());
                     }
+                    hop.via = Some(address);
                 }
-                "dev" | "oif" => {
-                    words.need()?;
-                }
+                "dev" | "oif" => hop.dev = Some(words.need()?),
                 "weight" => {
                     let text = words.need()?;
-                    let judged =
-                        super::line::number(&text, 256, || format!("Invalid weight {text} specified for route"));
-                    match judged {
-                        Ok(()) if text == "0" => return Err("Invalid weight 0 specified for route".into()),
-                        Ok(()) => {}
+                    let wrong = || format!("Invalid weight {text} specified for route");
+                    match super::line::number(&text, 256, wrong) {
+                        Ok(0) => return Err("Invalid weight 0 specified for route".into()),
+                        Ok(weight) => hop.weight = Some(u8::try_from(weight - 1).unwrap_or(u8::MAX)),
                         Err(found) => {
                             self.said.extend(found.before.into_iter().chain([found.text]).map(complain));
                         }
                     }
                 }
-                "encap" => Self::encap(words)?,
-                "realms" => {
-                    words.need()?;
+                "encap" => {
+                    self.encapsulated = true;
+                    Self::encap(words)?;
                 }
+                "realms" => hop.realms = super::line::realms(&words.need()?),
                 other => return Err(format!("Route has trailing nonsense after nexthops - {other}").into()),
             }
         }
+        self.route.next_hops.push(hop);
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Found> {
+    fn finish(&mut self) -> Result<Given, Found> {
         let Some(destination) = &self.destination else { return Err("Route must have a destination".into()) };
         if self.foreign && !self.untracked {
-            let text =
-                format!("Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({OWN}), resetting protocol");
+            let text = format!(
+                "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED({KEEPALIVED}), resetting protocol"
+            );
             self.said.push(complain(text));
         }
-        if self.dev.is_none() && !self.untracked {
+        if !self.untracked {
+            self.route.protocol = Some(KEEPALIVED);
+        }
+        let tracked = !self.untracked && self.route.dev.is_some();
+        if self.route.dev.is_none() && !self.untracked {
             if self.group.is_some() {
                 self.said.push(complain("Static route cannot have track group if no oif specified"));
             }
             let text = format!("Warning - cannot track route {destination} with no interface specified, not tracking");
             self.said.push(complain(text));
         }
-        Ok(())
+        let ipv6 = self.ipv6 == Some(true);
+        let mut route = self.route.clone();
+        route.ipv6 = ipv6;
+        if destination == "default" || destination == "any" || destination == "all" {
+            route.destination = everywhere(ipv6);
+        }
+        Ok(Given { route, tracked })
     }
+}
+
+/// Milliseconds: a number with `s` or `ms` behind it; whether there is neither.
+fn time(text: &str, wrong: impl FnOnce() -> String) -> Result<(u32, bool), Found> {
+    let (digits, factor, bare) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(digits), _) => (digits, 1, false),
+        (None, Some(digits)) => (digits, 1000, false),
+        (None, None) => (text, 1, true),
+    };
+    let number = super::line::number(digits, i64::from(u32::MAX), wrong)?;
+    Ok((number.saturating_mul(factor), bare))
 }

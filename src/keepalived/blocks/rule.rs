@@ -1,4 +1,4 @@
-//! The lines of `virtual_rules` and `static_rules`: judged word by word. Not served yet.
+//! The lines of `virtual_rules` and `static_rules`: judged word by word, and made into rules.
 
 use super::instance::Instance;
 use super::line::{Found, Need, Words};
@@ -9,7 +9,10 @@ use crate::conf::module::Module;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{STATIC_RULE, TRACK_GROUP, VIRTUAL_RULE};
-use crate::keepalived::slot::complain;
+use crate::keepalived::slot::{Nothing, complain};
+use crate::kernel::route::KEEPALIVED;
+use crate::kernel::rule::{Action, Rule};
+use std::net::IpAddr;
 
 /// The words of rule lines.
 pub const MODULE: Module = Module { name: "rules", directives: DIRECTIVES, scopes: &[] };
@@ -17,7 +20,7 @@ pub const MODULE: Module = Module { name: "rules", directives: DIRECTIVES, scope
 const LINES: Contexts = VIRTUAL_RULE.or(STATIC_RULE);
 
 const fn word(name: &'static str) -> Directive {
-    Directive::missing(name, LINES, Arity::AtLeast(0))
+    Directive::new(name, LINES, Arity::AtLeast(0), &Nothing)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -60,7 +63,7 @@ const DIRECTIVES: &[Directive] = &[
 /// # Errors
 /// None; complaints are about single lines.
 pub fn virtual_rules(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Result<(), Diagnostic> {
-    read(cx, statement, &mut instance.needs);
+    instance.rules.extend(read(cx, statement, &mut instance.needs));
     Ok(())
 }
 
@@ -69,182 +72,250 @@ pub fn virtual_rules(cx: &mut Setting<'_>, instance: &mut Instance, statement: &
 /// # Errors
 /// None; complaints are about single lines.
 pub fn static_rules(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
-    read(cx, statement, &mut root.needs);
+    root.rules.extend(read(cx, statement, &mut root.needs));
     Ok(())
 }
 
 /// The preference of the first rule that names none; each further one gets one less.
 const PREFERENCE: u32 = 16_384;
 
-fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) {
+/// A rule as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The rule.
+    pub rule: Rule,
+    /// Its loss matters.
+    pub tracked: bool,
+}
+
+fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> Vec<Given> {
     let fixed = cx.row.name == "static_rules";
     let mut next = PREFERENCE;
+    let mut rules = Vec::new();
     for line in super::track::lines(cx, statement) {
-        let mut rule = Rule { fixed, ..Rule::default() };
+        let mut reader = Reader::new(fixed);
         let mut words = Words::of(&line);
         let mut outcome = Ok(());
         while let (Ok(()), Some(word)) = (&outcome, words.next()) {
-            outcome = rule.word(&word, &mut words);
+            outcome = reader.word(&word, &mut words);
         }
-        let outcome = outcome.and_then(|()| rule.finish());
-        rule.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
+        let outcome = outcome.and_then(|()| reader.finish());
+        reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
         match outcome {
-            Ok(()) => {
-                if rule.preference.is_none() {
+            Ok(mut given) => {
+                if given.rule.priority.is_none() {
                     let text = format!(
                         "Rule has no preference specified - setting to {next}. This is probably not what you want."
                     );
+                    given.rule.priority = Some(next);
                     next -= 1;
                     cx.report(complain(text).at(line.span));
                 }
-                needs.extend(rule.devs.into_iter().map(|dev| Need::vital(dev, "rule", line.span)));
+                let devs = [&given.rule.input, &given.rule.output].into_iter().flatten().cloned();
+                needs.extend(devs.map(|dev| Need::vital(dev, "rule", line.span)));
+                rules.push(given);
             }
             Err(found) => found.report(cx, line.span),
         }
-        if let Some(group) = rule.group
+        if let Some(group) = reader.group
             && !super::track::defined(cx, TRACK_GROUP, &group)
         {
             cx.report(complain(format!("track_group {group} not found")).at(line.span));
         }
     }
+    rules
 }
 
 /// What a line has said so far.
-#[derive(Default)]
-struct Rule {
+struct Reader {
     /// In `static_rules`.
     fixed: bool,
     ipv6: Option<bool>,
-    action: bool,
-    target: Option<u32>,
-    preference: Option<u32>,
-    devs: Vec<String>,
+    action: Option<Action>,
+    rule: Rule,
+    untracked: bool,
+    /// Another protocol's.
+    foreign: bool,
     group: Option<String>,
     said: Vec<Diagnostic>,
 }
 
-const ACTIONS: [&str; 4] = ["unicast", "blackhole", "unreachable", "prohibit"];
-
-impl Rule {
-    fn act(&mut self) -> Result<(), Found> {
-        let text = "Cannot specify more than one of table/nop/goto/blackhole/prohibit/unreachable for rule";
-        if std::mem::replace(&mut self.action, true) { Err(text.into()) } else { Ok(()) }
+impl Reader {
+    const fn new(fixed: bool) -> Self {
+        Self {
+            fixed,
+            ipv6: None,
+            action: None,
+            rule: Rule::new(Action::Nop),
+            untracked: false,
+            foreign: false,
+            group: None,
+            said: Vec::new(),
+        }
     }
 
-    fn end(&mut self, words: &mut Words<'_>, what: &str) -> Result<(), Found> {
+    fn act(&mut self, action: Action) -> Result<(), Found> {
+        let text = "Cannot specify more than one of table/nop/goto/blackhole/prohibit/unreachable for rule";
+        if self.action.replace(action).is_some() { Err(text.into()) } else { Ok(()) }
+    }
+
+    fn end(&mut self, words: &mut Words<'_>, what: &str) -> Result<Option<(IpAddr, u8)>, Found> {
         let text = words.need()?;
         if matches!(text.as_str(), "all" | "any" | "default") {
-            return Ok(());
+            return Ok(None);
         }
-        let Some((ip, _)) = super::address::ip_and_prefix(&text, &mut self.said) else {
+        let Some((ip, length)) = super::address::ip_and_prefix(&text, &mut self.said) else {
             self.said.push(complain(format!("VRRP parsed invalid IP {text}. skipping IP...")));
             return Err(format!("Invalid rule {what} address {text}").into());
         };
         match self.ipv6.replace(ip.is_ipv6()) {
             Some(other) if other != ip.is_ipv6() => Err("rule specification has mixed IPv4 and IPv6".into()),
-            _ => Ok(()),
+            _ => Ok((length > 0).then_some((ip, length))),
         }
     }
 
     fn word(&mut self, word: &str, words: &mut Words<'_>) -> Result<(), Found> {
         const WIDE: i64 = u32::MAX as i64;
         match word {
-            "inet" | "inet6" => self.ipv6 = Some(word == "inet6"),
-            "not" | "type" | "no_track" => {}
-            "from" | "to" => return self.end(words, word),
+            "inet" | "inet6" => {
+                // As in keepalived, which does not look at the word that follows.
+                words.next();
+                self.ipv6 = Some(word == "inet6");
+            }
+            "not" => self.rule.invert = true,
+            "type" => {}
+            "no_track" => self.untracked = true,
+            "from" => self.rule.from = self.end(words, word)?,
+            "to" => self.rule.to = self.end(words, word)?,
             "table" | "lookup" => {
-                let text = words.need()?;
-                super::line::table(&text, "rule")?;
-                if text == "0" || text == "unspec" {
+                let table = super::line::table(&words.need()?, "rule")?;
+                if table == 0 {
                     return Err("Table 0 is not valid".into());
                 }
-                return self.act();
+                return self.act(Action::Table(table));
             }
             "preference" | "order" | "priority" => {
                 let text = words.need()?;
-                super::line::number(&text, WIDE, || format!("Invalid rule preference {word} specified"))?;
-                self.preference = text.parse().ok();
+                let wrong = || format!("Invalid rule preference {word} specified");
+                self.rule.priority = Some(super::line::number(&text, WIDE, wrong)?);
             }
-            "tos" | "dsfield" => super::line::tos(&words.need()?)?,
-            "fwmark" => mark(&words.need()?)?,
+            "tos" | "dsfield" => self.rule.tos = super::line::tos(&words.need()?)?,
+            "fwmark" => self.rule.mark = Some(mark(&words.need()?)?),
             "realms" => {
                 let text = words.need()?;
-                if !super::line::realms(&text) {
-                    return Err(format!("invalid realms {text} for rule").into());
-                }
+                let realms = super::line::realms(&text);
+                self.rule.realms = Some(realms.ok_or_else(|| Found::from(format!("invalid realms {text} for rule")))?);
             }
+            "dev" | "iif" => self.rule.input = Some(words.need()?),
+            "oif" => self.rule.output = Some(words.need()?),
+            "goto" => {
+                let text = words.need()?;
+                let target = text.parse().map_err(|_| Found::from(format!("Invalid target {text} specified")))?;
+                return self.act(Action::Goto(target));
+            }
+            "nop" => return self.act(Action::Nop),
+            "blackhole" => return self.act(Action::Blackhole),
+            "unreachable" => return self.act(Action::Unreachable),
+            "prohibit" => return self.act(Action::Prohibit),
+            "l3mdev" => return self.act(Action::L3mdev),
+            "track_group" if self.fixed => self.group = Some(words.need()?),
+            _ => return self.rarer(word, words),
+        }
+        Ok(())
+    }
+
+    /// Words that are seldom seen, and whatever is no word.
+    fn rarer(&mut self, word: &str, words: &mut Words<'_>) -> Result<(), Found> {
+        const WIDE: i64 = u32::MAX as i64;
+        match word {
             "suppress_prefixlength" | "sup_pl" => {
                 let most = if self.ipv6 == Some(true) { 128 } else { 32 };
-                super::line::number(&words.need()?, most, || {
-                    format!("Invalid suppress_prefixlength {word} specified")
-                })?;
+                let wrong = || format!("Invalid suppress_prefixlength {word} specified");
+                self.rule.suppress_prefix = Some(super::line::number(&words.need()?, most, wrong)?);
             }
             "suppress_ifgroup" | "sup_group" => {
                 let text = words.need()?;
-                if text != "default" && text.parse::<u32>().is_err() {
-                    return Err(format!("suppress_group {text} is invalid").into());
-                }
+                let group = if text == "default" { Some(0) } else { text.parse().ok() };
+                self.rule.suppress_group =
+                    Some(group.ok_or_else(|| Found::from(format!("suppress_group {text} is invalid")))?);
             }
-            "dev" | "iif" | "oif" => self.devs.push(words.need()?),
-            "tunnel-id" => super::line::number(&words.need()?, WIDE, || format!("Invalid tunnel-id {word} specified"))?,
+            "tunnel-id" => {
+                let wrong = || format!("Invalid tunnel-id {word} specified");
+                self.rule.tunnel = Some(u64::from(super::line::number(&words.need()?, WIDE, wrong)?));
+            }
             "uidrange" => {
-                if !super::line::range(&words.need()?) {
-                    return Err(format!("Invalid uidrange {word} specified").into());
-                }
+                let range = super::line::range(&words.need()?);
+                self.rule.users = Some(range.ok_or_else(|| Found::from(format!("Invalid uidrange {word} specified")))?);
             }
-            "l3mdev" => return self.act(),
             "protocol" => {
                 let text = words.need()?;
-                if super::line::named(&text, &super::line::PROTOCOLS).is_none() {
-                    super::line::number(&text, 255, || format!("Invalid protocol {text}"))?;
-                }
+                let number = match super::line::named(&text, &super::line::PROTOCOLS) {
+                    Some(number) => number,
+                    None => super::line::number(&text, 255, || format!("Invalid protocol {text}"))? as u8,
+                };
+                self.foreign = number != KEEPALIVED;
+                self.rule.protocol = Some(number);
             }
             "ipproto" => {
                 let text = words.need()?;
                 let names = [("icmp", 1), ("tcp", 6), ("udp", 17), ("ipv6-icmp", 58), ("sctp", 132)];
-                super::line::named(&text, &names).ok_or_else(|| Found::from(format!("Invalid ipproto {text}")))?;
+                let number = super::line::named(&text, &names);
+                self.rule.ip_protocol = Some(number.ok_or_else(|| Found::from(format!("Invalid ipproto {text}")))?);
             }
             "sport" | "dport" => {
                 let text = words.need()?;
-                if !super::line::range(&text) {
-                    return Err(format!("invalid {word} range {text}").into());
+                let wrong = || Found::from(format!("invalid {word} range {text}"));
+                let (first, last) = super::line::range(&text).ok_or_else(wrong)?;
+                let ports = (u16::try_from(first).map_err(|_| wrong())?, u16::try_from(last).map_err(|_| wrong())?);
+                if word == "sport" {
+                    self.rule.source_ports = Some(ports);
+                } else {
+                    self.rule.destination_ports = Some(ports);
                 }
             }
-            "goto" => {
-                let text = words.need()?;
-                let target = text.parse().map_err(|_| Found::from(format!("Invalid target {text} specified")))?;
-                self.target = Some(target);
-                return self.act();
-            }
-            "nop" => return self.act(),
-            "track_group" if self.fixed => self.group = Some(words.need()?),
-            action if ACTIONS.contains(&action) => return self.act(),
+            "unicast" => return Err(format!("Invalid rule action {word}").into()),
             other => return Err(format!("Unknown rule option {other}").into()),
         }
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), Found> {
-        if !self.action {
-            return Err("No action specified for rule - ignoring".into());
-        }
-        match (self.target, self.preference) {
-            (Some(target), None) => {
-                Err(format!("Invalid rule - goto target {target} specified without preference").into())
+    fn finish(&mut self) -> Result<Given, Found> {
+        let Some(action) = self.action else { return Err("No action specified for rule - ignoring".into()) };
+        match (action, self.rule.priority) {
+            (Action::Goto(target), None) => {
+                return Err(format!("Invalid rule - goto target {target} specified without preference").into());
             }
-            (Some(target), Some(preference)) if preference >= target => {
-                Err(format!("Invalid rule - preference {preference} >= goto target {target}").into())
+            (Action::Goto(target), Some(preference)) if preference >= target => {
+                return Err(format!("Invalid rule - preference {preference} >= goto target {target}").into());
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let about_tables =
+            self.rule.realms.is_some() || self.rule.suppress_prefix.is_some() || self.rule.suppress_group.is_some();
+        if about_tables && !matches!(action, Action::Table(_) | Action::L3mdev) {
+            return Err("suppressor/realm specified for non table action - skipping".into());
+        }
+        if self.foreign && !self.untracked {
+            let text = format!(
+                "Rule cannot be tracked if protocol is not RTPROT_KEEPALIVED({KEEPALIVED}), resetting protocol"
+            );
+            self.said.push(complain(text));
+        }
+        let foreign = self.rule.protocol.filter(|_| self.untracked && self.foreign);
+        let protocol = if self.untracked { foreign } else { Some(KEEPALIVED) };
+        let rule = Rule { ipv6: self.ipv6 == Some(true), action, protocol, ..self.rule.clone() };
+        Ok(Given { rule, tracked: !self.untracked })
     }
 }
 
 /// `MARK[/MASK]`.
-fn mark(text: &str) -> Result<(), Found> {
+fn mark(text: &str) -> Result<(u32, Option<u32>), Found> {
     let number = |part: &str| match part.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).is_ok(),
-        None => part.parse::<u32>().is_ok(),
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => part.parse::<u32>().ok(),
     };
-    if text.split('/').all(number) { Ok(()) } else { Err(format!("Invalid rule fwmark {text} specified").into()) }
+    let wrong = || Found::from(format!("Invalid rule fwmark {text} specified"));
+    let (mark, mask) = text.split_once('/').map_or((text, None), |(mark, mask)| (mark, Some(mask)));
+    let mask = mask.map(|mask| number(mask).ok_or_else(wrong)).transpose()?;
+    Ok((number(mark).ok_or_else(wrong)?, mask))
 }

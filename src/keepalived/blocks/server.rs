@@ -10,8 +10,8 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, MICROSECOND, Present, Run, Seconds, Text, Unsigned, address, also, at_end, complain, count,
-    first, worded,
+    Command, JudgedSwitch, MICROSECOND, Present, Run, Seconds, Text, Unsigned, address, again, also, at_end, complain,
+    count, first, worded,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -393,9 +393,9 @@ impl Conf for Tls {
 /// # Errors
 /// None; a second one replaces the first.
 pub fn open_ssl(cx: &mut Setting<'_>, _: &mut Tls, statement: &Statement) -> Outcome {
-    let again = cx.around().and_then(|around| around.children.iter().find(|level| level.context == SSL));
-    if let Some(first) = again.map(|level| level.span) {
-        cx.report(complain("SSL context already specified - replacing").at(statement.span).earlier(first));
+    let known = cx.around().and_then(|around| around.children.iter().find(|level| level.context == SSL));
+    if let Some(first) = known.map(|level| level.span) {
+        cx.report(again("SSL context already specified - replacing").at(statement.span).earlier(first));
     }
     Ok(())
 }
@@ -411,7 +411,7 @@ fn tls(cx: &mut Setting<'_>, tls: &mut Tls, statement: &Statement) -> Outcome {
         return Err(complain(format!("SSL {shown} missing")));
     }
     if tls.given.contains(&shown) {
-        return Err(complain(format!("SSL {shown} already specified - replacing")));
+        return Err(again(format!("SSL {shown} already specified - replacing")));
     }
     tls.given.push(shown);
     Ok(())

@@ -1,7 +1,7 @@
 //! The lines of `track_interface` and its kin: a name, and what it weighs.
 
 use super::script::Script;
-use crate::conf::diagnostic::{At, Diagnostic};
+use crate::conf::diagnostic::{At, Diagnostic, Kind};
 use crate::conf::directive::{Contexts, Set};
 use crate::conf::source::Span;
 use crate::conf::tree::{Block, Node, Statement, Word};
@@ -224,7 +224,7 @@ fn flatten(cx: &mut Setting<'_>, block: &Block, lines: &mut Vec<Statement>) {
                 }
             }
             Node::Broken(complaint) => match complaint.at {
-                At::Span(span) if complaint.message.starts_with("Unexpected '{'") => lines.push(brace(span)),
+                At::Span(span) if complaint.kind == Kind::Brace => lines.push(brace(span)),
                 _ => cx.report(complaint.clone()),
             },
         }

@@ -15,8 +15,8 @@ fn node(priority: u8, more: &str) -> String {
     )
 }
 
-fn one(pair: &Pair, earlier: &[Mishap], mishap: Option<&Mishap>) -> Outcome {
-    let mut all = pair.after(earlier, mishap);
+fn one(pair: &Pair, earlier: &[Failure], failure: Option<&Failure>) -> Outcome {
+    let mut all = pair.after(earlier, failure);
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
@@ -31,7 +31,7 @@ fn a_dead_master_is_missed_after_three_adverts_and_the_skew() {
     let pair = pair(&node(150, ""), &node(100, ""));
     let start = one(&pair, &[], None);
     assert_eq!((start.after.as_slice(), millis(start.settled.1)), (&[0][..], 3414));
-    let dead = one(&pair, &[], Some(&Mishap::Dies(0)));
+    let dead = one(&pair, &[], Some(&Failure::Dies(0)));
     assert_eq!(dead.after, [1]);
     assert_eq!((millis(dead.settled.0), millis(dead.settled.1)), (2609, 3609));
     assert_eq!((millis(dead.vacant.0), millis(dead.vacant.1)), (2609, 3609));
@@ -40,7 +40,7 @@ fn a_dead_master_is_missed_after_three_adverts_and_the_skew() {
 
 #[test]
 fn a_master_that_is_stopped_says_so_and_only_the_skew_is_waited() {
-    let stopped = one(&pair(&node(150, ""), &node(100, "")), &[], Some(&Mishap::Stops(0)));
+    let stopped = one(&pair(&node(150, ""), &node(100, "")), &[], Some(&Failure::Stops(0)));
     assert_eq!((stopped.after.as_slice(), millis(stopped.settled.1)), (&[1][..], 609));
 }
 
@@ -48,18 +48,18 @@ fn a_master_that_is_stopped_says_so_and_only_the_skew_is_waited() {
 #[test]
 fn a_failing_script_costs_its_runs_and_the_skew() {
     let pair = pair(&node(150, ""), &node(100, ""));
-    let fails = Mishap::ScriptFails(0, "s".to_owned());
+    let fails = Failure::ScriptFails(0, "s".to_owned());
     let failed = one(&pair, &[], Some(&fails));
     assert_eq!((failed.after.as_slice(), failed.states[0]), (&[1][..], Some(StateKind::Fault)));
     assert_eq!((millis(failed.settled.0), millis(failed.settled.1)), (4609, 6609));
-    let both = one(&pair, &[fails], Some(&Mishap::ScriptFails(1, "s".to_owned())));
+    let both = one(&pair, &[fails], Some(&Failure::ScriptFails(1, "s".to_owned())));
     assert!(both.after.is_empty() && both.before == [1]);
 }
 
 #[test]
 fn nopreempt_keeps_the_backup_master_unless_state_is_master() {
-    let back = [Mishap::Dies(0)];
-    let returns = Some(&Mishap::Returns(0));
+    let back = [Failure::Dies(0)];
+    let returns = Some(&Failure::Returns(0));
     let quiet = pair(&node(150, "nopreempt"), &node(100, "nopreempt"));
     assert_eq!(one(&quiet, &back, returns).after, [1]);
     let loud = pair(&node(150, "state MASTER\n nopreempt"), &node(100, "nopreempt"));
@@ -71,8 +71,8 @@ fn nopreempt_keeps_the_backup_master_unless_state_is_master() {
 #[test]
 fn a_split_makes_both_master_and_healing_ends_it() {
     let pair = pair(&node(150, ""), &node(100, ""));
-    assert_eq!(one(&pair, &[], Some(&Mishap::Split)).after, [0, 1]);
-    let healed = one(&pair, &[Mishap::Split], Some(&Mishap::Heals));
+    assert_eq!(one(&pair, &[], Some(&Failure::Split)).after, [0, 1]);
+    let healed = one(&pair, &[Failure::Split], Some(&Failure::Heals));
     assert_eq!((healed.before.as_slice(), healed.after.as_slice()), (&[0, 1][..], &[0][..]));
 }
 
@@ -99,7 +99,7 @@ fn a_group_moves_as_a_whole() {
         )
     };
     let pair = pair(&site(150), &site(100));
-    for outcome in pair.after(&[], Some(&Mishap::LinkDown(0, "eth0".to_owned()))) {
+    for outcome in pair.after(&[], Some(&Failure::LinkDown(0, "eth0".to_owned()))) {
         assert_eq!((outcome.before.as_slice(), outcome.after.as_slice()), (&[0][..], &[1][..]), "{}", outcome.instance);
     }
 }

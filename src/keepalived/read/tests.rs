@@ -189,9 +189,9 @@ fn a_test_fails_for_what_the_last_process_finds_and_all_say_what_is_wrong_with_t
     let worst = |text: &str| reading(text).worst_of_test();
     assert_eq!(worst("global_defs {\n vrrp_version 9\n}\n"), None);
     assert_eq!(worst("virtual_server 1.2.3.4 80 {\n delay_loop x\n}\n"), None);
-    assert_eq!(worst(&instance(" state FOO")), Some(Kind::Error));
-    assert_eq!(worst("foo\n"), Some(Kind::Error));
-    assert_eq!(worst("track_file f {\n}\n"), Some(Kind::Error));
+    assert_eq!(worst(&instance(" state FOO")), Some(Gravity::Error));
+    assert_eq!(worst("foo\n"), Some(Gravity::Error));
+    assert_eq!(worst("track_file f {\n}\n"), Some(Gravity::Error));
     let text = format!("foo\n{}}}\n", instance(" state FOO"));
     let reading = reading(&text);
     let told: Vec<String> = reading.told().iter().map(|(pass, one)| format!("{pass:?} {}", one.text)).collect();
@@ -387,7 +387,7 @@ fn keepalived_for_a_time() {
 fn what_must_not_be_left_out_keeps_an_instance_in_fault() {
     for (text, closed) in [
         (" use_vmac", true),
-        (" authentication {\n auth_type AH\n auth_pass a\n }", true),
+        (" authentication {\n auth_type AH\n auth_pass a\n }", false),
         (" authentication {\n auth_type PASS\n auth_pass a\n }", false),
         (" priority 50", false),
     ] {
@@ -471,10 +471,11 @@ fn what_is_said_to_be_ignored_has_no_effect() {
 
 #[test]
 fn strict_mode_refuses_what_keepalived_refuses() {
-    let said = |text: &str| anywhere(text).complaints.into_iter().map(|one| (one.text, one.kind)).collect::<Vec<_>>();
+    let said =
+        |text: &str| anywhere(text).complaints.into_iter().map(|one| (one.text, one.gravity)).collect::<Vec<_>>();
     let fatal = |text: &str, line: &str| {
         let said = said(text);
-        assert!(said.contains(&(line.to_owned(), Kind::Fatal)), "{line}: {said:?}");
+        assert!(said.contains(&(line.to_owned(), Gravity::Fatal)), "{line}: {said:?}");
     };
     let strict = " strict_mode on\n";
     let peers = " unicast_peer {\n 192.0.2.9\n }\n";

@@ -28,7 +28,7 @@ impl Process {
         self.promote_secondaries();
     }
 
-    fn refused(&self, what: &str, outcome: io::Result<()>) {
+    pub(super) fn refused(&self, what: &str, outcome: io::Result<()>) {
         if let Err(error) = outcome {
             self.journal.say(format!("Unable to set {what} - {}", reason(&error)));
         }

@@ -8,15 +8,16 @@ use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::instance::Notify;
 use crate::keepalived::dump;
-use crate::keepalived::notify::Occasion;
 use crate::keepalived::plan::{Change, plan};
 use crate::keepalived::site::{Script, Site};
 use crate::keepalived::track::file::FileRunner;
 use crate::keepalived::track::script::ScriptRunner;
 use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Unusable};
 use crate::sys::inotify::Inotify;
+use crate::sys::process::trim_memory;
 use crate::sys::signal::{realtime_first, realtime_last};
-use crate::vrrp::machine::{Event, StateKind};
+use crate::vrrp::machine::StateKind;
+use crate::vrrp::node::{GroupId, Kept, Occasion, RouterId};
 use nix::sys::signal::Signal;
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ impl Process {
                 let text = dump::stats(&self.view());
                 self.write("/tmp/keepalived.stats", &text);
                 if n == realtime_last() - 1 {
-                    self.seats.iter_mut().for_each(|seat| seat.machine.clear_counters());
+                    self.node.clear_counters();
                 }
             }
             n if n == realtime_first() + 2 => {
@@ -66,52 +67,57 @@ impl Process {
         };
         self.recorder.end("the configuration was changed here");
         let changes = plan(&self.site, &site);
+        for change in &changes {
+            if let Change::Remove { old } = change {
+                self.retire(*old, now);
+            }
+        }
         let mut old: Vec<Option<Seat>> = std::mem::take(&mut self.seats).into_iter().map(Some).collect();
-        let mut seats: Vec<(usize, Seat)> = Vec::new();
-        let mut kept = Vec::new();
-        for change in &changes {
+        let mut seats: Vec<(usize, Option<Kept>, Seat)> = Vec::new();
+        for change in changes {
             match change {
-                Change::Remove { old: at } => {
-                    if let Some(seat) = old.get_mut(*at).and_then(Option::take) {
-                        self.retire(seat, now);
-                    }
-                }
+                Change::Remove { .. } => {}
                 Change::Keep { old: at, new, gone, more } => {
-                    if let Some(mut seat) = old.get_mut(*at).and_then(Option::take) {
-                        self.forget(&mut seat, gone);
-                        kept.push((*new, *more));
-                        seats.push((*new, seat));
+                    if let (Some(mut seat), Some(instance)) =
+                        (old.get_mut(at).and_then(Option::take), site.instances.get(new).cloned())
+                    {
+                        self.forget(&mut seat, RouterId(at), &gone);
+                        self.forget_ways(&mut seat.held, &instance.routes, &instance.rules);
+                        let kept = Kept { before: RouterId(at), announce: more };
+                        seats.push((new, Some(kept), Seat { instance, ..seat }));
                     }
                 }
-                Change::Add { .. } => {}
+                Change::Add { new } => {
+                    seats.extend(site.instances.get(new).cloned().map(|instance| (new, None, Seat::new(instance))));
+                }
             }
         }
+        seats.sort_by_key(|(new, ..)| *new);
+        let kept: Vec<Option<Kept>> = seats.iter().map(|(_, kept, _)| *kept).collect();
+        self.seats = seats.into_iter().map(|(.., seat)| seat).collect();
+        let groups: Vec<String> = self.site.groups.iter().map(|group| group.name.clone()).collect();
+        let states: Vec<Option<StateKind>> = (0..groups.len()).map(|at| self.node.group_state(GroupId(at))).collect();
         self.adopt(site, now);
-        for change in &changes {
-            if let Change::Add { new } = change
-                && let Some(instance) = self.site.instances.get(*new).cloned()
-            {
-                let seat = self.seat(instance);
-                seats.push((*new, seat));
-            }
+        let (config, things) = self.site.node();
+        self.node.replace(config, &kept);
+        self.things = things;
+        for (at, group) in self.site.groups.iter().enumerate() {
+            let before = groups.iter().position(|name| *name == group.name);
+            self.node.resume_group(GroupId(at), before.and_then(|at| states.get(at).copied().flatten()));
         }
-        seats.sort_by_key(|(new, _)| *new);
-        self.seats = seats.into_iter().map(|(_, seat)| seat).collect();
-        // All of them first: where one stands depends on what the others of its group track now.
-        for (new, _) in &kept {
-            if let (Some(seat), Some(instance)) = (self.seats.get_mut(*new), self.site.instances.get(*new)) {
-                seat.instance = instance.clone();
-            }
-        }
-        self.find_sources(now);
-        self.open_channels(now);
-        for (new, more) in kept {
-            self.reconfigure(new, now, more);
-        }
+        self.moving = self.site.virtual_addresses();
+        // All facts first: where one stands depends on what the others of its group track now.
+        self.changed = true;
+        self.tell_readings(now);
+        self.look_at_kernel(now);
+        self.node.resume(now);
+        self.perform_acts();
         self.greet();
         self.describe_channels();
-        self.explain_faults(|seat| seat.faulty);
+        self.node.explain_faults();
         self.settle(now);
+        self.close_channels();
+        trim_memory();
     }
 
     /// The new site's scripts, files, rules and FIFOs; what was known stays known.
@@ -122,7 +128,9 @@ impl Process {
         self.policy = policy(&self.site);
         self.tune(&before);
         // Those that stay are there, and are left as they are.
-        self.hold_static_addresses(true);
+        self.forget_static_ways();
+        self.watch_ways();
+        self.hold_static_all();
         let mut before = std::mem::take(&mut self.scripts);
         before.iter_mut().for_each(ScriptRunner::abandon);
         self.scripts = self.script_runners(now);
@@ -136,47 +144,35 @@ impl Process {
         self.notifier.adopt(&self.site, self.policy.clone(), &self.journal);
     }
 
-    fn reconfigure(&mut self, at: usize, now: Instant, announce: bool) {
-        let Some(config) = self.seats.get(at).map(|seat| Box::new(seat.instance.router.clone())) else { return };
-        let Some(standing) = self.standing_in_group(at) else { return };
-        if let Some(seat) = self.seats.get_mut(at) {
-            seat.standing = Some(standing);
-        }
-        self.send_event(at, now, Event::Reconfigure { config, standing, announce });
-        self.act(now);
-    }
-
     /// Stops an instance the new file no longer has: priority 0, then one notification. Its group is not told.
-    fn retire(&mut self, seat: Seat, now: Instant) {
-        let (instance, state) = (seat.instance.clone(), seat.machine.state());
-        let priority = seat.machine.priority();
-        self.seats.push(Seat { retired: true, ..seat });
-        let at = self.seats.len() - 1;
-        self.send_event(at, now, Event::Stop);
-        self.act(now);
-        self.seats.pop();
+    fn retire(&mut self, at: usize, now: Instant) {
+        let router = self.node.router(RouterId(at)).map(|router| (router.state(), router.priority()));
+        self.node.retire(now, RouterId(at));
+        self.perform_acts();
+        let (Some((state, priority)), Some(seat)) = (router, self.seats.get(at)) else { return };
+        let instance = &seat.instance;
         if instance.notify_deleted {
-            self.notifier.instance(&instance, Occasion::Deleted, priority, &self.journal);
+            self.notifier.instance(instance, Occasion::Deleted, priority, &self.journal);
         } else if state != StateKind::Fault {
-            self.notifier.instance(&instance, Occasion::State(StateKind::Fault), priority, &self.journal);
+            self.notifier.instance(instance, Occasion::State(StateKind::Fault), priority, &self.journal);
         }
     }
 
     /// Takes away addresses a master no longer has.
-    fn forget(&mut self, seat: &mut Seat, gone: &[Address]) {
-        if seat.machine.state() != StateKind::Master {
+    fn forget(&mut self, seat: &mut Seat, id: RouterId, gone: &[Address]) {
+        if self.node.router(id).is_none_or(|router| router.state() != StateKind::Master) {
             return;
         }
         for address in gone {
             let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
-            if !seat.held.contains(&wanted) {
+            if !seat.held.addresses.contains(&wanted) {
                 continue;
             }
             let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.journal.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
-            seat.held.retain(|held| *held != wanted);
+            seat.held.addresses.retain(|held| *held != wanted);
             if let Err(error) = wanted.remove(&mut self.commands) {
                 self.journal.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
             }

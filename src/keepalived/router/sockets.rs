@@ -5,9 +5,11 @@
 use super::{PACKETS_A_TURN, Process, Seat};
 use crate::keepalived::channel::{Channel, Key};
 use crate::keepalived::journal::cause;
+use crate::keepalived::site::What;
 use crate::kernel::packet::{Listen, OpenError, Port};
-use crate::vrrp::machine::Event;
+use crate::vrrp::node::{Fact, Reading, RouterId, Socket, ThingId};
 use crate::vrrp::wire::{self, Datagram};
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -20,34 +22,84 @@ impl Process {
         Key::of(&seat.instance, self.world.port(&seat.instance.interface)?, seat.source)
     }
 
-    /// Whether the router of `seat` has the sockets it needs.
-    pub(super) fn has_channel(&self, seat: &Seat) -> bool {
-        self.key(seat).is_some_and(|key| self.channels.iter().any(|channel| channel.key == key))
+    /// Whether the router of `seat` can speak.
+    ///
+    /// Differs from keepalived: `track_src_ip` is looked at from the start. [test: a_source_that_is_tracked_must_be_there]
+    fn socket(&self, seat: &Seat) -> Socket {
+        let instance = &seat.instance;
+        let there = match instance.source {
+            Some(source) if instance.track_source => self.world.holds(&instance.interface, source),
+            _ => seat.source.is_some(),
+        };
+        let open = seat.key.as_ref().is_some_and(|key| self.pool.get(key).is_some());
+        match () {
+            () if instance.closed => Socket::Missing,
+            () if seat.refused.is_some() => Socket::Refused,
+            () if there && open => Socket::Open,
+            () => Socket::Missing,
+        }
+    }
+
+    /// Finds the routers' addresses and opens their sockets, where links and addresses changed or it is time to try again;
+    /// tells the node of both, and of tracked interfaces. Whether anything was looked at.
+    pub(super) fn look_at_kernel(&mut self, now: Instant) -> bool {
+        let due = self.retry_at.is_none_or(|at| at <= now);
+        if !std::mem::take(&mut self.changed) && (self.retry_at.is_none() || !due) {
+            return false;
+        }
+        self.find_sources(now);
+        self.open_channels(now, due);
+        for (at, seat) in self.seats.iter().enumerate() {
+            self.node.tell(now, Fact::Socket(RouterId(at), self.socket(seat)));
+        }
+        for (at, what) in self.things.iter().enumerate() {
+            if let What::Interface(name) = what {
+                let reading = if self.world.is_up(name) { Reading::Good } else { Reading::Bad };
+                self.node.tell(now, Fact::Reading(ThingId(at), reading));
+            }
+        }
+        true
+    }
+
+    /// Tells the node the address each router's adverts carry, if that changed.
+    fn find_sources(&mut self, now: Instant) {
+        for at in 0..self.seats.len() {
+            let source = self.seats.get(at).and_then(|seat| self.source(&seat.instance));
+            let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.source != source) else { continue };
+            seat.source = source;
+            seat.last_source = source.or(seat.last_source);
+            self.node.tell(now, Fact::Source(RouterId(at), source));
+        }
     }
 
     /// Opens the sockets that are missing; those that could not be opened are tried again, at most once a second.
     ///
     /// Differs from keepalived: it never tries again. [test: a_router_whose_sockets_cannot_be_opened_is_in_fault]
-    pub(super) fn open_channels(&mut self, now: Instant) {
-        let due = self.retry_at.is_none_or(|at| at <= now);
+    fn open_channels(&mut self, now: Instant, due: bool) {
         for at in 0..self.seats.len() {
-            let Some(key) = self.seats.get(at).and_then(|seat| self.key(seat)) else { continue };
-            if let Some(seat) = self.seats.get_mut(at)
-                && seat.key.as_ref() != Some(&key)
-            {
+            let key = self.seats.get(at).and_then(|seat| self.key(seat));
+            let Some(seat) = self.seats.get_mut(at) else { continue };
+            let Some(key) = key else { continue };
+            if seat.key.as_ref() != Some(&key) {
                 // The old sockets stay for a farewell, until the next `close_channels`.
                 seat.key = Some(key.clone());
                 seat.refused = None;
             }
-            let refused = self.seats.get(at).is_some_and(|seat| seat.refused.is_some());
-            if (refused && !due) || self.channels.iter().any(|channel| channel.key == key) {
-                continue;
+            if self.pool.get(&key).is_some() {
+                seat.refused = None;
+            } else if seat.refused.is_none() || due {
+                let outcome = Channel::open(key.clone()).map(|channel| self.pool.insert(channel));
+                self.opened(at, &key, outcome);
             }
-            let outcome = Channel::open(key.clone()).map(|channel| self.channels.push(channel));
-            self.opened(at, &key, outcome);
         }
         let waiting = self.seats.iter().any(|seat| seat.refused.is_some());
         self.retry_at = waiting.then(|| self.retry_at.filter(|at| *at > now).unwrap_or(now + RETRY));
+        self.pool.iter_mut().for_each(|channel| channel.routers.clear());
+        for (at, seat) in self.seats.iter().enumerate() {
+            if let Some(channel) = seat.key.as_ref().and_then(|key| self.pool.get_mut(key)) {
+                channel.routers.insert(seat.instance.router.vrid, RouterId(at));
+            }
+        }
     }
 
     /// Remembers whether a router got its sockets; a reason that stays the same is said once.
@@ -76,8 +128,8 @@ impl Process {
 
     /// Closes the sockets no router uses.
     pub(super) fn close_channels(&mut self) {
-        let seats = &self.seats;
-        self.channels.retain(|channel| seats.iter().any(|seat| seat.key.as_ref() == Some(&channel.key)));
+        let used: BTreeSet<&Key> = self.seats.iter().filter_map(|seat| seat.key.as_ref()).collect();
+        self.pool.retain(|channel| used.contains(&channel.key));
     }
 
     /// keepalived's lines about the sockets, those that could not be opened included.
@@ -89,63 +141,64 @@ impl Process {
             let Some(key) = Key::of(&seat.instance, port, seat.source).filter(|key| !seen.contains(key)) else {
                 continue;
             };
-            let open = self.channels.iter().find(|channel| channel.key == key);
+            let open = self.pool.get(&key);
             self.journal.detail(key.describe(open.map_or((-1, -1), Channel::descriptors)));
             seen.push(key);
         }
     }
 
-    /// Takes the packets that have come.
-    pub(super) fn hear_packets(&mut self) {
+    /// Takes the packets that have come on the sockets of these serial numbers.
+    pub(super) fn hear_packets(&mut self, ready: &[u64]) {
         let mut heard = Vec::new();
-        for channel in &self.channels {
+        for serial in ready {
+            let Some(channel) = self.pool.numbered(*serial) else { continue };
             for _ in 0..PACKETS_A_TURN {
                 let Some(received) = channel.receive() else { break };
                 match received {
-                    Ok(datagram) => heard.push((channel.key.clone(), datagram)),
+                    Ok(datagram) => heard.push((*serial, datagram)),
                     Err(refusal) => self.journal.say(refusal.to_string()),
                 }
             }
         }
         let now = Instant::now();
-        for (key, datagram) in heard {
-            self.hear(now, &key, datagram);
+        for (serial, datagram) in heard {
+            self.hear(now, serial, datagram);
         }
     }
 
-    fn hear(&mut self, now: Instant, key: &Key, datagram: Datagram) {
-        let vrid = wire::vrid(&datagram.payload);
-        let ours = |seat: &Seat| Some(seat.instance.router.vrid) == vrid && seat.key.as_ref() == Some(key);
-        let Some(at) = self.seats.iter().position(ours) else {
+    fn hear(&mut self, now: Instant, serial: u64, datagram: Datagram) {
+        let Some(channel) = self.pool.numbered(serial) else { return };
+        let vrid = wire::vrid(&datagram.payload).unwrap_or_default();
+        let Some(router) = channel.routers.get(&vrid).copied() else {
             if self.site.global.log_unknown_vrids == Some(true) {
-                let (vrid, name) = (vrid.unwrap_or_default(), &key.port.name);
+                let name = &channel.key.port.name;
                 self.journal.say(format!("Unknown VRID({vrid}) received on interface({name}). ignoring..."));
             }
             return;
         };
-        let group = matches!(key.listen, Listen::Group(_));
-        if key.is_ipv6() && datagram.destination.is_some_and(|to| to.is_multicast() != group) {
+        let group = matches!(channel.key.listen, Listen::Group(_));
+        if channel.key.is_ipv6() && datagram.destination.is_some_and(|to| to.is_multicast() != group) {
             // An IPv6 socket gets both kinds, whatever it is bound to.
-            let name = self.seats.get(at).map_or("", |seat| &seat.instance.name);
+            let name = self.seats.get(router.0).map_or("", |seat| &seat.instance.name);
             let (own, other) = if group { ("mult", "un") } else { ("un", "mult") };
             self.journal.detail(format!("({name}) discarding {other}icast packet on {own}icast instance"));
             return;
         }
-        self.send_event(at, now, Event::Received(datagram));
-        self.act(now);
+        self.node.tell(now, Fact::Heard(router, datagram));
+        self.perform_acts();
     }
 
     /// Sends an advert. Priority 0 still goes out from an address that has just been taken away.
     ///
     /// Differs from keepalived: an error of sending that stays the same is said once. [test: an_error_of_sending_is_said_once]
-    pub(super) fn advertise(&mut self, at: usize, priority: u8) {
+    pub(super) fn advertise(&mut self, at: usize, priority: u8, sequence: u32) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         seat.sent = false;
         let source = seat.source.or_else(|| seat.last_source.filter(|_| priority == 0));
-        let channel = seat.key.as_ref().and_then(|key| self.channels.iter().find(|channel| channel.key == *key));
+        let channel = seat.key.as_ref().and_then(|key| self.pool.get(key));
         let (Some(channel), Some(source)) = (channel, source) else { return };
         seat.id = seat.id.wrapping_add(1).max(1);
-        let failures = channel.advertise(&seat.instance, source, (priority, seat.id));
+        let failures = channel.advertise(&seat.instance, source, (priority, seat.id, sequence));
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
         let up = self.world.is_up(&seat.instance.interface);

@@ -7,9 +7,9 @@ use crate::kernel::address::Address;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::Change;
 use crate::sys::inotify::Inotify;
-use crate::vrrp::group;
-use crate::vrrp::machine::{Event, StateKind};
-use crate::vrrp::weight::{Standing, Tracked, Verdict, standing};
+use crate::vrrp::machine::StateKind;
+use crate::vrrp::node::{Fact, Reading, RouterId, ThingId};
+use crate::vrrp::weight::{Tracked, Verdict, is_fault, of_value};
 use nix::errno::Errno;
 use std::time::Instant;
 
@@ -30,7 +30,20 @@ impl Process {
     }
 
     fn change(&mut self, change: Change) {
+        match &change {
+            Change::Route(seen) => return self.route_came(seen),
+            Change::RouteGone(seen) => return self.route_gone(seen),
+            Change::RuleGone(seen) => return self.rule_gone(seen),
+            _ => {}
+        }
         if let Some(turn) = self.world.apply(change) {
+            let ours = |address: &Address| self.moving.contains(&address.ip);
+            // No router speaks from an address that moves, unless it is told to.
+            let trivial = match &turn {
+                Turn::Assigned(address, _) | Turn::Deassigned(address, _) => ours(address),
+                _ => false,
+            };
+            self.changed |= !trivial || self.seats.iter().any(|seat| seat.instance.track_source);
             self.turn(turn);
         }
     }
@@ -39,7 +52,9 @@ impl Process {
         match turn {
             Turn::Added(link) => self.added(&link),
             Turn::Deleted(link) => {
-                self.channels.retain(|channel| channel.key.port.index != link.index);
+                self.link_down(link.index);
+                self.pool.retain(|channel| channel.key.port.index != link.index);
+                self.changed = true;
                 if self.uses(&link.name) {
                     self.journal.say(format!("Interface {} deleted", link.name));
                 } else {
@@ -50,13 +65,22 @@ impl Process {
                 self.journal.say(format!("Interface name has changed from {before} to {}", link.name));
                 // Routers on the old name resign while their sockets still work; see `Seat::held`.
                 self.settle(Instant::now());
-                self.channels.retain(|channel| channel.key.port.index != link.index);
+                self.pool.retain(|channel| channel.key.port.index != link.index);
+                self.changed = true;
                 self.added(&link);
             }
-            Turn::Moved(link) if self.uses(&link.name) => self.say_moved(&link.name, link.up),
-            Turn::Moved(_) => {}
+            Turn::Moved(link) => {
+                if self.uses(&link.name) {
+                    self.say_moved(&link.name, link.up);
+                }
+                if !link.up {
+                    self.link_down(link.index);
+                } else if self.static_device(&link.name) {
+                    self.hold_static_all();
+                }
+            }
             Turn::Assigned(address, name) => {
-                let first = self.world.source(&name, address.ip.is_ipv6(), &self.virtual_addresses());
+                let first = self.world.source(&name, address.ip.is_ipv6(), &self.moving);
                 if first == Some(address.ip) && self.uses(&name) {
                     self.journal.detail(format!("Assigned address {} for interface {name}", address.ip));
                 } else if self.start.watch_addresses {
@@ -72,21 +96,20 @@ impl Process {
         if self.uses(&link.name) {
             self.say_moved(&link.name, link.up);
         }
-        self.open_channels(Instant::now());
         if self.static_device(&link.name) {
-            self.hold_static_addresses(true);
+            self.hold_static_all();
         }
     }
 
     fn deassigned(&mut self, address: &Address, name: &str) {
         let parted = self.parting.iter().position(|ip| *ip == address.ip).map(|at| self.parting.swap_remove(at));
-        if !self.is_virtual(address) {
+        if !self.moving.contains(&address.ip) {
             if parted.is_some() {
                 return;
             }
             const LINK: u8 = 253;
-            let (ipv6, moving) = (address.ip.is_ipv6(), self.virtual_addresses());
-            let last = (!ipv6 || address.scope == LINK) && self.world.source(name, ipv6, &moving).is_none();
+            let ipv6 = address.ip.is_ipv6();
+            let last = (!ipv6 || address.scope == LINK) && self.world.source(name, ipv6, &self.moving).is_none();
             if last && self.uses(name) {
                 self.journal.detail(format!("Deassigned address {} from interface {name}", address.ip));
             } else if self.start.watch_addresses {
@@ -94,46 +117,46 @@ impl Process {
             }
             if self.site.root.addresses.iter().any(|one| one.ip == address.ip) {
                 self.journal.say(format!("Restoring deleted static address {}", address.ip));
-                self.hold_static_addresses(true);
+                self.hold_static_all();
             }
             return;
         }
+        let losers: Vec<usize> = (0..self.seats.len()).filter(|at| self.holds(*at, address, name)).collect();
         // Ours, or somebody else's doing? Only what is really gone while we are master was taken away.
-        if self
-            .commands
-            .addresses()
-            .is_ok_and(|all| all.iter().any(|one| one.index == address.index && one.ip == address.ip))
-        {
+        let there = |all: Vec<Address>| all.iter().any(|one| one.index == address.index && one.ip == address.ip);
+        if losers.is_empty() || self.commands.addresses().is_ok_and(there) {
             return;
         }
         let now = Instant::now();
-        for at in 0..self.seats.len() {
-            let Some(seat) = self.seats.get(at) else { continue };
-            let listed = seat.instance.addresses.iter().any(|one| {
-                one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
-            });
-            // One the kernel refused, or that a reload took away, cannot be lost.
-            let held = seat.held.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
-            // What goes with its interface is a fault already, where that is tracked.
-            let what = What::Interface(name.to_owned());
-            let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
-            if listed && held && seat.machine.state() == StateKind::Master && there {
+        for at in losers {
+            if self.is_master(at) {
                 self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
-                // Its group gives up with it.
-                for one in std::iter::once(at).chain(self.companions(at)) {
-                    self.send_event(one, now, Event::AddressLost);
-                }
-                self.act(now);
+                self.node.tell(now, Fact::AddressLost(RouterId(at)));
+                self.perform_acts();
             }
         }
+    }
+
+    /// Whether the instance at `at` holds an address on the interface called `name`, and must notice its loss.
+    fn holds(&self, at: usize, address: &Address, name: &str) -> bool {
+        let Some(seat) = self.seats.get(at) else { return false };
+        let listed = seat.instance.addresses.iter().any(|one| {
+            one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
+        });
+        // One the kernel refused, or that a reload took away, cannot be lost.
+        let held = seat.held.addresses.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
+        // What goes with its interface is a fault already, where that is tracked.
+        let what = What::Interface(name.to_owned());
+        let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
+        listed && held && there && self.is_master(at)
+    }
+
+    pub(super) fn is_master(&self, at: usize) -> bool {
+        self.node.router(RouterId(at)).is_some_and(|router| router.state() == StateKind::Master)
     }
 
     fn say_moved(&self, name: &str, up: bool) {
         self.journal.say(format!("Netlink reports {name} {}", if up { "up" } else { "down" }));
-    }
-
-    fn is_virtual(&self, address: &Address) -> bool {
-        self.seats.iter().any(|seat| seat.instance.addresses.iter().any(|one| one.ip == address.ip))
     }
 
     fn uses(&self, name: &str) -> bool {
@@ -147,7 +170,14 @@ impl Process {
 
     fn static_device(&self, name: &str) -> bool {
         let default = self.site.global.default_interface.as_deref().unwrap_or("eth0");
-        self.site.root.addresses.iter().any(|one| one.dev.as_deref().unwrap_or(default) == name)
+        let routes = self.site.root.routes.iter().filter_map(|given| given.route.dev.as_deref());
+        self.site
+            .root
+            .addresses
+            .iter()
+            .map(|one| one.dev.as_deref().unwrap_or(default))
+            .chain(routes)
+            .any(|dev| dev == name)
     }
 
     /// Starts and ends scripts, looks at files.
@@ -160,90 +190,45 @@ impl Process {
             let changed = script.verdict() != before;
             lines.iter().for_each(|line| self.journal.say(line));
             if changed {
+                self.tell_readings(now);
                 self.settle(now);
             }
         }
-        self.notifier.reap();
+        self.notifier.reap(&self.journal);
         let changed = self.folders.as_ref().is_some_and(Inotify::drain);
         self.look_at_files(now, changed);
     }
 
-    /// Tells each machine where it stands, if that changed.
+    /// Tells each router where it stands, if that changed.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.find_sources(now);
-        self.open_channels(now);
-        if self.held_until.is_some_and(|until| now < until) {
-            return;
+        let looked = self.look_at_kernel(now);
+        self.node.settle(now);
+        self.perform_acts();
+        if looked {
+            self.close_channels();
         }
-        self.held_until = None;
-        let mut standings: Vec<Standing> = (0..self.seats.len()).map(|at| self.standing(at)).collect();
-        // Who changes by itself comes before those of its group that follow.
-        let mut order: Vec<(bool, usize)> = Vec::new();
-        for (at, own) in standings.iter().enumerate() {
-            if let Some(seat) = self.seats.get_mut(at) {
-                let before = std::mem::replace(&mut seat.faulty, own.fault);
-                order.push((before == own.fault, at));
-            }
-        }
-        order.sort_unstable();
-        self.explain_faults(|seat| seat.standing.is_none() && seat.faulty);
-        self.hold_groups(&mut standings);
-        self.tell_first_states(&standings);
-        for (_, at) in order {
-            let (Some(seat), Some(standing)) = (self.seats.get_mut(at), standings.get(at).copied()) else { continue };
-            if seat.standing != Some(standing) {
-                let socketless = standing.fault && seat.refused.is_some();
-                if seat.standing.replace(standing).is_none() && socketless {
-                    // keepalived opens the sockets after it has judged everything tracked: the start is over by then.
-                    self.send_event(at, now, Event::Standing(Standing { fault: false, waiting: true, ..standing }));
+    }
+
+    /// Tells the node what scripts and files have come to.
+    pub(super) fn tell_readings(&mut self, now: Instant) {
+        for at in 0..self.things.len() {
+            let reading = match self.things.get(at) {
+                Some(What::Script(name)) => self.scripts.iter().find(|one| one.script.name == *name).map(|runner| {
+                    let disabled = runner.program().is_none() && !self.start.fault_on_disabled_script;
+                    if disabled { Reading::Unused } else { runner.reading() }
+                }),
+                Some(What::File(name)) => {
+                    let file = self.files.iter().find(|one| one.name == *name);
+                    Some(Reading::Value(file.map_or(0, |file| file.value())))
                 }
-                self.send_event(at, now, Event::Standing(standing));
-                self.act(now);
-            }
-        }
-        self.act(now);
-        self.close_channels();
-    }
-
-    /// At the start keepalived tells of groups first, if they begin as backup or in fault.
-    fn tell_first_states(&mut self, standings: &[Standing]) {
-        for group in &self.site.groups {
-            let all =
-                || self.seats.iter().zip(standings).filter(|(seat, _)| group.members.contains(&seat.instance.name));
-            if !all().all(|(seat, _)| seat.standing.is_none() && seat.machine.state() == StateKind::Initialise) {
-                continue;
-            }
-            if all().any(|(_, standing)| standing.fault) {
-                self.notifier.group(group, StateKind::Fault, &self.journal);
-            } else if !all().any(|(seat, standing)| standing.waiting || seat.instance.router.owner) {
-                self.notifier.group(group, StateKind::Backup, &self.journal);
-            }
+                Some(What::Interface(_)) | None => continue,
+            };
+            self.node.tell(now, Fact::Reading(ThingId(at), reading.unwrap_or(Reading::Unused)));
         }
     }
 
-    /// Tells each machine the address its adverts carry, if that changed.
-    pub(super) fn find_sources(&mut self, now: Instant) {
-        for at in 0..self.seats.len() {
-            let source = self.seats.get(at).and_then(|seat| self.source(&seat.instance));
-            let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.source != source) else { continue };
-            seat.source = source;
-            seat.last_source = source.or(seat.last_source);
-            seat.machine.handle(now, Event::Source(source));
-        }
-    }
-
-    /// Why instances begin in fault, and whom they take with them.
-    pub(super) fn explain_faults(&self, which: impl Fn(&Seat) -> bool) {
-        let seats = || self.seats.iter().filter(|seat| which(seat));
-        seats().for_each(|seat| self.explain_fault(seat));
-        for group in &self.site.groups {
-            if let Some(first) = seats().find(|seat| group.members.contains(&seat.instance.name)) {
-                self.journal.say(format!("VRRP_Group({}): Syncing {} to FAULT state", group.name, first.instance.name));
-            }
-        }
-    }
-
-    fn explain_fault(&self, seat: &Seat) {
+    /// Why an instance is in fault.
+    pub(super) fn explain_fault(&self, seat: &Seat) {
         let name = &seat.instance.name;
         if seat.instance.closed {
             self.journal.say(format!("({name}) entering FAULT state (what it asks for is not served)"));
@@ -275,73 +260,24 @@ impl Process {
         }
     }
 
-    /// A fault of one member is a fault of all, and all wait for each.
-    fn hold_groups(&self, standings: &mut [Standing]) {
-        for group in &self.site.groups {
-            let member = |at: usize| self.seats.get(at).is_some_and(|seat| group.members.contains(&seat.instance.name));
-            let of = || standings.iter().enumerate().filter(|(at, _)| member(*at));
-            let fault = group::held(of().map(|(_, standing)| standing.fault));
-            let waiting = of().any(|(_, standing)| standing.waiting);
-            for (at, standing) in standings.iter_mut().enumerate() {
-                if member(at) {
-                    (standing.fault, standing.waiting) = (fault, waiting);
-                }
-            }
-        }
-    }
-
-    /// Where the instance at `at` stands, its group counted.
-    pub(super) fn standing_in_group(&self, at: usize) -> Option<Standing> {
-        let mut standings: Vec<Standing> = (0..self.seats.len()).map(|at| self.standing(at)).collect();
-        self.hold_groups(&mut standings);
-        standings.get(at).copied()
-    }
-
-    /// Differs from keepalived: `track_src_ip` is looked at from the start. [test: a_source_that_is_tracked_must_be_there]
-    fn standing(&self, at: usize) -> Standing {
-        let Some(seat) = self.seats.get(at) else {
-            return Standing { priority: 0, fault: true, waiting: false };
-        };
-        let instance = &seat.instance;
-        let there = match instance.source {
-            Some(source) if instance.track_source => self.world.holds(&instance.interface, source),
-            _ => self.source(instance).is_some(),
-        };
-        let usable = there && self.has_channel(seat) && !instance.closed;
-        let source = Tracked { weight: 0, reverse: false, verdict: verdict(usable) };
-        let all = instance.tracking.iter().filter_map(|tracking| self.tracked(tracking));
-        standing(instance.router.priority, std::iter::once(source).chain(all))
-    }
-
-    /// What a tracked thing comes to; nothing for a script that keepalived disables.
+    /// What a tracked thing comes to; nothing for one that does not count.
     fn tracked(&self, tracking: &Tracking) -> Option<Tracked> {
-        let Tracking { weight, reverse, .. } = *tracking;
-        Some(match &tracking.what {
-            What::Interface(name) => Tracked { weight, reverse, verdict: verdict(self.world.is_up(name)) },
-            What::Script(name) => {
-                let runner = self.scripts.iter().find(|runner| runner.script.name == *name)?;
-                if runner.program().is_none() && !self.start.fault_on_disabled_script {
-                    return None;
-                }
-                Tracked { weight, reverse, verdict: runner.verdict() }
-            }
-            What::File(name) => {
-                let value = self.files.iter().find(|file| file.name == *name).map_or(0, |file| file.value());
-                of_file(value, weight, reverse)
-            }
-        })
+        let thing = self.things.iter().position(|what| *what == tracking.what)?;
+        self.node.reading(ThingId(thing)).tracked(tracking.weight, tracking.reverse)
     }
 
     /// Looks at the tracked files, and says which instances enter or leave fault because of them.
     fn look_at_files(&mut self, now: Instant, changed: bool) {
+        let mut told = false;
         for at in 0..self.files.len() {
             let Some(file) = self.files.get_mut(at) else { continue };
             let before = file.value();
             file.look(now, changed);
             let (name, after) = (&file.name, file.value());
+            told |= before != after;
             for seat in &self.seats {
                 for tracking in seat.instance.tracking.iter().filter(|one| one.what == What::File(name.clone())) {
-                    let fault = |value| is_fault(of_file(value, tracking.weight, tracking.reverse));
+                    let fault = |value| is_fault(of_value(value, tracking.weight, tracking.reverse));
                     let how = match (fault(before), fault(after)) {
                         (false, true) => "now",
                         (true, false) => "leaving",
@@ -351,47 +287,8 @@ impl Process {
                 }
             }
         }
-    }
-}
-
-/// Whether a tracked thing puts the routers that track it into fault.
-fn is_fault(tracked: Tracked) -> bool {
-    tracked.weight == 0 && (tracked.verdict == Verdict::Bad) != tracked.reverse
-}
-
-const fn verdict(good: bool) -> Verdict {
-    if good { Verdict::Good } else { Verdict::Bad }
-}
-
-/// A file's number times its weight is added to the priority; -254, or any number with weight 0, is a fault.
-fn of_file(value: i64, weight: i32, reverse: bool) -> Tracked {
-    let sign = if reverse { -1 } else { 1 };
-    let product = value.saturating_mul(i64::from(weight)).saturating_mul(sign).clamp(-254, 253) as i32;
-    let fault = if weight == 0 { (value != 0) != reverse } else { product == -254 };
-    match product {
-        _ if fault => Tracked { weight: 0, reverse: false, verdict: Verdict::Bad },
-        0 => Tracked { weight: 0, reverse: false, verdict: Verdict::Good },
-        product => Tracked { weight: product, reverse: false, verdict: verdict(product > 0) },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_files_number_is_a_weight_or_a_fault() {
-        let of = |value, weight, reverse| standing(100, [of_file(value, weight, reverse)]);
-        for (value, weight, reverse, priority) in
-            [(0, 1, false, 100), (7, 1, false, 107), (7, -2, false, 86), (7, 2, true, 86), (900, 1, false, 254)]
-        {
-            let standing = of(value, weight, reverse);
-            assert_eq!((standing.priority, standing.fault), (priority, false), "{value} {weight} {reverse}");
-        }
-        for (value, weight, reverse, fault) in
-            [(-254, 1, false, true), (0, 0, false, false), (1, 0, false, true), (0, 0, true, true), (1, 0, true, false)]
-        {
-            assert_eq!(of(value, weight, reverse).fault, fault, "{value} {weight} {reverse}");
+        if told {
+            self.tell_readings(now);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A virtual router checked and completed: every default, and what is ignored or corrected, with a complaint.
 
 use super::{ABSENT, GROUPED, Instance, Script, Tracking, What, one};
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
@@ -64,6 +64,7 @@ impl Completion<'_> {
         let mut router = self.router(&given, vrid as u8, (version, ipv6));
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
         (router.addresses, router.excluded) = (listed(&own), listed(&excluded));
+        (router.has_routes, router.has_rules) = (!given.routes.is_empty(), !given.rules.is_empty());
         let addresses = [own, excluded].concat();
         self.interval(&given, &mut router);
         self.odd_interfaces(&given, ipv6);
@@ -73,19 +74,27 @@ impl Completion<'_> {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
         let mut tracking = self.tracking(&given, (&interface, router.priority));
-        // The interface of an address counts for its instance as a tracked one does.
-        for dev in addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref()) {
+        // The interface of an address, a route or a rule counts for its instance as a tracked one does.
+        let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
+        let rules = given.rules.iter().filter(|given| given.tracked);
+        let rules = rules.flat_map(|given| [&given.rule.input, &given.rule.output]).flatten();
+        let own = addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref());
+        for dev in own.chain(routes).chain(rules) {
             let what = What::Interface(dev.clone());
             if *dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
                 tracking.push(Tracking { what, weight: 0, reverse: false });
             }
         }
         Some(Instance {
-            wants_master: given.master == Some(true),
+            wants_master: given.master == Some(true)
+                && (router.priority == 255 || !matches!(router.authentication, Authentication::Ah(_))),
             source: given.source,
             track_source: given.track_source == Some(true),
             group: router.peers.is_empty().then_some(group),
             unicast_ttl: given.unicast_ttl.map(|ttl| ttl as u8),
+            routes: given.routes,
+            rules: given.rules,
+            mails: given.smtp_alert.or(self.global.smtp_alert_vrrp).or(self.global.smtp_alert) == Some(true),
             notify: given.notify,
             notify_deleted: given.notify_deleted,
             notify_priority_changes: given
@@ -93,7 +102,7 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
-            closed: given.virtual_interface == Some(true) || given.auth_pass_type == Some(false),
+            closed: given.virtual_interface == Some(true),
             name,
             interface,
             router,
@@ -129,7 +138,9 @@ impl Completion<'_> {
         if ipv6 && given.peers.is_empty() && !is_link_local(first.ip) {
             self.error(format!("({name}) the first IPv6 VIP address must be link local"));
         }
-        let authentication = if version == Version::V2 { 8 } else { 0 };
+        let protected = version == Version::V2 && given.auth_pass_type == Some(false);
+        let header = if protected { crate::vrrp::wire::ah::HEADER } else { 0 };
+        let authentication = if version == Version::V2 { 8 + header } else { 0 };
         let most = if ipv6 { (MTU - 14 - 40 - 8) / 16 } else { (MTU - 14 - 20 - 8 - authentication) / 4 }.min(255);
         let count = own.len();
         if count > most {
@@ -154,6 +165,8 @@ impl Completion<'_> {
             given.peers.iter().map(|peer| Peer { address: peer.address, hops: peer.least..=peer.most }).collect();
         let both = |own: Option<bool>, all: Option<bool>| own.or(all) == Some(true);
         let strict = self.strict(given);
+        router.checksum = given.checksum.unwrap_or_default();
+        router.group = global.mcast_group4.unwrap_or(router.group);
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
@@ -168,11 +181,14 @@ impl Completion<'_> {
         // Without a state the owner is master too.
         router.owner = owner && given.master != Some(false);
         let master = if strict { owner } else { master || router.owner };
-        router.authentication = self.authentication(given, strict, version == Version::V3);
-        if ipv6 {
-            // VRRP over IPv6 has no room for a password.
-            router.authentication = Authentication::None;
+        router.authentication = self.authentication(given, strict, (version, ipv6));
+        // The number of the other's last advert must be known before the first of our own.
+        let protected = matches!(router.authentication, Authentication::Ah(_));
+        let clears = protected && master && !owner;
+        if clears {
+            self.error(format!("({name}) Initial state master is incompatible with AH authentication - clearing"));
         }
+        let master = master && !clears;
         self.preemption(given, (strict, master), &mut router);
         if strict {
             self.strictness(given, router.version);
@@ -241,27 +257,25 @@ impl Completion<'_> {
         }
     }
 
-    fn authentication(&mut self, given: &Given, strict: bool, newer: bool) -> Authentication {
-        match (given.auth_pass_type, &given.auth_pass) {
-            (Some(true), _) if newer && !strict => {
-                self.error(format!("({}) VRRP version 3 does not support authentication. Ignoring.", given.name));
-                Authentication::None
-            }
-            (Some(true), _) if strict => {
-                self.error(format!("({}) Strict mode does not support authentication. Ignoring.", given.name));
-                Authentication::None
-            }
-            (Some(true), Some(password)) => {
-                let mut padded = [0; 8];
-                padded.iter_mut().zip(&password.0).for_each(|(slot, byte)| *slot = *byte);
-                Authentication::Pass(padded)
-            }
-            (Some(true), None) => {
-                self.error(format!("({}) Authentication specified but no password given. Ignoring", given.name));
-                Authentication::None
-            }
-            _ => Authentication::None,
-        }
+    /// How adverts prove where they come from. keepalived judges in this order.
+    fn authentication(&mut self, given: &Given, strict: bool, (version, ipv6): (Version, bool)) -> Authentication {
+        let name = &given.name;
+        let Some(pass) = given.auth_pass_type else { return Authentication::None };
+        let mut padded = [0; 8];
+        let password = given.auth_pass.as_ref().map(|password| password.0.as_slice()).unwrap_or_default();
+        padded.iter_mut().zip(password).for_each(|(slot, byte)| *slot = *byte);
+        let wrong = match () {
+            () if strict => "Strict mode does not support authentication. Ignoring.",
+            () if version == Version::V3 => "VRRP version 3 does not support authentication. Ignoring.",
+            () if password.is_empty() => "Authentication specified but no password given. Ignoring",
+            () if ipv6 && !pass => "Cannot use AH authentication with IPv6. ignoring",
+            // VRRP over IPv6 has no room for a password.
+            () if ipv6 => return Authentication::None,
+            () if pass => return Authentication::Pass(padded),
+            () => return Authentication::Ah(padded),
+        };
+        self.error(format!("({name}) {wrong}"));
+        Authentication::None
     }
 
     /// What is wrong with interfaces of its own.
@@ -329,7 +343,7 @@ impl Completion<'_> {
                     complain(format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown()))
                         .at(address.span),
                 );
-                self.fatal(ABSENT.to_owned());
+                self.complaints.push(Diagnostic::emerg(ABSENT).kind(Kind::Interface));
             }
             if excluded { &mut other } else { &mut own }.push(address.clone());
         }

@@ -4,6 +4,7 @@ use super::security::Program;
 use crate::conf::diagnostic::reason;
 use crate::keepalived::site::Script;
 use crate::sys::process::{on_its_own, unblocked};
+use crate::vrrp::node::Reading;
 use crate::vrrp::weight::Verdict;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -51,9 +52,13 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// What is known.
-    pub const fn verdict(&self) -> Verdict {
-        self.verdict
+    /// What is known, for the routers that track it.
+    pub const fn reading(&self) -> Reading {
+        match self.verdict {
+            Verdict::Unknown => Reading::Unknown,
+            Verdict::Good => Reading::Good,
+            Verdict::Bad => Reading::Bad,
+        }
     }
 
     /// Takes a result; tells whether the verdict changed. The very first result decides alone.
@@ -100,6 +105,11 @@ impl ScriptRunner {
     /// What is known.
     pub const fn verdict(&self) -> Verdict {
         self.tally.verdict
+    }
+
+    /// The same, for the routers that track it.
+    pub const fn reading(&self) -> Reading {
+        self.tally.reading()
     }
 
     /// How it would be run.

@@ -1,6 +1,6 @@
 //! Who of two nodes is master when what fails, and after how long: the machines of both, on a fake clock.
 
-use crate::keepalived::failover::{Mishap, Outcome, Pair};
+use crate::keepalived::failover::{self, Outcome, Pair};
 use crate::migrate::dialect::Dialect;
 use crate::migrate::input::Given;
 use crate::migrate::report::{Failure, Finding, Report, Section, Severity, Table};
@@ -10,8 +10,8 @@ const NODES: [&str; 2] = ["A", "B"];
 
 /// A question: what happened before, what happens, and how that is told.
 struct Case {
-    earlier: Vec<Mishap>,
-    mishap: Mishap,
+    earlier: Vec<failover::Failure>,
+    failure: failover::Failure,
     text: String,
 }
 
@@ -87,7 +87,7 @@ fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
     ]);
     let mut sentences = Vec::new();
     for case in cases(pair, start) {
-        for outcome in pair.after(&case.earlier, Some(&case.mishap)) {
+        for outcome in pair.after(&case.earlier, Some(&case.failure)) {
             let doubled = match outcome.doubled {
                 time if time.is_zero() => "-".to_owned(),
                 _ if outcome.after.len() > 1 => EVER.to_owned(),
@@ -121,41 +121,49 @@ fn cases(pair: &Pair, start: &[Outcome]) -> Vec<Case> {
             continue;
         }
         let name = NODES.get(node).copied().unwrap_or_default();
-        let mut add = |earlier: &[Mishap], mishap: Mishap, text: String| {
-            cases.push(Case { earlier: earlier.to_vec(), mishap, text });
+        let mut add = |earlier: &[failover::Failure], failure: failover::Failure, text: String| {
+            cases.push(Case { earlier: earlier.to_vec(), failure, text });
         };
-        add(&[], Mishap::Dies(node), format!("the host {name} dies"));
-        add(&[Mishap::Dies(node)], Mishap::Returns(node), format!("{name} comes back after that"));
-        add(&[], Mishap::Stops(node), format!("keepalived is stopped on {name}"));
-        add(&[Mishap::Stops(node)], Mishap::Returns(node), format!("keepalived is started on {name} after that"));
+        add(&[], failover::Failure::Dies(node), format!("the host {name} dies"));
+        add(
+            &[failover::Failure::Dies(node)],
+            failover::Failure::Returns(node),
+            format!("{name} comes back after that"),
+        );
+        add(&[], failover::Failure::Stops(node), format!("keepalived is stopped on {name}"));
+        add(
+            &[failover::Failure::Stops(node)],
+            failover::Failure::Returns(node),
+            format!("keepalived is started on {name} after that"),
+        );
         for script in pair.scripts(node) {
-            let fails = Mishap::ScriptFails(node, script.clone());
+            let fails = failover::Failure::ScriptFails(node, script.clone());
             add(&[], fails.clone(), format!("script {script} fails on {name}"));
-            let recovers = Mishap::ScriptRecovers(node, script.clone());
+            let recovers = failover::Failure::ScriptRecovers(node, script.clone());
             add(std::slice::from_ref(&fails), recovers, format!("script {script} recovers on {name}"));
             if pair.scripts(1 - node).contains(&script) {
-                let other = Mishap::ScriptFails(1 - node, script.clone());
+                let other = failover::Failure::ScriptFails(1 - node, script.clone());
                 add(&[fails], other, format!("script {script} fails on the other node as well"));
             }
         }
         for interface in pair.interfaces(node) {
-            let down = Mishap::LinkDown(node, interface.clone());
+            let down = failover::Failure::LinkDown(node, interface.clone());
             add(&[], down.clone(), format!("interface {interface} of {name} goes down"));
             add(
                 &[down],
-                Mishap::LinkUp(node, interface.clone()),
+                failover::Failure::LinkUp(node, interface.clone()),
                 format!("interface {interface} of {name} comes up again"),
             );
         }
     }
     cases.push(Case {
         earlier: Vec::new(),
-        mishap: Mishap::Split,
+        failure: failover::Failure::Split,
         text: "the nodes no longer hear each other".to_owned(),
     });
     cases.push(Case {
-        earlier: vec![Mishap::Split],
-        mishap: Mishap::Heals,
+        earlier: vec![failover::Failure::Split],
+        failure: failover::Failure::Heals,
         text: "they hear each other again".to_owned(),
     });
     cases

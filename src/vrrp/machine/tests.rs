@@ -29,13 +29,13 @@ fn reconfigured(config: Config, announce: bool) -> Event {
 fn heard(config: &Config, source: &str, priority: u8) -> Event {
     let (source, group) = (source.parse().unwrap(), "224.0.0.18".parse().unwrap());
     let payload = emit(config, priority, source, group);
-    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, payload })
+    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, ah: None, payload })
 }
 
 fn unicast_advert(config: &Config, source: &str, priority: u8) -> Event {
     let (source, own) = (source.parse().unwrap(), OWN.parse().unwrap());
     let payload = emit(config, priority, source, own);
-    Event::Received(Datagram { source, destination: Some(own), hops: 64, header: IPV4_HEADER, payload })
+    Event::Received(Datagram { source, destination: Some(own), hops: 64, header: IPV4_HEADER, ah: None, payload })
 }
 
 /// A router that has started, the time it did, and a place for what it wants.
@@ -82,7 +82,7 @@ fn a_new_master_advertises_before_it_announces() {
     let place = |wanted: &Action| all.iter().position(|action| action == wanted).unwrap();
     let ip = "192.0.2.10".parse().unwrap();
     let order =
-        [Action::AddAddresses, Action::Advertise(100), Action::Announce(ip), Action::Changed(StateKind::Master)];
+        [Action::AddAddresses, Action::Advertise(100, 0), Action::Announce(ip), Action::Changed(StateKind::Master)];
     assert!(order.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "{all:?}");
     assert_eq!(all.iter().filter(|action| **action == Action::Announce(ip)).count(), 5);
 }
@@ -91,7 +91,7 @@ fn a_new_master_advertises_before_it_announces() {
 fn the_owner_of_the_addresses_does_not_wait_at_its_start() {
     let (mut router, now) = started(owner());
     assert_eq!(router.state(), StateKind::Master);
-    assert!(actions(&mut router).contains(&Action::Advertise(255)));
+    assert!(actions(&mut router).contains(&Action::Advertise(255, 0)));
     // After a fault it does, and so does a priority of 255 without `state MASTER`, as with keepalived.
     router.handle(now, Event::Standing(Standing { priority: 255, fault: true, waiting: false }));
     router.handle(now, good(255));
@@ -118,7 +118,7 @@ fn a_higher_priority_wins_and_a_lower_one_does_not() {
     let (mut router, now) = master(config(100));
     router.handle(now, heard(&config(100), OTHER, 99));
     assert_eq!(router.state(), StateKind::Master);
-    assert!(actions(&mut router).contains(&Action::Advertise(100)));
+    assert!(actions(&mut router).contains(&Action::Advertise(100, 0)));
     router.handle(now, heard(&config(100), OTHER, 101));
     assert_eq!(router.state(), StateKind::Backup);
     assert!(actions(&mut router).contains(&Action::RemoveAddresses));
@@ -183,7 +183,7 @@ fn a_member_that_follows_into_fault_gives_up_once() {
         let fault = Event::Standing(Standing { priority: 100, fault: true, waiting: false });
         router.handle(now, if follow { Event::Follow(StateKind::Fault) } else { fault });
         assert_eq!(router.state(), StateKind::Fault);
-        actions(&mut router).iter().filter(|action| **action == Action::Advertise(0)).count()
+        actions(&mut router).iter().filter(|action| **action == Action::Advertise(0, 0)).count()
     };
     assert_eq!((zeros(false), zeros(true)), (2, 1));
 }
@@ -323,7 +323,7 @@ fn a_malformed_packet_touches_no_timer() {
 fn a_fault_gives_up_twice_and_recovery_waits_in_full() {
     let (mut router, now) = master(config(100));
     router.handle(now, Event::Standing(Standing { priority: 100, fault: true, waiting: false }));
-    let zero = actions(&mut router).iter().filter(|action| **action == Action::Advertise(0)).count();
+    let zero = actions(&mut router).iter().filter(|action| **action == Action::Advertise(0, 0)).count();
     assert_eq!((zero, router.state(), router.poll_timeout()), (2, StateKind::Fault, None));
     router.handle(now, good(100));
     assert_eq!(router.poll_timeout(), Some(now + seconds(3.609375)));
@@ -385,7 +385,7 @@ fn a_configured_priority_changes_without_a_word_and_a_weight_is_told() {
     router.handle(now, Event::Reconfigure { config: Box::new(config(140)), standing, announce: false });
     let all = actions(&mut router);
     let changed = Action::Note(Note::PriorityChanged { from: 140, to: 145, master: true });
-    assert!(all.contains(&changed) && all.contains(&Action::Advertise(145)), "{all:?}");
+    assert!(all.contains(&changed) && all.contains(&Action::Advertise(145, 0)), "{all:?}");
     router.handle(now, reconfigured(config(130), false));
     let all = actions(&mut router);
     assert!(!all.iter().any(|action| matches!(action, Action::Note(Note::PriorityChanged { .. }))), "{all:?}");
@@ -430,7 +430,7 @@ fn a_flood_of_packets_gets_a_bounded_number_of_answers() {
     for priority in [0, 50] {
         let (router, now) = master(config(100));
         let all = flooded(router, now, &heard(&config(50), OTHER, priority));
-        let adverts = all.iter().filter(|action| matches!(action, Action::Advertise(_))).count();
+        let adverts = all.iter().filter(|action| matches!(action, Action::Advertise(..))).count();
         // Ten answers, and the advert that is due after a second.
         assert_eq!(adverts, 11, "priority {priority}");
         assert!(all.iter().filter(|action| **action == Action::HeardLower).count() <= 10);
@@ -472,7 +472,7 @@ proptest! {
                     routers[at].handle_timeout(clock);
                 }
                 let adverts: Vec<u8> = actions(&mut routers[at]).into_iter().filter_map(|action| match action {
-                    Action::Advertise(priority) => Some(priority),
+                    Action::Advertise(priority, _) => Some(priority),
                     _ => None,
                 }).collect();
                 for priority in adverts {
@@ -489,4 +489,32 @@ proptest! {
             if a != b { prop_assert_eq!(routers[best].state(), StateKind::Master); }
         }
     }
+}
+
+#[test]
+fn adverts_with_an_authentication_header_are_numbered() {
+    let mut config = config(100);
+    config.authentication = Authentication::Ah(*b"secret\0\0");
+    let (mut router, _) = started(config.clone());
+    let heard = |priority, sequence| {
+        let (source, group) = (OTHER.parse().unwrap(), "224.0.0.18".parse().unwrap());
+        Event::Received(wire::datagram(&config, priority, (source, group), (HOPS, sequence)).unwrap())
+    };
+    let now = router.poll_timeout().unwrap();
+    // A backup goes on from what its master has sent last.
+    router.handle(now, heard(120, 40));
+    let due = router.poll_timeout().unwrap();
+    router.handle_timeout(due);
+    let sent = |router: &mut Router| -> Vec<u32> {
+        let number = |action| if let Action::Advertise(_, number) = action { Some(number) } else { None };
+        actions(router).into_iter().filter_map(number).collect()
+    };
+    assert_eq!(sent(&mut router), [41]);
+    router.handle_timeout(due + Duration::from_secs(1));
+    assert_eq!(sent(&mut router), [42]);
+    router.handle(due + Duration::from_secs(1), heard(90, 70));
+    assert_eq!(sent(&mut router), [72], "it goes on from the number of a lesser master");
+    router.handle(due + Duration::from_secs(1), heard(200, 60));
+    assert_eq!(router.state(), StateKind::Master, "a number that was seen is no advert");
+    assert_eq!(router.counters().auth_failure, 1);
 }

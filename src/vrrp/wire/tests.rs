@@ -16,6 +16,7 @@ fn datagram(payload: Vec<u8>) -> Datagram {
         destination: Some(GROUP.parse().unwrap()),
         hops: 255,
         header: IPV4_HEADER,
+        ah: None,
         payload,
     }
 }
@@ -31,7 +32,7 @@ const CAPTURED: [u8; 40] = [
 fn an_advert_is_byte_for_byte_the_one_keepalived_sends() {
     let (from, to) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
     let payload = emit(&article(120), 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
-    let mut packet = ipv4_header(from, to, (255, 2), payload.len()).to_vec();
+    let mut packet = ipv4_header(from, to, (PROTOCOL, 255, 2), payload.len()).to_vec();
     packet.extend(&payload);
     assert_eq!(packet, CAPTURED);
     let lower = emit(&article(100), 100, HOST.parse().unwrap(), GROUP.parse().unwrap());
@@ -42,7 +43,7 @@ fn an_advert_is_byte_for_byte_the_one_keepalived_sends() {
 fn a_captured_advert_is_understood() {
     let datagram = ipv4_packet(&CAPTURED).unwrap();
     assert_eq!((datagram.hops, vrid(&datagram.payload)), (255, Some(51)));
-    let advert = receive(&datagram, &article(100), false).unwrap();
+    let advert = receive(&datagram, &article(100), false, &mut 0).unwrap();
     assert_eq!((advert.priority, advert.interval), (120, Duration::from_secs(1)));
     assert_eq!(advert.addresses, ["192.168.110.10".parse::<IpAddr>().unwrap()]);
 }
@@ -53,7 +54,7 @@ fn a_third_version_advert_comes_back_as_it_went() {
     config.version = Version::V3;
     config.interval = Duration::from_millis(250);
     let payload = emit(&config, 200, HOST.parse().unwrap(), GROUP.parse().unwrap());
-    let advert = receive(&datagram(payload), &config, false).unwrap();
+    let advert = receive(&datagram(payload), &config, false, &mut 0).unwrap();
     assert_eq!((advert.priority, advert.interval), (200, Duration::from_millis(250)));
 }
 
@@ -64,7 +65,7 @@ fn checks_come_in_keepaliveds_order() {
     let refused = |change: &dyn Fn(&mut Datagram)| {
         let mut packet = datagram(good.clone());
         change(&mut packet);
-        receive(&packet, &config, false).unwrap_err().to_string()
+        receive(&packet, &config, false, &mut 0).unwrap_err().to_string()
     };
     assert_eq!(refused(&|p| p.payload.truncate(19)), "vrrp packet too short, length 39 and expect 40");
     assert_eq!(refused(&|p| p.payload.push(0)), "vrrp packet too long, length 41 and expect 40");
@@ -111,9 +112,9 @@ proptest! {
         if v3 { config.version = Version::V3; }
         if v6 { config.addresses = vec!["fe80::1".parse().unwrap()]; }
         if let Ok(packet) = ipv4_packet(&bytes) {
-            let _ = receive(&packet, &config, true);
+            let _ = receive(&packet, &config, true, &mut 0);
         }
-        let _ = (vrid(&bytes), receive(&datagram(bytes), &config, false));
+        let _ = (vrid(&bytes), receive(&datagram(bytes), &config, false, &mut 0));
     }
 
     #[test]
@@ -122,6 +123,78 @@ proptest! {
         let mut payload = emit(&config, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
         payload[bit / 8] ^= 1 << (bit % 8);
         // The VRID decides whose packet it is before it is judged; the checksum still covers it.
-        prop_assert!(receive(&datagram(payload), &config, false).is_err());
+        prop_assert!(receive(&datagram(payload), &config, false, &mut 0).is_err());
     }
+}
+
+fn protected() -> Config {
+    Config { authentication: Authentication::Ah(*b"secret\0\0"), ..article(100) }
+}
+
+#[test]
+fn a_protected_advert_is_taken_once_and_only_with_the_password() {
+    let config = protected();
+    let (host, group): (IpAddr, IpAddr) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let send = |config: &Config, sequence| super::datagram(config, 120, (host, group), (255, sequence)).unwrap();
+    let mut last = 0;
+    let mut judge = |datagram: &Datagram| {
+        let advert = receive(datagram, &config, false, &mut last);
+        advert.map(|advert| advert.sequence).map_err(|refusal| refusal.to_string())
+    };
+    assert_eq!(judge(&send(&config, 5)), Ok(Some(5)));
+    let seen = "IPSEC-AH : sequence number 5 already processed. Packet dropped. Local(5)";
+    assert_eq!(judge(&send(&config, 5)), Err(seen.to_owned()));
+    assert_eq!(judge(&send(&config, 9)), Ok(Some(9)));
+    let wrong = Config { authentication: Authentication::Ah(*b"other\0\0\0"), ..config.clone() };
+    let value = "IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !";
+    assert_eq!(judge(&send(&wrong, 10)), Err(value.to_owned()));
+    let mut spoilt = send(&config, 10);
+    spoilt.payload[2] = 121;
+    assert_eq!(judge(&spoilt), Err(value.to_owned()));
+    assert_eq!(judge(&send(&article(100), 0)), Err("No AH header but auth type is AH".to_owned()));
+    let plain = receive(&send(&config, 11), &article(100), false, &mut 0).unwrap_err();
+    assert_eq!(plain.to_string(), "Received AH header but auth type not AH");
+    assert_eq!(judge(&send(&config, 10)), Ok(Some(10)));
+}
+
+#[test]
+fn the_ttl_is_covered_unless_the_advert_is_unicast() {
+    let (host, group): (IpAddr, IpAddr) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
+    let mut config = protected();
+    let Ok(packet) = (match (host, group) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => Ok(ipv4_advert(&config, 120, (from, to), (255, 1, 1))),
+        _ => Err(()),
+    }) else {
+        panic!("IPv4")
+    };
+    let mut changed = packet.clone();
+    changed[1] = 0;
+    let accepted = |bytes: &[u8], config: &Config| receive(&ipv4_packet(bytes).unwrap(), config, false, &mut 0).is_ok();
+    assert!(accepted(&packet, &config) && accepted(&changed, &config), "the type of service may change");
+    changed[8] = 254;
+    assert!(!accepted(&changed, &config));
+    let peer: IpAddr = "192.168.110.12".parse().unwrap();
+    config.peers = vec![crate::vrrp::config::Peer { address: host, hops: 0..=255 }];
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (host, peer) else { panic!("IPv4") };
+    let mut packet = ipv4_advert(&config, 120, (from, to), (255, 1, 1));
+    packet[8] = 61;
+    assert!(accepted(&packet, &config));
+}
+
+#[test]
+fn a_checksum_over_the_group_is_noticed_unless_it_is_never_right() {
+    let mut config = Config::new(51, 100, vec!["192.168.110.10".parse().unwrap()]);
+    let (host, peer): (IpAddr, IpAddr) = (HOST.parse().unwrap(), "192.168.110.12".parse().unwrap());
+    config.version = Version::V3;
+    config.peers = vec![crate::vrrp::config::Peer { address: host, hops: 0..=255 }];
+    let with = |checksum| Config { checksum, ..config.clone() };
+    let sent = |checksum| super::datagram(&with(checksum), 120, (host, peer), (255, 0)).unwrap();
+    let judged = |sent: &Datagram, own| {
+        receive(sent, &with(own), false, &mut 0).map(|advert| advert.old_checksum).map_err(|why| why.to_string())
+    };
+    let refused = Err("Invalid VRRPv3 checksum".to_owned());
+    let (new, old) = (sent(Checksum::Adaptive), sent(Checksum::Group));
+    assert_eq!([judged(&new, Checksum::Adaptive), judged(&old, Checksum::Adaptive)], [Ok(false), Ok(true)]);
+    assert_eq!([judged(&new, Checksum::Standard), judged(&old, Checksum::Standard)], [Ok(false), refused.clone()]);
+    assert_eq!([judged(&new, Checksum::Group), judged(&old, Checksum::Detected)], [refused, Ok(false)]);
 }

@@ -109,6 +109,8 @@ pub struct Response {
     pub ranges: bool,
     /// Whether clients are told that the answer depends on Accept-Encoding.
     pub vary: bool,
+    /// Whether the client may be given gzip, once that is known.
+    pub may_gzip: Option<bool>,
     /// Bytes before and after the compression.
     pub compressed: Option<(u64, u64)>,
     /// Whether it stands whatever the conditions of the request say.
@@ -159,6 +161,7 @@ impl Response {
             headers,
             ranges,
             vary,
+            may_gzip,
             compressed,
             unconditional,
             content,
@@ -186,7 +189,7 @@ impl Response {
             *flag = false;
         }
         headers.clear();
-        (*vary, *compressed) = (false, None);
+        (*vary, *may_gzip, *compressed) = (false, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);
         filters.clear();

@@ -20,6 +20,8 @@ pub enum Slot {
     Gunzip,
     /// `add_before_body`, `add_after_body`.
     Addition,
+    /// `sub_filter`.
+    Sub,
     /// `gzip`.
     Gzip,
 }

@@ -62,7 +62,7 @@ fn what_nobody_uses_refuses_nothing() {
 
 #[test]
 fn a_value_counts_where_a_block_receives_it() {
-    let off = "sub_filter a b; server { sub_filter c d; } server { location / { } sub_filter e f; }";
+    let off = "mirror /a; server { mirror /b; } server { location / { } mirror /c; }";
     assert_eq!(refused(&http(off)).len(), 2, "what every server gives anew has no effect itself");
     assert_eq!(refused(&http("ssi on; server { ssi off; } server { ssi off; }")), [""; 0]);
     assert_eq!(refused(&http("ssi on; server { ssi off; location / { } } server { }")), ["\"ssi\""]);

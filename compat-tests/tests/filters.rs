@@ -18,6 +18,8 @@ http {
     access_log logs/access.log all;
     types { text/html html; text/plain txt; }
     root html;
+    charset_map koi8-r utf-8 { C1 D0B0; C2 D0B1; F0 D09F; D2 D180; C9 D0B8; D7 D0B2; }
+    charset_map koi8-r windows-1251 { C1 E0; C2 E1; }
     server {
         listen 127.0.0.1:8080;
         listen 127.0.0.1:8082 http2;
@@ -33,10 +35,26 @@ http {
         location /subs/ { sub_filter "$arg_q" "($arg_r)"; sub_filter "line" "LINE"; sub_filter_once off; sub_filter_last_modified on; sub_filter_types *; alias html/; }
         location /all/ { gzip on; gunzip on; sub_filter "</p>" "<br></p>"; sub_filter_once off; add_before_body /sub/short.html; add_after_body /none; proxy_pass http://127.0.0.1:8081/packed/; }
         location /both/ { gzip on; gzip_vary on; sub_filter line X; add_before_body /unzipped/z.html; add_after_body /subs/short.html?q=short&r=long; proxy_pass http://127.0.0.1:8081/plain/; }
+        location /named/ { charset koi8-r; alias html/; }
+        location /koi/ { charset koi8-r; source_charset utf-8; charset_types text/plain; alias html/; }
+        location /utf/ { charset UTF-8; source_charset koi8-r; gzip on; alias html/; }
+        location /windows/ { charset windows-1251; source_charset koi8-r; alias html/; }
+        location /variable/ { charset $arg_c; source_charset utf-8; alias html/; }
+        location /over/ { charset utf-8; override_charset on; proxy_pass http://127.0.0.1:8081/typed/; }
+        location /kept/ { charset utf-8; proxy_pass http://127.0.0.1:8081/typed/; }
+        location /other/ { charset utf-8; source_charset koi8-r; proxy_pass http://127.0.0.1:8081/other/; }
+        location /accel/ { source_charset utf-8; proxy_pass http://127.0.0.1:8081/accel/; }
+        location /unknown/ { source_charset utf-8; proxy_pass http://127.0.0.1:8081/unknown/; }
+        location /moved/ { charset koi8-r; return 301 /named/; }
+        location /around/ { charset utf-8; source_charset utf-8; add_before_body /windows/koi.html; add_after_body /over/koi.html; alias html/; }
     }
     server {
         listen 127.0.0.1:8081;
         access_log off;
+        location /typed/ { types { } default_type "text/html; charset=koi8-r"; alias html/; }
+        location /other/ { types { } default_type "text/html; version=1"; alias html/; }
+        location /accel/ { add_header X-Accel-Charset koi8-r; alias html/; }
+        location /unknown/ { add_header X-Accel-Charset nothing; alias html/; }
         location /plain/ { alias html/; }
         location /packed/ { gzip_static always; alias html/; }
     }
@@ -46,8 +64,18 @@ http {
 const PLACES: &[&str] =
     &["level1", "level6", "level9", "postponed", "static", "quiet", "gunzip", "unzipped", "sub", "subs", "all", "both"];
 
-const FILES: &[&str] =
-    &["long.html", "short.html", "tiny.html", "z.html", "packed.html", "bad.html", "a.txt", "none.html"];
+const FILES: &[&str] = &[
+    "long.html",
+    "short.html",
+    "tiny.html",
+    "z.html",
+    "packed.html",
+    "bad.html",
+    "a.txt",
+    "utf.html",
+    "koi.html",
+    "none.html",
+];
 
 const HEADERS: &[&[(&str, &str)]] = &[
     &[],
@@ -74,6 +102,8 @@ fn files() -> io::Result<Vec<(&'static str, Vec<u8>)>> {
         ("tiny.html", b"tiny".to_vec()),
         ("a.txt", short.clone().into_bytes()),
         ("z.html", b"plain\n".to_vec()),
+        ("utf.html", "Привет, аб €😀 \n".repeat(900).into_bytes()),
+        ("koi.html", b"\xf0\xd2\xc9\xd7, \xc1\xc2\xff\n".repeat(900)),
         ("z.html.gz", packed(short.as_bytes())?),
         ("packed.html.gz", [packed(long.as_bytes())?, packed(b"and more\n")?].concat()),
         ("bad.html.gz", b"this is no gzip".to_vec()),
@@ -115,7 +145,10 @@ fn started(program: Program) -> io::Result<Stand> {
 }
 
 fn targets(places: &[&str]) -> Vec<String> {
-    places.iter().flat_map(|place| FILES.iter().map(move |file| format!("/{place}/{file}?q=text&r=TEXT"))).collect()
+    places
+        .iter()
+        .flat_map(|place| FILES.iter().map(move |file| format!("/{place}/{file}?q=text&r=TEXT&c=koi8-r")))
+        .collect()
 }
 
 /// One after the other over HTTP/1.1: GET and HEAD.
@@ -209,5 +242,10 @@ fn texts_are_replaced_as_by_nginx() {
 
 #[test]
 fn filters_follow_each_other_as_in_nginx() {
-    same(&PLACES[10..]);
+    same(&PLACES[10..12]);
+}
+
+#[test]
+fn charsets_are_named_and_converted_as_by_nginx() {
+    same(&PLACES[12..]);
 }

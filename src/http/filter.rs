@@ -22,6 +22,8 @@ pub enum Slot {
     Addition,
     /// `sub_filter`.
     Sub,
+    /// `charset`.
+    Charset,
     /// `gzip`.
     Gzip,
 }

@@ -89,6 +89,8 @@ pub struct Response {
     pub reason: Vec<u8>,
     /// Content-Type.
     pub content_type: Vec<u8>,
+    /// The charset a backend asks for (X-Accel-Charset).
+    pub forced_charset: Option<Vec<u8>>,
     /// Content-Length, when known.
     pub length: Option<u64>,
     /// Last-Modified.
@@ -151,6 +153,7 @@ impl Response {
             error,
             reason,
             content_type,
+            forced_charset,
             length,
             last_modified,
             last_modified_passed,
@@ -189,7 +192,7 @@ impl Response {
             *flag = false;
         }
         headers.clear();
-        (*vary, *may_gzip, *compressed) = (false, None, None);
+        (*vary, *may_gzip, *compressed, *forced_charset) = (false, None, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);
         filters.clear();

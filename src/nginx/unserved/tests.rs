@@ -26,7 +26,7 @@ fn what_asks_for_nothing_refuses_nothing() {
     for text in [
         "gzip off; server { }",
         "ssi off; autoindex off; limit_rate 0; proxy_cache off; auth_basic off; server { }",
-        "server { location / { ssi OFF; dav_methods off; charset off; mirror off; slice 0; } }",
+        "server { location / { ssi OFF; dav_methods off; mirror off; slice 0; } }",
         "aio threads; directio 4m; open_file_cache max=10; output_buffers 1 32k; server { }",
         "server { post_action off; add_before_body \"\"; }",
     ] {

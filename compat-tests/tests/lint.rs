@@ -189,7 +189,7 @@ fn lint_and_survey_fail_on_what_nginx_refuses() {
 
 #[test]
 fn a_survey_judges_values() {
-    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; gzip_static off; autoindex_localtime on; \
+    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; mirror off; autoindex_localtime on; \
         location / { proxy_pass http://127.0.0.1:1; proxy_bind 127.0.0.1; } } } \
         stream { server { listen 81; proxy_pass 127.0.0.1:1; } }";
     let (survey, code) = said_of(plain, &["survey"]);
@@ -197,14 +197,14 @@ fn a_survey_judges_values() {
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && survey.contains(" 0 served with a difference"), "{survey}");
     for why in [
-        "gzip_static has no effect: it asks for what is done without it",
+        "mirror has no effect: it asks for what is done without it",
         "autoindex_localtime has no effect: nothing has \"autoindex\" where it holds",
     ] {
         assert!(survey.contains(why), "{survey}");
     }
-    let (survey, code) = said_of("events { } http { gzip_static on; server { } }", &["survey"]);
+    let (survey, code) = said_of("events { } http { ssl_stapling on; server { } }", &["survey"]);
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(code == 0 && survey.contains("gzip_static differs: no ready compressed files are sent"), "{survey}");
+    assert!(code == 0 && survey.contains("ssl_stapling differs: no OCSP response is fetched"), "{survey}");
     let (survey, code) =
         said_of("events { } http { server { location / { fastcgi_pass 127.0.0.1:9000; } } }", &["survey"]);
     assert!(code == 1 && survey.contains("\"fastcgi_pass\" is not served"), "{survey}");

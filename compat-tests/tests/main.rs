@@ -10,6 +10,7 @@ mod crowds;
 mod diagnostics;
 mod dump;
 mod exchanges;
+mod filters;
 mod heads;
 mod house;
 mod http2;

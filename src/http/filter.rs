@@ -5,6 +5,7 @@
 //! ([`super::output`]) sends everything in order.
 
 use super::request::Request;
+use crate::log::Level;
 use std::borrow::Cow;
 
 /// When a filter sees a response: nginx's order, first to see it first.
@@ -15,8 +16,14 @@ use std::borrow::Cow;
 pub enum Slot {
     /// `expires`, `add_header`.
     Headers,
+    /// `gunzip`.
+    Gunzip,
     /// `add_before_body`, `add_after_body`.
     Addition,
+    /// `sub_filter`.
+    Sub,
+    /// `charset`.
+    Charset,
     /// `gzip`.
     Gzip,
 }
@@ -55,6 +62,14 @@ pub trait BodyFilter {
     /// # Errors
     /// The response cannot go on; why has been logged.
     fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed>;
+}
+
+impl Request {
+    /// Logs why a filter failed.
+    pub fn log_filter(&self, level: Level, text: &str) {
+        let answer = if self.attempts.current_url().is_some() { "" } else { "response " };
+        self.log(level, &format!("{text} while sending {answer}to client"));
+    }
 }
 
 /// A response that cannot go on.

@@ -52,6 +52,7 @@ impl Request {
                 Content::Bytes(bytes) => self.take(&bytes, Then::Last),
                 Content::Shared(bytes) => self.take(&bytes, Then::Last),
                 Content::File(opened, parts, tail) => return self.send_file(&opened.file, parts, &tail).await,
+                Content::None if !self.response.is_plain() => self.take(b"", Then::Last),
                 Content::None | Content::Streamed => {}
             }
         }
@@ -97,7 +98,7 @@ impl Request {
         self.response.head_bytes = out.len() as u64;
         if let Wire::H2(stream) = &self.wire {
             let response = &self.response;
-            let ends = response.head_only || matches!(response.content, Content::None);
+            let ends = response.head_only || matches!(response.content, Content::None) && response.is_plain();
             let sent = stream.send_head(&out, ends).map(|()| out.len() as u64);
             out.clear();
             self.count(sent.map_err(|error| (0, error)));

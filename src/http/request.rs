@@ -120,6 +120,8 @@ pub struct Parts {
 pub struct Parent {
     /// The main request's URI, for logs.
     pub uri: Vec<u8>,
+    /// The charset of the main response, into which others are converted.
+    pub charset: Option<Vec<u8>>,
     /// How deep subrequests are nested.
     pub depth: u8,
 }

@@ -89,6 +89,8 @@ pub struct Response {
     pub reason: Vec<u8>,
     /// Content-Type.
     pub content_type: Vec<u8>,
+    /// The charset a backend asks for (X-Accel-Charset).
+    pub forced_charset: Option<Vec<u8>>,
     /// Content-Length, when known.
     pub length: Option<u64>,
     /// Last-Modified.
@@ -109,6 +111,8 @@ pub struct Response {
     pub ranges: bool,
     /// Whether clients are told that the answer depends on Accept-Encoding.
     pub vary: bool,
+    /// Whether the client may be given gzip, once that is known.
+    pub may_gzip: Option<bool>,
     /// Bytes before and after the compression.
     pub compressed: Option<(u64, u64)>,
     /// Whether it stands whatever the conditions of the request say.
@@ -149,6 +153,7 @@ impl Response {
             error,
             reason,
             content_type,
+            forced_charset,
             length,
             last_modified,
             last_modified_passed,
@@ -159,6 +164,7 @@ impl Response {
             headers,
             ranges,
             vary,
+            may_gzip,
             compressed,
             unconditional,
             content,
@@ -186,7 +192,7 @@ impl Response {
             *flag = false;
         }
         headers.clear();
-        (*vary, *compressed) = (false, None);
+        (*vary, *may_gzip, *compressed, *forced_charset) = (false, None, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);
         filters.clear();

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::codec::h1::Method;
 use super::head::Head;
+use super::modules::charset;
 use super::phase;
 use super::request::{Parent, Parts, Request};
 use super::wire::{Sink, Wire};
@@ -55,7 +56,11 @@ impl Request {
         sub.serial = self.serial;
         sub.body = Body::default();
         sub.slots = self.slots.clone();
-        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), depth }));
+        let charset = match &self.parent {
+            Some(parent) => parent.charset.clone(),
+            None => charset::parameter(&self.response.content_type).map(|(_, name)| name.to_vec()),
+        };
+        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth }));
         sub
     }
 

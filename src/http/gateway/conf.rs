@@ -509,7 +509,7 @@ macro_rules! header_rows {
                 &Mask(|c: &mut G<{ $gateway }>| &mut c.ignore_headers, IGNORE),
             )
             .support(Support::Partial(
-                "of these headers only X-Accel-Redirect and X-Accel-Buffering are ever acted upon",
+                "of these headers only X-Accel-Redirect, X-Accel-Buffering and X-Accel-Charset are ever acted upon",
             ))
             .doc("Does not act on the given response headers."),
             Directive::new(

@@ -302,6 +302,11 @@ pub fn head<P: Protocol>(
     for (name, value) in &reply.headers {
         pass(request, gateway, protocol, of(bytes, name), of(bytes, value));
     }
+    if gateway.ignore_headers & 16 == 0 {
+        let named = |name: &Part| of(bytes, name).eq_ignore_ascii_case(b"x-accel-charset");
+        let charset = reply.headers.iter().rfind(|(name, _)| named(name));
+        request.response.forced_charset = charset.map(|(_, value)| of(bytes, value).to_vec());
+    }
     request.response.length = match reply.framing {
         Framing::Length(length) => Some(length),
         Framing::None => announced(bytes, reply),

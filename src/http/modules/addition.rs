@@ -83,7 +83,6 @@ impl Filter for Adder {
             return None;
         }
         response.change_body();
-        response.clear_last_modified();
         response.weaken_etag();
         Some(Box::new(Added { before: self.before.clone(), after: self.after.clone() }))
     }

@@ -1,15 +1,23 @@
-//! `ngx_http_gunzip_filter_module`: compressed responses for clients that cannot read them. Checked, not served yet.
+//! `ngx_http_gunzip_filter_module`: compressed responses for clients that cannot read them.
 
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Buffers, Flag};
-use crate::http::module::Module;
+use crate::conf::walk::Levels;
+use crate::http::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
+use crate::http::module::{Compile, Module, Place};
+use crate::http::modules::gzip::{self, Clients};
+use crate::http::request::Request;
+use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use crate::sys::zlib::{Inflate, ZlibError};
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE)]
+    vec![Module::new(MODULE).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -19,7 +27,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 };
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("gunzip", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gunzip| &mut c.gunzip))
+    Directive::new("gunzip", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Gunzip| &mut c.gunzip))
         .default("off")
         .since("1.3.6")
         .doc("Decompresses responses for clients that do not take compressed ones."),
@@ -40,5 +48,70 @@ struct Gunzip {
 impl Conf for Gunzip {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; gunzip, gunzip_buffers);
+    }
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if levels.get::<Gunzip>().is_some_and(|conf| conf.gunzip == Some(true)) {
+        place.filter(Decompressor(gzip::clients(levels, cx)?));
+    }
+    Ok(())
+}
+
+/// `gunzip on` at a place.
+struct Decompressor(Arc<Clients>);
+
+impl Filter for Decompressor {
+    fn slot(&self) -> Slot {
+        Slot::Gunzip
+    }
+
+    fn head(&self, request: &mut Request) -> Option<Box<dyn BodyFilter>> {
+        let coding = request.response.header(b"Content-Encoding")?;
+        if !coding.eq_ignore_ascii_case(b"gzip") {
+            return None;
+        }
+        request.response.vary |= self.0.vary;
+        if self.0.suit(request) {
+            return None;
+        }
+        let response = &mut request.response;
+        response.headers.remove(b"Content-Encoding");
+        response.change_body();
+        response.weaken_etag();
+        Some(Box::new(Decompressed(None)))
+    }
+}
+
+/// A response on its way through the decompression, which begins with its first bytes.
+struct Decompressed(Option<Inflate>);
+
+impl BodyFilter for Decompressed {
+    fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
+        let inflate = match &mut self.0 {
+            Some(inflate) => inflate,
+            none => match Inflate::new() {
+                Ok(inflate) => none.insert(inflate),
+                Err(ZlibError(code)) => {
+                    request.log_filter(Level::Alert, &format!("inflateInit2() failed: {code}"));
+                    return Err(Failed);
+                }
+            },
+        };
+        // zlib's names of how to go on: 0 (not to flush), 2 (to flush), 4 (to finish).
+        let how = match then {
+            Then::More => 0,
+            Then::Flush => 2,
+            Then::Last => 4,
+        };
+        if let Err(ZlibError(code)) = inflate.run(bytes, usize::MAX, out.bytes()) {
+            request.log_filter(Level::Error, &format!("inflate() failed: {how}, {code}"));
+            return Err(Failed);
+        }
+        if then == Then::Last && !inflate.is_ended() {
+            request.log_filter(Level::Error, "inflate() returned -5 on response end");
+            return Err(Failed);
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,6 @@ use crate::conf::slot::{Buffers, Choice, Custom, Flag, Mask, Number, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::codec::h1::Method;
 use crate::http::encode::is_msie6;
 use crate::http::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
 use crate::http::head::Known;
@@ -19,8 +18,9 @@ use crate::script::regex::Expression;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
 use crate::session::slot::{MimeTypes, free, is_among};
-use flate2::{Compress, Compression, FlushCompress, Status};
+use crate::sys::zlib::{Deflate, Flush, ZlibError};
 use std::io::Write as _;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -145,41 +145,62 @@ fn gzip_disable(_: &mut Setting<'_>, conf: &mut Gzip, statement: &Statement) -> 
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Gzip>().filter(|conf| conf.gzip == Some(true)) else { return Ok(()) };
-    let mut disabled = Vec::new();
-    for text in conf.disabled.iter().filter(|text| *text != "msie6") {
-        disabled.push(Expression::compile(text, true).map_err(Diagnostic::emerg)?);
-    }
     place.filter(Compressor {
         types: conf.types.clone(),
-        level: u32::try_from(conf.comp_level.merged()?).unwrap_or(1),
+        level: u8::try_from(conf.comp_level.merged()?).unwrap_or(1),
         window: conf.window.map_or(15, |window| window.trailing_zeros() as u8),
-        no_buffer: conf.no_buffer.merged()?,
+        // A hash of a size has as many bits as its memory level, and 7.
+        memory: conf.hash.map_or(8, |hash| hash.trailing_zeros() as u8 - 8),
         postpone: conf.postpone_gzipping.merged()?,
         min_length: conf.min_length.merged()?,
-        vary: conf.vary.merged()?,
-        version: if conf.http_version.merged()? == 10 { 1000 } else { 1001 },
-        proxied: conf.proxied.merged()?,
-        msie6: conf.disabled.iter().any(|text| text == "msie6"),
-        disabled,
+        clients: clients(levels, cx)?,
     });
     Ok(())
+}
+
+/// The clients that are given compressed responses at a place.
+///
+/// # Errors
+/// An expression that cannot be compiled.
+pub fn clients(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Clients>, Diagnostic> {
+    let empty = Gzip::default();
+    let conf = levels.get::<Gzip>().unwrap_or(&empty);
+    cx.once(conf, |_| {
+        let mut disabled = Vec::new();
+        for text in conf.disabled.iter().filter(|text| *text != "msie6") {
+            disabled.push(Expression::compile(text, true).map_err(Diagnostic::emerg)?);
+        }
+        Ok(Clients {
+            vary: conf.vary.merged()?,
+            version: if conf.http_version.merged()? == 10 { 1000 } else { 1001 },
+            proxied: conf.proxied.merged()?,
+            msie6: conf.disabled.iter().any(|text| text == "msie6"),
+            disabled,
+        })
+    })
+}
+
+/// Which clients are given compressed responses.
+pub struct Clients {
+    /// Whether all are told that the response depends on Accept-Encoding.
+    pub vary: bool,
+    version: u16,
+    proxied: u32,
+    msie6: bool,
+    disabled: Vec<Expression>,
 }
 
 /// `gzip on` at a place.
 struct Compressor {
     types: Vec<Box<[u8]>>,
-    level: u32,
+    level: u8,
     window: u8,
-    no_buffer: bool,
+    memory: u8,
     postpone: u64,
     min_length: u64,
-    vary: bool,
-    version: u16,
-    proxied: u32,
-    msie6: bool,
-    disabled: Vec<Expression>,
+    clients: Arc<Clients>,
 }
 
 impl Filter for Compressor {
@@ -190,32 +211,42 @@ impl Filter for Compressor {
     fn head(&self, request: &mut Request) -> Option<Box<dyn BodyFilter>> {
         let response = &request.response;
         let short = response.length.is_some_and(|length| length < self.min_length);
-        if request.is_subrequest()
-            || !matches!(response.status, 200 | 403 | 404)
+        if !matches!(response.status, 200 | 403 | 404)
             || short
-            || request.method == Method::Head
             || response.header(b"Content-Encoding").is_some()
             || !is_among(&self.types, "text/html", &response.content_type)
         {
             return None;
         }
-        request.response.vary |= self.vary;
-        if !self.suits(request) {
+        request.response.vary |= self.clients.vary;
+        if !self.clients.suit(request) {
             return None;
         }
         let response = &mut request.response;
+        let (window, memory) = sizes(self.window, self.memory, response.length);
         response.headers.add(b"Content-Encoding", b"gzip");
         response.change_body();
         response.weaken_etag();
-        let stream = Compress::new_gzip(Compression::new(self.level), self.window);
-        let postponed = (self.postpone > 0).then(Vec::new);
-        Some(Box::new(Stream { stream, no_buffer: self.no_buffer, postponed, postpone: self.postpone }))
+        let how = How { level: self.level, window, memory, postpone: self.postpone };
+        Some(Box::new(Stream { how, stream: None, held: Vec::new(), holds: self.postpone > 0 }))
     }
 }
 
-impl Compressor {
-    /// Whether the client takes gzip, and may be given it (`ngx_http_gzip_ok`).
+impl Clients {
+    /// Whether the request's client takes gzip, and may be given it; found once for a request.
+    pub fn suit(&self, request: &mut Request) -> bool {
+        if let Some(known) = request.response.may_gzip {
+            return known;
+        }
+        let may = self.suits(request);
+        request.response.may_gzip = Some(may);
+        may
+    }
+
     fn suits(&self, request: &Request) -> bool {
+        if request.is_subrequest() {
+            return false;
+        }
         let Some(accepted) = request.header(Known::AcceptEncoding) else { return false };
         let agent = request.header(Known::UserAgent).unwrap_or_default();
         accepts_gzip(accepted)
@@ -236,9 +267,9 @@ impl Compressor {
         }
         let response = &request.response;
         if let Some(expires) = response.header(b"Expires") {
-            let now = response.header(b"Date").and_then(parse_http_date);
-            let now = now.unwrap_or_else(|| request.turn().clock.now().as_secs() as i64);
-            return asks("expired") && parse_http_date(expires).is_some_and(|expires| expires < now);
+            let clock = || Some(request.turn().clock.now().as_secs() as i64);
+            let now = response.header(b"Date").map_or_else(clock, parse_http_date);
+            return asks("expired") && parse_http_date(expires).zip(now).is_some_and(|(expires, now)| expires < now);
         }
         if response.header(b"Cache-Control").is_some() {
             let lines = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"Cache-Control"));
@@ -296,24 +327,51 @@ fn has_quality(text: &[u8]) -> bool {
     }
 }
 
+/// Window and memory level for a response: smaller ones where its length is known and needs no more.
+fn sizes(mut window: u8, memory: u8, length: Option<u64>) -> (u8, u8) {
+    let mut memory = i32::from(memory);
+    if let Some(length) = length.filter(|length| *length > 0) {
+        // zlib uses 262 bytes less than its window.
+        while window > 1 && length + 262 < 1 << (window - 1) {
+            window -= 1;
+            memory -= 1;
+        }
+    }
+    (window, memory.clamp(1, 9) as u8)
+}
+
+/// How a response is compressed.
+struct How {
+    level: u8,
+    window: u8,
+    memory: u8,
+    postpone: u64,
+}
+
 /// A response on its way through the compression.
 struct Stream {
-    stream: Compress,
-    no_buffer: bool,
-    /// What is held back until it is enough.
-    postponed: Option<Vec<u8>>,
-    postpone: u64,
+    how: How,
+    /// None before its first bytes are compressed.
+    stream: Option<Deflate>,
+    /// What is held back until it is more than `postpone_gzipping` says.
+    held: Vec<u8>,
+    /// Whether anything is held back.
+    holds: bool,
 }
 
 impl BodyFilter for Stream {
     fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
-        if let Some(mut held) = self.postponed.take() {
-            held.extend_from_slice(bytes);
-            if then == Then::More && (held.len() as u64) < self.postpone {
-                self.postponed = Some(held);
+        if self.holds {
+            self.held.extend_from_slice(bytes);
+            if then == Then::More && self.held.len() as u64 <= self.how.postpone {
                 return Ok(());
             }
+            self.holds = false;
+            let held = std::mem::take(&mut self.held);
             return self.deflate(request, &held, then, out.bytes());
+        }
+        if bytes.is_empty() && then == Then::More {
+            return Ok(());
         }
         self.deflate(request, bytes, then, out.bytes())
     }
@@ -321,35 +379,29 @@ impl BodyFilter for Stream {
 
 impl Stream {
     fn deflate(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Failed> {
-        let how = match then {
-            Then::Last => FlushCompress::Finish,
-            Then::Flush => FlushCompress::Sync,
-            Then::More if self.no_buffer => FlushCompress::Sync,
-            Then::More => FlushCompress::None,
+        let flush = match then {
+            Then::Last => Flush::Finish,
+            Then::Flush => Flush::Sync,
+            Then::More => Flush::None,
         };
-        if bytes.is_empty() && how == FlushCompress::None {
-            return Ok(());
-        }
-        let begun = self.stream.total_in();
-        loop {
-            let taken = usize::try_from(self.stream.total_in() - begun).unwrap_or(usize::MAX);
-            let rest = bytes.get(taken..).unwrap_or_default();
-            out.reserve(rest.len() / 2 + 256);
-            match self.stream.compress_vec(rest, out, how) {
-                Ok(Status::StreamEnd) => break,
-                Ok(Status::Ok | Status::BufError) => {
-                    let taken = usize::try_from(self.stream.total_in() - begun).unwrap_or(usize::MAX);
-                    if taken >= bytes.len() && out.len() < out.capacity() && how != FlushCompress::Finish {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    request.log(Level::Alert, &format!("deflate() failed: {error}"));
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => match Deflate::new(self.how.level, self.how.window, self.how.memory) {
+                Ok(stream) => none.insert(stream),
+                Err(ZlibError(code)) => {
+                    request.log_filter(Level::Alert, &format!("deflateInit2() failed: {code}"));
                     return Err(Failed);
                 }
-            }
+            },
+        };
+        if let Err(ZlibError(code)) = stream.run(bytes, flush, out) {
+            request.log_filter(Level::Alert, &format!("deflate() failed: {}, {code}", flush as u8));
+            return Err(Failed);
         }
-        request.response.compressed = Some((self.stream.total_in(), self.stream.total_out()));
+        if then == Then::Last {
+            request.response.compressed = Some(stream.total);
+            self.stream = None;
+        }
         Ok(())
     }
 }

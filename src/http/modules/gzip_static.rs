@@ -1,15 +1,24 @@
-//! `ngx_http_gzip_static_module`: files that were compressed before. Checked, not served yet.
+//! `ngx_http_gzip_static_module`: files that were compressed before.
 
+use crate::conf::bytes;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Choice;
-use crate::http::module::Module;
+use crate::conf::walk::Levels;
+use crate::http::codec::h1::Method;
+use crate::http::module::{Compile, Module, Place};
+use crate::http::modules::gzip::{self, Clients};
+use crate::http::modules::static_;
+use crate::http::phase::{Flow, Handler, Phase};
+use crate::http::request::Request;
+use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE)]
+    vec![Module::new(MODULE).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -18,14 +27,13 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<GzipStatic>(HTTP_LEVELS)],
 };
 
-const DIRECTIVES: &[Directive] = &[Directive::checked(
+const DIRECTIVES: &[Directive] = &[Directive::new(
     "gzip_static",
     HTTP_ANY,
     Arity::Exactly(1),
     &Choice(|c: &mut GzipStatic| &mut c.gzip_static, WHEN),
 )
 .default("off")
-.omitted(Omission::Transparent("no ready compressed files are sent"))
 .doc("Answers with the file whose name has .gz added, for clients that take it or always.")];
 
 const WHEN: &[(&str, u8)] = &[("off", 0), ("on", 1), ("always", 2)];
@@ -39,5 +47,68 @@ struct GzipStatic {
 impl Conf for GzipStatic {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; gzip_static);
+    }
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let when = levels.get::<GzipStatic>().and_then(|conf| conf.gzip_static).unwrap_or_default();
+    if when != 0 {
+        place.step(Phase::Content, Compressed { always: when == 2, clients: gzip::clients(levels, cx)? });
+    }
+    Ok(())
+}
+
+/// `gzip_static` at a place.
+struct Compressed {
+    always: bool,
+    clients: Arc<Clients>,
+}
+
+impl Handler for Compressed {
+    fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
+        if !matches!(request.method, Method::Get | Method::Head) || request.uri.ends_with(b"/") {
+            return Flow::Next;
+        }
+        let suits = self.always || self.clients.suit(request);
+        if !suits && !self.clients.vary {
+            return Flow::Next;
+        }
+        if request.lost_alias() {
+            return Flow::Finish(500);
+        }
+        let mut path = request.file_path();
+        path.extend_from_slice(b".gz");
+        let opened = match request.turn().files.open(&path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let level = match error.raw_os_error().unwrap_or_default() {
+                    libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => return Flow::Next,
+                    libc::EACCES | libc::EMLINK | libc::ELOOP => Level::Error,
+                    _ => Level::Crit,
+                };
+                let text = crate::conf::walk::errno(&error);
+                request.log(level, &format!("open() \"{}\" failed ({text})", bytes::text(&path)));
+                return Flow::Next;
+            }
+        };
+        if !self.always {
+            request.response.vary |= self.clients.vary;
+            if !suits {
+                return Flow::Next;
+            }
+        }
+        if opened.about.is_dir() {
+            return Flow::Next;
+        }
+        if !opened.about.is_file() {
+            request.log(Level::Crit, &format!("\"{}\" is not a regular file", bytes::text(&path)));
+            return Flow::Finish(404);
+        }
+        if let Err(status) = request.forget_body() {
+            return Flow::Finish(status);
+        }
+        static_::respond(request, opened);
+        request.response.headers.add(b"Content-Encoding", b"gzip");
+        Flow::Done
     }
 }

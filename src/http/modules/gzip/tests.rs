@@ -1,4 +1,4 @@
-use super::accepts_gzip;
+use super::{accepts_gzip, sizes};
 
 #[test]
 fn accept_encoding_is_read_as_nginx_reads_it() {
@@ -19,5 +19,21 @@ fn accept_encoding_is_read_as_nginx_reads_it() {
         ("", false),
     ] {
         assert_eq!(accepts_gzip(header.as_bytes()), taken, "{header}");
+    }
+}
+
+#[test]
+fn a_short_response_takes_little_memory() {
+    for (length, expected) in [
+        (None, (15, 8)),
+        (Some(0), (15, 8)),
+        (Some(1 << 20), (15, 8)),
+        (Some(16_122), (15, 8)),
+        (Some(16_121), (14, 7)),
+        (Some(5_000), (13, 6)),
+        (Some(20), (9, 2)),
+    ] {
+        let (window, memory) = sizes(15, 8, length);
+        assert_eq!((window.max(9), memory), expected, "{length:?}");
     }
 }

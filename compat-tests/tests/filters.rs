@@ -1,0 +1,251 @@
+//! What the body filters make of a response, beside the installed nginx: over HTTP/1.1 and over HTTP/2, with the lines of
+//! the logs.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use compat_tests::http2::{Request, exchange};
+use compat_tests::peer::PREFIX;
+use compat_tests::program::Program;
+use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::{client, mount, wait_for};
+
+const CONF: &str = r#"worker_processes 1;
+events { }
+http {
+    log_format all "$request_method $request_uri|$status|$gzip_ratio|$sent_http_content_encoding|$sent_http_content_length";
+    access_log logs/access.log all;
+    types { text/html html; text/plain txt; }
+    root html;
+    charset_map koi8-r utf-8 { C1 D0B0; C2 D0B1; F0 D09F; D2 D180; C9 D0B8; D7 D0B2; }
+    charset_map koi8-r windows-1251 { C1 E0; C2 E1; }
+    server {
+        listen 127.0.0.1:8080;
+        listen 127.0.0.1:8082 http2;
+        location /level1/ { gzip on; gzip_vary on; alias html/; }
+        location /level6/ { gzip on; gzip_comp_level 6; gzip_min_length 1000; gzip_types *; alias html/; }
+        location /level9/ { gzip on; gzip_comp_level 9; gzip_window 4k; gzip_hash 8k; gzip_vary on; gzip_disable Foo; gzip_proxied auth no_etag; alias html/; }
+        location /postponed/ { gzip on; gzip_http_version 1.0; postpone_gzipping 100; proxy_pass http://127.0.0.1:8081/plain/; }
+        location /static/ { gzip_static on; gzip_vary on; alias html/; }
+        location /quiet/ { gzip_static on; alias html/; }
+        location /gunzip/ { gunzip on; gzip_vary on; gzip_static always; alias html/; }
+        location /unzipped/ { gunzip on; gzip on; proxy_pass http://127.0.0.1:8081/packed/; }
+        location /sub/ { sub_filter text "[$uri]"; sub_filter "<B>" "<strong>"; alias html/; }
+        location /subs/ { sub_filter "$arg_q" "($arg_r)"; sub_filter "line" "LINE"; sub_filter_once off; sub_filter_last_modified on; sub_filter_types *; alias html/; }
+        location /all/ { gzip on; gunzip on; sub_filter "</p>" "<br></p>"; sub_filter_once off; add_before_body /sub/short.html; add_after_body /none; proxy_pass http://127.0.0.1:8081/packed/; }
+        location /both/ { gzip on; gzip_vary on; sub_filter line X; add_before_body /unzipped/z.html; add_after_body /subs/short.html?q=short&r=long; proxy_pass http://127.0.0.1:8081/plain/; }
+        location /named/ { charset koi8-r; alias html/; }
+        location /koi/ { charset koi8-r; source_charset utf-8; charset_types text/plain; alias html/; }
+        location /utf/ { charset UTF-8; source_charset koi8-r; gzip on; alias html/; }
+        location /windows/ { charset windows-1251; source_charset koi8-r; alias html/; }
+        location /variable/ { charset $arg_c; source_charset utf-8; alias html/; }
+        location /over/ { charset utf-8; override_charset on; proxy_pass http://127.0.0.1:8081/typed/; }
+        location /kept/ { charset utf-8; proxy_pass http://127.0.0.1:8081/typed/; }
+        location /other/ { charset utf-8; source_charset koi8-r; proxy_pass http://127.0.0.1:8081/other/; }
+        location /accel/ { source_charset utf-8; proxy_pass http://127.0.0.1:8081/accel/; }
+        location /unknown/ { source_charset utf-8; proxy_pass http://127.0.0.1:8081/unknown/; }
+        location /moved/ { charset koi8-r; return 301 /named/; }
+        location /around/ { charset utf-8; source_charset utf-8; add_before_body /windows/koi.html; add_after_body /over/koi.html; alias html/; }
+    }
+    server {
+        listen 127.0.0.1:8081;
+        access_log off;
+        location /typed/ { types { } default_type "text/html; charset=koi8-r"; alias html/; }
+        location /other/ { types { } default_type "text/html; version=1"; alias html/; }
+        location /accel/ { add_header X-Accel-Charset koi8-r; alias html/; }
+        location /unknown/ { add_header X-Accel-Charset nothing; alias html/; }
+        location /plain/ { alias html/; }
+        location /packed/ { gzip_static always; alias html/; }
+    }
+}
+"#;
+
+const PLACES: &[&str] =
+    &["level1", "level6", "level9", "postponed", "static", "quiet", "gunzip", "unzipped", "sub", "subs", "all", "both"];
+
+const FILES: &[&str] = &[
+    "long.html",
+    "short.html",
+    "tiny.html",
+    "z.html",
+    "packed.html",
+    "bad.html",
+    "a.txt",
+    "utf.html",
+    "koi.html",
+    "none.html",
+];
+
+const HEADERS: &[&[(&str, &str)]] = &[
+    &[],
+    &[("Accept-Encoding", "gzip")],
+    &[("Accept-Encoding", "gzip"), ("Via", "1.1 x")],
+    &[("Accept-Encoding", "br, gzip;q=0.5"), ("User-Agent", "Foo"), ("Range", "bytes=2-9")],
+];
+
+/// gzip's own file of a text.
+fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut gzip = Command::new("gzip").arg("-nc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    gzip.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(text)?;
+    Ok(gzip.wait_with_output()?.stdout)
+}
+
+fn files() -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let line =
+        |number: u32| format!("<p>Line {number} of <b>text</b>: {}</p>\n", number.wrapping_mul(2_654_435_761) >> 16);
+    let long: String = (0..3000).map(line).collect();
+    let short: String = (0..20).map(line).collect();
+    Ok(vec![
+        ("long.html", long.clone().into_bytes()),
+        ("short.html", short.clone().into_bytes()),
+        ("tiny.html", b"tiny".to_vec()),
+        ("a.txt", short.clone().into_bytes()),
+        ("z.html", b"plain\n".to_vec()),
+        ("utf.html", "Привет, аб €😀 \n".repeat(900).into_bytes()),
+        ("koi.html", b"\xf0\xd2\xc9\xd7, \xc1\xc2\xff\n".repeat(900)),
+        ("z.html.gz", packed(short.as_bytes())?),
+        ("packed.html.gz", [packed(long.as_bytes())?, packed(b"and more\n")?].concat()),
+        ("bad.html.gz", b"this is no gzip".to_vec()),
+    ])
+}
+
+/// What a client and the logs saw.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    what: String,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// The texts of an error log without what differs from run to run.
+fn texts(log: &str) -> Vec<String> {
+    let text = |line: &str| Some(line.split_once(": *")?.1.split_once(' ')?.1.split(", client: ").next()?.to_owned());
+    let mut texts: Vec<String> = log.lines().filter_map(text).filter(|text| !text.contains("temporary file")).collect();
+    texts.sort();
+    texts
+}
+
+fn started(program: Program) -> io::Result<Stand> {
+    let stand = Stand::new(program)?;
+    stand.write(CONF)?;
+    let files = files()?;
+    stand.host().run(move || {
+        for (name, bytes) in files {
+            let path = format!("{PREFIX}/html/{name}");
+            mount::file(&path, &bytes, 0o644)?;
+            let file = std::fs::File::options().write(true).open(path)?;
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))?;
+        }
+        io::Result::Ok(())
+    })??;
+    stand.command(&[])?;
+    Ok(stand)
+}
+
+fn targets(places: &[&str]) -> Vec<String> {
+    places
+        .iter()
+        .flat_map(|place| FILES.iter().map(move |file| format!("/{place}/{file}?q=text&r=TEXT&c=koi8-r")))
+        .collect()
+}
+
+/// One after the other over HTTP/1.1: GET and HEAD.
+fn over_http1(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
+    let targets = targets(places);
+    stand.host().run(move || {
+        let mut all = Vec::new();
+        for target in targets {
+            for headers in HEADERS {
+                let what = format!("{target} {headers:?}");
+                // A response that fails before its head is nothing.
+                let mut answer = client::get(local(8080), &target, headers, LIMIT).unwrap_or_default();
+                answer.headers.retain(|(name, _)| !matches!(name.as_str(), "Date" | "Server"));
+                all.push(Seen { what, status: answer.status, headers: answer.headers, body: answer.body });
+                let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let head = format!("HEAD {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
+                let answer = client::raw(local(8080), head.as_bytes(), LIMIT)?;
+                let text = String::from_utf8_lossy(&answer).into_owned();
+                let kept =
+                    text.split("\r\n").filter(|line| !line.starts_with("Date: ") && !line.starts_with("Server: "));
+                all.push(Seen {
+                    what: head,
+                    status: 0,
+                    headers: Vec::new(),
+                    body: kept.collect::<Vec<_>>().join("\n").into(),
+                });
+            }
+        }
+        Ok(all)
+    })?
+}
+
+/// The same GETs over HTTP/2.
+fn over_http2(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
+    let targets = targets(places);
+    stand.host().run(move || {
+        let mut all = Vec::new();
+        for target in targets {
+            for headers in HEADERS {
+                let mut request = Request::get(&target);
+                for (name, value) in *headers {
+                    request = request.header(&name.to_lowercase(), value);
+                }
+                let answer = exchange(local(8082), &[request], LIMIT)?.pop().unwrap_or_default();
+                let what = format!("{target} {headers:?}");
+                all.push(Seen { what, status: answer.status, headers: answer.headers, body: answer.body });
+            }
+        }
+        Ok(all)
+    })?
+}
+
+fn outcome(program: Program, places: &[&str]) -> io::Result<(Vec<Seen>, Vec<String>, Vec<String>)> {
+    let stand = started(program)?;
+    let mut seen = over_http1(&stand, places)?;
+    seen.extend(over_http2(&stand, places)?);
+    let lines = wait_for("a line for each request", LIMIT, || {
+        let log = stand.file("logs/access.log").ok()?;
+        (log.lines().count() == seen.len()).then(|| log.lines().map(str::to_owned).collect())
+    })?;
+    Ok((seen, lines, texts(&stand.file("logs/error.log")?)))
+}
+
+/// Compares both programs.
+fn same(places: &[&str]) {
+    let [original, ours] = [Program::Original, Program::Ours]
+        .map(|program| outcome(program, places).unwrap_or_else(|error| panic!("{program:?}: {error}")));
+    for (original, ours) in original.0.iter().zip(&ours.0) {
+        let about = |seen: &Seen| (seen.status, seen.headers.clone(), seen.body.len());
+        assert_eq!(about(original), about(ours), "{}", ours.what);
+        assert!(original.body == ours.body, "{}: other bytes", ours.what);
+    }
+    assert_eq!(original.1, ours.1);
+    assert_eq!(original.2, ours.2);
+}
+
+#[test]
+fn gzip_makes_nginxs_bytes() {
+    same(&PLACES[..4]);
+}
+
+#[test]
+fn compressed_files_are_sent_and_decompressed_as_by_nginx() {
+    same(&PLACES[4..8]);
+}
+
+#[test]
+fn texts_are_replaced_as_by_nginx() {
+    same(&PLACES[8..10]);
+}
+
+#[test]
+fn filters_follow_each_other_as_in_nginx() {
+    same(&PLACES[10..12]);
+}
+
+#[test]
+fn charsets_are_named_and_converted_as_by_nginx() {
+    same(&PLACES[12..]);
+}

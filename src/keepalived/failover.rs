@@ -88,7 +88,7 @@ impl Pair {
         let tracked = |script: &&Script| {
             let of =
                 |instance: &Instance| instance.tracking.iter().any(|one| one.what == What::Script(script.name.clone()));
-            site.is_some_and(|site| site.instances.iter().any(of))
+            site.is_some_and(|site| site.instances.iter().any(|instance| of(instance)))
         };
         site.into_iter().flat_map(|site| &site.scripts).filter(tracked).map(|script| script.name.clone()).collect()
     }
@@ -410,7 +410,7 @@ impl<'a> Lab<'a> {
     fn state(&self, node: usize, at: usize) -> Option<StateKind> {
         let (key, _) = self.routers.get(at)?;
         let of = |instance: &Instance| (instance.router.vrid, instance.router.is_ipv6()) == *key;
-        let router = self.sides.get(node)?.site.instances.iter().position(of)?;
+        let router = self.sides.get(node)?.site.instances.iter().position(|instance| of(instance))?;
         self.network.state(node, RouterId(router))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::blocks::address::Address;
 use super::site::{Instance, Site};
+use std::sync::Arc;
 
 /// What a reload does to one instance; the numbers are places in the old and the new list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,8 @@ pub enum Change {
 
 /// What to change, removals first. An instance is the same when its identity is; its name plays no part.
 pub fn plan(old: &Site, new: &Site) -> Vec<Change> {
-    let place = |list: &[Instance], one: &Instance| list.iter().position(|other| other.identity() == one.identity());
+    let place =
+        |list: &[Arc<Instance>], one: &Instance| list.iter().position(|other| other.identity() == one.identity());
     let mut changes: Vec<Change> = (0..)
         .zip(&old.instances)
         .filter(|(_, instance)| place(&new.instances, instance).is_none())

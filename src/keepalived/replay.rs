@@ -18,10 +18,12 @@ use super::site::Instance;
 use super::slot::Machine;
 use crate::conf::expand::Environment;
 use crate::conf::source::Memory;
+use crate::vrrp::config::Config;
 use crate::vrrp::machine::{Event, Router, StateKind};
 use crate::vrrp::weight::Standing;
 use crate::vrrp::wire::{self, HOPS};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Deadlines between two events; more would never end.
@@ -67,7 +69,7 @@ fn said(reading: &Reading) -> String {
 
 struct Replay {
     start: Instant,
-    seats: Vec<(Router, Instance)>,
+    seats: Vec<(Router, Arc<Instance>)>,
     out: String,
     /// Deadlines and actions are taken where the text has them.
     recorded: bool,
@@ -194,7 +196,7 @@ fn advert(
 ) -> Result<Event, String> {
     let source: IpAddr = source.parse().map_err(|_| "no address")?;
     let priority = priority.parse().map_err(|_| "no priority")?;
-    let mut router = instance.router.clone();
+    let mut router = Config::clone(&instance.router);
     let destination =
         instance.group.or_else(|| router.peers.first().map(|peer| peer.address)).ok_or("no destination")?;
     let (mut hops, mut spoilt) = (HOPS, Vec::new());

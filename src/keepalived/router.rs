@@ -38,6 +38,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// What the process is started with.
@@ -76,7 +77,7 @@ pub enum End {
 
 /// An instance, and what the process knows about it; its router is the one of the same place in the node.
 struct Seat {
-    instance: Instance,
+    instance: Arc<Instance>,
     /// The address its adverts carry, while there is one.
     source: Option<IpAddr>,
     /// The last there was.
@@ -136,7 +137,7 @@ pub struct Process {
 
 impl Seat {
     /// An instance about which nothing is known yet.
-    fn new(instance: Instance) -> Self {
+    fn new(instance: Arc<Instance>) -> Self {
         Self {
             instance,
             source: None,

@@ -22,6 +22,7 @@ use crate::vrrp::node;
 use crate::vrrp::node::{NodeConfig, RouterConfig, RouterId, ThingId};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything a configuration comes to.
@@ -36,7 +37,7 @@ pub struct Site {
     /// The files somebody tracks.
     pub files: Vec<File>,
     /// The virtual routers, in order.
-    pub instances: Vec<Instance>,
+    pub instances: Vec<Arc<Instance>>,
     /// The groups, in order.
     pub groups: Vec<Group>,
     /// There is a virtual router in the file, whether or not it can be run.
@@ -96,7 +97,7 @@ pub struct Instance {
     /// `state MASTER`.
     pub wants_master: bool,
     /// What the machine needs to know.
-    pub router: Config,
+    pub router: Arc<Config>,
     /// Its addresses in order, excluded ones last.
     pub addresses: Vec<Address>,
     /// The routes it holds as master.
@@ -207,7 +208,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances = instances;
     let mut about_groups = grouped(&groups, &mut instances);
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
-    let instances: Vec<Instance> = instances
+    let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
             let mut cx = Completion { global: &global, scripts: &scripts, files: &files, complaints: &mut complaints };
@@ -223,8 +224,9 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     if !vital {
         duplicates(&instances, &places, &mut complaints);
     }
-    let mut site = Site { global, root, scripts, files, instances, groups, configured };
-    site.groups(&mut about_groups);
+    let mut site = Site { global, root, scripts, files, instances: Vec::new(), groups, configured };
+    site.groups(&mut instances, &mut about_groups);
+    site.instances = instances.into_iter().map(Arc::new).collect();
     if !vital {
         complaints.append(&mut about_groups);
     }
@@ -386,12 +388,11 @@ impl Site {
     }
 
     /// Members must exist; what a group tracks all its members track.
-    fn groups(&mut self, complaints: &mut Vec<Diagnostic>) {
-        let names: Vec<String> = self.instances.iter().map(|instance| instance.name.clone()).collect();
+    fn groups(&mut self, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
+        let names: Vec<String> = instances.iter().map(|instance| instance.name.clone()).collect();
         for group in &mut self.groups {
             group.members.retain(|member| names.contains(member));
-            let owner =
-                self.instances.iter().any(|one| group.members.contains(&one.name) && one.router.priority == 255);
+            let owner = instances.iter().any(|one| group.members.contains(&one.name) && one.router.priority == 255);
             let scripts = group.scripts.iter().filter_map(|track| {
                 // One that is not defined has been complained of.
                 let script = self.scripts.iter().find(|script| script.name == track.name)?;
@@ -408,11 +409,11 @@ impl Site {
                 tracking.weight = 0;
                 complaints.push(complain(unweighted(&group.name, &tracking.what)));
             }
-            for instance in self.instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
-                instance.router.grouped = true;
+            for instance in instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
+                Arc::make_mut(&mut instance.router).grouped = true;
                 instance.tracking.extend(all.iter().cloned());
             }
-            owners(group, &mut self.instances, complaints);
+            owners(group, instances, complaints);
         }
         self.groups.retain(|group| !group.members.is_empty());
     }
@@ -439,7 +440,7 @@ fn owners(group: &Group, instances: &mut [Instance], complaints: &mut Vec<Diagno
         complaints.push(complain(format!("Sync group {} {text}", group.name)));
     }
     if !members.iter().all(|one| one.router.owner) {
-        members.iter_mut().for_each(|one| one.router.owner = false);
+        members.iter_mut().for_each(|one| Arc::make_mut(&mut one.router).owner = false);
     }
 }
 

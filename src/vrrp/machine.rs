@@ -22,6 +22,7 @@ use super::weight::{OWNER, Standing};
 use super::wire::{self, Advert, Datagram};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What happens to a router.
@@ -42,7 +43,7 @@ pub enum Event {
     /// The configuration was read again; `announce` when addresses were added.
     Reconfigure {
         /// What it is from now on.
-        config: Box<Config>,
+        config: Arc<Config>,
         /// Its standing under that configuration.
         standing: Standing,
         /// Neighbours must hear of the addresses again.
@@ -162,7 +163,7 @@ pub struct Counters {
 /// A virtual router.
 #[derive(Debug)]
 pub struct Router {
-    config: Config,
+    config: Arc<Config>,
     state: State,
     priority: u8,
     source: Option<IpAddr>,
@@ -181,7 +182,8 @@ pub struct Router {
 
 impl Router {
     /// A router that has not started: its first `Standing` starts it.
-    pub fn new(config: Config, source: Option<IpAddr>) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, source: Option<IpAddr>) -> Self {
+        let config = config.into();
         Self {
             priority: config.priority,
             master_interval: config.interval,
@@ -251,7 +253,7 @@ impl Router {
             Event::AddressLost => self.address_lost(now),
             Event::Follow(state) => self.follow(now, state),
             Event::GroupHeardLower => self.announce_lower(now),
-            Event::Reconfigure { config, standing, announce } => self.reconfigure(now, *config, (standing, announce)),
+            Event::Reconfigure { config, standing, announce } => self.reconfigure(now, config, (standing, announce)),
             Event::Stop => self.stop(),
         }
     }
@@ -371,7 +373,7 @@ impl Router {
             Err(refusal) => return self.refuse(now, refusal),
         };
         if advert.old_checksum {
-            self.config.checksum = Checksum::Detected;
+            Arc::make_mut(&mut self.config).checksum = Checksum::Detected;
             self.note(Note::OldChecksum);
             self.actions.push_back(Action::OldChecksum);
         }
@@ -523,7 +525,7 @@ impl Router {
     }
 
     /// Differs from keepalived: a backup does not begin to wait anew. [test: a_reload_does_not_make_a_backup_wait_anew]
-    fn reconfigure(&mut self, now: Instant, config: Config, (standing, announce): (Standing, bool)) {
+    fn reconfigure(&mut self, now: Instant, config: Arc<Config>, (standing, announce): (Standing, bool)) {
         self.demoted = false;
         let before = self.master_down();
         if self.config.interval != config.interval {

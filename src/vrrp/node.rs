@@ -14,6 +14,7 @@ use super::wire::Datagram;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A virtual router, by its place in the configuration.
@@ -43,7 +44,7 @@ pub struct NodeConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterConfig {
     /// The router alone.
-    pub machine: Config,
+    pub machine: Arc<Config>,
     /// What decides about its priority or faults it.
     pub tracking: Vec<Tracking>,
 }
@@ -210,7 +211,7 @@ struct Member {
 impl Member {
     fn new(config: RouterConfig) -> Self {
         Self {
-            machine: Router::new(config.machine.clone(), None),
+            machine: Router::new(Arc::clone(&config.machine), None),
             own: Standing { priority: config.machine.priority, fault: true, waiting: false },
             config,
             group: None,
@@ -496,7 +497,7 @@ impl Node {
             let Some(member) = self.members.get_mut(at) else { continue };
             let Some(announce) = member.changed.take() else { continue };
             member.told = Some(standing);
-            let config = Box::new(member.config.machine.clone());
+            let config = Arc::clone(&member.config.machine);
             self.send(id, now, Event::Reconfigure { config, standing, announce });
             self.drain(now);
         }

@@ -520,7 +520,7 @@ fn an_address_of_the_other_family_is_ignored_and_excluded_ones_stay_excluded() {
     let text = format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{more}}}\n");
     let router = anywhere(&text).site.instances[0].router.clone();
     let ip = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
-    assert_eq!((router.addresses, router.excluded), (vec![ip("192.0.2.7")], vec![ip("192.0.2.8")]));
+    assert_eq!((&router.addresses, &router.excluded), (&vec![ip("192.0.2.7")], &vec![ip("192.0.2.8")]));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::vrrp::neighbour;
 use crate::vrrp::node::{Act, Occasion, RouterId, Subject};
 use crate::vrrp::note::Note;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 impl Process {
@@ -102,7 +103,10 @@ impl Process {
             }
             Action::Note(note) => self.note(at, &note),
             Action::Changed(_) => seat.since = SystemTime::now(),
-            Action::OldChecksum => seat.instance.router.checksum = Checksum::Detected,
+            Action::OldChecksum => {
+                let instance = Arc::make_mut(&mut seat.instance);
+                Arc::make_mut(&mut instance.router).checksum = Checksum::Detected;
+            }
             // The node has done what follows from these.
             Action::HeardLower | Action::Ready => {}
         }

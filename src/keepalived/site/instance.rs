@@ -105,7 +105,7 @@ impl Completion<'_> {
             closed: given.virtual_interface == Some(true),
             name,
             interface,
-            router,
+            router: router.into(),
             addresses,
             tracking,
         })

@@ -23,7 +23,7 @@ fn good(priority: u8) -> Event {
 /// A reload that gives the router this configuration and nothing tracked.
 fn reconfigured(config: Config, announce: bool) -> Event {
     let standing = Standing { priority: config.priority, fault: false, waiting: false };
-    Event::Reconfigure { config: Box::new(config), standing, announce }
+    Event::Reconfigure { config: Arc::new(config), standing, announce }
 }
 
 fn heard(config: &Config, source: &str, priority: u8) -> Event {
@@ -382,7 +382,7 @@ fn a_reload_judges_the_known_master_anew() {
 fn a_configured_priority_changes_without_a_word_and_a_weight_is_told() {
     let (mut router, now) = master(config(150));
     let standing = Standing { priority: 145, fault: false, waiting: false };
-    router.handle(now, Event::Reconfigure { config: Box::new(config(140)), standing, announce: false });
+    router.handle(now, Event::Reconfigure { config: Arc::new(config(140)), standing, announce: false });
     let all = actions(&mut router);
     let changed = Action::Note(Note::PriorityChanged { from: 140, to: 145, master: true });
     assert!(all.contains(&changed) && all.contains(&Action::Advertise(145, 0)), "{all:?}");

@@ -217,7 +217,7 @@ impl Common {
                 config.peers = peers.map(|address| crate::vrrp::config::Peer { address, hops: 0..=255 }).collect();
             }
             let tracking = vec![Tracking { thing: ThingId(0), weight: self.weight, reverse: false }];
-            RouterConfig { machine: config, tracking }
+            RouterConfig { machine: config.into(), tracking }
         };
         let groups = if self.grouped { vec![(0..ROUTERS).map(RouterId).collect()] } else { Vec::new() };
         NodeConfig { routers: (1..=ROUTERS as u8).map(router).collect(), groups, things: 1 }

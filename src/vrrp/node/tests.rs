@@ -8,14 +8,14 @@ const OTHER: &str = "192.0.2.12";
 fn router(vrid: u8, priority: u8, tracking: &[(usize, i32)]) -> RouterConfig {
     let machine = Config::new(vrid, priority, vec![format!("198.51.100.{vrid}").parse().unwrap()]);
     let tracked = |(thing, weight): &(usize, i32)| Tracking { thing: ThingId(*thing), weight: *weight, reverse: false };
-    RouterConfig { machine, tracking: tracking.iter().map(tracked).collect() }
+    RouterConfig { machine: machine.into(), tracking: tracking.iter().map(tracked).collect() }
 }
 
 fn config(routers: Vec<RouterConfig>, groups: &[&[usize]], things: usize) -> NodeConfig {
     let groups: Vec<Vec<RouterId>> = groups.iter().map(|ids| ids.iter().copied().map(RouterId).collect()).collect();
     let mut config = NodeConfig { routers, groups, things };
     for id in config.groups.concat() {
-        config.routers[id.0].machine.grouped = true;
+        Arc::make_mut(&mut config.routers[id.0].machine).grouped = true;
     }
     config
 }

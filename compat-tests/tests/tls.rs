@@ -18,6 +18,7 @@ http {
     ssl_certificate ec.pem;
     ssl_certificate_key ec.key;
     ssl_protocols TLSv1.2 TLSv1.3;
+    proxy_ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:sessions:1m;
     server {
         listen 127.0.0.1:8443 ssl http2;
@@ -225,7 +226,12 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
         ];
         let lines = || stand.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 9);
         let log = wait_for("lines of sessions", LIMIT, lines).expect("lines");
-        let mut lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        // How long a whole handshake is depends on the tickets in it.
+        let long = |line: &str| match line.rsplit_once('|') {
+            Some((head, count)) if count.len() > 2 => format!("{head}|many"),
+            _ => line.to_owned(),
+        };
+        let mut lines: Vec<String> = log.lines().map(long).collect();
         lines.sort();
         (answers, lines)
     });

@@ -14,6 +14,7 @@ mod filters;
 mod heads;
 mod house;
 mod http2;
+mod http2_floods;
 mod jumps;
 mod keepalived_corpus;
 mod large;

@@ -143,14 +143,26 @@ impl Bare {
         Ok(bare)
     }
 
+    /// The same connection, to be read while the other is written.
+    pub fn reader(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// Sends these bytes.
+    pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    /// Reads to the connection's end; the error of its GOAWAY, if one came.
+    pub fn goaway(&mut self) -> io::Result<Option<u32>> {
+        let frame = self.wait_for(7)?;
+        let code = frame.and_then(|frame| frame.payload.get(4..8)?.try_into().ok());
+        Ok(code.map(u32::from_be_bytes))
+    }
+
     /// Sends a frame.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(payload.len()).map_err(io::Error::other)?.to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.0.write_all(&frame)
+        self.0.write_all(&frame(kind, flags, stream, payload))
     }
 
     /// Sends a whole HEADERS frame, its fields without compression.
@@ -184,6 +196,16 @@ impl Bare {
             }
         }
     }
+}
+
+/// A frame's bytes.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
 }
 
 /// Fields as literals without indexing (RFC 7541 §6.2.2).

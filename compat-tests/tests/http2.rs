@@ -43,7 +43,12 @@ fn started(program: Program) -> Stand {
     let put = || {
         let text: String = (0..60_000).map(|number| format!("{number}\n")).collect();
         compat_tests::mount::file(&format!("{}/html/big.txt", compat_tests::peer::PREFIX), text.as_bytes(), 0o644)?;
-        compat_tests::mount::file(&format!("{}/html/a.html", compat_tests::peer::PREFIX), b"<p>a</p>\n", 0o644)
+        compat_tests::mount::file(&format!("{}/html/a.html", compat_tests::peer::PREFIX), b"<p>a</p>\n", 0o644)?;
+        // Both programs tell when a file was changed.
+        ["big.txt", "a.html"].iter().try_for_each(|name| {
+            let file = std::fs::File::open(format!("{}/html/{name}", compat_tests::peer::PREFIX))?;
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
+        })
     };
     stand.host().run(put).expect("a host").expect("files");
     stand.command(&[]).expect("a start");

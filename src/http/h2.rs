@@ -3,9 +3,12 @@
 //! A stream's head is written as the text of an HTTP/1 head, so that limits, variables and gateways read it like any
 //! other. Each stream is a task of the connection's loop. A response's head goes the other way: its text becomes a
 //! HEADERS frame.
+//!
+//! Differs from nginx: of a head that is too large only the stream is refused. [test: heads_that_are_too_large_are_refused_and_the_connection_serves_on]
 
 use super::connection::{Connection, Over, Standing};
 use super::filter::Then;
+use super::inbound::Inbound;
 use super::listen::Virtual;
 use super::request::Request;
 use super::site::Server;
@@ -35,6 +38,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 const WINDOW: u32 = 16 << 20;
 /// Time in which a client answers a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Bytes that are dropped of a connection that was ended.
+const LINGERING: usize = 256 * 1024;
+/// Bytes read from a connection before other connections of its loop have their turn.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// How a server speaks HTTP/2.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +82,7 @@ pub struct Stream {
     respond: RefCell<SendResponse<Bytes>>,
     send: RefCell<Option<SendStream<Bytes>>>,
     ended: Cell<bool>,
+    inbound: Rc<Inbound>,
 }
 
 fn broken(error: h2::Error) -> io::Error {
@@ -122,6 +130,7 @@ impl Stream {
         let piece = Bytes::copy_from_slice(bytes.get(..count).unwrap_or_default());
         send.send_data(piece, ends).map_err(broken)?;
         self.ended.set(ends);
+        self.inbound.add_response(count);
         Ok(count)
     }
 
@@ -222,23 +231,33 @@ struct Io {
     connection: Rc<Connection>,
     /// What was read before.
     first: Option<Box<Buffer>>,
+    inbound: Rc<Inbound>,
 }
 
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(first) = &mut self.first {
+        let this = &mut *self;
+        if let Some(first) = &mut this.first {
             let count = first.filled().len().min(into.remaining());
-            into.put_slice(first.filled().get(..count).unwrap_or_default());
+            let bytes = first.filled().get(..count).unwrap_or_default();
+            this.inbound.read(bytes);
+            into.put_slice(bytes);
             first.start += count;
             if first.filled().is_empty() {
-                self.first = None;
+                this.first = None;
             }
             return Poll::Ready(Ok(()));
         }
-        let stream = &self.connection.stream;
+        // The crate reads for as long as there is something.
+        if this.inbound.at_once.get() >= READ_AT_ONCE {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let stream = &this.connection.stream;
         loop {
             match stream.try_read(into.initialize_unfilled()) {
                 Ok(count) => {
+                    this.inbound.read(into.initialize_unfilled().get(..count).unwrap_or_default());
                     into.advance(count);
                     return Poll::Ready(Ok(()));
                 }
@@ -322,26 +341,31 @@ pub async fn serve(
     let own = server.as_ref().unwrap_or(&entry.default).clone();
     let _ = connection.stream.socket().set_tcp_nodelay(true);
     connection.nodelay.set(true);
-    let io = Io { connection: connection.clone(), first };
+    let inbound = Rc::new(Inbound::new(own.h2.streams));
+    let io = Io { connection: connection.clone(), first, inbound: inbound.clone() };
     let mut builder = h2::server::Builder::new();
     let room = own.head.large_count.saturating_mul(own.head.large_size).saturating_add(own.head.first);
     builder
         .max_concurrent_streams(own.h2.streams)
         .initial_window_size(own.h2.window)
         .initial_connection_window_size(WINDOW)
-        .max_header_list_size(u32::try_from(room).unwrap_or(u32::MAX))
+        // RFC 9113 counts 32 bytes more for each field. Heads that are too large are answered as in HTTP/1.
+        .max_header_list_size(u32::try_from(room.saturating_mul(2)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
     let driver = match tokio::time::timeout(own.head.timeout, builder.handshake::<_, Bytes>(io)).await {
         Ok(Ok(driver)) => driver,
         Ok(Err(error)) => return ended(connection, &own, &error),
         Err(_) => return say(connection, &own, "client timed out (110: Connection timed out)"),
     };
-    let mut running =
-        Running { driver, streams: Rc::default(), deadline: Deadline::new(), waits: false, leaving: false };
+    let mut running = Running::new(driver, inbound);
     loop {
         match poll_fn(|cx| running.poll(connection, &own, cx)).await {
-            None => return,
-            Some(Err(error)) => return ended(connection, &own, &error),
+            None => break,
+            Some(Err(error)) => {
+                ended(connection, &own, &error);
+                running.broken = true;
+                break;
+            }
             Some(Ok((request, respond))) => {
                 if connection.standing.get() == Standing::Following {
                     let Some(next) = connection.entry() else { return };
@@ -351,14 +375,35 @@ pub async fn serve(
                 }
                 let server = server.as_ref().unwrap_or(&entry.default).clone();
                 let open = Open::new(&running.streams);
-                let task = answer(connection.clone(), (entry.clone(), server), (request, respond), open);
+                let inbound = running.inbound.clone();
+                let task = answer(connection.clone(), (entry.clone(), server), (request, respond), inbound, open);
                 crate::net::turn::spawn(task);
-                let settings = &own.base.settings;
-                let since = connection.front.turn.clock.instant().saturating_duration_since(connection.since);
-                if connection.requests.get() + 1 >= settings.keepalive_requests || since > settings.keepalive_time {
-                    running.leave();
-                }
+                running.count(connection, &own);
             }
+        }
+    }
+    let broken = running.broken;
+    drop(running);
+    if broken {
+        // Closed at once, the rest of what the client sends would make the system drop the GOAWAY.
+        let limit = own.base.settings.lingering_timeout.min(FAREWELL);
+        let _ = tokio::time::timeout(limit, drain(connection)).await;
+    }
+}
+
+/// Reads and drops what a client still sends, some of it.
+async fn drain(connection: &Connection) {
+    let mut left = LINGERING;
+    let mut piece = [0; 4096];
+    while left > 0 {
+        match connection.stream.try_read(&mut piece) {
+            Ok(0) => return,
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| connection.stream.poll_readable(cx)).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
         }
     }
 }
@@ -369,19 +414,97 @@ type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
 struct Running {
     driver: Driver<Io, Bytes>,
     streams: Rc<Streams>,
+    inbound: Rc<Inbound>,
     deadline: Deadline,
     /// No stream is open, and the deadline runs.
     waits: bool,
+    /// Runs while a head is incomplete.
+    head_deadline: Deadline,
+    head_waits: bool,
     /// The client was told to come no more.
     leaving: bool,
+    /// The connection ends with an error, whatever its streams are at.
+    broken: bool,
+    /// Streams whose requests were begun, and those of them after the client was told to come no more.
+    accepted: u64,
+    late: u32,
 }
 
 impl Running {
+    fn new(driver: Driver<Io, Bytes>, inbound: Rc<Inbound>) -> Self {
+        Self {
+            driver,
+            streams: Rc::default(),
+            inbound,
+            deadline: Deadline::new(),
+            waits: false,
+            head_deadline: Deadline::new(),
+            head_waits: false,
+            leaving: false,
+            broken: false,
+            accepted: 0,
+            late: 0,
+        }
+    }
+
     /// Tells the client to come no more.
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.leaving, true) {
             self.driver.graceful_shutdown();
             self.waits = false;
+        }
+    }
+
+    /// Ends the connection with all its streams.
+    fn cut(&mut self, connection: &Connection, reason: Reason) {
+        if !std::mem::replace(&mut self.broken, true) {
+            self.leaving = true;
+            self.driver.abrupt_shutdown(reason);
+            self.deadline.set(connection.front.turn.clock.instant(), FAREWELL);
+        }
+    }
+
+    /// Counts a stream that was begun: a client that has had as many as it may is told to come no more, and one that
+    /// keeps coming is cut off.
+    fn count(&mut self, connection: &Connection, server: &Server) {
+        self.accepted += 1;
+        self.inbound.accepted.set(self.accepted);
+        if self.leaving {
+            self.late += 1;
+            if self.late > server.h2.streams.saturating_mul(2) && !self.broken {
+                say(connection, server, "client opens streams after GOAWAY");
+                self.cut(connection, Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        let settings = &server.base.settings;
+        let since = connection.front.turn.clock.instant().saturating_duration_since(connection.since);
+        if self.accepted >= settings.keepalive_requests || since > settings.keepalive_time {
+            self.leave();
+        }
+    }
+
+    /// Ends the connection of a client that does nothing but make work, or never finishes a head.
+    ///
+    /// Differs from nginx: an incomplete head has `client_header_timeout` whether or not another timer runs. [test: half_a_head_is_waited_for_as_long_as_client_header_timeout_says]
+    fn guard(&mut self, connection: &Connection, server: &Server, cx: &mut Context<'_>) {
+        if self.broken {
+            return;
+        }
+        let now = connection.front.turn.clock.instant();
+        if let Some(flood) = self.inbound.flood(now) {
+            say(connection, server, flood.text());
+            return self.cut(connection, flood.reason());
+        }
+        if !self.inbound.is_head_open() {
+            self.head_waits = false;
+            return;
+        }
+        if !std::mem::replace(&mut self.head_waits, true) {
+            self.head_deadline.set(now, server.head.timeout);
+        }
+        if self.head_deadline.poll(cx).is_ready() {
+            say(connection, server, "client timed out (110: Connection timed out)");
+            self.cut(connection, Reason::PROTOCOL_ERROR);
         }
     }
 
@@ -394,6 +517,7 @@ impl Running {
     ) -> Poll<Option<Result<Accepted, h2::Error>>> {
         self.streams.driver.set(Some(cx.waker().clone()));
         *connection.driver.borrow_mut() = Some(cx.waker().clone());
+        self.inbound.at_once.set(0);
         loop {
             if connection.standing.get() == Standing::Retired {
                 self.leave();
@@ -401,7 +525,21 @@ impl Running {
             if let Poll::Ready(next) = self.driver.poll_accept(cx) {
                 self.waits = false;
                 connection.idle.set(false);
-                return Poll::Ready(next);
+                match next {
+                    Some(Ok(_)) if self.broken => continue,
+                    // The error of a connection that was cut is the server's own.
+                    Some(Err(_)) if self.broken => return Poll::Ready(None),
+                    next => return Poll::Ready(next),
+                }
+            }
+            let cut_before = self.broken;
+            self.guard(connection, server, cx);
+            if self.broken && !cut_before {
+                // The crate sends the GOAWAY.
+                continue;
+            }
+            if self.broken {
+                return self.deadline.poll(cx).map(|()| None);
             }
             let idle = self.streams.open.get() == 0;
             connection.idle.set(idle);
@@ -429,6 +567,7 @@ async fn answer(
     connection: Rc<Connection>,
     (entry, server): (Arc<Virtual>, Arc<Server>),
     (request, respond): Accepted,
+    inbound: Rc<Inbound>,
     open: Open,
 ) {
     let (parts, receive) = request.into_parts();
@@ -448,6 +587,7 @@ async fn answer(
         respond: RefCell::new(respond),
         send: RefCell::default(),
         ended: Cell::new(false),
+        inbound,
     };
     let mut seat = connection.seat(Request::begin(&connection, &server, bytes));
     if let Some(request) = seat.as_mut() {

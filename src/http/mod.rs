@@ -21,6 +21,7 @@ mod gateway;
 mod h2;
 mod handshake;
 mod head;
+mod inbound;
 mod known;
 mod listen;
 mod location;

@@ -28,8 +28,11 @@ pub mod pairs;
 mod pem;
 mod policy;
 pub mod preread;
+mod responder;
+pub mod revocation;
 pub mod sessions;
 mod signature;
+pub mod stapling;
 mod suites;
 #[cfg(test)]
 mod testing;

@@ -2,7 +2,7 @@
 //! all routers that use them.
 
 use super::site::Instance;
-use crate::kernel::packet::{Inlet, Listen, OpenError, Outlet, Port};
+use crate::kernel::packet::{Interface, Listen, OpenError, Receiver, Sender};
 use crate::vrrp::config::Authentication;
 use crate::vrrp::node::RouterId;
 use crate::vrrp::refusal::Refusal;
@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// The interface.
-    pub port: Port,
+    pub port: Interface,
     /// What comes in.
     pub listen: Listen,
     /// The IP protocol: VRRP, or authentication headers.
@@ -25,7 +25,7 @@ pub struct Key {
 
 impl Key {
     /// What an instance on `port` needs whose adverts carry `source`; nothing while unicast has no source.
-    pub fn of(instance: &Instance, port: Port, source: Option<IpAddr>) -> Option<Self> {
+    pub fn of(instance: &Instance, port: Interface, source: Option<IpAddr>) -> Option<Self> {
         let listen = match instance.group {
             Some(group) => Listen::Group(group),
             None => Listen::Address(source?),
@@ -58,8 +58,8 @@ pub struct Channel {
     /// What it was opened for.
     pub key: Key,
     /// Where packets come in.
-    pub inlet: Inlet,
-    outlet: Outlet,
+    pub receiver: Receiver,
+    sender: Sender,
     /// The routers that use it, by their numbers on the wire.
     pub routers: BTreeMap<u8, RouterId>,
 }
@@ -118,9 +118,9 @@ impl Channel {
     /// # Errors
     /// What the system said, and when.
     pub fn open(key: Key) -> Result<Self, OpenError> {
-        let inlet = Inlet::open(&key.port, key.protocol, key.listen)?;
-        let outlet = Outlet::open(&key.port, key.is_ipv6(), key.protocol)?;
-        Ok(Self { key, inlet, outlet, routers: BTreeMap::new() })
+        let receiver = Receiver::open(&key.port, key.protocol, key.listen)?;
+        let sender = Sender::open(&key.port, key.is_ipv6(), key.protocol)?;
+        Ok(Self { key, receiver, sender, routers: BTreeMap::new() })
     }
 
     /// keepalived's line about it.
@@ -130,12 +130,12 @@ impl Channel {
 
     /// The descriptors, in and out.
     pub fn descriptors(&self) -> (i32, i32) {
-        (self.inlet.as_raw_fd(), self.outlet.as_raw_fd())
+        (self.receiver.as_raw_fd(), self.sender.as_raw_fd())
     }
 
     /// The next packet.
     pub fn receive(&self) -> Option<Result<Datagram, Refusal>> {
-        let received = self.inlet.receive()?;
+        let received = self.receiver.receive()?;
         if !self.key.is_ipv6() {
             return Some(wire::ipv4_packet(&received.bytes));
         }
@@ -168,11 +168,11 @@ impl Channel {
         match (source, destination) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let numbers = (hops.unwrap_or(wire::HOPS), id, sequence);
-                self.outlet.send(&wire::ipv4_advert(&instance.router, priority, (from, to), numbers), destination)
+                self.sender.send(&wire::ipv4_advert(&instance.router, priority, (from, to), numbers), destination)
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let payload = wire::emit(&instance.router, priority, source, destination);
-                self.outlet.send_v6(&payload, (from, to), hops)
+                self.sender.send_v6(&payload, (from, to), hops)
             }
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }

@@ -3,14 +3,14 @@
 //! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
 use super::blocks::instance::Notify;
-use super::journal::{DAEMON, Journal, Style};
+use super::interfaces::Interfaces;
+use super::log::{DAEMON, Log, Style};
 use super::options::{Form, Options, Wish, parse, usage};
 use super::parent;
 use super::read::{self, Gravity, Pass, Reading};
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
 use super::track::security::{self, Policy, Unusable};
-use super::world::World;
 use crate::conf::brace;
 use crate::conf::diagnostic::{Diagnostic, Kind, Severity, reason};
 use crate::conf::disk::Disk;
@@ -108,56 +108,56 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     }
     let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
     let style = Style { console: options.console && options.foreground, detail: options.detail, facility };
-    let journal = Journal::new("Keepalived", &style);
-    journal.say(format!("Starting {}", version()));
+    let log = Log::new("Keepalived", &style);
+    log.say(format!("Starting {}", version()));
     let line: Vec<String> =
         std::iter::once(program).chain(words.iter().map(String::as_str)).map(|word| format!("'{word}'")).collect();
-    journal.say(format!("Command line: {}", line.join(" ")));
+    log.say(format!("Command line: {}", line.join(" ")));
     for word in &options.stray {
-        journal.say(format!("Unexpected argument(s): {word}"));
+        log.say(format!("Unexpected argument(s): {word}"));
     }
     let inputs = match inputs {
         Ok(inputs) => inputs,
-        Err(complaint) => return refuse(&journal, &style, &complaint),
+        Err(complaint) => return refuse(&log, &style, &complaint),
     };
     if let Some(warning) = several(&given, &inputs) {
-        journal.say(warning);
+        log.say(warning);
     }
     let reading = match look(&inputs, &environment) {
         Ok(reading) => reading,
         Err(error) => {
             let complaint = format!("Unable to read configuration file {given} - {}", reason(&error));
-            return refuse(&journal, &style, &complaint);
+            return refuse(&log, &style, &complaint);
         }
     };
     let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
     if reading.worst() >= Some(Gravity::Fatal) || !unserved.is_empty() {
         for line in reading.complaints.iter().map(|complaint| &complaint.text).chain(unserved) {
-            journal.say(line);
+            log.say(line);
             if !style.console {
                 say(&format!("{line}\n"));
             }
         }
         if let Some(summary) = summary(&given, unserved) {
-            journal.say(&summary);
+            log.say(&summary);
             if !style.console {
                 say(&format!("{summary}\n"));
             }
         }
-        journal.say("The configuration cannot be run. Terminating");
+        log.say("The configuration cannot be run. Terminating");
         return code::CONFIG;
     }
     let invocation = parent::Invocation { inputs, environment, options, style };
-    parent::run(invocation, reading.into_site(), journal)
+    parent::run(invocation, reading.into_site(), log)
 }
 
 /// Ends a start without a configuration.
-fn refuse(journal: &Journal, style: &Style, complaint: &str) -> u8 {
-    journal.say(complaint);
+fn refuse(log: &Log, style: &Style, complaint: &str) -> u8 {
+    log.say(complaint);
     if !style.console {
         say(&format!("{complaint}\n"));
     }
-    journal.say(format!("Stopped {}", version()));
+    log.say(format!("Stopped {}", version()));
     code::NO_FILE
 }
 
@@ -198,8 +198,8 @@ fn environment(options: &Options) -> Environment {
 }
 
 fn look(inputs: &[Input], environment: &Environment) -> std::io::Result<Reading> {
-    let world = Commands::open().and_then(|mut commands| World::ask(&mut commands)).unwrap_or_default();
-    let has_interface = |name: &str| world.link(name).is_some();
+    let interfaces = Commands::open().and_then(|mut commands| Interfaces::ask(&mut commands)).unwrap_or_default();
+    let has_interface = |name: &str| interfaces.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
     read::read_all(&Disk, inputs, environment, &machine)
 }

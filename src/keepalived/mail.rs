@@ -2,7 +2,7 @@
 //!
 //! A thread of its own sends each one: a server that does not answer must not hold up a router.
 
-use super::journal::Journal;
+use super::log::Log;
 use crate::conf::diagnostic::reason;
 use crate::log::clock::{Civil, civil};
 use crate::sys::{process, time};
@@ -85,12 +85,12 @@ const STACK: usize = 256 << 10;
 
 impl Mailer {
     /// Begins to send a mail.
-    pub fn send(&mut self, settings: &Settings, mail: Mail, journal: &Journal) {
+    pub fn send(&mut self, settings: &Settings, mail: Mail, log: &Log) {
         self.reap();
         if self.sending >= MOST {
-            return journal.say(format!("SMTP alert not sent, as {MOST} are being sent: {}", mail.subject));
+            return log.say(format!("SMTP alert not sent, as {MOST} are being sent: {}", mail.subject));
         }
-        let (settings, own, ended) = (settings.clone(), journal.another(), self.ended.0.clone());
+        let (settings, own, ended) = (settings.clone(), log.another(), self.ended.0.clone());
         let work = move || {
             // Real-time priority is for adverts.
             let _ = process::ordinary();
@@ -100,7 +100,7 @@ impl Mailer {
         };
         match thread::Builder::new().name("mail".to_owned()).stack_size(STACK).spawn(work) {
             Ok(_) => self.sending += 1,
-            Err(error) => journal.say(format!("SMTP alert not sent: {}", reason(&error))),
+            Err(error) => log.say(format!("SMTP alert not sent: {}", reason(&error))),
         }
     }
 
@@ -143,26 +143,26 @@ impl From<io::Error> for Failure {
 }
 
 /// Sends one mail, and says what came of it.
-fn deliver(settings: &Settings, mail: &Mail, journal: &Journal) {
+fn deliver(settings: &Settings, mail: &Mail, log: &Log) {
     let (host, port) = &settings.server;
     let Ok(Some(address)) = (host.as_str(), *port).to_socket_addrs().map(|mut all| all.next()) else {
-        return journal.say(format!("Invalid smtp server {host} {port}"));
+        return log.say(format!("Invalid smtp server {host} {port}"));
     };
     let shown = shown(address);
     let stream = match TcpStream::connect_timeout(&address, settings.timeout) {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return journal.say(format!("Timeout connecting SMTP server {shown}."));
+            return log.say(format!("Timeout connecting SMTP server {shown}."));
         }
-        Err(_) => return journal.say(format!("SMTP connection ERROR to {shown}.")),
+        Err(_) => return log.say(format!("SMTP connection ERROR to {shown}.")),
     };
-    journal.say(format!("Remote SMTP server {shown} connected."));
+    log.say(format!("Remote SMTP server {shown} connected."));
     let limits = [stream.set_read_timeout(Some(settings.timeout)), stream.set_write_timeout(Some(settings.timeout))];
     let outcome = match limits.into_iter().find_map(Result::err) {
         Some(error) => Err(error.into()),
         None => converse(&stream, settings, &written(settings, mail)),
     };
-    journal.say(match outcome {
+    log.say(match outcome {
         Ok(()) => "SMTP alert successfully sent.".to_owned(),
         Err(Failure::Refused("connect", code)) => {
             format!("Error connecting SMTP server {shown}. SMTP status code = {code}")

@@ -11,7 +11,8 @@ mod dump;
 pub mod failover;
 #[cfg(fuzzing)]
 pub mod fuzz;
-mod journal;
+mod interfaces;
+mod log;
 mod mail;
 mod notify;
 mod options;
@@ -25,7 +26,6 @@ mod site;
 mod slot;
 mod track;
 pub mod view;
-mod world;
 
 pub mod cli;
 mod replay;

@@ -1,6 +1,6 @@
 //! Telling others of changes: scripts and FIFOs.
 
-use super::journal::Journal;
+use super::log::Log;
 use super::mail::{self, Mail, Mailer};
 use super::site::{Instance, Site};
 use super::slot::Command as Given;
@@ -51,14 +51,14 @@ pub struct Notifier {
 
 impl Notifier {
     /// The scripts' rules and the FIFOs of `site`.
-    pub fn open(site: &Site, policy: Policy, journal: &Journal) -> Self {
+    pub fn open(site: &Site, policy: Policy, log: &Log) -> Self {
         let mut notifier = Self::default();
-        notifier.adopt(site, policy, journal);
+        notifier.adopt(site, policy, log);
         notifier
     }
 
     /// The rules and FIFOs of `site` from now on; a FIFO that stays keeps what nobody has read yet.
-    pub fn adopt(&mut self, site: &Site, policy: Policy, journal: &Journal) {
+    pub fn adopt(&mut self, site: &Site, policy: Policy, log: &Log) {
         self.policy = policy;
         self.settings = site.mail();
         let global = &site.global;
@@ -84,17 +84,17 @@ impl Notifier {
             let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
             match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
                 Ok(file) => {
-                    let reader = given.and_then(|given| self.reader(given, path, journal));
+                    let reader = given.and_then(|given| self.reader(given, path, log));
                     let (path, given) = (path.clone(), given.cloned());
                     self.fifos.push(Fifo { file, path, made, given, reader });
                 }
-                Err(error) => journal.say(format!("Unable to open fifo {path} - {}", reason(&error))),
+                Err(error) => log.say(format!("Unable to open fifo {path} - {}", reason(&error))),
             }
         }
     }
 
     /// Starts the script that reads a FIFO, whose path is its last argument.
-    fn reader(&self, given: &Given, path: &str, journal: &Journal) -> Option<Child> {
+    fn reader(&self, given: &Given, path: &str, log: &Log) -> Option<Child> {
         // What is wrong with it was said at the start.
         let program = self.policy.judge(given).program?;
         let mut command = command(&program);
@@ -103,14 +103,14 @@ impl Notifier {
         match command.spawn() {
             Ok(child) => Some(child),
             Err(error) => {
-                journal.say(format!("Unable to execute FIFO notify script {program}: {}", reason(&error)));
+                log.say(format!("Unable to execute FIFO notify script {program}: {}", reason(&error)));
                 None
             }
         }
     }
 
     /// Tells of a change of an instance.
-    pub fn instance(&mut self, instance: &Instance, occasion: Occasion, priority: u8, journal: &Journal) {
+    pub fn instance(&mut self, instance: &Instance, occasion: Occasion, priority: u8, log: &Log) {
         let notify = &instance.notify;
         let own = match occasion {
             Occasion::State(StateKind::Master) => &notify.master,
@@ -124,14 +124,14 @@ impl Notifier {
         // Changes of priority are for FIFOs only.
         let any =
             if matches!(occasion, Occasion::HeardLower | Occasion::Priority { .. }) { &None } else { &notify.any };
-        self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), journal);
+        self.tell(("INSTANCE", &instance.name), (own, any), (occasion, priority), log);
         if let Some(words) = mail::instance(occasion).filter(|_| instance.mails) {
-            self.mail(("Instance", &instance.name), words, occasion, journal);
+            self.mail(("Instance", &instance.name), words, occasion, log);
         }
     }
 
     /// Tells of a change of a group.
-    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, mails: bool, journal: &Journal) {
+    pub fn group(&mut self, group: &super::blocks::group::Group, state: StateKind, mails: bool, log: &Log) {
         let notify = &group.notify;
         let own = match state {
             StateKind::Master => &notify.master,
@@ -139,9 +139,9 @@ impl Notifier {
             StateKind::Fault => &notify.fault,
             StateKind::Initialise => &notify.stop,
         };
-        self.tell(("GROUP", &group.name), (own, &notify.any), (Occasion::State(state), 0), journal);
+        self.tell(("GROUP", &group.name), (own, &notify.any), (Occasion::State(state), 0), log);
         if mails {
-            self.mail(("Group", &group.name), mail::group(state), Occasion::State(state), journal);
+            self.mail(("Group", &group.name), mail::group(state), Occasion::State(state), log);
         }
     }
 
@@ -151,7 +151,7 @@ impl Notifier {
         (kind, name): (&'static str, &str),
         (end, body): (&'static str, &str),
         occasion: Occasion,
-        journal: &Journal,
+        log: &Log,
     ) {
         let Some(settings) = &self.settings else { return };
         let silent = settings.no_faults && occasion == Occasion::State(StateKind::Fault);
@@ -159,7 +159,7 @@ impl Notifier {
             return;
         }
         let mail = Mail { subject: format!("VRRP {kind} {name} - {end}"), body: body.to_owned() };
-        self.mailer.send(settings, mail, journal);
+        self.mailer.send(settings, mail, log);
     }
 
     fn tell(
@@ -167,40 +167,40 @@ impl Notifier {
         (kind, name): (&str, &str),
         (own, any): (&Option<Given>, &Option<Given>),
         (occasion, priority): (Occasion, u8),
-        journal: &Journal,
+        log: &Log,
     ) {
         let line = format!("{kind} \"{name}\" {} {priority}\n", occasion.word());
         for Fifo { file, path, .. } in &mut self.fifos {
             // A pipe nobody empties is full some day; the daemon must not wait for it.
             if let Err(error) = file.write_all(line.as_bytes()) {
                 let words = reason(&error);
-                journal.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
+                log.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
             }
         }
         if let Some(own) = own {
-            self.run(own, &[], journal);
+            self.run(own, &[], log);
         }
         if let Some(any) = any {
             let priority = priority.to_string();
-            self.run(any, &[kind, name, occasion.word(), &priority], journal);
+            self.run(any, &[kind, name, occasion.word(), &priority], log);
         }
     }
 
-    fn run(&mut self, given: &Given, extra: &[&str], journal: &Journal) {
+    fn run(&mut self, given: &Given, extra: &[&str], log: &Log) {
         // What is wrong with it was said at the start.
         let Some(program) = self.policy.judge(given).program else { return };
         match command(&program).args(extra).spawn() {
             Ok(child) => self.children.push(child),
-            Err(error) => journal.say(format!("Couldn't run {program}: {}", reason(&error))),
+            Err(error) => log.say(format!("Couldn't run {program}: {}", reason(&error))),
         }
     }
 
     /// Forgets the scripts that have ended.
-    pub fn reap(&mut self, journal: &Journal) {
+    pub fn reap(&mut self, log: &Log) {
         for fifo in &mut self.fifos {
             if fifo.reader.as_mut().is_some_and(|reader| !matches!(reader.try_wait(), Ok(None))) {
                 fifo.reader = None;
-                journal.say("vrrp notify fifo script terminated");
+                log.say("vrrp notify fifo script terminated");
             }
         }
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));

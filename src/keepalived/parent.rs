@@ -1,7 +1,7 @@
 //! The parent: it holds the pid file, passes signals on, and starts the VRRP process again when that dies.
 
 use super::cli::{code, version};
-use super::journal::{Journal, Style};
+use super::log::{Log, Style};
 use super::options::Options;
 use super::router::{self, End, Start};
 use super::site::Site;
@@ -51,7 +51,7 @@ struct Parent<'a> {
     site: Site,
     /// There are virtual routers to run.
     routers: bool,
-    journal: Journal,
+    log: Log,
     child: Child,
     respawn: Respawn,
     vrrp_pid: PathBuf,
@@ -63,29 +63,29 @@ fn ident(site: &Site, process: &str) -> String {
 }
 
 /// Runs the daemon; the code is the process's.
-pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
+pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
     if site.root.instance.is_some() {
         let ident = ident(&site, "Keepalived");
-        journal.say(format!("Changing syslog ident to {ident}"));
-        journal = Journal::new(&ident, &invocation.style);
+        log.say(format!("Changing syslog ident to {ident}"));
+        log = Log::new(&ident, &invocation.style);
     }
     let pid = path(invocation.options.pid.as_deref(), &site, "keepalived");
     let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp");
     for file in [&pid, &vrrp_pid] {
-        if is_running(file, &mut |line| journal.say(line)) {
-            journal.say("daemon is already running");
+        if is_running(file, &mut |line| log.say(line)) {
+            log.say("daemon is already running");
             return code::OK;
         }
     }
-    let (ready, journal) = if invocation.options.foreground {
-        (Ready::nobody(), journal)
+    let (ready, log) = if invocation.options.foreground {
+        (Ready::nobody(), log)
     } else {
         match process::daemonise() {
             Ok(Daemon::Starter(code)) => return code,
             // The log lines of a daemon carry the daemon's own number.
-            Ok(Daemon::Daemon(ready)) => (ready, Journal::new(&ident(&site, "Keepalived"), &invocation.style)),
+            Ok(Daemon::Daemon(ready)) => (ready, Log::new(&ident(&site, "Keepalived"), &invocation.style)),
             Err(error) => {
-                journal.say(format!("Unable to daemonise - {}", reason(&error)));
+                log.say(format!("Unable to daemonise - {}", reason(&error)));
                 return code::FAILED;
             }
         }
@@ -101,7 +101,7 @@ pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
     let file = match PidFile::write(&pid) {
         Ok(file) => file,
         Err(error) => {
-            journal.say(format!("pidfile_write : Cannot open {} pidfile - {}", pid.display(), reason(&error)));
+            log.say(format!("pidfile_write : Cannot open {} pidfile - {}", pid.display(), reason(&error)));
             ready.tell(code::FAILED);
             return code::FAILED;
         }
@@ -116,7 +116,7 @@ pub fn run(invocation: Invocation, site: Site, mut journal: Journal) -> u8 {
         invocation: &invocation,
         site,
         routers,
-        journal,
+        log,
         child: Child::None,
         respawn: Respawn::default(),
         vrrp_pid,
@@ -161,23 +161,23 @@ impl Parent<'_> {
         let queue = match SignalQueue::new(&signals()) {
             Ok(queue) => queue,
             Err(error) => {
-                self.journal.say(format!("Unable to queue signals - {}", reason(&error)));
+                self.log.say(format!("Unable to queue signals - {}", reason(&error)));
                 ready.tell(code::FAILED);
                 return code::FAILED;
             }
         };
         if !self.routers || !self.invocation.options.vrrp {
-            self.journal.say("Warning - keepalived has no configuration to run");
+            self.log.say("Warning - keepalived has no configuration to run");
         } else if let Some(code) = self.fork() {
             return code;
         }
         if !self.invocation.options.foreground
             && let Err(error) = process::silence()
         {
-            self.journal.say(format!("Unable to leave the terminal - {}", reason(&error)));
+            self.log.say(format!("Unable to leave the terminal - {}", reason(&error)));
         }
         ready.tell(code::OK);
-        self.journal.say("Startup complete");
+        self.log.say("Startup complete");
         loop {
             self.sleep(&queue);
             while let Some(signal) = queue.next() {
@@ -215,13 +215,13 @@ impl Parent<'_> {
         let before = std::process::id();
         match process::fork() {
             Ok(Side::Parent(pid)) => {
-                self.journal.say(format!("Starting VRRP child process, pid={pid}"));
+                self.log.say(format!("Starting VRRP child process, pid={pid}"));
                 self.child = Child::Running { pid, since: Instant::now() };
                 None
             }
             Ok(Side::Child) => Some(self.become_child(before)),
             Err(error) => {
-                self.journal.say(format!("VRRP child process: fork error({})", reason(&error)));
+                self.log.say(format!("VRRP child process: fork error({})", reason(&error)));
                 self.child = Child::Waiting { until: Instant::now() + Duration::from_secs(1) };
                 None
             }
@@ -229,7 +229,7 @@ impl Parent<'_> {
     }
 
     fn become_child(&self, parent: u32) -> u8 {
-        let journal = Journal::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
+        let log = Log::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
         if let Some(name) = &self.site.global.vrrp_process_name {
             process::rename(name);
         }
@@ -246,7 +246,7 @@ impl Parent<'_> {
         }
         let file = PidFile::write(&self.vrrp_pid);
         if let Err(error) = &file {
-            journal.say(format!("VRRP child process: cannot write pidfile - {}", reason(error)));
+            log.say(format!("VRRP child process: cannot write pidfile - {}", reason(error)));
         }
         let options = &self.invocation.options;
         let start = Start {
@@ -260,7 +260,7 @@ impl Parent<'_> {
             umask: options.umask,
             record: options.record.clone(),
         };
-        let end = router::run(start, journal, &queue);
+        let end = router::run(start, log, &queue);
         drop(file);
         match end {
             End::Stopped => code::OK,
@@ -277,7 +277,7 @@ impl Parent<'_> {
     }
 
     fn reload(&mut self) {
-        self.journal.say("Reloading ...");
+        self.log.say("Reloading ...");
         match self.child {
             Child::Running { .. } => self.pass(Signal::SIGHUP as i32),
             // Perhaps there is something to run now.
@@ -293,31 +293,31 @@ impl Parent<'_> {
         match status {
             WaitStatus::StillAlive => return None,
             WaitStatus::Exited(_, status) if status == i32::from(code::CONFIG) => {
-                self.journal.alert(format!("pid {pid} exited with permanent error CONFIG. Terminating"));
+                self.log.alert(format!("pid {pid} exited with permanent error CONFIG. Terminating"));
                 return Some(code::CONFIG);
             }
             WaitStatus::Signaled(_, Signal::SIGSEGV, _) => {
-                self.journal.alert("Keepalived_vrrp exited due to segmentation fault (SIGSEGV).");
+                self.log.alert("Keepalived_vrrp exited due to segmentation fault (SIGSEGV).");
             }
             _ => {}
         }
         if self.invocation.options.no_respawn {
-            self.journal.alert(format!("VRRP child process({pid}) died: Exiting"));
+            self.log.alert(format!("VRRP child process({pid}) died: Exiting"));
             return Some(code::FAILED);
         }
         let now = Instant::now();
         let wait = self.respawn.after(since, now);
-        self.journal.alert(format!("VRRP child process({pid}) died: Respawning"));
+        self.log.alert(format!("VRRP child process({pid}) died: Respawning"));
         if !wait.is_zero() {
             let seconds = wait.as_secs();
-            self.journal.alert(format!("Restart of VRRP process delayed {seconds} seconds to limit respawn rate"));
+            self.log.alert(format!("Restart of VRRP process delayed {seconds} seconds to limit respawn rate"));
         }
         self.child = Child::Waiting { until: now + wait };
         None
     }
 
     fn stop(&mut self, queue: &SignalQueue) -> u8 {
-        self.journal.say("Stopping");
+        self.log.say("Stopping");
         if let Child::Running { pid, .. } = self.child {
             // A child that is gone already has stopped.
             let _ = kill(pid, Signal::SIGTERM);
@@ -326,7 +326,7 @@ impl Parent<'_> {
             while matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    self.journal.say("vrrp process failed to die - forcing termination");
+                    self.log.say("vrrp process failed to die - forcing termination");
                     let _ = kill(pid, Signal::SIGKILL);
                     let _ = waitpid(pid, None);
                     break;
@@ -336,7 +336,7 @@ impl Parent<'_> {
                 while queue.next().is_some() {}
             }
         }
-        self.journal.say(format!("Stopped {}", version()));
+        self.log.say(format!("Stopped {}", version()));
         code::OK
     }
 }

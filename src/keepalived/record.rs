@@ -128,8 +128,8 @@ pub fn event_text(event: &Event, instance: &Instance) -> String {
 pub fn action_text(action: &Action) -> String {
     match action {
         Action::Advertise(priority, _) => format!("advert prio {priority}"),
-        Action::AddAddresses => "add addresses".to_owned(),
-        Action::RemoveAddresses => "remove addresses".to_owned(),
+        Action::Hold => "add addresses".to_owned(),
+        Action::Release => "remove addresses".to_owned(),
         Action::Announcing(ip) => format!("announcing {ip}"),
         Action::Announce(ip) => format!("announce {ip}"),
         Action::Note(note) => format!("say {note}"),

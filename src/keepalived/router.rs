@@ -11,7 +11,8 @@ mod watch;
 
 use self::holding::Held;
 use super::channel::{Key, SocketPool};
-use super::journal::Journal;
+use super::interfaces::Interfaces;
+use super::log::Log;
 use super::notify::Notifier;
 use super::read::{self, Gravity};
 use super::record::Recorder;
@@ -20,7 +21,6 @@ use super::slot::Machine;
 use super::track::file::FileRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::{self, Policy};
-use super::world::World;
 use crate::conf::diagnostic::reason;
 use crate::conf::disk::Disk;
 use crate::conf::expand::{Environment, Input};
@@ -76,7 +76,7 @@ pub enum End {
 }
 
 /// An instance, and what the process knows about it; its router is the one of the same place in the node.
-struct Seat {
+struct InstanceState {
     instance: Arc<Instance>,
     /// The address its adverts carry, while there is one.
     source: Option<IpAddr>,
@@ -101,10 +101,10 @@ struct Seat {
 /// The process.
 pub struct Process {
     start: Start,
-    journal: Journal,
+    log: Log,
     site: Site,
     policy: Policy,
-    seats: Vec<Seat>,
+    seats: Vec<InstanceState>,
     node: Node,
     /// What the node's things are.
     things: Vec<What>,
@@ -117,7 +117,7 @@ pub struct Process {
     files: Vec<FileRunner>,
     /// The folders of the tracked files.
     folders: Option<Inotify>,
-    world: World,
+    interfaces: Interfaces,
     commands: Commands,
     monitor: Monitor,
     frames: Frames,
@@ -135,7 +135,7 @@ pub struct Process {
     retry_at: Option<Instant>,
 }
 
-impl Seat {
+impl InstanceState {
     /// An instance about which nothing is known yet.
     fn new(instance: Arc<Instance>) -> Self {
         Self {
@@ -154,37 +154,37 @@ impl Seat {
 }
 
 /// Runs until told to stop.
-pub fn run(start: Start, journal: Journal, signals: &SignalQueue) -> End {
-    match Process::open(start, journal) {
+pub fn run(start: Start, log: Log, signals: &SignalQueue) -> End {
+    match Process::open(start, log) {
         Ok(mut process) => process.serve(signals),
         Err(end) => end,
     }
 }
 
 impl Process {
-    fn open(start: Start, journal: Journal) -> Result<Self, End> {
-        let failed = |journal: &Journal, error: io::Error| {
-            journal.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
+    fn open(start: Start, log: Log) -> Result<Self, End> {
+        let failed = |log: &Log, error: io::Error| {
+            log.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
             End::System
         };
         // keepalived's own, unless told otherwise: what scripts write is for their user alone.
         let mask = start.umask.unwrap_or(0o177);
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
-        journal.detail("Registering Kernel netlink reflector");
-        let monitor = Monitor::open().map_err(|error| failed(&journal, error))?;
-        journal.detail("Registering Kernel netlink command channel");
-        let mut commands = Commands::open().map_err(|error| failed(&journal, error))?;
-        let world = World::ask(&mut commands).map_err(|error| failed(&journal, error))?;
-        let (site, text) = load(&start, &journal, &world).ok_or(End::Config)?;
+        log.detail("Registering Kernel netlink reflector");
+        let monitor = Monitor::open().map_err(|error| failed(&log, error))?;
+        log.detail("Registering Kernel netlink command channel");
+        let mut commands = Commands::open().map_err(|error| failed(&log, error))?;
+        let interfaces = Interfaces::ask(&mut commands).map_err(|error| failed(&log, error))?;
+        let (site, text) = load(&start, &log, &interfaces).ok_or(End::Config)?;
         trim_memory();
-        journal.detail("Registering gratuitous ARP shared channel");
-        let frames = Frames::open().map_err(|error| failed(&journal, error))?;
+        log.detail("Registering gratuitous ARP shared channel");
+        let frames = Frames::open().map_err(|error| failed(&log, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);
         let policy = policy(&site);
-        let notifier = Notifier::open(&site, policy.clone(), &journal);
+        let notifier = Notifier::open(&site, policy.clone(), &log);
         let mut process = Self {
             start,
-            journal,
+            log,
             policy,
             seats: Vec::new(),
             node: Node::new(NodeConfig::default(), None),
@@ -195,7 +195,7 @@ impl Process {
             scripts: Vec::new(),
             files: Vec::new(),
             folders: None,
-            world,
+            interfaces,
             commands,
             monitor,
             frames,
@@ -214,10 +214,10 @@ impl Process {
 
     fn begin(&mut self) {
         let now = Instant::now();
-        self.tune(&Site::default());
+        self.apply_runtime(&Site::default());
         self.moving = self.site.virtual_addresses();
         self.greet();
-        self.seats = self.site.instances.iter().cloned().map(Seat::new).collect();
+        self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
         let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
         let (config, things) = self.site.node();
         self.node = Node::new(config, delay.map(|delay| now + delay));
@@ -228,21 +228,21 @@ impl Process {
         for seat in &self.seats {
             let instance = &seat.instance;
             if instance.router.has_rules {
-                self.journal.detail(format!("({}) removing Virtual Rules", instance.name));
+                self.log.detail(format!("({}) removing Virtual Rules", instance.name));
             }
             for given in &instance.rules {
                 // What an earlier life left behind; mostly nothing.
                 let _ = given.rule.remove(&mut self.commands);
             }
             if instance.router.has_routes {
-                self.journal.detail(format!("({}) removing Virtual Routes", instance.name));
+                self.log.detail(format!("({}) removing Virtual Routes", instance.name));
             }
-            self.journal.detail(format!("({}) removing VIPs.", seat.instance.name));
+            self.log.detail(format!("({}) removing VIPs.", seat.instance.name));
             if !seat.instance.router.excluded.is_empty() {
-                self.journal.detail(format!("({}) removing E-VIPs.", seat.instance.name));
+                self.log.detail(format!("({}) removing E-VIPs.", seat.instance.name));
             }
             for wanted in
-                seat.instance.addresses.iter().filter_map(|one| wanted(&self.world, &seat.instance.interface, one))
+                seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, &seat.instance.interface, one))
             {
                 // What an earlier life left behind; mostly nothing.
                 let _ = wanted.remove(&mut self.commands);
@@ -254,11 +254,11 @@ impl Process {
         self.track_files(now, true);
         self.tell_readings(now);
         if let Some(delay) = delay {
-            self.journal.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
+            self.log.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
         }
         if self.start.dump {
             for line in super::dump::data(&self.view()).lines() {
-                self.journal.say(line);
+                self.log.say(line);
             }
         }
         self.settle(now);
@@ -296,7 +296,7 @@ impl Process {
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
         let others = fds.len();
-        fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.inlet.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.receiver.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
         let sockets = self.pool.iter().map(|(serial, _)| serial).zip(fds.iter().skip(others));
@@ -309,7 +309,7 @@ impl Process {
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        instance.source.or_else(|| self.world.source(&instance.interface, ipv6, &self.moving))
+        instance.source.or_else(|| self.interfaces.source(&instance.interface, ipv6, &self.moving))
     }
 
     fn stop(&mut self) {
@@ -328,7 +328,7 @@ impl Process {
             Some((decimal(user.tv_sec(), user.tv_usec()), decimal(system.tv_sec(), system.tv_usec())))
         };
         let (user, system) = usage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap_or_default();
-        self.journal.say(format!("Stopped - used {user} user time, {system} system time"));
+        self.log.say(format!("Stopped - used {user} user time, {system} system time"));
     }
 
     /// The addresses of the interfaces that are used.
@@ -340,8 +340,8 @@ impl Process {
                 continue;
             }
             seen.push(name);
-            for ip in [false, true].iter().filter_map(|ipv6| self.world.source(name, *ipv6, &self.moving)) {
-                self.journal.detail(format!("Assigned address {ip} for interface {name}"));
+            for ip in [false, true].iter().filter_map(|ipv6| self.interfaces.source(name, *ipv6, &self.moving)) {
+                self.log.detail(format!("Assigned address {ip} for interface {name}"));
             }
         }
     }
@@ -364,22 +364,22 @@ impl Process {
 }
 
 /// Reads the configuration and says what is wrong with it; `None` when it cannot be run. With its whole text.
-fn load(start: &Start, journal: &Journal, world: &World) -> Option<(Site, String)> {
+fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, String)> {
     for input in &start.inputs {
-        journal.say(format!("Opening file '{}'.", input.shown));
+        log.say(format!("Opening file '{}'.", input.shown));
     }
-    let has_interface = |name: &str| world.link(name).is_some();
+    let has_interface = |name: &str| interfaces.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
     match read::read_all(&Disk, &start.inputs, &start.environment, &machine) {
         Ok(reading) => {
-            reading.complaints.iter().for_each(|complaint| journal.say(&complaint.text));
+            reading.complaints.iter().for_each(|complaint| log.say(&complaint.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
-            reading.unserved.iter().for_each(|line| journal.say(format!("{line}{end}")));
+            reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
             (reading.worst() < Some(Gravity::Fatal) && !unserved).then_some((reading.site, reading.text))
         }
         Err(error) => {
-            journal.say(format!("Unable to read the configuration - {}", reason(&error)));
+            log.say(format!("Unable to read the configuration - {}", reason(&error)));
             None
         }
     }
@@ -390,10 +390,10 @@ fn policy(site: &Site) -> Policy {
 }
 
 /// What the kernel is to hold for an address of an instance at `interface`; `None` while its interface is missing.
-fn wanted(world: &World, interface: &str, address: &super::blocks::address::Address) -> Option<Wanted> {
+fn wanted(interfaces: &Interfaces, interface: &str, address: &super::blocks::address::Address) -> Option<Wanted> {
     let name = address.dev.as_deref().unwrap_or(interface);
     Some(Wanted {
-        index: world.link(name)?.index,
+        index: interfaces.link(name)?.index,
         ip: address.ip,
         prefix: address.prefix,
         scope: if address.ip.is_ipv6() { 0 } else { address.scope },

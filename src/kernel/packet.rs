@@ -12,7 +12,7 @@ const LONGEST: usize = 4608;
 
 /// An interface by both its names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Port {
+pub struct Interface {
     /// Its name.
     pub name: String,
     /// Its number.
@@ -60,17 +60,17 @@ impl From<io::Error> for OpenError {
 
 /// Where raw packets of one protocol come in, and multicast groups are joined.
 #[derive(Debug)]
-pub struct Inlet {
+pub struct Receiver {
     socket: Socket,
     ipv6: bool,
 }
 
-impl Inlet {
+impl Receiver {
     /// Receives packets of `protocol` on `port`.
     ///
     /// # Errors
     /// What the system said, and when.
-    pub fn open(port: &Port, protocol: u8, listen: Listen) -> Result<Self, OpenError> {
+    pub fn open(port: &Interface, protocol: u8, listen: Listen) -> Result<Self, OpenError> {
         let (Listen::Group(ip) | Listen::Address(ip)) = listen;
         let ipv6 = ip.is_ipv6();
         let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
@@ -136,13 +136,13 @@ impl Inlet {
     }
 }
 
-impl AsFd for Inlet {
+impl AsFd for Receiver {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl AsRawFd for Inlet {
+impl AsRawFd for Receiver {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
@@ -150,17 +150,17 @@ impl AsRawFd for Inlet {
 
 /// Where raw packets go out.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct Sender {
     socket: Socket,
     index: u32,
 }
 
-impl Outlet {
+impl Sender {
     /// Sends `protocol` out of `port`; IPv4 packets bring their own header.
     ///
     /// # Errors
     /// What the system said.
-    pub fn open(port: &Port, ipv6: bool, protocol: u8) -> io::Result<Self> {
+    pub fn open(port: &Interface, ipv6: bool, protocol: u8) -> io::Result<Self> {
         let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(i32::from(protocol))))?;
         socket.bind_device(Some(port.name.as_bytes()))?;
@@ -210,7 +210,7 @@ impl Outlet {
     }
 }
 
-impl AsRawFd for Outlet {
+impl AsRawFd for Sender {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
@@ -236,7 +236,7 @@ impl Frames {
     ///
     /// # Errors
     /// What the system said.
-    pub fn send(&self, port: &Port, frame: &[u8]) -> io::Result<()> {
+    pub fn send(&self, port: &Interface, frame: &[u8]) -> io::Result<()> {
         sys::packet::send_frame(&self.socket, port.index, frame)
     }
 }

@@ -149,7 +149,7 @@ pub struct Config {
     pub interval: Duration,
     /// Whether a backup takes over from a master of lower priority.
     pub preempt: bool,
-    /// How long a backup bears a master of lower priority before it takes over.
+    /// How long a backup tolerates a master of lower priority before it takes over.
     pub preempt_delay: Duration,
     /// How adverts prove where they come from.
     pub authentication: Authentication,

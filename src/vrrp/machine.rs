@@ -59,9 +59,9 @@ pub enum Action {
     /// Send an advert of this priority, with this number in its authentication header.
     Advertise(u8, u32),
     /// Put all addresses on their interfaces.
-    AddAddresses,
+    Hold,
     /// Take all addresses from their interfaces.
-    RemoveAddresses,
+    Release,
     /// A batch of announcements of this address begins.
     Announcing(IpAddr),
     /// Tell the neighbours of this address, once.
@@ -106,7 +106,7 @@ pub struct Heard {
 struct Backup {
     /// When the master counts as dead.
     deadline: Instant,
-    /// Until when a lower master is borne with.
+    /// Until when a lower master is tolerated.
     preempt_at: Option<Instant>,
     /// Its master is dead, and it waits for the others of its group.
     ready: bool,
@@ -389,7 +389,7 @@ impl Router {
     /// RFC 9568 §6.4.2.
     fn backup_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
         let (skew, own, preempt) = (self.skew(), self.priority, self.config.preempt);
-        let bearing = self.bears_lower(now);
+        let tolerating = self.tolerates_lower(now);
         let newer = self.config.version == Version::V3 && self.master_interval != advert.interval;
         if newer {
             let (mine, received) = (self.master_interval, advert.interval);
@@ -400,7 +400,7 @@ impl Router {
             backup.deadline = now + skew;
             return self.note_bounded(now, Note::BackupZero);
         }
-        if advert.priority < own && preempt && !bearing {
+        if advert.priority < own && preempt && !tolerating {
             return self.note_bounded(now, Note::Discarding { priority: advert.priority, source });
         }
         self.delay_preemption(now, advert.priority);
@@ -417,7 +417,7 @@ impl Router {
     }
 
     /// Whether `preempt_delay` makes a lower master acceptable at `now`.
-    fn bears_lower(&self, now: Instant) -> bool {
+    fn tolerates_lower(&self, now: Instant) -> bool {
         let State::Backup(backup) = &self.state else { return false };
         self.config.preempt_delay > Duration::ZERO && backup.preempt_at.is_none_or(|at| now < at)
     }
@@ -648,7 +648,7 @@ impl Router {
             (config.has_rules, Note::SettingRules),
         ];
         notes.into_iter().filter(|(any, _)| *any).for_each(|(_, note)| self.note(note));
-        self.actions.push_back(Action::AddAddresses);
+        self.actions.push_back(Action::Hold);
     }
 
     fn note_removed_ways(&mut self) {
@@ -666,7 +666,7 @@ impl Router {
         if !self.config.excluded.is_empty() {
             self.note(Note::RemovingExcluded);
         }
-        self.actions.push_back(Action::RemoveAddresses);
+        self.actions.push_back(Action::Release);
         self.counters.released_master += 1;
     }
 

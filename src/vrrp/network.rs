@@ -237,10 +237,10 @@ impl Network {
             let Act::Router(router, action) = act else { continue };
             match action {
                 Action::Advertise(priority, sequence) => self.advertise(host, router, (priority, sequence)),
-                Action::AddAddresses | Action::RemoveAddresses => {
+                Action::Hold | Action::Release => {
                     let port = self.hosts.get_mut(host).and_then(|host| host.ports.get_mut(router.0));
                     if let Some(port) = port {
-                        port.holds = action == Action::AddAddresses;
+                        port.holds = action == Action::Hold;
                     }
                 }
                 _ => {}

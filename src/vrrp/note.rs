@@ -87,7 +87,7 @@ pub enum Note {
     OurAddress,
     /// Two hosts own the addresses.
     TwoOwners,
-    /// A lower master is borne with for a while.
+    /// A lower master is tolerated for a while.
     StartPreemptDelay(Duration),
     /// A higher master has appeared meanwhile.
     StopPreemptDelay,

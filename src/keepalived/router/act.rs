@@ -1,8 +1,8 @@
 //! Actions of the machines, done.
 
-use super::{Process, Seat};
+use super::{InstanceState, Process};
 use crate::keepalived::blocks::address::Address;
-use crate::keepalived::journal::cause;
+use crate::keepalived::log::cause;
 use crate::keepalived::site::Instance;
 use crate::vrrp::config::Checksum;
 use crate::vrrp::machine::Action;
@@ -43,13 +43,13 @@ impl Process {
             Act::GroupFaulty(group, RouterId(at)) => {
                 if let (Some(group), Some(seat)) = (self.site.groups.get(group.0), self.seats.get(at)) {
                     let (group, name) = (&group.name, &seat.instance.name);
-                    self.journal.say(format!("VRRP_Group({group}): Syncing {name} to FAULT state"));
+                    self.log.say(format!("VRRP_Group({group}): Syncing {name} to FAULT state"));
                 }
             }
             Act::Syncing(group, state) => {
                 if let Some(group) = self.site.groups.get(group.0) {
                     let word = Occasion::State(state).word();
-                    self.journal.say(format!("VRRP_Group({}) Syncing instances to {word} state", group.name));
+                    self.log.say(format!("VRRP_Group({}) Syncing instances to {word} state", group.name));
                 }
             }
         }
@@ -59,7 +59,7 @@ impl Process {
         match (subject, occasion) {
             (Subject::Group(group), Occasion::State(state)) => {
                 if let Some(group) = self.site.groups.get(group.0) {
-                    self.notifier.group(group, state, self.site.mails(group.smtp_alert), &self.journal);
+                    self.notifier.group(group, state, self.site.mails(group.smtp_alert), &self.log);
                 }
             }
             (Subject::Router(RouterId(at), priority), _) => {
@@ -67,7 +67,7 @@ impl Process {
                     !matches!(occasion, Occasion::Priority { .. }) || instance.notify_priority_changes
                 };
                 if let Some(seat) = self.seats.get(at).filter(|seat| wants(&seat.instance)) {
-                    self.notifier.instance(&seat.instance, occasion, priority, &self.journal);
+                    self.notifier.instance(&seat.instance, occasion, priority, &self.log);
                 }
             }
             (Subject::Group(_), _) => {}
@@ -79,15 +79,15 @@ impl Process {
         self.recorder.action(&seat.instance.name, &action);
         match action {
             Action::Advertise(priority, sequence) => self.advertise(at, priority, sequence),
-            Action::AddAddresses => self.hold(at),
-            Action::RemoveAddresses => self.release(at),
+            Action::Hold => self.hold(at),
+            Action::Release => self.release(at),
             // What the kernel refused is not here, so nobody is told that it is.
             Action::Announcing(ip) | Action::Announce(ip) if !seat.held.addresses.iter().any(|held| held.ip == ip) => {}
             Action::Announcing(ip) => {
                 let name = &seat.instance.name;
                 let what = if ip.is_ipv6() { "Unsolicited Neighbour Adverts" } else { "gratuitous ARPs" };
                 let device = device(seat, ip);
-                self.journal.detail(format!("({name}) Sending/queueing {what} on {device} for {ip}"));
+                self.log.detail(format!("({name}) Sending/queueing {what} on {device} for {ip}"));
             }
             Action::Announce(ip) => {
                 let device = device(seat, ip).to_owned();
@@ -96,7 +96,7 @@ impl Process {
             Action::AnnounceSource => {
                 if let Some(source) = seat.source {
                     let kind = if source.is_ipv4() { "ARP" } else { "NA" };
-                    self.journal.detail(format!("{}: sending gratuitous {kind} for {source}", seat.instance.name));
+                    self.log.detail(format!("{}: sending gratuitous {kind} for {source}", seat.instance.name));
                     let device = seat.instance.interface.clone();
                     self.announce(&device, source, false);
                 }
@@ -120,28 +120,28 @@ impl Process {
         }
         let line = format!("({}) {note}", seat.instance.name);
         if note.is_detail() {
-            self.journal.detail(line);
+            self.log.detail(line);
         } else {
-            self.journal.say(line);
+            self.log.say(line);
         }
     }
 
     fn announce(&mut self, name: &str, ip: IpAddr, says: bool) {
-        let Some(link) = self.world.link(name) else { return };
+        let Some(link) = self.interfaces.link(name) else { return };
         // A link without an Ethernet address has no neighbours to tell.
         let Some(mac) = link.mac else { return };
         let frame = match ip {
             IpAddr::V4(ip) => neighbour::gratuitous_arp(mac, ip),
             IpAddr::V6(ip) => neighbour::unsolicited_na(mac, ip, forwards(name)),
         };
-        let Some(port) = self.world.port(name) else { return };
+        let Some(port) = self.interfaces.port(name) else { return };
         let what = if ip.is_ipv6() { "unsolicited Neighbour Advert" } else { "gratuitous ARP" };
         match self.frames.send(&port, &frame) {
-            Ok(()) if says => self.journal.detail(format!("Sending {what} on {name} for {ip}")),
+            Ok(()) if says => self.log.detail(format!("Sending {what} on {name} for {ip}")),
             Ok(()) => {}
             Err(error) => {
                 let (code, text) = cause(&error);
-                self.journal.say(format!("Error {code} ({text}) sending {what} on {name} for {ip}"));
+                self.log.say(format!("Error {code} ({text}) sending {what} on {name} for {ip}"));
             }
         }
     }
@@ -154,7 +154,7 @@ pub(super) fn part(parting: &mut Vec<IpAddr>, ip: IpAddr) {
     }
 }
 
-fn device(seat: &Seat, ip: IpAddr) -> &str {
+fn device(seat: &InstanceState, ip: IpAddr) -> &str {
     let listed = seat.instance.addresses.iter().find(|address| address.ip == ip);
     listed.and_then(dev).unwrap_or(&seat.instance.interface)
 }

@@ -7,7 +7,7 @@ use super::{Process, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::{route, rule};
-use crate::keepalived::journal::cause;
+use crate::keepalived::log::cause;
 use crate::kernel::address::Wanted;
 use crate::kernel::netlink::Request;
 use crate::kernel::route::Route;
@@ -41,7 +41,7 @@ impl Process {
     pub(super) fn hold(&mut self, at: usize) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         for address in &seat.instance.addresses {
-            let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
             match wanted.add(&mut self.commands) {
                 Ok(()) if !seat.held.addresses.contains(&wanted) => seat.held.addresses.push(wanted),
                 Ok(()) => {}
@@ -49,7 +49,7 @@ impl Process {
                     let (code, words) = cause(&error);
                     let (sequence, pid) = (self.commands.sequence(), std::process::id());
                     let text = format!("type=RTM_NEWADDR(20), seq={sequence}, pid={pid}");
-                    self.journal.say(format!("Netlink: error: {words}({code}), {text}"));
+                    self.log.say(format!("Netlink: error: {words}({code}), {text}"));
                 }
             }
         }
@@ -63,7 +63,7 @@ impl Process {
     /// Puts routes and rules that are not held yet.
     fn hold_ways(&mut self, ways: Ways<'_>, held: &mut Held) {
         for given in ways.routes {
-            let index = |name: &str| self.world.link(name).map(|link| link.index);
+            let index = |name: &str| self.interfaces.link(name).map(|link| link.index);
             let Some(route) = given.route.resolve(&index).filter(|route| !held.routes.contains(route)) else {
                 continue;
             };
@@ -98,7 +98,7 @@ impl Process {
     fn refused_request(&self, request: Request, error: &io::Error) {
         let ((code, words), (name, number)) = (cause(error), request.shown());
         let (sequence, pid) = (self.commands.sequence(), std::process::id());
-        self.journal.say(format!("Netlink: error: {words}({code}), type={name}({number}), seq={sequence}, pid={pid}"));
+        self.log.say(format!("Netlink: error: {words}({code}), type={name}({number}), seq={sequence}, pid={pid}"));
     }
 
     /// Takes away what was put, whatever its interface is called by now.
@@ -115,36 +115,36 @@ impl Process {
             part(&mut self.parting, held.ip);
             if let Err(error) = held.remove(&mut self.commands) {
                 let (name, words) = (&seat.instance.name, reason(&error));
-                self.journal.say(format!("({name}) Unable to remove {} - {words}", held.ip));
+                self.log.say(format!("({name}) Unable to remove {} - {words}", held.ip));
             }
         }
     }
 
     /// Takes away, at a reload, the routes and rules that are not among the new ones any more.
     pub(super) fn forget_ways(&mut self, held: &mut Held, routes: &[route::Given], rules: &[rule::Given]) {
-        let index = |name: &str| self.world.link(name).map(|link| link.index);
+        let index = |name: &str| self.interfaces.link(name).map(|link| link.index);
         let new: Vec<Route<u32>> = routes.iter().filter_map(|given| given.route.resolve(&index)).collect();
         let stays = |rule: &Rule| rules.iter().any(|given| given.rule == *rule);
         let gone_rules: Vec<Rule> = held.rules.extract_if(.., |rule| !stays(rule)).collect();
         let gone_routes: Vec<Route<u32>> = held.routes.extract_if(.., |route| !new.contains(route)).collect();
         if rules.is_empty() && !gone_rules.is_empty() {
-            self.journal.say("Removing a VirtualRule block");
+            self.log.say("Removing a VirtualRule block");
         }
         for rule in gone_rules.iter().filter(|_| !rules.is_empty()) {
             let shown = |network: Option<(std::net::IpAddr, u8)>| network.map(|(ip, length)| format!("{ip}/{length}"));
             let from = shown(rule.from).unwrap_or_else(|| "all".to_owned());
             let to = shown(rule.to).map(|to| format!(" to {to}")).unwrap_or_default();
-            self.journal.detail(format!("ip rule from {from}{to} removed"));
+            self.log.detail(format!("ip rule from {from}{to} removed"));
         }
         if routes.is_empty() && !gone_routes.is_empty() {
-            self.journal.say("Removing a VirtualRoute block");
+            self.log.say("Removing a VirtualRoute block");
         }
         for route in gone_routes.iter().filter(|_| !routes.is_empty()) {
             let (ip, length) = route.destination;
             // keepalived shows the length twice, unless it is a host's.
             let host = if ip.is_ipv6() { 128 } else { 32 };
             let shown = if length == host { ip.to_string() } else { format!("{ip}/{length}") };
-            self.journal.say(format!("ip route {shown}/{length} ... , no longer exist"));
+            self.log.say(format!("ip route {shown}/{length} ... , no longer exist"));
         }
         self.release_ways(gone_rules, gone_routes);
     }
@@ -179,7 +179,7 @@ impl Process {
     pub(super) fn hold_static(&mut self, addresses: &[Address], add: bool) {
         let default = self.site.static_device();
         for address in addresses {
-            let outcome = match wanted(&self.world, &default, address) {
+            let outcome = match wanted(&self.interfaces, &default, address) {
                 Some(wanted) if add => wanted.add(&mut self.commands),
                 Some(wanted) => {
                     part(&mut self.parting, wanted.ip);
@@ -188,7 +188,7 @@ impl Process {
                 None => Err(io::Error::from_raw_os_error(nix::errno::Errno::ENODEV as i32)),
             };
             if let Err(error) = outcome {
-                self.journal.say(format!("Static address {}: {}", address.ip, reason(&error)));
+                self.log.say(format!("Static address {}: {}", address.ip, reason(&error)));
             }
         }
     }
@@ -215,14 +215,14 @@ impl Process {
     pub(super) fn route_came(&self, seen: &kernel_route::Seen) {
         let mut held = self.seats.iter().map(|seat| &seat.held).chain(std::iter::once(&self.static_held));
         if seen.dev.is_none() && held.any(|held| held.routes.iter().any(|route| route.is(seen))) {
-            self.journal.say("New route doesn't have i/f index");
+            self.log.say("New route doesn't have i/f index");
         }
     }
 
     /// A route is gone: whoever holds it as master gives up, as it does for an address; a static one comes back.
     pub(super) fn route_gone(&mut self, seen: &kernel_route::Seen) {
         let lost = |held: &mut Held| held.routes.extract_if(.., |route| route.is(seen)).next();
-        let index = |name: &str| self.world.link(name).map(|link| link.index);
+        let index = |name: &str| self.interfaces.link(name).map(|link| link.index);
         let tracked = |all: &[route::Given], route: &Route<u32>| {
             let given = all.iter().find(|one| one.route.resolve(&index).as_ref() == Some(route));
             given.filter(|given| given.tracked).map(ToString::to_string)
@@ -238,7 +238,7 @@ impl Process {
         self.ways_lost(&losers);
         if let Some(shown) = fixed {
             self.hold_static_all();
-            self.journal.say(format!("Restoring deleted static route {shown}"));
+            self.log.say(format!("Restoring deleted static route {shown}"));
         }
     }
 
@@ -260,7 +260,7 @@ impl Process {
         self.ways_lost(&losers);
         if let Some(shown) = fixed {
             self.hold_static_all();
-            self.journal.say(format!("Restoring deleted static rule {shown}"));
+            self.log.say(format!("Restoring deleted static rule {shown}"));
         }
     }
 

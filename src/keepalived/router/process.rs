@@ -11,7 +11,7 @@ use std::io;
 impl Process {
     /// Niceness, real-time priority and memory, where they differ from those of the site `before`; what the system
     /// refuses is said.
-    pub(super) fn tune(&mut self, before: &Site) {
+    pub(super) fn apply_runtime(&mut self, before: &Site) {
         let (old, new) = (&before.global, &self.site.global);
         if old.nice != new.nice {
             self.refused("the process priority", process::nice(new.nice.unwrap_or_default() as i32));
@@ -30,7 +30,7 @@ impl Process {
 
     pub(super) fn refused(&self, what: &str, outcome: io::Result<()>) {
         if let Err(error) = outcome {
-            self.journal.say(format!("Unable to set {what} - {}", reason(&error)));
+            self.log.say(format!("Unable to set {what} - {}", reason(&error)));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Differs from keepalived: a broken file is refused at a reload, and the old one stays. [test: a_broken_file_is_refused_at_a_reload]
 
 use super::act::part;
-use super::{Process, Seat, load, policy, wanted};
+use super::{InstanceState, Process, load, policy, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::instance::Notify;
@@ -29,12 +29,12 @@ impl Process {
             n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => return true,
             n if n == Signal::SIGHUP as i32 => self.reload(now),
             n if n == Signal::SIGUSR1 as i32 => {
-                self.journal.say(format!("Printing VRRP data for process({pid}) on signal"));
+                self.log.say(format!("Printing VRRP data for process({pid}) on signal"));
                 let text = dump::data(&self.view());
                 self.write("/tmp/keepalived.data", &text);
             }
             n if n == Signal::SIGUSR2 as i32 || n == realtime_last() - 1 => {
-                self.journal.say(format!("Printing VRRP stats for process({pid}) on signal"));
+                self.log.say(format!("Printing VRRP stats for process({pid}) on signal"));
                 let text = dump::stats(&self.view());
                 self.write("/tmp/keepalived.stats", &text);
                 if n == realtime_last() - 1 {
@@ -42,7 +42,7 @@ impl Process {
                 }
             }
             n if n == realtime_first() + 2 => {
-                self.journal.say(format!("Printing VRRP as json for process({pid}) on signal"));
+                self.log.say(format!("Printing VRRP as json for process({pid}) on signal"));
                 let text = dump::json(&self.view());
                 self.write("/tmp/keepalived.json", &text);
             }
@@ -54,15 +54,15 @@ impl Process {
 
     fn write(&self, path: &str, text: &str) {
         if let Err(error) = dump::write(path, text) {
-            self.journal.say(format!("Can't open dump file {path} ({})", reason(&error)));
+            self.log.say(format!("Can't open dump file {path} ({})", reason(&error)));
         }
     }
 
     /// A new configuration, if it can be run: what stays the same instance stays what it is.
     fn reload(&mut self, now: Instant) {
-        self.journal.say("Reloading");
-        let Some((site, _)) = load(&self.start, &self.journal, &self.world) else {
-            self.journal.say("The configuration cannot be run - keeping the old one");
+        self.log.say("Reloading");
+        let Some((site, _)) = load(&self.start, &self.log, &self.interfaces) else {
+            self.log.say("The configuration cannot be run - keeping the old one");
             return;
         };
         self.recorder.end("the configuration was changed here");
@@ -72,8 +72,8 @@ impl Process {
                 self.retire(*old, now);
             }
         }
-        let mut old: Vec<Option<Seat>> = std::mem::take(&mut self.seats).into_iter().map(Some).collect();
-        let mut seats: Vec<(usize, Option<Kept>, Seat)> = Vec::new();
+        let mut old: Vec<Option<InstanceState>> = std::mem::take(&mut self.seats).into_iter().map(Some).collect();
+        let mut seats: Vec<(usize, Option<Kept>, InstanceState)> = Vec::new();
         for change in changes {
             match change {
                 Change::Remove { .. } => {}
@@ -84,11 +84,13 @@ impl Process {
                         self.forget(&mut seat, RouterId(at), &gone);
                         self.forget_ways(&mut seat.held, &instance.routes, &instance.rules);
                         let kept = Kept { before: RouterId(at), announce: more };
-                        seats.push((new, Some(kept), Seat { instance, ..seat }));
+                        seats.push((new, Some(kept), InstanceState { instance, ..seat }));
                     }
                 }
                 Change::Add { new } => {
-                    seats.extend(site.instances.get(new).cloned().map(|instance| (new, None, Seat::new(instance))));
+                    seats.extend(
+                        site.instances.get(new).cloned().map(|instance| (new, None, InstanceState::new(instance))),
+                    );
                 }
             }
         }
@@ -126,7 +128,7 @@ impl Process {
         self.hold_static(&gone, false);
         let before = std::mem::replace(&mut self.site, site);
         self.policy = policy(&self.site);
-        self.tune(&before);
+        self.apply_runtime(&before);
         // Those that stay are there, and are left as they are.
         self.forget_static_ways();
         self.watch_ways();
@@ -137,11 +139,11 @@ impl Process {
         for runner in &mut self.scripts {
             let same = before.iter().find(|one| one.script.name == runner.script.name);
             if let Some(line) = same.and_then(|one| runner.resume(one)) {
-                self.journal.say(line);
+                self.log.say(line);
             }
         }
         self.track_files(now, false);
-        self.notifier.adopt(&self.site, self.policy.clone(), &self.journal);
+        self.notifier.adopt(&self.site, self.policy.clone(), &self.log);
     }
 
     /// Stops an instance the new file no longer has: priority 0, then one notification. Its group is not told.
@@ -152,29 +154,29 @@ impl Process {
         let (Some((state, priority)), Some(seat)) = (router, self.seats.get(at)) else { return };
         let instance = &seat.instance;
         if instance.notify_deleted {
-            self.notifier.instance(instance, Occasion::Deleted, priority, &self.journal);
+            self.notifier.instance(instance, Occasion::Deleted, priority, &self.log);
         } else if state != StateKind::Fault {
-            self.notifier.instance(instance, Occasion::State(StateKind::Fault), priority, &self.journal);
+            self.notifier.instance(instance, Occasion::State(StateKind::Fault), priority, &self.log);
         }
     }
 
     /// Takes away addresses a master no longer has.
-    fn forget(&mut self, seat: &mut Seat, id: RouterId, gone: &[Address]) {
+    fn forget(&mut self, seat: &mut InstanceState, id: RouterId, gone: &[Address]) {
         if self.node.router(id).is_none_or(|router| router.state() != StateKind::Master) {
             return;
         }
         for address in gone {
-            let Some(wanted) = wanted(&self.world, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
             if !seat.held.addresses.contains(&wanted) {
                 continue;
             }
             let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
-            self.journal.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
+            self.log.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
             seat.held.addresses.retain(|held| *held != wanted);
             if let Err(error) = wanted.remove(&mut self.commands) {
-                self.journal.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
+                self.log.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
             }
         }
     }
@@ -200,18 +202,18 @@ impl Process {
         let told: Vec<Judged> = notify.flat_map(Notify::commands).map(|one| self.policy.judge(one)).collect();
         let all = || judged.iter().map(|(_, judged)| judged).chain(&told);
         if all().any(|judged| judged.no_default_user) {
-            self.journal.say(NO_DEFAULT_USER);
+            self.log.say(NO_DEFAULT_USER);
         }
         for (script, judged) in &judged {
-            judged.lines.iter().for_each(|line| self.journal.say(line));
+            judged.lines.iter().for_each(|line| self.log.say(line));
             self.disabled(script, judged.unusable);
         }
-        told.iter().flat_map(|judged| &judged.lines).for_each(|line| self.journal.say(line));
+        told.iter().flat_map(|judged| &judged.lines).for_each(|line| self.log.say(line));
         let mut violators = all().filter(|judged| judged.root && !self.policy.enforced).peekable();
         if violators.peek().is_some() {
             let also = if violators.any(|judged| judged.insecure) { " There are insecure scripts." } else { "" };
             let text = "SECURITY VIOLATION - scripts are being executed but script_security not enabled.";
-            self.journal.say(format!("{text}{also}"));
+            self.log.say(format!("{text}{also}"));
         }
         let runner = |(script, judged): (&Script, Judged)| ScriptRunner::new(script.clone(), judged.program, now);
         judged.into_iter().map(runner).collect()
@@ -221,7 +223,7 @@ impl Process {
     fn disabled(&self, script: &Script, unusable: Option<Unusable>) {
         let name = &script.name;
         let Some(unusable) = unusable else { return };
-        self.journal.say(match unusable {
+        self.log.say(match unusable {
             Unusable::User => format!("Unable to set default user for vrrp script {name} - removing"),
             Unusable::Insecure => format!("Disabling track script {name} due to insecure"),
             Unusable::Missing => format!("Disabling track script {name} since not found/accessible"),
@@ -230,7 +232,7 @@ impl Process {
             Unusable::NotExecutable => format!("Disabling track script {name} since not executable"),
         });
         if self.start.fault_on_disabled_script {
-            self.journal.say(format!("Track script {name} counts as failed"));
+            self.log.say(format!("Track script {name} counts as failed"));
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! A router without sockets is in fault: it can neither hear another master nor tell of itself.
 
-use super::{PACKETS_A_TURN, Process, Seat};
+use super::{InstanceState, PACKETS_A_TURN, Process};
 use crate::keepalived::channel::{Channel, Key};
-use crate::keepalived::journal::cause;
+use crate::keepalived::log::cause;
 use crate::keepalived::site::What;
-use crate::kernel::packet::{Listen, OpenError, Port};
+use crate::kernel::packet::{Interface, Listen, OpenError};
 use crate::vrrp::node::{Fact, Reading, RouterId, Socket, ThingId};
 use crate::vrrp::wire::{self, Datagram};
 use std::collections::BTreeSet;
@@ -18,17 +18,17 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Process {
     /// The sockets the router of `seat` needs; nothing while its interface or its address is missing.
-    fn key(&self, seat: &Seat) -> Option<Key> {
-        Key::of(&seat.instance, self.world.port(&seat.instance.interface)?, seat.source)
+    fn key(&self, seat: &InstanceState) -> Option<Key> {
+        Key::of(&seat.instance, self.interfaces.port(&seat.instance.interface)?, seat.source)
     }
 
     /// Whether the router of `seat` can speak.
     ///
     /// Differs from keepalived: `track_src_ip` is looked at from the start. [test: a_source_that_is_tracked_must_be_there]
-    fn socket(&self, seat: &Seat) -> Socket {
+    fn socket(&self, seat: &InstanceState) -> Socket {
         let instance = &seat.instance;
         let there = match instance.source {
-            Some(source) if instance.track_source => self.world.holds(&instance.interface, source),
+            Some(source) if instance.track_source => self.interfaces.holds(&instance.interface, source),
             _ => seat.source.is_some(),
         };
         let open = seat.key.as_ref().is_some_and(|key| self.pool.get(key).is_some());
@@ -54,7 +54,7 @@ impl Process {
         }
         for (at, what) in self.things.iter().enumerate() {
             if let What::Interface(name) = what {
-                let reading = if self.world.is_up(name) { Reading::Good } else { Reading::Bad };
+                let reading = if self.interfaces.is_up(name) { Reading::Good } else { Reading::Bad };
                 self.node.tell(now, Fact::Reading(ThingId(at), reading));
             }
         }
@@ -116,7 +116,7 @@ impl Process {
         }
         let interface = &key.port.name;
         let (Listen::Group(ip) | Listen::Address(ip)) = key.listen;
-        self.journal.say(match error {
+        self.log.say(match error {
             OpenError::Join(_) if ip.is_ipv4() => {
                 format!("({interface}) cant do IP_ADD_MEMBERSHIP errno={text} ({code})")
             }
@@ -136,13 +136,13 @@ impl Process {
     pub(super) fn describe_channels(&self) {
         let mut seen: Vec<Key> = Vec::new();
         for seat in &self.seats {
-            let absent = || Port { name: seat.instance.interface.clone(), index: 0 };
-            let port = self.world.port(&seat.instance.interface).unwrap_or_else(absent);
+            let absent = || Interface { name: seat.instance.interface.clone(), index: 0 };
+            let port = self.interfaces.port(&seat.instance.interface).unwrap_or_else(absent);
             let Some(key) = Key::of(&seat.instance, port, seat.source).filter(|key| !seen.contains(key)) else {
                 continue;
             };
             let open = self.pool.get(&key);
-            self.journal.detail(key.describe(open.map_or((-1, -1), Channel::descriptors)));
+            self.log.detail(key.describe(open.map_or((-1, -1), Channel::descriptors)));
             seen.push(key);
         }
     }
@@ -156,7 +156,7 @@ impl Process {
                 let Some(received) = channel.receive() else { break };
                 match received {
                     Ok(datagram) => heard.push((*serial, datagram)),
-                    Err(refusal) => self.journal.say(refusal.to_string()),
+                    Err(refusal) => self.log.say(refusal.to_string()),
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Process {
         let Some(router) = channel.routers.get(&vrid).copied() else {
             if self.site.global.log_unknown_vrids == Some(true) {
                 let name = &channel.key.port.name;
-                self.journal.say(format!("Unknown VRID({vrid}) received on interface({name}). ignoring..."));
+                self.log.say(format!("Unknown VRID({vrid}) received on interface({name}). ignoring..."));
             }
             return;
         };
@@ -181,7 +181,7 @@ impl Process {
             // An IPv6 socket gets both kinds, whatever it is bound to.
             let name = self.seats.get(router.0).map_or("", |seat| &seat.instance.name);
             let (own, other) = if group { ("mult", "un") } else { ("un", "mult") };
-            self.journal.detail(format!("({name}) discarding {other}icast packet on {own}icast instance"));
+            self.log.detail(format!("({name}) discarding {other}icast packet on {own}icast instance"));
             return;
         }
         self.node.tell(now, Fact::Heard(router, datagram));
@@ -201,13 +201,13 @@ impl Process {
         let failures = channel.advertise(&seat.instance, source, (priority, seat.id, sequence));
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
-        let up = self.world.is_up(&seat.instance.interface);
+        let up = self.interfaces.is_up(&seat.instance.interface);
         let codes: Vec<i32> = failures.iter().map(|(_, error)| error.raw_os_error().unwrap_or_default()).collect();
         if seat.failing != codes {
             let name = &seat.instance.name;
             for (peer, error) in failures.iter().filter(|(_, error)| priority != 0 || up || !is_unreachable(error)) {
                 let (number, text) = cause(error);
-                self.journal.say(match seat.instance.group {
+                self.log.say(match seat.instance.group {
                     Some(_) => format!("({name}): send advert error {number} ({text})"),
                     None => format!("({name}) Cant send advert to {peer} ({text})"),
                 });

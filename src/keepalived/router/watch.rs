@@ -1,8 +1,8 @@
 //! What happens outside, turned into events: netlink, packets, scripts, files.
 
-use super::{Process, Seat};
+use super::{InstanceState, Process};
+use crate::keepalived::interfaces::{InterfaceEvent, Interfaces};
 use crate::keepalived::site::{Tracking, What};
-use crate::keepalived::world::{Turn, World};
 use crate::kernel::address::Address;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::Change;
@@ -21,7 +21,7 @@ impl Process {
         for change in changes {
             if change == Change::Lost {
                 // Too much happened at once: the kernel's state now tells what was missed.
-                let missed = World::ask(&mut self.commands).map(|now| self.world.missed(&now));
+                let missed = Interfaces::ask(&mut self.commands).map(|now| self.interfaces.missed(&now));
                 missed.unwrap_or_default().into_iter().for_each(|change| self.change(change));
             } else {
                 self.change(change);
@@ -36,11 +36,11 @@ impl Process {
             Change::RuleGone(seen) => return self.rule_gone(seen),
             _ => {}
         }
-        if let Some(turn) = self.world.apply(change) {
+        if let Some(turn) = self.interfaces.apply(change) {
             let ours = |address: &Address| self.moving.contains(&address.ip);
             // No router speaks from an address that moves, unless it is told to.
             let trivial = match &turn {
-                Turn::Assigned(address, _) | Turn::Deassigned(address, _) => ours(address),
+                InterfaceEvent::Assigned(address, _) | InterfaceEvent::Deassigned(address, _) => ours(address),
                 _ => false,
             };
             self.changed |= !trivial || self.seats.iter().any(|seat| seat.instance.track_source);
@@ -48,28 +48,28 @@ impl Process {
         }
     }
 
-    fn turn(&mut self, turn: Turn) {
+    fn turn(&mut self, turn: InterfaceEvent) {
         match turn {
-            Turn::Added(link) => self.added(&link),
-            Turn::Deleted(link) => {
+            InterfaceEvent::Added(link) => self.added(&link),
+            InterfaceEvent::Deleted(link) => {
                 self.link_down(link.index);
                 self.pool.retain(|channel| channel.key.port.index != link.index);
                 self.changed = true;
                 if self.uses(&link.name) {
-                    self.journal.say(format!("Interface {} deleted", link.name));
+                    self.log.say(format!("Interface {} deleted", link.name));
                 } else {
-                    self.journal.detail(format!("Interface {} deleted", link.name));
+                    self.log.detail(format!("Interface {} deleted", link.name));
                 }
             }
-            Turn::Renamed(before, link) => {
-                self.journal.say(format!("Interface name has changed from {before} to {}", link.name));
-                // Routers on the old name resign while their sockets still work; see `Seat::held`.
+            InterfaceEvent::Renamed(before, link) => {
+                self.log.say(format!("Interface name has changed from {before} to {}", link.name));
+                // Routers on the old name resign while their sockets still work; see `InstanceState::held`.
                 self.settle(Instant::now());
                 self.pool.retain(|channel| channel.key.port.index != link.index);
                 self.changed = true;
                 self.added(&link);
             }
-            Turn::Moved(link) => {
+            InterfaceEvent::Moved(link) => {
                 if self.uses(&link.name) {
                     self.say_moved(&link.name, link.up);
                 }
@@ -79,20 +79,20 @@ impl Process {
                     self.hold_static_all();
                 }
             }
-            Turn::Assigned(address, name) => {
-                let first = self.world.source(&name, address.ip.is_ipv6(), &self.moving);
+            InterfaceEvent::Assigned(address, name) => {
+                let first = self.interfaces.source(&name, address.ip.is_ipv6(), &self.moving);
                 if first == Some(address.ip) && self.uses(&name) {
-                    self.journal.detail(format!("Assigned address {} for interface {name}", address.ip));
+                    self.log.detail(format!("Assigned address {} for interface {name}", address.ip));
                 } else if self.start.watch_addresses {
-                    self.journal.say(format!("Netlink reflector reports IP {} added to {name}", address.ip));
+                    self.log.say(format!("Netlink reflector reports IP {} added to {name}", address.ip));
                 }
             }
-            Turn::Deassigned(address, name) => self.deassigned(&address, &name),
+            InterfaceEvent::Deassigned(address, name) => self.deassigned(&address, &name),
         }
     }
 
     fn added(&mut self, link: &Link) {
-        self.journal.detail(format!("Interface {} added", link.name));
+        self.log.detail(format!("Interface {} added", link.name));
         if self.uses(&link.name) {
             self.say_moved(&link.name, link.up);
         }
@@ -109,14 +109,14 @@ impl Process {
             }
             const LINK: u8 = 253;
             let ipv6 = address.ip.is_ipv6();
-            let last = (!ipv6 || address.scope == LINK) && self.world.source(name, ipv6, &self.moving).is_none();
+            let last = (!ipv6 || address.scope == LINK) && self.interfaces.source(name, ipv6, &self.moving).is_none();
             if last && self.uses(name) {
-                self.journal.detail(format!("Deassigned address {} from interface {name}", address.ip));
+                self.log.detail(format!("Deassigned address {} from interface {name}", address.ip));
             } else if self.start.watch_addresses {
-                self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
+                self.log.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
             }
             if self.site.root.addresses.iter().any(|one| one.ip == address.ip) {
-                self.journal.say(format!("Restoring deleted static address {}", address.ip));
+                self.log.say(format!("Restoring deleted static address {}", address.ip));
                 self.hold_static_all();
             }
             return;
@@ -130,7 +130,7 @@ impl Process {
         let now = Instant::now();
         for at in losers {
             if self.is_master(at) {
-                self.journal.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
+                self.log.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
                 self.node.tell(now, Fact::AddressLost(RouterId(at)));
                 self.perform_acts();
             }
@@ -147,7 +147,7 @@ impl Process {
         let held = seat.held.addresses.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
         // What goes with its interface is a fault already, where that is tracked.
         let what = What::Interface(name.to_owned());
-        let there = self.world.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
+        let there = self.interfaces.is_up(name) || seat.instance.tracking.iter().all(|one| one.what != what);
         listed && held && there && self.is_master(at)
     }
 
@@ -156,7 +156,7 @@ impl Process {
     }
 
     fn say_moved(&self, name: &str, up: bool) {
-        self.journal.say(format!("Netlink reports {name} {}", if up { "up" } else { "down" }));
+        self.log.say(format!("Netlink reports {name} {}", if up { "up" } else { "down" }));
     }
 
     fn uses(&self, name: &str) -> bool {
@@ -188,13 +188,13 @@ impl Process {
             script.reap(&mut lines);
             script.handle_timeout(now, &mut lines);
             let changed = script.verdict() != before;
-            lines.iter().for_each(|line| self.journal.say(line));
+            lines.iter().for_each(|line| self.log.say(line));
             if changed {
                 self.tell_readings(now);
                 self.settle(now);
             }
         }
-        self.notifier.reap(&self.journal);
+        self.notifier.reap(&self.log);
         let changed = self.folders.as_ref().is_some_and(Inotify::drain);
         self.look_at_files(now, changed);
     }
@@ -228,32 +228,32 @@ impl Process {
     }
 
     /// Why an instance is in fault.
-    pub(super) fn explain_fault(&self, seat: &Seat) {
+    pub(super) fn explain_fault(&self, seat: &InstanceState) {
         let name = &seat.instance.name;
         if seat.instance.closed {
-            self.journal.say(format!("({name}) entering FAULT state (what it asks for is not served)"));
+            self.log.say(format!("({name}) entering FAULT state (what it asks for is not served)"));
         }
-        if seat.source.is_none() && self.world.is_up(&seat.instance.interface) {
+        if seat.source.is_none() && self.interfaces.is_up(&seat.instance.interface) {
             let family = if seat.instance.router.is_ipv6() { "IPv6" } else { "IPv4" };
-            self.journal.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
+            self.log.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
         }
         if seat.refused == Some(Errno::EADDRNOTAVAIL as i32) {
-            self.journal.say(format!("({name}): entering FAULT state (src address not configured)"));
+            self.log.say(format!("({name}): entering FAULT state (src address not configured)"));
         }
         for tracking in &seat.instance.tracking {
             let Some(tracked) = self.tracked(tracking) else { continue };
             let bad = is_fault(tracked);
             match &tracking.what {
                 What::Script(script) if bad && tracked.verdict != Verdict::Unknown => {
-                    self.journal.say(format!("({name}): entering FAULT state due to script {script}"));
+                    self.log.say(format!("({name}): entering FAULT state due to script {script}"));
                 }
                 What::Interface(interface) if bad => {
-                    self.journal.say(format!("({name}): entering FAULT state (interface {interface} down)"));
+                    self.log.say(format!("({name}): entering FAULT state (interface {interface} down)"));
                 }
                 What::File(file) if bad => {
                     let status = self.files.iter().find(|one| one.name == *file).map_or(0, |one| one.value());
                     let text = format!("entering FAULT state (tracked file {file} has status {status})");
-                    self.journal.say(format!("({name}): {text}"));
+                    self.log.say(format!("({name}): {text}"));
                 }
                 _ => {}
             }
@@ -283,7 +283,7 @@ impl Process {
                         (true, false) => "leaving",
                         _ => continue,
                     };
-                    self.journal.detail(format!("({}): tracked file {name} {how} FAULT state", seat.instance.name));
+                    self.log.detail(format!("({}): tracked file {name} {how} FAULT state", seat.instance.name));
                 }
             }
         }

@@ -81,8 +81,7 @@ fn a_new_master_advertises_before_it_announces() {
     let all = actions(&mut router);
     let place = |wanted: &Action| all.iter().position(|action| action == wanted).unwrap();
     let ip = "192.0.2.10".parse().unwrap();
-    let order =
-        [Action::AddAddresses, Action::Advertise(100, 0), Action::Announce(ip), Action::Changed(StateKind::Master)];
+    let order = [Action::Hold, Action::Advertise(100, 0), Action::Announce(ip), Action::Changed(StateKind::Master)];
     assert!(order.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "{all:?}");
     assert_eq!(all.iter().filter(|action| **action == Action::Announce(ip)).count(), 5);
 }
@@ -121,7 +120,7 @@ fn a_higher_priority_wins_and_a_lower_one_does_not() {
     assert!(actions(&mut router).contains(&Action::Advertise(100, 0)));
     router.handle(now, heard(&config(100), OTHER, 101));
     assert_eq!(router.state(), StateKind::Backup);
-    assert!(actions(&mut router).contains(&Action::RemoveAddresses));
+    assert!(actions(&mut router).contains(&Action::Release));
 }
 
 #[test]
@@ -446,7 +445,7 @@ fn a_reload_keeps_a_master_master() {
     router.handle(now, reconfigured(more, true));
     let all = actions(&mut router);
     assert_eq!(router.state(), StateKind::Master);
-    assert!(all.contains(&Action::AddAddresses) && all.contains(&Action::Announce("192.0.2.20".parse().unwrap())));
+    assert!(all.contains(&Action::Hold) && all.contains(&Action::Announce("192.0.2.20".parse().unwrap())));
 }
 
 proptest! {

@@ -70,7 +70,7 @@ fn a_router_that_cannot_speak_holds_nothing() {
         node.settle(now);
         run(&mut node, now, Duration::from_secs(20));
         assert_eq!(states(&node), [StateKind::Fault; 2], "{socket:?}");
-        let holds = |act: &Act| matches!(act, Act::Router(_, Action::AddAddresses | Action::Advertise(..)));
+        let holds = |act: &Act| matches!(act, Act::Router(_, Action::Hold | Action::Advertise(..)));
         assert!(!acts(&mut node).iter().any(holds));
     }
 }
@@ -84,7 +84,7 @@ fn a_master_whose_sockets_go_gives_up() {
     acts(&mut node);
     node.tell(now, Fact::Socket(RouterId(0), Socket::Missing));
     node.settle(now);
-    assert!(acts(&mut node).contains(&Act::Router(RouterId(0), Action::RemoveAddresses)));
+    assert!(acts(&mut node).contains(&Act::Router(RouterId(0), Action::Release)));
     assert_eq!(states(&node), [StateKind::Fault]);
 }
 

@@ -3,21 +3,21 @@
 use crate::kernel::address::Address;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{Change, Commands};
-use crate::kernel::packet::Port;
+use crate::kernel::packet::Interface;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
 /// Links by number, addresses in the kernel's order.
 #[derive(Debug, Default)]
-pub struct World {
+pub struct Interfaces {
     links: BTreeMap<u32, Link>,
     addresses: Vec<Address>,
 }
 
 /// A change that is worth a line or an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum InterfaceEvent {
     /// An interface is there that was not.
     Added(Link),
     /// An interface is gone.
@@ -32,8 +32,8 @@ pub enum Turn {
     Deassigned(Address, String),
 }
 
-impl World {
-    /// The world as it is now.
+impl Interfaces {
+    /// All interfaces as they are now.
     ///
     /// # Errors
     /// What the kernel answered.
@@ -48,8 +48,8 @@ impl World {
     }
 
     /// Both names of the interface called `name`.
-    pub fn port(&self, name: &str) -> Option<Port> {
-        self.link(name).map(|link| Port { name: link.name.clone(), index: link.index })
+    pub fn port(&self, name: &str) -> Option<Interface> {
+        self.link(name).map(|link| Interface { name: link.name.clone(), index: link.index })
     }
 
     /// Whether the interface called `name` is there, up, and has carrier.
@@ -78,16 +78,16 @@ impl World {
     }
 
     /// Takes a change; what it comes to.
-    pub fn apply(&mut self, change: Change) -> Option<Turn> {
+    pub fn apply(&mut self, change: Change) -> Option<InterfaceEvent> {
         match change {
             Change::Link(link) => match self.links.insert(link.index, link.clone()) {
-                None => Some(Turn::Added(link)),
-                Some(before) if before.name != link.name => Some(Turn::Renamed(before.name, link)),
-                Some(before) => (before.up != link.up).then_some(Turn::Moved(link)),
+                None => Some(InterfaceEvent::Added(link)),
+                Some(before) if before.name != link.name => Some(InterfaceEvent::Renamed(before.name, link)),
+                Some(before) => (before.up != link.up).then_some(InterfaceEvent::Moved(link)),
             },
             Change::LinkGone(link) => {
                 self.addresses.retain(|address| address.index != link.index);
-                self.links.remove(&link.index).map(Turn::Deleted)
+                self.links.remove(&link.index).map(InterfaceEvent::Deleted)
             }
             Change::Address(address) => {
                 let name = self.links.get(&address.index)?.name.clone();
@@ -97,12 +97,12 @@ impl World {
                     return None;
                 }
                 self.addresses.push(address.clone());
-                Some(Turn::Assigned(address, name))
+                Some(InterfaceEvent::Assigned(address, name))
             }
             Change::AddressGone(address) => {
                 self.addresses.retain(|one| one.index != address.index || one.ip != address.ip);
                 let name = self.links.get(&address.index)?.name.clone();
-                Some(Turn::Deassigned(address, name))
+                Some(InterfaceEvent::Deassigned(address, name))
             }
             // Routes and rules are their holders' business.
             Change::Route(_) | Change::RouteGone(_) | Change::RuleGone(_) | Change::Lost => None,
@@ -133,30 +133,30 @@ mod tests {
         Address { index, ip: ip.parse().unwrap(), prefix: 24, tentative: false, scope: 0, secondary: false }
     }
 
-    fn world(links: &[Link], addresses: &[Address]) -> World {
+    fn interfaces(links: &[Link], addresses: &[Address]) -> Interfaces {
         let links = links.iter().map(|link| (link.index, link.clone())).collect();
-        World { links, addresses: addresses.to_vec() }
+        Interfaces { links, addresses: addresses.to_vec() }
     }
 
     #[test]
     fn what_was_missed_comes_to_the_same_as_what_was_told() {
-        let mut old = world(
+        let mut old = interfaces(
             &[link(1, "stays", true), link(2, "goes", true), link(3, "falls", true), link(4, "before", true)],
             &[address(1, "192.0.2.1"), address(1, "192.0.2.10"), address(2, "192.0.2.2")],
         );
-        let new = world(
+        let new = interfaces(
             &[link(1, "stays", true), link(3, "falls", false), link(4, "after", true), link(5, "comes", true)],
             &[address(1, "192.0.2.1"), address(5, "192.0.2.5")],
         );
-        let turns: Vec<Turn> = old.missed(&new).into_iter().filter_map(|change| old.apply(change)).collect();
+        let turns: Vec<InterfaceEvent> = old.missed(&new).into_iter().filter_map(|change| old.apply(change)).collect();
         let expected = [
-            Turn::Deassigned(address(1, "192.0.2.10"), "stays".to_owned()),
-            Turn::Deassigned(address(2, "192.0.2.2"), "goes".to_owned()),
-            Turn::Deleted(link(2, "goes", true)),
-            Turn::Moved(link(3, "falls", false)),
-            Turn::Renamed("before".to_owned(), link(4, "after", true)),
-            Turn::Added(link(5, "comes", true)),
-            Turn::Assigned(address(5, "192.0.2.5"), "comes".to_owned()),
+            InterfaceEvent::Deassigned(address(1, "192.0.2.10"), "stays".to_owned()),
+            InterfaceEvent::Deassigned(address(2, "192.0.2.2"), "goes".to_owned()),
+            InterfaceEvent::Deleted(link(2, "goes", true)),
+            InterfaceEvent::Moved(link(3, "falls", false)),
+            InterfaceEvent::Renamed("before".to_owned(), link(4, "after", true)),
+            InterfaceEvent::Added(link(5, "comes", true)),
+            InterfaceEvent::Assigned(address(5, "192.0.2.5"), "comes".to_owned()),
         ];
         assert_eq!(turns, expected);
         assert!(old.missed(&new).into_iter().filter_map(|change| old.apply(change)).next().is_none());
@@ -166,7 +166,7 @@ mod tests {
     fn a_tentative_address_is_a_source() {
         const LINK: u8 = 253;
         let tentative = Address { tentative: true, scope: LINK, prefix: 64, ..address(1, "fe80::1") };
-        let world = world(&[link(1, "eth0", true)], &[tentative]);
-        assert_eq!(world.source("eth0", true, &HashSet::new()), Some("fe80::1".parse().unwrap()));
+        let interfaces = interfaces(&[link(1, "eth0", true)], &[tentative]);
+        assert_eq!(interfaces.source("eth0", true, &HashSet::new()), Some("fe80::1".parse().unwrap()));
     }
 }

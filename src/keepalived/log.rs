@@ -22,13 +22,13 @@ pub struct Style {
 }
 
 /// One process's log.
-pub struct Journal {
+pub struct Log {
     ident: String,
     style: Style,
     syslog: Option<Syslog>,
 }
 
-impl Journal {
+impl Log {
     /// The log of the process that calls itself `ident`.
     pub fn new(ident: &str, style: &Style) -> Self {
         let tag = format!("{ident}[{}]", std::process::id());

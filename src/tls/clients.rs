@@ -135,6 +135,7 @@ impl Clients {
     }
 
     /// Whether requests are refused after that verdict.
+    #[cfg(test)]
     pub fn refusal(&self, verdict: Verdict) -> Option<Refusal> {
         refusal(self.mode, verdict)
     }

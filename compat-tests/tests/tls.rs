@@ -27,7 +27,7 @@ http {
         location = /who { return 200 "$server_name $https $scheme $ssl_protocol\n"; }
         location = /moved { return 301 /who; }
         location /back { proxy_pass https://127.0.0.1:8443/who; }
-        location /named { proxy_pass https://127.0.0.1:8443/; proxy_ssl_server_name on; proxy_ssl_name example.com; proxy_set_header Host example.com; }
+        location /named { proxy_pass https://127.0.0.1:8443/; proxy_ssl_session_reuse off; proxy_ssl_server_name on; proxy_ssl_name example.com; proxy_set_header Host example.com; }
         location /trusted { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate ec.pem; proxy_ssl_name ec; }
         location /untrusted { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate cert.pem; proxy_ssl_name ec; }
         location /misnamed { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate ec.pem; proxy_ssl_name other; }

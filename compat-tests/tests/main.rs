@@ -23,6 +23,7 @@ mod lint;
 mod manual;
 mod migrate;
 mod network;
+mod ocsp;
 mod peer;
 mod probe;
 mod processes;

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Over, wait};
 use super::listen::Virtual;
 use super::request::Request;
-use super::secure::ServerTls;
+use super::secure::{Contexts, ServerTls};
 use super::site::Server;
 use super::target;
 use crate::log::Level;
@@ -93,6 +93,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         let http2 = entry.http2 || server.h2.enabled;
         contexts.config(http2, &accepted.client_hello(), &request)
     };
+    refresh(connection, contexts, server);
     let config = config.map_err(|text| {
         refused(INTERNAL_ERROR);
         (Level::Error, text)
@@ -118,9 +119,36 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
     }
     connection.secure.set(true);
     let now = connection.front.turn.clock.now().as_secs() as i64;
-    let verdict = connection.stream.tls().map_or(Verdict::Absent, |tls| tls.look(|state| contexts.verdict(state, now)));
+    let verdict = judge(connection, contexts, server, now).await;
     let _ = connection.shaken.set(Box::new(Shaken { asked, is_known: named.is_some(), offer, session_id, verdict }));
     Ok(Begun::Secure(named))
+}
+
+/// Fetches the OCSP responses that are due, for the handshakes to come.
+fn refresh(connection: &Rc<Connection>, contexts: &Contexts, server: &Arc<Server>) {
+    let turn = connection.front.turn.clone();
+    for staple in contexts.due(turn.clock.now().as_secs() as i64) {
+        let (staple, server, turn) = (staple.clone(), server.clone(), turn.clone());
+        crate::net::turn::spawn(async move {
+            let outcome = staple.refresh(|| turn.clock.now().as_secs() as i64).await;
+            if let Err(text) = outcome {
+                server.base.settings.error_log.write(Level::Error, None, &text);
+            }
+        });
+    }
+}
+
+/// What the certificate a client has shown is; `ssl_ocsp` asks those who vouch for it.
+async fn judge(connection: &Rc<Connection>, contexts: &Contexts, server: &Server, now: i64) -> Verdict {
+    let Some(tls) = connection.stream.tls() else { return Verdict::Absent };
+    let verdict = tls.look(|state| contexts.verdict(state, now));
+    if verdict != Verdict::Accepted {
+        return verdict;
+    }
+    let Some((revocation, chain)) = tls.look(|state| contexts.revocation(state, now)) else { return verdict };
+    let say = |text: &str| server.base.settings.error_log.write(Level::Error, Some(connection.number), text);
+    let refusal = revocation.refusal(&chain, || connection.front.turn.clock.now().as_secs() as i64, say).await;
+    refusal.map_or(verdict, Verdict::Refused)
 }
 
 fn timed_out() -> Complaint {

@@ -5,6 +5,9 @@ use crate::session::tls::Named;
 use crate::tls::clients::Verdict;
 use crate::tls::context::ServerContext;
 use crate::tls::directives::Verify;
+use crate::tls::facts::Facts;
+use crate::tls::revocation::Revocation;
+use crate::tls::stapling::Staple;
 use rustls::server::ClientHello;
 use rustls::{CommonState, ServerConfig};
 use std::sync::Arc;
@@ -40,6 +43,17 @@ impl Contexts {
     /// Judges what a client has shown.
     pub fn verdict(&self, state: &CommonState, now: i64) -> Verdict {
         self.h1.clients().verdict(state.peer_certificates(), now)
+    }
+
+    /// The OCSP responses that are to be fetched now.
+    pub fn due(&self, now: i64) -> impl Iterator<Item = &Arc<Staple>> {
+        self.h1.staples().iter().filter(move |staple| staple.is_due(now))
+    }
+
+    /// How clients' certificates are asked about, and the chain of one that was accepted.
+    pub fn revocation(&self, state: &CommonState, now: i64) -> Option<(Arc<Revocation>, Vec<Facts>)> {
+        let chain = self.h1.clients().chain(state.peer_certificates()?, now);
+        self.h1.revocation().map(|revocation| (revocation.clone(), chain))
     }
 
     /// The configuration of a handshake; `request` evaluates the names of certificates.

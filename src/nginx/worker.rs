@@ -9,6 +9,7 @@ use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
 use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
+use crate::session::tls;
 use crate::sys::signal::{Arrived, SignalQueue};
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
@@ -375,10 +376,11 @@ impl Control {
 
     /// Puts a compiled generation to work.
     fn swap(&mut self, compiled: Compiled) {
-        let Compiled { next, sockets } = compiled;
+        let Compiled { next, sockets, mark } = compiled;
         self.carry_over(&next);
         self.spread(&next, |name| sockets.get(name).and_then(|fd| fd.try_clone().ok()));
         self.zones.retain(&next.named_zones);
+        tls::drop_unused_since(&self.zones, mark);
         self.log = next.log.clone();
         let old = self.generation.replace(Arc::new(next));
         // A large generation takes a while to free. Where no thread can be had it is freed here: the swap is done.
@@ -427,6 +429,8 @@ fn received(channel: &Channel, first: channel::Message) -> Result<Received, Stri
 struct Compiled {
     next: Generation,
     sockets: Listeners,
+    /// When it was begun, by the certificates that are kept.
+    mark: tls::Mark,
 }
 
 /// A generation that a thread of its own compiles: no request waits for it.
@@ -467,6 +471,7 @@ fn compiled(received: Received, zones: &Arc<Zones>) -> Result<Compiled, String> 
             files.insert(path.to_owned(), fd);
         }
     }
+    let mark = tls::mark(zones);
     let reading = generation::compile(&bundle.inputs, &bundle.memory, &bundle, zones);
     let next = reading.outcome.map_err(|(complaint, _)| crate::conf::print::nginx(&complaint, &reading.sources))?;
     for log in &next.logs {
@@ -474,5 +479,5 @@ fn compiled(received: Received, zones: &Arc<Zones>) -> Result<Compiled, String> 
             log.adopt(fd.into());
         }
     }
-    Ok(Compiled { next, sockets })
+    Ok(Compiled { next, sockets, mark })
 }

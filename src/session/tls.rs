@@ -19,8 +19,10 @@ use crate::tls::context::{Purpose, ServerContext, Setup};
 use crate::tls::directives::{rows, unserved_rows};
 use crate::tls::info::{self, ClientCertificate, Offer};
 use crate::tls::kept::Kept;
-use crate::tls::pairs;
+pub use crate::tls::kept::Mark;
+use crate::tls::pairs::{self, Wanted};
 use crate::tls::upstream::{ClientContext, PeerSessions};
+use crate::zone::registry::Registry;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::sign::CertifiedKey;
@@ -37,6 +39,16 @@ pub const MODULES: [Module; 3] = [
     Module { name: "ngx_stream_ssl_module", directives: &rows(STREAM_ANY), scopes: &[] },
     Module { name: "ngx_mail_ssl_module", directives: &unserved_rows(MAIL_ANY), scopes: &[] },
 ];
+
+/// A point in time, to be taken before a configuration is compiled.
+pub fn mark(zones: &Registry) -> Mark {
+    zones.kept::<Kept>().mark()
+}
+
+/// Drops the certificates that no configuration has used since; to be called when the new one serves.
+pub fn drop_unused_since(zones: &Registry, mark: Mark) {
+    zones.kept::<Kept>().drop_unused_since(mark);
+}
 
 /// Declares the zones a level's session caches live in; `kind` is the server that uses them.
 ///
@@ -101,15 +113,18 @@ pub struct Named<S: 'static> {
     passwords: Option<Word>,
     /// Where relative paths start.
     folder: String,
+    /// What was loaded before.
+    kept: Arc<Kept>,
 }
 
 impl<S: Subject> Named<S> {
     /// Those pairs; nothing where there are none.
-    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Word>, folder: &str) -> Option<Self> {
-        (!pairs.is_empty()).then(|| Self { pairs, passwords, folder: folder.to_owned() })
+    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Word>, build: &Build<'_>) -> Option<Self> {
+        let (folder, kept) = (build.folder.to_owned(), build.zones.kept::<Kept>());
+        (!pairs.is_empty()).then(|| Self { pairs, passwords, folder, kept })
     }
 
-    /// Loads what the names come to now.
+    /// What the names come to now, loaded unless the files are as they were.
     ///
     /// # Errors
     /// Why one cannot be loaded.
@@ -118,8 +133,9 @@ impl<S: Subject> Named<S> {
         let load = |pair: &[(Template<S>, Word); 2]| {
             let [certificate, key] =
                 pair.each_ref().map(|(text, word)| Word { bytes: text.text(subject).into(), ..word.clone() });
-            let pair = files.pair(&certificate, &key, self.passwords.as_ref(), 1)?;
-            pairs::certified(pair, None)
+            let passwords = self.passwords.as_ref();
+            let wanted = Wanted { certificate: &certificate, key: &key, passwords, level: 1 };
+            pairs::load(&wanted, &files, &self.kept.named)
         };
         self.pairs.iter().map(load).collect::<Result<_, _>>().map_err(|complaint: Diagnostic| complaint.message)
     }

@@ -34,6 +34,8 @@ pub enum Verdict {
     Accepted,
     /// It is not.
     Failed(Failure),
+    /// It is, but whoever issued it does not vouch for it any more.
+    Refused(&'static str),
 }
 
 impl Verdict {
@@ -43,6 +45,7 @@ impl Verdict {
             Self::Absent => "NONE".to_owned(),
             Self::Accepted => "SUCCESS".to_owned(),
             Self::Failed(failure) => format!("FAILED:{}", failure.text()),
+            Self::Refused(reason) => format!("FAILED:{reason}"),
         }
     }
 }
@@ -54,6 +57,8 @@ pub enum Refusal {
     Missing,
     /// There is a bad one.
     Bad(Failure),
+    /// There is one that is revoked, or whose status is not known.
+    Status(&'static str),
 }
 
 impl Refusal {
@@ -61,7 +66,7 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Self::Missing => 496,
-            Self::Bad(_) => 495,
+            Self::Bad(_) | Self::Status(_) => 495,
         }
     }
 }
@@ -73,6 +78,7 @@ impl Display for Refusal {
             Self::Bad(failure) => {
                 write!(f, "client SSL certificate verify error: ({}:{})", failure.0, failure.text())
             }
+            Self::Status(reason) => write!(f, "client SSL certificate verify error: {reason}"),
         }
     }
 }
@@ -129,6 +135,7 @@ impl Clients {
     }
 
     /// Whether requests are refused after that verdict.
+    #[cfg(test)]
     pub fn refusal(&self, verdict: Verdict) -> Option<Refusal> {
         refusal(self.mode, verdict)
     }
@@ -148,6 +155,9 @@ pub fn refusal(mode: Verify, verdict: Verdict) -> Option<Refusal> {
         (Verify::On, Verdict::Absent) => Some(Refusal::Missing),
         (Verify::OptionalNoCa, Verdict::Failed(failure)) if failure.is_optional() => None,
         (Verify::On | Verify::Optional | Verify::OptionalNoCa, Verdict::Failed(failure)) => Some(Refusal::Bad(failure)),
+        (Verify::On | Verify::Optional | Verify::OptionalNoCa, Verdict::Refused(reason)) => {
+            Some(Refusal::Status(reason))
+        }
         _ => None,
     }
 }

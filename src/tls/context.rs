@@ -19,7 +19,10 @@ use super::facts::Facts;
 use super::kept::Kept;
 use super::pairs::{self, Certificates, Wanted};
 use super::policy::{self, Asked, Policy};
+use super::responder::Responder;
+use super::revocation::Revocation;
 use super::sessions::{ContextId, ContextStore, NoTickets, SessionZone, Store, TicketKeys, Tickets};
+use super::stapling::Staple;
 use super::{check, ciphers, suites};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
@@ -92,22 +95,9 @@ pub struct ServerContext {
     config: Arc<ServerConfig>,
     /// The same with ChaCha20 first, where `Options PrioritizeChaCha` asks for it.
     chacha: Option<Arc<ServerConfig>>,
-    certificates: Arc<Certificates>,
     clients: Arc<Clients>,
-    staples: Arc<[Staple]>,
-}
-
-/// A certificate whose status is asked for, to be stapled.
-#[derive(Clone, Debug)]
-pub struct Staple {
-    /// The certificate.
-    pub certificate: Facts,
-    /// Its issuer.
-    pub issuer: Facts,
-    /// The responder's URL.
-    pub responder: String,
-    /// `ssl_stapling_verify`.
-    pub verify: bool,
+    staples: Arc<[Arc<Staple>]>,
+    revocation: Option<Arc<Revocation>>,
 }
 
 impl ServerContext {
@@ -144,8 +134,9 @@ impl ServerContext {
             parts.config(&Arc::new(provider)).map(Arc::new)
         });
         let chacha = chacha.transpose()?;
-        let staples = staples(conf, &certificates, &clients).into();
-        Ok(Self { config: Arc::new(config), chacha, certificates, clients: Arc::new(clients), staples })
+        let staples = staples(conf, setup.files, &certificates, &clients).into();
+        let revocation = Revocation::new(conf, setup).map(Arc::new);
+        Ok(Self { config: Arc::new(config), chacha, clients: Arc::new(clients), staples, revocation })
     }
 
     /// The same context with these ALPN protocols, most preferred first; clients that offer others only are refused.
@@ -190,13 +181,13 @@ impl ServerContext {
     }
 
     /// The certificates whose status is to be asked for and stapled.
-    pub fn staples(&self) -> &[Staple] {
+    pub fn staples(&self) -> &[Arc<Staple>] {
         &self.staples
     }
 
-    /// The certificates, to be given OCSP responses.
-    pub const fn certificates(&self) -> &Arc<Certificates> {
-        &self.certificates
+    /// How clients' certificates are asked about.
+    pub const fn revocation(&self) -> Option<&Arc<Revocation>> {
+        self.revocation.as_ref()
     }
 }
 
@@ -241,21 +232,32 @@ fn stapled(conf: &TlsConf, files: &Files<'_>) -> Result<Option<Vec<u8>>, Diagnos
 }
 
 /// What `ssl_stapling` asks for; those that lack an issuer or a responder were warned about.
-fn staples(conf: &TlsConf, certificates: &Certificates, clients: &Clients) -> Vec<Staple> {
+fn staples(conf: &TlsConf, files: &Files<'_>, certificates: &Arc<Certificates>, clients: &Clients) -> Vec<Arc<Staple>> {
     if conf.stapling != Some(true) || given(conf.stapling_file.as_ref()).is_some() {
         return Vec::new();
     }
     let fixed = given(conf.stapling_responder.as_ref()).map(|word| word.text().into_owned());
-    let staple = |chain: Vec<Vec<u8>>| {
+    let names: Vec<String> = conf.certificates.iter().map(|word| files.path(word)).collect();
+    let chains = certificates.chains();
+    let whole = names.len() == chains.len();
+    let staple = |(number, chain): (usize, Vec<Vec<u8>>)| {
         let chain: Vec<Facts> = chain.iter().filter_map(|one| Facts::read(one)).collect();
         let (certificate, behind) = chain.split_first()?;
         let mut issuers = behind.iter().chain(clients.trusted());
         let issuer = issuers.find(|issuer| certificate.may_be_issued_by(issuer))?;
         let responder = fixed.clone().or_else(|| Certificate::responder_of(&certificate.der))?;
         let verify = conf.stapling_verify == Some(true);
-        Some(Staple { certificate: certificate.clone(), issuer: issuer.clone(), responder, verify })
+        Some(Arc::new(Staple {
+            certificate: certificate.clone(),
+            issuer: issuer.clone(),
+            responder: Responder::parse(&responder)?,
+            verify,
+            name: names.get(number).filter(|_| whole).cloned().unwrap_or_default(),
+            certificates: certificates.clone(),
+            state: parking_lot::Mutex::default(),
+        }))
     };
-    certificates.chains().into_iter().filter_map(staple).collect()
+    chains.into_iter().enumerate().filter_map(staple).collect()
 }
 
 fn context_id(conf: &TlsConf, setup: &Setup<'_>, certificates: &Certificates) -> ContextId {

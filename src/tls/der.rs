@@ -69,6 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether no bytes are left.
+    #[cfg(test)]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,13 +2,13 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::effect::Need;
 use crate::conf::module::{Conf, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, List, Mask, Number, Pairs, Seconds, Text};
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
-use crate::conf::walk::{Levels, Setting};
+use crate::conf::walk::Setting;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -149,16 +149,6 @@ const fn row(
     Directive::new(name, contexts, arity, set)
 }
 
-/// A row that is not served anywhere.
-const fn missing(
-    name: &'static str,
-    contexts: Contexts,
-    arity: Arity,
-    set: &'static dyn crate::conf::directive::Set,
-) -> Directive {
-    row(name, contexts, arity, set).support(Support::Missing)
-}
-
 const ONE: Arity = Arity::Exactly(1);
 
 /// The rows that http, mail and stream share, where connections with TLS are not served.
@@ -250,17 +240,10 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
     ]
 }
 
-const UNSTAPLED: &str = "no OCSP response is fetched: clients ask the issuer of the certificate themselves";
-
-/// Whether OCSP responses would have to be fetched at a level.
-fn is_asked_for(levels: &Levels<'_>) -> bool {
-    levels.get::<TlsConf>().is_some_and(|conf| conf.stapling == Some(true) && conf.stapling_file.is_none())
-}
-
 /// The rows of OCSP, which http alone has.
 pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
     [
-        missing(
+        row(
             "ssl_ocsp",
             contexts,
             Arity::Flag,
@@ -268,32 +251,26 @@ pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
         )
         .default("off")
         .since("1.19.0")
-        .support(Support::Missing)
         .doc("Asks an OCSP responder whether clients' certificates are revoked."),
-        missing("ssl_ocsp_cache", contexts, ONE, &Custom(ocsp_cache))
+        row("ssl_ocsp_cache", contexts, ONE, &Custom(ocsp_cache))
             .since("1.19.0")
             .doc("Sets where such answers are kept."),
-        missing("ssl_ocsp_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ocsp_responder))
+        row("ssl_ocsp_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.ocsp_responder))
             .since("1.19.0")
             .doc("Sets which responder is asked."),
-        missing("ssl_stapling", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling))
+        row("ssl_stapling", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling))
             .default("off")
             .since("1.3.7")
-            .neutral(&["off"])
-            .needs(Need::Where(is_asked_for, "ssl_stapling_file has the response"))
-            .omitted(Omission::Transparent(UNSTAPLED))
             .doc("Shows clients an OCSP response with the certificate."),
         row("ssl_stapling_file", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_file))
             .since("1.3.7")
             .doc("Takes that response from a file."),
-        missing("ssl_stapling_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_responder))
+        row("ssl_stapling_responder", contexts, ONE, &Text(|c: &mut TlsConf| &mut c.stapling_responder))
             .since("1.3.7")
-            .omitted(Omission::Tunes(UNSTAPLED))
             .doc("Sets which responder is asked for it."),
-        missing("ssl_stapling_verify", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling_verify))
+        row("ssl_stapling_verify", contexts, Arity::Flag, &Flag(|c: &mut TlsConf| &mut c.stapling_verify))
             .default("off")
             .since("1.3.7")
-            .omitted(Omission::Tunes(UNSTAPLED))
             .doc("Verifies such responses."),
     ]
 }

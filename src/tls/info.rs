@@ -4,6 +4,7 @@
 //! and the certificates the client has shown.
 
 use super::dn;
+#[cfg(test)]
 use super::facts::Facts;
 use super::pem;
 use super::suites;
@@ -160,6 +161,7 @@ impl<'a> ClientCertificate<'a> {
     }
 
     /// What verification asks of it.
+    #[cfg(test)]
     pub fn facts(&self) -> Option<Facts> {
         Facts::read(self.der)
     }

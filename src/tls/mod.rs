@@ -6,30 +6,26 @@ mod certificate;
 pub mod check;
 pub mod ciphers;
 pub mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod clients;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod context;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 mod der;
 pub mod directives;
 mod dn;
 pub mod facts;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod info;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod kept;
 mod key;
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod ocsp;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks a responder yet"))]
 pub mod pairs;
 mod pem;
 mod policy;
 pub mod preread;
+mod responder;
+pub mod revocation;
 pub mod sessions;
 mod signature;
+pub mod stapling;
 mod suites;
 #[cfg(test)]
 mod testing;

@@ -25,6 +25,17 @@ pub enum Status {
     Unknown,
 }
 
+impl Status {
+    /// OpenSSL's word.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A response that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {

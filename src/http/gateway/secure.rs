@@ -95,7 +95,7 @@ pub fn side<const P: u8>(
         Some((one, two)) => vec![[(cx.text(&one)?, one), (cx.text(&two)?, two)]],
         None => Vec::new(),
     };
-    let named = Named::new(pairs, conf.passwords.clone(), cx.build.folder);
+    let named = Named::new(pairs, conf.passwords.clone(), cx.build);
     let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
     Ok(ServerSide::new(context, name, named))
 }

@@ -142,7 +142,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let rejects = http.reject_handshake == Some(true);
     let size = http.buffer_size.map_or(16_384, |size| usize::try_from(size).unwrap_or(usize::MAX));
     let context = context.filter(|_| !conf.certificates.is_empty()).map(|context| {
-        let named = Named::new(pairs, conf.password_file.clone(), cx.build.folder);
+        let named = Named::new(pairs, conf.password_file.clone(), cx.build);
         Contexts::new(context.record_size(size), named)
     });
     let verify = conf.verify.unwrap_or(Verify::Off);

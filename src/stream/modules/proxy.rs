@@ -141,7 +141,7 @@ fn side(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Option<ServerSi
     {
         pairs.push([(cx.text(certificate)?, certificate.clone()), (cx.text(key)?, key.clone())]);
     }
-    let named = Named::new(pairs, conf.password_file.clone(), cx.build.folder);
+    let named = Named::new(pairs, conf.password_file.clone(), cx.build);
     let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
     Ok(Some(ServerSide::new(context, name, named)))
 }

@@ -88,7 +88,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let protocols: Vec<&[u8]> = own.alpn.iter().map(|word| &*word.bytes).collect();
     place.tls = Some(Secure {
         context: context.protocols(&protocols),
-        named: Named::new(pairs, conf.password_file.clone(), cx.build.folder),
+        named: Named::new(pairs, conf.password_file.clone(), cx.build),
         verify: conf.verify.unwrap_or(Verify::Off),
         timeout: own.handshake_timeout.merged()?,
     });

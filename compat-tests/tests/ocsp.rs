@@ -1,0 +1,153 @@
+//! OCSP beside the installed nginx, with `openssl ocsp` as the responder: stapled responses and clients' certificates.
+
+use std::process::Command;
+
+use compat_tests::peer::PREFIX;
+use compat_tests::process::Running;
+use compat_tests::program::Program;
+use compat_tests::stand::{LIMIT, Stand};
+use compat_tests::wait_for;
+
+const CONF: &str = r#"worker_processes 1;
+events { }
+http {
+    access_log off;
+    error_log logs/error.log info;
+    ssl_trusted_certificate root.pem;
+    ssl_client_certificate root.pem;
+    ssl_certificate server.pem;
+    ssl_certificate_key server.key;
+    ssl_stapling on;
+    server { listen 127.0.0.1:8441 ssl; }
+    server { listen 127.0.0.1:8442 ssl; ssl_certificate revoked.pem; ssl_certificate_key revoked.key; }
+    server { listen 127.0.0.1:8443 ssl; ssl_stapling_responder http://127.0.0.1:8889/; }
+    server { listen 127.0.0.1:8444 ssl; ssl_stapling_verify on; }
+    server {
+        listen 127.0.0.1:8445 ssl;
+        ssl_stapling off;
+        ssl_verify_client on;
+        ssl_ocsp on;
+        ssl_ocsp_cache shared:ocsp:1m;
+        location / { return 200 "$ssl_client_verify\n"; }
+        error_page 495 =200 /refused;
+        location = /refused { return 200 "$ssl_client_verify\n"; }
+    }
+    server {
+        listen 127.0.0.1:8446 ssl;
+        ssl_stapling off;
+        ssl_verify_client on;
+        ssl_ocsp leaf;
+        ssl_ocsp_responder http://127.0.0.1:8889/;
+        location / { return 200 "$ssl_client_verify\n"; }
+        error_page 495 =200 /refused;
+        location = /refused { return 200 "$ssl_client_verify\n"; }
+    }
+}
+"#;
+
+/// A root, and certificates it has issued: one of its own is revoked, one it does not know.
+const MAKE: &str = r"set -e
+key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+openssl req -x509 $key -keyout root.key -out root.pem -days 3650 -subj /CN=root
+while read name serial; do
+    openssl req $key -keyout $name.key -out $name.csr -subj /CN=$name
+    printf 'authorityInfoAccess=OCSP;URI:http://127.0.0.1:8888/\n' > extensions
+    openssl x509 -req -in $name.csr -CA root.pem -CAkey root.key -set_serial $serial -days 3650 -extfile extensions -out $name.pem
+done <<END
+server 16
+good 17
+revoked 18
+unknown 19
+END
+printf 'V\t401231000000Z\t\t10\tunknown\t/CN=server\n' > index
+printf 'V\t401231000000Z\t\t11\tunknown\t/CN=good\n' >> index
+printf 'R\t401231000000Z\t260101000000Z\t12\tunknown\t/CN=revoked\n' >> index
+";
+
+/// What a command of the shell prints; how it ends does not matter.
+fn shell(stand: &Stand, text: &str) -> String {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("cd {PREFIX}/conf\n{text}")).current_dir("/");
+    let running = stand.host().start(command).expect("a shell");
+    let _ = running.success(LIMIT);
+    running.output()
+}
+
+/// The program, and a responder beside it.
+fn started(program: Program) -> (Stand, Running) {
+    let stand = Stand::new(program).expect("a host");
+    shell(&stand, MAKE);
+    let mut command = Command::new("sh");
+    let serve = "exec openssl ocsp -port 8888 -index index -CA root.pem -rsigner root.pem -rkey root.key -ndays 1";
+    command.arg("-c").arg(format!("cd {PREFIX}/conf && {serve}")).current_dir("/");
+    let responder = stand.host().start(command).expect("a responder");
+    let ask = "openssl ocsp -issuer root.pem -cert good.pem -url http://127.0.0.1:8888/ -CAfile root.pem 2>&1";
+    let up = || shell(&stand, ask).contains("good.pem: good").then_some(());
+    wait_for("the responder", LIMIT, up).expect("a responder");
+    stand.write(CONF).expect("a configuration");
+    stand.command(&[]).expect("a start");
+    (stand, responder)
+}
+
+/// What a handshake staples: the status in the response, if there is one.
+fn stapled(stand: &Stand, port: u16) -> Option<String> {
+    let said = shell(stand, &format!("echo | openssl s_client -status -connect 127.0.0.1:{port} 2>&1"));
+    assert!(said.contains("OCSP response"), "{said}");
+    said.lines().find_map(|line| line.trim().strip_prefix("Cert Status: ").map(str::to_owned))
+}
+
+/// The texts of the log's lines about responders.
+fn complaints(stand: &Stand) -> Vec<String> {
+    let log = stand.file("logs/error.log").expect("a log");
+    let lines = log.lines().filter(|line| line.contains("requesting certificate status"));
+    let mut texts: Vec<String> = lines
+        .filter_map(|line| line.split_once("[error] ")?.1.split_once(": "))
+        .map(|(_, text)| text.strip_prefix('*').and_then(|text| text.split_once(' ')).map_or(text, |(_, rest)| rest))
+        // nginx has two lines for a connection that is refused; ours says connect().
+        .filter(|text| !text.starts_with("OCSP responder prematurely closed connection"))
+        .map(|text| {
+            text.replace("recv() failed (111: Connection refused)", "connect() failed (111: Connection refused)")
+        })
+        .collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+#[test]
+fn responses_are_stapled_as_by_nginx() {
+    let told = [Program::Original, Program::Ours].map(|program| {
+        let (stand, _responder) = started(program);
+        let first = [8441, 8442, 8443, 8444].map(|port| stapled(&stand, port));
+        for port in [8441, 8444] {
+            wait_for("a stapled response", LIMIT, || stapled(&stand, port)).expect("a response");
+        }
+        let lines = || Some(complaints(&stand)).filter(|lines| lines.len() >= 2);
+        let lines = wait_for("complaints", LIMIT, lines).expect("complaints");
+        (first, [8441, 8442, 8443, 8444].map(|port| stapled(&stand, port)), lines)
+    });
+    assert_eq!(told[1].0, [const { None }; 4]);
+    assert_eq!(told[1].1, [Some("good".to_owned()), None, None, Some("good".to_owned())]);
+    assert_eq!(told[0], told[1]);
+}
+
+#[test]
+fn clients_are_asked_about_as_by_nginx() {
+    let told = [Program::Original, Program::Ours].map(|program| {
+        let (stand, responder) = started(program);
+        let ask = |name: &str, port: u16| {
+            shell(&stand, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
+        };
+        let mut said = ["good", "revoked", "unknown"].map(|name| ask(name, 8445)).to_vec();
+        said.push(ask("good", 8446));
+        responder.stop(LIMIT).expect("an end");
+        // Kept answers need no responder.
+        said.extend(["good", "revoked", "server"].map(|name| ask(name, 8445)));
+        (said, complaints(&stand))
+    });
+    let failed = "FAILED:certificate status request failed\n";
+    let (good, revoked) = ("SUCCESS\n", "FAILED:certificate revoked\n");
+    let unknown = "FAILED:certificate status unknown\n";
+    assert_eq!(told[1].0, [good, revoked, unknown, failed, good, revoked, failed]);
+    assert_eq!(told[0], told[1]);
+}

@@ -103,7 +103,11 @@ fn complaints(stand: &Stand) -> Vec<String> {
     let mut texts: Vec<String> = lines
         .filter_map(|line| line.split_once("[error] ")?.1.split_once(": "))
         .map(|(_, text)| text.strip_prefix('*').and_then(|text| text.split_once(' ')).map_or(text, |(_, rest)| rest))
-        .map(str::to_owned)
+        // nginx has two lines for a connection that is refused; ours says connect().
+        .filter(|text| !text.starts_with("OCSP responder prematurely closed connection"))
+        .map(|text| {
+            text.replace("recv() failed (111: Connection refused)", "connect() failed (111: Connection refused)")
+        })
         .collect();
     texts.sort();
     texts.dedup();

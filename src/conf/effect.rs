@@ -22,8 +22,6 @@ pub enum Omission {
     ClosesHere(&'static str),
     /// Something is not opened at all without the row: what.
     Withholds(&'static str),
-    /// Clients get an answer of the same meaning: why.
-    Transparent(&'static str),
     /// No client sees the difference: why.
     Tunes(&'static str),
 }
@@ -46,8 +44,6 @@ pub enum Need {
 pub enum Effect {
     /// A start is refused; with `--allow-unserved`, what else happens.
     Refused(Option<&'static str>),
-    /// A start warns.
-    Transparent(&'static str),
     /// Nothing: why.
     Nothing(String),
 }
@@ -146,7 +142,6 @@ fn conclude(one: Occurrence, neutral: bool, effective: bool) -> Unserved {
         _ if neutral => Effect::Nothing("it asks for what is done without it".to_owned()),
         Omission::Tunes(why) => Effect::Nothing(why.to_owned()),
         _ if !effective => Effect::Nothing(lacks(one.row)),
-        Omission::Transparent(why) => Effect::Transparent(why),
         Omission::Changes => Effect::Refused(None),
         Omission::Closes(instead) | Omission::ClosesHere(instead) | Omission::Withholds(instead) => {
             Effect::Refused(Some(instead))

@@ -383,7 +383,6 @@ impl Book {
             (Support::Full, _) => "yes".to_owned(),
             (Support::Partial(how) | Support::Parts(how), _) => format!("with a difference: {how}"),
             (Support::Inert(why), _) | (Support::Missing, Omission::Tunes(why)) => format!("without effect: {why}"),
-            (Support::Missing, Omission::Transparent(why)) => format!("left out with a warning: {why}"),
             (Support::Missing, _) => {
                 format!("not yet; the {} is checked, and refused at a start where it has an effect", self.row)
             }

@@ -276,7 +276,6 @@ impl Verdict {
     fn judge(&mut self, what: &str, one: &Unserved) {
         match (&one.effect, &mut *self) {
             (Effect::Nothing(why), _) => *self = Self::Inert(why.clone()),
-            (Effect::Transparent(why), _) => *self = Self::Differs(why),
             (Effect::Refused(_), Self::NotServed(text)) => {
                 let what = format!("{what}{WHOLE}");
                 if !text.split("; ").any(|known| known == what) {

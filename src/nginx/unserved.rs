@@ -34,7 +34,6 @@ fn warning(one: &Unserved) -> Option<Diagnostic> {
         Effect::Nothing(_) => return None,
         Effect::Refused(None) => String::new(),
         Effect::Refused(Some(instead)) => format!(": {instead}"),
-        Effect::Transparent(why) => format!(": {why}"),
     };
     let message = format!("{}, left out{what}", one.complaint.message);
     Some(Diagnostic { severity: Severity::Warn, message, ..one.complaint.clone() })

@@ -92,8 +92,6 @@ const EARLY_DATA: u32 = 16_384;
 /// A server's context.
 #[derive(Clone, Debug)]
 pub struct ServerContext {
-    #[cfg(test)]
-    certificates: Arc<Certificates>,
     config: Arc<ServerConfig>,
     /// The same with ChaCha20 first, where `Options PrioritizeChaCha` asks for it.
     chacha: Option<Arc<ServerConfig>>,
@@ -138,15 +136,7 @@ impl ServerContext {
         let chacha = chacha.transpose()?;
         let staples = staples(conf, setup.files, &certificates, &clients).into();
         let revocation = Revocation::new(conf, setup).map(Arc::new);
-        Ok(Self {
-            #[cfg(test)]
-            certificates,
-            config: Arc::new(config),
-            chacha,
-            clients: Arc::new(clients),
-            staples,
-            revocation,
-        })
+        Ok(Self { config: Arc::new(config), chacha, clients: Arc::new(clients), staples, revocation })
     }
 
     /// The same context with these ALPN protocols, most preferred first; clients that offer others only are refused.

@@ -61,6 +61,8 @@ impl Responder {
 
     /// Sends a request; the response's body, and who sent it.
     ///
+    /// Differs from nginx: a refused connection is logged once, as what it is. [test: responses_are_stapled_as_by_nginx]
+    ///
     /// # Errors
     /// The failure of the last address.
     pub async fn ask(&self, request: &[u8]) -> Result<(Vec<u8>, SocketAddr), Failure> {

@@ -71,16 +71,6 @@ fn a_value_counts_where_a_block_receives_it() {
 }
 
 #[test]
-fn what_is_transparent_is_warned_of() {
-    let (unserved, _) = read(&http("ssl_stapling on; server { }"));
-    let judged = Judged::new(&unserved, false);
-    let said: Vec<&str> = judged.warnings.iter().map(|warning| warning.message.as_str()).collect();
-    let why = "no OCSP response is fetched: clients ask the issuer of the certificate themselves";
-    assert_eq!(said, [format!("\"ssl_stapling\" is not served, left out: {why}")]);
-    assert_eq!(judged.summary("f"), None);
-}
-
-#[test]
 fn refusals_are_counted() {
     let (unserved, _) = read(&http("server { location / { ssi on; mp4; } }"));
     let judged = Judged::new(&unserved, false);

@@ -50,6 +50,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body as far as it came.
     pub body: Vec<u8>,
+    /// Names and values behind the body.
+    pub trailers: Vec<(String, String)>,
     /// How the stream was broken, if it was.
     pub broken: Option<String>,
 }
@@ -112,6 +114,10 @@ async fn answer(response: h2::client::ResponseFuture) -> Answer {
                 break;
             }
         }
+    }
+    if let Ok(Some(trailers)) = body.trailers().await {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        answer.trailers.extend(trailers.iter().map(|(name, value)| (name.to_string(), text(value))));
     }
     answer
 }

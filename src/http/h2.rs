@@ -81,6 +81,8 @@ pub struct Stream {
     receive: RefCell<RecvStream>,
     respond: RefCell<SendResponse<Bytes>>,
     send: RefCell<Option<SendStream<Bytes>>>,
+    /// What follows the response's body.
+    trailers: RefCell<http::HeaderMap>,
     ended: Cell<bool>,
     inbound: Rc<Inbound>,
 }
@@ -126,7 +128,7 @@ impl Stream {
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let ends = then == Then::Last && count == bytes.len();
+        let ends = then == Then::Last && count == bytes.len() && self.trailers.borrow().is_empty();
         let piece = Bytes::copy_from_slice(bytes.get(..count).unwrap_or_default());
         send.send_data(piece, ends).map_err(broken)?;
         self.ended.set(ends);
@@ -147,12 +149,26 @@ impl Stream {
         Poll::Ready(())
     }
 
+    /// Fields that follow the body when it ends; those that HTTP/2 cannot carry are left out.
+    pub fn set_trailers<'a>(&self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+        let mut trailers = self.trailers.borrow_mut();
+        for (name, value) in fields {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                trailers.append(name, value);
+            }
+        }
+    }
+
     /// Ends the response.
     pub fn end(&self) {
         if let Some(send) = self.send.borrow_mut().as_mut()
             && !self.ended.replace(true)
         {
-            let _ = send.send_data(Bytes::new(), true);
+            let trailers = self.trailers.take();
+            let _ = match trailers.is_empty() {
+                true => send.send_data(Bytes::new(), true),
+                false => send.send_trailers(trailers),
+            };
         }
     }
 
@@ -586,6 +602,7 @@ async fn answer(
         receive: RefCell::new(receive),
         respond: RefCell::new(respond),
         send: RefCell::default(),
+        trailers: RefCell::default(),
         ended: Cell::new(false),
         inbound,
     };

@@ -36,7 +36,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("request_body_file", false),
     ("secure_link", false),
     ("secure_link_expires", false),
-    ("sent_trailer_", true),
     ("slice_range", false),
     ("tcpinfo_rcv_space", false),
     ("tcpinfo_rtt", false),

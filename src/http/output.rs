@@ -134,10 +134,11 @@ impl Request {
         if response.head_only || response.status < 200 {
             return;
         }
-        if response.length.is_none() && version < 2000 {
-            if version >= 1001 && self.location.settings.chunked {
+        if (response.length.is_none() || response.expects_trailers) && version < 2000 {
+            if version >= 1001 && self.location.settings.chunked && matches!(self.wire, Wire::H1) {
+                response.length = response.length.filter(|_| !response.expects_trailers);
                 response.chunked = true;
-            } else {
+            } else if response.length.is_none() {
                 self.keepalive = false;
             }
         }
@@ -232,6 +233,12 @@ impl Request {
     fn put(&mut self, bytes: &[u8], then: Then) {
         let response = &mut self.response;
         response.complete |= then == Then::Last;
+        if let Wire::H2(stream) = &self.wire
+            && then == Then::Last
+            && response.expects_trailers
+        {
+            stream.set_trailers(response.trailers.iter());
+        }
         if !response.chunked {
             return response.out.extend_from_slice(bytes);
         }
@@ -243,7 +250,13 @@ impl Request {
             response.out.extend_from_slice(b"\r\n");
         }
         if then == Then::Last {
-            response.out.extend_from_slice(b"0\r\n\r\n");
+            response.out.extend_from_slice(b"0\r\n");
+            for (name, value) in response.trailers.iter() {
+                for part in [name, b": ", value, b"\r\n"] {
+                    response.out.extend_from_slice(part);
+                }
+            }
+            response.out.extend_from_slice(b"\r\n");
         }
     }
 

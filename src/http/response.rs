@@ -107,6 +107,10 @@ pub struct Response {
     pub date_passed: bool,
     /// Everything else.
     pub headers: Headers,
+    /// Whether fields follow the body.
+    pub expects_trailers: bool,
+    /// The fields behind the body, once it has ended.
+    pub trailers: Headers,
     /// Whether ranges of it may be asked for.
     pub ranges: bool,
     /// Whether clients are told that the answer depends on Accept-Encoding.
@@ -162,6 +166,8 @@ impl Response {
             server_passed,
             date_passed,
             headers,
+            expects_trailers,
+            trailers,
             ranges,
             vary,
             may_gzip,
@@ -192,6 +198,8 @@ impl Response {
             *flag = false;
         }
         headers.clear();
+        trailers.clear();
+        *expects_trailers = false;
         (*vary, *may_gzip, *compressed, *forced_charset) = (false, None, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);

@@ -82,9 +82,10 @@ pub static VARIABLES: &[Variable<Request>] = &[
 ];
 
 /// Names by prefix.
-pub static FAMILIES: [Family<Request>; 7] = [
+pub static FAMILIES: [Family<Request>; 8] = [
     Family { prefix: "http_", get: request_header },
     Family { prefix: "sent_http_", get: response_header },
+    Family { prefix: "sent_trailer_", get: response_trailer },
     Family { prefix: "upstream_http_", get: |r, name, out| r.attempts.header(name, out) },
     Family { prefix: "upstream_cookie_", get: |r, name, out| r.attempts.cookie(name, out) },
     Family { prefix: "cookie_", get: cookie },
@@ -337,6 +338,11 @@ fn request_header(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
 fn response_header(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
     let headers = request.response.headers.iter().filter(|(header, _)| variable_name_is(header, name));
     join(headers.map(|(_, value)| value), b", ", out)
+}
+
+fn response_trailer(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
+    let trailers = request.response.trailers.iter().filter(|(field, _)| variable_name_is(field, name));
+    join(trailers.map(|(_, value)| value), b", ", out)
 }
 
 fn join<'a>(values: impl Iterator<Item = &'a [u8]>, separator: &[u8], out: &mut Vec<u8>) -> bool {

@@ -63,6 +63,13 @@ struct Maps {
     names: Vec<String>,
 }
 
+impl Maps {
+    /// A charset's name as the first row has it that names the charset.
+    fn first<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.iter().find(|known| known.eq_ignore_ascii_case(name)).map_or(name, String::as_str)
+    }
+}
+
 impl Conf for Maps {
     fn inherit(&mut self, _: &Self) {}
 }
@@ -186,7 +193,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let mut named = |kind: &Option<Kind>| {
         Ok(match kind {
             None | Some(Kind::Off) => Named::Off,
-            Some(Kind::Name(name)) => Named::Fixed(name.clone().into_bytes()),
+            Some(Kind::Name(name)) => Named::Fixed(maps.first(name).as_bytes().to_vec()),
             Some(Kind::Variable(word)) => Named::Variable(cx.text(word)?),
         })
     };

@@ -1,4 +1,4 @@
-//! `ngx_http_headers_module`: `add_header` and `expires`.
+//! `ngx_http_headers_module`: `add_header`, `add_trailer` and `expires`.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
@@ -7,12 +7,13 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::filter::{BodyFilter, Filter, Slot};
+use crate::http::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
 use crate::http::module::{Compile, Module, Place, Text};
 use crate::http::request::Request;
 use crate::log::clock;
 use crate::session::contexts::{HTTP_ANY_IF, HTTP_LEVELS};
 use crate::session::used;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -25,7 +26,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("add_header", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_header))
             .words(&["always"])
             .doc("Adds a header to responses of usual statuses, or with always to all."),
-        Directive::checked("add_trailer", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_trailer))
+        Directive::new("add_trailer", HTTP_ANY_IF, Arity::Between(2, 3), &Custom(add_trailer))
             .words(&["always"])
             .since("1.13.2")
             .doc("Adds a field after the body of responses of usual statuses, or with always of all."),
@@ -76,24 +77,32 @@ enum Expiry {
     Variable(Text, bool),
 }
 
+/// Names, values, and whether they are added always.
+type Fields = Vec<(Vec<u8>, Text, bool)>;
+
 struct AddHeaders {
-    added: Vec<(Vec<u8>, Text, bool)>,
+    added: Fields,
+    trailers: Arc<Fields>,
     expires: Option<Expiry>,
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Headers>() else { return Ok(()) };
-    let mut added = Vec::new();
-    for (name, value, always) in &conf.added {
-        added.push((name.bytes.to_vec(), cx.text(value)?, *always));
-    }
+    let mut fields = |list: &[(Word, Word, bool)]| {
+        let mut fields = Fields::new();
+        for (name, value, always) in list {
+            fields.push((name.bytes.to_vec(), cx.text(value)?, *always));
+        }
+        Ok(fields)
+    };
+    let (added, trailers) = (fields(&conf.added)?, Arc::new(fields(&conf.trailers)?));
     let expires = match &conf.expires {
         None | Some(Expires::Off) => None,
         Some(Expires::Fixed(when)) => Some(Expiry::Fixed(*when)),
         Some(Expires::Variable(word, modified)) => Some(Expiry::Variable(cx.text(word)?, *modified)),
     };
-    if !added.is_empty() || expires.is_some() {
-        place.filter(AddHeaders { added, expires });
+    if !added.is_empty() || !trailers.is_empty() || expires.is_some() {
+        place.filter(AddHeaders { added, trailers, expires });
     }
     Ok(())
 }
@@ -107,7 +116,7 @@ impl Filter for AddHeaders {
         if request.is_subrequest() {
             return None;
         }
-        let usual = matches!(request.response.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308);
+        let usual = is_usual(request.response.status);
         if usual {
             match &self.expires {
                 Some(Expiry::Fixed(when)) => set_expires(request, *when),
@@ -127,7 +136,38 @@ impl Filter for AddHeaders {
             let value = value.text(request);
             add(request, name, &value);
         }
-        None
+        if !self.trailers.iter().any(|(.., always)| usual || *always) {
+            return None;
+        }
+        request.response.expects_trailers = true;
+        Some(Box::new(AddTrailers(self.trailers.clone())))
+    }
+}
+
+/// Whether fields without `always` are added to responses of a status.
+const fn is_usual(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
+}
+
+/// The trailers of a response, read when its body has ended.
+///
+/// Differs from nginx: with `add_after_body` they are sent once, not twice. [test: trailers_are_sent_once]
+struct AddTrailers(Arc<Fields>);
+
+impl BodyFilter for AddTrailers {
+    fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
+        out.bytes().extend_from_slice(bytes);
+        if then != Then::Last {
+            return Ok(());
+        }
+        let usual = is_usual(request.response.status);
+        for (name, value, _) in self.0.iter().filter(|(.., always)| usual || *always) {
+            let value = value.text(request);
+            if !value.is_empty() {
+                request.response.trailers.add(name, &value);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,10 +5,10 @@ use super::facts::{Crl, Facts};
 use super::sessions::{SessionZone, TicketKeys};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
+use aws_lc_rs::digest::{SHA256, digest};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::sign::CertifiedKey;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -66,22 +66,16 @@ impl Kept {
     }
 }
 
-/// Which version of a file was read: device, number, size and the times of its change.
+/// Which version of a file was read: the SHA-256 of what it held. A worker reads what the parent read for it, which the
+/// disk may be ahead of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp([i128; 5]);
+struct Stamp([u8; 32]);
 
 impl Stamp {
-    /// The stamp of a file on disk; nothing where there is none, which keeps it out of the cache.
-    fn of(path: &str) -> Option<Self> {
-        let data = std::fs::metadata(crate::conf::bytes::path(path)).ok()?;
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Some(Self([
-            i128::from(data.dev()),
-            i128::from(data.ino()),
-            i128::from(data.size()),
-            nanos(data.mtime(), data.mtime_nsec()),
-            nanos(data.ctime(), data.ctime_nsec()),
-        ]))
+    /// The stamp of a file; nothing where it cannot be read, which keeps it out of the cache.
+    fn of(files: &Files<'_>, path: &str) -> Option<Self> {
+        let bytes = files.loader.load(path).ok()?;
+        digest(&SHA256, &bytes).as_ref().try_into().ok().map(Self)
     }
 }
 
@@ -119,7 +113,7 @@ impl<T> Cache<T> {
     ) -> Result<Arc<T>, Diagnostic> {
         let paths = words.iter().filter(|word| word.after("data:").is_none()).map(|word| files.path(word));
         let paths: Vec<_> = paths.collect();
-        let stamps: Option<Vec<_>> = paths.iter().map(|path| Stamp::of(path)).collect();
+        let stamps: Option<Vec<_>> = paths.iter().map(|path| Stamp::of(files, path)).collect();
         let texts = words.iter().filter(|word| word.after("data:").is_some()).map(|word| &*word.bytes);
         let name = paths.iter().map(String::as_bytes).chain(texts).collect::<Vec<_>>().join(&0);
         let used = self.clock.fetch_add(1, Ordering::Relaxed) + 1;

@@ -35,7 +35,7 @@ http {
         location /sub/ { sub_filter text "[$uri]"; sub_filter "<B>" "<strong>"; alias html/; }
         location /subs/ { sub_filter "$arg_q" "($arg_r)"; sub_filter "line" "LINE"; sub_filter_once off; sub_filter_last_modified on; sub_filter_types *; alias html/; }
         location /all/ { gzip on; gunzip on; sub_filter "</p>" "<br></p>"; sub_filter_once off; add_before_body /sub/short.html; add_after_body /none; proxy_pass http://127.0.0.1:8081/packed/; }
-        location /both/ { gzip on; gzip_vary on; sub_filter line X; add_before_body /unzipped/z.html; add_after_body /subs/short.html; proxy_pass http://127.0.0.1:8081/plain/; }
+        location /both/ { gzip on; gzip_vary on; sub_filter line X; add_before_body /unzipped/z.html; add_after_body /subs/short.html?q=short&r=long; proxy_pass http://127.0.0.1:8081/plain/; }
         location /added/ { add_before_body /level1/z.html; add_after_body /level1/empty.html; addition_types text/plain; alias html/; }
         location /failing/ { add_before_body /none; add_after_body /moved/; alias html/; }
         location /nested/ { add_before_body /added/short.html; add_after_body /failing/z.html; alias html/; }

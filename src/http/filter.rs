@@ -96,7 +96,7 @@ impl Piece<'_> {
 
 /// A request whose response's body comes here.
 pub struct Include {
-    /// Path and arguments.
+    /// Its path.
     pub uri: Vec<u8>,
 }
 

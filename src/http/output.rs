@@ -300,6 +300,8 @@ impl Request {
     /// Begins another request, whose response comes into this one.
     fn play(&mut self, include: &Include) {
         let mut sub = self.made_for(&include.uri);
+        // All of it is the path, as in nginx.
+        sub.set_uri(&include.uri, None);
         if sub.is_too_deep() {
             let shown = String::from_utf8_lossy(&include.uri).into_owned();
             return self.log(Level::Error, &format!("subrequests cycle while processing \"{shown}\""));

@@ -18,6 +18,9 @@ use hashbrown::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
+/// What a gateway does when the head of a response comes.
+const READING: &str = " while reading response header from upstream";
+
 /// The MIME types charsets are named for where no row says which.
 const TYPES: [&str; 6] =
     ["text/html", "text/xml", "text/plain", "text/vnd.wap.wml", "application/javascript", "application/rss+xml"];
@@ -369,7 +372,7 @@ impl Converter {
                 return Some(name.clone());
             }
             let shown = String::from_utf8_lossy(name);
-            request.log(Level::Error, &format!("unknown charset \"{shown}\" to override"));
+            request.log(Level::Error, &format!("unknown charset \"{shown}\" to override{READING}"));
             return None;
         }
         if matches!(self.charset, Named::Off) {
@@ -377,6 +380,8 @@ impl Converter {
         }
         let fits = match parameter(&response.content_type) {
             Some((_, name)) if !name.is_empty() => self.overrides,
+            // nginx compares a type with other parameters as a whole.
+            None if response.content_type.contains(&b';') => self.types.iter().any(|known| **known == *b"*"),
             _ if self.types.is_empty() => TYPES.iter().any(|usual| is_among(&[], usual, &response.content_type)),
             _ => is_among(&self.types, "", &response.content_type),
         };
@@ -388,9 +393,7 @@ impl Converter {
 fn name(request: &mut Request, charset: &[u8]) {
     let response = &mut request.response;
     let bare = parameter(&response.content_type).map(|(end, _)| end);
-    // Other parameters stay, and then no charset is added.
-    let has_others = bare.is_none() && response.content_type.contains(&b';');
-    if request.parent.is_some() || has_others {
+    if request.parent.is_some() {
         return;
     }
     if let Some(end) = bare {
@@ -426,7 +429,9 @@ impl Filter for Converter {
         let Some(table) = self.charsets.tables.get(&both).filter(|_| known) else {
             let (from, to) = (String::from_utf8_lossy(&source), String::from_utf8_lossy(&destination));
             let text = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
-            request.log(Level::Error, &text);
+            let proxied = request.attempts.current_url().is_some();
+            let action = if proxied { READING } else { " while sending response to client" };
+            request.log(Level::Error, &format!("{text}{action}"));
             return None;
         };
         name(request, &destination);

@@ -19,6 +19,8 @@ http {
     ssl_certificate_key ec.key;
     ssl_protocols TLSv1.2 TLSv1.3;
     proxy_ssl_protocols TLSv1.2 TLSv1.3;
+    # nginx shares sessions with a server among locations, and with them what came of another's verification.
+    proxy_ssl_session_reuse off;
     ssl_session_cache shared:sessions:1m;
     server {
         listen 127.0.0.1:8443 ssl http2;
@@ -27,7 +29,7 @@ http {
         location = /who { return 200 "$server_name $https $scheme $ssl_protocol\n"; }
         location = /moved { return 301 /who; }
         location /back { proxy_pass https://127.0.0.1:8443/who; }
-        location /named { proxy_pass https://127.0.0.1:8443/; proxy_ssl_session_reuse off; proxy_ssl_server_name on; proxy_ssl_name example.com; proxy_set_header Host example.com; }
+        location /named { proxy_pass https://127.0.0.1:8443/; proxy_ssl_server_name on; proxy_ssl_name example.com; proxy_set_header Host example.com; }
         location /trusted { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate ec.pem; proxy_ssl_name ec; }
         location /untrusted { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate cert.pem; proxy_ssl_name ec; }
         location /misnamed { proxy_pass https://127.0.0.1:8443/who; proxy_ssl_verify on; proxy_ssl_trusted_certificate ec.pem; proxy_ssl_name other; }
@@ -159,7 +161,13 @@ fn requests_over_tls_are_answered_and_logged_as_by_nginx() {
         let answers: Vec<String> = requests().iter().map(|words| curl(&stand, words)).collect();
         let last = || stand.file("logs/access.log").ok().filter(|log| log.contains("|GET / HTTP/1.1\n"));
         let log = wait_for("lines of requests", LIMIT, last).expect("lines");
-        let mut lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        // A hello where plain HTTP is spoken is random; of a misdirected stream nginx has no request line yet.
+        let lines = log.lines().filter(|line| !line.contains("\\x16"));
+        let known = |line: &str| match line.rsplit_once('|') {
+            Some((head, _)) if line.starts_with("421|") => head.to_owned(),
+            _ => line.to_owned(),
+        };
+        let mut lines: Vec<String> = lines.map(known).collect();
         lines.sort();
         (answers, lines)
     });

@@ -71,12 +71,12 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         connection.front.turn.give(*bytes);
         bytes = Box::new(more(connection, &mut deadline).await?);
     };
-    let asked: Option<Box<str>>;
-    let (offer, named) = {
+    let (shaken, named) = {
         let client = accepted.client_hello();
-        asked = client.server_name().map(Box::from);
-        (Offer::of(&client), client.server_name().and_then(|name| find(connection, entry, name)))
+        let named = client.server_name().and_then(|name| find(connection, entry, name));
+        (Shaken::new(client.server_name().map(Box::from), named.is_some(), Offer::of(&client)), named)
     };
+    let shaken = connection.shaken.get_or_init(|| Box::new(shaken));
     let server = named.as_ref().unwrap_or(&entry.default);
     let own = server.tls.as_deref();
     // A server without a certificate shows that of the address's first.
@@ -105,7 +105,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
             return Err(failed(&TlsError::Protocol(error)));
         }
     };
-    let session_id = info::session_id(&mut secured);
+    let _ = shaken.session_id.set(info::session_id(&mut secured));
     connection.stream.secure(secured.into(), bytes.filled());
     connection.front.turn.give(*bytes);
     let outcome = poll_fn(|cx| match connection.stream.poll_handshake(cx) {
@@ -119,8 +119,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
     }
     connection.secure.set(true);
     let now = connection.front.turn.clock.now().as_secs() as i64;
-    let verdict = judge(connection, contexts, server, now).await;
-    let _ = connection.shaken.set(Box::new(Shaken { asked, is_known: named.is_some(), offer, session_id, verdict }));
+    shaken.verdict.set(judge(connection, contexts, server, now).await);
     Ok(Begun::Secure(named))
 }
 
@@ -191,6 +190,6 @@ pub fn check(request: &Request, entry: &Virtual) -> Option<(u16, String)> {
         return Some((497, "client sent plain HTTP request to HTTPS port".to_owned()));
     }
     let verify = request.server.tls.as_ref().map_or(Verify::Off, |tls| tls.verify);
-    let verdict = request.connection.shaken.get().map_or(Verdict::Absent, |shaken| shaken.verdict);
+    let verdict = request.connection.shaken.get().map_or(Verdict::Absent, |shaken| shaken.verdict.get());
     clients::refusal(verify, verdict).map(|refusal| (refusal.status(), refusal.to_string()))
 }

@@ -27,6 +27,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::sign::CertifiedKey;
 use rustls::{CommonState, Connection};
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 /// The rows of all three.
@@ -210,9 +211,17 @@ pub struct Shaken {
     /// What it offered.
     pub offer: Offer,
     /// `$ssl_session_id`.
-    pub session_id: String,
+    pub session_id: OnceCell<String>,
     /// What its certificate is.
-    pub verdict: Verdict,
+    pub verdict: Cell<Verdict>,
+}
+
+impl Shaken {
+    /// What a client's first message says, before it is answered.
+    pub fn new(asked: Option<Box<str>>, is_known: bool, offer: Offer) -> Self {
+        let verdict = Cell::new(Verdict::Absent);
+        Self { asked, is_known, offer, session_id: OnceCell::new(), verdict }
+    }
 }
 
 /// Why a handshake failed, in nginx's words; the reasons are rustls'.
@@ -228,7 +237,13 @@ pub fn failed(error: &TlsError) -> String {
 
 /// A variable of a connection with TLS, by its name without `ssl_`; false where it has no value.
 pub fn value(name: &str, session: Option<&Session>, shaken: Option<&Shaken>, now: i64, out: &mut Vec<u8>) -> bool {
-    let (Some(session), Some(shaken)) = (session, shaken) else { return false };
+    let Some(shaken) = shaken else { return false };
+    // The names of certificates are evaluated before there is a session.
+    let (Some(session), false) = (session, name == "server_name") else {
+        let asked = shaken.asked.as_deref().filter(|_| name == "server_name").unwrap_or_default();
+        out.extend_from_slice(asked.as_bytes());
+        return !asked.is_empty();
+    };
     let agreed = |of: &dyn Fn(&CommonState) -> String| session.look(|state| of(state));
     let shown = |of: &dyn Fn(&ClientCertificate<'_>) -> String| {
         session.look(|state| ClientCertificate::of(state).map(|shown| of(&shown))).unwrap_or_default()
@@ -239,10 +254,9 @@ pub fn value(name: &str, session: Option<&Session>, shaken: Option<&Shaken>, now
         "ciphers" => shaken.offer.ciphers(),
         "curve" => agreed(&info::curve),
         "curves" => shaken.offer.curves(),
-        "session_id" => shaken.session_id.clone(),
+        "session_id" => shaken.session_id.get().cloned().unwrap_or_default(),
         "session_reused" => agreed(&|state| info::session_reused(state).to_owned()),
         "early_data" => agreed(&|state| if state.is_handshaking() { "1".to_owned() } else { String::new() }),
-        "server_name" => shaken.asked.as_ref().map(ToString::to_string).unwrap_or_default(),
         "alpn_protocol" => agreed(&|state| {
             state.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
         }),
@@ -255,7 +269,7 @@ pub fn value(name: &str, session: Option<&Session>, shaken: Option<&Shaken>, now
         "client_i_dn_legacy" => shown(&|shown| shown.issuer_legacy()),
         "client_serial" => shown(&|shown| shown.serial()),
         "client_fingerprint" => shown(&|shown| shown.fingerprint()),
-        "client_verify" => shaken.verdict.text(),
+        "client_verify" => shaken.verdict.get().text(),
         "client_v_start" => shown(&|shown| shown.starts()),
         "client_v_end" => shown(&|shown| shown.ends()),
         "client_v_remain" => shown(&|shown| shown.remains(now)),

@@ -66,13 +66,14 @@ async fn begin(session: &mut Session) -> Result<(), String> {
             break accepted;
         }
     };
-    let (asked, offer, config) = {
+    let config = {
         let client = accepted.client_hello();
-        let config = match &secure.named {
+        let asked = client.server_name().map(Box::from);
+        session.shaken = Some(Box::new(Shaken::new(asked, true, Offer::of(&client))));
+        match &secure.named {
             None => secure.context.config(&client),
             Some(named) => secure.context.with_pairs(&client, named.load(session)?),
-        };
-        (client.server_name().map(Box::from), Offer::of(&client), config)
+        }
     };
     let mut connection: ServerConnection = accepted.into_connection(config).map_err(|(error, alert)| {
         tell(alert, stream.tcp());
@@ -95,7 +96,10 @@ async fn begin(session: &mut Session) -> Result<(), String> {
         tls.look(|state| secure.context.clients().verdict(state.peer_certificates(), now))
     };
     let verdict = stream.tls().map_or(Verdict::Absent, judge);
-    session.shaken = Some(Box::new(Shaken { asked, is_known: true, offer, session_id, verdict }));
+    if let Some(shaken) = &session.shaken {
+        let _ = shaken.session_id.set(session_id);
+        shaken.verdict.set(verdict);
+    }
     match clients::refusal(secure.verify, verdict) {
         Some(refusal) => Err(refusal.to_string()),
         None => Ok(()),

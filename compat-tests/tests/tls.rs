@@ -65,6 +65,9 @@ http {
         ssl_certificate_key $ssl_server_name.key;
         location / { return 200 "$ssl_server_name\n"; }
     }
+    server { listen 127.0.0.1:8451; ssl on; location / { return 200 "on $https\n"; } }
+    server { listen 127.0.0.1:8452 ssl; ssl_early_data on; location / { return 200 "early [$ssl_early_data]\n"; } }
+    server { listen 127.0.0.1:8453 ssl; ssl_session_ticket_key ticket80; ssl_session_cache off; location / { return 200 "[$ssl_session_reused]\n"; } }
     server { listen 127.0.0.1:8080; location / { return 200 plain; } }
 }
 stream {
@@ -85,6 +88,7 @@ stream {
         ssl_verify_client on;
         return "seen $ssl_client_verify";
     }
+    server { listen 127.0.0.1:9107 ssl; ssl_certificate ec.pem; ssl_certificate_key ec.key; ssl_alpn mqtt; return "agreed on $ssl_alpn_protocol"; }
     server { listen 127.0.0.1:9106; proxy_pass 127.0.0.1:9101; proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate cert.pem; }
 }
 "#;
@@ -149,6 +153,7 @@ fn requests() -> Vec<String> {
     all.push(format!("{TO} https://clients/"));
     all.push("--haproxy-protocol https://127.0.0.1:8447/".to_owned());
     all.push("https://127.0.0.1:8448/".to_owned());
+    all.push("https://127.0.0.1:8451/".to_owned());
     all.push("--connect-to ::127.0.0.1:8450 https://ec/".to_owned());
     all.push("--connect-to ::127.0.0.1:9104 https://example.com/".to_owned());
     all
@@ -178,14 +183,17 @@ fn requests_over_tls_are_answered_and_logged_as_by_nginx() {
 }
 
 #[test]
-fn a_name_that_is_refused_gets_nginxs_alert() {
+fn what_is_refused_gets_nginxs_alert() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
         let stand = started(program);
-        let said = shell(&stand, "echo | openssl s_client -connect 127.0.0.1:8443 -servername refused 2>&1");
-        let number = said.lines().find_map(|line| line.rsplit_once("SSL alert number "));
-        number.map(|(_, number)| number.to_owned())
+        ["8443 -servername refused", "9107 -alpn other"].map(|words| {
+            let said = shell(&stand, &format!("echo | openssl s_client -connect 127.0.0.1:{words} 2>&1"));
+            let number = said.lines().find_map(|line| line.rsplit_once("SSL alert number "));
+            number.map(|(_, number)| number.to_owned())
+        })
     });
-    assert_eq!((original.as_deref(), ours.as_deref()), (Some("112"), Some("112")));
+    assert_eq!(original, ours);
+    assert_eq!(ours.map(|number| number.unwrap_or_default()), ["112", "120"]);
 }
 
 #[test]
@@ -210,6 +218,39 @@ fn sessions_are_resumed_with_both_versions() {
     assert!(ours.iter().all(|kinds| kinds.iter().any(|kind| kind.starts_with("Reused"))), "{ours:?}");
 }
 
+/// What openssl shows of a request on a connection; `words` are s_client's.
+fn request(stand: &Stand, port: u16, words: &str) -> String {
+    let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.5";
+    shell(stand, &format!("cd /tmp; ({get}) | openssl s_client -connect 127.0.0.1:{port} -ign_eof {words} 2>&1"))
+}
+
+#[test]
+fn a_request_in_early_data_is_answered() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        request(&stand, 8452, "-tls1_3 -sess_out early");
+        let ask = "openssl s_client -connect 127.0.0.1:8452 -ign_eof -tls1_3 -sess_in early -early_data get";
+        let said = shell(&stand, &format!("cd /tmp; printf 'GET / HTTP/1.0\\r\\n\\r\\n' > get; sleep 1 | {ask} 2>&1"));
+        ["Early data was accepted", "early [1]"].map(|text| said.contains(text))
+    });
+    assert_eq!((original, ours), ([true, true], [true, true]));
+}
+
+#[test]
+fn tickets_of_a_key_file_are_taken_after_a_restart() {
+    for program in [Program::Original, Program::Ours] {
+        let stand = started(program);
+        request(&stand, 8453, "-sess_out ticket");
+        let master = stand.master().expect("a master");
+        stand.command(&["-s", "stop"]).expect("-s stop");
+        stand.wait_for_end(master).expect("it ends");
+        stand.command(&[]).expect("a start");
+        stand.wait_for_text(8080, "/", "plain").expect("an answer");
+        let said = request(&stand, 8453, "-sess_in ticket");
+        assert!(said.contains("\n[r]"), "{program:?}: {said}");
+    }
+}
+
 #[test]
 fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
@@ -229,10 +270,11 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
             plain(9102),
             secured(9105, "-cert client.pem -key client.key"),
             secured(9105, ""),
+            secured(9107, "-alpn mqtt"),
             plain(9106),
             curl(&stand, "--connect-to ::127.0.0.1:9104 https://example.com/"),
         ];
-        let lines = || stand.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 9);
+        let lines = || stand.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 10);
         let log = wait_for("lines of sessions", LIMIT, lines).expect("lines");
         // How long a whole handshake is depends on the tickets in it.
         let long = |line: &str| match line.rsplit_once('|') {
@@ -258,7 +300,7 @@ fn a_client_hello_in_pieces_is_read_ahead_as_by_nginx() {
             }
             let mut answer = [0; 1];
             stream.read_exact(&mut answer)?;
-            // A handshake record: whoever answers speaks TLS.
+            // A handshake record: the answer is TLS.
             io::Result::Ok(answer)
         });
         seen.expect("a host").expect("an answer")

@@ -66,9 +66,9 @@ pub enum Kind {
     Again,
     /// The name of a block, which is wrong or taken.
     Name,
-    /// A user or a group there is not.
+    /// A user or a group that does not exist.
     User,
-    /// An interface there is not, without which nothing runs.
+    /// An interface that does not exist, without which nothing runs.
     Interface,
 }
 

@@ -46,7 +46,7 @@ impl Spout {
         self.bytes.take()
     }
 
-    /// Whoever takes the bytes asks the sender again.
+    /// The receiver polls the sender again after it has taken bytes.
     fn put(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut held = self.bytes.borrow_mut();
         if held.len() >= ROOM {
@@ -108,7 +108,7 @@ impl Request {
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_writable(cx),
             Wire::H2(stream) => stream.poll_sendable(cx),
-            // Whoever empties the spout runs this task again.
+            // The parent request polls this task again after it has emptied the spout.
             Wire::Sub(Sink::Into(spout)) if spout.is_full() => Poll::Pending,
             Wire::Sub(_) => Poll::Ready(()),
         }

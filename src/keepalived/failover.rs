@@ -364,7 +364,7 @@ impl<'a> Lab<'a> {
             let scripts = alive.flat_map(|(_, side)| side.scripts.iter().map(|one| one.next));
             let Some(due) = scripts.chain(self.network.poll_timeout()).min().filter(|due| *due <= until) else { break };
             let due = due.max(self.network.now());
-            // Scripts first, as their results bear on the routers.
+            // Scripts first: their results change the priorities of the routers.
             (0..self.sides.len()).for_each(|at| self.run_scripts(at, due));
             self.network.step(due);
             self.note_masters();

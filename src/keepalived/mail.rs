@@ -95,7 +95,7 @@ impl Mailer {
             // Real-time priority is for adverts.
             let _ = process::ordinary();
             deliver(&settings, &mail, &own);
-            // Whoever waited for it may be gone.
+            // The receiver may have been dropped.
             let _ = ended.send(());
         };
         match thread::Builder::new().name("mail".to_owned()).stack_size(STACK).spawn(work) {

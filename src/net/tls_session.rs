@@ -250,14 +250,26 @@ impl Session {
         tcp.poll_readable(cx)
     }
 
-    /// Ready when the socket has taken everything, or failed.
+    /// Ready when the socket has taken everything, or failed. What was written behind early data leaves when the handshake
+    /// is over, so that is taken on.
     pub fn poll_flush(&self, tcp: &Tcp, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match self.state.borrow_mut().flush(tcp) {
-                Err(error) if is_full(&error) => {}
-                Ok(()) | Err(_) => return Poll::Ready(()),
+            let mut state = self.state.borrow_mut();
+            match state.flush(tcp) {
+                Err(error) if is_full(&error) => {
+                    ready!(tcp.poll_writable(cx));
+                    continue;
+                }
+                Ok(()) => {}
+                Err(_) => return Poll::Ready(()),
             }
-            ready!(tcp.poll_writable(cx));
+            if !state.connection.is_handshaking() || state.ended {
+                return Poll::Ready(());
+            }
+            match state.pull(tcp) {
+                Err(error) if is_full(&error) => ready!(tcp.poll_readable(cx)),
+                Ok(()) | Err(_) => {}
+            }
         }
     }
 
@@ -300,6 +312,10 @@ impl Session {
         }
         match state.flush(tcp) {
             Err(error) if !is_full(&error) => Err(error),
+            // No more is kept before the handshake is over.
+            Ok(()) | Err(_) if count == 0 && pieces.iter().any(|piece| !piece.is_empty()) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
             Ok(()) | Err(_) => Ok(count),
         }
     }

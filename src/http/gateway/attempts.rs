@@ -86,7 +86,9 @@ impl<'a, P: Protocol> Attempts<'a, P> {
             (Some(side), true) => {
                 Some(Secured { side: side.clone(), name: side.name(request, &request.attempts.host).into() })
             }
-            _ => None,
+            // Nothing is sent in the clear where TLS is asked for.
+            (None, true) => return Err(Missed::before(Failure::Local(500))),
+            (_, false) => None,
         };
         let parked = request.connection.front.idle.take(self.pool, used.peer, secured.as_ref());
         let mut exchange = match (parked, address) {

@@ -193,7 +193,7 @@ impl Process {
         }
     }
 
-    /// Hears of the loss of routes and rules, where one matters.
+    /// Receives the loss of routes and rules that are tracked.
     pub(super) fn watch_ways(&mut self) {
         let instances = self.site.instances.iter();
         let routes = instances.clone().flat_map(|one| &one.routes).chain(&self.site.root.routes);

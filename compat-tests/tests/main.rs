@@ -27,6 +27,7 @@ mod ocsp;
 mod peer;
 mod probe;
 mod processes;
+mod programs;
 mod reload;
 mod replies;
 mod signals;

@@ -266,6 +266,7 @@ impl Builder<'_> {
             pattern: levels.get::<Opened>().and_then(|opened| opened.pattern.clone()),
             ifs,
             warns: place.warns,
+            script: place.script,
             referers: place.referers,
             span,
             inner,

@@ -202,8 +202,25 @@ impl<const P: u8> Conf for GatewayConf<P> {
     }
 }
 
+/// How servers are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// HTTP/1 both ways.
+    Http,
+    /// A binary head, then the body; answers are a CGI program's, or begin with a status line.
+    Cgi,
+    /// Records both ways; answers are a CGI program's.
+    FastCgi,
+}
+
 /// Settings without any `Option` left to decide.
 pub struct Gateway {
+    /// How servers are spoken to.
+    pub dialect: Dialect,
+    /// Whether a FastCGI server is asked to leave the connection open.
+    pub keep: bool,
+    /// `fastcgi_catch_stderr`.
+    pub catch: Vec<Box<[u8]>>,
     /// The local address to connect from.
     pub bind: Option<Text>,
     /// How large a response head may be.
@@ -220,7 +237,7 @@ pub struct Gateway {
     pub read_timeout: Duration,
     /// Response headers that are not passed on, in lower case.
     pub hidden: Vec<Vec<u8>>,
-    /// Whether Server is the backend's matter alone: where it sends none, there is none.
+    /// Whether a backend's Server is passed on.
     pub passes_server: bool,
     /// The same of Date.
     pub passes_date: bool,
@@ -262,6 +279,10 @@ pub const HIDDEN: [&str; 8] = [
     "X-Accel-Charset",
 ];
 
+/// The same of those that speak to CGI programs.
+pub const HIDDEN_CGI: [&str; 6] =
+    ["Status", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"];
+
 impl Gateway {
     /// The runtime form of merged settings.
     ///
@@ -270,7 +291,12 @@ impl Gateway {
     pub fn new<const P: u8>(conf: &GatewayConf<P>, prefix: &str, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
         let buffer_size = conf.buffer_size.merged()?;
         let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
-        let mut hidden: Vec<Vec<u8>> = HIDDEN.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
+        let (dialect, own) = match P {
+            gateway::FASTCGI => (Dialect::FastCgi, &HIDDEN_CGI[..]),
+            gateway::UWSGI | gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            _ => (Dialect::Http, &HIDDEN[..]),
+        };
+        let mut hidden: Vec<Vec<u8>> = own.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
         hidden.retain(|name| !passed(name));
         hidden.extend(conf.hide.iter().map(|word| word.bytes.to_ascii_lowercase()));
         let bind = match &conf.bind {
@@ -282,6 +308,9 @@ impl Gateway {
         cx.build.folder(&temp_path);
         let next = conf.next.merged()?;
         Ok(Self {
+            dialect,
+            keep: false,
+            catch: Vec::new(),
             bind,
             buffer_size: buffer_size as usize,
             memory: conf.buffers.map_or(8 * 4096, |(count, size)| count.saturating_mul(size) as usize),

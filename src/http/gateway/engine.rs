@@ -25,18 +25,25 @@ pub trait Protocol: Send + Sync {
     fn target(&self, request: &Request) -> Result<Target, u16>;
 
     /// Appends the request's head; `body` is the length of the body that follows, nothing for chunks.
-    fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>);
+    ///
+    /// # Errors
+    /// The status to answer with, where the protocol cannot carry the head; logged.
+    fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16>;
 
     /// Whether a body of unknown length can be passed on as it comes.
     fn passes_chunks(&self, request: &Request) -> bool;
 
     /// A body that replaces the client's.
-    fn body(&self, request: &Request) -> Option<Vec<u8>>;
+    fn body(&self, _request: &Request) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Rewrites a response's headers (Location, Refresh, Set-Cookie).
-    fn rewrite(&self, request: &Request, name: &[u8], value: &[u8]) -> Option<Vec<u8>>;
+    fn rewrite(&self, _request: &Request, _name: &[u8], _value: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 
-    /// `http://` or, with TLS, `https://`, for logs.
+    /// `http://` or, with TLS, `https://`, and so for others, for logs.
     fn scheme(&self, secure: bool) -> &'static str;
 }
 
@@ -124,7 +131,7 @@ impl<P: Protocol> Engine<P> {
         request.attempts.host.clear();
         request.attempts.host.extend_from_slice(&target.host);
         let mut out = request.turn().text();
-        self.protocol.encode(request, &target, self.body_length(request), &mut out);
+        self.protocol.encode(request, &target, self.body_length(request), &mut out)?;
         let Target { pool, uri, secure, .. } = target;
         request.attempts.url = Some((self.protocol.scheme(secure), uri));
         request.attempts.secure = secure;
@@ -142,7 +149,9 @@ impl<P: Protocol> Engine<P> {
         request.attempts.host.clear();
         request.attempts.host.extend_from_slice(&target.host);
         let mut out = Vec::new();
-        self.protocol.encode(request, &target, self.body_length(request), &mut out);
+        if let Err(status) = self.protocol.encode(request, &target, self.body_length(request), &mut out) {
+            return Flow::Finish(status);
+        }
         let key = target.pool.key.as_ref().map(|key| key.text(request));
         let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
         let choice = target.pool.group.explain(inputs, self.gateway.next_tries);

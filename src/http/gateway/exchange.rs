@@ -4,10 +4,11 @@
 //! Differs from nginx: an answer without a head ends the connection. [test: backends_see_what_nginx_shows_them]
 //! Differs from nginx: what a backend answered before it closed is read although more of the request was to be sent. [test: every_end_of_an_exchange_is_nginxs]
 
-use super::conf::Gateway;
+use super::conf::{Dialect, Gateway};
 use super::engine::note;
 use super::reply::{self, Reply};
 use super::upload::Upload;
+use crate::http::codec::fastcgi::{self, Records};
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::{Parked, Secured};
 use crate::log::Level;
@@ -103,6 +104,8 @@ pub struct Exchange {
     pub kept: bool,
     /// What secures the connection.
     pub secured: Option<Secured>,
+    /// What a FastCGI server sends, taken apart.
+    pub records: Option<Box<Records>>,
     /// Where it leads, until TLS has begun.
     address: Option<Address>,
     stage: Stage,
@@ -129,6 +132,7 @@ impl Exchange {
             reusable: true,
             kept: false,
             secured: None,
+            records: None,
             address: None,
             stage,
             deadline,
@@ -298,6 +302,7 @@ impl Exchange {
         upload: &mut Option<Upload<'_>>,
     ) -> Result<Reply, Failure> {
         let begun = request.turn().clock.instant();
+        self.records = (gateway.dialect == Dialect::FastCgi).then(Box::default);
         let watch = !gateway.ignore_client_abort;
         let mut interim = 0;
         let reply = poll_fn(|cx| {
@@ -388,6 +393,15 @@ impl Exchange {
                     self.buffer.end += count;
                     self.stage = Stage::Reading;
                     note(request, |attempt| attempt.received += count as u64);
+                    if self.records.is_some() {
+                        let (start, end) = (self.buffer.end - count, self.buffer.end);
+                        let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new(0));
+                        let room = buffer.all().get_mut(start..end).unwrap_or_default();
+                        let found = self.unwrap(request, gateway, room, Stage::Reading.action());
+                        buffer.end = start + found.as_ref().map_or(0, |count| *count);
+                        self.buffer = buffer;
+                        found?;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(self.stream.poll_readable(cx));
@@ -402,9 +416,14 @@ impl Exchange {
                     return Poll::Ready(Err(Failure::Error));
                 }
             }
-            match self.parse(request, interim) {
+            match self.parse(request, gateway, interim) {
                 Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => return Poll::Ready(Ok(reply)),
-                Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {}
+                Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {
+                    if let Some(what) = self.records.as_ref().and_then(|records| early(records)) {
+                        request.log(Level::Error, &format!("{what} while reading response header from upstream"));
+                        return Poll::Ready(Err(Failure::InvalidHead));
+                    }
+                }
                 Ok(_) => {
                     let text = "upstream sent too big header while reading response header from upstream";
                     request.log(Level::Error, text);
@@ -418,10 +437,37 @@ impl Exchange {
         }
     }
 
+    /// Takes records apart: what they hold of the answer is at the beginning of `bytes` afterwards, and its length the
+    /// result. What was said on the error stream is logged.
+    ///
+    /// # Errors
+    /// A record that cannot be, or an error that `fastcgi_catch_stderr` names before the answer's head is there; logged.
+    pub fn unwrap(
+        &mut self,
+        request: &Request,
+        gateway: &Gateway,
+        bytes: &mut [u8],
+        action: &str,
+    ) -> Result<usize, Failure> {
+        let Some(records) = &mut self.records else { return Ok(bytes.len()) };
+        let found = records.take(bytes).map_err(|text| {
+            request.log(Level::Error, &format!("{text} while {action}"));
+            Failure::InvalidHead
+        })?;
+        let mut caught = false;
+        for error in found.errors {
+            let shown = fastcgi::shown(&error);
+            let text = crate::conf::bytes::text(shown);
+            request.log(Level::Error, &format!("FastCGI sent in stderr: \"{text}\" while {action}"));
+            caught |= gateway.catch.iter().any(|text| memchr::memmem::find(shown, text).is_some());
+        }
+        if caught && action == Stage::Reading.action() { Err(Failure::InvalidHead) } else { Ok(found.answer) }
+    }
+
     /// Parses what is there; interim responses are passed over.
-    fn parse(&mut self, request: &Request, interim: &mut u32) -> Result<Option<Reply>, String> {
+    fn parse(&mut self, request: &Request, gateway: &Gateway, interim: &mut u32) -> Result<Option<Reply>, String> {
         loop {
-            match reply::parse(request, self.buffer.filled())? {
+            match reply::parse(request, gateway.dialect, self.buffer.filled())? {
                 Some(reply) if matches!(reply.status, 100 | 102..=199) => {
                     *interim += 1;
                     if *interim > INFORMATIONAL {
@@ -445,5 +491,16 @@ impl Exchange {
         );
         request.response.broken = true;
         Failure::Aborted
+    }
+}
+
+/// Why an answer has no head any more.
+const fn early(records: &Records) -> Option<&'static str> {
+    if records.is_closed {
+        Some("upstream prematurely closed FastCGI stdout")
+    } else if records.is_ended {
+        Some("upstream sent unexpected FastCGI record: 3")
+    } else {
+        None
     }
 }

@@ -71,6 +71,8 @@ struct Relay<'a, 'h> {
     /// It sent more than that.
     leftover: bool,
     plain: bool,
+    /// Where the body began in what a FastCGI server sent: nginx counts its records too.
+    raw: Option<u64>,
     /// Little comes at a time, or there are no pipes.
     copies: bool,
     from_source: Patience,
@@ -85,6 +87,7 @@ pub async fn run(
     gateway: &Gateway,
     reply: Reply,
 ) {
+    let head = matches!(reply.framing, Framing::Records(_)).then_some(u64::from(reply.head));
     request.response.content = Content::Streamed;
     request.start();
     if request.is_for_its_head() {
@@ -105,10 +108,12 @@ pub async fn run(
         complete: false,
         leftover: false,
         plain,
+        raw: None,
         copies: false,
         from_source: Patience::default(),
         to_client: Patience::default(),
     };
+    relay.raw = head.and_then(|head| relay.source.as_mut()?.0.records.as_mut().map(|records| records.place(head)));
     relay.begin();
     if relay.source.is_none() && !relay.complete {
         // What cannot be understood from its first bytes on is no answer: nothing of it has been sent.
@@ -160,6 +165,38 @@ impl Relay<'_, '_> {
             }
             Framing::Close => self.give(bytes, self.then()),
             Framing::Chunked => self.take_chunks(bytes),
+            Framing::Records(left) => {
+                let take =
+                    left.map_or(bytes.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
+                if let Some(left) = left {
+                    *left -= take as u64;
+                }
+                self.give(bytes.get(..take).unwrap_or_default(), self.then());
+                if take < bytes.len() {
+                    self.note_leftover(true);
+                    self.end_of_records(true);
+                } else {
+                    self.end_of_records(false);
+                }
+            }
+        }
+    }
+
+    /// Ends the reply where the FastCGI server ended it, or where `enough` of it has come.
+    fn end_of_records(&mut self, enough: bool) {
+        let Some(records) = self.source.as_ref().and_then(|(exchange, _)| exchange.records.as_deref()) else { return };
+        let what = if records.is_ended { "request" } else { "stdout" };
+        let over = records.is_ended || records.is_closed && !self.gateway.keep;
+        let lacks = (records.is_ended || records.is_closed) && matches!(self.framing, Framing::Records(Some(1..)));
+        if !enough && lacks {
+            self.request
+                .log(Level::Error, &format!("upstream prematurely closed FastCGI {what} while {}", self.action()));
+            return self.end(false);
+        }
+        if enough || over {
+            self.leftover |= !records.is_clean() || !self.gateway.keep;
+            self.give(b"", Then::Last);
+            self.end(true);
         }
     }
 
@@ -214,7 +251,11 @@ impl Relay<'_, '_> {
         let Some((exchange, used)) = self.source.take() else { return };
         self.complete = complete;
         let elapsed = self.request.turn().clock.since(used.since);
-        note(self.request, |attempt| attempt.response = Some(elapsed));
+        let raw = self.raw;
+        note(self.request, |attempt| {
+            attempt.response = Some(elapsed);
+            attempt.length = raw.map_or(attempt.length, |raw| attempt.received.saturating_sub(raw));
+        });
         let keep = complete && exchange.reusable && !self.leftover && self.upload.is_none();
         self.upload = None;
         let mut exchange = exchange;
@@ -401,7 +442,15 @@ impl Relay<'_, '_> {
         let step = match exchange.stream.try_read(&mut scratch) {
             Ok(count) if count > 0 => {
                 note(self.request, |attempt| attempt.received += count as u64);
-                self.input(scratch.get(..count).unwrap_or_default());
+                let bytes = scratch.get_mut(..count).unwrap_or_default();
+                let found = exchange.unwrap(self.request, self.gateway, bytes, "reading upstream");
+                if let Some(records) = &mut exchange.records {
+                    records.forget();
+                }
+                match found {
+                    Ok(count) => self.input(scratch.get(..count).unwrap_or_default()),
+                    Err(_) => self.end(false),
+                }
                 Step::Moved
             }
             other => self.trouble(other),
@@ -529,6 +578,8 @@ impl Relay<'_, '_> {
                 self.leftover = true;
                 self.end(true);
             }
+            // Without a connection to keep its end is the answer's.
+            Framing::Records(None | Some(0)) if !self.gateway.keep => self.end_of_records(true),
             _ => {
                 let action = self.action();
                 self.request.log(Level::Error, &format!("upstream prematurely closed connection while {action}"));

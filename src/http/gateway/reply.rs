@@ -1,6 +1,6 @@
 //! A backend's response head: parsed, judged, and turned into the response the client gets.
 
-use super::conf::Gateway;
+use super::conf::{Dialect, Gateway};
 use super::engine::{Protocol, note};
 use super::exchange::Exchange;
 use crate::http::codec::h1;
@@ -24,6 +24,8 @@ pub enum Framing {
     Chunked,
     /// With the connection.
     Close,
+    /// With a FastCGI request, after so many bytes where that is known.
+    Records(Option<u64>),
 }
 
 /// A response head.
@@ -55,29 +57,63 @@ fn of<'a>(bytes: &'a [u8], part: &Part) -> &'a [u8] {
 ///
 /// # Errors
 /// nginx's words for a head that cannot be understood.
-pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
+pub fn parse(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
+    if dialect == Dialect::FastCgi {
+        return program(request, dialect, bytes);
+    }
     let line = match h1::status_line(bytes) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(None),
+        Err(_) if dialect == Dialect::Cgi => return program(request, dialect, bytes),
         Err(_) => {
             request.log(
                 Level::Error,
                 "upstream sent no valid HTTP/1.0 header while reading response header from upstream",
             );
-            return Ok(Some(headless()));
+            return Ok(Some(Reply::without_line()));
         }
     };
-    let mut reply = Reply {
-        status: line.status,
-        text: line.text,
-        headers: Vec::with_capacity(16),
-        head: 0,
-        framing: Framing::Close,
-        keepalive: line.version > 1000,
-        upgrade: false,
-        buffering: None,
-    };
-    let mut at = line.end;
+    let mut reply =
+        Reply { status: line.status, text: line.text, keepalive: line.version > 1000, ..Reply::without_line() };
+    if !headers(bytes, line.end, &mut reply)? {
+        return Ok(None);
+    }
+    frame(request, bytes, &mut reply)?;
+    if dialect == Dialect::Cgi {
+        reply.ends_with_program(dialect);
+    }
+    Ok(Some(reply))
+}
+
+/// Parses the head of a CGI program's answer (RFC 3875 §6.3): the status is in a header, if anywhere.
+fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
+    let mut reply = Reply::without_line();
+    if !headers(bytes, 0, &mut reply)? {
+        return Ok(None);
+    }
+    frame(request, bytes, &mut reply)?;
+    let named = |name: &[u8]| reply.headers.iter().find(|(own, _)| of(bytes, own).eq_ignore_ascii_case(name));
+    if let Some((_, value)) = named(b"status") {
+        let shown = of(bytes, value);
+        let digits = shown.get(..3).and_then(crate::conf::value::number);
+        let Some(status) = digits.and_then(|status| u16::try_from(status).ok()) else {
+            return Err(format!("upstream sent invalid status \"{}\"", crate::conf::bytes::text(shown)));
+        };
+        (reply.status, reply.text) = (status, value.clone());
+    } else if named(b"location").is_some() {
+        reply.status = 302;
+    }
+    let bodiless = matches!(reply.status, 204 | 304);
+    if bodiless {
+        reply.framing = Framing::None;
+    }
+    reply.upgrade = dialect == Dialect::Cgi && reply.status == 101 && request.header(Known::Upgrade).is_some();
+    reply.ends_with_program(dialect);
+    Ok(Some(reply))
+}
+
+/// Reads header lines from `at` on; whether all are there.
+fn headers(bytes: &[u8], mut at: u32, reply: &mut Reply) -> Result<bool, String> {
     loop {
         match h1::header_line(bytes, at, true) {
             Ok(Next::Header(header)) => {
@@ -86,9 +122,9 @@ pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
             }
             Ok(Next::End(end)) => {
                 reply.head = end;
-                break;
+                return Ok(true);
             }
-            Ok(Next::More) => return Ok(None),
+            Ok(Next::More) => return Ok(false),
             Err(place) => {
                 let shown = bytes.get(at as usize..place as usize).unwrap_or_default();
                 let odd = bytes.get(place as usize).copied().unwrap_or_default();
@@ -98,22 +134,6 @@ pub fn parse(request: &Request, bytes: &[u8]) -> Result<Option<Reply>, String> {
                 ));
             }
         }
-    }
-    frame(request, bytes, &mut reply)?;
-    Ok(Some(reply))
-}
-
-/// A response without a head, as HTTP/0.9 has it.
-const fn headless() -> Reply {
-    Reply {
-        status: 200,
-        text: 0..0,
-        headers: Vec::new(),
-        head: 0,
-        framing: Framing::Close,
-        keepalive: false,
-        upgrade: false,
-        buffering: None,
     }
 }
 
@@ -217,6 +237,37 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
 const BOTH: &str = "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
 
 impl Reply {
+    /// A response without a head, as HTTP/0.9 has it, or before its headers are read.
+    const fn without_line() -> Self {
+        Self {
+            status: 200,
+            text: 0..0,
+            headers: Vec::new(),
+            head: 0,
+            framing: Framing::Close,
+            keepalive: false,
+            upgrade: false,
+            buffering: None,
+        }
+    }
+
+    /// The body ends as a program's does: chunks and other protocols are not its matter.
+    fn ends_with_program(&mut self, dialect: Dialect) {
+        self.keepalive = false;
+        self.framing = match (dialect, self.framing) {
+            (Dialect::FastCgi, Framing::Length(length)) => Framing::Records(Some(length)),
+            (Dialect::FastCgi, Framing::None) if matches!(self.status, 204 | 304) => Framing::Records(Some(0)),
+            (Dialect::FastCgi, _) => Framing::Records(None),
+            (_, Framing::Chunked) => Framing::Close,
+            (_, other) => other,
+        };
+    }
+
+    /// Whether there is a header of this name.
+    fn has(&self, bytes: &[u8], name: &[u8]) -> bool {
+        self.headers.iter().any(|(own, _)| of(bytes, own).eq_ignore_ascii_case(name))
+    }
+
     /// Whether nothing follows the head.
     pub const fn has_no_body(&self) -> bool {
         matches!(self.framing, Framing::None | Framing::Length(0))
@@ -310,7 +361,7 @@ pub fn head<P: Protocol>(
     }
     request.response.length = match reply.framing {
         Framing::Length(length) => Some(length),
-        Framing::None => announced(bytes, reply),
+        Framing::None | Framing::Records(_) => announced(bytes, reply),
         _ => None,
     };
     if request.response.final_status() == 304 {
@@ -318,8 +369,8 @@ pub fn head<P: Protocol>(
     }
     request.response.ranges = false;
     request.response.unconditional = true;
-    request.response.server_passed = gateway.passes_server;
-    request.response.date_passed = gateway.passes_date;
+    request.response.server_passed = gateway.passes_server && reply.has(bytes, b"server");
+    request.response.date_passed = gateway.passes_date && reply.has(bytes, b"date");
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
     note(request, |attempt| attempt.length = 0);

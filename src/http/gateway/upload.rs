@@ -3,9 +3,10 @@
 //! It is sent as far as the connection takes it, before, while and after the answer is read: a backend may answer before
 //! it has the whole request. A body that is passed on as it comes is not touched before the connection is established.
 
-use super::conf::Gateway;
+use super::conf::{Dialect, Gateway};
 use super::engine::note;
 use super::exchange::{Exchange, Failure};
+use crate::http::codec::fastcgi;
 use crate::http::heart::body::Saved;
 use crate::http::heart::request::Request;
 use crate::log::Level;
@@ -26,8 +27,19 @@ enum Rest {
     Memory(Rc<Vec<u8>>, usize),
     /// From a file: the next byte and the length.
     File(Rc<File>, u64, u64),
-    /// From the client, framed in chunks or not.
-    Client(bool),
+    /// From the client.
+    Client,
+}
+
+/// How a body is framed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// Not at all.
+    Plain,
+    /// In chunks.
+    Chunked,
+    /// In FastCGI's records; whether the last was made.
+    Records(bool),
 }
 
 /// A request that is being sent.
@@ -37,6 +49,7 @@ pub struct Upload<'a> {
     /// How much of `head`, or of `piece` when the head is sent, has been sent.
     at: usize,
     rest: Rest,
+    frame: Frame,
 }
 
 impl<'a> Upload<'a> {
@@ -46,15 +59,20 @@ impl<'a> Upload<'a> {
             _ if !gateway.pass_body => Rest::None,
             Some(Saved::Memory(body)) => Rest::Memory(body.clone(), 0),
             Some(Saved::File(file, length)) => Rest::File(file.clone(), 0, *length),
-            None if request.body.is_pending() => Rest::Client(request.body.is_chunked()),
+            None if request.body.is_pending() => Rest::Client,
             None => Rest::None,
         };
-        Self { head, piece: Vec::new(), at: 0, rest }
+        let frame = match (gateway.dialect, &rest) {
+            (Dialect::FastCgi, _) => Frame::Records(false),
+            (Dialect::Http, Rest::Client) if request.body.is_chunked() => Frame::Chunked,
+            _ => Frame::Plain,
+        };
+        Self { head, piece: Vec::new(), at: 0, rest, frame }
     }
 
     /// Whether the client's body is passed on as it comes: nobody else can get it again.
     pub const fn is_streamed(&self) -> bool {
-        matches!(self.rest, Rest::Client(_))
+        matches!(self.rest, Rest::Client)
     }
 
     /// Sends what the connection takes; ready when all has been sent.
@@ -89,18 +107,22 @@ impl<'a> Upload<'a> {
 
     /// Whether nothing is left of head and piece, nor of a body in memory.
     fn is_empty(&self) -> bool {
-        self.at == self.head.len() + self.piece.len()
-            && !matches!(&self.rest, Rest::Memory(body, at) if *at < body.len())
+        self.at == self.head.len() + self.piece.len() && self.ready().is_empty()
+    }
+
+    /// What of a body in memory can be sent as it is.
+    fn ready(&self) -> &[u8] {
+        match &self.rest {
+            Rest::Memory(body, at) if self.frame == Frame::Plain => body.get(*at..).unwrap_or_default(),
+            _ => b"",
+        }
     }
 
     /// Writes once, and counts what was taken.
     fn put(&mut self, exchange: &Exchange) -> io::Result<usize> {
         let head = self.head.get(self.at..).unwrap_or_default();
         let piece = self.piece.get(self.at.saturating_sub(self.head.len())..).unwrap_or_default();
-        let body = match &self.rest {
-            Rest::Memory(body, at) => body.get(*at..).unwrap_or_default(),
-            Rest::None | Rest::File(..) | Rest::Client(_) => b"",
-        };
+        let body = self.ready();
         let count = match (head, piece, body) {
             (bytes, [], []) | ([], bytes, []) | ([], [], bytes) => exchange.stream.try_write(bytes),
             _ => {
@@ -110,7 +132,9 @@ impl<'a> Upload<'a> {
         }?;
         let first = count.min(head.len() + piece.len());
         self.at += first;
-        if let Rest::Memory(_, at) = &mut self.rest {
+        if count > first
+            && let Rest::Memory(_, at) = &mut self.rest
+        {
             *at += count - first;
         }
         Ok(count)
@@ -126,6 +150,12 @@ impl<'a> Upload<'a> {
         self.at = self.head.len();
         self.piece.clear();
         match &mut self.rest {
+            Rest::Memory(body, at) if matches!(self.frame, Frame::Records(_)) => {
+                let rest = body.get(*at..).unwrap_or_default();
+                let taken = rest.get(..fastcgi::PIECE).unwrap_or(rest);
+                *at += taken.len();
+                self.piece.extend_from_slice(taken);
+            }
             Rest::None | Rest::Memory(..) => {}
             Rest::File(file, at, length) => {
                 let size = usize::try_from((*length - *at).min(PIECE)).unwrap_or_default();
@@ -137,15 +167,14 @@ impl<'a> Upload<'a> {
                 }
                 *at += size as u64;
             }
-            Rest::Client(chunked) => {
-                let chunked = *chunked;
+            Rest::Client => {
                 request.body.streamed = true;
                 exchange.hurry(request);
                 // The client's own limit of time counts while its body is awaited.
                 exchange.expect_nothing();
                 let mut body = Vec::new();
                 let more = ready!(request.poll_body(cx, &mut body)).map_err(Failure::Client)?;
-                if chunked {
+                if self.frame == Frame::Chunked {
                     frame(&body, more, &mut self.piece);
                 } else {
                     self.piece = body;
@@ -153,6 +182,19 @@ impl<'a> Upload<'a> {
                 if !more {
                     self.rest = Rest::None;
                 }
+            }
+        }
+        if let Frame::Records(ended) = &mut self.frame {
+            let body = std::mem::take(&mut self.piece);
+            fastcgi::stdin(&body, &mut self.piece);
+            let is_over = match &self.rest {
+                Rest::None => true,
+                Rest::Memory(body, at) => *at == body.len(),
+                Rest::File(_, at, length) => at == length,
+                Rest::Client => false,
+            };
+            if is_over && !std::mem::replace(ended, true) {
+                fastcgi::stdin_end(&mut self.piece);
             }
         }
         Poll::Ready(Ok(!self.piece.is_empty()))

@@ -12,6 +12,7 @@ pub mod port;
 pub mod referers;
 pub mod request;
 pub mod response;
+pub mod script;
 pub mod secure;
 pub mod settings;
 pub mod site;

@@ -8,6 +8,7 @@ use crate::http::heart::filter::Filter;
 use crate::http::heart::handler::{Handler, PHASES, Phase};
 use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
+use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
 use crate::http::heart::upstream::Upstreams;
 use crate::script::template::Template;
@@ -91,6 +92,8 @@ pub struct Place {
     pub warns: bool,
     /// TLS of a server.
     pub tls: Option<Arc<ServerTls>>,
+    /// How FastCGI's script and path are told apart.
+    pub script: Option<Arc<Script>>,
     /// The pages requests may come from.
     pub referers: Option<Arc<Referers>>,
 }
@@ -106,6 +109,7 @@ impl Place {
             adds_slash: false,
             warns: true,
             tls: None,
+            script: None,
             referers: None,
         }
     }

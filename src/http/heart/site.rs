@@ -7,6 +7,7 @@ use crate::http::heart::location::{Locations, Pattern};
 use crate::http::heart::port::Port;
 use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
+use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
 use crate::http::heart::settings::Settings;
 use crate::http::heart::upstream::Upstreams;
@@ -88,6 +89,8 @@ pub struct Location {
     pub content: Option<Arc<dyn Handler>>,
     /// The `if`s in it, in order.
     pub ifs: Box<[Arc<Self>]>,
+    /// How FastCGI's script and path are told apart.
+    pub script: Option<Arc<Script>>,
     /// `valid_referers`.
     pub referers: Option<Arc<Referers>>,
     /// Whether reading a variable that no rule gave a value is logged.

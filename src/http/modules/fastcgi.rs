@@ -1,43 +1,50 @@
-//! `ngx_http_fastcgi_module`: requests passed on to FastCGI servers. Checked, not served yet.
+//! `ngx_http_fastcgi_module`: requests passed on to FastCGI servers.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, Omission, needing};
+use crate::conf::effect::{Need, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, List, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
+use crate::http::codec::fastcgi;
 use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::FASTCGI;
-use crate::http::gateway::conf::{GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
+use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
-use crate::http::heart::module::{Compile, Module};
+use crate::http::heart::location::Pattern;
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::script::Script;
+use crate::http::modules::core::opened;
+use crate::log::Level;
 use crate::script::regex::Expression;
+use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::{Lowat, free};
 use crate::session::used;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
     let mut modules: Vec<Module> = GATEWAY.map(Module::new).to_vec();
-    modules.push(Module::new(OWN).declare(declare).check(check));
+    modules.push(Module::new(OWN).declare(declare).check(check).install(install).variables(VARIABLES));
     modules
 }
 
-/// What uses the rows.
-const PASS: Need = Need::Rows(&["fastcgi_pass"]);
+/// What uses the rows of the cache.
+const CACHE: Need = Need::Rows(&["fastcgi_cache", "fastcgi_store"]);
 
 const GATEWAY: [crate::conf::module::Module; 4] = [
+    rows(&connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)]),
+    rows(&header_rows!("fastcgi", FASTCGI), &[]),
+    rows(&buffer_rows!("fastcgi", FASTCGI), &[]),
     rows(
-        &needing(unserved(connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)), PASS),
-        &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)],
-    ),
-    rows(&needing(unserved(header_rows!("fastcgi", FASTCGI)), PASS), &[]),
-    rows(&needing(unserved(buffer_rows!("fastcgi", FASTCGI)), PASS), &[]),
-    rows(
-        &needing(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), PASS),
+        &needing(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), CACHE),
         &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)],
     ),
 ];
@@ -49,28 +56,21 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
-        .omitted(Omission::ClosesHere("requests are answered with 503"))
+    Directive::new("fastcgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
         .doc("Sets the server that requests of the location are passed to."),
-    Directive::checked("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index))
-        .needs(PASS)
+    Directive::new("fastcgi_index", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut FastCgi| &mut c.index))
         .doc("Sets the file of paths that end in a slash."),
-    Directive::checked("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info))
-        .needs(PASS)
+    Directive::new("fastcgi_split_path_info", HTTP_ANY, Arity::Exactly(1), &Custom(split_path_info))
         .doc("Sets the expression that parts script and path."),
-    Directive::checked("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param))
+    Directive::new("fastcgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(fastcgi_param))
         .words(&["if_not_empty"])
-        .needs(PASS)
         .doc("Sets a parameter of the request that is passed on."),
-    Directive::checked("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch))
-        .needs(PASS)
+    Directive::new("fastcgi_catch_stderr", HTTP_ANY, Arity::Exactly(1), &List(|c: &mut FastCgi| &mut c.catch))
         .doc("Takes an answer as bad whose error stream has the text."),
-    Directive::checked("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep))
+    Directive::new("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep))
         .default("off")
-        .needs(PASS)
         .doc("Keeps connections to servers open."),
-    Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
-        .needs(PASS)
+    Directive::new("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
         .doc("Sets how much the kernel must take at once."),
     Directive::checked(
         "fastcgi_cache_background_update",
@@ -79,7 +79,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut CacheConf<FASTCGI>| &mut c.background),
     )
     .default("off")
-    .needs(PASS)
+    .needs(CACHE)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
@@ -89,7 +89,7 @@ struct FastCgi {
     pass: Option<Word>,
     index: Option<Word>,
     split: Option<Word>,
-    params: Vec<(Word, Word)>,
+    params: Vec<Written>,
     catch: Vec<Word>,
     keep: Option<bool>,
     lowat: Option<u64>,
@@ -103,7 +103,7 @@ impl Conf for FastCgi {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     match levels.level.own::<FastCgi>().and_then(|conf| conf.pass.as_ref()) {
-        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, address(word), None, cx),
+        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, split(&word.bytes).0, None, cx),
         _ => Ok(()),
     }
 }
@@ -112,21 +112,45 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     conf::check_sizes::<FASTCGI>(levels, "fastcgi")?;
     cache::check::<FASTCGI>(levels, "fastcgi", cx)?;
     let own = levels.level.own::<FastCgi>();
-    for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
+    for (_, value, _) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
         cx.text(value).map_err(|complaint| Diagnostic::emerg(complaint.message))?;
     }
     Ok(())
 }
 
-/// What follows the scheme, where there is one.
-fn address(word: &Word) -> &[u8] {
-    &word.bytes
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<FastCgi>() else { return Ok(()) };
+    if conf.index.is_some() || conf.split.is_some() {
+        let split = conf.split.as_ref().map(|word| Expression::compile(&word.text(), false)).transpose();
+        place.script = Some(Arc::new(Script {
+            index: conf.index.as_ref().map(|word| word.bytes.clone()).unwrap_or_default(),
+            split: split.map_err(Diagnostic::emerg)?,
+        }));
+    }
+    let Some(pass) = levels.level.own::<FastCgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
+    let Some(gateway) = levels.get::<GatewayConf<FASTCGI>>() else { return Ok(()) };
+    let gateway = {
+        let mut gateway = Gateway::new(gateway, "fastcgi", cx)?;
+        gateway.keep = conf.keep.unwrap_or(false);
+        gateway.catch = conf.catch.iter().map(|word| word.bytes.clone()).collect();
+        Arc::new(gateway)
+    };
+    let protocol = Passed {
+        destination: Destination::new(pass, split, cx)?,
+        params: Params::new(&conf.params, &gateway, cx)?,
+        keep: conf.keep.unwrap_or(false),
+    };
+    place.adds_slash |=
+        matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
+    let tls = None;
+    place.content(Engine { gateway, protocol, tls });
+    Ok(())
 }
 
 fn pass_(cx: &mut Setting<'_>, conf: &mut FastCgi, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.pass)?;
     let Some(word) = statement.arguments().first() else { return Ok(()) };
-    pass::setter(cx, word, address(word))?;
+    pass::setter(cx, word, split(&word.bytes).0)?;
     conf.pass = Some(word.clone());
     Ok(())
 }
@@ -143,12 +167,64 @@ fn split_path_info(cx: &mut Setting<'_>, conf: &mut FastCgi, statement: &Stateme
 }
 
 fn fastcgi_param(_: &mut Setting<'_>, conf: &mut FastCgi, statement: &Statement) -> Result<(), Diagnostic> {
-    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
-    if let Some(word) = rest.first()
-        && !word.is("if_not_empty")
-    {
-        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
-    }
-    conf.params.push((name.clone(), value.clone()));
+    conf.params.extend(params::written(statement.arguments())?);
     Ok(())
+}
+
+/// Requests of a location on their way to FastCGI servers.
+struct Passed {
+    destination: Destination,
+    params: Params,
+    /// Whether the server is asked to leave the connection open.
+    keep: bool,
+}
+
+impl Protocol for Passed {
+    fn target(&self, request: &Request) -> Result<Target, u16> {
+        self.destination.target(request, split)
+    }
+
+    fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
+        let mut params = request.turn().text();
+        self.params.each(request, |name, value| fastcgi::param(name, value, &mut params));
+        if params.len() > fastcgi::MOST {
+            request.log(Level::Alert, &format!("fastcgi request record is too big: {}", params.len()));
+            return Err(500);
+        }
+        fastcgi::begin(self.keep, out);
+        fastcgi::params(&params, out);
+        request.turn().give_text(params);
+        Ok(())
+    }
+
+    fn passes_chunks(&self, _: &Request) -> bool {
+        true
+    }
+
+    fn scheme(&self, _: bool) -> &'static str {
+        "fastcgi://"
+    }
+}
+
+/// An address has no scheme.
+const fn split(text: &[u8]) -> (&[u8], bool) {
+    (text, false)
+}
+
+const VARIABLES: &[Variable<Request>] =
+    &[Variable::new("fastcgi_script_name", script_name), Variable::new("fastcgi_path_info", path_info)];
+
+fn script_name(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let Some((name, _)) = request.script() else { return false };
+    out.extend_from_slice(&name);
+    if name.ends_with(b"/") {
+        out.extend_from_slice(request.script_index());
+    }
+    true
+}
+
+fn path_info(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let Some((_, path)) = request.script() else { return false };
+    out.extend_from_slice(&path);
+    true
 }

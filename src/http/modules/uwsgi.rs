@@ -1,21 +1,28 @@
-//! `ngx_http_uwsgi_module`: requests passed on to uwsgi servers. Checked, not served yet.
+//! `ngx_http_uwsgi_module`: requests passed on to uwsgi servers.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, Omission, needing};
+use crate::conf::effect::{Need, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Number, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
+use crate::http::codec::params as codec;
 use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::UWSGI;
-use crate::http::gateway::conf::{GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
+use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
+use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
 use crate::http::gateway::secure;
 use crate::http::gateway::secure::{SecureConf, secure_rows};
-use crate::http::heart::module::{Compile, Module};
+use crate::http::heart::location::Pattern;
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::modules::core::opened;
+use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::free;
 use crate::session::used;
@@ -23,22 +30,19 @@ use crate::session::used;
 /// The module.
 pub fn modules() -> Vec<Module> {
     let mut modules: Vec<Module> = GATEWAY.map(Module::new).to_vec();
-    modules.push(Module::new(OWN).declare(declare).check(check));
+    modules.push(Module::new(OWN).declare(declare).check(check).install(install));
     modules
 }
 
-/// What uses the rows.
-const PASS: Need = Need::Rows(&["uwsgi_pass"]);
+/// What uses the rows of the cache.
+const CACHE: Need = Need::Rows(&["uwsgi_cache", "uwsgi_store"]);
 
 const GATEWAY: [crate::conf::module::Module; 5] = [
-    rows(
-        &needing(unserved(connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI)), PASS),
-        &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)],
-    ),
-    rows(&needing(unserved(header_rows!("uwsgi", UWSGI)), PASS), &[]),
-    rows(&needing(unserved(buffer_rows!("uwsgi", UWSGI)), PASS), &[]),
-    rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), PASS), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
-    rows(&needing(unserved(secure_rows!("uwsgi", UWSGI)), PASS), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&header_rows!("uwsgi", UWSGI), &[]),
+    rows(&buffer_rows!("uwsgi", UWSGI), &[]),
+    rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), CACHE), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&secure_rows!("uwsgi", UWSGI), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Uwsgi>(HTTP_LEVELS)]);
@@ -48,31 +52,26 @@ const fn rows(directives: &'static [Directive], scopes: &'static [Scope]) -> cra
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
-        .omitted(Omission::ClosesHere("requests are answered with 503"))
+    Directive::new("uwsgi_pass", LOCATION.or(IF_IN_LOCATION), Arity::Exactly(1), &Custom(pass_))
         .doc("Sets the server that requests of the location are passed to."),
-    Directive::checked(
+    Directive::new(
         "uwsgi_modifier1",
         HTTP_ANY,
         Arity::Exactly(1),
         &Number(|c: &mut Uwsgi| &mut c.modifiers[0], 0..=255),
     )
-    .needs(PASS)
     .doc("Sets the first modifier of packets."),
-    Directive::checked(
+    Directive::new(
         "uwsgi_modifier2",
         HTTP_ANY,
         Arity::Exactly(1),
         &Number(|c: &mut Uwsgi| &mut c.modifiers[1], 0..=255),
     )
-    .needs(PASS)
     .doc("Sets the second modifier of packets."),
-    Directive::checked("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param))
+    Directive::new("uwsgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(uwsgi_param))
         .words(&["if_not_empty"])
-        .needs(PASS)
         .doc("Sets a parameter of the request that is passed on."),
-    Directive::checked("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string))
-        .needs(PASS)
+    Directive::new("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string))
         .doc("Sets a text behind the parameters."),
     Directive::checked(
         "uwsgi_cache_background_update",
@@ -81,7 +80,7 @@ const DIRECTIVES: &[Directive] = &[
         &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background),
     )
     .default("off")
-    .needs(PASS)
+    .needs(CACHE)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
@@ -90,7 +89,7 @@ const DIRECTIVES: &[Directive] = &[
 struct Uwsgi {
     pass: Option<Word>,
     modifiers: [Option<u64>; 2],
-    params: Vec<(Word, Word)>,
+    params: Vec<Written>,
     string: Option<Word>,
 }
 
@@ -102,7 +101,7 @@ impl Conf for Uwsgi {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     match levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) {
-        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, address(word), None, cx),
+        Some(word) if !used::varies(&word.bytes) => pass::look_up(word, split(&word.bytes).0, None, cx),
         _ => Ok(()),
     }
 }
@@ -114,36 +113,94 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     if own.and_then(|conf| conf.pass.as_ref()).is_some_and(|word| word.after("suwsgi://").is_some()) {
         secure::check::<UWSGI>(levels, "uwsgi", cx)?;
     }
-    for (_, value) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
+    for (_, value, _) in own.map(|conf| conf.params.as_slice()).unwrap_or_default() {
         cx.text(value).map_err(|complaint| Diagnostic::emerg(complaint.message))?;
     }
     Ok(())
 }
 
-/// What follows the scheme, where there is one.
-fn address(word: &Word) -> &[u8] {
-    let text = &*word.bytes;
-    let begins =
-        |scheme: &&str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()));
-    let scheme = ["uwsgi://", "suwsgi://"].into_iter().find(begins).unwrap_or_default();
-    text.get(scheme.len()..).unwrap_or_default()
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<Uwsgi>() else { return Ok(()) };
+    let Some(pass) = levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
+    let Some(gateway) = levels.get::<GatewayConf<UWSGI>>() else { return Ok(()) };
+    let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "uwsgi", cx))?;
+    let protocol = Passed {
+        destination: Destination::new(pass, split, cx)?,
+        params: Params::new(&conf.params, &gateway, cx)?,
+        string: conf.string.as_ref().map(|word| word.bytes.clone()).unwrap_or_default(),
+        modifiers: conf.modifiers.map(|number| number.unwrap_or(0) as u8),
+    };
+    place.adds_slash |=
+        matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
+    let tls = match levels.get::<SecureConf<UWSGI>>() {
+        Some(conf) if split(&pass.bytes).1 || used::varies(&pass.bytes) => {
+            Some(cx.once(conf, |cx| secure::side::<UWSGI>(conf, "uwsgi", levels, cx))?)
+        }
+        _ => None,
+    };
+    place.content(Engine { gateway, protocol, tls });
+    Ok(())
 }
 
 fn pass_(cx: &mut Setting<'_>, conf: &mut Uwsgi, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.pass)?;
     let Some(word) = statement.arguments().first() else { return Ok(()) };
-    pass::setter(cx, word, address(word))?;
+    pass::setter(cx, word, split(&word.bytes).0)?;
     conf.pass = Some(word.clone());
     Ok(())
 }
 
 fn uwsgi_param(_: &mut Setting<'_>, conf: &mut Uwsgi, statement: &Statement) -> Result<(), Diagnostic> {
-    let [name, value, rest @ ..] = statement.arguments() else { return Ok(()) };
-    if let Some(word) = rest.first()
-        && !word.is("if_not_empty")
-    {
-        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
-    }
-    conf.params.push((name.clone(), value.clone()));
+    conf.params.extend(params::written(statement.arguments())?);
     Ok(())
+}
+
+/// Requests of a location on their way to uwsgi servers.
+struct Passed {
+    destination: Destination,
+    params: Params,
+    string: Box<[u8]>,
+    modifiers: [u8; 2],
+}
+
+impl Protocol for Passed {
+    fn target(&self, request: &Request) -> Result<Target, u16> {
+        self.destination.target(request, split)
+    }
+
+    fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
+        let mut params = request.turn().text();
+        self.params.each(request, |name, value| codec::uwsgi(name, value, &mut params));
+        params.extend_from_slice(&self.string);
+        let Ok(length) = u16::try_from(params.len()) else {
+            request.log(Level::Alert, &format!("uwsgi request is too big: {}", params.len()));
+            return Err(500);
+        };
+        let ([first, second], [low, high]) = (self.modifiers, length.to_le_bytes());
+        out.extend_from_slice(&[first, low, high, second]);
+        out.extend_from_slice(&params);
+        request.turn().give_text(params);
+        Ok(())
+    }
+
+    fn passes_chunks(&self, request: &Request) -> bool {
+        !request.body.is_chunked()
+    }
+
+    fn scheme(&self, secure: bool) -> &'static str {
+        if secure { "suwsgi://" } else { "uwsgi://" }
+    }
+}
+
+/// What follows the scheme, and whether that is the one of TLS.
+fn split(text: &[u8]) -> (&[u8], bool) {
+    let after = |scheme: &str| {
+        let (head, rest) = text.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+    };
+    match (after("uwsgi://"), after("suwsgi://")) {
+        (Some(rest), _) => (rest, false),
+        (None, Some(rest)) => (rest, true),
+        (None, None) => (text, false),
+    }
 }

@@ -9,8 +9,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("connections_writing", false),
     ("date_gmt", false),
     ("date_local", false),
-    ("fastcgi_path_info", false),
-    ("fastcgi_script_name", false),
     ("geoip_area_code", false),
     ("geoip_city", false),
     ("geoip_city_continent_code", false),

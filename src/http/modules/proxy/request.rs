@@ -168,7 +168,7 @@ impl Protocol for Proxy {
         }
     }
 
-    fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) {
+    fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
         match &self.method {
             Some(method) => method.write(request, out),
             None => out.extend_from_slice(request.method_name()),
@@ -215,6 +215,7 @@ impl Protocol for Proxy {
             self.pass_headers(request, out);
         }
         out.extend_from_slice(b"\r\n");
+        Ok(())
     }
 
     fn passes_chunks(&self, request: &Request) -> bool {

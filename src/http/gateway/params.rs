@@ -1,0 +1,173 @@
+//! What FastCGI, uwsgi and SCGI have in common: parameters of a request, and where it goes.
+
+use super::conf::Gateway;
+use super::engine::Target;
+use super::pass;
+use crate::conf::bytes;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::tree::Word;
+use crate::http::heart::module::{Compile, Text};
+use crate::http::heart::request::Request;
+use crate::http::heart::upstream::Pool;
+use crate::log::Level;
+use crate::net::address::{self, Address, Host};
+use crate::session::used;
+use crate::upstream::Group;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The parameters of a location.
+pub struct Params {
+    rows: Vec<Param>,
+    /// Whether the client's headers are passed on.
+    pass_headers: bool,
+}
+
+/// One parameter.
+struct Param {
+    name: Box<[u8]>,
+    value: Text,
+    /// Whether an empty value leaves it out.
+    skips_empty: bool,
+}
+
+/// A parameter as written: name, value, and whether `if_not_empty` was given.
+pub type Written = (Word, Word, bool);
+
+/// Reads a `*_param`.
+///
+/// # Errors
+/// A third word that is not `if_not_empty`.
+pub fn written(words: &[Word]) -> Result<Option<Written>, Diagnostic> {
+    let [name, value, rest @ ..] = words else { return Ok(None) };
+    match rest.first() {
+        Some(word) if !word.is("if_not_empty") => {
+            Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span))
+        }
+        condition => Ok(Some((name.clone(), value.clone(), condition.is_some()))),
+    }
+}
+
+impl Params {
+    /// The parameters of merged settings.
+    ///
+    /// # Errors
+    /// Texts that do not compile.
+    pub fn new(written: &[Written], gateway: &Gateway, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+        let rows = written.iter().map(|(name, value, skips_empty)| {
+            Ok(Param { name: name.bytes.clone(), value: cx.text(value)?, skips_empty: *skips_empty })
+        });
+        Ok(Self { rows: rows.collect::<Result<_, Diagnostic>>()?, pass_headers: gateway.pass_headers })
+    }
+
+    /// Gives `put` the parameters of a request: those written, then the client's headers that none of them replaces.
+    pub fn each(&self, request: &Request, mut put: impl FnMut(&[u8], &[u8])) {
+        let mut value = request.turn().text();
+        for row in &self.rows {
+            value.clear();
+            row.value.write(request, &mut value);
+            if !(row.skips_empty && value.is_empty()) {
+                put(&row.name, &value);
+            }
+        }
+        request.turn().give_text(value);
+        if !self.pass_headers {
+            return;
+        }
+        let mut headers: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(request.head.headers.len());
+        for (header, text, _) in request.head.iter() {
+            let name = [b"HTTP_", header].concat().iter().map(|byte| upper(*byte)).collect::<Vec<u8>>();
+            if self.rows.iter().any(|row| row.name.eq_ignore_ascii_case(&name)) {
+                continue;
+            }
+            let same = |(own, _): &&mut (Vec<u8>, Vec<u8>)| *own == name;
+            match headers.iter_mut().find(same) {
+                Some((_, value)) => {
+                    value.extend_from_slice(if header.eq_ignore_ascii_case(b"Cookie") { b"; " } else { b", " });
+                    value.extend_from_slice(text);
+                }
+                None => headers.push((name, text.to_vec())),
+            }
+        }
+        for (name, value) in &headers {
+            put(name, value);
+        }
+    }
+}
+
+const fn upper(byte: u8) -> u8 {
+    if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }
+}
+
+/// Where a location's requests go.
+pub enum Destination {
+    /// A group known beforehand, and its name as written.
+    Fixed(Arc<Pool>, Box<[u8]>, bool),
+    /// A text with variables.
+    Variable(Text),
+}
+
+/// The rest of an address behind its scheme, and whether that asks for TLS.
+pub type Split = fn(&[u8]) -> (&[u8], bool);
+
+impl Destination {
+    /// Where a `*_pass` leads.
+    ///
+    /// # Errors
+    /// What [`pass::look_up`] complains about, or a text that does not compile.
+    pub fn new(word: &Word, split: Split, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
+        if used::varies(&word.bytes) {
+            return Ok(Self::Variable(cx.text(word)?));
+        }
+        let (rest, secure) = split(&word.bytes);
+        pass::look_up(word, rest, None, cx)?;
+        let name = String::from_utf8_lossy(rest).into_owned();
+        let pool = match cx.upstreams.get(&name) {
+            Some(pool) => pool.clone(),
+            None => {
+                let endpoint = address::parse(&name, false).map_err(|what| Diagnostic::emerg(what).at(word.span))?;
+                cx.upstreams.implicit(&name, &endpoint, 0, cx.build).map_err(|complaint| complaint.at(word.span))?
+            }
+        };
+        Ok(Self::Fixed(pool, rest.into(), secure))
+    }
+
+    /// Where a request goes.
+    ///
+    /// # Errors
+    /// The status to answer with, when there is no such place.
+    pub fn target(&self, request: &Request, split: Split) -> Result<Target, u16> {
+        let text = match self {
+            Self::Fixed(pool, name, secure) => {
+                return Ok(Target { pool: pool.clone(), uri: Vec::new(), host: name.to_vec(), secure: *secure });
+            }
+            Self::Variable(text) => text.text(request),
+        };
+        let (rest, secure) = split(&text);
+        let name = String::from_utf8_lossy(rest).into_owned();
+        let to = |pool| Target { pool, uri: Vec::new(), host: rest.to_vec(), secure };
+        if let Some(pool) = request.site.upstreams.get(&name) {
+            return Ok(to(pool.clone()));
+        }
+        let fail = |what: &str| {
+            request.log(Level::Error, &format!("{what} in upstream \"{}\"", bytes::text(rest)));
+            500_u16
+        };
+        let endpoint = address::parse(&name, false).map_err(fail)?;
+        if let Some(pool) = endpoint.port.and_then(|port| request.site.upstreams.of_address(&endpoint, port)) {
+            return Ok(to(pool.clone()));
+        }
+        let address = match (endpoint.host, endpoint.port) {
+            (Host::Unix(path), _) => Address::Unix(path),
+            (Host::Ip(ip), Some(port)) => Address::Ip(SocketAddr::new(ip, port)),
+            (Host::Ip(_) | Host::Name(_), None) => return Err(fail("no port")),
+            (Host::Name(host), Some(_)) => {
+                request.log(Level::Error, &format!("no resolver defined to resolve {host}"));
+                return Err(502);
+            }
+            (Host::Any, _) => return Err(fail("no host")),
+        };
+        let group = Group::implicit(&name, std::iter::once(address));
+        Ok(to(Arc::new(Pool { group, key: None, keep: None, named: false, origin: None })))
+    }
+}

@@ -7,7 +7,7 @@
 use super::buffer::Buffer;
 use super::conf::Gateway;
 use super::engine::note;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, said};
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
 use crate::http::codec::h1::{Chunked, Piece};
@@ -186,7 +186,7 @@ impl Relay<'_, '_> {
     fn end_of_records(&mut self, enough: bool) {
         let Some(records) = self.source.as_ref().and_then(|(exchange, _)| exchange.records.as_deref()) else { return };
         let what = if records.is_ended { "request" } else { "stdout" };
-        let over = records.is_ended || records.is_closed && !self.gateway.keep;
+        let over = if self.gateway.keep { records.is_over() } else { records.is_ended || records.is_closed };
         let lacks = (records.is_ended || records.is_closed) && matches!(self.framing, Framing::Records(Some(1..)));
         if !enough && lacks {
             self.request
@@ -443,12 +443,17 @@ impl Relay<'_, '_> {
             Ok(count) if count > 0 => {
                 note(self.request, |attempt| attempt.received += count as u64);
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
-                let found = exchange.unwrap(self.request, self.gateway, bytes, "reading upstream");
+                let found = exchange.unwrap(self.request, bytes, "reading upstream");
                 if let Some(records) = &mut exchange.records {
                     records.forget();
                 }
                 match found {
-                    Ok(count) => self.input(scratch.get(..count).unwrap_or_default()),
+                    Ok(found) => {
+                        for (_, error) in &found.errors {
+                            said(self.request, error, "reading upstream");
+                        }
+                        self.input(scratch.get(..found.answer).unwrap_or_default());
+                    }
                     Err(_) => self.end(false),
                 }
                 Step::Moved

@@ -80,7 +80,7 @@ pub fn parse(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option
     }
     frame(request, bytes, &mut reply)?;
     if dialect == Dialect::Cgi {
-        reply.ends_with_program(dialect);
+        reply.ends_with_program(dialect, request.method == h1::Method::Head);
     }
     Ok(Some(reply))
 }
@@ -108,7 +108,7 @@ fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<R
         reply.framing = Framing::None;
     }
     reply.upgrade = dialect == Dialect::Cgi && reply.status == 101 && request.header(Known::Upgrade).is_some();
-    reply.ends_with_program(dialect);
+    reply.ends_with_program(dialect, request.method == h1::Method::Head);
     Ok(Some(reply))
 }
 
@@ -252,15 +252,17 @@ impl Reply {
     }
 
     /// The body ends as a program's does: chunks and other protocols are not its matter.
-    fn ends_with_program(&mut self, dialect: Dialect) {
-        self.keepalive = false;
+    fn ends_with_program(&mut self, dialect: Dialect, is_head: bool) {
         self.framing = match (dialect, self.framing) {
+            // Of an answer to HEAD nothing is waited for.
+            (Dialect::FastCgi, _) if is_head => Framing::None,
+            (Dialect::FastCgi, Framing::None) => Framing::Records(Some(0)),
             (Dialect::FastCgi, Framing::Length(length)) => Framing::Records(Some(length)),
-            (Dialect::FastCgi, Framing::None) if matches!(self.status, 204 | 304) => Framing::Records(Some(0)),
             (Dialect::FastCgi, _) => Framing::Records(None),
             (_, Framing::Chunked) => Framing::Close,
             (_, other) => other,
         };
+        self.keepalive = matches!(self.framing, Framing::Records(_));
     }
 
     /// Whether there is a header of this name.

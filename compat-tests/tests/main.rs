@@ -15,6 +15,7 @@ mod heads;
 mod house;
 mod http2;
 mod http2_floods;
+mod http2_frames;
 mod jumps;
 mod keepalived_corpus;
 mod large;

@@ -4,6 +4,10 @@
 //! other. Each stream is a task of the connection's loop. A response's head goes the other way: its text becomes a
 //! HEADERS frame.
 //!
+//! Differs from nginx: a malformed message (RFC 9113 §8.1.1) is refused with RST_STREAM and has no answer; frames that break other rules of the protocol end the connection. [test: malformed_messages_end_their_stream_or_connection]
+//!
+//! Differs from nginx: trailers of a request are taken, and dropped. [test: malformed_messages_end_their_stream_or_connection]
+//!
 //! Differs from nginx: of a head that is too large only the stream is refused. [test: heads_that_are_too_large_are_refused_and_the_connection_serves_on]
 
 use super::connection::{Connection, Over, Standing};
@@ -84,6 +88,10 @@ pub struct Stream {
     /// What follows the response's body.
     trailers: RefCell<http::HeaderMap>,
     ended: Cell<bool>,
+    /// The client has given the stream up, or left.
+    gone: Cell<bool>,
+    /// The error of the RST_STREAM, should the response not end.
+    reason: Cell<Reason>,
     inbound: Rc<Inbound>,
 }
 
@@ -119,15 +127,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends body bytes, as many as the window takes.
-    pub fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
+    /// How many of so many body bytes the window takes now.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes none; another error when the stream is gone.
+    pub fn room(&self, wanted: usize) -> io::Result<usize> {
         let mut send = self.send.borrow_mut();
         let Some(send) = send.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
-        send.reserve_capacity(bytes.len().min(SEND_BUFFER));
-        let count = send.capacity().min(bytes.len());
-        if count == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+        if self.gone.get() {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
+        send.reserve_capacity(wanted.min(SEND_BUFFER));
+        match send.capacity().min(wanted) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    /// Sends body bytes, as many as the window takes.
+    pub fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
+        let count = self.room(bytes.len())?;
+        let mut send = self.send.borrow_mut();
+        let Some(send) = send.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
         let ends = then == Then::Last && count == bytes.len() && self.trailers.borrow().is_empty();
         let piece = Bytes::copy_from_slice(bytes.get(..count).unwrap_or_default());
         send.send_data(piece, ends).map_err(broken)?;
@@ -143,7 +164,10 @@ impl Stream {
         while send.capacity() == 0 {
             match ready!(send.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => break,
+                Some(Err(_)) | None => {
+                    self.gone.set(true);
+                    break;
+                }
             }
         }
         Poll::Ready(())
@@ -172,6 +196,11 @@ impl Stream {
         }
     }
 
+    /// Should the response not end, the client is told that the fault is its own: it was too slow, or is not answered.
+    pub fn blame_client(&self) {
+        self.reason.set(Reason::PROTOCOL_ERROR);
+    }
+
     /// Ready when the client has given the stream up.
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.send.borrow_mut().as_mut() {
@@ -186,8 +215,8 @@ impl Drop for Stream {
         // A response without its end must not be taken for a whole one.
         if !self.ended.get() {
             match self.send.borrow_mut().as_mut() {
-                Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
-                None => self.respond.borrow_mut().send_reset(Reason::INTERNAL_ERROR),
+                Some(send) => send.send_reset(self.reason.get()),
+                None => self.respond.borrow_mut().send_reset(self.reason.get()),
             }
         }
     }
@@ -298,9 +327,16 @@ impl AsyncWrite for Io {
         let stream = &self.connection.stream;
         loop {
             match stream.try_write_vectored(pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_writable(cx)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.inbound.blocked.set(true);
+                    ready!(stream.poll_writable(cx));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
+                outcome => {
+                    self.inbound.blocked.set(false);
+                    self.inbound.written.set(self.inbound.written.get() + *outcome.as_ref().unwrap_or(&0) as u64);
+                    return Poll::Ready(outcome);
+                }
             }
         }
     }
@@ -310,7 +346,9 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.stream.poll_flush(cx).map(Ok)
+        let flushed = self.connection.stream.poll_flush(cx);
+        self.inbound.blocked.set(flushed.is_pending());
+        flushed.map(Ok)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -437,6 +475,9 @@ struct Running {
     /// Runs while a head is incomplete.
     head_deadline: Deadline,
     head_waits: bool,
+    /// Runs while the socket takes nothing; how many bytes had been written when it was set.
+    send_deadline: Deadline,
+    send_waits: Option<u64>,
     /// The client was told to come no more.
     leaving: bool,
     /// The connection ends with an error, whatever its streams are at.
@@ -456,6 +497,8 @@ impl Running {
             waits: false,
             head_deadline: Deadline::new(),
             head_waits: false,
+            send_deadline: Deadline::new(),
+            send_waits: None,
             leaving: false,
             broken: false,
             accepted: 0,
@@ -524,6 +567,19 @@ impl Running {
         }
     }
 
+    /// Whether the client has taken nothing for `send_timeout`, of what waits for the socket.
+    fn is_stuck(&mut self, connection: &Connection, server: &Server, cx: &mut Context<'_>) -> bool {
+        if !self.inbound.blocked.get() {
+            self.send_waits = None;
+            return false;
+        }
+        let written = Some(self.inbound.written.get());
+        if std::mem::replace(&mut self.send_waits, written) != written {
+            self.send_deadline.set(connection.front.turn.clock.instant(), server.base.settings.send_timeout);
+        }
+        self.send_deadline.poll(cx).is_ready()
+    }
+
     /// The next stream; none when the connection is over.
     fn poll(
         &mut self,
@@ -557,7 +613,12 @@ impl Running {
             if self.broken {
                 return self.deadline.poll(cx).map(|()| None);
             }
-            let idle = self.streams.open.get() == 0;
+            if self.is_stuck(connection, server, cx) {
+                say(connection, server, "client timed out (110: Connection timed out)");
+                return Poll::Ready(None);
+            }
+            // Responses that have ended may still wait for the socket.
+            let idle = self.streams.open.get() == 0 && !self.inbound.blocked.get();
             connection.idle.set(idle);
             if !idle {
                 self.waits = false;
@@ -604,6 +665,8 @@ async fn answer(
         send: RefCell::default(),
         trailers: RefCell::default(),
         ended: Cell::new(false),
+        gone: Cell::new(false),
+        reason: Cell::new(Reason::INTERNAL_ERROR),
         inbound,
     };
     let mut seat = connection.seat(Request::begin(&connection, &server, bytes));

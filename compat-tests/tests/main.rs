@@ -32,6 +32,8 @@ mod reload;
 mod replies;
 mod signals;
 mod tls;
+mod tls_reload;
+mod tls_settings;
 mod unserved;
 mod upgrade;
 mod verdicts;

@@ -31,12 +31,17 @@ http {
     server { listen 127.0.0.1:8448 ssl; ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256; location / { return 200 "$ssl_cipher\n"; } }
     server { listen 127.0.0.1:8449 ssl; ssl_conf_command MinProtocol TLSv1.3; location / { return 200 "$ssl_protocol\n"; } }
     server { listen 127.0.0.1:8451 ssl; ssl_certificate client.pem; ssl_certificate_key client.key; location / { return 200 "backend\n"; } }
+    server { listen 127.0.0.1:8453 ssl; ssl_session_timeout 1h; ssl_session_cache shared:long:1m; location / { return 200 "[$ssl_session_reused][$ssl_curve]\n"; } }
+    server { listen 127.0.0.1:8454 ssl; ssl_early_data on; ssl_session_ticket_key ticket80; location / { return 200 "[$ssl_session_reused]\n"; } }
+    upstream one { server 127.0.0.1:8453; }
     server { listen 127.0.0.1:8452 ssl; ssl_client_certificate ca.pem; ssl_verify_client optional; location / { return 200 "$ssl_client_verify\n"; } }
     server {
         listen 127.0.0.1:8080;
         location / { return 200 "plain\n"; }
         location /revoked { proxy_pass https://127.0.0.1:8451/; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name client; proxy_ssl_crl revoked.crl; }
         location /clean { proxy_pass https://127.0.0.1:8451/; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name client; proxy_ssl_crl clean.crl; }
+        location /first { proxy_ssl_session_reuse on; proxy_pass https://one/; }
+        location /second { proxy_ssl_session_reuse on; proxy_pass https://one/; }
         location /shown { proxy_pass https://127.0.0.1:8452/; proxy_ssl_certificate $arg_name; proxy_ssl_certificate_key $arg_key; }
     }
     server { listen 127.0.0.1:8081; location = /refused { return 200 "$ssl_client_verify\n"; } }
@@ -240,4 +245,59 @@ fn tools_are_told_of_sni() {
         let told = stand.command(&["-V"]).expect("-V");
         assert!(told.lines().any(|line| line == "TLS SNI support enabled"), "{told}");
     }
+}
+
+#[test]
+fn small_keys_are_refused() {
+    let conf = "events { }\nhttp { server { listen 8443 ssl; ssl_certificate small.pem; ssl_certificate_key small.key; ssl_ciphers DEFAULT:@SECLEVEL=0; } }\n";
+    let [original, ours] = [Program::Original, Program::Ours]
+        .map(|program| prepared(program, conf).command(&["-t"]).map(drop).map_err(|error| error.to_string()));
+    assert_eq!(original, Ok(()));
+    assert!(ours.is_err_and(|text| text.contains("is of a kind that is not supported: RSA from 2048")));
+}
+
+#[test]
+fn no_curve_is_named_where_none_is_used() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
+        let ask = "openssl s_client -connect 127.0.0.1:8453 -ign_eof -tls1_2 -curves P-256";
+        let said =
+            shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1; ({get}) | {ask} -sess_in a 2>&1"));
+        let lines = said.lines().filter(|line| line.starts_with("[r]") || line.starts_with("[.]"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    });
+    assert_eq!(original, ["[.][prime256v1]", "[r][prime256v1]"]);
+    assert_eq!(ours, ["[.][prime256v1]", "[r][]"]);
+}
+
+#[test]
+fn sessions_with_servers_belong_to_their_location() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        ["/first", "/first", "/second"].map(|path| {
+            let text = stand.get(8080, path).map(|answer| answer.text()).unwrap_or_default();
+            text.split(']').next().unwrap_or_default().to_owned()
+        })
+    });
+    assert_eq!(original, ["[.", "[r", "[r"]);
+    assert_eq!(ours, ["[.", "[r", "[."]);
+}
+
+/// Tickets of a key file hold over a restart; sessions that are stored do not.
+#[test]
+fn early_data_needs_stored_sessions() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let stand = started(program);
+        let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
+        let ask = "openssl s_client -connect 127.0.0.1:8454 -ign_eof -tls1_2";
+        shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1"));
+        let master = stand.master().expect("a master");
+        stand.command(&["-s", "stop"]).expect("-s stop");
+        stand.wait_for_end(master).expect("it ends");
+        stand.command(&[]).expect("a start");
+        stand.wait_for_text(8080, "/", "plain").expect("an answer");
+        shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_in a 2>&1")).contains("\n[r]")
+    });
+    assert_eq!((original, ours), (true, false));
 }

@@ -160,6 +160,8 @@ pub struct ServerSide<S: 'static> {
     /// The certificate to show, where variables name it.
     named: Option<Named<S>>,
     /// The sessions with each server.
+    ///
+    /// Differs from nginx: each location has its own, so that none is resumed whose server another location verified. [test: sessions_with_servers_belong_to_their_location]
     sessions: Mutex<HashMap<Address, PeerSessions>>,
 }
 

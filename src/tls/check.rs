@@ -76,6 +76,8 @@ impl Files<'_> {
 
     /// Reads a certificate and its key.
     ///
+    /// Differs from nginx: keys of engines are refused. [test: what_is_not_spoken_is_said_once_or_refused]
+    ///
     /// # Errors
     /// nginx's and OpenSSL's words.
     pub fn pair(

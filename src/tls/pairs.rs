@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// A pair as rustls takes it, with an OCSP response to staple.
 ///
+/// Differs from nginx: RSA keys below 2048 bits are refused at every security level. [test: small_keys_are_refused]
+///
 /// # Errors
 /// A key rustls cannot sign with.
 pub fn certified(pair: Pair, response: Option<Vec<u8>>) -> Result<Arc<CertifiedKey>, Diagnostic> {

@@ -611,6 +611,7 @@ impl Relay<'_, '_> {
         }
         if want_write && self.to_client.poll(cx, self.request, self.request.location.settings.send_timeout).is_ready() {
             self.request.log(Level::Info, "client timed out (110: Connection timed out) while sending to client");
+            self.request.blame_client();
             self.request.response.broken = true;
             return Poll::Ready(Step::Over);
         }

@@ -94,7 +94,8 @@ impl Carries for Request {
         match &self.wire {
             Wire::H1 => self.connection.stream.try_send_file(file, offset, count),
             Wire::H2(_) | Wire::Sub(_) => {
-                let mut piece = vec![0; count.min(ROOM)];
+                let room = if let Wire::H2(stream) = &self.wire { stream.room(count)? } else { count };
+                let mut piece = vec![0; room.min(ROOM)];
                 let count = file.read_at(&mut piece, *offset)?;
                 let sent =
                     if count > 0 { self.try_send(piece.get(..count).unwrap_or_default(), Then::Flush)? } else { 0 };
@@ -126,6 +127,13 @@ impl Request {
                 Poll::Ready(())
             }
             Wire::Sub(_) => Poll::Ready(()),
+        }
+    }
+
+    /// The client was too slow, or is not to be answered: should the response not end, an HTTP/2 client is told so.
+    pub fn blame_client(&self) {
+        if let Wire::H2(stream) = &self.wire {
+            stream.blame_client();
         }
     }
 

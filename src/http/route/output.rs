@@ -358,6 +358,7 @@ impl Request {
 
     fn client_lost(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
+            self.blame_client();
             if self.location.settings.reset_timedout && matches!(self.wire, Wire::H1) {
                 let _ = self.connection.stream.socket().set_linger(Some(Duration::ZERO));
             }

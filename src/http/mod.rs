@@ -4,6 +4,7 @@
 //! `location`), runs through phases (`phase`), gets a response (`response`, `finish`) that filters see, and is logged.
 //! `build` makes the immutable `site` of merged settings.
 
+mod base64;
 mod body;
 mod build;
 mod closed;
@@ -28,6 +29,7 @@ mod location;
 mod module;
 pub mod modules;
 mod output;
+mod pace;
 mod phase;
 mod range;
 mod reading;

@@ -2,6 +2,7 @@
 
 use super::filter::Filter;
 use super::modules::referer::Referers;
+use super::pace::Rates;
 use super::phase::{Handler, PHASES, Phase};
 use super::request::Request;
 use super::secure::ServerTls;
@@ -16,6 +17,7 @@ use crate::session::build::Build;
 use hashbrown::HashMap;
 use std::any::{Any, TypeId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Compiled text with request variables.
 pub type Text = Template<Request>;
@@ -93,6 +95,14 @@ pub struct Place {
     pub tls: Option<Arc<ServerTls>>,
     /// The pages requests may come from.
     pub referers: Option<Arc<Referers>>,
+    /// `auth_delay`.
+    pub auth_delay: Duration,
+    /// `limit_rate` and `limit_rate_after`.
+    pub rates: Option<Arc<Rates>>,
+    /// Settings that modules find again while serving, one of a type.
+    pub attached: Vec<Box<dyn Any + Send + Sync>>,
+    /// In a `limit_except`: the methods it is not for.
+    pub allowed: Vec<Box<[u8]>>,
 }
 
 impl Place {
@@ -107,6 +117,10 @@ impl Place {
             warns: true,
             tls: None,
             referers: None,
+            auth_delay: Duration::ZERO,
+            rates: None,
+            attached: Vec::new(),
+            allowed: Vec::new(),
         }
     }
 
@@ -121,6 +135,11 @@ impl Place {
             steps.reserve_exact(1);
             steps.push(handler);
         }
+    }
+
+    /// Keeps settings for [`super::site::Location::attached`].
+    pub fn attach<T: Any + Send + Sync>(&mut self, settings: T) {
+        self.attached.push(Box::new(settings));
     }
 
     /// Adds a filter.

@@ -16,6 +16,7 @@ use crate::log::Level;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a request is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,11 @@ pub trait Handler: Send + Sync {
         None
     }
 
+    /// Whether it passes requests on to other servers.
+    fn is_gateway(&self) -> bool {
+        false
+    }
+
     /// The URI of the request the server makes before this step, whose answer [`Self::answered`] is shown.
     fn asks(&self) -> Option<&[u8]> {
         None
@@ -101,6 +107,11 @@ pub trait Way {
         phase: Phase,
     ) -> impl Future<Output = Flow<'static>>;
 
+    /// Waits before a refusal; false when the client leaves meanwhile.
+    fn pause(&mut self, _request: &mut Request, _time: Duration) -> impl Future<Output = bool> {
+        std::future::ready(true)
+    }
+
     /// Hears that a location was chosen.
     fn located(&mut self, _request: &Request) {}
 
@@ -114,6 +125,11 @@ struct Earnest;
 impl Way for Earnest {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, _: Phase) -> Flow<'static> {
         step.run(request).settled().await
+    }
+
+    async fn pause(&mut self, request: &mut Request, time: Duration) -> bool {
+        request.log(Level::Info, "delaying unauthorized request");
+        request.stays(time).await
     }
 }
 
@@ -194,7 +210,7 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
             finish::Next::Restart(Target::Named(location)) => {
                 request.uri_changed = false;
                 request.lost_upstream = false;
-                request.location = location;
+                request.choose(location);
                 way.located(request);
                 Start::Rewrite
             }
@@ -275,6 +291,10 @@ async fn phases(way: &mut impl Way, request: &mut Request, from: Start) -> Outco
         return end;
     }
     if let Some(end) = access(way, &location, request).await {
+        let delayed = matches!(end, Outcome::Finish(401)) && location.auth_delay > Duration::ZERO;
+        if delayed && !way.pause(request, location.auth_delay).await {
+            return Outcome::Finish(499);
+        }
         return end;
     }
     if let Some(end) = plain(way, &location, request, Phase::Precontent).await {
@@ -310,7 +330,7 @@ fn find(request: &mut Request) -> Option<u16> {
         }
         Ok(Found::Location(location)) => {
             request.keep_groups(&location.groups);
-            request.location = location;
+            request.choose(location);
         }
         Ok(Found::AddSlash(location)) => {
             request.location = location;

@@ -4,6 +4,7 @@ use super::codec::h1::{self, LineError, Next};
 use super::connection::wait;
 use super::head::Known;
 use super::listen::Virtual;
+use super::modules::requests::MaxHeaders;
 use super::request::Request;
 use super::wire::Wire;
 use crate::log::Level;
@@ -192,6 +193,13 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                     let text = format!("client sent invalid header line: \"{shown}\"");
                     request.log(Level::Info, &format!("{text} while reading client request headers"));
                     continue;
+                }
+                let most = request.server.base.attached::<MaxHeaders>();
+                if most.is_some_and(|most| request.head.headers.len() >= most.0) {
+                    request.lingering = true;
+                    let text = "client sent too many header lines while reading client request headers";
+                    request.log(Level::Info, text);
+                    return Err(Refused::Answer(494));
                 }
                 request.head_length = u64::from(line.end - request.head.line.method_name.start);
                 let value = line.value.clone();

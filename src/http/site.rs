@@ -7,6 +7,7 @@ use super::listen::Port;
 use super::location::{Locations, Pattern};
 use super::module::{Compile, Text};
 use super::modules::referer::Referers;
+use super::pace::Rates;
 use super::phase::{Handler, PHASES};
 use super::request::Request;
 use super::secure::ServerTls;
@@ -19,6 +20,7 @@ use crate::log::Log;
 use crate::script::template::Template;
 use crate::script::variable::Definitions;
 use hashbrown::HashMap;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +119,14 @@ pub struct Location {
     pub ifs: Box<[Arc<Self>]>,
     /// `valid_referers`.
     pub referers: Option<Arc<Referers>>,
+    /// `limit_except`.
+    pub except: Option<Except>,
+    /// `auth_delay`.
+    pub auth_delay: Duration,
+    /// `limit_rate` and `limit_rate_after`.
+    pub rates: Option<Arc<Rates>>,
+    /// Settings of modules.
+    pub attached: Box<[Box<dyn Any + Send + Sync>]>,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
     /// Whether only internal redirects come here.
@@ -125,6 +135,21 @@ pub struct Location {
     pub adds_slash: bool,
     /// Everything else.
     pub settings: Arc<Settings>,
+}
+
+impl Location {
+    /// What a module attached to the place.
+    pub fn attached<T: Any>(&self) -> Option<&T> {
+        self.attached.iter().find_map(|settings| settings.downcast_ref())
+    }
+}
+
+/// A `limit_except` of a location.
+pub struct Except {
+    /// The methods it is not for.
+    pub allowed: Box<[Box<[u8]>]>,
+    /// What requests with others take for the location.
+    pub place: Arc<Location>,
 }
 
 /// `root` or `alias`, compiled.
@@ -192,6 +217,8 @@ pub struct Settings {
     pub lingering_timeout: Duration,
     /// `reset_timedout_connection`.
     pub reset_timedout: bool,
+    /// `sendfile`.
+    pub sendfile: bool,
     /// `sendfile_max_chunk`.
     pub sendfile_max_chunk: usize,
     /// `tcp_nodelay`.
@@ -256,6 +283,7 @@ impl Settings {
             lingering_time: conf.lingering_time.merged()?,
             lingering_timeout: conf.lingering_timeout.merged()?,
             reset_timedout: conf.reset_timedout_connection.merged()?,
+            sendfile: conf.sendfile.merged()?,
             // Without a limit the largest piece is nginx's own.
             sendfile_max_chunk: if chunk > 0 { chunk } else { 2 << 20 } as usize,
             tcp_nodelay: conf.tcp_nodelay.merged()?,

@@ -709,3 +709,48 @@ fn added_headers_are_inherited_as_a_block_says() {
     let expected = ["X-Own: own", "X-Own: own X-Outer: outer", "", "X-Outer: outer"];
     assert_eq!(added.collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn an_ended_request_goes_to_its_post_action() {
+    let http = "log_format ends \"$request|$uri|$status|$body_bytes_sent|$upstream_status\";";
+    let server = r#"
+        access_log logs/access.log ends;
+        location /file/ { post_action /post/a.txt; alias html/; }
+        location /text/ { post_action /missing/; return 201 "text\n"; }
+        location /passed/ { post_action @named; proxy_pass http://127.0.0.1:8081; }
+        location /wrong/ { post_action @nothing; return 200 "text\n"; }
+        location /redirected/ { post_action /post/a.txt; return 302 /file/; }
+        location /post/ { internal; access_log logs/post.log ends; alias html/; }
+        location /missing/ { log_not_found off; alias html/none/; }
+        location @named { proxy_pass http://127.0.0.1:8082; }
+    "#;
+    let backend = "server { listen 127.0.0.1:8082; access_log logs/asked.log ends; location / { return 202; } }";
+    let conf = conf(&format!("{http}{backend}"), server);
+    let mut requests = Vec::new();
+    for place in ["file", "text", "passed", "wrong", "redirected"] {
+        requests.push(get(&format!("/{place}/a.txt?q=1"), ""));
+        requests.push(request("HEAD", &format!("/{place}/a.txt"), ""));
+        let kept = format!("GET /{place}/a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        requests.push(kept + &get(&format!("/{place}/a.txt"), ""));
+    }
+    let [original, ours] = PROGRAMS.map(|program| {
+        let stand = started(program, &conf, &[("html/a.txt", "file\n")]).expect("a host");
+        let answered = answers(&stand, &requests).unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let lines = |name: &str, count: usize| {
+            wait_for(name, LIMIT, || {
+                let log = stand.file(&format!("logs/{name}.log")).ok()?;
+                (log.lines().count() == count).then(|| log.lines().map(str::to_owned).collect::<Vec<_>>())
+            })
+            .unwrap_or_else(|error| panic!("{program:?}: {error}: {:?}", stand.file(&format!("logs/{name}.log"))))
+        };
+        (answered, lines("access", 12), lines("post", 8), lines("asked", 4), errors(&stand))
+    });
+    assert_eq!(original, ours);
+    // Everything of the server goes there, the place itself included: once.
+    let server = "post_action /post/; location / { return 200; } location /post/ { proxy_pass http://127.0.0.1:8082; }";
+    let text = self::conf(&format!("{http}{backend}"), server);
+    let stand = started(Program::Ours, &text, &[]).expect("a host");
+    answers(&stand, &[get("/", ""), get("/", "")]).expect("answers");
+    access(&stand, 2).expect("lines");
+    assert_eq!(stand.file("logs/asked.log").expect("a log").lines().count(), 2);
+}

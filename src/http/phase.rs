@@ -8,9 +8,11 @@ use super::conditional;
 use super::explain::Story;
 use super::finish;
 use super::location::Found;
+use super::modules::requests::PostAction;
 use super::range;
 use super::request::Request;
 use super::site::Location;
+use super::wire::{Sink, Wire};
 use crate::conf::bytes;
 use crate::log::Level;
 use std::future::Future;
@@ -161,6 +163,35 @@ enum Outcome {
 pub async fn run(request: &mut Request) {
     pass(&mut Earnest, request).await;
     request.respond().await;
+    if !request.is_subrequest() {
+        post_action(request).await;
+    }
+}
+
+/// Takes a request that has ended to the place its location names, which answers nobody.
+///
+/// Differs from nginx: a place that inherits `post_action` is not taken to itself again and again. [test: an_ended_request_goes_to_its_post_action]
+async fn post_action(request: &mut Request) {
+    let location = request.location.clone();
+    let Some(PostAction(target)) = location.attached::<PostAction>() else { return };
+    if request.response.status == 444 {
+        return;
+    }
+    let wire = std::mem::replace(&mut request.wire, Wire::Sub(Sink::Nowhere));
+    let sent = std::mem::take(&mut request.response);
+    let abandoned = std::mem::take(&mut request.abandoned);
+    let next =
+        if target.starts_with(b"/") { finish::jump(request, target, None) } else { finish::named(request, target) };
+    let outcome = match next {
+        finish::Next::Send => Outcome::Done,
+        finish::Next::Restart(target) => Outcome::Restart(target),
+    };
+    Box::pin(follow(&mut Earnest, request, outcome)).await;
+    let made = std::mem::replace(&mut request.response, sent);
+    request.response.status = made.final_status();
+    request.response.error = 0;
+    request.wire = wire;
+    request.abandoned |= abandoned;
 }
 
 /// Answers a request whose head was refused with this status, through its error page where there is one.

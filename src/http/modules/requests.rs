@@ -97,9 +97,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh))
         .default("off")
         .doc("Redirects old browsers by a page."),
-    Directive::checked("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
-        .neutral(&["off"])
-        .doc("Asks another location when a request has ended."),
+    Directive::new("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
+        .doc("Takes a request that has ended to another location, whose response nobody gets."),
     Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
         .words(&["valid=", "ipv4=", "ipv6="])
         .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
@@ -135,6 +134,9 @@ const METHODS: [&str; 14] = [
     "PATCH",
 ];
 const KEEP: &[(&str, u8)] = &[("off", 0), ("on", 1), ("clean", 2)];
+
+/// Where a request goes that has ended.
+pub struct PostAction(pub Vec<u8>);
 
 /// How many header lines a request to a server may have.
 pub struct MaxHeaders(pub usize);
@@ -176,6 +178,9 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(conf) = levels.get::<Requests>() else { return Ok(()) };
     if let Some(most) = conf.max_headers.filter(|_| place.context == SERVER) {
         place.attach(MaxHeaders(usize::try_from(most).unwrap_or(usize::MAX)));
+    }
+    if let Some(target) = &conf.post_action {
+        place.attach(PostAction(target.bytes.to_vec()));
     }
     place.auth_delay = conf.auth_delay.unwrap_or_default();
     if conf.limit_rate.is_some() || conf.limit_rate_after.is_some() {

@@ -28,7 +28,7 @@ fn what_asks_for_nothing_refuses_nothing() {
         "ssi off; autoindex off; proxy_cache off; disable_symlinks off; server { }",
         "server { location / { ssi OFF; dav_methods off; msie_refresh off; slice 0; } }",
         "aio threads; directio 4m; open_file_cache max=10; output_buffers 1 32k; server { }",
-        "server { post_action off; add_before_body \"\"; }",
+        "server { add_before_body \"\"; }",
     ] {
         assert_eq!(refused(&http(text)), [""; 0], "{text}");
     }

@@ -1,3 +1,6 @@
 //! Pure codecs: bytes in, meaning out.
 
+pub mod base64;
 pub mod h1;
+pub mod h2;
+pub mod uri;

@@ -12,11 +12,10 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::tree::Word;
 use crate::conf::walk::{Levels, errno};
-use crate::http::base64::{Alphabet, decode};
-use crate::http::head::Known;
-use crate::http::module::{Compile, Module, Place, Text};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::request::Request;
+use crate::http::route::credentials::credentials;
 use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, LIMIT_EXCEPT};
 use crate::session::slot::Value;
@@ -141,19 +140,6 @@ impl Right {
         }
         right
     }
-}
-
-/// The name and password of a request; nothing where it brings none.
-pub fn credentials(request: &Request) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (scheme, text) = request.header(Known::Authorization)?.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"basic ") {
-        return None;
-    }
-    let start = text.iter().position(|byte| *byte != b' ')?;
-    let mut user = decode(text.get(start..)?, Alphabet::Standard)?;
-    let colon = memchr::memchr(b':', &user).filter(|at| *at > 0)?;
-    let password = user.split_off(colon).split_off(1);
-    Some((user, password))
 }
 
 impl Handler for Basic {

@@ -4,7 +4,7 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Flag, Mask, Number};
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::Access;
 

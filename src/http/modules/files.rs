@@ -8,7 +8,7 @@ use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::pools::Pools;
 use crate::session::slot::free;

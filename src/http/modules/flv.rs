@@ -6,7 +6,7 @@ use crate::conf::module::{Conf, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 
 /// The module.

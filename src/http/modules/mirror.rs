@@ -7,10 +7,10 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::explain::Story;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{self, Flow, Handler, Phase};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::story::Story;
 use crate::net::turn;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
@@ -80,12 +80,7 @@ impl Mirrors {
             if copy.is_too_deep() {
                 continue;
             }
-            turn::spawn(async move {
-                phase::run(&mut copy).await;
-                if copy.location.settings.log_subrequest {
-                    phase::log(&mut copy);
-                }
-            });
+            turn::spawn(async move { copy.run_inner().await });
         }
     }
 }
@@ -108,6 +103,12 @@ impl Handler for Mirrors {
         }))
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for Mirrors {
     fn explain(&self, _: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         for uri in &self.targets {
             story.notes("mirror", format!("a copy goes to {}", bytes::text(uri)));

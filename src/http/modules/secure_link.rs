@@ -7,9 +7,10 @@ use crate::conf::slot::Text as TextSlot;
 use crate::conf::tree::Word;
 use crate::conf::value;
 use crate::conf::walk::Levels;
-use crate::http::base64::{Alphabet, decode};
-use crate::http::module::{Compile, Module, Place, Text};
-use crate::http::request::Request;
+use crate::http::codec::base64::{Alphabet, decode};
+use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::notes::Link;
+use crate::http::heart::request::Request;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::Value;
@@ -71,15 +72,6 @@ enum Check {
     Secret(Vec<u8>),
     /// By the text that has the checksum, and the one it is of.
     Texts(Text, Text),
-}
-
-/// What is known of a request's link; the first use settles it for the whole request.
-#[derive(Clone, Default)]
-pub struct Link {
-    /// `$secure_link`: 1, 0 for a link that has ended, or what follows the checksum in the path; nothing for a wrong one.
-    value: Option<Vec<u8>>,
-    /// `$secure_link_expires`.
-    expires: Option<Vec<u8>>,
 }
 
 fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {

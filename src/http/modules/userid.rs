@@ -8,11 +8,12 @@ use crate::conf::slot::{Choice, Custom, Mask, Number, Text as TextSlot};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::base64::{Alphabet, decode};
-use crate::http::filter::{BodyFilter, Filter, Slot};
-use crate::http::head::cookie_of;
-use crate::http::module::{Compile, Module, Place, Text};
-use crate::http::request::Request;
+use crate::http::codec::base64::{Alphabet, decode};
+use crate::http::heart::filter::{BodyFilter, Filter, Slot};
+use crate::http::heart::head::cookie_of;
+use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::notes::Client;
+use crate::http::heart::request::Request;
 use crate::log::{Level, clock};
 use crate::script::template::Template;
 use crate::script::variable::Variable;
@@ -121,15 +122,6 @@ struct Identity {
     /// `$uid_reset`.
     reset: Text,
     numbers: Arc<Numbers>,
-}
-
-/// What is known of a request's client.
-#[derive(Clone, Default)]
-pub struct Client {
-    got: [u32; 4],
-    set: [u32; 4],
-    cookie: Vec<u8>,
-    is_reset: bool,
 }
 
 /// What tells the identities apart that a process gives in one second.

@@ -1,6 +1,6 @@
 //! Password hashes as nginx checks them: `$apr1$`, `{PLAIN}`, `{SHA}` and `{SSHA}`, all others as crypt(3) does.
 
-use crate::http::base64::{Alphabet, decode};
+use crate::http::codec::base64::{Alphabet, decode};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use data_encoding::BASE64;

@@ -1,4 +1,5 @@
 //! base64 as nginx reads it: up to the first `=`, and nothing where another character comes before (RFC 4648).
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 /// Which characters stand for 62 and 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,8 +94,10 @@ async fn post_action(request: &mut Request) {
     };
     Box::pin(follow(&mut Earnest, request, outcome)).await;
     let made = std::mem::replace(&mut request.response, sent);
-    request.response.status = made.final_status();
-    request.response.error = 0;
+    request.response.status = made.status;
+    if made.error != 0 {
+        request.response.error = made.error;
+    }
     request.wire = wire;
     request.abandoned |= abandoned;
 }

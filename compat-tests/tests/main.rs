@@ -11,6 +11,7 @@ mod diagnostics;
 mod dump;
 mod exchanges;
 mod filters;
+mod gates;
 mod heads;
 mod house;
 mod http2;

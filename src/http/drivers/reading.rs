@@ -7,6 +7,7 @@ use crate::http::heart::head::Known;
 use crate::http::heart::port::Virtual;
 use crate::http::heart::request::Request;
 use crate::http::heart::wire::Wire;
+use crate::http::modules::requests::MaxHeaders;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use std::io;
@@ -195,6 +196,13 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                     let text = format!("client sent invalid header line: \"{shown}\"");
                     request.log(Level::Info, &format!("{text} while reading client request headers"));
                     continue;
+                }
+                let most = request.server.base.attached::<MaxHeaders>();
+                if most.is_some_and(|most| request.head.headers.len() >= most.0) {
+                    request.lingering = true;
+                    let text = "client sent too many header lines while reading client request headers";
+                    request.log(Level::Info, text);
+                    return Err(Refused::Answer(494));
                 }
                 request.head_length = u64::from(line.end - request.head.line.method_name.start);
                 let value = line.value.clone();

@@ -21,6 +21,9 @@ impl Request {
             return sub;
         }
         sub.run_inner().await;
+        // A request and those made for it are counted once.
+        self.limit_conn_status = sub.limit_conn_status;
+        self.limit_req_status = sub.limit_req_status;
         sub
     }
 
@@ -59,6 +62,10 @@ impl Request {
         sub.real = self.real.clone();
         sub.started = self.started;
         sub.serial = self.serial;
+        sub.secure_link.clone_from(&self.secure_link);
+        sub.client_id.clone_from(&self.client_id);
+        sub.limit_conn_status = self.limit_conn_status;
+        sub.limit_req_status = self.limit_req_status;
         sub.body = Body::default();
         sub.slots = self.slots.clone();
         let charset = match &self.parent {

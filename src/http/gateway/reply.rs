@@ -287,6 +287,7 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
     if gateway.ignore_headers & 1 != 0 {
         return None;
     }
+    set_rate(request, gateway, exchange, reply);
     let bytes = exchange.buffer.filled();
     let found = reply.headers.iter().find(|(name, _)| of(bytes, name).eq_ignore_ascii_case(b"x-accel-redirect"))?;
     let target = of(bytes, &found.1).to_vec();
@@ -325,6 +326,16 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
     })
 }
 
+/// Sets how fast the client is sent the response, as X-Accel-Limit-Rate says.
+fn set_rate(request: &Request, gateway: &Gateway, exchange: &Exchange, reply: &Reply) {
+    let bytes = exchange.buffer.filled();
+    let named = |name: &Part| of(bytes, name).eq_ignore_ascii_case(b"x-accel-limit-rate");
+    let found = reply.headers.iter().find(|(name, _)| gateway.ignore_headers & 4 == 0 && named(name));
+    if let Some(rate) = found.and_then(|(_, value)| crate::conf::value::number(of(bytes, value))) {
+        request.pace.set(rate);
+    }
+}
+
 /// Keeps the challenge of an intercepted 401.
 pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
     let bytes = exchange.buffer.filled();
@@ -344,6 +355,7 @@ pub fn head<P: Protocol>(
     exchange: &mut Exchange,
     reply: &mut Reply,
 ) {
+    set_rate(request, gateway, exchange, reply);
     let bytes = exchange.buffer.filled();
     request.response.status = reply.status;
     if request.response.error != 0 && reply.status != 0 {

@@ -93,6 +93,17 @@ impl Body {
         Self { framing, announced, chunked: announced.is_none() && !is_over, ..Self::default() }
     }
 
+    /// The same body for another request, as far as it has been read.
+    pub fn shared(&self) -> Self {
+        Self {
+            announced: self.announced,
+            chunked: self.chunked,
+            begun: true,
+            saved: self.saved.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The length the client announced.
     pub const fn announced(&self) -> Option<u64> {
         self.announced

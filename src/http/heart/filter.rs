@@ -16,6 +16,8 @@ use std::borrow::Cow;
 pub enum Slot {
     /// `expires`, `add_header`.
     Headers,
+    /// `userid`.
+    Userid,
     /// `gunzip`.
     Gunzip,
     /// `add_before_body`, `add_after_body`.

@@ -8,6 +8,8 @@ pub mod head;
 pub mod inbound;
 pub mod location;
 pub mod module;
+pub mod notes;
+pub mod pace;
 pub mod port;
 pub mod referers;
 pub mod request;

@@ -5,6 +5,8 @@ use crate::http::codec::h1::Method;
 use crate::http::heart::body::Body;
 use crate::http::heart::client::Connection;
 use crate::http::heart::head::{Head, Known};
+use crate::http::heart::notes::{Client, Link};
+use crate::http::heart::pace::Pace;
 use crate::http::heart::response::Response;
 use crate::http::heart::site::{Location, Server, Site};
 use crate::http::heart::upstream::Attempts;
@@ -16,7 +18,7 @@ use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +103,14 @@ pub struct Request {
     pub serial: u64,
     /// The verdict of connection limits, for `$limit_conn_status`.
     pub limit_conn_status: &'static str,
+    /// The verdict of rate limits, for `$limit_req_status`.
+    pub limit_req_status: &'static str,
+    /// How fast the response is sent.
+    pub pace: Pace,
+    /// What is known of its link, once that was asked.
+    pub secure_link: OnceCell<Box<Link>>,
+    /// What is known of its client's cookie, once that was asked.
+    pub client_id: RefCell<Option<Box<Client>>>,
 }
 
 /// Allocations that go from request to request.
@@ -207,6 +217,10 @@ impl Request {
             held: Vec::new(),
             serial: 0,
             limit_conn_status: "",
+            limit_req_status: "",
+            pace: Pace::default(),
+            secure_link: OnceCell::new(),
+            client_id: RefCell::default(),
         }
     }
 
@@ -276,6 +290,15 @@ impl Request {
     /// The first value of a header the server knows.
     pub fn header(&self, known: Known) -> Option<&[u8]> {
         self.head.get(known)
+    }
+
+    /// Takes a location, or what it has for methods like this one, for the location.
+    pub fn choose(&mut self, location: Arc<Location>) {
+        let name = self.method_name();
+        self.location = match &location.except {
+            Some(except) if !except.allowed.iter().any(|allowed| **allowed == *name) => except.place.clone(),
+            _ => location,
+        };
     }
 
     /// Takes an `if` of the location for the location.

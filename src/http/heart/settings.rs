@@ -75,6 +75,8 @@ pub struct Settings {
     pub lingering_timeout: Duration,
     /// `reset_timedout_connection`.
     pub reset_timedout: bool,
+    /// `sendfile`.
+    pub sendfile: bool,
     /// `sendfile_max_chunk`.
     pub sendfile_max_chunk: usize,
     /// `tcp_nodelay`.

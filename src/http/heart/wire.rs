@@ -81,18 +81,27 @@ pub trait Carries {
 
 impl Carries for Request {
     fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
-        match &self.wire {
+        let allowed = bytes.get(..self.pace_allows(bytes.len())?).unwrap_or_default();
+        let then = if allowed.len() < bytes.len() { Then::Flush } else { then };
+        let bytes = allowed;
+        let sent = match &self.wire {
             Wire::H1 if then == Then::More => self.connection.stream.try_write_more(bytes),
             Wire::H1 => self.connection.stream.try_write(bytes),
             Wire::H2(stream) => stream.try_send(bytes, then),
             Wire::Sub(Sink::Nowhere) => Ok(bytes.len()),
             Wire::Sub(Sink::Into(spout)) => spout.put(bytes),
-        }
+        }?;
+        self.pace_sent(sent);
+        Ok(sent)
     }
 
     fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
         match &self.wire {
-            Wire::H1 => self.connection.stream.try_send_file(file, offset, count),
+            Wire::H1 => {
+                let sent = self.connection.stream.try_send_file(file, offset, self.pace_allows(count)?)?;
+                self.pace_sent(sent);
+                Ok(sent)
+            }
             Wire::H2(_) | Wire::Sub(_) => {
                 let room = if let Wire::H2(stream) = &self.wire { stream.room(count)? } else { count };
                 let mut piece = vec![0; room.min(ROOM)];
@@ -109,6 +118,9 @@ impl Carries for Request {
 impl Request {
     /// Ready when bytes are taken again.
     pub fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_pace(cx).is_pending() {
+            return Poll::Pending;
+        }
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_writable(cx),
             Wire::H2(stream) => stream.poll_sendable(cx),
@@ -149,8 +161,8 @@ impl Request {
     /// The socket, where the kernel may move bytes into it.
     pub fn direct(&self) -> Option<&Tcp> {
         match &self.wire {
-            Wire::H1 => self.connection.stream.direct(),
-            Wire::H2(_) | Wire::Sub(_) => None,
+            Wire::H1 if !self.is_paced() => self.connection.stream.direct(),
+            Wire::H1 | Wire::H2(_) | Wire::Sub(_) => None,
         }
     }
 

@@ -2,7 +2,6 @@
 
 /// A name, and whether a configuration may define it anew; a name that ends in `_` is a family.
 pub const NAMES: &[(&str, bool)] = &[
-    ("ancient_browser", true),
     ("connections_active", false),
     ("connections_reading", false),
     ("connections_waiting", false),
@@ -26,21 +25,13 @@ pub const NAMES: &[(&str, bool)] = &[
     ("geoip_region", false),
     ("geoip_region_name", false),
     ("grpc_internal_trailers", false),
-    ("limit_req_status", false),
-    ("modern_browser", true),
-    ("msie", true),
     ("proxy_internal_body_length", false),
     ("proxy_internal_chunked", false),
     ("request_body_file", false),
-    ("secure_link", false),
-    ("secure_link_expires", false),
     ("slice_range", false),
     ("tcpinfo_rcv_space", false),
     ("tcpinfo_rtt", false),
     ("tcpinfo_rttvar", false),
     ("tcpinfo_snd_cwnd", false),
-    ("uid_got", false),
-    ("uid_reset", true),
-    ("uid_set", false),
     ("upstream_trailer_", true),
 ];

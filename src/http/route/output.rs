@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// A file up to this size is sent together with the head.
 const TOGETHER: u64 = 32 * 1024;
+/// What nginx reads of a file before it writes, without `sendfile`; a rate holds after each write.
+const PIECE: usize = 32 * 1024;
 
 impl Request {
     /// Sends the response, if a handler has not sent it already.
@@ -363,6 +365,8 @@ impl Request {
                 let _ = self.connection.stream.socket().set_linger(Some(Duration::ZERO));
             }
             self.log(Level::Info, "client timed out (110: Connection timed out) while sending response to client");
+        } else if error.kind() == io::ErrorKind::ConnectionAborted && error.raw_os_error().is_none() {
+            self.log(Level::Info, "client prematurely closed connection while sending response to client");
         } else {
             let text = crate::conf::walk::errno(error);
             self.log(Level::Info, &format!("send() failed ({text}) while sending response to client"));
@@ -380,7 +384,9 @@ impl Request {
             return self.flush().await;
         }
         let timeout = self.location.settings.send_timeout;
-        let chunk = self.location.settings.sendfile_max_chunk;
+        let settings = &self.location.settings;
+        let read = if self.is_paced() && !settings.sendfile { PIECE } else { usize::MAX };
+        let chunk = settings.sendfile_max_chunk.min(read);
         for (before, range) in parts {
             self.response.out.extend_from_slice(&before);
             let out = std::mem::take(&mut self.response.out);
@@ -482,6 +488,7 @@ impl Request {
 
     /// Waits until bytes are taken, or the time is over.
     async fn sendable(&self, timeout: Duration) -> io::Result<()> {
+        self.paced().await?;
         let ready = poll_fn(|cx| self.poll_sendable(cx));
         tokio::time::timeout(timeout, ready).await.map_err(|_| io::ErrorKind::TimedOut.into())
     }

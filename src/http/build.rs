@@ -262,6 +262,7 @@ impl Builder<'_> {
             ifs,
             warns: place.warns,
             referers: place.referers,
+            files: place.files,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),

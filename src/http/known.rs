@@ -7,8 +7,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("connections_reading", false),
     ("connections_waiting", false),
     ("connections_writing", false),
-    ("date_gmt", false),
-    ("date_local", false),
     ("fastcgi_path_info", false),
     ("fastcgi_script_name", false),
     ("geoip_area_code", false),

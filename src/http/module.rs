@@ -1,6 +1,7 @@
 //! What an http module is, and the two doors from configuration to run time: `declare` and `install`.
 
 use super::filter::Filter;
+use super::modules::files::FileSettings;
 use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES, Phase};
 use super::request::Request;
@@ -93,6 +94,8 @@ pub struct Place {
     pub tls: Option<Arc<ServerTls>>,
     /// The pages requests may come from.
     pub referers: Option<Arc<Referers>>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
 }
 
 impl Place {
@@ -107,6 +110,7 @@ impl Place {
             warns: true,
             tls: None,
             referers: None,
+            files: Arc::default(),
         }
     }
 

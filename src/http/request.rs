@@ -5,6 +5,7 @@ use super::codec::h1::Method;
 use super::connection::Connection;
 use super::gateway::tunnel::Tunnel;
 use super::head::{Head, Known};
+use super::modules::ssi::Includes;
 use super::response::Response;
 use super::site::{Location, Server, Site};
 use super::upstream::Attempts;
@@ -99,6 +100,8 @@ pub struct Request {
     pub held: Vec<Box<dyn Any>>,
     /// A number for this request on its connection.
     pub serial: u64,
+    /// What its commands of server side includes have set.
+    pub includes: Includes,
     /// The verdict of connection limits, for `$limit_conn_status`.
     pub limit_conn_status: &'static str,
 }
@@ -124,6 +127,8 @@ pub struct Parent {
     pub charset: Option<Vec<u8>>,
     /// How deep subrequests are nested.
     pub depth: u8,
+    /// What stands for its response where that fails or is empty: its type and its bytes.
+    pub stub: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Subject for Request {
@@ -206,6 +211,7 @@ impl Request {
             pipelined: false,
             held: Vec::new(),
             serial: 0,
+            includes: Includes::default(),
             limit_conn_status: "",
         }
     }

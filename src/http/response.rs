@@ -137,6 +137,8 @@ pub struct Response {
     pub sent: u64,
     /// Whether the client is gone.
     pub broken: bool,
+    /// Whether it was larger than the buffer of a response that is kept in memory.
+    pub overflowed: bool,
     /// The filters its body goes through.
     pub filters: Vec<Box<dyn BodyFilter>>,
     /// Those that see it behind all others, with the responses that were put into it.
@@ -181,6 +183,7 @@ impl Response {
             head_bytes,
             sent,
             broken,
+            overflowed,
             filters,
             coders,
             later,
@@ -194,7 +197,7 @@ impl Response {
         for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, unconditional] {
             *flag = false;
         }
-        for flag in [upgrade, head_made, head_only, chunked, complete, broken] {
+        for flag in [upgrade, head_made, head_only, chunked, complete, broken, overflowed] {
             *flag = false;
         }
         headers.clear();

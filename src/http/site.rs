@@ -6,6 +6,7 @@ use super::h2;
 use super::listen::Port;
 use super::location::{Locations, Pattern};
 use super::module::{Compile, Text};
+use super::modules::files::FileSettings;
 use super::modules::referer::Referers;
 use super::phase::{Handler, PHASES};
 use super::request::Request;
@@ -117,6 +118,8 @@ pub struct Location {
     pub ifs: Box<[Arc<Self>]>,
     /// `valid_referers`.
     pub referers: Option<Arc<Referers>>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
     /// Whether only internal redirects come here.

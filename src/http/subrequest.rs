@@ -32,6 +32,11 @@ impl Request {
         self.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH)
     }
 
+    /// Whether it may make no requests of its own.
+    pub fn is_deepest(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.depth >= DEPTH)
+    }
+
     /// A subrequest for `uri` that has not begun.
     pub fn made_for(&self, uri: &[u8]) -> Self {
         let depth = self.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
@@ -60,7 +65,8 @@ impl Request {
             Some(parent) => parent.charset.clone(),
             None => charset::parameter(&self.response.content_type).map(|(_, name)| name.to_vec()),
         };
-        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth }));
+        sub.includes = self.includes.inherited();
+        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth, stub: None }));
         sub
     }
 

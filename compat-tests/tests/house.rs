@@ -74,6 +74,42 @@ fn imports_point_down() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The inner floors in `src/http/mod.rs`.
+fn inner_floors() -> BTreeMap<String, u8> {
+    let map = fs::read_to_string(root().join("src/http/mod.rs")).expect("src/http/mod.rs");
+    map.lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .map(|row| row.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter_map(|cells| Some(((*cells.get(1)?).to_owned(), cells.first()?.parse().ok()?)))
+        .collect()
+}
+
+#[test]
+fn imports_inside_http_point_down() {
+    let floors = inner_floors();
+    assert!(floors.len() > 5, "the table of src/http/mod.rs was not read");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    sources(&mut |path, text| {
+        let Some((room, _)) = path.strip_prefix("src/http/").and_then(|rest| rest.split_once('/')) else { return };
+        let Some(own) = floors.get(room) else {
+            wrong.push(format!("{path}: room {room} is not in the table of src/http/mod.rs"));
+            return;
+        };
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for (at, _) in line.match_indices("crate::http::") {
+                let rest = &line[at + "crate::http::".len()..];
+                let name = rest.split(|char: char| !char.is_alphanumeric() && char != '_').next().unwrap_or_default();
+                seen += 1;
+                if floors.get(name).is_none_or(|floor| floor > own) {
+                    wrong.push(format!("{path}: {}", line.trim()));
+                }
+            }
+        }
+    });
+    assert!(seen > 100, "the imports of http were not read");
+    assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn pure_files_ask_for_the_purity_lint() {
     let line = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";

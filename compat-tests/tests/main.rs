@@ -1,5 +1,6 @@
 //! One test binary: every file beside this one is a module of it.
 
+mod access_logs;
 mod article;
 mod bodies;
 mod bytes;

@@ -87,8 +87,8 @@ fn what_protects_is_not_left_open() {
 #[test]
 fn rules_that_depend_on_what_is_not_served_let_nobody_pass() {
     let stand = prepared();
-    for rules in ["if ($date_gmt = never) { return 403; }", "set $a $date_gmt;", "if ($deny) { return 403; }"] {
-        let map = if rules.contains("deny") { "map $date_gmt $deny { never 1; }" } else { "" };
+    for rules in ["if ($geoip_org = never) { return 403; }", "set $a $geoip_org;", "if ($deny) { return 403; }"] {
+        let map = if rules.contains("deny") { "map $geoip_org $deny { never 1; }" } else { "" };
         stand
             .write(&format!(
                 "events {{ }} http {{ {map} server {{ listen 127.0.0.1:8080; {rules} location / {{ return 200 open; }} }} }}"

@@ -1,6 +1,6 @@
 //! What the fuzzer of the HTTP/1 codec runs.
 
-use super::codec::h1::{Chunked, Next, Piece, header_line, normalise, request_line, status_line};
+use crate::http::codec::h1::{Chunked, Next, Piece, header_line, normalise, request_line, status_line};
 
 /// Reads any bytes as a request's head, a response's head, header lines and a chunked body, each to its end.
 pub fn codec(text: &[u8]) {

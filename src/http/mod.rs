@@ -1,49 +1,32 @@
 //! The http server: requests through phases, filters and gateways.
 //!
-//! A connection reads heads (`codec`, `head`, `connection`), a request finds its server and location (`listen`,
-//! `location`), runs through phases (`phase`), gets a response (`response`, `finish`) that filters see, and is logged.
-//! `build` makes the immutable `site` of merged settings.
+//! | inner floor | room | what is there | may be a circle |
+//! |---|---|---|---|
+//! | 0 | codec | bytes ⇄ meaning, without input or output: HTTP/1 and HTTP/2 heads, URI escaping | no |
+//! | 1 | heart | a request, its connection, its site, its handlers and filters: they name each other by nature | yes |
+//! | 2 | route | target, variables, what a status answers, the writer | no |
+//! | 3 | gateway | passing requests on | no |
+//! | 4 | modules | nginx's modules, one a file | no |
+//! | 5 | drivers | connections into requests, the phase runner, requests of the server's own | no |
+//! | 6 | build | settings into a site; the dry run | no |
+//!
+//! Imports point down. `compat-tests/tests/house.rs` reads this table and holds the code to it.
 
-mod body;
 mod build;
-mod closed;
 mod codec;
-mod conditional;
-mod connection;
-mod core;
-mod encode;
-pub mod explain;
-mod filter;
-mod finish;
+mod drivers;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod gateway;
-mod h2;
-mod handshake;
-mod head;
-mod inbound;
-mod known;
-mod listen;
-mod location;
-mod module;
+mod heart;
 pub mod modules;
-mod output;
-mod phase;
-mod range;
-mod reading;
-mod request;
-mod response;
-mod secure;
-mod site;
-mod subrequest;
-mod target;
-mod upstream;
-mod uri;
-mod variables;
-mod wire;
+mod route;
 
+pub use build::explain;
 pub use build::site;
-pub use connection::{Counters, Front, serve};
-pub use encode::{SERVER, SERVER_BUILD};
-pub use listen::Port;
-pub use site::Site;
+pub use drivers::connection::serve;
+pub use heart::client::{Counters, Front};
+pub use heart::port::Port;
+pub use heart::site::Site;
+pub use heart::story;
+pub use route::encode::{SERVER, SERVER_BUILD};

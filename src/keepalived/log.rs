@@ -4,8 +4,10 @@ use crate::conf::bytes;
 use crate::conf::diagnostic::reason;
 use crate::log::Level;
 use crate::log::clock::ctime_stamp;
+use crate::log::event::{self, Line, Prints};
 use crate::log::syslog::{Server, Syslog};
 use std::io::Write as _;
+use tracing::Dispatch;
 
 /// The place of `daemon` among syslog's facilities.
 pub const DAEMON: u8 = 3;
@@ -25,7 +27,7 @@ pub struct Style {
 pub struct Log {
     ident: String,
     style: Style,
-    syslog: Option<Syslog>,
+    lines: Dispatch,
 }
 
 impl Log {
@@ -34,7 +36,8 @@ impl Log {
         let tag = format!("{ident}[{}]", std::process::id());
         let server = || Server::Unix("/dev/log".to_owned());
         let syslog = style.facility.map(|facility| Syslog::new(server(), facility, Level::Info, tag, None));
-        Self { ident: ident.to_owned(), style: style.clone(), syslog }
+        let lines = event::to(Printer { console: style.console, syslog });
+        Self { ident: ident.to_owned(), style: style.clone(), lines }
     }
 
     /// The same log for another thread.
@@ -61,12 +64,25 @@ impl Log {
 
     fn write(&self, level: Level, text: &str) {
         for line in text.lines() {
-            if self.style.console {
-                let _ = std::io::stderr().write_all(&bytes::raw(&format!("{}: {line}\n", ctime_stamp())));
-            }
-            if let Some(syslog) = &self.syslog {
-                syslog.send(level, &bytes::raw(line));
-            }
+            event::send(&self.lines, Line { level, connection: None, message: &bytes::raw(line) });
+        }
+    }
+}
+
+/// Prints keepalived's lines.
+struct Printer {
+    console: bool,
+    syslog: Option<Syslog>,
+}
+
+impl Prints for Printer {
+    fn print(&self, line: Line<'_>) {
+        if self.console {
+            let stamp = format!("{}: ", ctime_stamp());
+            let _ = std::io::stderr().write_all(&[stamp.as_bytes(), line.message, b"\n"].concat());
+        }
+        if let Some(syslog) = &self.syslog {
+            syslog.send(line.level, line.message);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The error log: levels, and lines in nginx's form to files, standard error and syslog.
 
 use super::clock;
+use super::event::{self, Line, Prints};
 use super::file::File;
 use super::syslog::Syslog;
 use std::io::Write as _;
 use std::sync::Arc;
+use tracing::Dispatch;
 
 /// How bad a line is; the order is nginx's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +46,11 @@ impl Level {
     pub fn word(self) -> &'static str {
         LEVELS.iter().find(|(_, level)| *level == self).map_or("", |(word, _)| word)
     }
+
+    /// The level with this number.
+    pub fn of(number: u64) -> Option<Self> {
+        LEVELS.iter().map(|(_, level)| *level).find(|level| *level as u64 == number)
+    }
 }
 
 /// Where lines go.
@@ -57,16 +64,28 @@ pub enum Sink {
     Syslog(Arc<Syslog>),
 }
 
-/// An error log: sinks, each with the least bad level it takes.
-#[derive(Clone, Default)]
+/// The sinks of a log, each with the least bad level it takes.
+type Sinks = Arc<[(Level, Sink)]>;
+
+/// An error log.
+#[derive(Clone)]
 pub struct Log {
-    sinks: Arc<[(Level, Sink)]>,
+    sinks: Sinks,
+    lines: Dispatch,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { sinks: Sinks::default(), lines: Dispatch::none() }
+    }
 }
 
 impl Log {
     /// A log of these sinks.
     pub fn new(sinks: Vec<(Level, Sink)>) -> Self {
-        Self { sinks: sinks.into() }
+        let sinks: Sinks = sinks.into();
+        let lines = if sinks.is_empty() { Dispatch::none() } else { event::to(Printer(sinks.clone())) };
+        Self { sinks, lines }
     }
 
     /// Whether any sink takes `level`.
@@ -81,36 +100,44 @@ impl Log {
 
     /// The same log without standard error.
     pub fn without_stderr(&self) -> Self {
-        Self { sinks: self.sinks.iter().filter(|(_, sink)| !matches!(sink, Sink::Stderr)).cloned().collect() }
+        Self::new(self.sinks.iter().filter(|(_, sink)| !matches!(sink, Sink::Stderr)).cloned().collect())
     }
 
     /// The same log without the file at `path`.
     pub fn without(&self, path: &str) -> Self {
         let other = |sink: &Sink| !matches!(sink, Sink::File(file) if file.name() == path);
-        Self { sinks: self.sinks.iter().filter(|(_, sink)| other(sink)).cloned().collect() }
+        Self::new(self.sinks.iter().filter(|(_, sink)| other(sink)).cloned().collect())
     }
 
     /// Writes a line; `connection` is nginx's `*7`. What it says need not be UTF-8: names of files and hosts are not.
     pub fn write(&self, level: Level, connection: Option<u64>, message: &(impl AsRef<[u8]> + ?Sized)) {
-        if !self.takes(level) {
-            return;
+        if self.takes(level) {
+            event::send(&self.lines, Line { level, connection, message: message.as_ref() });
         }
+    }
+}
+
+/// Prints nginx's lines.
+struct Printer(Sinks);
+
+impl Prints for Printer {
+    fn print(&self, line: Line<'_>) {
         let pid = std::process::id();
         let tid = nix::unistd::gettid();
-        let star = connection.map(|number| format!("*{number} ")).unwrap_or_default();
-        let head = format!("{} [{}] {pid}#{tid}: {star}", clock::error_stamp(), level.word());
-        let line = [head.as_bytes(), message.as_ref(), b"\n"].concat();
-        for (least, sink) in self.sinks.iter() {
-            if level > *least {
+        let star = line.connection.map(|number| format!("*{number} ")).unwrap_or_default();
+        let head = format!("{} [{}] {pid}#{tid}: {star}", clock::error_stamp(), line.level.word());
+        let text = [head.as_bytes(), line.message, b"\n"].concat();
+        for (least, sink) in self.0.iter() {
+            if line.level > *least {
                 continue;
             }
             match sink {
                 // There is nowhere to report it to.
-                Sink::File(file) => drop(file.write_now(&line)),
+                Sink::File(file) => drop(file.write_now(&text)),
                 Sink::Stderr => {
-                    let _ = std::io::stderr().write_all(&line);
+                    let _ = std::io::stderr().write_all(&text);
                 }
-                Sink::Syslog(syslog) => syslog.send(level, line.strip_suffix(b"\n").unwrap_or(&line)),
+                Sink::Syslog(syslog) => syslog.send(line.level, text.strip_suffix(b"\n").unwrap_or(&text)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod event;
 pub mod file;
 pub mod syslog;
 

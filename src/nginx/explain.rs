@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-pub use crate::http::explain::{Chosen, Passed, Question, Story};
+pub use crate::http::explain::Question;
+pub use crate::http::story::{Chosen, Passed, Story};
 pub use crate::stream::explain::{Ending, Story as StreamStory};
 pub use crate::upstream::group::Choice;
 

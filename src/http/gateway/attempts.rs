@@ -8,10 +8,10 @@ use super::reply::{self, Reply};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
 use crate::http::codec::h1::Method;
-use crate::http::phase::Flow;
-use crate::http::request::Request;
-use crate::http::response::Content;
-use crate::http::upstream::{Attempt, InUse, Pool, Secured};
+use crate::http::heart::handler::Flow;
+use crate::http::heart::request::Request;
+use crate::http::heart::response::Content;
+use crate::http::heart::upstream::{Attempt, InUse, Pool, Secured};
 use crate::log::Level;
 use crate::upstream::Inputs;
 use crate::upstream::group::Pick;
@@ -164,7 +164,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     /// Whether all of head and body were sent in the last attempt.
     fn is_sent_whole(&self, request: &Request) -> bool {
         let body = request.body.saved.as_ref().filter(|_| self.engine.gateway.pass_body);
-        let all = self.head.len() as u64 + body.map_or(0, crate::http::body::Saved::len);
+        let all = self.head.len() as u64 + body.map_or(0, crate::http::heart::body::Saved::len);
         !request.body.is_pending() && request.attempts.list.last().is_some_and(|attempt| attempt.sent >= all)
     }
 }

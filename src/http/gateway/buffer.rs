@@ -3,8 +3,8 @@
 //! Bytes leave in the order they came. The file has no name; it is filled while its first bytes are sent already, and is
 //! emptied when the client has caught up.
 
-use crate::http::filter::Then;
-use crate::http::wire::Carries;
+use crate::http::heart::filter::Then;
+use crate::http::heart::wire::Carries;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;

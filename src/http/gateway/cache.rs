@@ -6,7 +6,7 @@ use crate::conf::module::{Conf, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::Compile;
+use crate::http::heart::module::Compile;
 use crate::session::slot::free;
 use crate::session::{shared, used};
 use std::time::Duration;

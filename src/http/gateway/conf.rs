@@ -5,8 +5,8 @@ use crate::conf::directive::{Directive, Support};
 use crate::conf::module::{Conf, Merged as _, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::core::TempPath;
-use crate::http::module::{Compile, Text};
+use crate::http::heart::module::{Compile, Text};
+use crate::http::heart::settings::TempPath;
 use crate::net::address::Address;
 use crate::session::listening;
 use crate::session::used;
@@ -308,7 +308,7 @@ impl Gateway {
     }
 
     /// The address `*_bind` names for this request.
-    pub fn local(&self, request: &crate::http::request::Request) -> Option<Address> {
+    pub fn local(&self, request: &crate::http::heart::request::Request) -> Option<Address> {
         let text = self.bind.as_ref()?.text(request);
         let text = String::from_utf8_lossy(&text);
         local_address(&text)
@@ -395,7 +395,7 @@ pub fn temp_path<const P: u8>(
     if conf.temp_path.is_some() {
         return Err(cx.complain("is duplicate"));
     }
-    conf.temp_path = Some(crate::http::core::path_of(cx, statement)?);
+    conf.temp_path = Some(TempPath::of(cx, statement)?);
     Ok(())
 }
 

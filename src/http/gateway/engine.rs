@@ -4,12 +4,12 @@
 
 use super::attempts;
 use super::conf::Gateway;
-use super::secure::ServerSide;
-use crate::http::body::Saved;
-use crate::http::explain::Story;
-use crate::http::phase::{Flow, Handler};
-use crate::http::request::Request;
-use crate::http::upstream::{Attempt, Pool};
+use crate::http::heart::body::Saved;
+use crate::http::heart::handler::{Explain, Flow, Handler};
+use crate::http::heart::request::Request;
+use crate::http::heart::secure::ServerSide;
+use crate::http::heart::story::Story;
+use crate::http::heart::upstream::{Attempt, Pool};
 use crate::log::Level;
 use crate::upstream::Inputs;
 use std::future::poll_fn;
@@ -86,6 +86,12 @@ impl<P: Protocol> Handler for Engine<P> {
         }))
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl<P: Protocol> Explain for Engine<P> {
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         Some(self.tell(request, story))
     }

@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::conf::walk::Setting;
-use crate::http::module::Compile;
+use crate::http::heart::module::Compile;
 use crate::net::address::{self, Host};
 use crate::session::used;
 

@@ -3,13 +3,14 @@
 use super::conf::Gateway;
 use super::engine::{Protocol, note};
 use super::exchange::Exchange;
-use crate::http::codec::h1::{self, Next, Part};
-use crate::http::finish;
-use crate::http::head::Known;
-use crate::http::phase::Flow;
-use crate::http::request::Request;
-use crate::http::response::LOCATION;
-use crate::http::uri;
+use crate::http::codec::h1;
+use crate::http::codec::h1::{Next, Part};
+use crate::http::codec::uri;
+use crate::http::heart::handler::Flow;
+use crate::http::heart::head::Known;
+use crate::http::heart::request::Request;
+use crate::http::heart::response::LOCATION;
+use crate::http::route::finish;
 use crate::log::{Level, clock};
 
 /// How the body of a reply ends.

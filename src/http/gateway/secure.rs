@@ -4,10 +4,10 @@ use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::module::{Conf, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::Compile;
-use crate::http::request::Request;
+use crate::http::heart::module::Compile;
+use crate::http::heart::secure::ServerSide;
 use crate::session::slot::free;
-use crate::session::tls::{self, Named};
+use crate::session::tls::Named;
 use crate::session::used;
 use crate::tls::check::{self, Files};
 use crate::tls::ciphers;
@@ -52,9 +52,6 @@ impl<const P: u8> Conf for SecureConf<P> {
         inherit!(self, outer; server_name, session_reuse, trusted, verify, verify_depth);
     }
 }
-
-/// TLS towards the servers of a gateway.
-pub type ServerSide = tls::ServerSide<Request>;
 
 /// What merged settings of a gateway come to.
 ///

@@ -4,9 +4,10 @@
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::Exchange;
-use crate::http::connection::Connection;
-use crate::http::request::Request;
-use crate::http::upstream::InUse;
+use crate::http::heart::client::Connection;
+use crate::http::heart::request::Request;
+use crate::http::heart::upstream::InUse;
+use crate::http::heart::wire::Upgraded;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::transport::Transport;
@@ -61,14 +62,14 @@ impl Tunnel {
         let (server, ..) = exchange.into_parts(request.turn());
         Self { server, down, up, timeout: gateway.read_timeout, used }
     }
+}
 
-    /// Begins to count the time in which nothing moves.
-    pub fn begin(&self, turn: &Turn, deadline: &mut Deadline) {
+impl Upgraded for Tunnel {
+    fn begin(&self, turn: &Turn, deadline: &mut Deadline) {
         deadline.set(turn.clock.instant(), self.timeout);
     }
 
-    /// Relays until both sides have ended, one fails, or nothing moves for the read timeout.
-    pub fn poll(&mut self, client: &Connection, deadline: &mut Deadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, client: &Connection, deadline: &mut Deadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let turn = &client.front.turn;
         let Self { server, down, up, timeout, .. } = self;
         let before = down.moved + up.moved;
@@ -89,8 +90,7 @@ impl Tunnel {
         deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// What the request's log line tells of it.
-    pub fn finish(&self, request: &mut Request, outcome: io::Result<()>) {
+    fn finish(&self, request: &mut Request, outcome: io::Result<()>) {
         request.turn().clock.update();
         let (sent, received) = (self.down.moved, self.up.moved);
         request.response.sent += sent;

@@ -6,8 +6,8 @@
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::{Exchange, Failure};
-use crate::http::body::Saved;
-use crate::http::request::Request;
+use crate::http::heart::body::Saved;
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use std::fs::File;
 use std::io::{self, IoSlice};

@@ -6,9 +6,9 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Text;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
-use crate::http::filter::{BodyFilter, Failed, Filter, Include, Pieces, Slot, Then};
-use crate::http::module::{Compile, Module, Place};
-use crate::http::request::Request;
+use crate::http::heart::filter::{BodyFilter, Failed, Filter, Include, Pieces, Slot, Then};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::{MimeTypes, is_among};
 

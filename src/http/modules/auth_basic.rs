@@ -4,7 +4,7 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::tree::Word;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, LIMIT_EXCEPT};
 use crate::session::slot::Value;
 

@@ -6,9 +6,9 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Module, Place, Text};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::script::variable::{Assign, Definition, SlotId};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -100,6 +100,12 @@ impl Handler for AuthRequest {
         }))
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for AuthRequest {
     fn asks(&self) -> Option<&[u8]> {
         Some(&self.uri)
     }

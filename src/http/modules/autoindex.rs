@@ -9,13 +9,13 @@ use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Choice, Flag};
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
-use crate::http::explain::Story;
-use crate::http::filter::Then;
-use crate::http::module::{Compile, Module, Place};
+use crate::http::heart::filter::Then;
+use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::response::Content;
+use crate::http::heart::story::Story;
 use crate::http::modules::charset;
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
-use crate::http::response::Content;
 use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use listing::{Entry, Kind};
@@ -149,6 +149,12 @@ impl Handler for Lister {
         }))
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for Lister {
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         if !Self::suits(request) {
             return Some(Flow::Next);

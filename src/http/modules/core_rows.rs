@@ -2,8 +2,8 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::http::core::{LocationConf, ServerConf};
-use crate::http::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module};
+use crate::http::modules::core::{LocationConf, ServerConf};
 use crate::session::contexts::SERVER;
 use crate::session::hashing::{self, Sizes};
 use crate::session::slot::MimeLists;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(crate::http::core::MODULE).check(check)]
+    vec![Module::new(crate::http::modules::core::MODULE).check(check)]
 }
 
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {

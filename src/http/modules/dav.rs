@@ -9,11 +9,11 @@ use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Flag, Mask, Number};
 use crate::conf::walk::Levels;
-use crate::http::explain::Story;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
-use crate::http::uri;
+use crate::http::codec::uri;
+use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::story::Story;
 use crate::log::Level;
 use crate::log::clock::parse_http_date;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -158,6 +158,12 @@ impl Handler for Files {
         Flow::Finish(outcome.unwrap_or_else(|status| status))
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for Files {
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         let method = self.method(request);
         if let Some(method) = method {
@@ -174,7 +180,7 @@ fn check_put(request: &Request) -> Result<(), u16> {
         request.log(Level::Error, "cannot PUT to a collection");
         return Err(409);
     }
-    if request.header(crate::http::head::Known::ContentRange).is_some() {
+    if request.header(crate::http::heart::head::Known::ContentRange).is_some() {
         request.log(Level::Error, "PUT with range is unsupported");
         return Err(501);
     }

@@ -7,9 +7,9 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::h1::Method;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{Flow, Handler};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Flow, Handler};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 use std::borrow::Cow;
 

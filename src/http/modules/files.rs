@@ -8,7 +8,8 @@ use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::settings::FileSettings;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::pools::Pools;
 use crate::session::slot::free;
@@ -142,13 +143,6 @@ impl Conf for Files {
         inherit!(self, outer; aio_write, read_ahead, directio_alignment, output_buffers, subrequest_output_buffer_size, open_file_cache_valid, open_file_cache_min_uses, open_file_cache_errors, open_file_cache_events);
         inherit!(self, outer; aio, directio, open_file_cache, disable_symlinks);
     }
-}
-
-/// How files are opened and read at a place.
-#[derive(Debug, Default)]
-pub struct FileSettings {
-    /// `subrequest_output_buffer_size`.
-    pub subrequest_output_buffer_size: u64,
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {

@@ -8,11 +8,11 @@ use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::h1::Method;
-use crate::http::module::{Compile, Module, Place};
+use crate::http::heart::handler::{Flow, Handler};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::response::Content;
 use crate::http::modules::static_;
-use crate::http::phase::{Flow, Handler};
-use crate::http::request::Request;
-use crate::http::response::Content;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 use std::os::unix::fs::MetadataExt as _;
 

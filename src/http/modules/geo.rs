@@ -1,6 +1,6 @@
 //! `ngx_http_geo_module`: the http half of a twin.
 
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::geo;
 
 /// The module, with stream's rows beside its own.

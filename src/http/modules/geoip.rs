@@ -8,7 +8,7 @@ use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::Statement;
 use crate::conf::value::{self, Network};
 use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::HTTP;
 use crate::session::used;
 

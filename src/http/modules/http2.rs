@@ -11,9 +11,9 @@ use crate::conf::slot::{Custom, Flag, Number};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::h2::Settings;
-use crate::http::module::Module;
-use crate::http::request::Request;
+use crate::http::heart::module::Module;
+use crate::http::heart::request::Request;
+use crate::http::heart::site;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_LEVELS, HTTP_SERVER};
 use crate::session::slot::{Obsolete, PowerOfTwo, free};
@@ -120,10 +120,10 @@ impl Conf for Http2 {
 ///
 /// # Errors
 /// Settings that were not merged.
-pub fn settings(levels: &Levels<'_>) -> Result<Settings, Diagnostic> {
+pub fn settings(levels: &Levels<'_>) -> Result<site::Http2, Diagnostic> {
     let conf = levels.get::<Http2>().merged()?;
     let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    Ok(Settings {
+    Ok(site::Http2 {
         enabled: conf.enabled.merged()?,
         streams: fit(conf.max_concurrent_streams.merged()?),
         window: conf.body_preread_size.map_or(65_536, fit).min((1 << 31) - 1),

@@ -2,9 +2,9 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
 use crate::session::limit_conn::{self, Entry, Limiter, Limits, Zones};
 
 /// The module, with stream's rows beside its own.

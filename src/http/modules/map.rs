@@ -1,6 +1,6 @@
 //! `ngx_http_map_module`: the http half of a twin.
 
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::map;
 
 /// The module, with stream's rows beside its own.

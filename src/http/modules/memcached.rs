@@ -10,7 +10,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::conf::gateway::MEMCACHED;
 use crate::http::gateway::conf::{GatewayConf, NEXT_MEMCACHED, connection_rows, unserved};
 use crate::http::gateway::pass;
-use crate::http::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::free;
 use crate::session::used;

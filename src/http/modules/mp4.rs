@@ -7,7 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, LOCATION};
 
 /// The module.

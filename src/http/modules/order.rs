@@ -9,7 +9,7 @@ use super::{
     limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests, rewrite, scgi,
     secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid, uwsgi, xslt,
 };
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 
 /// Every module, in order.
 pub fn all() -> Vec<Module> {

@@ -7,7 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, List};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module};
 use crate::script::variable::Definition;
 use crate::session::contexts::{HTTP, HTTP_LEVELS, LIMIT_EXCEPT, LOCATION};
 use crate::session::slot::free;

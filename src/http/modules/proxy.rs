@@ -10,16 +10,19 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::core::opened;
-use crate::http::gateway::cache::{self, CacheConf, cache_rows};
+use crate::http::gateway::cache;
+use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::PROXY;
-use crate::http::gateway::conf::{self, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
 use crate::http::gateway::engine::Engine;
 use crate::http::gateway::pass;
-use crate::http::gateway::secure::{self, SecureConf, secure_rows};
-use crate::http::location::Pattern;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::request::Request;
+use crate::http::gateway::secure;
+use crate::http::gateway::secure::{SecureConf, secure_rows};
+use crate::http::heart::location::Pattern;
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::modules::core::opened;
 use crate::net::address::{self, Host};
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LIMIT_EXCEPT, LOCATION};
@@ -180,7 +183,7 @@ static UPSTREAM: &[Variable<Request>] = &[
 ];
 
 fn time(time: Option<std::time::Duration>, out: &mut Vec<u8>) -> bool {
-    time.is_some_and(|time| crate::http::variables::seconds(out, time))
+    time.is_some_and(|time| crate::http::route::variables::seconds(out, time))
 }
 
 fn number(value: u64, out: &mut Vec<u8>) -> bool {

@@ -6,10 +6,10 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::explain::Story;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
+use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::story::Story;
 use crate::net::address::Address;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -115,6 +115,12 @@ impl Handler for Step {
         Flow::Next
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for Step {
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         let before = request.client().host_text();
         let _ = self.run(request);

@@ -6,13 +6,14 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Number};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::core::ServerConf;
-use crate::http::head::Known;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::request::Request;
+use crate::http::heart::head::Known;
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::referers::Referers;
+use crate::http::heart::request::Request;
+use crate::http::modules::core::ServerConf;
 use crate::log::Level;
 use crate::script::hash::{Wildcards, is_hostname};
-use crate::script::regex::{Expression, MatchError};
+use crate::script::regex::Expression;
 use crate::script::variable::{Compute, Definition};
 use crate::session::contexts::{HTTP, HTTP_LEVELS, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
@@ -109,20 +110,6 @@ impl Conf for Given {
     }
 }
 
-/// The pages requests may come from.
-pub struct Referers {
-    /// Whether no page is one.
-    none: bool,
-    /// Whether a header is that is no URL any more.
-    blocked: bool,
-    /// Hosts, and how the path must begin.
-    names: Wildcards<Arc<[u8]>>,
-    /// Expressions of the host.
-    hosts: Vec<Expression>,
-    /// Expressions of all behind the scheme.
-    expressions: Vec<Expression>,
-}
-
 fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let (Some(own), Some(conf)) = (levels.level.own::<Given>(), levels.get::<Given>()) else { return Ok(()) };
     let Some(pages) = &own.pages else { return Ok(()) };
@@ -163,41 +150,6 @@ fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> R
     }
     place.referers = Some(Arc::new(referers));
     Ok(())
-}
-
-/// Whether one of `expressions` matches.
-fn any(expressions: &[Expression], text: &[u8]) -> Result<bool, MatchError> {
-    for expression in expressions {
-        if expression.matches(text)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-impl Referers {
-    /// Whether a request may come from the page its header names.
-    ///
-    /// # Errors
-    /// When PCRE2 gives up an expression.
-    fn take(&self, referer: Option<&[u8]>) -> Result<bool, MatchError> {
-        let Some(referer) = referer else { return Ok(self.none) };
-        let scheme = |name: &[u8]| {
-            let (head, rest) = referer.split_at_checked(name.len())?;
-            (referer.len() >= b"http://i.ru".len() && head.eq_ignore_ascii_case(name)).then_some(rest)
-        };
-        let Some(rest) = scheme(b"http://").or_else(|| scheme(b"https://")) else { return Ok(self.blocked) };
-        let end = memchr::memchr2(b'/', b':', rest).unwrap_or(rest.len());
-        let host = rest.get(..end).unwrap_or_default().to_ascii_lowercase();
-        if host.len() > 256 {
-            return Ok(false);
-        }
-        if let Some(path) = self.names.find_name(&host) {
-            let start = memchr::memchr(b'/', rest).unwrap_or(rest.len());
-            return Ok(rest.get(start..).unwrap_or_default().starts_with(path));
-        }
-        Ok(any(&self.hosts, &host)? || any(&self.expressions, rest)?)
-    }
 }
 
 fn valid_referers(cx: &mut Setting<'_>, conf: &mut Given, statement: &Statement) -> Result<(), Diagnostic> {

@@ -7,7 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Block, Choice, Custom, Flag, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module};
 use crate::http::modules::proxy;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT, LOCATION};
 use crate::session::resolver::{self, ResolverText};

@@ -16,7 +16,7 @@ use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::script::regex::Expression;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
 use crate::session::used;

@@ -7,7 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Text;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
-use crate::http::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::Value;
 use crate::session::used;

@@ -3,7 +3,7 @@
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Size;
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
 /// The module.

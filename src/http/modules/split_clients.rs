@@ -1,6 +1,6 @@
 //! `ngx_http_split_clients_module`: the http half of a twin.
 
-use crate::http::module::Module;
+use crate::http::heart::module::Module;
 use crate::session::split_clients;
 
 /// The module, with stream's rows beside its own.

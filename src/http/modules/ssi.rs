@@ -1,4 +1,6 @@
 //! `ngx_http_ssi_filter_module`: server side includes: commands in pages, carried out on their way to the client.
+//!
+//! Differs from nginx: the end of a page that could begin a command is sent; nginx leaves these bytes out. [test: the_end_of_a_page_is_sent]
 
 mod command;
 mod parser;
@@ -11,9 +13,9 @@ use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Flag, Size};
 use crate::conf::walk::Levels;
-use crate::http::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::module::{Compile, Module, Place};
-use crate::http::request::Request;
+use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
@@ -22,8 +24,6 @@ use command::Page;
 use parser::{Event, Parser};
 use std::borrow::Cow;
 use text::Wrong;
-
-pub use state::Includes;
 
 /// The module.
 pub fn modules() -> Vec<Module> {

@@ -4,10 +4,10 @@ use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
-use crate::http::module::{Compile, Module, Place};
-use crate::http::phase::{Flow, Handler, Phase};
-use crate::http::request::Request;
-use crate::http::response::Content;
+use crate::http::heart::handler::{Flow, Handler, Phase};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::request::Request;
+use crate::http::heart::response::Content;
 use crate::log::Level;
 use crate::net::open_file::Opened;
 use std::io;
@@ -84,7 +84,7 @@ pub fn refused(request: &Request, path: &[u8], call: &str, error: &io::Error) ->
 /// Redirects to the folder's name with a slash behind it.
 pub fn slash(request: &mut Request, uri: &[u8]) -> u16 {
     let mut target = Vec::new();
-    crate::http::uri::escape(uri, crate::http::uri::PATH, &mut target);
+    crate::http::codec::uri::escape(uri, crate::http::codec::uri::PATH, &mut target);
     target.push(b'/');
     if request.has_args && !request.args.is_empty() {
         target.push(b'?');

@@ -7,14 +7,15 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Number, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
-use crate::http::gateway::cache::{self, CacheConf, cache_rows};
+use crate::http::gateway::cache;
+use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::UWSGI;
-use crate::http::gateway::conf::{
-    self, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved,
-};
+use crate::http::gateway::conf::{GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, unserved};
 use crate::http::gateway::pass;
-use crate::http::gateway::secure::{self, SecureConf, secure_rows};
-use crate::http::module::{Compile, Module};
+use crate::http::gateway::secure;
+use crate::http::gateway::secure::{SecureConf, secure_rows};
+use crate::http::heart::module::{Compile, Module};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::free;
 use crate::session::used;

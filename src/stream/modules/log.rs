@@ -1,12 +1,13 @@
 //! `ngx_stream_log_module`: `access_log` and `log_format`.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Support};
+use crate::conf::directive::{Arity, Directive};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
+use crate::log::Level;
 use crate::session::contexts::{STREAM, STREAM_ANY};
 use crate::session::format::{self, AccessLog, AccessText, Format, FormatText};
 use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
@@ -28,7 +29,6 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
             .since("1.11.4")
-            .support(Support::Parts("paths with variables and gzip= are not served"))
             .doc("Sets where connections are logged, and in which format."),
         Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
@@ -84,7 +84,9 @@ impl Handler for Log {
     fn run(&self, session: &mut Session) -> Flow {
         let turn = session.turn().clone();
         for log in &self.logs {
-            log.write(session, &turn);
+            if let Err(text) = log.write(session, &turn) {
+                session.log(Level::Crit, &text, "");
+            }
         }
         Flow::Next
     }

@@ -1,6 +1,6 @@
 use super::Buffer;
-use crate::http::filter::Then;
-use crate::http::wire::Carries;
+use crate::http::heart::filter::Then;
+use crate::http::heart::wire::Carries;
 use crate::net::transport::Transport;
 use socket2::{Domain, Socket, Type};
 use std::fs::File;

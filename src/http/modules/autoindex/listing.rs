@@ -1,7 +1,7 @@
 //! What a folder looks like in each format.
 
-use crate::http::response::date;
-use crate::http::uri;
+use crate::http::codec::uri;
+use crate::http::heart::response::date;
 use crate::log::clock::civil;
 use std::borrow::Cow;
 use std::io::Write as _;

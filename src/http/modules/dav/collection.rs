@@ -2,8 +2,8 @@
 
 use super::{Depth, Files, Method, depth, failed, make_folder, os, refuse_body, tree};
 use crate::conf::bytes;
-use crate::http::request::Request;
-use crate::http::uri;
+use crate::http::codec::uri;
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use std::fs::Metadata;
 use std::io;

@@ -4,7 +4,7 @@
 
 use super::{failed, folder_access, log_failure, make_folder, os};
 use crate::conf::bytes;
-use crate::http::request::Request;
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use std::fs::{File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -5,9 +5,9 @@ use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
-use crate::http::module::{Compile, Text};
-use crate::http::request::Request;
-use crate::http::upstream::Pool;
+use crate::http::heart::module::{Compile, Text};
+use crate::http::heart::request::Request;
+use crate::http::heart::upstream::Pool;
 use crate::log::Level;
 use crate::net::address::{self, Address, Host};
 use crate::upstream::Group;
@@ -262,7 +262,7 @@ impl Proxy {
         let prefix = if replacement.is_some() { self.location.len() } else { 0 };
         let rest = request.uri.get(prefix..).unwrap_or_default();
         if request.is_quoted() || request.internal {
-            crate::http::uri::escape(rest, crate::http::uri::PATH, &mut uri);
+            crate::http::codec::uri::escape(rest, crate::http::codec::uri::PATH, &mut uri);
         } else {
             uri.extend_from_slice(rest);
         }

@@ -5,9 +5,9 @@ use super::compile::Matcher;
 use super::run::{Run, Tale, write};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
-use crate::http::module::{Compile, Text};
-use crate::http::phase::Flow;
-use crate::http::request::Request;
+use crate::http::heart::handler::Flow;
+use crate::http::heart::module::{Compile, Text};
+use crate::http::heart::request::Request;
 use crate::log::Level;
 
 /// A `rewrite` at work.

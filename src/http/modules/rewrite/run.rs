@@ -4,13 +4,13 @@ use super::compile::Matcher;
 use super::replace::Replace;
 use crate::conf::bytes;
 use crate::conf::source::Span;
-use crate::http::explain::Story;
-use crate::http::module::Text;
+use crate::http::codec::uri;
+use crate::http::heart::handler::{Explain, Flow, Handler};
+use crate::http::heart::module::Text;
+use crate::http::heart::request::Request;
+use crate::http::heart::response::Content;
+use crate::http::heart::story::Story;
 use crate::http::modules::static_;
-use crate::http::phase::{Flow, Handler};
-use crate::http::request::Request;
-use crate::http::response::Content;
-use crate::http::uri;
 use crate::log::Level;
 use crate::script::template::Part;
 use crate::script::variable::{Assign, SlotId};
@@ -127,6 +127,12 @@ impl Handler for Program {
         self.runs(request, &mut Silence)
     }
 
+    fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+}
+
+impl Explain for Program {
     fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
         Some(self.runs(request, &mut Told { story, span: None }))
     }
@@ -141,7 +147,7 @@ impl Program {
     }
 
     fn all(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Flow<'static> {
-        let mut home: Option<Arc<crate::http::site::Location>> = None;
+        let mut home: Option<Arc<crate::http::heart::site::Location>> = None;
         let mut at = 0;
         while let Some(step) = self.steps.get(at) {
             tale.at(step.span);

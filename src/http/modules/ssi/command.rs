@@ -4,10 +4,10 @@ use super::parser::Parser;
 use super::state;
 use super::text::{self, Wrong};
 use crate::conf::bytes;
-use crate::http::filter::{Include, Pieces};
-use crate::http::request::Request;
-use crate::http::uri;
-use crate::http::wire::{Sink, Wire};
+use crate::http::codec::uri;
+use crate::http::heart::filter::{Include, Pieces};
+use crate::http::heart::request::Request;
+use crate::http::heart::wire::{Sink, Wire};
 use crate::log::Level;
 
 /// The message for errors before a page sets its own.

@@ -1,7 +1,7 @@
 //! Values of parameters: variables and quotes in them, and the expressions of `if`.
 
 use super::state;
-use crate::http::request::Request;
+use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::script::regex::{Captures, Expression};
 

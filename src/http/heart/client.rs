@@ -1,0 +1,421 @@
+//! A client's connection and the loop it lives on: what is known of them, and what requests take from them.
+
+use crate::http::heart::body::Budget;
+use crate::http::heart::head::Head;
+use crate::http::heart::port::{Port, Virtual};
+use crate::http::heart::request::{Parts, Request};
+use crate::http::heart::site::{Server, Site};
+use crate::log::{Level, Log};
+use crate::net::address::Address;
+use crate::net::tcp;
+use crate::net::transport::Transport;
+use crate::net::turn::{Buffer, Turn};
+use crate::session::tls::Shaken;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// What a worker counts, for `stub_status`.
+#[derive(Default)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections open.
+    pub active: AtomicU64,
+    /// Requests begun.
+    pub requests: AtomicU64,
+    /// Connections reading a head.
+    pub reading: AtomicU64,
+    /// Connections with a request at work.
+    pub writing: AtomicU64,
+    /// Idle connections.
+    pub waiting: AtomicU64,
+    /// Numbers for connections.
+    pub serial: AtomicU64,
+}
+
+/// One loop's share of the http server.
+pub struct Front {
+    /// The loop's own things.
+    pub turn: Rc<Turn>,
+    /// What the worker counts.
+    pub counters: Arc<Counters>,
+    /// Memory for bodies.
+    pub budget: Budget,
+    /// Idle backend connections.
+    pub idle: Rc<crate::http::heart::upstream::Idle>,
+    /// Connections of this loop, for retiring them.
+    pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
+    /// Keys for numbers nobody can guess.
+    pub random: std::hash::RandomState,
+    #[expect(clippy::vec_box, reason = "a waiting connection has room for a pointer, not for a request")]
+    seats: RefCell<Vec<Box<Option<Request>>>>,
+    parts: RefCell<Vec<Parts>>,
+    serials: Cell<u64>,
+    /// The second in which connections were last closed to make room.
+    reused: Cell<u64>,
+}
+
+/// Seats a loop keeps for requests to come.
+const SEATS: usize = 256;
+/// Bytes of bodies a loop keeps in memory.
+const BUDGET: u64 = 64 << 20;
+
+impl Front {
+    /// The http server's share of a loop.
+    pub fn new(turn: Rc<Turn>, counters: Arc<Counters>) -> Rc<Self> {
+        Rc::new(Self {
+            idle: Rc::default(),
+            turn,
+            counters,
+            budget: Budget::new(BUDGET),
+            open: RefCell::default(),
+            random: std::hash::RandomState::new(),
+            seats: RefCell::default(),
+            parts: RefCell::default(),
+            serials: Cell::new(1),
+            reused: Cell::new(u64::MAX),
+        })
+    }
+
+    /// A number for a multipart boundary.
+    pub fn next_boundary(&self) -> u64 {
+        self.serials.replace(self.serials.get() + 1)
+    }
+
+    /// A number for a temporary file.
+    pub fn next_temp(&self) -> u64 {
+        self.next_boundary() + ((self.turn.number as u64) << 32) + u64::from(std::process::id()) * 100_000
+    }
+
+    /// Takes memory for a body; it is given back when the result is dropped.
+    pub fn hold(self: &Rc<Self>, bytes: usize) -> Held {
+        let mut held = Held { front: self.clone(), bytes: 0 };
+        held.grow(bytes);
+        held
+    }
+
+    /// Connections of other sites than `current` go over to it with their next request, if it still listens where they
+    /// came in; the rest end after the request they are at, or, while they wait for one, after a moment in which a request
+    /// that is on its way is still served.
+    ///
+    /// Differs from nginx: waiting connections are not closed, which fails such requests. [test: reloads_under_load_fail_no_request_and_cut_no_tunnel]
+    pub fn retire(self: &Rc<Self>, current: Option<&Arc<Site>>) {
+        let mut waits = false;
+        for (_, connection) in self.open.borrow().iter() {
+            let Some(connection) = connection.upgrade() else { continue };
+            if current.is_some_and(|current| Arc::ptr_eq(current, &connection.site.borrow())) {
+                continue;
+            }
+            connection.follow(current);
+            waits |= connection.standing.get() == Standing::Retired && connection.idle.get();
+        }
+        if waits {
+            let front = self.clone();
+            crate::net::turn::spawn(async move {
+                tokio::time::sleep(GRACE).await;
+                front.close_idle();
+            });
+        }
+    }
+
+    /// Whether another connection may be opened. When nearly all of `worker_connections` are taken, those that have waited
+    /// longest for a request are closed, as nginx closes them.
+    pub fn has_room(&self, log: &Log) -> bool {
+        let most = self.turn.connections.get();
+        let open = tcp::open_count() + self.turn.listening.get();
+        if open < most.saturating_sub(most / 16) {
+            return true;
+        }
+        let closed = self.close_oldest();
+        let second = self.turn.clock.now().as_secs();
+        if closed > 0 && self.reused.replace(second) != second {
+            log.write(Level::Warn, None, &format!("{most} worker_connections are not enough, reusing connections"));
+        }
+        open < most || closed > 0
+    }
+
+    /// Closes an eighth of the connections that wait for a request, 32 at most: those that have waited longest.
+    fn close_oldest(&self) -> usize {
+        let open = self.open.borrow();
+        let mut waiting: Vec<_> = open
+            .iter()
+            .filter_map(|(_, connection)| connection.upgrade())
+            .filter(|connection| connection.idle.get() && !connection.closing.get())
+            .collect();
+        waiting.sort_by_key(|connection| connection.idle_since.get());
+        let count = (waiting.len() / 8).clamp(1, 32);
+        let closed = waiting.iter().take(count);
+        for connection in closed.clone() {
+            connection.closing.set(true);
+            let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
+        }
+        closed.len()
+    }
+
+    fn close_idle(&self) {
+        for (_, connection) in self.open.borrow().iter() {
+            if let Some(connection) = connection.upgrade()
+                && connection.standing.get() == Standing::Retired
+                && connection.idle.get()
+            {
+                let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
+            }
+        }
+    }
+}
+
+impl Front {
+    /// Closes connections that are still at something under a site that was replaced at this time or before.
+    pub fn close_retired(&self, by: Instant) {
+        for (_, connection) in self.open.borrow().iter() {
+            if let Some(connection) = connection.upgrade()
+                && connection.replaced.get() <= by
+                && match connection.standing.get() {
+                    Standing::Current => false,
+                    Standing::Following => !connection.idle.get(),
+                    Standing::Retired => true,
+                }
+            {
+                let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
+            }
+        }
+    }
+}
+
+/// How long a waiting connection outlives its configuration.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Memory taken from the loop's budget.
+pub struct Held {
+    front: Rc<Front>,
+    bytes: u64,
+}
+
+impl Held {
+    /// Makes it at least `bytes`; false when the budget does not allow it.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let more = (bytes as u64).saturating_sub(self.bytes);
+        if more > 0 && !self.front.budget.take(more) {
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.front.budget.give(self.bytes);
+    }
+}
+
+/// How a connection stands to the configuration its loop serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is served by it.
+    Current,
+    /// Its next request will be.
+    Following,
+    /// There is no next request: nobody listens where it came in any more.
+    Retired,
+}
+
+/// A client's connection.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Transport,
+    /// The loop it lives on.
+    pub front: Rc<Front>,
+    /// The configuration its next request is served by.
+    pub site: RefCell<Arc<Site>>,
+    /// Its number, for logs and `$connection`.
+    pub number: u64,
+    /// Who is at the other end.
+    pub peer: Address,
+    /// What a PROXY protocol head said.
+    pub proxied: RefCell<Option<crate::net::proxy_protocol::Header>>,
+    local: OnceCell<Option<SocketAddr>>,
+    /// What it was accepted on.
+    pub bound: Address,
+    /// Requests so far.
+    pub requests: Cell<u64>,
+    /// When it was accepted.
+    pub since: Instant,
+    /// Whether it waits for a request.
+    pub idle: Cell<bool>,
+    /// Since when.
+    pub idle_since: Cell<Instant>,
+    /// Whether it was closed to make room for others.
+    closing: Cell<bool>,
+    /// Whether `TCP_NODELAY` is set.
+    pub nodelay: Cell<bool>,
+    /// What is known of its TLS handshake.
+    pub shaken: OnceCell<Box<Shaken>>,
+    /// Whether what it carries came over TLS.
+    pub secure: Cell<bool>,
+    /// When its configuration was replaced by the loop's.
+    replaced: Cell<Instant>,
+    /// How it stands to the loop's configuration.
+    pub standing: Cell<Standing>,
+    /// The task of a connection with HTTP/2, to be told when that changes.
+    pub driver: RefCell<Option<Waker>>,
+    slot: Cell<usize>,
+}
+
+impl Connection {
+    /// A connection that was accepted.
+    pub fn open(front: &Rc<Front>, site: Arc<Site>, port: &Port, (stream, peer): (Transport, Address)) -> Rc<Self> {
+        front.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        front.counters.active.fetch_add(1, Ordering::Relaxed);
+        let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = Rc::new(Self {
+            stream,
+            front: front.clone(),
+            site: RefCell::new(site),
+            number,
+            peer,
+            proxied: RefCell::default(),
+            local: OnceCell::new(),
+            bound: port.address.clone(),
+            requests: Cell::new(0),
+            since: front.turn.clock.instant(),
+            idle: Cell::new(true),
+            idle_since: Cell::new(front.turn.clock.instant()),
+            closing: Cell::new(false),
+            nodelay: Cell::new(false),
+            shaken: OnceCell::new(),
+            secure: Cell::new(false),
+            replaced: Cell::new(front.turn.clock.instant()),
+            standing: Cell::new(Standing::Current),
+            driver: RefCell::default(),
+            slot: Cell::new(usize::MAX),
+        });
+        connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
+        connection
+    }
+
+    /// The name of a server its client asked for in the TLS handshake.
+    pub fn asked(&self) -> Option<&str> {
+        self.shaken.get().filter(|shaken| shaken.is_known).and_then(|shaken| shaken.asked.as_deref())
+    }
+
+    /// Settles the address the client connected to, where there is no socket to ask.
+    pub fn set_local(&self, local: SocketAddr) {
+        let _ = self.local.set(Some(local));
+    }
+
+    /// Goes over to `current` with the next request, or to no other.
+    fn follow(&self, current: Option<&Arc<Site>>) {
+        if self.standing.get() == Standing::Current {
+            self.replaced.set(Instant::now());
+        }
+        let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
+        match current.filter(port) {
+            Some(site) => {
+                *self.site.borrow_mut() = site.clone();
+                self.standing.set(Standing::Following);
+            }
+            None => self.standing.set(Standing::Retired),
+        }
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Who serves its requests.
+    pub fn entry(&self) -> Option<Arc<Virtual>> {
+        let site = self.site.borrow();
+        let port = site.ports.iter().find(|port| port.address == self.bound)?;
+        let local = if port.virtuals.len() > 1 { self.local() } else { None };
+        port.of(local).cloned()
+    }
+
+    /// The address the client connected to.
+    pub fn local(&self) -> Option<SocketAddr> {
+        *self.local.get_or_init(|| match &self.bound {
+            Address::Ip(bound) if !bound.ip().is_unspecified() => Some(*bound),
+            Address::Ip(_) => self.stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
+            Address::Unix(_) => None,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.front.open.borrow_mut().try_remove(self.slot.get());
+        self.front.counters.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// There is nothing more to read, or nothing more to say.
+pub struct Over;
+
+impl Connection {
+    /// What came in; nothing when that was a false alarm.
+    pub fn input(&self) -> Result<Option<Buffer>, Over> {
+        let turn = &self.front.turn;
+        let mut buffer = turn.buffer();
+        match self.stream.try_read(buffer.room()) {
+            Ok(count) if count > 0 => {
+                buffer.end = count;
+                Ok(Some(buffer))
+            }
+            outcome => {
+                turn.give(buffer);
+                match outcome {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                    _ => Err(Over),
+                }
+            }
+        }
+    }
+
+    /// A place for a request, so that it is not moved about.
+    pub fn seat(&self, request: Request) -> Box<Option<Request>> {
+        let mut seat = self.front.seats.borrow_mut().pop().unwrap_or_default();
+        *seat = Some(request);
+        seat
+    }
+}
+
+impl Front {
+    /// Takes a seat back, and of its request what another can use.
+    pub fn leave(&self, mut seat: Box<Option<Request>>) {
+        if let Some(finished) = seat.take() {
+            finished.retire();
+        }
+        if self.seats.borrow().len() < SEATS {
+            self.seats.borrow_mut().push(seat);
+        }
+    }
+}
+
+impl Request {
+    /// A request that begins with these bytes.
+    pub fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer) -> Self {
+        let front = &connection.front;
+        let parts = front.parts.borrow_mut().pop().unwrap_or_default();
+        let site = connection.site.borrow().clone();
+        let mut request = Self::new(connection.clone(), (site, server.clone()), Head::new(bytes), parts);
+        request.slots.reset(request.site.definitions.len());
+        request.started = front.turn.clock.now();
+        request.serial = connection.requests.get() + 1;
+        request
+    }
+
+    /// Gives the buffer back to the loop, and what another request can use.
+    fn retire(mut self) {
+        let front = self.connection.front.clone();
+        front.turn.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
+        let parts = self.parts();
+        if front.parts.borrow().len() < SEATS {
+            front.parts.borrow_mut().push(parts);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What every part of the http server knows: requests, connections, sites, handlers, filters.
+
+pub mod body;
+pub mod client;
+pub mod filter;
+pub mod handler;
+pub mod head;
+pub mod inbound;
+pub mod includes;
+pub mod location;
+pub mod module;
+pub mod port;
+pub mod referers;
+pub mod request;
+pub mod response;
+pub mod secure;
+pub mod settings;
+pub mod site;
+pub mod story;
+pub mod stream;
+pub mod upstream;
+pub mod wire;

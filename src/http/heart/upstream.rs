@@ -1,0 +1,465 @@
+//! http's view of backends: groups by name, idle connections of a loop, and what was tried for a request.
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::walk::Levels;
+use crate::http::heart::head::{set_cookie_of, variable_name_is};
+use crate::http::heart::module::Text;
+use crate::http::heart::request::Request;
+use crate::http::heart::secure::ServerSide;
+use crate::net::address::{Endpoint, Host};
+use crate::net::transport::Transport;
+use crate::script::template::Template;
+use crate::script::variable::Names;
+use crate::session::build::Build;
+use crate::session::contexts::UPSTREAM;
+use crate::upstream::group::Pick;
+use crate::upstream::settings::{self, Upstream};
+use crate::upstream::{Group, PeerRef};
+use hashbrown::HashMap;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A group with what http adds to it.
+pub struct Pool {
+    /// The servers and who is next.
+    pub group: Group,
+    /// The key of `hash`.
+    pub key: Option<Text>,
+    /// `keepalive`; nothing where connections are not kept.
+    pub keep: Option<Keep>,
+    /// Whether it is an `upstream {}` block.
+    pub named: bool,
+    /// Host and port of the address a gateway names.
+    pub origin: Option<(String, u16)>,
+}
+
+/// How idle connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// How many a loop keeps.
+    pub most: usize,
+    /// Requests a connection serves.
+    pub requests: u64,
+    /// How old it may get.
+    pub time: Duration,
+    /// How long it may be idle.
+    pub timeout: Duration,
+}
+
+fn origin(endpoint: &Endpoint, port: u16) -> Option<(String, u16)> {
+    let host = match &endpoint.host {
+        Host::Name(name) => name.to_ascii_lowercase(),
+        Host::Ip(ip) => ip.to_string(),
+        _ => return None,
+    };
+    Some((host, endpoint.port.unwrap_or(port)))
+}
+
+/// All groups of a site by name.
+#[derive(Default)]
+pub struct Upstreams {
+    pools: HashMap<String, Arc<Pool>>,
+}
+
+impl Upstreams {
+    /// The groups of the upstream blocks of an http level.
+    ///
+    /// # Errors
+    /// A server that is not found, a group without servers.
+    pub fn new(levels: &Levels<'_>, names: &mut Names<Request>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
+        let mut all = Self::default();
+        for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
+            let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
+            let Some(conf) = level.own::<Upstream>() else { continue };
+            let declared = conf.declare(&mut build.declared, level.span);
+            build.part(declared)?;
+            let group = conf.groups(&name, level.span, 80, build)?;
+            let key = conf.key().map(|word| {
+                Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+            });
+            let key = build.part(key.transpose())?.flatten();
+            let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
+                most: most as usize,
+                requests: conf.keepalive_requests.unwrap_or(1000),
+                time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
+                timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
+            });
+            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None }));
+        }
+        Ok(all)
+    }
+
+    /// The group called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(name).filter(|pool| pool.named)
+    }
+
+    /// The group of an address made of variables that a gateway without variables names as well.
+    pub fn of_address(&self, endpoint: &Endpoint, port: u16) -> Option<&Arc<Pool>> {
+        let wanted = origin(endpoint, port)?;
+        self.pools.values().find(|pool| pool.origin.as_ref() == Some(&wanted))
+    }
+
+    /// The group of an address that a gateway names.
+    ///
+    /// # Errors
+    /// `host not found` for a name without addresses.
+    pub fn implicit(
+        &mut self,
+        text: &str,
+        endpoint: &Endpoint,
+        port: u16,
+        build: &Build<'_>,
+    ) -> Result<Arc<Pool>, Diagnostic> {
+        if let Some(pool) = self.pools.get(text) {
+            return Ok(pool.clone());
+        }
+        let found = settings::addresses(endpoint, port, &mut |host| resolve(build, host)).map_err(|_| {
+            let host = match &endpoint.host {
+                Host::Name(name) => name,
+                _ => text,
+            };
+            Diagnostic::emerg(format!("host not found in upstream \"{host}\""))
+        })?;
+        let group = Group::implicit(text, found.into_iter());
+        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: origin(endpoint, port) });
+        self.pools.insert(text.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Takes over what an earlier site knew of its servers.
+    pub fn carry_over(&self, old: &Self) {
+        for (name, pool) in &self.pools {
+            if let Some(old) = old.pools.get(name) {
+                pool.group.carry_over(&old.group);
+            }
+        }
+    }
+}
+
+fn resolve(build: &Build<'_>, host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok(build.resolver.resolve(host))
+}
+
+/// A server in use: its connections are counted until this is dropped.
+pub struct InUse {
+    /// The group.
+    pub pool: Arc<Pool>,
+    /// Which of its servers.
+    pub peer: PeerRef,
+    /// When it was chosen.
+    pub since: Instant,
+    released: bool,
+}
+
+impl InUse {
+    /// The next server of a group; none when all are out.
+    pub fn select(pool: &Arc<Pool>, pick: &mut Pick, (now, seconds): (Instant, u64)) -> Option<Self> {
+        let peer = pool.group.select(pick, seconds)?;
+        Some(Self { pool: pool.clone(), peer, since: now, released: false })
+    }
+
+    /// Ends the attempt so that another can be made; true when a failure took the server out.
+    pub fn end(mut self, failed: bool, pick: &mut Pick, seconds: u64) -> bool {
+        self.released = true;
+        self.pool.group.free(self.peer, failed, pick, seconds)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if !self.released {
+            self.pool.group.release(self.peer);
+        }
+    }
+}
+
+/// Whose settings a connection with TLS was made with, and for which name: another request may use it only if its own are
+/// the same.
+#[derive(Clone)]
+pub struct Secured {
+    /// The settings.
+    pub side: Arc<ServerSide>,
+    /// The name.
+    pub name: Box<str>,
+}
+
+impl Secured {
+    fn is(one: Option<&Self>, other: Option<&Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.side, &other.side) && one.name == other.name,
+            _ => false,
+        }
+    }
+}
+
+/// An idle connection to a server.
+pub struct Parked {
+    /// The connection.
+    pub stream: Transport,
+    /// What secures it.
+    secured: Option<Secured>,
+    peer: PeerRef,
+    /// Requests it has served.
+    pub requests: u64,
+    /// When it was opened.
+    pub opened: Instant,
+    parked: Instant,
+}
+
+/// The idle connections of a loop, a stack for each group.
+#[derive(Default)]
+pub struct Idle {
+    stacks: RefCell<Vec<(Arc<Pool>, Vec<Parked>)>>,
+    sweeping: Cell<bool>,
+    trimming: Cell<bool>,
+}
+
+/// How long a connection beyond what `keepalive` says may be idle: bursts then need not connect again.
+const GRACE: Duration = Duration::from_millis(10);
+
+impl Idle {
+    /// An idle connection to a peer of a group that is still usable.
+    pub fn take(&self, pool: &Arc<Pool>, peer: PeerRef, secured: Option<&Secured>) -> Option<Parked> {
+        let mut stacks = self.stacks.borrow_mut();
+        let (_, stack) = stacks.iter_mut().find(|(of, _)| Arc::ptr_eq(of, pool))?;
+        while let Some(at) =
+            stack.iter().rposition(|parked| parked.peer == peer && Secured::is(parked.secured.as_ref(), secured))
+        {
+            let parked = stack.remove(at);
+            let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
+            // Input means closed, or out of step: either way it is of no use.
+            if parked.parked.elapsed() < timeout && !parked.stream.has_input() {
+                return Some(parked);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn park(
+        self: &Rc<Self>,
+        (pool, peer): (&Arc<Pool>, PeerRef),
+        (stream, requests, opened): (Transport, u64, Instant),
+        secured: Option<Secured>,
+        now: Instant,
+    ) {
+        let Some(keep) = pool.keep else { return };
+        if requests >= keep.requests || now.saturating_duration_since(opened) > keep.time {
+            return;
+        }
+        let mut stacks = self.stacks.borrow_mut();
+        let at = match stacks.iter().position(|(of, _)| Arc::ptr_eq(of, pool)) {
+            Some(at) => at,
+            None => {
+                stacks.push((pool.clone(), Vec::new()));
+                stacks.len() - 1
+            }
+        };
+        let Some((_, stack)) = stacks.get_mut(at) else { return };
+        stack.push(Parked { stream, secured, peer, requests, opened, parked: now });
+        let surplus = stack.len() > keep.most;
+        drop(stacks);
+        if surplus {
+            self.trim_later();
+        }
+        self.sweep_later();
+    }
+
+    /// Closes what a stack holds beyond its size and nobody took for the grace time, until no stack is too large.
+    fn trim_later(self: &Rc<Self>) {
+        if self.trimming.replace(true) {
+            return;
+        }
+        let idle = Rc::downgrade(self);
+        crate::net::turn::spawn(async move {
+            loop {
+                tokio::time::sleep(GRACE).await;
+                let Some(idle) = idle.upgrade() else { return };
+                let mut large = false;
+                for (pool, stack) in idle.stacks.borrow_mut().iter_mut() {
+                    let most = pool.keep.map_or(0, |keep| keep.most);
+                    let surplus = stack.len().saturating_sub(most);
+                    // The newest are taken first, so that what is not needed gathers at the front.
+                    let unused = stack.iter().take(surplus).take_while(|parked| parked.parked.elapsed() >= GRACE);
+                    let unused = unused.count();
+                    stack.drain(..unused);
+                    large |= unused < surplus;
+                }
+                if !large {
+                    idle.trimming.set(false);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Closes connections that servers closed, or that were idle too long, once a second while there are any.
+    fn sweep_later(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let idle = Rc::downgrade(self);
+        crate::net::turn::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let Some(idle) = idle.upgrade() else { return };
+                let mut stacks = idle.stacks.borrow_mut();
+                for (pool, stack) in stacks.iter_mut() {
+                    let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
+                    stack.retain(|parked| !parked.stream.is_spent() && parked.parked.elapsed() < timeout);
+                }
+                stacks.retain(|(_, stack)| !stack.is_empty());
+                if stacks.is_empty() {
+                    idle.sweeping.set(false);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Closes all connections.
+    pub fn clear(&self) {
+        self.stacks.borrow_mut().clear();
+    }
+}
+
+/// One attempt at a backend.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt {
+    /// The server's address, or the group's name when no server was live.
+    pub peer: Arc<str>,
+    /// The status it answered with, or the one its failure stands for.
+    pub status: u16,
+    /// Time to connect.
+    pub connect: Option<Duration>,
+    /// Time to the response's head.
+    pub header: Option<Duration>,
+    /// Time to the end.
+    pub response: Option<Duration>,
+    /// Bytes of the response's body.
+    pub length: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+}
+
+/// What was tried for a request.
+#[derive(Default)]
+pub struct Attempts {
+    /// In order.
+    pub list: Vec<Attempt>,
+    /// `scheme://` and URI of the backend request, while one is at work.
+    pub url: Option<(&'static str, Vec<u8>)>,
+    /// `$proxy_host`.
+    pub host: Vec<u8>,
+    /// Whether the backend is spoken to over TLS.
+    pub secure: bool,
+    head: Vec<u8>,
+    entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>,
+}
+
+impl Attempts {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.url = None;
+        self.host.clear();
+        self.secure = false;
+        self.head.clear();
+        self.entries.clear();
+    }
+
+    /// Lets go of memory that is not filled.
+    pub fn shrink(&mut self) {
+        self.list.shrink_to_fit();
+        self.host.shrink_to_fit();
+        self.head.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Begins another use of backends for the same request: in `$upstream_…` a colon stands between the two.
+    pub fn begin(&mut self) {
+        self.head.clear();
+        self.entries.clear();
+        if !self.list.is_empty() {
+            self.list.push(Attempt::default());
+        }
+    }
+
+    /// The backend a log line names.
+    pub fn current_url(&self) -> Option<Vec<u8>> {
+        let (scheme, uri) = self.url.as_ref()?;
+        let peer = self.list.last().map(|attempt| &*attempt.peer).unwrap_or_default();
+        let mut text = scheme.as_bytes().to_vec();
+        text.extend_from_slice(peer.as_bytes());
+        if peer.starts_with("unix:") {
+            text.push(b':');
+        }
+        text.extend_from_slice(uri);
+        Some(text)
+    }
+
+    /// Keeps a response's head for the variables that show it.
+    pub fn keep(&mut self, head: &[u8], entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>) {
+        self.head.clear();
+        self.head.extend_from_slice(head);
+        self.entries = entries;
+    }
+
+    fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let at =
+            |range: &std::ops::Range<u32>| self.head.get(range.start as usize..range.end as usize).unwrap_or_default();
+        self.entries
+            .iter()
+            .filter(move |(header, _)| variable_name_is(at(header), name))
+            .map(move |(_, value)| at(value))
+    }
+
+    /// Appends the values of a response header.
+    pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        for value in self.named(name) {
+            if found {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(value);
+            found = true;
+        }
+        found
+    }
+
+    /// Appends the value of a response's cookie.
+    pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        for value in self.named(b"set_cookie") {
+            if let Some(value) = set_cookie_of(value, name) {
+                out.extend_from_slice(value);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Appends one value an attempt, as `$upstream_…` show them.
+    pub fn each(&self, out: &mut Vec<u8>, write: impl Fn(&Attempt, &mut Vec<u8>) -> bool) -> bool {
+        let mut between: &[u8] = b"";
+        for attempt in &self.list {
+            if attempt.peer.is_empty() {
+                between = b" : ";
+                continue;
+            }
+            out.extend_from_slice(between);
+            between = b", ";
+            if !write(attempt, out) {
+                out.push(b'-');
+            }
+        }
+        !self.list.is_empty()
+    }
+}

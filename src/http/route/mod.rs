@@ -1,0 +1,11 @@
+//! From a head to its place, and from a decision to bytes.
+
+pub mod closed;
+pub mod conditional;
+pub mod encode;
+pub mod finish;
+pub mod known;
+pub mod output;
+pub mod range;
+pub mod target;
+pub mod variables;

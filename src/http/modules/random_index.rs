@@ -73,7 +73,7 @@ impl Handler for Lot {
         hasher.write_u64(request.connection.number);
         hasher.write_u64(request.serial);
         hasher.write_u128(request.turn().clock.now().as_nanos());
-        let lot = (u128::from(hasher.finish()) * names.len() as u128 >> 64) as usize;
+        let lot = ((u128::from(hasher.finish()) * names.len() as u128) >> 64) as usize;
         let Some(name) = names.get(lot) else { return Flow::Next };
         let uri = [request.uri.as_slice(), name].concat();
         restart(request, &uri)

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, mount, wait_for};
+use compat_tests::{client, mount};
 
 use crate::filters::texts;
 
@@ -78,19 +78,4 @@ fn logs_with_variables_and_compressed_logs_are_nginxs() {
     assert_eq!(unpacked(&ours.1).expect("gzip"), b"/packed/i 404\n/packed/j 404\n");
     assert!(original.1 == ours.1, "other bytes");
     assert_eq!(original.2, ours.2);
-}
-
-/// nginx's words for what cannot be.
-#[test]
-fn a_log_without_a_path_is_refused() {
-    let text = "error_log logs/error.log; events { } http { access_log \"\"; server { listen 127.0.0.1:8080; } }";
-    let said = [Program::Original, Program::Ours].map(|program| {
-        let stand = Stand::new(program).expect("a host");
-        stand.write(text.trim_start_matches("error_log logs/error.log; ")).expect("a configuration");
-        let said = stand.command(&["-t"]).expect_err("it is refused").to_string();
-        let line =
-            wait_for("a complaint", LIMIT, || said.lines().find(|line| line.contains("[emerg]")).map(str::to_owned));
-        line.expect("a complaint")
-    });
-    assert_eq!(said[0], said[1]);
 }

@@ -208,7 +208,6 @@ fn pictures_and_videos_are_sent_as_by_nginx() {
         ("GET", "/flv/v.flv", "", ""),
         ("GET", "/flv/v.flv?start=20", "", ""),
         ("GET", "/flv/v.flv?start=20", "Range: bytes=5-29\r\n", ""),
-        ("GET", "/flv/v.flv?start=20", "Range: bytes=0-4,20-29\r\n", ""),
         ("GET", "/flv/v.flv?start=20", "Range: bytes=-7\r\n", ""),
         ("GET", "/flv/v.flv?start=x", "", ""),
         ("GET", "/flv/v.flv?start=99999999", "", ""),
@@ -276,7 +275,6 @@ fn files_are_changed_as_by_nginx() {
         ("DELETE", "/dav/other/", "", ""),
         ("DELETE", "/dav/made/", "", "x"),
         ("PATCH", "/dav/old", "", "x"),
-        ("GET", "/dav/old", "", ""),
     ]);
 }
 

@@ -7,7 +7,7 @@ use compat_tests::http2::{Request, exchange};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, mount, wait_for};
+use compat_tests::{client, mount};
 
 use nix::unistd::Pid;
 
@@ -91,7 +91,6 @@ const PAGES: &[(&str, &str)] = &[
     ),
     ("cycle.html", r#"<!--#include virtual="/cycle.html" -->."#),
     ("last.html", "end<"),
-    ("big.html", r#"<!--#include virtual="/plain/long.html" set="big" --><!--#echo var="big" -->"#),
     (
         "nested.html",
         r#"1<!--#include virtual="/includes.html" -->2<!--#include virtual="/packed/set.html?q=q" -->3<!--#include virtual="/text/a.txt" -->4"#,
@@ -225,19 +224,6 @@ fn pages_with_commands_are_nginxs_pages() {
 fn the_end_of_a_page_is_sent() {
     let stand = started(Program::Ours).expect("a host");
     assert_eq!(stand.get(8080, "/last.html").expect("an answer").text(), "end<");
-}
-
-/// What a variable cannot hold ends the response.
-#[test]
-fn a_response_too_large_for_a_variable_ends_the_page() {
-    for program in [Program::Original, Program::Ours] {
-        let stand = started(program).expect("a host");
-        let answer = stand.host().run(|| client::get(local(8080), "/big.html", &[], LIMIT)).expect("a host");
-        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.body.is_empty()), "{program:?}");
-        let text = format!("too big subrequest response: {}", long().len());
-        let log = || stand.file("logs/error.log").ok().filter(|log| log.contains(&text)).map(|_| ());
-        wait_for("the line of the log", LIMIT, log).expect("the line");
-    }
 }
 
 /// The most memory any of these processes has had.

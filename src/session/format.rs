@@ -216,7 +216,10 @@ pub fn access_log(
         used::word(cx, target)?;
     }
     let syslog = target.after("syslog:").map(|parameters| errorlog::syslog(target, parameters)).transpose()?;
-    let path = (syslog.is_none() && !varies).then(|| cx.full_prefix(&target.text()));
+    if target.bytes.is_empty() {
+        cx.unserved(statement, "\"access_log\" without a path");
+    }
+    let path = (syslog.is_none() && !varies && !target.bytes.is_empty()).then(|| cx.full_prefix(&target.text()));
     let (format, parameters) = match rest {
         [] => (default.ok_or_else(|| Diagnostic::emerg("log format is not specified"))?.to_owned(), rest),
         [format, parameters @ ..] => (format.text().into_owned(), parameters),

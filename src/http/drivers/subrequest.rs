@@ -10,7 +10,7 @@ use crate::http::modules::charset;
 use crate::net::turn::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
-const DEPTH: u8 = 50;
+const DEPTH: u8 = 51;
 
 impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.

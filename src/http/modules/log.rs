@@ -2,7 +2,7 @@
 
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
@@ -32,6 +32,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
+            .support(Support::Parts("an empty path is not served"))
             .doc("Sets where requests are logged, and in which format."),
         Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])

@@ -1,7 +1,7 @@
 //! `ngx_stream_log_module`: `access_log` and `log_format`.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
@@ -28,6 +28,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
+            .support(Support::Parts("an empty path is not served"))
             .since("1.11.4")
             .doc("Sets where connections are logged, and in which format."),
         Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))

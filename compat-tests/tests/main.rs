@@ -1,5 +1,6 @@
 //! One test binary: every file beside this one is a module of it.
 
+mod access_logs;
 mod article;
 mod bodies;
 mod bytes;
@@ -11,12 +12,14 @@ mod diagnostics;
 mod dump;
 mod exchanges;
 mod filters;
+mod folders;
 mod gates;
 mod heads;
 mod house;
 mod http2;
 mod http2_floods;
 mod http2_frames;
+mod includes;
 mod jumps;
 mod keepalived_corpus;
 mod large;

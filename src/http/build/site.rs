@@ -291,6 +291,7 @@ impl Builder<'_> {
             auth_delay: place.auth_delay,
             rates: place.rates,
             attached: place.attached.into(),
+            files: place.files,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),

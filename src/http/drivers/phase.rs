@@ -124,7 +124,7 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
         let next = match outcome {
             Outcome::Finish(status) => {
                 way.finishes(request, status);
-                finish::special(request, status)
+                if stub(request) { finish::Next::Send } else { finish::special(request, status) }
             }
             other => other.into(),
         };
@@ -156,6 +156,16 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
         };
         outcome = phases(way, request, from).await;
     }
+}
+
+/// Puts the stub of a request of the server's own in place of its error.
+fn stub(request: &mut Request) -> bool {
+    if request.response.head_made {
+        return false;
+    }
+    let Some((kind, bytes)) = request.take_stub() else { return false };
+    request.response.set(200, &kind, bytes.into());
+    true
 }
 
 /// 412 or 416 when the response is not what the request's conditions or ranges ask for and the location has a page for that.
@@ -336,11 +346,12 @@ async fn access(way: &mut impl Way, location: &Location, request: &mut Request) 
 
 async fn content(way: &mut impl Way, location: &Location, request: &mut Request) -> Outcome {
     if let Some(handler) = &location.content {
-        return match way.settle(&**handler, request, Phase::Content).await {
-            Flow::Next | Flow::Pass | Flow::Done | Flow::Wait(_) => Outcome::Done,
-            Flow::Finish(status) => Outcome::Finish(status),
-            Flow::Restart(target) => Outcome::Restart(target),
-        };
+        match way.settle(&**handler, request, Phase::Content).await {
+            Flow::Next => {}
+            Flow::Pass | Flow::Done | Flow::Wait(_) => return Outcome::Done,
+            Flow::Finish(status) => return Outcome::Finish(status),
+            Flow::Restart(target) => return Outcome::Restart(target),
+        }
     }
     if request.lost_upstream {
         request.log(Level::Alert, "no upstream configuration");

@@ -10,7 +10,7 @@ use crate::http::modules::charset;
 use crate::net::turn::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
-const DEPTH: u8 = 50;
+const DEPTH: u8 = 51;
 
 impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.
@@ -30,6 +30,7 @@ impl Request {
     /// Takes a request of the server's own through its phases, and logs it where that is asked for.
     pub async fn run_inner(&mut self) {
         Box::pin(phase::run(self)).await;
+        self.send_stub().await;
         if self.location.settings.log_subrequest {
             phase::log(self);
         }
@@ -38,6 +39,11 @@ impl Request {
     /// Whether subrequests are nested more deeply than is allowed.
     pub fn is_too_deep(&self) -> bool {
         self.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH)
+    }
+
+    /// Whether it may make no requests of its own.
+    pub fn is_deepest(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.depth >= DEPTH)
     }
 
     /// A subrequest for `uri` that has not begun.
@@ -72,7 +78,8 @@ impl Request {
             Some(parent) => parent.charset.clone(),
             None => charset::parameter(&self.response.content_type).map(|(_, name)| name.to_vec()),
         };
-        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth }));
+        sub.includes = self.includes.inherited();
+        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth, stub: None }));
         sub
     }
 

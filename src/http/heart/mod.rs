@@ -6,6 +6,7 @@ pub mod filter;
 pub mod handler;
 pub mod head;
 pub mod inbound;
+pub mod includes;
 pub mod location;
 pub mod module;
 pub mod notes;

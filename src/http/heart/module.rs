@@ -11,6 +11,7 @@ use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
+use crate::http::heart::settings::FileSettings;
 use crate::http::heart::upstream::Upstreams;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
@@ -106,6 +107,8 @@ pub struct Place {
     pub attached: Vec<Box<dyn Any + Send + Sync>>,
     /// In a `limit_except`: the methods it is not for.
     pub allowed: Vec<Box<[u8]>>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
 }
 
 impl Place {
@@ -125,6 +128,7 @@ impl Place {
             rates: None,
             attached: Vec::new(),
             allowed: Vec::new(),
+            files: Arc::default(),
         }
     }
 

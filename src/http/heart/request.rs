@@ -5,6 +5,7 @@ use crate::http::codec::h1::Method;
 use crate::http::heart::body::Body;
 use crate::http::heart::client::Connection;
 use crate::http::heart::head::{Head, Known};
+use crate::http::heart::includes::Includes;
 use crate::http::heart::notes::{Client, Link};
 use crate::http::heart::pace::Pace;
 use crate::http::heart::response::Response;
@@ -101,6 +102,8 @@ pub struct Request {
     pub held: Vec<Box<dyn Any>>,
     /// A number for this request on its connection.
     pub serial: u64,
+    /// What its commands of server side includes have set.
+    pub includes: Includes,
     /// The verdict of connection limits, for `$limit_conn_status`.
     pub limit_conn_status: &'static str,
     /// The verdict of rate limits, for `$limit_req_status`.
@@ -134,6 +137,8 @@ pub struct Parent {
     pub charset: Option<Vec<u8>>,
     /// How deep subrequests are nested.
     pub depth: u8,
+    /// What stands for its response where that fails or is empty: its type and its bytes.
+    pub stub: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Subject for Request {
@@ -216,6 +221,7 @@ impl Request {
             pipelined: false,
             held: Vec::new(),
             serial: 0,
+            includes: Includes::default(),
             limit_conn_status: "",
             limit_req_status: "",
             pace: Pace::default(),

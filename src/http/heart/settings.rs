@@ -189,3 +189,10 @@ impl TempPath {
         Ok(Self { path, levels })
     }
 }
+
+/// How files are opened and read at a place.
+#[derive(Debug, Default)]
+pub struct FileSettings {
+    /// `subrequest_output_buffer_size`.
+    pub subrequest_output_buffer_size: u64,
+}

@@ -10,7 +10,7 @@ use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
-use crate::http::heart::settings::Settings;
+use crate::http::heart::settings::{FileSettings, Settings};
 use crate::http::heart::upstream::Upstreams;
 use crate::script::variable::Definitions;
 use std::any::Any;
@@ -103,6 +103,8 @@ pub struct Location {
     pub rates: Option<Arc<Rates>>,
     /// Settings of modules.
     pub attached: Box<[Box<dyn Any + Send + Sync>]>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
     /// Whether only internal redirects come here.

@@ -32,6 +32,8 @@ pub enum Sink {
     Nowhere,
     /// Into the response to another request.
     Into(Rc<Spout>),
+    /// Into memory, as a whole.
+    Memory(Rc<Spout>),
 }
 
 /// Bytes of a response on their way into another.
@@ -47,6 +49,11 @@ impl Spout {
     /// Takes what is there.
     pub fn take(&self) -> Vec<u8> {
         self.bytes.take()
+    }
+
+    /// How much is there.
+    pub fn len(&self) -> usize {
+        self.bytes.borrow().len()
     }
 
     /// The receiver polls the sender again after it has taken bytes.
@@ -90,6 +97,10 @@ impl Carries for Request {
             Wire::H2(stream) => stream.try_send(bytes, then),
             Wire::Sub(Sink::Nowhere) => Ok(bytes.len()),
             Wire::Sub(Sink::Into(spout)) => spout.put(bytes),
+            Wire::Sub(Sink::Memory(spout)) => {
+                spout.bytes.borrow_mut().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
         }?;
         self.pace_sent(sent);
         Ok(sent)

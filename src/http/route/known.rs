@@ -6,8 +6,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("connections_reading", false),
     ("connections_waiting", false),
     ("connections_writing", false),
-    ("date_gmt", false),
-    ("date_local", false),
     ("geoip_area_code", false),
     ("geoip_city", false),
     ("geoip_city_continent_code", false),

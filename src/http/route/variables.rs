@@ -348,13 +348,16 @@ fn cookie(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 fn argument(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
-    for part in request.args.split(|byte| *byte == b'&') {
-        if part.len() > name.len()
-            && part.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
-            && part.get(name.len()) == Some(&b'=')
-        {
-            return put(out, part.get(name.len() + 1..).unwrap_or_default());
-        }
+    request.argument(name).is_some_and(|value| put(out, value))
+}
+
+impl Request {
+    /// The first argument of this name, as it was sent.
+    pub fn argument(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut parts = self.args.split(|byte| *byte == b'&');
+        parts.find_map(|part| match part.split_at_checked(name.len()) {
+            Some((head, [b'=', value @ ..])) if head.eq_ignore_ascii_case(name) => Some(value),
+            _ => None,
+        })
     }
-    false
 }

@@ -125,6 +125,15 @@ impl Host {
         let (name, command, output) = Running::prepare(command)?;
         let child = self.starter.run(move || {
             let mut command = command;
+            // A child of another thread may hold the program's file open for writing, until it is another program.
+            for _ in 0..200 {
+                match command.spawn() {
+                    Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                    outcome => return outcome,
+                }
+            }
             command.spawn()
         })??;
         Ok(Running::adopt(name, child, output))

@@ -215,7 +215,14 @@ fn pages_with_commands_are_nginxs_pages() {
             shown(ours)
         );
     }
-    assert_eq!(original.1, ours.1);
+    // Where nginx has begun to send it adds so, which depends on what the socket took by then.
+    let plain = |texts: &[String]| -> Vec<String> {
+        let cut = |text: &String| text.split(" while sending ").next().unwrap_or_default().to_owned();
+        let mut texts: Vec<String> = texts.iter().map(cut).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(plain(&original.1), plain(&ours.1));
     assert_eq!(original.2, ours.2);
 }
 

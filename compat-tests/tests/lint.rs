@@ -203,6 +203,6 @@ fn a_survey_judges_values() {
         assert!(survey.contains(why), "{survey}");
     }
     let (survey, code) =
-        said_of("events { } http { server { location / { memcached_pass 127.0.0.1:9000; } } }", &["survey"]);
-    assert!(code == 1 && survey.contains("\"memcached_pass\" is not served"), "{survey}");
+        said_of("events { } http { server { location / { grpc_pass 127.0.0.1:9000; } } }", &["survey"]);
+    assert!(code == 1 && survey.contains("\"grpc_pass\" is not served"), "{survey}");
 }

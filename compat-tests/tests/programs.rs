@@ -310,7 +310,9 @@ fn outcome(program: Program, asked: Vec<Vec<u8>>) -> io::Result<Outcome> {
     })?;
     let text = |line: &str| Some(line.split_once(": *")?.1.split_once(' ')?.1.split(", host: ").next()?.to_owned());
     let log = stage.stand.file("logs/error.log")?;
-    let errors = log.lines().filter_map(text).filter(|text| !text.contains("temporary file")).collect();
+    // nginx cuts lines off.
+    let short = |text: String| text.chars().take(200).collect();
+    let errors = log.lines().filter_map(text).filter(|text| !text.contains("temporary file")).map(short).collect();
     Ok((answers, lines, errors))
 }
 

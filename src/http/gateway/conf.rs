@@ -237,7 +237,7 @@ pub struct Gateway {
     pub read_timeout: Duration,
     /// Response headers that are not passed on, in lower case.
     pub hidden: Vec<Vec<u8>>,
-    /// Whether a backend's Server is passed on.
+    /// Whether a backend's Server is passed on; where an HTTP backend sends none, there is none.
     pub passes_server: bool,
     /// The same of Date.
     pub passes_date: bool,

@@ -383,8 +383,9 @@ pub fn head<P: Protocol>(
     }
     request.response.ranges = false;
     request.response.unconditional = true;
-    request.response.server_passed = gateway.passes_server && reply.has(bytes, b"server");
-    request.response.date_passed = gateway.passes_date && reply.has(bytes, b"date");
+    let http = gateway.dialect == Dialect::Http;
+    request.response.server_passed = gateway.passes_server && (http || reply.has(bytes, b"server"));
+    request.response.date_passed = gateway.passes_date && (http || reply.has(bytes, b"date"));
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
     note(request, |attempt| attempt.length = 0);

@@ -345,6 +345,11 @@ impl Request {
                     Some(playing) => *waiting = Waiting::Playing(playing),
                     None => *waiting = Waiting::Bytes(Vec::new(), Then::More),
                 }
+                // nginx runs those of an inner request after the others of the outer one.
+                if self.is_subrequest() {
+                    cx.waker().wake_by_ref();
+                    continue;
+                }
             }
             if let Waiting::Playing(playing) = waiting {
                 playing.poll(cx);

@@ -30,6 +30,7 @@ mod processes;
 mod programs;
 mod reload;
 mod replies;
+mod service;
 mod signals;
 mod tls;
 mod unserved;

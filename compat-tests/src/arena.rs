@@ -14,7 +14,7 @@ use crate::net::{Host, pin};
 use crate::process::{Running, listens};
 use crate::program::{Program, installed};
 use crate::reflect::{Manner, Reflector};
-use crate::{Scratch, measure, mount, root, wait_for};
+use crate::{Scratch, certificates, measure, mount, root, wait_for};
 
 /// The folder all servers work in.
 pub const PREFIX: &str = "/usr/local/bench";
@@ -329,6 +329,14 @@ fn install(nginx: &[u8], article: &[u8], upstream: &[u8]) -> io::Result<()> {
     mount::file(&format!("{PREFIX}/sbin/nginx"), nginx, 0o755)?;
     mount::file(&format!("{PREFIX}/conf/article.conf"), article, 0o644)?;
     mount::file(&format!("{PREFIX}/conf/upstream.conf"), upstream, 0o644)?;
+    let files = certificates::all()?;
+    let file = |name: &str| files.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, bytes)| bytes);
+    for (both, certificate, key) in [("ec.both", "ec.pem", "ec.key"), ("rsa.both", "cert.pem", "key.pem")] {
+        for name in [certificate, key] {
+            mount::file(&format!("{PREFIX}/conf/{name}"), file(name), 0o644)?;
+        }
+        mount::file(&format!("{PREFIX}/conf/{both}"), &[file(certificate), file(key)].concat(), 0o644)?;
+    }
     for (name, size) in [("1k.bin", 1024), ("100k.bin", 100 * 1024), ("1m.bin", 1024 * 1024)] {
         mount::file(&format!("{PREFIX}/html/{name}"), &pattern(size), 0o644)?;
     }

@@ -241,3 +241,40 @@ fn string(text: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(text);
 }
+
+/// The status in a block of fields, where it comes first and is in no table of the connection's own; 0 elsewhere.
+pub fn status(block: &[u8]) -> u16 {
+    // A change of the table's size comes before the fields (RFC 7541 §6.3).
+    let resized = block.iter().take_while(|byte| **byte & 0xe0 == 0x20).count();
+    let (first, rest) = match block.get(resized..) {
+        Some([first, rest @ ..]) => (*first, rest),
+        Some([]) | None => return 0,
+    };
+    match first {
+        0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(first - 0x88)],
+        0x08 | 0x18 | 0x48 => match rest {
+            [3, digits @ ..] => {
+                digits.iter().take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit.wrapping_sub(b'0')))
+            }
+            [coded, bytes @ ..] if coded & 0x80 != 0 => {
+                digits(bytes.get(..usize::from(coded & 0x7f)).unwrap_or_default())
+            }
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Three digits in Huffman's code (RFC 7541, appendix B): 0 to 2 have five bits, the others six.
+fn digits(bytes: &[u8]) -> u16 {
+    let bits = bytes.iter().take(4).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+        << (32 - 8 * bytes.len().clamp(1, 4));
+    let (mut at, mut number) = (0, 0);
+    for _ in 0..3 {
+        let five = bits << at >> 27;
+        let (digit, length) = if five < 3 { (five, 5) } else { ((bits << at >> 26).wrapping_sub(0x16), 6) };
+        number = number * 10 + digit as u16;
+        at += length;
+    }
+    number
+}

@@ -25,6 +25,7 @@ pub mod reflect;
 pub mod service;
 pub mod spoil;
 pub mod stand;
+pub mod tools;
 pub mod verdict;
 pub mod watch;
 pub mod web;

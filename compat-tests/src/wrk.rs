@@ -10,7 +10,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use crate::load::Figures;
 
 /// The processor time of this process's ended children.
-fn children() -> io::Result<Duration> {
+pub fn children() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let spent = |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1000);
     Ok(spent(usage.user_time()) + spent(usage.system_time()))
@@ -21,9 +21,14 @@ fn children() -> io::Result<Duration> {
 ///
 /// # Errors
 /// When wrk is missing or said something else than expected.
-pub fn run(address: SocketAddr, target: &str, length: usize, connections: usize) -> io::Result<Figures> {
+pub fn run(
+    address: SocketAddr,
+    scheme: &str,
+    target: &str,
+    (length, connections): (usize, usize),
+) -> io::Result<Figures> {
     let mut command = Command::new("wrk");
-    command.args(["-t1", "-d1", &format!("-c{connections}"), &format!("http://{address}{target}")]);
+    command.args(["-t1", "-d1", &format!("-c{connections}"), &format!("{scheme}://{address}{target}")]);
     let before = children()?;
     let output = command.output().map_err(|error| io::Error::new(error.kind(), format!("wrk: {error}")))?;
     let processor = children()?.saturating_sub(before);

@@ -113,7 +113,7 @@ fn headers_of(target: &str) -> &'static [&'static [(&'static str, &'static str)]
 }
 
 /// gzip's own file of a text.
-fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
+pub fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut gzip = Command::new("gzip").arg("-nc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     gzip.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(text)?;
     Ok(gzip.wait_with_output()?.stdout)
@@ -148,7 +148,7 @@ struct Seen {
 }
 
 /// The texts of an error log without what differs from run to run.
-fn texts(log: &str) -> Vec<String> {
+pub fn texts(log: &str) -> Vec<String> {
     let text = |line: &str| Some(line.split_once(": *")?.1.split_once(' ')?.1.split(", client: ").next()?.to_owned());
     let mut texts: Vec<String> = log.lines().filter_map(text).filter(|text| !text.contains("temporary file")).collect();
     texts.sort();

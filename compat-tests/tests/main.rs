@@ -1,5 +1,6 @@
 //! One test binary: every file beside this one is a module of it.
 
+mod access_logs;
 mod article;
 mod bodies;
 mod bytes;
@@ -11,10 +12,14 @@ mod diagnostics;
 mod dump;
 mod exchanges;
 mod filters;
+mod folders;
+mod gates;
 mod heads;
 mod house;
 mod http2;
 mod http2_floods;
+mod http2_frames;
+mod includes;
 mod jumps;
 mod keepalived_corpus;
 mod large;
@@ -33,6 +38,8 @@ mod replies;
 mod service;
 mod signals;
 mod tls;
+mod tls_reload;
+mod tls_settings;
 mod unserved;
 mod upgrade;
 mod verdicts;

@@ -93,7 +93,8 @@ stream {
 }
 "#;
 
-fn started(program: Program) -> Stand {
+/// A host with all certificates and this configuration, on which nothing runs.
+pub fn prepared(program: Program, conf: &str) -> Stand {
     let stand = Stand::new(program).expect("a host");
     let files = certificates::all().expect("certificates");
     let put = move || {
@@ -104,13 +105,18 @@ fn started(program: Program) -> Stand {
         mount::file(&format!("{PREFIX}/html/big.txt"), text.as_bytes(), 0o644)
     };
     stand.host().run(put).expect("a host").expect("files");
-    stand.write(CONF).expect("a configuration");
+    stand.write(conf).expect("a configuration");
+    stand
+}
+
+fn started(program: Program) -> Stand {
+    let stand = prepared(program, CONF);
     stand.command(&[]).expect("a start");
     stand
 }
 
 /// What a command of the shell prints; how it ends does not matter.
-fn shell(stand: &Stand, text: &str) -> String {
+pub fn shell(stand: &Stand, text: &str) -> String {
     let mut command = Command::new("sh");
     command.arg("-c").arg(text).current_dir("/");
     let running = stand.host().start(command).expect("a shell");
@@ -119,7 +125,7 @@ fn shell(stand: &Stand, text: &str) -> String {
 }
 
 /// One request by curl: the body, the status and the version; `words` are curl's.
-fn curl(stand: &Stand, words: &str) -> String {
+pub fn curl(stand: &Stand, words: &str) -> String {
     let ask = "curl -sk -m 8 --cacert /dev/null";
     shell(stand, &format!("cd {PREFIX}/conf && {ask} -w '|%{{http_code}}|%{{http_version}}' {words} 2>&1"))
 }

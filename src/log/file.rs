@@ -4,6 +4,7 @@
 //! unbuffered ones at a fraction of the system calls. A failed write of them is reported once a minute, never fatal.
 
 use super::error::{Level, Log};
+use crate::sys::zlib::{Deflate, Flush, ZlibError};
 use parking_lot::{Mutex, RwLock};
 use std::fs;
 use std::io::{self, Write as _};
@@ -30,6 +31,8 @@ pub struct File {
     keep: usize,
     /// `flush=`: and for so long at most.
     flush: Option<Duration>,
+    /// `gzip=`: the level written lines are compressed with.
+    compress: Option<u8>,
 }
 
 impl File {
@@ -43,6 +46,7 @@ impl File {
             reported: Mutex::default(),
             keep,
             flush: None,
+            compress: None,
         }
     }
 
@@ -59,6 +63,11 @@ impl File {
     /// Sets how long lines wait for a `buffer=` to fill.
     pub const fn flush_every(&mut self, time: Option<Duration>) {
         self.flush = time;
+    }
+
+    /// Sets the level written lines are compressed with.
+    pub const fn compress_with(&mut self, level: Option<u8>) {
+        self.compress = level;
     }
 
     /// How long lines wait at most.
@@ -133,7 +142,11 @@ impl File {
     ///
     /// Differs from nginx: the alert names no connection and no request, as one write has the lines of many [test: a_full_disk_under_the_access_log_is_an_alert].
     fn write_lines(&self, lines: &mut Vec<u8>, errors: &Log) {
-        if let Err(error) = self.write_now(lines)
+        let written = match self.compress {
+            None => self.write_now(lines),
+            Some(level) => compressed(lines, level).and_then(|bytes| self.write_now(&bytes)),
+        };
+        if let Err(error) = written
             && self.may_report()
         {
             let text = match error.raw_os_error() {
@@ -155,6 +168,21 @@ impl File {
         }
         due
     }
+}
+
+/// Lines as a gzip stream of their own, in the smallest window they fit into.
+fn compressed(lines: &[u8], level: u8) -> io::Result<Vec<u8>> {
+    let (mut window, mut memory) = (15_u8, 8_u8);
+    // zlib uses 262 bytes less than its window.
+    while window > 9 && lines.len() + 262 < 1 << (window - 1) {
+        window -= 1;
+        memory -= 1;
+    }
+    let failed = |ZlibError(code): ZlibError| io::Error::other(format!("deflate() failed: {code}"));
+    let mut out = Vec::new();
+    let mut stream = Deflate::new(level, window, memory).map_err(failed)?;
+    stream.run(lines, Flush::Finish, &mut out).map_err(failed)?;
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -302,14 +302,14 @@ impl Session {
         if state.closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut count = 0;
-        for piece in pieces {
-            let most = piece.len().min(PIECE - count);
-            count += state.connection.writer().write(piece.get(..most).unwrap_or_default())?;
-            if most < piece.len() {
-                break;
-            }
-        }
+        // Pieces that are written together share records.
+        let mut left = PIECE;
+        let fits = |piece: &&IoSlice<'_>| left.checked_sub(piece.len()).inspect(|rest| left = *rest).is_some();
+        let together = pieces.iter().take_while(fits).count();
+        let count = match (pieces.get(..together).unwrap_or_default(), pieces.first()) {
+            ([], Some(large)) => state.connection.writer().write(large.get(..PIECE).unwrap_or_default())?,
+            (together, _) => state.connection.writer().write_vectored(together)?,
+        };
         match state.flush(tcp) {
             Err(error) if !is_full(&error) => Err(error),
             // No more is kept before the handshake is over.

@@ -68,7 +68,10 @@ fn version(options: &Options, layout: &Layout) {
     }
     if options.build {
         let prefix = layout.prefix.trim_end_matches('/');
-        say(&format!("built by {BUILDER}\nconfigure arguments: --prefix={prefix}{}\n", modules::configured()));
+        let arguments = modules::configured();
+        say(&format!(
+            "built by {BUILDER}\nTLS SNI support enabled\nconfigure arguments: --prefix={prefix}{arguments}\n"
+        ));
     }
 }
 

@@ -34,9 +34,8 @@ const NAMES: &[(Origin, &str)] = &[
     ),
     (Since("1.27.5"), "ssl_key_log proxy_ssl_key_log grpc_ssl_key_log uwsgi_ssl_key_log"),
     (Since("1.29.0"), "early_hints"),
-    (Since("1.29.3"), "proxy_bind_dynamic add_header_inherit add_trailer_inherit ssl_ech_file"),
+    (Since("1.29.3"), "proxy_bind_dynamic ssl_ech_file"),
     (Since("1.29.6"), "sticky"),
-    (Since("1.29.8"), "max_headers"),
     (Since("1.31.0"), "least_time tunnel_pass"),
     (Since("1.31.3"), "proxy_socket_sndbuf proxy_socket_rcvbuf"),
     (

@@ -123,6 +123,8 @@ pub struct Generation {
     pub zones: Arc<crate::zone::registry::Registry>,
     /// Which of them this configuration names.
     pub named_zones: hashbrown::HashSet<String>,
+    /// How it declares them.
+    pub declared: crate::zone::registry::Declared,
 }
 
 /// A reading that ended: what it found on the way, and what stopped it.
@@ -205,6 +207,7 @@ pub fn compile(
         (Some(mut made), None) => {
             made.zones = zones.clone();
             made.named_zones = build.declared.names();
+            made.declared = std::mem::take(&mut build.declared);
             Ok(made)
         }
         (_, fatal) => Err(fatal.unwrap_or_else(|| (Diagnostic::silent(), false))),
@@ -332,6 +335,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         folders: std::mem::take(&mut build.folders),
         zones: Arc::default(),
         named_zones: Default::default(),
+        declared: Default::default(),
     })
 }
 

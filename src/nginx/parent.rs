@@ -519,6 +519,7 @@ impl Parent {
         let say = |severity, text: &str| log.write(open::level(severity), None, text);
         open::folders(&next).map_err(|(_, text)| text)?;
         open::logs(&next).map_err(|(_, text)| text)?;
+        next.declared.follows(&self.generation.declared)?;
         open::sockets(&next, &mut self.listeners, false, &say).map_err(|(_, text)| text)?;
         next.log.write(Level::Notice, None, EPOLL);
         let process = (&next.process, &self.generation.process);

@@ -169,6 +169,9 @@ fn become_user(process: &Process, log: &Log) -> Result<(), String> {
     setuid(user.uid).map_err(|error| format!("setuid({}) failed ({})", user.uid, errno(error)))
 }
 
+/// Threads of a loop for what would hold up its other requests, such as hashes of passwords.
+const BLOCKING: usize = 4;
+
 /// Runs one event loop until it is told to stop and its connections are done.
 fn event_loop(
     number: usize,
@@ -181,6 +184,7 @@ fn event_loop(
     let to_write = unwritten.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING)
         .on_thread_park(move || write_logs(number, &to_write))
         .on_thread_unpark(woken)
         .build();

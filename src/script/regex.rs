@@ -99,6 +99,14 @@ impl Expression {
             }
             return Ok(hit);
         }
+        self.capture_all(text, into)
+    }
+
+    /// The same, the text as a whole included, which is group 0.
+    ///
+    /// # Errors
+    /// When PCRE2 reaches a limit.
+    pub fn capture_all(&self, text: &[u8], into: &mut Captures) -> Result<bool, MatchError> {
         let spare = self.kept.locations.try_lock().ok().and_then(|mut spare| spare.take());
         let mut locations = spare.unwrap_or_else(|| self.regex.capture_locations());
         let hit = self.run(text, |regex| Ok(regex.captures_read(&mut locations, text)?.is_some()))?;

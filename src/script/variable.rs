@@ -136,25 +136,43 @@ impl<S> Clone for Definition<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId(pub u16);
 
-/// All defined names of a configuration.
-pub struct Definitions<S>(Box<[Definition<S>]>, HashMap<String, SlotId>);
+/// All names of a configuration: those it defines, and the built-in ones for texts that are read while serving.
+pub struct Definitions<S: 'static> {
+    defined: Box<[Definition<S>]>,
+    slots: HashMap<String, SlotId>,
+    builtin: HashMap<&'static str, Variable<S>>,
+    families: Vec<Family<S>>,
+}
 
 impl<S> Default for Definitions<S> {
     fn default() -> Self {
-        Self(Box::new([]), HashMap::new())
+        Self { defined: Box::new([]), slots: HashMap::new(), builtin: HashMap::new(), families: Vec::new() }
     }
 }
 
 impl<S> Definitions<S> {
     /// The slot of a name, for groups an expression names.
     pub fn named(&self, name: &str) -> Option<SlotId> {
-        self.1.get(name).copied()
+        self.slots.get(name).copied()
     }
 
     /// How many slots a subject needs.
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.defined.len()
     }
+}
+
+/// Appends the value of the variable of this name, in lower case, and tells whether there is one.
+pub fn find<S: Subject>(subject: &S, name: &str, out: &mut Vec<u8>) -> bool {
+    let known = subject.definitions();
+    if let Some(id) = known.named(name) {
+        return read(subject, id, out);
+    }
+    if let Some(variable) = known.builtin.get(name) {
+        return (variable.get)(subject, variable.data, out);
+    }
+    let family = known.families.iter().find_map(|family| Some((family.get, name.strip_prefix(family.prefix)?)));
+    family.is_some_and(|(get, rest)| get(subject, rest.as_bytes(), out))
 }
 
 /// One value.
@@ -222,7 +240,7 @@ pub fn read<S: Subject>(subject: &S, id: SlotId, out: &mut Vec<u8>) -> bool {
             Slot::Unset => {}
         }
     }
-    let compute = match subject.definitions().0.get(usize::from(id.0)) {
+    let compute = match subject.definitions().defined.get(usize::from(id.0)) {
         Some(Definition::Computed(compute)) => compute,
         Some(Definition::Builtin(get, data)) => return get(subject, *data, out),
         Some(Definition::Named(get, name)) => return get(subject, name, out),
@@ -419,7 +437,8 @@ impl<S: Subject> Names<S> {
                 None => return Err(format!("unknown \"{name}\" variable")),
             }
         }
-        Ok((Definitions(all.into(), self.slots), unserved))
+        let Self { slots, builtin, families, .. } = self;
+        Ok((Definitions { defined: all.into(), slots, builtin, families }, unserved))
     }
 }
 

@@ -138,11 +138,12 @@ impl Build<'_> {
         self.logs.entry(path.to_owned()).or_insert_with(|| Arc::new(File::new(path, bytes::path(path), keep))).clone()
     }
 
-    /// The access log at `path`.
-    pub fn access_log(&mut self, path: &str, keep: usize, flush: Option<Duration>) -> Arc<File> {
+    /// The access log at `path`, with the level its lines are compressed with.
+    pub fn access_log(&mut self, path: &str, keep: usize, flush: Option<Duration>, level: Option<u8>) -> Arc<File> {
         let fresh = || {
             let mut file = File::new(path, bytes::path(path), keep);
             file.flush_every(flush);
+            file.compress_with(level);
             Arc::new(file)
         };
         self.logs.entry(path.to_owned()).or_insert_with(fresh).clone()

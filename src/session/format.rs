@@ -15,6 +15,10 @@ use crate::session::build::Build;
 use crate::session::errorlog::{self, SyslogText};
 use crate::session::slot::free;
 use crate::session::used;
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +112,7 @@ fn check_piece(cx: &mut Setting<'_>, word: &Word) -> Result<(), Diagnostic> {
 }
 
 /// A log file's buffer: its size, flush time and compression.
-type Buffering = (u64, Option<Duration>, Option<u64>);
+type Buffering = (u64, Option<Duration>, Option<u8>);
 
 /// The buffers of log files by path: one file, one way.
 #[derive(Default)]
@@ -178,6 +182,10 @@ pub struct AccessText {
     pub syslog: Option<SyslogText>,
     /// The format's name.
     pub format: String,
+    /// The path, where it has variables.
+    pub varying: Option<Word>,
+    /// `gzip`: the level.
+    pub gzip: Option<u8>,
     /// `buffer=`.
     pub buffer: u64,
     /// `flush=`.
@@ -206,7 +214,6 @@ pub fn access_log(
     let varies = used::varies(&target.bytes) && target.after("syslog:").is_none();
     if varies {
         used::word(cx, target)?;
-        cx.unserved(statement, "\"access_log\" with variables in its path");
     }
     let syslog = target.after("syslog:").map(|parameters| errorlog::syslog(target, parameters)).transpose()?;
     if target.bytes.is_empty() {
@@ -223,13 +230,15 @@ pub fn access_log(
         let word = rest.first().map(|word| word.span);
         return Err(Diagnostic { point: word, ..complaint.among("formats", &format, &names) });
     }
-    let mut log = AccessText { path, syslog, format, buffer: 0, flush: None, condition: None };
-    let mut gzip = None;
+    let varying = varies.then(|| {
+        let bytes = crate::conf::bytes::raw(&cx.full_prefix(&target.text())).into();
+        Word { bytes, ..target.clone() }
+    });
+    let mut log = AccessText { path, syslog, format, varying, gzip: None, buffer: 0, flush: None, condition: None };
     for word in parameters {
         if word.is("gzip") || word.after("gzip=").is_some() {
-            gzip = Some(compression(word)?);
+            log.gzip = Some(compression(word)?);
             log.buffer = if log.buffer == 0 { 64 << 10 } else { log.buffer };
-            cx.unserved(statement, "the \"gzip\" parameter of \"access_log\"");
             continue;
         }
         parameter(&mut log, word).map_err(|complaint| complaint.point(word.span))?;
@@ -247,7 +256,7 @@ pub fn access_log(
         return Err(Diagnostic::emerg("logs to syslog cannot be buffered"));
     }
     if let (Some(path), true, Some(known)) = (&log.path, log.buffer > 0, cx.conf::<LogFiles>()) {
-        let settings = (log.buffer, log.flush, gzip);
+        let settings = (log.buffer, log.flush, log.gzip);
         match known.files.iter().find(|(known, ..)| known == path) {
             Some((_, earlier, first)) if *earlier != settings => {
                 let text = format!("access_log \"{}\" already defined with conflicting parameters", target.text());
@@ -260,16 +269,14 @@ pub fn access_log(
     if let Some(path) = &log.path {
         LogFiles::name(cx, path);
     }
-    if varies {
-        return Ok(None);
-    }
     Ok(Some(log))
 }
 
 /// `gzip` or `gzip=LEVEL`.
-fn compression(word: &Word) -> Result<u64, Diagnostic> {
+fn compression(word: &Word) -> Result<u8, Diagnostic> {
     let Some(level) = word.after("gzip=") else { return Ok(1) };
-    value::number(level).filter(|level| (1..=9).contains(level)).ok_or_else(|| {
+    let number = value::number(level).filter(|level| (1..=9).contains(level));
+    number.and_then(|level| u8::try_from(level).ok()).ok_or_else(|| {
         let text = format!("invalid compression level \"{}\"", crate::conf::bytes::text(level));
         Diagnostic::emerg(text).point(word.span)
     })
@@ -368,9 +375,23 @@ fn json(byte: u8, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a line to a file.
+fn append(path: &[u8], line: &[u8]) -> Result<(), String> {
+    let failed = |call: &str, error: &io::Error| {
+        let (path, text) = (crate::conf::bytes::text(path), crate::conf::walk::errno(error));
+        format!("{call} \"{path}\" failed ({text})")
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o644).open(OsStr::from_bytes(path));
+    let mut file = file.map_err(|error| failed("open()", &error))?;
+    file.write_all(line).map_err(|error| failed("write() to", &error))
+}
+
 /// An access log at work.
 pub struct AccessLog<S: Subject> {
     file: Option<Arc<File>>,
+    /// The path, where it has variables: the file is opened for each line.
+    varying: Option<Template<S>>,
     syslog: Option<Syslog>,
     format: Arc<Format<S>>,
     condition: Option<Template<S>>,
@@ -394,16 +415,31 @@ impl<S: Subject> AccessLog<S> {
             }
         };
         let syslog = text.syslog.as_ref().map(|text| errorlog::sender(text, build)).transpose()?;
-        let file = text.path.as_ref().map(|path| build.access_log(path, text.buffer as usize, text.flush));
-        Ok(Self { file, syslog, format, condition })
+        let varying = match &text.varying {
+            None => None,
+            Some(word) => {
+                Some(Template::compile(&word.bytes, names).map_err(|what| Diagnostic::emerg(what).at(word.span))?)
+            }
+        };
+        let open = |path: &String| build.access_log(path, text.buffer as usize, text.flush, text.gzip);
+        let file = text.path.as_ref().map(open);
+        Ok(Self { file, varying, syslog, format, condition })
+    }
+
+    /// Whether its path has variables.
+    pub const fn varies(&self) -> bool {
+        self.varying.is_some()
     }
 
     /// Writes the session's line, unless its condition is empty or `0`.
-    pub fn write(&self, subject: &S, turn: &Turn) {
+    ///
+    /// # Errors
+    /// Why a file whose path has variables could not be opened.
+    pub fn write(&self, subject: &S, turn: &Turn) -> Result<(), String> {
         if let Some(condition) = &self.condition {
             let text = condition.text(subject);
             if text.is_empty() || text == b"0" {
-                return;
+                return Ok(());
             }
         }
         let mut line = turn.line();
@@ -415,6 +451,8 @@ impl<S: Subject> AccessLog<S> {
         if let Some(file) = &self.file {
             turn.log(file, &line);
         }
+        let outcome = self.varying.as_ref().map_or(Ok(()), |path| append(&path.text(subject), &line));
         turn.give_line(line);
+        outcome
     }
 }

@@ -167,6 +167,7 @@ impl<S: Subject> Limiter<S> {
             build
                 .declare(name, *size, KIND, key.span)
                 .map_err(|complaint| Diagnostic { at: At::Nowhere, ..complaint })?;
+            build.declared.bind(name, "limit_conn_zone", &key.text());
             let name = key.text().into_owned();
             let key = Template::compile(&key.bytes, names).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
             let table = build.zones.open(zone, *size, KIND, || Table::new(*size, NODE));

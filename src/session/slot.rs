@@ -18,14 +18,24 @@ pub struct SizeValue<C>(pub fn(&mut C) -> &mut Option<Word>);
 pub struct Predicates<C>(pub fn(&mut C) -> &mut Vec<Word>);
 /// MIME types; the text is the one that is always among them.
 pub struct MimeTypes<C>(pub fn(&mut C) -> &mut Vec<Box<[u8]>>, pub &'static str);
-/// Whether a response's type is among those of such a row; without the row only `usual` is.
+/// Whether a response's type is among those of such a row; without the row only `usual` is. A charset is no part of the
+/// type, other parameters are.
 pub fn is_among(types: &[Box<[u8]>], usual: &str, content_type: &[u8]) -> bool {
-    let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-    let bare = content_type.get(..end).unwrap_or_default().trim_ascii_end();
+    let end = charset_at(content_type).unwrap_or(content_type.len());
+    let bare = content_type.get(..end).unwrap_or_default();
     match types {
         [] => bare.eq_ignore_ascii_case(usual.as_bytes()),
         types => types.iter().any(|known| **known == *b"*" || bare.eq_ignore_ascii_case(known)),
     }
+}
+
+/// Where the charset parameter of a Content-Type begins, with its semicolon.
+pub fn charset_at(content_type: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b';', content_type).find(|at| {
+        let rest = content_type.get(at + 1..).unwrap_or_default();
+        let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+        rest.get(blanks..blanks + 8).is_some_and(|name| name.eq_ignore_ascii_case(b"charset="))
+    })
 }
 
 /// All MIME types such rows name, whose lengths nginx limits.

@@ -20,6 +20,7 @@ use crate::tls::directives::{rows, unserved_rows};
 use crate::tls::info::{self, ClientCertificate, Offer};
 use crate::tls::kept::Kept;
 pub use crate::tls::kept::Mark;
+use crate::tls::key::Passwords;
 use crate::tls::pairs::{self, Wanted};
 use crate::tls::upstream::{ClientContext, PeerSessions};
 use crate::zone::registry::Registry;
@@ -110,8 +111,8 @@ pub fn server(
 pub struct Named<S: 'static> {
     /// Certificates and keys, with the words they were made of.
     pairs: Vec<[(Template<S>, Word); 2]>,
-    /// The file with passwords of the keys.
-    passwords: Option<Word>,
+    /// What may open the keys.
+    passwords: Option<Passwords>,
     /// Where relative paths start.
     folder: String,
     /// What was loaded before.
@@ -120,9 +121,18 @@ pub struct Named<S: 'static> {
 
 impl<S: Subject> Named<S> {
     /// Those pairs; nothing where there are none.
-    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Word>, build: &Build<'_>) -> Option<Self> {
+    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Passwords>, build: &Build<'_>) -> Option<Self> {
         let (folder, kept) = (build.folder.to_owned(), build.zones.kept::<Kept>());
         (!pairs.is_empty()).then(|| Self { pairs, passwords, folder, kept })
+    }
+
+    /// The certificate servers are shown, if its name comes to anything now.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded.
+    fn shown(&self, subject: &S) -> Result<Option<Arc<CertifiedKey>>, String> {
+        let is_named = self.pairs.first().is_some_and(|[(certificate, _), _]| !certificate.text(subject).is_empty());
+        Ok(if is_named { self.load(subject)?.into_iter().next() } else { None })
     }
 
     /// What the names come to now, loaded unless the files are as they were.
@@ -150,6 +160,8 @@ pub struct ServerSide<S: 'static> {
     /// The certificate to show, where variables name it.
     named: Option<Named<S>>,
     /// The sessions with each server.
+    ///
+    /// Differs from nginx: each location has its own, so that none is resumed whose server another location verified. [test: sessions_with_servers_belong_to_their_location]
     sessions: Mutex<HashMap<Address, PeerSessions>>,
 }
 
@@ -174,7 +186,7 @@ impl<S: Subject> ServerSide<S> {
     /// Why there is none.
     pub fn connect(&self, subject: &S, address: &Address, name: &str) -> Result<Connection, String> {
         let shown = match &self.named {
-            Some(named) => named.load(subject)?.into_iter().next(),
+            Some(named) => named.shown(subject)?,
             None => None,
         };
         let connection = match shown {

@@ -29,6 +29,8 @@ pub struct Secure {
 
 /// Shakes hands with the session's client.
 ///
+/// Differs from nginx: a handshake that takes too long is logged, as http logs it. [test: a_session_that_does_not_shake_hands_ends]
+///
 /// # Errors
 /// The status the session ends with.
 pub async fn shake(session: &mut Session) -> Result<(), u16> {

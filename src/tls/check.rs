@@ -2,6 +2,7 @@
 
 use super::certificate::{self, Certificate};
 use super::directives::{TlsConf, Verify};
+use super::key::Passwords;
 use super::{ciphers, key, names};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Loader, Span};
@@ -75,13 +76,15 @@ impl Files<'_> {
 
     /// Reads a certificate and its key.
     ///
+    /// Differs from nginx: keys of engines are refused. [test: what_is_not_spoken_is_said_once_or_refused]
+    ///
     /// # Errors
     /// nginx's and OpenSSL's words.
     pub fn pair(
         &self,
         certificate: &Word,
         key: &Word,
-        passwords: Option<&Word>,
+        passwords: Option<&Passwords>,
         level: u32,
     ) -> Result<Pair, Diagnostic> {
         let unread = |what: &str, complaint: Diagnostic| {
@@ -100,8 +103,7 @@ impl Files<'_> {
             return Err(Diagnostic::emerg(text));
         }
         let (key_path, key_bytes) = self.text(key).map_err(|complaint| unread("certificate key", complaint))?;
-        let passwords = passwords.map(|file| self.passwords(file));
-        let secret = key::read(&key_bytes, passwords.as_deref()).map_err(|error| {
+        let secret = key::read(&key_bytes, passwords).map_err(|error| {
             let words = certificate::unread_key(error);
             Diagnostic::emerg(format!(
                 "cannot load certificate key \"{key_path}\": PEM_read_bio_PrivateKey() failed (SSL: {words})"
@@ -112,18 +114,6 @@ impl Files<'_> {
             return Err(failed("SSL_CTX_use_PrivateKey", &key_path, words));
         }
         Ok(Pair { path, leaf, chain: certificate::chain(&bytes), key_path, key: secret })
-    }
-
-    /// The lines of a password file, one empty password where there are none. That it can be read was checked when its
-    /// line was.
-    pub fn passwords(&self, file: &Word) -> Vec<Vec<u8>> {
-        let bytes = self.loader.load(&self.path(file)).unwrap_or_default();
-        let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let mut passwords: Vec<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
-        if passwords.is_empty() {
-            passwords.push(Vec::new());
-        }
-        passwords
     }
 
     /// The names in a file of trusted certificates.

@@ -3,6 +3,7 @@
 use super::check::{self, Files, Outcome};
 use super::ciphers;
 use super::directives::{ANY, PROTOCOLS, SPOKEN_CIPHERS, SPOKEN_COMMANDS, SPOKEN_VERSIONS, read_passwords};
+use super::key::Passwords;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Set};
 use crate::conf::module::{Conf, inherit};
@@ -28,7 +29,7 @@ pub struct ClientConf {
     /// `proxy_ssl_name`.
     pub name: Option<Word>,
     /// `proxy_ssl_password_file`.
-    pub password_file: Option<Word>,
+    pub password_file: Option<Passwords>,
     /// `proxy_ssl_protocols`.
     pub protocols: Option<u32>,
     /// `proxy_ssl_server_name`.

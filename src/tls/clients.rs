@@ -101,8 +101,13 @@ impl Clients {
         let mode = conf.verify.unwrap_or(Verify::Off);
         let asks = mode != Verify::Off;
         let told = anchors(conf.client_certificate.as_ref().filter(|_| asks), files, kept)?;
-        let subjects = told.iter().flat_map(|file| file.iter());
-        let hints = subjects.map(|one| DistinguishedName::from(one.subject.clone())).collect();
+        let mut subjects: Vec<&[u8]> = Vec::new();
+        for one in told.iter().flat_map(|file| file.iter()) {
+            if !subjects.contains(&&*one.subject) {
+                subjects.push(&one.subject);
+            }
+        }
+        let hints = subjects.into_iter().map(|subject| DistinguishedName::from(subject.to_vec())).collect();
         let trusted = told.into_iter().chain(anchors(conf.trusted_certificate.as_ref(), files, kept)?);
         let text = conf.ciphers.as_ref().map(Word::text);
         let trust = Trust {
@@ -173,7 +178,7 @@ pub fn anchors(file: Option<&Word>, files: &Files<'_>, kept: &Kept) -> Result<Op
         let bytes = files.loader.load(&files.path(file)).unwrap_or_default();
         Ok(Arc::new(super::facts::of(&super::certificate::chain(&bytes))))
     };
-    kept.anchors.get(&[file], files, load).map(Some)
+    kept.anchors.get((&[file], &[]), files, load).map(Some)
 }
 
 /// The lists of a file of revoked certificates.
@@ -188,7 +193,7 @@ pub fn crls(file: Option<&Word>, files: &Files<'_>, kept: &Kept) -> Result<Optio
         let lists = pem::blocks(&bytes).filter_map(Result::ok).filter(|block| block.label == "X509 CRL");
         Ok(Arc::new(lists.filter_map(|block| Crl::read(&block.contents)).collect()))
     };
-    kept.crls.get(&[file], files, load).map(Some)
+    kept.crls.get((&[file], &[]), files, load).map(Some)
 }
 
 /// Takes every certificate whose key signs the handshake.

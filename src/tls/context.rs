@@ -342,6 +342,7 @@ fn resume(
     }
     let tickets = policy.tickets.or(conf.session_tickets).unwrap_or(true);
     if setup.early_data {
+        // Differs from nginx: with `ssl_early_data` no session is kept in tickets. [test: early_data_needs_stored_sessions]
         // rustls takes early data of stored sessions only, each of which is used once: that is what stops replays.
         if !matches!(store, Store::Zone(_)) {
             let make = || Arc::new(SessionZone::new(EARLY_BYTES, usize::MAX));

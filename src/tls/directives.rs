@@ -1,5 +1,6 @@
 //! The `ssl_*` rows of every server that terminates TLS, and their settings.
 
+use super::key::Passwords;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
 use crate::conf::effect::Need;
@@ -72,7 +73,7 @@ pub struct TlsConf {
     /// `ssl_ecdh_curve`.
     pub ecdh_curve: Option<Word>,
     /// `ssl_password_file`.
-    pub password_file: Option<Word>,
+    pub password_file: Option<Passwords>,
     /// `ssl_prefer_server_ciphers`.
     pub prefer_server_ciphers: Option<bool>,
     /// `ssl_protocols`.
@@ -284,14 +285,14 @@ pub fn password_file(cx: &mut Setting<'_>, conf: &mut TlsConf, statement: &State
     Ok(())
 }
 
-/// The file of a row like `ssl_password_file`.
+/// The passwords in the file of a row like `ssl_password_file`.
 ///
 /// # Errors
 /// nginx's words for one that cannot be read.
-pub fn read_passwords(cx: &Setting<'_>, statement: &Statement) -> Result<Option<Word>, Diagnostic> {
+pub fn read_passwords(cx: &Setting<'_>, statement: &Statement) -> Result<Option<Passwords>, Diagnostic> {
     let Some(word) = statement.arguments().first() else { return Ok(None) };
-    cx.read(&cx.full(&word.text())).map_err(|complaint| complaint.point(word.span))?;
-    Ok(Some(word.clone()))
+    let bytes = cx.read(&cx.full(&word.text())).map_err(|complaint| complaint.point(word.span))?;
+    Ok(Some(Passwords::read(&bytes)))
 }
 
 /// The least size of a session cache: eight pages.

@@ -50,6 +50,8 @@ pub fn cipher(connection: &CommonState) -> String {
 }
 
 /// `$ssl_curve`.
+///
+/// Differs from nginx: it is empty where a session of TLS 1.2 is resumed, as no keys are exchanged then. [test: no_curve_is_named_where_none_is_used]
 pub fn curve(connection: &CommonState) -> String {
     connection.negotiated_key_exchange_group().map(|group| suites::group_name(group.name())).unwrap_or_default()
 }

@@ -101,13 +101,14 @@ impl<T> Cache<T> {
         Self { entries: Mutex::default(), most, clock: AtomicU64::new(0) }
     }
 
-    /// What these files hold (or texts after `data:`), loaded unless they are as they were.
+    /// What these files hold (or texts after `data:`), loaded unless they are as they were; `with` is what else that
+    /// depends on.
     ///
     /// # Errors
     /// Those of `load`.
     pub fn get(
         &self,
-        words: &[&Word],
+        (words, with): (&[&Word], &[u8]),
         files: &Files<'_>,
         load: impl FnOnce() -> Result<Arc<T>, Diagnostic>,
     ) -> Result<Arc<T>, Diagnostic> {
@@ -115,7 +116,7 @@ impl<T> Cache<T> {
         let paths: Vec<_> = paths.collect();
         let stamps: Option<Vec<_>> = paths.iter().map(|path| Stamp::of(files, path)).collect();
         let texts = words.iter().filter(|word| word.after("data:").is_some()).map(|word| &*word.bytes);
-        let name = paths.iter().map(String::as_bytes).chain(texts).collect::<Vec<_>>().join(&0);
+        let name = paths.iter().map(String::as_bytes).chain(texts).chain([with]).collect::<Vec<_>>().join(&0);
         let used = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
         let mut entries = self.entries.lock();
         if let Some(loaded) = entries.get_mut(&name).filter(|loaded| Some(&loaded.stamps) == stamps.as_ref()) {

@@ -7,13 +7,42 @@ use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, Algorithm, DES_EDE3_FOR_LEGACY_USE_ONLY, DES_FOR_LEGACY_USE_ONLY, DecryptionContext,
     PaddedBlockDecryptingKey, UnboundCipherKey,
 };
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA384, PBKDF2_HMAC_SHA512};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use md5::{Digest as _, Md5};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use std::fmt::{self, Debug};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// The passwords of a file, one a line; one empty password where there are none.
+#[derive(Clone)]
+pub struct Passwords(Arc<[Vec<u8>]>);
+
+impl Passwords {
+    /// Those in a file. It is read once for a configuration, so that it may be a pipe.
+    pub fn read(file: &[u8]) -> Self {
+        let lines = file.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut passwords: Vec<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+        if passwords.is_empty() {
+            passwords.push(Vec::new());
+        }
+        Self(passwords.into())
+    }
+
+    /// What tells them from others without containing them.
+    pub fn digest(&self) -> Vec<u8> {
+        digest(&SHA256, &self.0.join(&b'\n')).as_ref().to_vec()
+    }
+}
+
+impl Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Passwords").finish_non_exhaustive()
+    }
+}
 
 /// Why a key cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +63,7 @@ pub enum KeyError {
 ///
 /// # Errors
 /// Why there is none.
-pub fn read(bytes: &[u8], passwords: Option<&[Vec<u8>]>) -> Result<PrivateKeyDer<'static>, KeyError> {
+pub fn read(bytes: &[u8], passwords: Option<&Passwords>) -> Result<PrivateKeyDer<'static>, KeyError> {
     for block in pem::blocks(bytes) {
         let block = block.map_err(|_| KeyError::Unreadable)?;
         if block.label == "ENCRYPTED PRIVATE KEY" {
@@ -55,11 +84,11 @@ pub fn read(bytes: &[u8], passwords: Option<&[Vec<u8>]>) -> Result<PrivateKeyDer
 
 /// The key the first fitting password opens; `wrong` where none fits.
 fn first(
-    passwords: &[Vec<u8>],
+    Passwords(passwords): &Passwords,
     wrong: KeyError,
     open: impl Fn(&[u8]) -> Result<Option<PrivateKeyDer<'static>>, KeyError>,
 ) -> Result<PrivateKeyDer<'static>, KeyError> {
-    for password in passwords {
+    for password in passwords.iter() {
         if let Some(key) = open(password)? {
             return Ok(key);
         }

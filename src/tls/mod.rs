@@ -14,7 +14,7 @@ mod dn;
 pub mod facts;
 pub mod info;
 pub mod kept;
-mod key;
+pub mod key;
 mod names;
 pub mod ocsp;
 pub mod pairs;

@@ -3,6 +3,7 @@
 use super::check::{Files, Pair};
 use super::facts::{Facts, PublicKey};
 use super::kept::Cache;
+use super::key::Passwords;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use parking_lot::RwLock;
@@ -12,6 +13,8 @@ use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
 /// A pair as rustls takes it, with an OCSP response to staple.
+///
+/// Differs from nginx: RSA keys below 2048 bits are refused at every security level. [test: small_keys_are_refused]
 ///
 /// # Errors
 /// A key rustls cannot sign with.
@@ -89,8 +92,8 @@ pub struct Wanted<'a> {
     pub certificate: &'a Word,
     /// The key's.
     pub key: &'a Word,
-    /// The file with passwords.
-    pub passwords: Option<&'a Word>,
+    /// What may open the key.
+    pub passwords: Option<&'a Passwords>,
     /// OpenSSL's security level.
     pub level: u32,
 }
@@ -104,9 +107,8 @@ pub fn load(
     files: &Files<'_>,
     cache: &Cache<CertifiedKey>,
 ) -> Result<Arc<CertifiedKey>, Diagnostic> {
-    let words = [Some(wanted.certificate), Some(wanted.key), wanted.passwords];
-    let words: Vec<&Word> = words.into_iter().flatten().collect();
-    cache.get(&words, files, || {
+    let with = wanted.passwords.map(Passwords::digest).unwrap_or_default();
+    cache.get((&[wanted.certificate, wanted.key], &with), files, || {
         certified(files.pair(wanted.certificate, wanted.key, wanted.passwords, wanted.level)?, None)
     })
 }

@@ -113,14 +113,22 @@ impl Responder {
     }
 }
 
+/// Where a head ends, behind its empty line; a line may end without a carriage return.
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).map(|at| at + 1).find_map(|next| match bytes.get(next..)? {
+        [b'\n', ..] => Some(next + 1),
+        [b'\r', b'\n', ..] => Some(next + 2),
+        _ => None,
+    })
+}
+
 /// The body of a response as far as it was read; nothing while it is incomplete.
 fn body(bytes: &[u8], ended: bool) -> Result<Option<&[u8]>, String> {
     let invalid = || "OCSP responder sent invalid response".to_owned();
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let Some(end) = head_end(bytes) else { return Ok(None) };
     let (head, body) = bytes.split_at(end);
-    let body = body.get(4..).unwrap_or_default();
     let head = std::str::from_utf8(head).map_err(|_| invalid())?;
-    let mut lines = head.split("\r\n");
+    let mut lines = head.lines();
     let mut words = lines.next().unwrap_or_default().split(' ');
     if !words.next().is_some_and(|version| version.starts_with("HTTP/1.")) || words.next() != Some("200") {
         return Err(invalid());

@@ -14,6 +14,7 @@ use super::client::ClientConf;
 use super::clients::{anchors, crls};
 use super::facts::Facts;
 use super::kept::Kept;
+use super::key::Passwords;
 use super::pairs::{self, Wanted};
 use super::policy::{self, Asked, Policy};
 use super::signature;
@@ -45,7 +46,7 @@ pub struct ClientSettings<'a> {
     /// `*_ssl_certificate` with its key, unless they have variables.
     pub pair: Option<(&'a Word, &'a Word)>,
     /// `*_ssl_password_file`.
-    pub passwords: Option<&'a Word>,
+    pub passwords: Option<&'a Passwords>,
     /// `*_ssl_trusted_certificate`.
     pub trusted: Option<&'a Word>,
     /// `*_ssl_crl`.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Declared {
     zones: Vec<(String, u64, &'static str)>,
+    /// Zone, row and key of those that keep their entries by the value of a text.
+    keys: Vec<(String, &'static str, String)>,
 }
 
 impl Declared {
@@ -31,6 +33,31 @@ impl Declared {
             return Err(format!(
                 "the size {size} of shared memory zone \"{name}\" conflicts with already declared size {have}"
             ));
+        }
+        Ok(())
+    }
+
+    /// Notes that a zone keeps its entries by the value of `key`; `row` names it in complaints.
+    pub fn bind(&mut self, name: &str, row: &'static str, key: &str) {
+        if !self.keys.iter().any(|(known, ..)| known == name) {
+            self.keys.push((name.to_owned(), row, key.to_owned()));
+        }
+    }
+
+    /// Compares the keys of zones that outlive a reload with those of the configuration before.
+    ///
+    /// # Errors
+    /// nginx's words for a zone whose entries were kept by another key.
+    pub fn follows(&self, earlier: &Self) -> Result<(), String> {
+        let zone = |of: &Self, name: &str| of.zones.iter().find(|(known, ..)| known == name).cloned();
+        for (name, row, key) in &self.keys {
+            let before = earlier.keys.iter().find(|(known, ..)| known == name);
+            let Some((_, _, before)) = before.filter(|_| zone(self, name) == zone(earlier, name)) else { continue };
+            if before != key {
+                return Err(format!(
+                    "{row} \"{name}\" uses the \"{key}\" key while previously it used the \"{before}\" key"
+                ));
+            }
         }
         Ok(())
     }
@@ -109,6 +136,21 @@ mod tests {
         assert_eq!(*registry.open("a", 20, "k", || 3), 3);
         registry.retain(&HashSet::new());
         assert_eq!(*registry.open("a", 20, "k", || 4), 4);
+    }
+
+    #[test]
+    fn a_zone_that_stays_keeps_its_key() {
+        let declared = |size, key: &str| {
+            let mut declared = Declared::default();
+            assert_eq!(declared.declare("a", size, "limit_req"), Ok(()));
+            declared.bind("a", "limit_req", key);
+            declared
+        };
+        let before = declared(10, "$host");
+        assert_eq!(declared(10, "$host").follows(&before), Ok(()));
+        assert_eq!(declared(20, "$uri").follows(&before), Ok(()));
+        let text = "limit_req \"a\" uses the \"$uri\" key while previously it used the \"$host\" key";
+        assert_eq!(declared(10, "$uri").follows(&before), Err(text.to_owned()));
     }
 
     #[test]

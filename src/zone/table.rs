@@ -16,7 +16,6 @@ pub struct Full;
 
 /// What becomes of the oldest entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the caches and limits that evict are not served yet"))]
 pub enum Oldest {
     /// It stays, and so do all newer ones.
     Keep,
@@ -92,6 +91,42 @@ impl<V> Table<V> {
         entries.slab.get_mut(at).map(|entry| work(&mut entry.value)).ok_or(Full)
     }
 
+    /// [`Self::update`], which asks `judge` about the oldest entries before it makes another: once while there may be room,
+    /// and again where there is none. `judge` gets whether room lacks, and how many entries it has removed in this round.
+    ///
+    /// # Errors
+    /// When the budget is spent all the same.
+    pub fn update_evicting<R>(
+        &self,
+        key: &[u8],
+        mut judge: impl FnMut(bool, usize, &V) -> Oldest,
+        make: impl FnOnce() -> V,
+        work: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, Full> {
+        let hash = self.hash(key);
+        let mut entries = self.entries.lock();
+        let at = match entries.find(hash, key) {
+            Some(at) => {
+                entries.unlink(at);
+                at
+            }
+            None => {
+                self.evict(&mut entries, |removed, _, value| judge(false, removed, value));
+                if entries.used.saturating_add(self.cost(key)) > self.budget {
+                    self.evict(&mut entries, |removed, _, value| judge(true, removed, value));
+                }
+                let used = entries.used.saturating_add(self.cost(key));
+                if used > self.budget {
+                    return Err(Full);
+                }
+                entries.used = used;
+                entries.insert(hash, key, make(), |key| self.hash(key))
+            }
+        };
+        entries.link(at);
+        entries.slab.get_mut(at).map(|entry| work(&mut entry.value)).ok_or(Full)
+    }
+
     /// Runs `work` on the entry of `key`, if there is one, without making it newer; true removes the entry.
     pub fn release(&self, key: &[u8], work: impl FnOnce(&mut V) -> bool) {
         let hash = self.hash(key);
@@ -106,12 +141,15 @@ impl<V> Table<V> {
     /// Shows `judge` the entry that was longest not updated, and the next while it removes them; tells how many it removed.
     #[cfg_attr(not(test), expect(dead_code, reason = "the caches and limits that evict are not served yet"))]
     pub fn for_oldest(&self, mut judge: impl FnMut(&[u8], &mut V) -> Oldest) -> usize {
-        let mut entries = self.entries.lock();
+        self.evict(&mut self.entries.lock(), |_, key, value| judge(key, value))
+    }
+
+    fn evict(&self, entries: &mut Entries<V>, mut judge: impl FnMut(usize, &[u8], &mut V) -> Oldest) -> usize {
         let mut removed = 0;
         loop {
             let at = entries.oldest;
             let Some(entry) = entries.slab.get_mut(at) else { return removed };
-            if judge(&entry.key, &mut entry.value) == Oldest::Keep {
+            if judge(removed, &entry.key, &mut entry.value) == Oldest::Keep {
                 return removed;
             }
             let (hash, cost) = (self.hash(&entry.key), self.cost(&entry.key));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
 use compat_tests::load::{Figures, Plan, run};
 use compat_tests::measure::{busy, median, processor, quantile};
-use compat_tests::{instructions, wide, wrk};
+use compat_tests::{instructions, tools, wide, wrk};
 
 const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
   --only WORDS  only the rows whose names hold the words
@@ -29,6 +29,17 @@ enum Goal {
     Rate(f64),
 }
 
+/// A load generator that was not written for this bench.
+#[derive(Clone, Copy)]
+enum Tool {
+    /// wrk asks for that.
+    Wrk(&'static str, &'static str),
+    /// h2load asks for that, with these words.
+    H2load(&'static str, &'static [&'static str]),
+    /// openssl shakes hands, with these words.
+    Handshakes(&'static [&'static str]),
+}
+
 /// One row of the table.
 struct Work {
     name: &'static str,
@@ -41,8 +52,8 @@ struct Work {
     plain: bool,
     haproxy: bool,
     two: bool,
-    /// wrk asks, for a second; the answers' bytes are checked in the row before.
-    wrk: Option<&'static str>,
+    /// Another program asks, for a second; the answers' bytes are checked in other rows.
+    tool: Option<Tool>,
 }
 
 struct Wishes {
@@ -97,7 +108,7 @@ fn works() -> Vec<Work> {
         plain: false,
         haproxy: true,
         two: false,
-        wrk: None,
+        tool: None,
     };
     let mut post = b"POST /kept/post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n".to_vec();
     post.extend(pattern(65536));
@@ -113,7 +124,7 @@ fn works() -> Vec<Work> {
         haproxy: false,
         ..http(name, 1.0, get(target), pattern(length), 16)
     };
-    let by_wrk = |name, target, length| Work { wrk: Some(target), ..large(name, target, length) };
+    let by_wrk = |name, target, length| Work { tool: Some(Tool::Wrk("http", target)), ..large(name, target, length) };
     vec![
         http("return 200", 1.05, get("/ret"), hello(), 32),
         Work { haproxy: false, ..http("return 200, access_log on", 1.2, get("/log/ret"), hello(), 32) },
@@ -137,6 +148,37 @@ fn works() -> Vec<Work> {
             haproxy: false,
             ..stream("stream, bulk, buffer 3M (per GiB)", 1.0, 4, b"\n", vec![b'.'; FOUNTAIN])
         },
+    ]
+}
+
+/// The rows other programs ask for; ours warms up on the first service.
+fn tool_works() -> Vec<Work> {
+    let hello = || b"hello\n".to_vec();
+    let by = |name, cost, service, tool, body| Work {
+        name,
+        goal: Goal::Cost(cost),
+        service,
+        request: get("/ret"),
+        body,
+        connections: 16,
+        fresh: false,
+        plain: false,
+        haproxy: true,
+        two: false,
+        tool: Some(tool),
+    };
+    let (one, all): (&[&str], &[&str]) = (&["-c8", "-m1"], &["-c8", "-m32"]);
+    let zip: &[&str] = &["--h1", "-c16", "-m1", "-Haccept-encoding: gzip"];
+    vec![
+        by("TLS, full handshake, ECDSA", 1.9, 5, Tool::Handshakes(&["-new", "-tls1_3"]), hello()),
+        by("TLS, full handshake, RSA-2048", 1.3, 6, Tool::Handshakes(&["-new", "-tls1_3"]), hello()),
+        by("TLS, resumed handshake", 1.9, 5, Tool::Handshakes(&["-reuse", "-tls1_2"]), hello()),
+        by("TLS, static 1 KiB", 1.1, 5, Tool::Wrk("https", "/1k.bin"), pattern(1024)),
+        Work { haproxy: false, ..by("TLS, static 1 MiB", 1.8, 5, Tool::Wrk("https", "/1m.bin"), pattern(1 << 20)) },
+        by("HTTP/2, static 1 KiB, 8 x 32", 1.1, 5, Tool::H2load("/1k.bin", all), hello()),
+        by("HTTP/2, static 1 KiB, 8 x 1", 1.1, 5, Tool::H2load("/1k.bin", one), hello()),
+        by("HTTP/2, proxied, 8 x 32", 1.1, 5, Tool::H2load("/kept/ret", all), hello()),
+        Work { haproxy: false, ..by("gzip, 100 KiB", 1.2, 1, Tool::H2load("/gzip/100k.bin", zip), hello()) },
     ]
 }
 
@@ -189,8 +231,11 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
     );
     for two in [false, true] {
         let size = if two { Size::TWO } else { Size::FAST };
-        let works: Vec<_> =
-            works().into_iter().filter(|work| work.two == two && work.name.contains(&wishes.only)).collect();
+        let works: Vec<_> = works()
+            .into_iter()
+            .chain(tool_works())
+            .filter(|work| work.two == two && work.name.contains(&wishes.only))
+            .collect();
         if works.is_empty() {
             continue;
         }
@@ -241,12 +286,19 @@ fn sample(arena: &Arena, server: &Server, work: &Work, time: Duration, column: &
         fresh: work.fresh,
     };
     let pids = server.processes()?;
-    let warm = plan.clone();
-    arena.load(move || run(&warm, time / 10, &AtomicBool::new(false)))??;
+    if work.tool.is_none() {
+        let warm = plan.clone();
+        arena.load(move || run(&warm, time / 10, &AtomicBool::new(false)))??;
+    }
     let (before, busy_before) = (processor(&pids), busy());
-    let (target, length) = (work.wrk, work.body.len());
-    let figures: Figures = arena.load(move || match target {
-        Some(target) => wrk::run(plan.address, target, length, plan.connections),
+    let (tool, length) = (work.tool, work.body.len());
+    let figures: Figures = arena.load(move || match tool {
+        Some(Tool::Wrk(scheme, target)) => wrk::run(plan.address, scheme, target, (length, plan.connections)),
+        Some(Tool::H2load(target, words)) => {
+            let scheme = if words.contains(&"--h1") { "http" } else { "https" };
+            tools::h2load(words, &format!("{scheme}://{}{target}", plan.address))
+        }
+        Some(Tool::Handshakes(words)) => tools::handshakes(words, plan.address),
         None => run(&plan, time, &AtomicBool::new(false)),
     })??;
     let spent = processor(&pids).saturating_sub(before);

@@ -68,6 +68,7 @@ impl Settings {
             lingering_time: conf.lingering_time.merged()?,
             lingering_timeout: conf.lingering_timeout.merged()?,
             reset_timedout: conf.reset_timedout_connection.merged()?,
+            sendfile: conf.sendfile.merged()?,
             // Without a limit the largest piece is nginx's own.
             sendfile_max_chunk: if chunk > 0 { chunk } else { 2 << 20 } as usize,
             tcp_nodelay: conf.tcp_nodelay.merged()?,

@@ -10,18 +10,18 @@ use crate::http::heart::module::{Check, Compile, Module, Place};
 use crate::http::heart::port::{Port, Virtual};
 use crate::http::heart::secure::ServerTls;
 use crate::http::heart::settings::{Settings, Types};
-use crate::http::heart::site::{HeadSettings, Kept, Location, Server, Site};
+use crate::http::heart::site::{Except, HeadSettings, Kept, Location, Server, Site};
 use crate::http::heart::upstream::Upstreams;
 use crate::http::modules::core::listen;
 use crate::http::modules::core::listen::Listening;
 use crate::http::modules::core::{LocationConf, Main, Opened, ServerConf, opened};
-use crate::http::modules::{http2, secure_link, ssl};
+use crate::http::modules::{http2, ssl};
 use crate::http::route::closed::Closed;
 use crate::log::Log;
 use crate::net::address::Address;
 use crate::script::variable::{Definition, Names};
 use crate::session::build::Build;
-use crate::session::contexts::{IF_IN_LOCATION, LOCATION, SERVER};
+use crate::session::contexts::{IF_IN_LOCATION, LIMIT_EXCEPT, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
 use crate::session::used::{self, Used};
 use hashbrown::HashMap;
@@ -47,7 +47,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let mut cx = Compile { build, names, upstreams, made: HashMap::new() };
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let decides = |name: &str| used.is_some_and(|used| used.decides(name)) && !secure_link::VARIABLES.contains(&name);
+    let decides = |name: &str| used.is_some_and(|used| used.decides(name));
     let lost = |name: &str| decides(name) && cx.names.is_unserved(name);
     let closed = cx.build.closes() && used.into_iter().flat_map(Used::names).any(lost);
     let mut builder = Builder { modules, types: Vec::new(), plain: None, outer, closed };
@@ -160,9 +160,13 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
 
 /// Whether a place must not answer; an `if` is passed on as its location is.
 fn is_closed(levels: &Levels<'_>) -> bool {
-    let around = levels.outer.filter(|_| levels.level.context == IF_IN_LOCATION);
+    let shares = [IF_IN_LOCATION, LIMIT_EXCEPT].contains(&levels.level.context);
+    let around = levels.outer.filter(|_| shares);
     levels.level.is_closed() || around.is_some_and(|outer| outer.level.is_closed())
 }
+
+/// A location, the TLS of a server, and the methods a `limit_except` is not for.
+type Made = (Location, Option<Arc<ServerTls>>, Vec<Box<[u8]>>);
 
 /// Types as configured: extension to type.
 type TypeMap = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -182,7 +186,7 @@ impl Builder<'_> {
     fn server(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Arc<Server>, Diagnostic> {
         let conf = levels.get::<ServerConf>();
         let own = levels.level.own::<ServerConf>();
-        let (base, tls) = self.place(levels, cx)?;
+        let (base, tls, _) = self.place(levels, cx)?;
         let base = Arc::new(base);
         let locations = self.locations(levels, cx)?;
         let name = own.and_then(|conf| conf.names.first()).map(|word| word.bytes.to_vec()).unwrap_or_default();
@@ -224,12 +228,26 @@ impl Builder<'_> {
         Ok(self.place(levels, cx)?.0)
     }
 
-    /// A location, and for a server's base its TLS.
-    fn place(
+    /// The `limit_except` of a location, which passes requests on as it does unless it says otherwise.
+    fn except(
         &mut self,
         levels: &Levels<'_>,
+        content: Option<&Arc<dyn Handler>>,
         cx: &mut Compile<'_, '_>,
-    ) -> Result<(Location, Option<Arc<ServerTls>>), Diagnostic> {
+    ) -> Result<Option<Except>, Diagnostic> {
+        let Some(child) = levels.level.children.iter().find(|child| child.context == LIMIT_EXCEPT) else {
+            return Ok(None);
+        };
+        let made = self.place(&levels.inside(child), cx);
+        let made = cx.build.part(made)?;
+        Ok(made.map(|(place, _, allowed)| {
+            let content = place.content.clone().or_else(|| content.filter(|content| content.is_gateway()).cloned());
+            Except { allowed: allowed.into(), place: Arc::new(Location { content, ..place }) }
+        }))
+    }
+
+    /// A location, for a server's base its TLS, and the methods a `limit_except` is not for.
+    fn place(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Made, Diagnostic> {
         let context = levels.level.context;
         let mut place = Place::new(context);
         let span = levels.level.span;
@@ -260,6 +278,7 @@ impl Builder<'_> {
             _ => Vec::new(),
         };
         let ifs = self.ifs(levels, place.content.as_ref(), cx)?;
+        let except = self.except(levels, place.content.as_ref(), cx)?;
         let tls = place.tls.take();
         let location = Location {
             groups,
@@ -268,6 +287,11 @@ impl Builder<'_> {
             warns: place.warns,
             script: place.script,
             referers: place.referers,
+            except,
+            auth_delay: place.auth_delay,
+            rates: place.rates,
+            attached: place.attached.into(),
+            files: place.files,
             span,
             inner,
             steps: place.steps.map(Vec::into_boxed_slice),
@@ -277,7 +301,7 @@ impl Builder<'_> {
             adds_slash: place.adds_slash,
             settings,
         };
-        Ok((location, tls))
+        Ok((location, tls, place.allowed))
     }
 
     fn settings(&mut self, conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<Settings, Diagnostic> {

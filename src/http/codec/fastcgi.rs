@@ -96,8 +96,8 @@ pub struct Records {
 pub struct Found {
     /// Bytes of the answer, now at the beginning of the input.
     pub answer: usize,
-    /// What was said on the error stream, in pieces as they came.
-    pub errors: Vec<Vec<u8>>,
+    /// What was said on the error stream, in pieces as they came, and how much of the answer came before.
+    pub errors: Vec<(u64, Vec<u8>)>,
 }
 
 impl Records {
@@ -109,7 +109,7 @@ impl Records {
         let mut found = Found::default();
         let mut at = 0;
         while at < bytes.len() {
-            if self.is_ended && self.left == 0 && self.padding == 0 {
+            if self.is_over() {
                 self.has_more = true;
                 break;
             }
@@ -134,7 +134,9 @@ impl Records {
                     bytes.copy_within(at..at + count, found.answer);
                     found.answer += count;
                 }
-                kind::STDERR => found.errors.push(bytes.get(at..at + count).unwrap_or_default().to_vec()),
+                kind::STDERR => {
+                    found.errors.push((self.answered, bytes.get(at..at + count).unwrap_or_default().to_vec()));
+                }
                 _ => {}
             }
             self.left -= count;
@@ -184,9 +186,14 @@ impl Records {
         self.pieces.clear();
     }
 
+    /// Whether the record that ends the request has come to its own end.
+    pub const fn is_over(&self) -> bool {
+        self.is_ended && self.left == 0 && self.padding == 0
+    }
+
     /// Whether the request ended and nothing of it is still to come: the connection may carry another.
     pub const fn is_clean(&self) -> bool {
-        self.is_ended && self.left == 0 && self.padding == 0 && !self.has_more
+        self.is_over() && !self.has_more
     }
 }
 

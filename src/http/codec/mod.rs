@@ -1,5 +1,6 @@
 //! Pure codecs: bytes in, meaning out.
 
+pub mod base64;
 pub mod fastcgi;
 pub mod h1;
 pub mod h2;

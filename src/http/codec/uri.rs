@@ -9,6 +9,24 @@ pub type Kind = fn(u8) -> bool;
 pub const PATH: Kind = |byte| matches!(byte, 0..=0x20 | b'"' | b'#' | b'%' | b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..=0xff);
 /// In arguments: as in a path, and `&`, `+`, `;`.
 pub const ARGS: Kind = |byte| matches!(byte, b'&' | b'+' | b';') || PATH(byte);
+/// In text between tags: as in a path but `?`, and `'`.
+pub const HTML: Kind = |byte| byte == b'\'' || byte != b'?' && PATH(byte);
+
+/// In a part of a path: all but letters, digits, `-`, `.`, `_` and `~`.
+pub const COMPONENT: Kind = |byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'.' | b'_' | b'~');
+
+/// Appends `text` with the characters that are markup as entities.
+pub fn escape_html(text: &[u8], out: &mut Vec<u8>) {
+    for byte in text {
+        match byte {
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            byte => out.push(*byte),
+        }
+    }
+}
 
 /// Appends `text` with escaped bytes as `%XX`.
 pub fn escape(text: &[u8], kind: Kind, out: &mut Vec<u8>) {

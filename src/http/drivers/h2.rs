@@ -4,6 +4,10 @@
 //! other. Each stream is a task of the connection's loop. A response's head goes the other way: its text becomes a
 //! HEADERS frame.
 //!
+//! Differs from nginx: a malformed message (RFC 9113 §8.1.1) is refused with RST_STREAM and has no answer; frames that break other rules of the protocol end the connection. [test: malformed_messages_end_their_stream_or_connection]
+//!
+//! Differs from nginx: trailers of a request are taken, and dropped. [test: malformed_messages_end_their_stream_or_connection]
+//!
 //! Differs from nginx: of a head that is too large only the stream is refused. [test: heads_that_are_too_large_are_refused_and_the_connection_serves_on]
 
 use crate::http::codec::h2::Preface;
@@ -99,9 +103,16 @@ impl AsyncWrite for Io {
         let stream = &self.connection.stream;
         loop {
             match stream.try_write_vectored(pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_writable(cx)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.inbound.blocked.set(true);
+                    ready!(stream.poll_writable(cx));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
+                outcome => {
+                    self.inbound.blocked.set(false);
+                    self.inbound.written.set(self.inbound.written.get() + *outcome.as_ref().unwrap_or(&0) as u64);
+                    return Poll::Ready(outcome);
+                }
             }
         }
     }
@@ -111,7 +122,9 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.stream.poll_flush(cx).map(Ok)
+        let flushed = self.connection.stream.poll_flush(cx);
+        self.inbound.blocked.set(flushed.is_pending());
+        flushed.map(Ok)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -238,6 +251,9 @@ struct Running {
     /// Runs while a head is incomplete.
     head_deadline: Deadline,
     head_waits: bool,
+    /// Runs while the socket takes nothing; how many bytes had been written when it was set.
+    send_deadline: Deadline,
+    send_waits: Option<u64>,
     /// The client was told to come no more.
     leaving: bool,
     /// The connection ends with an error, whatever its streams are at.
@@ -257,6 +273,8 @@ impl Running {
             waits: false,
             head_deadline: Deadline::new(),
             head_waits: false,
+            send_deadline: Deadline::new(),
+            send_waits: None,
             leaving: false,
             broken: false,
             accepted: 0,
@@ -325,6 +343,19 @@ impl Running {
         }
     }
 
+    /// Whether the client has taken nothing for `send_timeout`, of what waits for the socket.
+    fn is_stuck(&mut self, connection: &Connection, server: &Server, cx: &mut Context<'_>) -> bool {
+        if !self.inbound.blocked.get() {
+            self.send_waits = None;
+            return false;
+        }
+        let written = Some(self.inbound.written.get());
+        if std::mem::replace(&mut self.send_waits, written) != written {
+            self.send_deadline.set(connection.front.turn.clock.instant(), server.base.settings.send_timeout);
+        }
+        self.send_deadline.poll(cx).is_ready()
+    }
+
     /// The next stream; none when the connection is over.
     fn poll(
         &mut self,
@@ -358,7 +389,12 @@ impl Running {
             if self.broken {
                 return self.deadline.poll(cx).map(|()| None);
             }
-            let idle = self.streams.open.get() == 0;
+            if self.is_stuck(connection, server, cx) {
+                say(connection, server, "client timed out (110: Connection timed out)");
+                return Poll::Ready(None);
+            }
+            // Responses that have ended may still wait for the socket.
+            let idle = self.streams.open.get() == 0 && !self.inbound.blocked.get();
             connection.idle.set(idle);
             if !idle {
                 self.waits = false;

@@ -12,6 +12,7 @@ use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError};
 use crate::net::turn::Buffer;
+use crate::script::regex::Captures;
 use crate::session::tls::{self, Shaken};
 use crate::tls::clients::{self, Verdict};
 use crate::tls::context::alert;
@@ -75,7 +76,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
     };
     let (shaken, named) = {
         let client = accepted.client_hello();
-        let named = client.server_name().and_then(|name| find(connection, entry, name));
+        let named = client.server_name().and_then(|name| find(entry, name));
         (Shaken::new(client.server_name().map(Box::from), named.is_some(), Offer::of(&client)), named)
     };
     let shaken = connection.shaken.get_or_init(|| Box::new(shaken));
@@ -91,9 +92,9 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         return Err((Level::Info, "SSL_do_handshake() failed (SSL: the server's name is not served)".to_owned()));
     };
     let config = {
-        let request = Request::begin(connection, server, Buffer::new(0));
         let http2 = entry.http2 || server.h2.enabled;
-        contexts.config(http2, &accepted.client_hello(), &request)
+        let request = || Request::begin(connection, server, Buffer::new(0));
+        contexts.config(http2, &accepted.client_hello(), request)
     };
     refresh(connection, contexts, server);
     let config = config.map_err(|text| {
@@ -173,14 +174,13 @@ async fn more(connection: &Connection, deadline: &mut Deadline) -> Result<Buffer
 }
 
 /// The server of a name.
-fn find(connection: &Rc<Connection>, entry: &Virtual, name: &str) -> Option<Arc<Server>> {
+fn find(entry: &Virtual, name: &str) -> Option<Arc<Server>> {
     let mut host = Vec::new();
     if !target::validate_into(name.as_bytes(), &mut host) {
         return None;
     }
-    let request = Request::begin(connection, &entry.default, Buffer::new(0));
-    let mut captures = request.captures.borrow_mut();
-    entry.names.find(&host, &mut captures, |_| {}).ok().flatten().cloned()
+    // What an expression captures here, a request captures again.
+    entry.names.find(&host, &mut Captures::default(), |_| {}).ok().flatten().cloned()
 }
 
 /// What a request on a connection with TLS is refused for: a client that spoke plain HTTP, or a certificate.

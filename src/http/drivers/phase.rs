@@ -12,12 +12,15 @@ use crate::http::heart::handler::Target;
 use crate::http::heart::location::Found;
 use crate::http::heart::request::Request;
 use crate::http::heart::site::Location;
+use crate::http::heart::wire::{Sink, Wire};
+use crate::http::modules::requests::PostAction;
 use crate::http::route::conditional;
 use crate::http::route::finish;
 use crate::http::route::range;
 use crate::log::Level;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the steps of a request are taken: in earnest, or only to be told.
 pub trait Way {
@@ -28,6 +31,11 @@ pub trait Way {
         request: &mut Request,
         phase: Phase,
     ) -> impl Future<Output = Flow<'static>>;
+
+    /// Waits before a refusal; false when the client leaves meanwhile.
+    fn pause(&mut self, _request: &mut Request, _time: Duration) -> impl Future<Output = bool> {
+        std::future::ready(true)
+    }
 
     /// Hears that a location was chosen.
     fn located(&mut self, _request: &Request) {}
@@ -43,6 +51,11 @@ impl Way for Earnest {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, _: Phase) -> Flow<'static> {
         step.run(request).settled().await
     }
+
+    async fn pause(&mut self, request: &mut Request, time: Duration) -> bool {
+        request.log(Level::Info, "delaying unauthorized request");
+        request.stays(time).await
+    }
 }
 
 /// What came of the phases.
@@ -56,6 +69,37 @@ enum Outcome {
 pub async fn run(request: &mut Request) {
     pass(&mut Earnest, request).await;
     request.respond().await;
+    if !request.is_subrequest() {
+        post_action(request).await;
+    }
+}
+
+/// Takes a request that has ended to the place its location names, which answers nobody.
+///
+/// Differs from nginx: a place that inherits `post_action` is not taken to itself again and again. [test: an_ended_request_goes_to_its_post_action]
+async fn post_action(request: &mut Request) {
+    let location = request.location.clone();
+    let Some(PostAction(target)) = location.attached::<PostAction>() else { return };
+    if request.response.status == 444 {
+        return;
+    }
+    let wire = std::mem::replace(&mut request.wire, Wire::Sub(Sink::Nowhere));
+    let sent = std::mem::take(&mut request.response);
+    let abandoned = std::mem::take(&mut request.abandoned);
+    let next =
+        if target.starts_with(b"/") { finish::jump(request, target, None) } else { finish::named(request, target) };
+    let outcome = match next {
+        finish::Next::Send => Outcome::Done,
+        finish::Next::Restart(target) => Outcome::Restart(target),
+    };
+    Box::pin(follow(&mut Earnest, request, outcome)).await;
+    let made = std::mem::replace(&mut request.response, sent);
+    request.response.status = made.status;
+    if made.error != 0 {
+        request.response.error = made.error;
+    }
+    request.wire = wire;
+    request.abandoned |= abandoned;
 }
 
 /// Answers a request whose head was refused with this status, through its error page where there is one.
@@ -80,7 +124,7 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
         let next = match outcome {
             Outcome::Finish(status) => {
                 way.finishes(request, status);
-                finish::special(request, status)
+                if stub(request) { finish::Next::Send } else { finish::special(request, status) }
             }
             other => other.into(),
         };
@@ -105,13 +149,23 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
             finish::Next::Restart(Target::Named(location)) => {
                 request.uri_changed = false;
                 request.lost_upstream = false;
-                request.location = location;
+                request.choose(location);
                 way.located(request);
                 Start::Rewrite
             }
         };
         outcome = phases(way, request, from).await;
     }
+}
+
+/// Puts the stub of a request of the server's own in place of its error.
+fn stub(request: &mut Request) -> bool {
+    if request.response.head_made {
+        return false;
+    }
+    let Some((kind, bytes)) = request.take_stub() else { return false };
+    request.response.set(200, &kind, bytes.into());
+    true
 }
 
 /// 412 or 416 when the response is not what the request's conditions or ranges ask for and the location has a page for that.
@@ -186,6 +240,10 @@ async fn phases(way: &mut impl Way, request: &mut Request, from: Start) -> Outco
         return end;
     }
     if let Some(end) = access(way, &location, request).await {
+        let delayed = matches!(end, Outcome::Finish(401)) && location.auth_delay > Duration::ZERO;
+        if delayed && !way.pause(request, location.auth_delay).await {
+            return Outcome::Finish(499);
+        }
         return end;
     }
     if let Some(end) = plain(way, &location, request, Phase::Precontent).await {
@@ -221,7 +279,7 @@ fn find(request: &mut Request) -> Option<u16> {
         }
         Ok(Found::Location(location)) => {
             request.keep_groups(&location.groups);
-            request.location = location;
+            request.choose(location);
         }
         Ok(Found::AddSlash(location)) => {
             request.location = location;
@@ -288,11 +346,12 @@ async fn access(way: &mut impl Way, location: &Location, request: &mut Request) 
 
 async fn content(way: &mut impl Way, location: &Location, request: &mut Request) -> Outcome {
     if let Some(handler) = &location.content {
-        return match way.settle(&**handler, request, Phase::Content).await {
-            Flow::Next | Flow::Pass | Flow::Done | Flow::Wait(_) => Outcome::Done,
-            Flow::Finish(status) => Outcome::Finish(status),
-            Flow::Restart(target) => Outcome::Restart(target),
-        };
+        match way.settle(&**handler, request, Phase::Content).await {
+            Flow::Next => {}
+            Flow::Pass | Flow::Done | Flow::Wait(_) => return Outcome::Done,
+            Flow::Finish(status) => return Outcome::Finish(status),
+            Flow::Restart(target) => return Outcome::Restart(target),
+        }
     }
     if request.lost_upstream {
         request.log(Level::Alert, "no upstream configuration");

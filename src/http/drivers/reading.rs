@@ -7,6 +7,7 @@ use crate::http::heart::head::Known;
 use crate::http::heart::port::Virtual;
 use crate::http::heart::request::Request;
 use crate::http::heart::wire::Wire;
+use crate::http::modules::requests::MaxHeaders;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use std::io;
@@ -140,6 +141,8 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
 }
 
 /// [`super::target::serve`]; without a server, nobody says what to answer.
+///
+/// Differs from nginx: a misdirected request of HTTP/2 is logged with its request line. [test: requests_over_tls_are_answered_and_logged_as_by_nginx]
 fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, Refused> {
     let served = crate::http::route::target::serve(request, entry, host).map_err(|error| {
         request.log(Level::Alert, &format!("{error} while reading client request {read}"));
@@ -193,6 +196,13 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                     let text = format!("client sent invalid header line: \"{shown}\"");
                     request.log(Level::Info, &format!("{text} while reading client request headers"));
                     continue;
+                }
+                let most = request.server.base.attached::<MaxHeaders>();
+                if most.is_some_and(|most| request.head.headers.len() >= most.0) {
+                    request.lingering = true;
+                    let text = "client sent too many header lines while reading client request headers";
+                    request.log(Level::Info, text);
+                    return Err(Refused::Answer(494));
                 }
                 request.head_length = u64::from(line.end - request.head.line.method_name.start);
                 let value = line.value.clone();

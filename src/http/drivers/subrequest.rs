@@ -10,7 +10,7 @@ use crate::http::modules::charset;
 use crate::net::turn::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
-const DEPTH: u8 = 50;
+const DEPTH: u8 = 51;
 
 impl Request {
     /// Runs a subrequest for `uri` and gives it back with its response.
@@ -21,12 +21,16 @@ impl Request {
             return sub;
         }
         sub.run_inner().await;
+        // A request and those made for it are counted once.
+        self.limit_conn_status = sub.limit_conn_status;
+        self.limit_req_status = sub.limit_req_status;
         sub
     }
 
     /// Takes a request of the server's own through its phases, and logs it where that is asked for.
     pub async fn run_inner(&mut self) {
         Box::pin(phase::run(self)).await;
+        self.send_stub().await;
         if self.location.settings.log_subrequest {
             phase::log(self);
         }
@@ -35,6 +39,11 @@ impl Request {
     /// Whether subrequests are nested more deeply than is allowed.
     pub fn is_too_deep(&self) -> bool {
         self.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH)
+    }
+
+    /// Whether it may make no requests of its own.
+    pub fn is_deepest(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.depth >= DEPTH)
     }
 
     /// A subrequest for `uri` that has not begun.
@@ -59,13 +68,18 @@ impl Request {
         sub.real = self.real.clone();
         sub.started = self.started;
         sub.serial = self.serial;
+        sub.secure_link.clone_from(&self.secure_link);
+        sub.client_id.clone_from(&self.client_id);
+        sub.limit_conn_status = self.limit_conn_status;
+        sub.limit_req_status = self.limit_req_status;
         sub.body = Body::default();
         sub.slots = self.slots.clone();
         let charset = match &self.parent {
             Some(parent) => parent.charset.clone(),
             None => charset::parameter(&self.response.content_type).map(|(_, name)| name.to_vec()),
         };
-        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth }));
+        sub.includes = self.includes.inherited();
+        sub.parent = Some(Box::new(Parent { uri: self.uri.clone(), charset, depth, stub: None }));
         sub
     }
 

@@ -247,6 +247,8 @@ pub struct Gateway {
     pub ignore_headers: u32,
     /// `*_intercept_errors`.
     pub intercept_errors: bool,
+    /// `*_limit_rate`; 0 for any.
+    pub limit_rate: u64,
     /// `*_max_temp_file_size`.
     pub max_temp: u64,
     /// `*_temp_path`.
@@ -324,6 +326,7 @@ impl Gateway {
             ignore_client_abort: conf.ignore_client_abort.merged()?,
             ignore_headers: conf.ignore_headers.unwrap_or(0),
             intercept_errors: conf.intercept_errors.merged()?,
+            limit_rate: conf.limit_rate.unwrap_or(0),
             max_temp: conf.max_temp.merged()?,
             temp_path,
             next: if next & next::OFF != 0 { 0 } else { next },
@@ -538,7 +541,7 @@ macro_rules! header_rows {
                 &Mask(|c: &mut G<{ $gateway }>| &mut c.ignore_headers, IGNORE),
             )
             .support(Support::Partial(
-                "of these headers only X-Accel-Redirect, X-Accel-Buffering and X-Accel-Charset are ever acted upon",
+                "of these headers only X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering and X-Accel-Charset are ever acted upon",
             ))
             .doc("Does not act on the given response headers."),
             Directive::new(
@@ -651,7 +654,7 @@ macro_rules! buffer_rows {
             .default("off")
             .since("1.7.7")
             .doc("Answers requests for ranges whatever a backend says of them."),
-            Directive::checked(
+            Directive::new(
                 concat!($prefix, "_limit_rate"),
                 ANY,
                 Arity::Exactly(1),
@@ -659,7 +662,9 @@ macro_rules! buffer_rows {
             )
             .default("0")
             .since("1.7.7")
-            .doc("Sets how many bytes a second are read from a backend."),
+            .doc(
+                "Sets how many bytes a second are read from a backend, where responses are buffered; 0 for any number.",
+            ),
         ]
     }};
 }

@@ -81,6 +81,10 @@ pub struct Engine<P> {
 }
 
 impl<P: Protocol> Handler for Engine<P> {
+    fn is_gateway(&self) -> bool {
+        true
+    }
+
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         Flow::Wait(Box::pin(async move {
             match self.pass(request).await {

@@ -8,7 +8,8 @@ use super::conf::{Dialect, Gateway};
 use super::engine::note;
 use super::reply::{self, Reply};
 use super::upload::Upload;
-use crate::http::codec::fastcgi::{self, Records};
+use crate::http::codec::fastcgi::{self, Found, Records};
+use crate::http::codec::h1::Method;
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::{Parked, Secured};
 use crate::log::Level;
@@ -382,6 +383,7 @@ impl Exchange {
                     self.buffer.grow(size);
                 }
             }
+            let mut errors = Vec::new();
             match self.stream.try_read(self.buffer.room()) {
                 Ok(0) => {
                     self.stage = Stage::Reading;
@@ -397,10 +399,11 @@ impl Exchange {
                         let (start, end) = (self.buffer.end - count, self.buffer.end);
                         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new(0));
                         let room = buffer.all().get_mut(start..end).unwrap_or_default();
-                        let found = self.unwrap(request, gateway, room, Stage::Reading.action());
-                        buffer.end = start + found.as_ref().map_or(0, |count| *count);
+                        let found = self.unwrap(request, room, Stage::Reading.action());
                         self.buffer = buffer;
-                        found?;
+                        let found = found?;
+                        self.buffer.end = start + found.answer;
+                        errors = found.errors;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -416,7 +419,10 @@ impl Exchange {
                     return Poll::Ready(Err(Failure::Error));
                 }
             }
-            match self.parse(request, gateway, interim) {
+            let parsed = self.parse(request, gateway, interim);
+            let head = parsed.as_ref().ok().and_then(|reply| Some(u64::from(reply.as_ref()?.head)));
+            Self::complain(request, gateway, &errors, head)?;
+            match parsed {
                 Ok(Some(reply)) if reply.head as usize <= gateway.buffer_size => return Poll::Ready(Ok(reply)),
                 Ok(None) if self.buffer.filled().len() < gateway.buffer_size => {
                     if let Some(what) = self.records.as_ref().and_then(|records| early(records)) {
@@ -438,30 +444,39 @@ impl Exchange {
     }
 
     /// Takes records apart: what they hold of the answer is at the beginning of `bytes` afterwards, and its length the
-    /// result. What was said on the error stream is logged.
+    /// result; with what was said on the error stream.
     ///
     /// # Errors
-    /// A record that cannot be, or an error that `fastcgi_catch_stderr` names before the answer's head is there; logged.
-    pub fn unwrap(
-        &mut self,
-        request: &Request,
-        gateway: &Gateway,
-        bytes: &mut [u8],
-        action: &str,
-    ) -> Result<usize, Failure> {
-        let Some(records) = &mut self.records else { return Ok(bytes.len()) };
-        let found = records.take(bytes).map_err(|text| {
+    /// A record that cannot be; logged.
+    pub fn unwrap(&mut self, request: &Request, bytes: &mut [u8], action: &str) -> Result<Found, Failure> {
+        let answer = bytes.len();
+        let Some(records) = &mut self.records else { return Ok(Found { answer, errors: Vec::new() }) };
+        records.take(bytes).map_err(|text| {
             request.log(Level::Error, &format!("{text} while {action}"));
             Failure::InvalidHead
-        })?;
+        })
+    }
+
+    /// Logs what a FastCGI server said on the error stream while the head was read, and behind it; an error where
+    /// `fastcgi_catch_stderr` names it.
+    fn complain(
+        request: &Request,
+        gateway: &Gateway,
+        errors: &[(u64, Vec<u8>)],
+        head: Option<u64>,
+    ) -> Result<(), Failure> {
         let mut caught = false;
-        for error in found.errors {
-            let shown = fastcgi::shown(&error);
-            let text = crate::conf::bytes::text(shown);
-            request.log(Level::Error, &format!("FastCGI sent in stderr: \"{text}\" while {action}"));
-            caught |= gateway.catch.iter().any(|text| memchr::memmem::find(shown, text).is_some());
+        for (place, error) in errors {
+            let behind = head.is_some_and(|head| *place >= head);
+            // Behind the head of an answer to HEAD nothing is read.
+            if behind && request.method == Method::Head {
+                continue;
+            }
+            said(request, error, if behind { "reading upstream" } else { Stage::Reading.action() });
+            let named = |text: &Box<[u8]>| memchr::memmem::find(error, text).is_some();
+            caught |= !behind && gateway.catch.iter().any(named);
         }
-        if caught && action == Stage::Reading.action() { Err(Failure::InvalidHead) } else { Ok(found.answer) }
+        if caught { Err(Failure::InvalidHead) } else { Ok(()) }
     }
 
     /// Parses what is there; interim responses are passed over.
@@ -503,4 +518,10 @@ const fn early(records: &Records) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Logs a piece of a FastCGI server's error stream.
+pub fn said(request: &Request, error: &[u8], action: &str) {
+    let text = crate::conf::bytes::text(fastcgi::shown(error));
+    request.log(Level::Error, &format!("FastCGI sent in stderr: \"{text}\" while {action}"));
 }

@@ -7,11 +7,12 @@
 use super::buffer::Buffer;
 use super::conf::Gateway;
 use super::engine::note;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, said};
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
 use crate::http::codec::h1::{Chunked, Piece};
 use crate::http::heart::filter::Then;
+use crate::http::heart::pace::allowance;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::http::heart::upstream::InUse;
@@ -21,7 +22,10 @@ use crate::net::deadline::Deadline;
 use crate::net::pipes;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
 
 /// Bytes still to come from which a response goes through a pipe.
 const BULK: u64 = 32 * 1024;
@@ -45,7 +49,7 @@ struct Patience {
 
 impl Patience {
     /// Ready when nothing came for `time` since the wait began.
-    fn poll(&mut self, cx: &mut Context<'_>, request: &Request, time: std::time::Duration) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, request: &Request, time: Duration) -> Poll<()> {
         if !std::mem::replace(&mut self.runs, true) {
             self.deadline.set(request.turn().clock.instant(), time);
         }
@@ -77,6 +81,10 @@ struct Relay<'a, 'h> {
     copies: bool,
     from_source: Patience,
     to_client: Patience,
+    /// Until when the backend is not read, as its rate is limited.
+    held: Option<Pin<Box<Sleep>>>,
+    /// The second in which the reply began, and the bytes of its body read since.
+    begun: (u64, u64),
 }
 
 /// Relays the body of `reply`, whose head is in the response already.
@@ -95,6 +103,7 @@ pub async fn run(
     }
     let buffering = reply.buffering.filter(|_| gateway.ignore_headers & 8 == 0).unwrap_or(gateway.buffering);
     let plain = request.response.is_plain();
+    let begun = (request.turn().clock.now().as_secs(), 0);
     let mut relay = Relay {
         request,
         source: Some(source),
@@ -112,6 +121,8 @@ pub async fn run(
         copies: false,
         from_source: Patience::default(),
         to_client: Patience::default(),
+        held: None,
+        begun,
     };
     relay.raw = head.and_then(|head| relay.source.as_mut()?.0.records.as_mut().map(|records| records.place(head)));
     relay.begin();
@@ -144,6 +155,7 @@ impl Relay<'_, '_> {
             self.give(b"", Then::Last);
             self.end(true);
         } else {
+            self.begun.1 += buffer.filled().len() as u64;
             self.take(buffer.filled());
         }
         self.request.turn().give(buffer);
@@ -186,7 +198,7 @@ impl Relay<'_, '_> {
     fn end_of_records(&mut self, enough: bool) {
         let Some(records) = self.source.as_ref().and_then(|(exchange, _)| exchange.records.as_deref()) else { return };
         let what = if records.is_ended { "request" } else { "stdout" };
-        let over = records.is_ended || records.is_closed && !self.gateway.keep;
+        let over = if self.gateway.keep { records.is_over() } else { records.is_ended || records.is_closed };
         let lacks = (records.is_ended || records.is_closed) && matches!(self.framing, Framing::Records(Some(1..)));
         if !enough && lacks {
             self.request
@@ -431,6 +443,7 @@ impl Relay<'_, '_> {
         if !self.may_read() {
             return Step::Stuck;
         }
+        let Some(most) = self.allowance() else { return Step::Stuck };
         if let Some(step) = self.splice() {
             return step;
         }
@@ -439,16 +452,24 @@ impl Relay<'_, '_> {
             return Step::Stuck;
         }
         let mut scratch = self.request.turn().scratch();
-        let step = match exchange.stream.try_read(&mut scratch) {
+        let most = most.min(scratch.len());
+        let step = match exchange.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
             Ok(count) if count > 0 => {
+                self.begun.1 += count as u64;
                 note(self.request, |attempt| attempt.received += count as u64);
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
-                let found = exchange.unwrap(self.request, self.gateway, bytes, "reading upstream");
+                let found = exchange.unwrap(self.request, bytes, "reading upstream");
                 if let Some(records) = &mut exchange.records {
                     records.forget();
                 }
+                self.rest(count);
                 match found {
-                    Ok(count) => self.input(scratch.get(..count).unwrap_or_default()),
+                    Ok(found) => {
+                        for (_, error) in &found.errors {
+                            said(self.request, error, "reading upstream");
+                        }
+                        self.input(scratch.get(..found.answer).unwrap_or_default());
+                    }
                     Err(_) => self.end(false),
                 }
                 Step::Moved
@@ -457,6 +478,38 @@ impl Relay<'_, '_> {
         };
         self.request.turn().give_scratch(scratch);
         step
+    }
+
+    /// How many bytes may be read now under `*_limit_rate`, which holds for buffered replies.
+    fn allowance(&mut self) -> Option<usize> {
+        let rate = self.gateway.limit_rate;
+        if rate == 0 || !self.buffering {
+            return Some(usize::MAX);
+        }
+        if self.held.is_some() {
+            return None;
+        }
+        let now = self.request.turn().clock.now().as_secs();
+        match allowance(rate, 0, self.begun.1, now.saturating_sub(self.begun.0)) {
+            Ok(limit) => Some(usize::try_from(limit).unwrap_or(usize::MAX)),
+            Err(millis) => {
+                self.hold(millis);
+                None
+            }
+        }
+    }
+
+    /// After a read nothing is read for as long as its bytes take at the rate.
+    fn rest(&mut self, count: usize) {
+        if self.gateway.limit_rate > 0 && self.buffering {
+            self.hold((count as u64).saturating_mul(1000) / self.gateway.limit_rate);
+        }
+    }
+
+    fn hold(&mut self, millis: u64) {
+        if millis > 0 {
+            self.held = Some(Box::pin(tokio::time::sleep(Duration::from_millis(millis))));
+        }
     }
 
     /// A read that brought nothing.
@@ -483,7 +536,7 @@ impl Relay<'_, '_> {
     /// Moves a piece of a large response through a pipe: it is not copied here. Nothing where that is not the way.
     fn splice(&mut self) -> Option<Step> {
         let Framing::Length(left) = self.framing else { return None };
-        if left < BULK || self.copies || !self.is_direct() {
+        if left < BULK || self.copies || !self.is_direct() || self.gateway.limit_rate > 0 {
             return None;
         }
         let (exchange, _) = self.source.as_mut()?;
@@ -590,8 +643,18 @@ impl Relay<'_, '_> {
 
     /// Waits until one side can go on; over when the client left or took too long.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let want_read = self.may_read();
+        if let Some(held) = &mut self.held
+            && held.as_mut().poll(cx).is_ready()
+        {
+            self.held = None;
+            self.from_source.runs = false;
+            return Poll::Ready(Step::Moved);
+        }
+        let want_read = self.may_read() && self.held.is_none();
         let want_write = self.has_output();
+        if self.request.pace.waits() {
+            self.to_client.runs = false;
+        }
         if let Some((exchange, _)) = self.source.as_ref().filter(|_| want_read)
             && exchange.stream.poll_readable(cx).is_ready()
         {
@@ -604,8 +667,10 @@ impl Relay<'_, '_> {
             self.client_left();
             return Poll::Ready(Step::Over);
         }
-        if want_write && self.to_client.poll(cx, self.request, self.request.location.settings.send_timeout).is_ready() {
+        let awaited = want_write && !self.request.pace.waits();
+        if awaited && self.to_client.poll(cx, self.request, self.request.location.settings.send_timeout).is_ready() {
             self.request.log(Level::Info, "client timed out (110: Connection timed out) while sending to client");
+            self.request.blame_client();
             self.request.response.broken = true;
             return Poll::Ready(Step::Over);
         }

@@ -80,7 +80,7 @@ pub fn parse(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option
     }
     frame(request, bytes, &mut reply)?;
     if dialect == Dialect::Cgi {
-        reply.ends_with_program(dialect);
+        reply.ends_with_program(dialect, request.method == h1::Method::Head);
     }
     Ok(Some(reply))
 }
@@ -108,7 +108,7 @@ fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<R
         reply.framing = Framing::None;
     }
     reply.upgrade = dialect == Dialect::Cgi && reply.status == 101 && request.header(Known::Upgrade).is_some();
-    reply.ends_with_program(dialect);
+    reply.ends_with_program(dialect, request.method == h1::Method::Head);
     Ok(Some(reply))
 }
 
@@ -252,15 +252,17 @@ impl Reply {
     }
 
     /// The body ends as a program's does: chunks and other protocols are not its matter.
-    fn ends_with_program(&mut self, dialect: Dialect) {
-        self.keepalive = false;
+    fn ends_with_program(&mut self, dialect: Dialect, is_head: bool) {
         self.framing = match (dialect, self.framing) {
+            // Of an answer to HEAD nothing is waited for.
+            (Dialect::FastCgi, _) if is_head => Framing::None,
+            (Dialect::FastCgi, Framing::None) => Framing::Records(Some(0)),
             (Dialect::FastCgi, Framing::Length(length)) => Framing::Records(Some(length)),
-            (Dialect::FastCgi, Framing::None) if matches!(self.status, 204 | 304) => Framing::Records(Some(0)),
             (Dialect::FastCgi, _) => Framing::Records(None),
             (_, Framing::Chunked) => Framing::Close,
             (_, other) => other,
         };
+        self.keepalive = matches!(self.framing, Framing::Records(_));
     }
 
     /// Whether there is a header of this name.
@@ -285,6 +287,7 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
     if gateway.ignore_headers & 1 != 0 {
         return None;
     }
+    set_rate(request, gateway, exchange, reply);
     let bytes = exchange.buffer.filled();
     let found = reply.headers.iter().find(|(name, _)| of(bytes, name).eq_ignore_ascii_case(b"x-accel-redirect"))?;
     let target = of(bytes, &found.1).to_vec();
@@ -323,6 +326,16 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
     })
 }
 
+/// Sets how fast the client is sent the response, as X-Accel-Limit-Rate says.
+fn set_rate(request: &Request, gateway: &Gateway, exchange: &Exchange, reply: &Reply) {
+    let bytes = exchange.buffer.filled();
+    let named = |name: &Part| of(bytes, name).eq_ignore_ascii_case(b"x-accel-limit-rate");
+    let found = reply.headers.iter().find(|(name, _)| gateway.ignore_headers & 4 == 0 && named(name));
+    if let Some(rate) = found.and_then(|(_, value)| crate::conf::value::number(of(bytes, value))) {
+        request.pace.set(rate);
+    }
+}
+
 /// Keeps the challenge of an intercepted 401.
 pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
     let bytes = exchange.buffer.filled();
@@ -342,6 +355,7 @@ pub fn head<P: Protocol>(
     exchange: &mut Exchange,
     reply: &mut Reply,
 ) {
+    set_rate(request, gateway, exchange, reply);
     let bytes = exchange.buffer.filled();
     request.response.status = reply.status;
     if request.response.error != 0 && reply.status != 0 {

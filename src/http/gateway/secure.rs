@@ -13,6 +13,7 @@ use crate::tls::check::{self, Files};
 use crate::tls::ciphers;
 use crate::tls::directives::read_passwords;
 use crate::tls::kept::Kept;
+use crate::tls::key::Passwords;
 use crate::tls::upstream::{ClientContext, ClientSettings};
 
 /// Settings of a gateway that speaks TLS.
@@ -31,7 +32,7 @@ pub struct SecureConf<const P: u8> {
     /// `*_ssl_name`.
     pub name: Option<Word>,
     /// `*_ssl_password_file`.
-    pub passwords: Option<Word>,
+    pub passwords: Option<Passwords>,
     /// `*_ssl_protocols`.
     pub protocols: Option<u32>,
     /// `*_ssl_server_name`.

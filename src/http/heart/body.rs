@@ -93,6 +93,17 @@ impl Body {
         Self { framing, announced, chunked: announced.is_none() && !is_over, ..Self::default() }
     }
 
+    /// The same body for another request, as far as it has been read.
+    pub fn shared(&self) -> Self {
+        Self {
+            announced: self.announced,
+            chunked: self.chunked,
+            begun: true,
+            saved: self.saved.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The length the client announced.
     pub const fn announced(&self) -> Option<u64> {
         self.announced
@@ -507,8 +518,44 @@ impl Request {
         Ok(())
     }
 
+    /// Reads the whole body into a file in `client_body_temp_path`; the file and its name.
+    ///
+    /// # Errors
+    /// The status to answer with; the file is gone then.
+    pub async fn body_in_file(&mut self) -> Result<(File, String), Refused> {
+        let (mut file, path) = self.open_temp()?;
+        let mut piece = Vec::new();
+        loop {
+            piece.clear();
+            let outcome = self.body_piece(&mut piece).await.and_then(|more| match file.write_all(&piece) {
+                Ok(()) => Ok(more),
+                Err(error) => {
+                    let text = crate::conf::walk::errno(&error);
+                    self.log(Level::Crit, &format!("pwrite() \"{path}\" failed ({text})"));
+                    Err(500)
+                }
+            });
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => return Ok((file, path)),
+                Err(status) => {
+                    let _ = std::fs::remove_file(bytes::path(&path));
+                    return Err(status);
+                }
+            }
+        }
+    }
+
     /// A file in `client_body_temp_path` that has lost its name already.
     fn temp_file(&self) -> Result<File, Refused> {
+        let (file, path) = self.open_temp()?;
+        let _ = std::fs::remove_file(bytes::path(&path));
+        self.log(Level::Warn, &format!("a client request body is buffered to a temporary file {path}"));
+        Ok(file)
+    }
+
+    /// A new file in `client_body_temp_path`, and its name.
+    fn open_temp(&self) -> Result<(File, String), Refused> {
         let temp = &self.location.settings.body_temp;
         let serial = self.connection.front.next_temp();
         let name = format!("{serial:010}");
@@ -523,18 +570,11 @@ impl Request {
         let path = format!("{path}/{name}");
         let opened =
             std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(bytes::path(&path));
-        match opened {
-            Ok(file) => {
-                let _ = std::fs::remove_file(bytes::path(&path));
-                self.log(Level::Warn, &format!("a client request body is buffered to a temporary file {path}"));
-                Ok(file)
-            }
-            Err(error) => {
-                let text = crate::conf::walk::errno(&error);
-                self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
-                Err(500)
-            }
-        }
+        opened.map(|file| (file, path.clone())).map_err(|error| {
+            let text = crate::conf::walk::errno(&error);
+            self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
+            500
+        })
     }
 
     /// Reads and forgets what is left of the body, so that the next request can be read. False when it cannot be.

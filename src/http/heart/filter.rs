@@ -16,6 +16,8 @@ use std::borrow::Cow;
 pub enum Slot {
     /// `expires`, `add_header`.
     Headers,
+    /// `userid`.
+    Userid,
     /// `gunzip`.
     Gunzip,
     /// `add_before_body`, `add_after_body`.
@@ -24,6 +26,8 @@ pub enum Slot {
     Sub,
     /// `charset`.
     Charset,
+    /// `ssi`.
+    Ssi,
     /// `gzip`.
     Gzip,
 }
@@ -62,6 +66,12 @@ pub trait BodyFilter {
     /// # Errors
     /// The response cannot go on; why has been logged.
     fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed>;
+
+    /// Whether a part of the input is still to be filtered. The writer sends what there is, the responses to other requests
+    /// included, and then calls [`Self::body`] again, without new bytes and with the same `then`.
+    fn holds(&self) -> bool {
+        false
+    }
 }
 
 impl Request {
@@ -95,9 +105,16 @@ impl Piece<'_> {
 }
 
 /// A request whose response's body comes here.
+#[derive(Default)]
 pub struct Include {
     /// Its path.
     pub uri: Vec<u8>,
+    /// Its arguments.
+    pub args: Option<Vec<u8>>,
+    /// What stands for its response where that fails or is empty.
+    pub stub: Option<Vec<u8>>,
+    /// Takes the response's body, which is then not sent.
+    pub keep: Option<Box<dyn FnOnce(Vec<u8>)>>,
 }
 
 /// What a filter makes, in order.
@@ -107,11 +124,6 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// The one piece `bytes`.
-    pub fn of(bytes: &'a [u8]) -> Self {
-        Self { list: vec![Piece::Bytes(Cow::Borrowed(bytes))] }
-    }
-
     /// Bytes at the end, to append to.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         if !matches!(self.list.last(), Some(Piece::Bytes(Cow::Owned(_)))) {
@@ -126,11 +138,6 @@ impl<'a> Pieces<'a> {
     /// The response to a request of the server's own comes next.
     pub fn include(&mut self, include: Include) {
         self.list.push(Piece::Include(Box::new(include)));
-    }
-
-    /// A piece as it is.
-    pub fn push(&mut self, piece: Piece<'a>) {
-        self.list.push(piece);
     }
 
     /// The pieces, in order.

@@ -68,6 +68,11 @@ pub trait Handler: Send + Sync {
     /// Handles the request.
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r>;
 
+    /// Whether it passes requests on to other servers.
+    fn is_gateway(&self) -> bool {
+        false
+    }
+
     /// How it tells what it would do; nothing where running does no harm and asks nobody.
     fn explains(&self) -> Option<&dyn Explain> {
         None

@@ -76,6 +76,10 @@ pub struct Inbound {
     highest: Cell<u32>,
     opened: Cell<u64>,
     resets: Cell<u64>,
+    /// Whether the socket takes nothing now.
+    pub blocked: Cell<bool>,
+    /// Bytes the socket has taken.
+    pub written: Cell<u64>,
     /// Streams whose requests were begun.
     pub accepted: Cell<u64>,
     /// Wasted streams that are allowed in a [`WINDOW`].
@@ -98,6 +102,8 @@ impl Inbound {
             highest: Cell::new(0),
             opened: Cell::new(0),
             resets: Cell::new(0),
+            blocked: Cell::new(false),
+            written: Cell::new(0),
             accepted: Cell::new(0),
             allowed: if twice > LEAST { twice } else { LEAST },
             window: Cell::new(None),

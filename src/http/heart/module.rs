@@ -6,10 +6,12 @@ use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::http::heart::filter::Filter;
 use crate::http::heart::handler::{Handler, PHASES, Phase};
+use crate::http::heart::pace::Rates;
 use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
+use crate::http::heart::settings::FileSettings;
 use crate::http::heart::upstream::Upstreams;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
@@ -17,6 +19,7 @@ use crate::session::build::Build;
 use hashbrown::HashMap;
 use std::any::{Any, TypeId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Compiled text with request variables.
 pub type Text = Template<Request>;
@@ -96,6 +99,16 @@ pub struct Place {
     pub script: Option<Arc<Script>>,
     /// The pages requests may come from.
     pub referers: Option<Arc<Referers>>,
+    /// `auth_delay`.
+    pub auth_delay: Duration,
+    /// `limit_rate` and `limit_rate_after`.
+    pub rates: Option<Arc<Rates>>,
+    /// Settings that modules find again while serving, one of a type.
+    pub attached: Vec<Box<dyn Any + Send + Sync>>,
+    /// In a `limit_except`: the methods it is not for.
+    pub allowed: Vec<Box<[u8]>>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
 }
 
 impl Place {
@@ -111,6 +124,11 @@ impl Place {
             tls: None,
             script: None,
             referers: None,
+            auth_delay: Duration::ZERO,
+            rates: None,
+            attached: Vec::new(),
+            allowed: Vec::new(),
+            files: Arc::default(),
         }
     }
 
@@ -125,6 +143,11 @@ impl Place {
             steps.reserve_exact(1);
             steps.push(handler);
         }
+    }
+
+    /// Keeps settings for [`crate::http::heart::site::Location::attached`].
+    pub fn attach<T: Any + Send + Sync>(&mut self, settings: T) {
+        self.attached.push(Box::new(settings));
     }
 
     /// Adds a filter.

@@ -5,6 +5,9 @@ use crate::http::codec::h1::Method;
 use crate::http::heart::body::Body;
 use crate::http::heart::client::Connection;
 use crate::http::heart::head::{Head, Known};
+use crate::http::heart::includes::Includes;
+use crate::http::heart::notes::{Client, Link};
+use crate::http::heart::pace::Pace;
 use crate::http::heart::response::Response;
 use crate::http::heart::site::{Location, Server, Site};
 use crate::http::heart::upstream::Attempts;
@@ -16,7 +19,7 @@ use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +102,18 @@ pub struct Request {
     pub held: Vec<Box<dyn Any>>,
     /// A number for this request on its connection.
     pub serial: u64,
+    /// What its commands of server side includes have set.
+    pub includes: Includes,
     /// The verdict of connection limits, for `$limit_conn_status`.
     pub limit_conn_status: &'static str,
+    /// The verdict of rate limits, for `$limit_req_status`.
+    pub limit_req_status: &'static str,
+    /// How fast the response is sent.
+    pub pace: Pace,
+    /// What is known of its link, once that was asked.
+    pub secure_link: OnceCell<Box<Link>>,
+    /// What is known of its client's cookie, once that was asked.
+    pub client_id: RefCell<Option<Box<Client>>>,
 }
 
 /// Allocations that go from request to request.
@@ -124,6 +137,8 @@ pub struct Parent {
     pub charset: Option<Vec<u8>>,
     /// How deep subrequests are nested.
     pub depth: u8,
+    /// What stands for its response where that fails or is empty: its type and its bytes.
+    pub stub: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Subject for Request {
@@ -206,7 +221,12 @@ impl Request {
             pipelined: false,
             held: Vec::new(),
             serial: 0,
+            includes: Includes::default(),
             limit_conn_status: "",
+            limit_req_status: "",
+            pace: Pace::default(),
+            secure_link: OnceCell::new(),
+            client_id: RefCell::default(),
         }
     }
 
@@ -276,6 +296,15 @@ impl Request {
     /// The first value of a header the server knows.
     pub fn header(&self, known: Known) -> Option<&[u8]> {
         self.head.get(known)
+    }
+
+    /// Takes a location, or what it has for methods like this one, for the location.
+    pub fn choose(&mut self, location: Arc<Location>) {
+        let name = self.method_name();
+        self.location = match &location.except {
+            Some(except) if !except.allowed.iter().any(|allowed| **allowed == *name) => except.place.clone(),
+            _ => location,
+        };
     }
 
     /// Takes an `if` of the location for the location.

@@ -1,7 +1,6 @@
 //! A response: its head and what its body is made of.
 
-use crate::http::heart::filter::BodyFilter;
-use crate::http::heart::filter::Piece;
+use crate::http::heart::filter::{BodyFilter, Include, Then};
 use crate::http::heart::site::Kept;
 use crate::http::heart::wire::Spout;
 use crate::log::clock;
@@ -12,6 +11,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// What a response's body is.
 #[derive(Default)]
@@ -140,6 +140,8 @@ pub struct Response {
     pub sent: u64,
     /// Whether the client is gone.
     pub broken: bool,
+    /// Whether it was larger than the buffer of a response that is kept in memory.
+    pub overflowed: bool,
     /// The filters its body goes through.
     pub filters: Vec<Box<dyn BodyFilter>>,
     /// Those that see it behind all others, with the responses that were put into it.
@@ -184,6 +186,7 @@ impl Response {
             head_bytes,
             sent,
             broken,
+            overflowed,
             filters,
             coders,
             later,
@@ -197,7 +200,7 @@ impl Response {
         for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, unconditional] {
             *flag = false;
         }
-        for flag in [upgrade, head_made, head_only, chunked, complete, broken] {
+        for flag in [upgrade, head_made, head_only, chunked, complete, broken, overflowed] {
             *flag = false;
         }
         headers.clear();
@@ -352,21 +355,68 @@ pub fn date(unix: i64) -> String {
     clock::http_date(unix)
 }
 
-/// What of a body waits for the response to another request.
+/// What of a body is not in the output yet, in order.
 #[derive(Default)]
 pub struct Later {
     /// What is next.
-    pub queue: VecDeque<Piece<'static>>,
-    /// What comes in now.
-    pub playing: Option<Playing>,
-    /// Whether the body ends behind it.
-    pub last: bool,
+    pub queue: VecDeque<Waiting>,
+}
+
+impl Later {
+    /// Whether a filter has not seen all that it was given.
+    pub fn has_input(&self) -> bool {
+        self.queue.iter().any(|waiting| matches!(waiting, Waiting::Input { .. }))
+    }
+}
+
+/// A part of a body that waits.
+pub enum Waiting {
+    /// Filtered bytes.
+    Bytes(Vec<u8>, Then),
+    /// The response to another request.
+    Include(Box<Include>),
+    /// The same, once the request has begun.
+    Playing(Playing),
+    /// What the filters from this one on have to see.
+    Input {
+        /// The first of these filters.
+        from: usize,
+        /// Its input.
+        bytes: Vec<u8>,
+        /// What follows.
+        then: Then,
+    },
 }
 
 /// Another request at work.
 pub struct Playing {
     /// It, at work.
-    pub request: Pin<Box<dyn Future<Output = ()>>>,
+    pub request: Pin<Box<dyn Future<Output = Ended>>>,
     /// Where its bytes come out.
     pub spout: Rc<Spout>,
+    /// Its outcome, where it is done before its turn comes.
+    pub ended: Option<Ended>,
+    /// Takes the body instead of the client.
+    pub keep: Option<Box<dyn FnOnce(Vec<u8>)>>,
+}
+
+impl Playing {
+    /// Lets the request go on; whether it is done.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.ended.is_none()
+            && let Poll::Ready(ended) = self.request.as_mut().poll(cx)
+        {
+            self.ended = Some(ended);
+        }
+        self.ended.is_some()
+    }
+}
+
+/// How another request ended.
+#[derive(Clone, Copy)]
+pub struct Ended {
+    /// Its status.
+    pub status: u16,
+    /// Whether nothing can follow: its response was larger than its buffer.
+    pub failed: bool,
 }

@@ -59,15 +59,20 @@ impl Contexts {
         self.h1.revocation().map(|revocation| (revocation.clone(), chain))
     }
 
-    /// The configuration of a handshake; `request` evaluates the names of certificates.
+    /// The configuration of a handshake; where certificates are named by variables, `request` makes what evaluates them.
     ///
     /// # Errors
     /// Why a certificate cannot be loaded.
-    pub fn config(&self, http2: bool, hello: &ClientHello<'_>, request: &Request) -> Result<Arc<ServerConfig>, String> {
+    pub fn config(
+        &self,
+        http2: bool,
+        hello: &ClientHello<'_>,
+        request: impl FnOnce() -> Request,
+    ) -> Result<Arc<ServerConfig>, String> {
         let context = if http2 { &self.h2 } else { &self.h1 };
         match &self.named {
             None => Ok(context.config(hello)),
-            Some(named) => Ok(context.with_pairs(hello, named.load(request)?)),
+            Some(named) => Ok(context.with_pairs(hello, named.load(&request())?)),
         }
     }
 }

@@ -75,6 +75,8 @@ pub struct Settings {
     pub lingering_timeout: Duration,
     /// `reset_timedout_connection`.
     pub reset_timedout: bool,
+    /// `sendfile`.
+    pub sendfile: bool,
     /// `sendfile_max_chunk`.
     pub sendfile_max_chunk: usize,
     /// `tcp_nodelay`.
@@ -186,4 +188,11 @@ impl TempPath {
         paths::add(cx, bare, &levels, Owner::Temporary, statement)?;
         Ok(Self { path, levels })
     }
+}
+
+/// How files are opened and read at a place.
+#[derive(Debug, Default)]
+pub struct FileSettings {
+    /// `subrequest_output_buffer_size`.
+    pub subrequest_output_buffer_size: u64,
 }

@@ -4,14 +4,16 @@ use crate::conf::source::Span;
 use crate::http::heart::filter::Filter;
 use crate::http::heart::handler::{Handler, PHASES};
 use crate::http::heart::location::{Locations, Pattern};
+use crate::http::heart::pace::Rates;
 use crate::http::heart::port::Port;
 use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
-use crate::http::heart::settings::Settings;
+use crate::http::heart::settings::{FileSettings, Settings};
 use crate::http::heart::upstream::Upstreams;
 use crate::script::variable::Definitions;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +95,16 @@ pub struct Location {
     pub script: Option<Arc<Script>>,
     /// `valid_referers`.
     pub referers: Option<Arc<Referers>>,
+    /// `limit_except`.
+    pub except: Option<Except>,
+    /// `auth_delay`.
+    pub auth_delay: Duration,
+    /// `limit_rate` and `limit_rate_after`.
+    pub rates: Option<Arc<Rates>>,
+    /// Settings of modules.
+    pub attached: Box<[Box<dyn Any + Send + Sync>]>,
+    /// How its files are opened and read.
+    pub files: Arc<FileSettings>,
     /// Whether reading a variable that no rule gave a value is logged.
     pub warns: bool,
     /// Whether only internal redirects come here.
@@ -101,6 +113,21 @@ pub struct Location {
     pub adds_slash: bool,
     /// Everything else.
     pub settings: Arc<Settings>,
+}
+
+impl Location {
+    /// What a module attached to the place.
+    pub fn attached<T: Any>(&self) -> Option<&T> {
+        self.attached.iter().find_map(|settings| settings.downcast_ref())
+    }
+}
+
+/// A `limit_except` of a location.
+pub struct Except {
+    /// The methods it is not for.
+    pub allowed: Box<[Box<[u8]>]>,
+    /// What requests with others take for the location.
+    pub place: Arc<Location>,
 }
 
 /// How a server speaks HTTP/2.

@@ -23,6 +23,10 @@ pub struct Stream {
     /// What follows the response's body.
     trailers: RefCell<http::HeaderMap>,
     ended: Cell<bool>,
+    /// The client has given the stream up, or left.
+    gone: Cell<bool>,
+    /// The error of the RST_STREAM, should the response not end.
+    reason: Cell<Reason>,
     inbound: Rc<Inbound>,
 }
 
@@ -39,6 +43,8 @@ impl Stream {
             send: RefCell::default(),
             trailers: RefCell::default(),
             ended: Cell::new(false),
+            gone: Cell::new(false),
+            reason: Cell::new(Reason::INTERNAL_ERROR),
             inbound,
         }
     }
@@ -70,15 +76,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends body bytes, as many as the window takes.
-    pub fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
+    /// How many of so many body bytes the window takes now.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes none; another error when the stream is gone.
+    pub fn room(&self, wanted: usize) -> io::Result<usize> {
         let mut send = self.send.borrow_mut();
         let Some(send) = send.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
-        send.reserve_capacity(bytes.len().min(SEND_BUFFER));
-        let count = send.capacity().min(bytes.len());
-        if count == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+        if self.gone.get() {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
+        send.reserve_capacity(wanted.min(SEND_BUFFER));
+        match send.capacity().min(wanted) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    /// Sends body bytes, as many as the window takes.
+    pub fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
+        let count = self.room(bytes.len())?;
+        let mut send = self.send.borrow_mut();
+        let Some(send) = send.as_mut() else { return Err(io::ErrorKind::NotConnected.into()) };
         let ends = then == Then::Last && count == bytes.len() && self.trailers.borrow().is_empty();
         let piece = Bytes::copy_from_slice(bytes.get(..count).unwrap_or_default());
         send.send_data(piece, ends).map_err(broken)?;
@@ -94,7 +113,10 @@ impl Stream {
         while send.capacity() == 0 {
             match ready!(send.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => break,
+                Some(Err(_)) | None => {
+                    self.gone.set(true);
+                    break;
+                }
             }
         }
         Poll::Ready(())
@@ -123,6 +145,11 @@ impl Stream {
         }
     }
 
+    /// Should the response not end, the client is told that the fault is its own: it was too slow, or is not answered.
+    pub fn blame_client(&self) {
+        self.reason.set(Reason::PROTOCOL_ERROR);
+    }
+
     /// Ready when the client has given the stream up.
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.send.borrow_mut().as_mut() {
@@ -137,8 +164,8 @@ impl Drop for Stream {
         // A response without its end must not be taken for a whole one.
         if !self.ended.get() {
             match self.send.borrow_mut().as_mut() {
-                Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
-                None => self.respond.borrow_mut().send_reset(Reason::INTERNAL_ERROR),
+                Some(send) => send.send_reset(self.reason.get()),
+                None => self.respond.borrow_mut().send_reset(self.reason.get()),
             }
         }
     }

@@ -32,6 +32,8 @@ pub enum Sink {
     Nowhere,
     /// Into the response to another request.
     Into(Rc<Spout>),
+    /// Into memory, as a whole.
+    Memory(Rc<Spout>),
 }
 
 /// Bytes of a response on their way into another.
@@ -47,6 +49,11 @@ impl Spout {
     /// Takes what is there.
     pub fn take(&self) -> Vec<u8> {
         self.bytes.take()
+    }
+
+    /// How much is there.
+    pub fn len(&self) -> usize {
+        self.bytes.borrow().len()
     }
 
     /// The receiver polls the sender again after it has taken bytes.
@@ -81,20 +88,34 @@ pub trait Carries {
 
 impl Carries for Request {
     fn try_send(&self, bytes: &[u8], then: Then) -> io::Result<usize> {
-        match &self.wire {
+        let allowed = bytes.get(..self.pace_allows(bytes.len())?).unwrap_or_default();
+        let then = if allowed.len() < bytes.len() { Then::Flush } else { then };
+        let bytes = allowed;
+        let sent = match &self.wire {
             Wire::H1 if then == Then::More => self.connection.stream.try_write_more(bytes),
             Wire::H1 => self.connection.stream.try_write(bytes),
             Wire::H2(stream) => stream.try_send(bytes, then),
             Wire::Sub(Sink::Nowhere) => Ok(bytes.len()),
             Wire::Sub(Sink::Into(spout)) => spout.put(bytes),
-        }
+            Wire::Sub(Sink::Memory(spout)) => {
+                spout.bytes.borrow_mut().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+        }?;
+        self.pace_sent(sent);
+        Ok(sent)
     }
 
     fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
         match &self.wire {
-            Wire::H1 => self.connection.stream.try_send_file(file, offset, count),
+            Wire::H1 => {
+                let sent = self.connection.stream.try_send_file(file, offset, self.pace_allows(count)?)?;
+                self.pace_sent(sent);
+                Ok(sent)
+            }
             Wire::H2(_) | Wire::Sub(_) => {
-                let mut piece = vec![0; count.min(ROOM)];
+                let room = if let Wire::H2(stream) = &self.wire { stream.room(count)? } else { count };
+                let mut piece = vec![0; room.min(ROOM)];
                 let count = file.read_at(&mut piece, *offset)?;
                 let sent =
                     if count > 0 { self.try_send(piece.get(..count).unwrap_or_default(), Then::Flush)? } else { 0 };
@@ -108,6 +129,9 @@ impl Carries for Request {
 impl Request {
     /// Ready when bytes are taken again.
     pub fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_pace(cx).is_pending() {
+            return Poll::Pending;
+        }
         match &self.wire {
             Wire::H1 => self.connection.stream.poll_writable(cx),
             Wire::H2(stream) => stream.poll_sendable(cx),
@@ -129,6 +153,13 @@ impl Request {
         }
     }
 
+    /// The client was too slow, or is not to be answered: should the response not end, an HTTP/2 client is told so.
+    pub fn blame_client(&self) {
+        if let Wire::H2(stream) = &self.wire {
+            stream.blame_client();
+        }
+    }
+
     /// Ready when the client has left.
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.wire {
@@ -141,8 +172,8 @@ impl Request {
     /// The socket, where the kernel may move bytes into it.
     pub fn direct(&self) -> Option<&Tcp> {
         match &self.wire {
-            Wire::H1 => self.connection.stream.direct(),
-            Wire::H2(_) | Wire::Sub(_) => None,
+            Wire::H1 if !self.is_paced() => self.connection.stream.direct(),
+            Wire::H1 | Wire::H2(_) | Wire::Sub(_) => None,
         }
     }
 

@@ -97,13 +97,13 @@ struct Added {
 impl BodyFilter for Added {
     fn body(&mut self, _: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
         if let Some(uri) = self.before.take() {
-            out.include(Include { uri });
+            out.include(Include { uri, ..Include::default() });
         }
         out.bytes().extend_from_slice(bytes);
         if then == Then::Last
             && let Some(uri) = self.after.take()
         {
-            out.include(Include { uri });
+            out.include(Include { uri, ..Include::default() });
         }
         Ok(())
     }

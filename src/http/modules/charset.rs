@@ -12,7 +12,7 @@ use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
 use crate::session::rows::each;
-use crate::session::slot::{MimeTypes, free, is_among};
+use crate::session::slot::{MimeTypes, charset_at, free, is_among};
 use crate::session::used;
 use hashbrown::HashMap;
 use std::io::Write as _;
@@ -340,21 +340,11 @@ struct Converter {
 
 /// Splits a Content-Type: where the charset parameter begins, and its value; as nginx reads those of backends.
 pub fn parameter(content_type: &[u8]) -> Option<(usize, &[u8])> {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b';', content_type.get(at..).unwrap_or_default()) {
-        let end = at + found;
-        let rest = content_type.get(end + 1..).unwrap_or_default();
-        let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
-        at = end + 1 + blanks;
-        let rest = rest.get(blanks..).unwrap_or_default();
-        if !rest.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"charset=")) {
-            continue;
-        }
-        let value = rest.get(8..).unwrap_or_default();
-        let value = value.strip_prefix(b"\"").unwrap_or(value);
-        return Some((end, value.strip_suffix(b"\"").unwrap_or(value)));
-    }
-    None
+    let end = charset_at(content_type)?;
+    let equals = memchr::memchr(b'=', content_type.get(end..)?)?;
+    let value = content_type.get(end + equals + 1..)?;
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    Some((end, value.strip_suffix(b"\"").unwrap_or(value)))
 }
 
 impl Converter {
@@ -380,8 +370,6 @@ impl Converter {
         }
         let fits = match parameter(&response.content_type) {
             Some((_, name)) if !name.is_empty() => self.overrides,
-            // nginx compares a type with other parameters as a whole.
-            None if response.content_type.contains(&b';') => self.types.iter().any(|known| **known == *b"*"),
             _ if self.types.is_empty() => TYPES.iter().any(|usual| is_among(&[], usual, &response.content_type)),
             _ => is_among(&self.types, "", &response.content_type),
         };

@@ -1,14 +1,15 @@
-//! Rows of `ngx_http_core_module` and `ngx_http_copy_filter_module` on how files are opened and read. Checked, not served yet.
+//! Rows of `ngx_http_core_module` and `ngx_http_copy_filter_module` on how files are opened and read.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::effect::Omission;
-use crate::conf::module::{Conf, Scope, inherit};
+use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
 use crate::conf::tree::Statement;
 use crate::conf::value;
-use crate::conf::walk::Setting;
-use crate::http::heart::module::Module;
+use crate::conf::walk::{Levels, Setting};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::settings::FileSettings;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::pools::Pools;
 use crate::session::slot::free;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE)]
+    vec![Module::new(MODULE).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -61,7 +62,7 @@ const DIRECTIVES: &[Directive] = &[
         .default("2 32k")
         .omitted(Omission::Tunes("only how files are read"))
         .doc("Sets the number and size of buffers files are read into."),
-    Directive::checked(
+    Directive::new(
         "subrequest_output_buffer_size",
         HTTP_ANY,
         Arity::Exactly(1),
@@ -69,8 +70,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("4k")
     .since("1.13.10")
-    .omitted(Omission::Tunes("only how files are read"))
-    .doc("Sets the buffer for the answers of subrequests."),
+    .doc("Sets how large a response may be that an SSI command keeps in a variable."),
     Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache))
         .words(&["max=", "inactive=", "off"])
         .default("off")
@@ -143,6 +143,14 @@ impl Conf for Files {
         inherit!(self, outer; aio_write, read_ahead, directio_alignment, output_buffers, subrequest_output_buffer_size, open_file_cache_valid, open_file_cache_min_uses, open_file_cache_errors, open_file_cache_events);
         inherit!(self, outer; aio, directio, open_file_cache, disable_symlinks);
     }
+}
+
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    let Some(conf) = levels.get::<Files>() else { return Ok(()) };
+    place.files = cx.once(conf, |_| {
+        Ok(FileSettings { subrequest_output_buffer_size: conf.subrequest_output_buffer_size.merged()? })
+    })?;
+    Ok(())
 }
 
 fn aio(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {

@@ -14,6 +14,7 @@ use crate::http::modules::gzip::Clients;
 use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::sys::zlib::{Inflate, ZlibError};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The module.
@@ -80,16 +81,26 @@ impl Filter for Decompressor {
         response.headers.remove(b"Content-Encoding");
         response.change_body();
         response.weaken_etag();
-        Some(Box::new(Decompressed(None)))
+        Some(Box::new(Decompressed { inflate: None, held: Vec::new(), more: false }))
     }
 }
 
-/// A response on its way through the decompression, which begins with its first bytes.
-struct Decompressed(Option<Inflate>);
+/// Bytes that are decompressed before they are sent.
+const PIECE: usize = 64 * 1024;
+
+/// A response on its way through the decompression.
+struct Decompressed {
+    /// None before its first bytes.
+    inflate: Option<Inflate>,
+    /// What is to be decompressed when what there is has been sent.
+    held: Vec<u8>,
+    /// Whether there is more, of those bytes or of what zlib has read already.
+    more: bool,
+}
 
 impl BodyFilter for Decompressed {
     fn body(&mut self, request: &mut Request, bytes: &[u8], then: Then, out: &mut Pieces<'_>) -> Result<(), Failed> {
-        let inflate = match &mut self.0 {
+        let inflate = match &mut self.inflate {
             Some(inflate) => inflate,
             none => match Inflate::new() {
                 Ok(inflate) => none.insert(inflate),
@@ -105,14 +116,28 @@ impl BodyFilter for Decompressed {
             Then::Flush => 2,
             Then::Last => 4,
         };
-        if let Err(ZlibError(code)) = inflate.run(bytes, usize::MAX, out.bytes()) {
-            request.log_filter(Level::Error, &format!("inflate() failed: {how}, {code}"));
-            return Err(Failed);
+        let held = std::mem::take(&mut self.held);
+        let input: Cow<'_, [u8]> = if held.is_empty() { bytes.into() } else { [&held, bytes].concat().into() };
+        let out = out.bytes();
+        match inflate.run(&input, PIECE, out) {
+            Ok(read) => self.held = input.get(read..).unwrap_or_default().to_vec(),
+            Err(ZlibError(code)) => {
+                request.log_filter(Level::Error, &format!("inflate() failed: {how}, {code}"));
+                return Err(Failed);
+            }
         }
-        if then == Then::Last && !inflate.is_ended() {
+        self.more = !self.held.is_empty() || out.len() >= PIECE && !inflate.is_ended();
+        if then == Then::Last && !self.more && !inflate.is_ended() {
             request.log_filter(Level::Error, "inflate() returned -5 on response end");
             return Err(Failed);
         }
         Ok(())
     }
+
+    fn holds(&self) -> bool {
+        self.more
+    }
 }
+
+#[cfg(test)]
+mod tests;

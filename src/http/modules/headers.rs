@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::Custom;
+use crate::conf::slot::{Choice, Custom};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
@@ -30,6 +30,24 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .words(&["always"])
             .since("1.13.2")
             .doc("Adds a field after the body of responses of usual statuses, or with always of all."),
+        Directive::new(
+            "add_header_inherit",
+            HTTP_ANY_IF,
+            Arity::Exactly(1),
+            &Choice(|c: &mut Headers| &mut c.header_inherit, INHERIT),
+        )
+        .default("on")
+        .since("1.29.3")
+        .doc("Takes the headers of the blocks around where a block has none of its own, never, or behind its own."),
+        Directive::new(
+            "add_trailer_inherit",
+            HTTP_ANY_IF,
+            Arity::Exactly(1),
+            &Choice(|c: &mut Headers| &mut c.trailer_inherit, INHERIT),
+        )
+        .default("on")
+        .since("1.29.3")
+        .doc("The same of the fields after the body."),
         Directive::new("expires", HTTP_ANY_IF, Arity::Between(1, 2), &Custom(expires))
             .words(&["off", "epoch", "max", "modified"])
             .default("off")
@@ -59,16 +77,41 @@ enum When {
     Daily(i64),
 }
 
+/// What a block takes of the fields of the blocks around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inherit {
+    /// Nothing.
+    Off,
+    /// All where it has none of its own.
+    On,
+    /// All, behind its own.
+    Merge,
+}
+
+const INHERIT: &[(&str, Inherit)] = &[("off", Inherit::Off), ("on", Inherit::On), ("merge", Inherit::Merge)];
+
+impl Inherit {
+    fn apply(self, own: &mut Vec<(Word, Word, bool)>, outer: &[(Word, Word, bool)]) {
+        if self == Self::Merge || self == Self::On && own.is_empty() {
+            own.extend_from_slice(outer);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Headers {
     added: Vec<(Word, Word, bool)>,
     trailers: Vec<(Word, Word, bool)>,
+    header_inherit: Option<Inherit>,
+    trailer_inherit: Option<Inherit>,
     expires: Option<Expires>,
 }
 
 impl Conf for Headers {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; list added, trailers; expires);
+        inherit!(self, outer; expires, header_inherit, trailer_inherit);
+        self.header_inherit.unwrap_or(Inherit::On).apply(&mut self.added, &outer.added);
+        self.trailer_inherit.unwrap_or(Inherit::On).apply(&mut self.trailers, &outer.trailers);
     }
 }
 

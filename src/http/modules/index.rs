@@ -130,7 +130,8 @@ fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
     }
 }
 
-fn restart(request: &mut Request, uri: &[u8]) -> Flow<'static> {
+/// Sends the request to another path, with its arguments.
+pub fn restart(request: &mut Request, uri: &[u8]) -> Flow<'static> {
     let (args, has) = (request.args.clone(), request.has_args);
     match finish::redirect(request, uri) {
         finish::Next::Send => Flow::Done,

@@ -1,5 +1,6 @@
 //! `ngx_http_log_module`: `access_log` and `log_format`.
 
+use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::effect::Omission;
@@ -11,8 +12,11 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Flow, Handler, Phase};
 use crate::http::heart::module::{Compile, Module, Place};
 use crate::http::heart::request::Request;
+use crate::log::Level;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT};
 use crate::session::format::{self, AccessLog, AccessText, Escape, Format, FormatText};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 /// The module.
@@ -28,7 +32,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
-            .support(Support::Parts("paths with variables and gzip= are not served"))
+            .support(Support::Parts("an empty path is not served"))
             .doc("Sets where requests are logged, and in which format."),
         Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
@@ -72,6 +76,8 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         syslog: None,
         format: "combined".to_owned(),
         buffer: 0,
+        varying: None,
+        gzip: None,
         flush: None,
         condition: None,
     }];
@@ -110,10 +116,29 @@ impl Handler for Log {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         let turn = request.turn().clone();
         for log in &self.logs {
-            log.write(request, &turn);
+            if log.varies() && !has_root(request) {
+                continue;
+            }
+            if let Err(text) = log.write(request, &turn) {
+                request.log(Level::Crit, &format!("{text} while logging request"));
+            }
         }
         Flow::Next
     }
+}
+
+/// Whether the folder files are served from is there: without it no log file is made for a name a client may have chosen.
+fn has_root(request: &Request) -> bool {
+    let path = request.location.settings.root.path.text(request);
+    let shown = bytes::text(&path);
+    let failed = match std::fs::metadata(OsStr::from_bytes(&path)) {
+        Ok(about) if about.is_dir() => return true,
+        Ok(_) => std::io::Error::from_raw_os_error(libc::ENOTDIR),
+        Err(error) => error,
+    };
+    let text = crate::conf::walk::errno(&failed);
+    request.log(Level::Error, &format!("testing \"{shown}\" existence failed ({text}) while logging request"));
+    false
 }
 
 fn log_format(cx: &mut Setting<'_>, conf: &mut Formats, statement: &Statement) -> Result<(), Diagnostic> {

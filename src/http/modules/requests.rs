@@ -4,19 +4,21 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Block, Choice, Custom, Flag, Text, Time};
+use crate::conf::slot::{Block, Choice, Custom, Flag, Number, Text, Time};
 use crate::conf::tree::{Statement, Word};
+use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::heart::module::{Compile, Module};
+use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::pace::{Rate, Rates};
 use crate::http::modules::proxy;
-use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT, LOCATION};
+use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LIMIT_EXCEPT, LOCATION, SERVER};
 use crate::session::resolver::{self, ResolverText};
 use crate::session::slot::{Lowat, SizeValue, free};
 use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE).declare(declare)]
+    vec![Module::new(MODULE).declare(declare).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -26,7 +28,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 };
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::checked(
+    Directive::new(
         "limit_except",
         LOCATION,
         Arity::BlockAtLeast(1, Opens::Context(LIMIT_EXCEPT)),
@@ -48,12 +50,21 @@ const DIRECTIVES: &[Directive] = &[
         "UNLOCK",
         "PATCH",
     ])
-    .omitted(Omission::ClosesHere("requests are answered with 503"))
     .doc("Opens settings for requests with other methods than the given ones."),
-    Directive::checked("auth_delay", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.auth_delay))
+    Directive::new("auth_delay", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.auth_delay))
         .default("0s")
         .since("1.17.10")
         .doc("Delays the answer to requests that are refused with 401."),
+    Directive::new(
+        "max_headers",
+        HTTP_SERVER,
+        Arity::Exactly(1),
+        &Number(|c: &mut Requests| &mut c.max_headers, 0..=u64::MAX),
+    )
+    .since("1.29.8")
+    .doc(
+        "Sets how many header lines a request may have; more are answered with 400. Without it any number may be sent.",
+    ),
     Directive::checked(
         "client_body_in_file_only",
         HTTP_ANY,
@@ -71,10 +82,10 @@ const DIRECTIVES: &[Directive] = &[
     .default("off")
     .omitted(Omission::Tunes("only how a body lies in memory"))
     .doc("Keeps a request body in one buffer."),
-    Directive::checked("limit_rate", HTTP_ANY_IF, Arity::Exactly(1), &SizeValue(|c: &mut Requests| &mut c.limit_rate))
+    Directive::new("limit_rate", HTTP_ANY_IF, Arity::Exactly(1), &SizeValue(|c: &mut Requests| &mut c.limit_rate))
         .default("0")
         .doc("Sets how many bytes a second a response is sent with."),
-    Directive::checked(
+    Directive::new(
         "limit_rate_after",
         HTTP_ANY_IF,
         Arity::Exactly(1),
@@ -82,14 +93,12 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("0")
     .since("0.8.0")
-    .needs(Need::Rows(&["limit_rate"]))
     .doc("Sets how much of it is sent before that holds."),
     Directive::checked("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh))
         .default("off")
         .doc("Redirects old browsers by a page."),
-    Directive::checked("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
-        .neutral(&["off"])
-        .doc("Asks another location when a request has ended."),
+    Directive::new("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
+        .doc("Takes a request that has ended to another location, whose response nobody gets."),
     Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
         .words(&["valid=", "ipv4=", "ipv6="])
         .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
@@ -126,10 +135,17 @@ const METHODS: [&str; 14] = [
 ];
 const KEEP: &[(&str, u8)] = &[("off", 0), ("on", 1), ("clean", 2)];
 
+/// Where a request goes that has ended.
+pub struct PostAction(pub Vec<u8>);
+
+/// How many header lines a request to a server may have.
+pub struct MaxHeaders(pub usize);
+
 /// Settings of the module.
 #[derive(Default)]
 struct Requests {
     auth_delay: Option<Duration>,
+    max_headers: Option<u64>,
     client_body_in_file_only: Option<u8>,
     client_body_in_single_buffer: Option<bool>,
     limit_rate: Option<Word>,
@@ -139,12 +155,14 @@ struct Requests {
     resolver_timeout: Option<Duration>,
     send_lowat: Option<u64>,
     resolvers: Option<ResolverText>,
+    /// Of a `limit_except`: the methods it is not for.
+    allowed: Vec<Box<[u8]>>,
 }
 
 impl Conf for Requests {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; auth_delay, client_body_in_file_only, client_body_in_single_buffer, limit_rate, limit_rate_after, msie_refresh, post_action, resolver_timeout, send_lowat);
-        inherit!(self, outer; resolvers);
+        inherit!(self, outer; resolvers, max_headers);
     }
 }
 
@@ -153,16 +171,51 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     own.map_or(Ok(()), |resolver| resolver.check(cx.build))
 }
 
+fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+    if let Some(own) = levels.level.own::<Requests>() {
+        place.allowed.clone_from(&own.allowed);
+    }
+    let Some(conf) = levels.get::<Requests>() else { return Ok(()) };
+    if let Some(most) = conf.max_headers.filter(|_| place.context == SERVER) {
+        place.attach(MaxHeaders(usize::try_from(most).unwrap_or(usize::MAX)));
+    }
+    if let Some(target) = &conf.post_action {
+        place.attach(PostAction(target.bytes.to_vec()));
+    }
+    place.auth_delay = conf.auth_delay.unwrap_or_default();
+    if conf.limit_rate.is_some() || conf.limit_rate_after.is_some() {
+        let rates = cx.once(conf, |cx| {
+            Ok(Rates { rate: rate(conf.limit_rate.as_ref(), cx)?, after: rate(conf.limit_rate_after.as_ref(), cx)? })
+        });
+        place.rates = Some(rates?);
+    }
+    Ok(())
+}
+
+fn rate(word: Option<&Word>, cx: &mut Compile<'_, '_>) -> Result<Option<Rate>, Diagnostic> {
+    let Some(word) = word else { return Ok(None) };
+    Ok(Some(match value::size(&word.bytes, false) {
+        Some(size) => Rate::Fixed(size),
+        None => Rate::Text(cx.text(word)?),
+    }))
+}
+
 fn resolver(cx: &mut Setting<'_>, conf: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.resolvers)?;
     conf.resolvers = Some(resolver::parse(statement)?);
     Ok(())
 }
 
-fn limit_except(_: &mut Setting<'_>, _: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {
+fn limit_except(_: &mut Setting<'_>, conf: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {
     let unknown = |word: &&Word| !METHODS.iter().any(|method| word.bytes.eq_ignore_ascii_case(method.as_bytes()));
     match statement.arguments().iter().find(unknown) {
         Some(word) => Err(Diagnostic::emerg(format!("invalid method \"{}\"", word.text())).point(word.span)),
-        None => Ok(()),
+        None => {
+            conf.allowed = statement.arguments().iter().map(|word| word.bytes.to_ascii_uppercase().into()).collect();
+            if conf.allowed.iter().any(|method| **method == *b"GET") {
+                conf.allowed.push(b"HEAD".as_slice().into());
+            }
+            Ok(())
+        }
     }
 }

@@ -187,10 +187,6 @@ fn set(cx: &mut Setting<'_>, conf: &mut Rules, statement: &Statement) -> Result<
     let own = used::name(name)?;
     used::uses(cx, &own);
     used::word(cx, value)?;
-    if own.eq_ignore_ascii_case("limit_rate") {
-        cx.unserved(statement, "\"set\" of $limit_rate");
-        return Ok(());
-    }
     conf.rules.push(Rule { what: What::Set { name: name.clone(), value: value.clone() }, span: statement.span });
     Ok(())
 }

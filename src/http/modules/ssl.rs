@@ -125,7 +125,12 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
             return Err(complaint.at(at));
         }
     } else if http.reject_handshake != Some(true) {
-        let Some(last) = conf.certificates.last() else { return Ok(()) };
+        let Some(last) = conf.certificates.last() else {
+            // The handshake is the one of the address's first server; requests are still refused by this one's rule.
+            let verify = conf.verify.unwrap_or(Verify::Off);
+            place.tls = Some(Arc::new(ServerTls { context: None, verify, rejects: false }));
+            return Ok(());
+        };
         if conf.keys.len() < conf.certificates.len() {
             let text = format!("no \"ssl_certificate_key\" is defined for certificate \"{}\"", last.text());
             return Err(Diagnostic::emerg(text).unlined());

@@ -20,6 +20,7 @@ pub enum Next {
 /// Answers with `status`: through `error_page` where one fits, else with a page of our own.
 pub fn special(request: &mut Request, status: u16) -> Next {
     if status == 444 {
+        request.blame_client();
         request.abandoned = true;
         request.keepalive = false;
         request.lingering = false;
@@ -31,6 +32,9 @@ pub fn special(request: &mut Request, status: u16) -> Next {
         return Next::Send;
     }
     if status == 408 || status == 499 || request.response.broken {
+        if status == 408 {
+            request.blame_client();
+        }
         request.abandoned = true;
         request.keepalive = false;
         request.response.status = status;

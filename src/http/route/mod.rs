@@ -2,6 +2,7 @@
 
 pub mod closed;
 pub mod conditional;
+pub mod credentials;
 pub mod encode;
 pub mod finish;
 pub mod known;

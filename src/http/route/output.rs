@@ -2,12 +2,12 @@
 
 use crate::http::codec::h1::Method;
 use crate::http::heart::client::Standing;
-use crate::http::heart::filter::{Failed, Include, Piece, Pieces, Then};
+use crate::http::heart::filter::{BodyFilter, Failed, Include, Piece, Pieces, Then};
 use crate::http::heart::request::Request;
-use crate::http::heart::response::Content;
-use crate::http::heart::response::Playing;
+use crate::http::heart::response::{Content, Ended, Later, Playing, Waiting};
 use crate::http::heart::wire::{Carries as _, Sink, Spout, Wire};
 use crate::log::Level;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// A file up to this size is sent together with the head.
 const TOGETHER: u64 = 32 * 1024;
+/// What nginx reads of a file before it writes, without `sendfile`; a rate holds after each write.
+const PIECE: usize = 32 * 1024;
 
 impl Request {
     /// Sends the response, if a handler has not sent it already.
@@ -142,7 +144,7 @@ impl Request {
     }
 
     /// The response ends here, whatever its head promised.
-    fn cut(&mut self) {
+    pub fn cut(&mut self) {
         self.keepalive = false;
         self.malformed = true;
         self.response.broken = true;
@@ -150,47 +152,85 @@ impl Request {
 
     /// Takes bytes through the filters before other responses come in.
     fn filter(&mut self, bytes: &[u8], then: Then) -> Result<(), Failed> {
+        if let Some(later) = self.response.later.as_mut().filter(|later| later.has_input()) {
+            later.queue.push_back(Waiting::Input { from: 0, bytes: bytes.to_vec(), then });
+            return Ok(());
+        }
+        let mut queue = self.response.later.take().map(|later| later.queue).unwrap_or_default();
+        self.filter_from(0, bytes, then, &mut queue)?;
+        self.response.later = (!queue.is_empty()).then(|| Box::new(Later { queue }));
+        Ok(())
+    }
+
+    /// Takes bytes through the filters from `from` on; what cannot go out yet goes to the end of `queue`.
+    fn filter_from(
+        &mut self,
+        from: usize,
+        bytes: &[u8],
+        then: Then,
+        queue: &mut VecDeque<Waiting>,
+    ) -> Result<(), Failed> {
         let mut filters = std::mem::take(&mut self.response.filters);
-        let mut pieces = Pieces::of(bytes);
-        for filter in &mut filters {
-            let list = pieces.into_list();
-            pieces = Pieces::default();
-            let mut left = list.len();
-            let mut told = false;
-            for piece in list {
-                left -= 1;
-                match piece {
-                    Piece::Bytes(bytes) => {
-                        told = left == 0;
-                        filter.body(self, &bytes, if told { then } else { Then::More }, &mut pieces)?;
-                    }
-                    Piece::Include(include) => pieces.push(Piece::Include(include)),
-                }
-            }
-            if !told {
-                filter.body(self, b"", then, &mut pieces)?;
-            }
-        }
+        let outcome = self.filter_with(&mut filters, from, (bytes, then), queue);
         self.response.filters = filters;
-        for piece in pieces.into_list() {
-            match (&mut self.response.later, piece) {
-                (None, Piece::Bytes(bytes)) => self.code(&bytes, Then::More)?,
-                (later, Piece::Bytes(bytes)) => {
-                    let bytes = Piece::Bytes(bytes.into_owned().into());
-                    later.get_or_insert_default().queue.push_back(bytes);
+        outcome
+    }
+
+    fn filter_with(
+        &mut self,
+        filters: &mut [Box<dyn BodyFilter>],
+        from: usize,
+        (bytes, then): (&[u8], Then),
+        queue: &mut VecDeque<Waiting>,
+    ) -> Result<(), Failed> {
+        let Some(filter) = filters.get_mut(from) else {
+            if queue.is_empty() {
+                return self.code(bytes, then);
+            }
+            queue.push_back(Waiting::Bytes(bytes.to_vec(), then));
+            return Ok(());
+        };
+        let mut out = Pieces::default();
+        filter.body(self, bytes, then, &mut out)?;
+        let holds = filter.holds();
+        let end = if holds { Then::More } else { then };
+        let list = out.into_list();
+        let (mut left, mut ended, mut stopped) = (list.len(), false, false);
+        for piece in list {
+            left -= 1;
+            match piece {
+                Piece::Bytes(bytes) => {
+                    ended = left == 0;
+                    let part = (&*bytes, if ended { end } else { Then::More });
+                    stopped = self.pass(filters, from + 1, part, (queue, stopped))?;
                 }
-                (later, Piece::Include(include)) => {
-                    later.get_or_insert_default().queue.push_back(Piece::Include(include));
-                }
+                Piece::Include(include) => queue.push_back(Waiting::Include(include)),
             }
         }
-        match &mut self.response.later {
-            None => self.code(b"", then),
-            Some(later) => {
-                later.last |= then == Then::Last;
-                Ok(())
-            }
+        if !ended && end != Then::More {
+            self.pass(filters, from + 1, (b"", end), (queue, stopped))?;
         }
+        if holds {
+            queue.push_back(Waiting::Input { from, bytes: Vec::new(), then });
+        }
+        Ok(())
+    }
+
+    /// Gives bytes to the next filter, unless an earlier part waits for it; whether one waits afterwards.
+    fn pass(
+        &mut self,
+        filters: &mut [Box<dyn BodyFilter>],
+        from: usize,
+        (bytes, then): (&[u8], Then),
+        (queue, stopped): (&mut VecDeque<Waiting>, bool),
+    ) -> Result<bool, Failed> {
+        if stopped {
+            queue.push_back(Waiting::Input { from, bytes: bytes.to_vec(), then });
+            return Ok(true);
+        }
+        let before = queue.len();
+        self.filter_with(filters, from, (bytes, then), queue)?;
+        Ok(queue.iter().skip(before).any(|waiting| matches!(waiting, Waiting::Input { .. })))
     }
 
     /// Takes bytes through the last filters, and frames them.
@@ -213,6 +253,9 @@ impl Request {
 
     /// Frames bytes for the client.
     fn put(&mut self, bytes: &[u8], then: Then) {
+        if self.overflows(bytes.len()) {
+            return;
+        }
         let response = &mut self.response;
         response.complete |= then == Then::Last;
         if let Wire::H2(stream) = &self.wire
@@ -242,60 +285,135 @@ impl Request {
         }
     }
 
+    /// Whether so many bytes more are too many for a response that is kept in memory: then it ends.
+    fn overflows(&mut self, more: usize) -> bool {
+        let Wire::Sub(Sink::Memory(spout)) = &self.wire else { return false };
+        let most = self.location.files.subrequest_output_buffer_size;
+        let shown = match self.response.length {
+            Some(length) if length > most => format!(": {length}"),
+            _ if (spout.len() + self.response.out.len() + more) as u64 > most => String::new(),
+            _ => return false,
+        };
+        self.log(Level::Error, &format!("too big subrequest response{shown}"));
+        self.response.overflowed = true;
+        self.cut();
+        true
+    }
+
     /// Brings in what waits for other requests; ready when there is output, or nothing waits any more.
     pub fn poll_later(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if !self.response.out.is_empty() || self.response.broken {
                 return Poll::Ready(());
             }
-            let Some(later) = &mut self.response.later else { return Poll::Ready(()) };
-            let outcome = match &mut later.playing {
-                None => match later.queue.pop_front() {
-                    Some(Piece::Bytes(bytes)) => self.code(&bytes, Then::More),
-                    Some(Piece::Include(include)) => {
-                        self.play(&include);
-                        Ok(())
-                    }
-                    None => {
-                        let then = if later.last { Then::Last } else { Then::More };
-                        self.response.later = None;
-                        self.code(b"", then)
-                    }
-                },
-                Some(playing) => {
-                    let over = playing.request.as_mut().poll(cx).is_ready();
-                    let bytes = playing.spout.take();
-                    if over {
-                        later.playing = None;
-                    } else if bytes.is_empty() {
+            let Some(mut later) = self.response.later.take() else { return Poll::Ready(()) };
+            self.poll_includes(&mut later, cx);
+            let Some(next) = later.queue.pop_front() else { continue };
+            let outcome = match next {
+                Waiting::Bytes(bytes, then) => self.code(&bytes, then),
+                Waiting::Input { from, bytes, then } => {
+                    let rest = std::mem::take(&mut later.queue);
+                    let outcome = self.filter_from(from, &bytes, then, &mut later.queue);
+                    later.queue.extend(rest);
+                    outcome
+                }
+                Waiting::Playing(playing) => {
+                    let outcome = self.bring(playing, &mut later);
+                    if matches!(outcome, Ok(false)) {
+                        self.response.later = Some(later);
                         return Poll::Pending;
                     }
-                    self.code(&bytes, Then::More)
+                    outcome.map(|_| ())
                 }
+                Waiting::Include(_) => Ok(()),
             };
+            if !later.queue.is_empty() {
+                self.response.later = Some(later);
+            }
             if outcome.is_err() {
+                self.response.later = None;
                 self.cut();
             }
         }
     }
 
-    /// Begins another request, whose response comes into this one.
-    fn play(&mut self, include: &Include) {
-        let mut sub = self.made_for(&include.uri);
-        // All of it is the path, as in nginx.
-        sub.set_uri(&include.uri, None);
+    /// Begins the requests that have not begun, and lets all of them go on.
+    fn poll_includes(&mut self, later: &mut Later, cx: &mut Context<'_>) {
+        for waiting in &mut later.queue {
+            if let Waiting::Include(include) = waiting {
+                match self.play(std::mem::take(include)) {
+                    Some(playing) => *waiting = Waiting::Playing(playing),
+                    None => *waiting = Waiting::Bytes(Vec::new(), Then::More),
+                }
+            }
+            if let Waiting::Playing(playing) = waiting {
+                playing.poll(cx);
+            }
+        }
+    }
+
+    /// Takes what there is of another request's response, whose turn it is; whether there was any, or its end.
+    fn bring(&mut self, mut playing: Playing, later: &mut Later) -> Result<bool, Failed> {
+        let Some(ended) = playing.ended else {
+            let bytes = if playing.keep.is_none() { playing.spout.take() } else { Vec::new() };
+            later.queue.push_front(Waiting::Playing(playing));
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            self.code(&bytes, Then::More)?;
+            return Ok(true);
+        };
+        if ended.failed {
+            return Err(Failed);
+        }
+        let bytes = playing.spout.take();
+        match playing.keep.take() {
+            None => self.code(&bytes, Then::More)?,
+            Some(keep) if ended.status < 300 => keep(bytes),
+            Some(_) => {}
+        }
+        Ok(true)
+    }
+
+    /// Begins another request, whose response comes into this one; nothing where they are nested too deeply.
+    fn play(&mut self, include: Include) -> Option<Playing> {
+        let Include { uri, args, stub, keep } = include;
+        let mut sub = self.made_for(&uri);
+        sub.set_uri(&uri, args.as_deref());
         if sub.is_too_deep() {
-            let shown = String::from_utf8_lossy(&include.uri).into_owned();
-            return self.log(Level::Error, &format!("subrequests cycle while processing \"{shown}\""));
+            let shown = String::from_utf8_lossy(&uri).into_owned();
+            self.log(Level::Error, &format!("subrequests cycle while processing \"{shown}\""));
+            return None;
         }
         let spout = Rc::new(Spout::default());
-        sub.wire = Wire::Sub(Sink::Into(spout.clone()));
-        let request: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-            sub.run_inner().await;
+        sub.wire = Wire::Sub(match keep {
+            None => Sink::Into(spout.clone()),
+            Some(_) => Sink::Memory(spout.clone()),
         });
-        if let Some(later) = &mut self.response.later {
-            later.playing = Some(Playing { request, spout });
+        if let Some(parent) = &mut sub.parent {
+            parent.stub = stub.map(|bytes| (self.response.content_type.clone(), bytes));
         }
+        let request: Pin<Box<dyn Future<Output = Ended>>> = Box::pin(async move {
+            sub.run_inner().await;
+            Ended { status: sub.response.final_status(), failed: sub.response.overflowed }
+        });
+        Some(Playing { request, spout, ended: None, keep })
+    }
+
+    /// Sends what stands for the response of a request of the server's own, where that was empty.
+    pub async fn send_stub(&mut self) {
+        if self.response.sent > 0 || self.response.broken {
+            return;
+        }
+        let Some((_, bytes)) = self.take_stub() else { return };
+        self.response.complete = false;
+        self.take(&bytes, Then::Last);
+        self.flush().await;
+    }
+
+    /// What stands for the response to this request, and its type; once.
+    pub fn take_stub(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.parent.as_mut().and_then(|parent| parent.stub.take())
     }
 
     /// Sends what is in the output, and what waits for other requests; with the last of a body, its end.
@@ -358,10 +476,13 @@ impl Request {
 
     fn client_lost(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
+            self.blame_client();
             if self.location.settings.reset_timedout && matches!(self.wire, Wire::H1) {
                 let _ = self.connection.stream.socket().set_linger(Some(Duration::ZERO));
             }
             self.log(Level::Info, "client timed out (110: Connection timed out) while sending response to client");
+        } else if error.kind() == io::ErrorKind::ConnectionAborted && error.raw_os_error().is_none() {
+            self.log(Level::Info, "client prematurely closed connection while sending response to client");
         } else {
             let text = crate::conf::walk::errno(error);
             self.log(Level::Info, &format!("send() failed ({text}) while sending response to client"));
@@ -379,7 +500,9 @@ impl Request {
             return self.flush().await;
         }
         let timeout = self.location.settings.send_timeout;
-        let chunk = self.location.settings.sendfile_max_chunk;
+        let settings = &self.location.settings;
+        let read = if self.is_paced() && !settings.sendfile { PIECE } else { usize::MAX };
+        let chunk = settings.sendfile_max_chunk.min(read);
         for (before, range) in parts {
             self.response.out.extend_from_slice(&before);
             let out = std::mem::take(&mut self.response.out);
@@ -481,6 +604,7 @@ impl Request {
 
     /// Waits until bytes are taken, or the time is over.
     async fn sendable(&self, timeout: Duration) -> io::Result<()> {
+        self.paced().await?;
         let ready = poll_fn(|cx| self.poll_sendable(cx));
         tokio::time::timeout(timeout, ready).await.map_err(|_| io::ErrorKind::TimedOut.into())
     }

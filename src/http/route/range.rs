@@ -6,6 +6,9 @@ use crate::http::heart::response::Content;
 use crate::log::clock::parse_http_date;
 use std::ops::Range;
 
+/// Bytes, and the part of a file behind them.
+type Part = (Vec<u8>, Range<u64>);
+
 /// The length of a response of which ranges may be asked for, and how many.
 fn allowed(request: &Request) -> Option<(u64, u64)> {
     let response = &request.response;
@@ -116,6 +119,31 @@ fn parse(list: &[u8], length: u64, most: u64) -> Wanted {
     }
 }
 
+/// The ranges of a body that is made of parts of a file, each behind some bytes; each range comes behind bytes of its own.
+fn cut(whole: &[Part], ranges: Vec<Part>) -> Vec<Part> {
+    let mut out = Vec::new();
+    for (mut before, range) in ranges {
+        let mut at = 0;
+        for (bytes, of_file) in whole {
+            let end = at + bytes.len() as u64;
+            let of_bytes = range.start.clamp(at, end) - at..range.end.clamp(at, end) - at;
+            before.extend_from_slice(bytes.get(of_bytes.start as usize..of_bytes.end as usize).unwrap_or_default());
+            at = end;
+            let end = at + (of_file.end - of_file.start);
+            let (first, last) = (range.start.clamp(at, end), range.end.clamp(at, end));
+            if first < last {
+                let start = of_file.start + (first - at);
+                out.push((std::mem::take(&mut before), start..start + (last - first)));
+            }
+            at = end;
+        }
+        if !before.is_empty() {
+            out.push((before, 0..0));
+        }
+    }
+    out
+}
+
 fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
     let serial = request.connection.front.next_boundary();
     let response = &mut request.response;
@@ -148,7 +176,7 @@ fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
         response.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
     }
     response.content = match std::mem::take(&mut response.content) {
-        Content::File(file, ..) => Content::File(file, parts, tail),
+        Content::File(file, whole, _) => Content::File(file, cut(&whole, parts), tail),
         Content::Bytes(bytes) => {
             let mut out = Vec::new();
             for (head, range) in parts {

@@ -4,7 +4,9 @@ use crate::http::codec::h1::LineError;
 use crate::http::heart::head::cookie_of;
 use crate::http::heart::head::{Known, variable_name_is};
 use crate::http::heart::request::Request;
+use crate::http::route::credentials::credentials;
 use crate::http::route::encode;
+use crate::log::Level;
 use crate::net::address::Address;
 use crate::script::variable::{Family, Variable};
 use std::ffi::OsStr;
@@ -43,7 +45,7 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("realpath_root", realpath_root),
     Variable::new("query_string", args),
     Variable::new("args", args).assign(set_args).changeable(),
-    Variable::new("limit_rate", |_, _, out| put(out, b"0")).changeable(),
+    Variable::new("limit_rate", limit_rate).assign(set_limit_rate).changeable(),
     Variable::new("is_args", |r, _, out| put(out, if r.args.is_empty() { b"" } else { b"?" })),
     Variable::new("request_filename", |r, _, out| !r.lost_alias() && put(out, &r.file_path())),
     Variable::new("server_name", |r, _, out| put(out, &r.server.name)),
@@ -162,38 +164,7 @@ fn remote_port(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 
 /// The user of an Authorization header with the Basic scheme (RFC 7617).
 fn remote_user(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let Some(value) = request.header(Known::Authorization) else { return false };
-    let Some((scheme, text)) = value.split_at_checked(6) else { return false };
-    if !scheme.eq_ignore_ascii_case(b"basic ") {
-        return false;
-    }
-    let Some(plain) = base64(text.trim_ascii()) else { return false };
-    match memchr::memchr(b':', &plain) {
-        Some(at) => some(out, plain.get(..at).unwrap_or_default()),
-        None => false,
-    }
-}
-
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0_u32, 0);
-    for byte in text.iter().take_while(|byte| **byte != b'=') {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(out)
+    credentials(request).is_some_and(|(user, _)| put(out, &user))
 }
 
 /// A port; 0 is shown as an empty text.
@@ -261,6 +232,20 @@ fn set_args(request: &mut Request, value: &[u8]) {
     request.args = value.to_vec();
     request.has_args = true;
     request.uri_as_sent = false;
+}
+
+fn limit_rate(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    number(out, request.pace.rate())
+}
+
+fn set_limit_rate(request: &mut Request, value: &[u8]) {
+    match crate::conf::value::size(value, false) {
+        Some(rate) => request.pace.set(rate),
+        None => {
+            let shown = crate::conf::bytes::text(value);
+            request.log(Level::Error, &format!("invalid $limit_rate \"{shown}\""));
+        }
+    }
 }
 
 fn completion(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
@@ -363,13 +348,16 @@ fn cookie(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 fn argument(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
-    for part in request.args.split(|byte| *byte == b'&') {
-        if part.len() > name.len()
-            && part.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
-            && part.get(name.len()) == Some(&b'=')
-        {
-            return put(out, part.get(name.len() + 1..).unwrap_or_default());
-        }
+    request.argument(name).is_some_and(|value| put(out, value))
+}
+
+impl Request {
+    /// The first argument of this name, as it was sent.
+    pub fn argument(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut parts = self.args.split(|byte| *byte == b'&');
+        parts.find_map(|part| match part.split_at_checked(name.len()) {
+            Some((head, [b'=', value @ ..])) if head.eq_ignore_ascii_case(name) => Some(value),
+            _ => None,
+        })
     }
-    false
 }

@@ -7,6 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
+use crate::log::Level;
 use crate::session::contexts::{STREAM, STREAM_ANY};
 use crate::session::format::{self, AccessLog, AccessText, Format, FormatText};
 use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
@@ -27,8 +28,8 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
+            .support(Support::Parts("an empty path is not served"))
             .since("1.11.4")
-            .support(Support::Parts("paths with variables and gzip= are not served"))
             .doc("Sets where connections are logged, and in which format."),
         Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
@@ -84,7 +85,9 @@ impl Handler for Log {
     fn run(&self, session: &mut Session) -> Flow {
         let turn = session.turn().clone();
         for log in &self.logs {
-            log.write(session, &turn);
+            if let Err(text) = log.write(session, &turn) {
+                session.log(Level::Crit, &text, "");
+            }
         }
         Flow::Next
     }

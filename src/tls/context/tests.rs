@@ -1,4 +1,5 @@
 use super::*;
+use crate::tls::key::Passwords;
 use crate::tls::testing::{ALL, World, client, plain_client, pump, server, shake, shake_with, span, word};
 use rustls::crypto::aws_lc_rs::{cipher_suite as suite, kx_group};
 use rustls::pki_types::ServerName;
@@ -150,23 +151,20 @@ fn pairs_come_from_files_texts_and_by_name() {
 
 #[test]
 fn encrypted_keys_are_opened_by_the_password_file() {
-    let folder = std::env::temp_dir().join(format!("rha-tls-{}", std::process::id()));
-    std::fs::write(&folder, "wrong\r\nsecret\r\n").expect("a file");
     let mut conf = server(&["self"]);
-    conf.password_file = Some(word(&folder.to_string_lossy()));
+    conf.password_file = Some(Passwords::read(b"wrong\r\nsecret\r\n"));
     for key in ["legacy-aes256.key", "hmacWithSHA256.pkcs8"] {
         conf.keys = vec![word(key)];
         let context = World::default().good(&conf);
         assert!(shake(&context, &plain_client(), "a.test").is_ok(), "{key}");
     }
-    std::fs::write(&folder, "wrong\n").expect("a file");
+    conf.password_file = Some(Passwords::read(b"wrong\n"));
     let refused = World::default().build(&conf).map(|_| ()).map_err(|error| error.message);
     let decrypt = "error:1C800064:Provider routines::bad decrypt error:11800074:PKCS12 routines::pkcs12 cipherfinal \
                    error:maybe wrong password";
     let path = format!("{}hmacWithSHA256.pkcs8", crate::tls::testing::FOLDER);
     let text = "PEM_read_bio_PrivateKey() failed";
     assert_eq!(refused, Err(format!("cannot load certificate key \"{path}\": {text} (SSL: {decrypt} {decrypt})")));
-    std::fs::remove_file(folder).expect("the file");
 }
 
 #[test]

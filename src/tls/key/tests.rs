@@ -14,7 +14,7 @@ fn point(key: &PrivateKeyDer<'static>) -> Vec<u8> {
 
 #[test]
 fn every_wrapping_holds_the_same_key() {
-    let passwords = [b"wrong".to_vec(), b"secret".to_vec()];
+    let passwords = Passwords::read(b"wrong\r\nsecret\r\n");
     let open = read(fixture!("self.key"), None).expect("a plain key");
     let wrapped: [&[u8]; 12] = [
         fixture!("plain.pkcs8"),
@@ -42,7 +42,7 @@ fn every_wrapping_holds_the_same_key() {
 
 #[test]
 fn a_key_that_stays_closed_says_why() {
-    let wrong = [b"wrong".to_vec()];
+    let wrong = Passwords::read(b"wrong\n");
     assert_eq!(read(fixture!("legacy-aes128.key"), None), Err(KeyError::NoPassword));
     assert_eq!(read(fixture!("legacy-aes128.key"), Some(&wrong)), Err(KeyError::WrongPassword));
     assert_eq!(read(fixture!("des3.pkcs8"), Some(&wrong)), Err(KeyError::WrongPkcs8Password));

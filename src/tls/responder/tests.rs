@@ -28,6 +28,8 @@ fn a_body_is_taken_where_it_is_whole_and_of_the_right_kind() {
     let open = b"HTTP/1.1 200 OK\r\n\r\nabc";
     assert_eq!(body(open, false), Ok(None));
     assert_eq!(body(open, true), Ok(Some(&b"abc"[..])));
+    let bare = b"HTTP/1.1 200 OK\nContent-Type: application/ocsp-response\n\nabc";
+    assert_eq!(body(bare, true), Ok(Some(&b"abc"[..])));
     let invalid = Err("OCSP responder sent invalid response".to_owned());
     assert_eq!(body(b"HTTP/1.0 404 Not Found\r\n\r\n", true), invalid);
     assert_eq!(body(b"SSH-2.0\r\n\r\n", true), invalid);

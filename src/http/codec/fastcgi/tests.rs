@@ -22,7 +22,7 @@ fn an_answer_is_the_same_however_it_is_cut() {
             let mut piece = piece.to_vec();
             let found = records.take(&mut piece).expect("records");
             body.extend_from_slice(&piece[..found.answer]);
-            errors.extend(found.errors.concat());
+            errors.extend(found.errors.into_iter().flat_map(|(_, error)| error));
         }
         assert_eq!(body, b"Status: 200\r\n\r\nfirst second");
         assert_eq!(errors, b"a warning.\n");

@@ -107,6 +107,7 @@ impl Run {
             error_log,
             pid,
             access_log,
+            temp: layout.temp.clone(),
             allow_unserved,
             every: options.form != Form::Lines,
         };

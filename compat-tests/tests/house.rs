@@ -33,7 +33,8 @@ fn visit(dir: &Path, see: &mut impl FnMut(&Path, &str)) {
     }
 }
 
-fn sources(see: &mut impl FnMut(&str, &str)) {
+/// Every source file by its path below the root.
+pub fn sources(see: &mut impl FnMut(&str, &str)) {
     let root = root();
     for part in ["src", "compat-tests"] {
         visit(&root.join(part), &mut |path, text| {

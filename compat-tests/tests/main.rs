@@ -35,6 +35,7 @@ mod processes;
 mod programs;
 mod reload;
 mod replies;
+mod service;
 mod signals;
 mod tls;
 mod tls_reload;

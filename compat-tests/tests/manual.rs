@@ -1,5 +1,6 @@
 //! The manuals, the completions and README's table are what the rows and options say. `BLESS=1` writes them anew.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
@@ -60,6 +61,43 @@ fn the_table_of_what_is_served_is_what_the_rows_say() -> io::Result<()> {
     } else {
         assert_eq!(table, counts, "write it anew with BLESS=1");
     }
+    Ok(())
+}
+
+/// DIFFERENCES.md: the marks of the sources by the original they speak of, each with the test that shows it.
+fn differences() -> String {
+    let mut out = String::from(
+        "# What differs from the originals on purpose\n\nMade from the marks in the sources. What is not served yet is in \
+         [SUPPORT.md](SUPPORT.md).\n",
+    );
+    for original in ["nginx", "keepalived"] {
+        let _ = write!(out, "\n## {original}\n\n");
+        let mark = format!("Differs from {original}: ");
+        crate::house::sources(&mut |path, text| {
+            if !path.starts_with("src/") {
+                return;
+            }
+            for line in text.lines() {
+                let Some((_, rest)) = line.split_once(&mark) else { continue };
+                let Some((what, test)) = rest.split_once(" [test: ") else { continue };
+                let what = what.split_at(1);
+                let test = test.trim_end_matches(']');
+                let _ = writeln!(out, "- {}{} (`{path}`, test `{test}`)", what.0.to_uppercase(), what.1);
+            }
+        });
+    }
+    out
+}
+
+#[test]
+fn the_differences_are_those_the_sources_mark() -> io::Result<()> {
+    let place = root().join("DIFFERENCES.md");
+    let wanted = differences();
+    if bless() {
+        fs::write(&place, &wanted)?;
+    }
+    assert!(wanted.lines().filter(|line| line.starts_with("- ")).count() > 10, "{wanted}");
+    assert_eq!(fs::read_to_string(&place)?, wanted, "write it anew with BLESS=1");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod parent;
 mod plan;
 mod read;
 mod record;
+mod report;
 mod router;
 mod shown;
 mod site;

@@ -3,11 +3,13 @@
 use super::cli::{code, version};
 use super::log::{Log, Style};
 use super::options::Options;
+use super::report::{self, Report, Reporter};
 use super::router::{self, End, Start};
 use super::site::Site;
 use crate::conf::diagnostic::reason;
 use crate::conf::expand::{Environment, Input};
 use crate::run::pidfile::{Named, PidFile, named};
+use crate::run::service::ServiceManager;
 use crate::run::supervise::Respawn;
 use crate::sys::process::{self, Daemon, Ready, Side};
 use crate::sys::signal::{SignalQueue, realtime_first, realtime_last};
@@ -55,7 +57,13 @@ struct Parent<'a> {
     child: Child,
     respawn: Respawn,
     vrrp_pid: PathBuf,
+    manager: ServiceManager,
+    /// What the VRRP process reports.
+    reports: Option<report::Receiver>,
 }
+
+/// What the service manager shows while all is well.
+const RUNNING: &str = "Running";
 
 /// What a process calls itself in the log: an instance has its name in it.
 fn ident(site: &Site, process: &str) -> String {
@@ -77,6 +85,7 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
             return code::OK;
         }
     }
+    let manager = ServiceManager::take();
     let (ready, log) = if invocation.options.foreground {
         (Ready::nobody(), log)
     } else {
@@ -120,6 +129,8 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
         child: Child::None,
         respawn: Respawn::default(),
         vrrp_pid,
+        manager,
+        reports: None,
     };
     let code = parent.live(ready);
     drop(file);
@@ -168,6 +179,7 @@ impl Parent<'_> {
         };
         if !self.routers || !self.invocation.options.vrrp {
             self.log.say("Warning - keepalived has no configuration to run");
+            self.manager.ready("No configuration to run");
         } else if let Some(code) = self.fork() {
             return code;
         }
@@ -180,6 +192,8 @@ impl Parent<'_> {
         self.log.say("Startup complete");
         loop {
             self.sleep(&queue);
+            self.manager.sign_of_life(Instant::now());
+            self.hear();
             while let Some(signal) = queue.next() {
                 match signal.number {
                     n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => return self.stop(&queue),
@@ -201,25 +215,47 @@ impl Parent<'_> {
     }
 
     fn sleep(&self, queue: &SignalQueue) {
-        let wait = match self.child {
-            Child::Waiting { until } => Some(until.saturating_duration_since(Instant::now())),
+        let restart = match self.child {
+            Child::Waiting { until } => Some(until),
             Child::None | Child::Running { .. } => None,
         };
-        let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+        let due = restart.into_iter().chain(self.manager.poll_timeout()).min();
+        let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let mut fds = vec![PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.reports.as_ref().map(|reports| PollFd::new(reports.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
+    }
+
+    /// Tells the service manager what the VRRP process has reported.
+    fn hear(&mut self) {
+        match self.reports.as_ref().and_then(report::Receiver::next) {
+            None => {}
+            Some(Report::Running) => self.manager.ready(RUNNING),
+            Some(Report::Refused) => {
+                self.manager.ready("Running with the previous configuration; the new one cannot be run");
+            }
+            Some(Report::Ended) => self.reports = None,
+        }
     }
 
     /// Starts the VRRP process; in that process, the code it ends with.
     fn fork(&mut self) -> Option<u8> {
         let before = std::process::id();
+        // Without a channel the VRRP process runs as well, and the service manager hears of nothing.
+        let (reporter, reports) =
+            report::channel().map_or_else(|_| (Reporter::default(), None), |(to, from)| (to, Some(from)));
+        self.reports = reports;
         match process::fork() {
             Ok(Side::Parent(pid)) => {
                 self.log.say(format!("Starting VRRP child process, pid={pid}"));
                 self.child = Child::Running { pid, since: Instant::now() };
                 None
             }
-            Ok(Side::Child) => Some(self.become_child(before)),
+            Ok(Side::Child) => {
+                self.reports = None;
+                Some(self.become_child(before, reporter))
+            }
             Err(error) => {
                 self.log.say(format!("VRRP child process: fork error({})", reason(&error)));
                 self.child = Child::Waiting { until: Instant::now() + Duration::from_secs(1) };
@@ -228,7 +264,7 @@ impl Parent<'_> {
         }
     }
 
-    fn become_child(&self, parent: u32) -> u8 {
+    fn become_child(&self, parent: u32, reporter: Reporter) -> u8 {
         let log = Log::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
         if let Some(name) = &self.site.global.vrrp_process_name {
             process::rename(name);
@@ -259,6 +295,7 @@ impl Parent<'_> {
             fault_on_disabled_script: options.fault_on_disabled_script,
             umask: options.umask,
             record: options.record.clone(),
+            reporter,
         };
         let end = router::run(start, log, &queue);
         drop(file);
@@ -278,11 +315,13 @@ impl Parent<'_> {
 
     fn reload(&mut self) {
         self.log.say("Reloading ...");
+        self.manager.reloading();
         match self.child {
             Child::Running { .. } => self.pass(Signal::SIGHUP as i32),
             // Perhaps there is something to run now.
             Child::None if self.invocation.options.vrrp => self.child = Child::Waiting { until: Instant::now() },
-            Child::None | Child::Waiting { .. } => {}
+            Child::None => self.manager.ready("No configuration to run"),
+            Child::Waiting { .. } => {}
         }
     }
 
@@ -318,6 +357,7 @@ impl Parent<'_> {
 
     fn stop(&mut self, queue: &SignalQueue) -> u8 {
         self.log.say("Stopping");
+        self.manager.stopping();
         if let Child::Running { pid, .. } = self.child {
             // A child that is gone already has stopped.
             let _ = kill(pid, Signal::SIGTERM);

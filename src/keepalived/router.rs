@@ -16,6 +16,7 @@ use super::log::Log;
 use super::notify::Notifier;
 use super::read::{self, Gravity};
 use super::record::Recorder;
+use super::report::{Report, Reporter};
 use super::site::{Instance, Site, What};
 use super::slot::Machine;
 use super::track::file::FileRunner;
@@ -62,6 +63,8 @@ pub struct Start {
     pub umask: Option<u32>,
     /// Write events and actions to this file.
     pub record: Option<String>,
+    /// Tells the parent how it goes.
+    pub reporter: Reporter,
 }
 
 /// How the process ended.
@@ -156,7 +159,10 @@ impl InstanceState {
 /// Runs until told to stop.
 pub fn run(start: Start, log: Log, signals: &SignalQueue) -> End {
     match Process::open(start, log) {
-        Ok(mut process) => process.serve(signals),
+        Ok(mut process) => {
+            process.start.reporter.tell(Report::Running);
+            process.serve(signals)
+        }
         Err(end) => end,
     }
 }

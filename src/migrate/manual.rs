@@ -22,6 +22,7 @@ pub fn files() -> Vec<(String, String)> {
         ("man/rnginx.8".to_owned(), daemon_page(&rnginx())),
         ("man/rkeepalived.8".to_owned(), daemon_page(&rkeepalived())),
         ("man/rmigrate.1".to_owned(), tool_page()),
+        ("man/rha-switch.7".to_owned(), switch_page()),
         ("man/rnginx.conf.5".to_owned(), nginx_rows().page()),
         ("man/rkeepalived.conf.5".to_owned(), keepalived_rows().page()),
     ];
@@ -34,6 +35,27 @@ pub fn files() -> Vec<(String, String)> {
         }
     }
     files
+}
+
+/// rha-switch(7): the way from nginx and keepalived to this package and back.
+fn switch_page() -> String {
+    let mut out = heading("rha-switch", 7);
+    let _ = writeln!(out, ".SH NAME\nrha\\-switch \\- from nginx and keepalived to rnginx and rkeepalived, and back");
+    for (title, steps) in super::switch::CHAPTERS {
+        let _ = writeln!(out, ".SH {title}");
+        for (text, commands) in *steps {
+            let _ = writeln!(out, ".PP\n{}", roff(text));
+            if !commands.is_empty() {
+                let _ = writeln!(out, ".PP\n.RS\n.nf\n{}\n.fi\n.RE", roff(commands));
+            }
+        }
+    }
+    let _ = writeln!(
+        out,
+        ".SH SEE ALSO\n{}",
+        roff("rnginx(8), rkeepalived(8), rmigrate(1), rnginx.conf(5), rkeepalived.conf(5)")
+    );
+    out
 }
 
 /// SUPPORT.md: every directive and keyword by how it is served.
@@ -129,11 +151,11 @@ fn rnginx() -> Daemon {
     Daemon {
         name: "rnginx",
         title: "runs nginx.conf files",
-        synopsis: "[-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [--allow-unserved] [--explain] [--json]".to_owned(),
+        synopsis: "[-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [--allow-unserved] [--explain] [--json] [--help] [--version]".to_owned(),
         description: "rnginx is an http, reverse proxy and TCP proxy server that runs existing nginx configurations unchanged, \
 with nginx's command line, signals, log lines and messages. One unprivileged worker process runs as many event loops as \
 worker_processes asks for; a reload is built beside the running configuration inside that worker, so that no connection is cut \
-and a broken file changes nothing. Directives that are known and not served yet are refused by name at a start and by -t where the file gives them an effect; with --allow-unserved they are left out, and what they protect stays closed.",
+and a broken file changes nothing. With NOTIFY_SOCKET in its environment it tells the service manager when it serves, reloads and stops, as sd_notify(3) describes, and with WATCHDOG_USEC that it is alive. Directives that are known and not served yet are refused by name at a start and by -t where the file gives them an effect; with --allow-unserved they are left out, and what they protect stays closed.",
         options: nginx::options().map(choice).collect(),
         signals: &[
             ("TERM, INT", "End at once."),
@@ -144,7 +166,7 @@ and a broken file changes nothing. Directives that are known and not served yet 
             ("WINCH", "End the worker and stay."),
         ],
         codes: &[("0", "All went well."), ("1", "The configuration or the command line is wrong, or the start or signal failed.")],
-        see: "rnginx.conf(5), rmigrate(1)",
+        see: "rnginx.conf(5), rmigrate(1), rha-switch(7)",
     }
 }
 
@@ -155,7 +177,8 @@ fn rkeepalived() -> Daemon {
         synopsis: "[options]".to_owned(),
         description: "rkeepalived keeps virtual addresses on one of several hosts with VRRP, as existing keepalived configurations \
 ask for, and speaks with real keepalived. A parent process keeps one child, the router, and starts it again should it end. \
-Keywords that are known and not served yet are refused by name at a start.",
+With NOTIFY_SOCKET in its environment the parent tells the service manager when the router runs, reloads and stops, as \
+sd_notify(3) describes, and with WATCHDOG_USEC that it is alive; scripts do not get these variables. Keywords that are known and not served yet are refused by name at a start.",
         options: keepalived::options().map(choice).collect(),
         signals: &[
             ("TERM, INT", "Give the addresses up and end."),
@@ -173,7 +196,7 @@ Keywords that are known and not served yet are refused by name at a start.",
             ("4", "-t: the configuration has mistakes."),
             ("5", "-t: scripts would run insecurely."),
         ],
-        see: "rkeepalived.conf(5), rmigrate(1)",
+        see: "rkeepalived.conf(5), rmigrate(1), rha-switch(7)",
     }
 }
 

@@ -15,3 +15,4 @@ mod probe;
 mod render;
 mod report;
 mod survey;
+mod switch;

@@ -39,6 +39,7 @@ impl Bundle {
         {
             put(&mut out, text.as_bytes());
         }
+        put(&mut out, inputs.temp.as_deref().unwrap_or_default().as_bytes());
         put(&mut out, if inputs.allow_unserved { b"1" } else { b"" });
         list(&mut out, self.memory.texts.iter(), |out, (name, text)| {
             put(out, name.as_bytes());
@@ -65,8 +66,10 @@ impl Bundle {
         let error_log = text(&mut at)?;
         let pid = text(&mut at)?;
         let access_log = text(&mut at)?;
+        let temp = Some(text(&mut at)?).filter(|temp| !temp.is_empty());
         let allow_unserved = !take(&mut at)?.is_empty();
-        let inputs = Inputs { prefix, conf, parameters, error_log, pid, access_log, allow_unserved, every: false };
+        let inputs =
+            Inputs { prefix, conf, parameters, error_log, pid, access_log, temp, allow_unserved, every: false };
         let mut bundle = Self { inputs, ..Self::default() };
         for _ in 0..number(&mut at)? {
             let name = text(&mut at)?;
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn a_bundle_survives_its_journey() {
         let mut bundle = Bundle {
-            inputs: Inputs { prefix: "/p/".into(), conf: "/c".into(), ..Inputs::default() },
+            inputs: Inputs { prefix: "/p/".into(), conf: "/c".into(), temp: Some("/t".into()), ..Inputs::default() },
             ..Bundle::default()
         };
         bundle.memory.texts.insert("/c".into(), b"events {}\n\xff".to_vec());

@@ -17,6 +17,7 @@ use crate::conf::source::Sources;
 use crate::log::clock;
 use crate::log::file::File;
 use crate::log::{Level as LogLevel, Log, Sink};
+use crate::run::service::ServiceManager;
 use crate::sys::process::{Side, Title, fork, silence};
 use crate::zone::registry::Registry as Zones;
 use hashbrown::HashSet;
@@ -106,6 +107,7 @@ impl Run {
             error_log,
             pid,
             access_log,
+            temp: layout.temp.clone(),
             allow_unserved,
             every: options.form != Form::Lines,
         };
@@ -328,6 +330,7 @@ impl Run {
 
     fn start(self, generation: Generation, listeners: Listeners, arguments: Vec<OsString>) -> ExitCode {
         greet(&generation.log);
+        let manager = ServiceManager::take();
         let mut ready = None;
         if generation.process.daemon && std::env::var_os(parent::INHERIT).is_none() {
             match leave_terminal() {
@@ -359,11 +362,11 @@ impl Run {
         if !generation.process.master {
             tell();
             let pid = generation.process.pid.clone();
-            let code = super::worker::run(&generation, listeners, None);
+            let code = super::worker::run(&generation, listeners, None, manager);
             let _ = fs::remove_file(pid);
             return ExitCode::from(code);
         }
-        Parent::new(self.inputs, generation, listeners, arguments, Title::take()).run(tell)
+        Parent::new(self.inputs, generation, listeners, arguments, Title::take(), manager).run(tell)
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Inputs {
     pub pid: String,
     /// The access log of servers that name none.
     pub access_log: String,
+    /// The folder of temporary files the configuration names no place for; without one they are below the prefix.
+    pub temp: Option<String>,
     /// `--allow-unserved`: what is not served is left out, where a start would otherwise be refused.
     pub allow_unserved: bool,
     /// Every complaint is wanted, not only the first.
@@ -230,6 +232,7 @@ fn fresh<'a>(
         folder,
         files,
         access_log_path: &inputs.access_log,
+        temp: inputs.temp.as_deref(),
         resolver,
         logs: Default::default(),
         folders: Vec::new(),

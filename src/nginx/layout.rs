@@ -15,6 +15,8 @@ pub struct Layout {
     pub pid: String,
     /// The access log of servers that name none.
     pub access_log: String,
+    /// The folder of temporary files; without one they are below the prefix.
+    pub temp: Option<String>,
 }
 
 impl Layout {
@@ -25,15 +27,20 @@ impl Layout {
             return Self::compiled(&prefix);
         }
         if Path::new("/etc/nginx/nginx.conf").exists() {
-            return Self {
-                prefix: "/usr/share/nginx/".to_owned(),
-                conf: "/etc/nginx/nginx.conf".to_owned(),
-                error_log: "/var/log/nginx/error.log".to_owned(),
-                pid: "/run/nginx.pid".to_owned(),
-                access_log: "/var/log/nginx/access.log".to_owned(),
-            };
+            return Self::distribution();
         }
         Self::compiled("/usr/local/nginx/")
+    }
+
+    fn distribution() -> Self {
+        Self {
+            prefix: "/usr/share/nginx/".to_owned(),
+            conf: "/etc/nginx/nginx.conf".to_owned(),
+            error_log: "/var/log/nginx/error.log".to_owned(),
+            pid: "/run/nginx.pid".to_owned(),
+            access_log: "/var/log/nginx/access.log".to_owned(),
+            temp: Some("/var/lib/nginx".to_owned()),
+        }
     }
 
     fn compiled(prefix: &str) -> Self {
@@ -43,6 +50,7 @@ impl Layout {
             error_log: "logs/error.log".to_owned(),
             pid: "logs/nginx.pid".to_owned(),
             access_log: "logs/access.log".to_owned(),
+            temp: None,
         }
     }
 }
@@ -58,4 +66,15 @@ fn beside(program: &Path) -> Option<String> {
     let sbin = full.parent().filter(|folder| folder.ends_with("sbin"))?;
     let prefix = sbin.parent()?;
     prefix.join("conf/nginx.conf").is_file().then(|| format!("{}/", prefix.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_are_below_the_prefix_of_a_build_from_source_only() {
+        assert_eq!(Layout::compiled("/opt/nginx/").temp, None);
+        assert_eq!(Layout::distribution().temp.as_deref(), Some("/var/lib/nginx"));
+    }
 }

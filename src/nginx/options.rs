@@ -71,6 +71,8 @@ const WORDS: &[(&str, &str)] = &[
     ),
     ("explain", "test configuration and show every error with its place, what was there first, and what would help"),
     ("json", "test configuration and print every error as JSON on standard output"),
+    ("help", "this help"),
+    ("version", "show version and exit"),
 ];
 
 /// nginx's help.
@@ -101,6 +103,8 @@ pub fn all() -> impl Iterator<Item = (Option<char>, Option<&'static str>, Option
 
 /// Reads the arguments, the program's name first, as nginx reads them.
 ///
+/// Differs from nginx: `--help` and `--version` mean what `-h` and `-v` mean. [test: long_help_and_version_are_known]
+///
 /// # Errors
 /// nginx's words for what is wrong.
 pub fn parse(arguments: &[OsString]) -> Result<Options, String> {
@@ -111,33 +115,36 @@ pub fn parse(arguments: &[OsString]) -> Result<Options, String> {
             "--allow-unserved" => options.allow_unserved = true,
             "--explain" => (options.test, options.form) = (true, Form::Pictures),
             "--json" => (options.test, options.form) = (true, Form::Data),
-            _ => {}
-        }
-        if ["--allow-unserved", "--explain", "--json"].contains(&argument.as_str()) {
-            continue;
-        }
-        let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
-        let mut letters = letters.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
-                '?' | 'h' => (options.version, options.help) = (true, true),
-                'v' => options.version = true,
-                'V' => (options.version, options.build) = (true, true),
-                't' => options.test = true,
-                'T' => (options.test, options.dump) = (true, true),
-                'q' => options.quiet = true,
-                'p' | 'e' | 'c' | 'g' | 's' => {
-                    let glued: String = letters.by_ref().collect();
-                    let value = if glued.is_empty() { rest.next() } else { Some(glued) };
-                    take(&mut options, letter, value.filter(|value| !value.is_empty() || letter == 'g'))?;
-                }
-                other => return Err(format!("invalid option: \"{other}\"")),
-            }
+            "--help" => (options.version, options.help) = (true, true),
+            "--version" => options.version = true,
+            _ => letters(&mut options, &argument, &mut rest)?,
         }
     }
     Ok(options)
 }
 
+/// Reads one word of letters, with the next word where a letter takes one.
+fn letters(options: &mut Options, argument: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
+    let Some(letters) = argument.strip_prefix('-') else { return Err(format!("invalid option: \"{argument}\"")) };
+    let mut letters = letters.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '?' | 'h' => (options.version, options.help) = (true, true),
+            'v' => options.version = true,
+            'V' => (options.version, options.build) = (true, true),
+            't' => options.test = true,
+            'T' => (options.test, options.dump) = (true, true),
+            'q' => options.quiet = true,
+            'p' | 'e' | 'c' | 'g' | 's' => {
+                let glued: String = letters.by_ref().collect();
+                let value = if glued.is_empty() { rest.next() } else { Some(glued) };
+                take(options, letter, value.filter(|value| !value.is_empty() || letter == 'g'))?;
+            }
+            other => return Err(format!("invalid option: \"{other}\"")),
+        }
+    }
+    Ok(())
+}
 fn take(options: &mut Options, letter: char, value: Option<String>) -> Result<(), String> {
     let Some(value) = value else {
         let what = match letter {
@@ -160,4 +167,21 @@ fn take(options: &mut Options, letter: char, value: Option<String>) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Options, String> {
+        parse(&std::iter::once("nginx").chain(line.split(' ')).map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn long_help_and_version_are_known() {
+        let (help, version) = (read("--help").unwrap(), read("--version").unwrap());
+        assert!(help.help && help.version && !version.help && version.version);
+        assert_eq!(read("--helper").unwrap_err(), "invalid option: \"-\"");
+        assert_eq!(read("-t --version").map(|options| (options.test, options.version)), Ok((true, true)));
+    }
 }

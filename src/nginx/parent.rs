@@ -13,6 +13,7 @@ use crate::conf::bytes;
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
 use crate::net::listen;
+use crate::run::service::ServiceManager;
 use crate::sys::process::{Side, Title, fork};
 use crate::sys::signal::SignalQueue;
 use crate::zone::registry::Registry as Zones;
@@ -83,7 +84,13 @@ pub struct Parent {
     again: Option<Vec<verdict::Asker>>,
     /// When workers that were told to end at once are killed.
     kill_at: Option<Instant>,
+    manager: ServiceManager,
+    /// It follows an older binary, which is the service's main process until it ends.
+    follows: bool,
 }
+
+/// What the service manager shows while all is well.
+const SERVING: &str = "Serving";
 
 /// Signals the parent acts upon.
 const SIGNALS: [Signal; 8] = [
@@ -105,8 +112,11 @@ impl Parent {
         listeners: Listeners,
         arguments: Vec<std::ffi::OsString>,
         title: Title,
+        manager: ServiceManager,
     ) -> Self {
         Self {
+            manager,
+            follows: std::env::var_os(INHERIT).is_some(),
             started_by: std::os::unix::process::parent_id(),
             daemonized: generation.process.daemon || std::env::var_os(INHERIT).is_some(),
             inputs,
@@ -140,9 +150,15 @@ impl Parent {
             return ExitCode::FAILURE;
         }
         ready();
+        if self.follows {
+            self.manager.ready_beside();
+        } else {
+            self.manager.ready(SERVING);
+        }
         let mut waiting = Vec::new();
         loop {
             self.wait(&signals, asked.as_ref());
+            self.manager.sign_of_life(Instant::now());
             let askers = || asked.as_ref().map(verdict::accept).unwrap_or_default();
             waiting.extend(askers());
             while let Some(arrived) = signals.next() {
@@ -180,7 +196,8 @@ impl Parent {
             fds.push(PollFd::new(worker.channel.0.as_fd(), PollFlags::POLLIN));
         }
         let patience = pending.filter(|pending| !pending.askers.is_empty()).map(|pending| pending.until);
-        let timeout = match patience.into_iter().chain(self.kill_at).min() {
+        let deadlines = patience.into_iter().chain(self.kill_at).chain(self.manager.poll_timeout());
+        let timeout = match deadlines.min() {
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()).as_millis() + 1;
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -212,6 +229,9 @@ impl Parent {
     }
 
     fn end(&mut self) {
+        if let Some(successor) = self.upgrade {
+            self.manager.hand_over(successor.as_raw());
+        }
         self.close_listeners();
         let _ = std::fs::remove_file(self.pid_file());
     }
@@ -237,7 +257,12 @@ impl Parent {
             Ok(Side::Child) => {
                 drop(mine);
                 self.title.set("nginx: worker process");
-                let code = worker::run(&self.generation, std::mem::take(&mut self.listeners), Some(theirs));
+                let code = worker::run(
+                    &self.generation,
+                    std::mem::take(&mut self.listeners),
+                    Some(theirs),
+                    ServiceManager::default(),
+                );
                 worker::leave(code);
             }
             Ok(Side::Parent(pid)) => {
@@ -330,12 +355,12 @@ impl Parent {
         }
         match signal {
             Signal::SIGTERM | Signal::SIGINT => {
-                self.stopping = true;
+                self.stop();
                 self.tell(Signal::SIGTERM);
                 self.kill_at.get_or_insert_with(|| Instant::now() + TO_END);
             }
             Signal::SIGQUIT => {
-                self.stopping = true;
+                self.stop();
                 self.tell(Signal::SIGQUIT);
                 self.close_listeners();
             }
@@ -363,6 +388,14 @@ impl Parent {
         }
     }
 
+    /// Begins to end. The service goes on where a new binary runs.
+    fn stop(&mut self) {
+        self.stopping = true;
+        if self.upgrade.is_none() {
+            self.manager.stopping();
+        }
+    }
+
     /// HUP while a new binary runs: the way back to this one. Workers serve the configuration that is known; the file may
     /// be the new binary's.
     fn work_again(&mut self, waiting: &mut Vec<verdict::Asker>) {
@@ -378,6 +411,7 @@ impl Parent {
 
     /// Builds beside, then swaps inside the running worker; any error leaves the old generation serving.
     fn reload(&mut self, askers: Vec<verdict::Asker>) {
+        self.manager.reloading();
         let before: BTreeSet<String> = self.listeners.keys().cloned().collect();
         let outcome = self.begin_reload();
         let opened = self.listeners.keys().filter(|name| !before.contains(*name)).cloned().collect();
@@ -397,11 +431,11 @@ impl Parent {
                     _ => "could not start a worker process".to_owned(),
                 };
                 open::trim(&self.generation, &mut self.listeners);
-                answer(askers, self.log(), &text);
+                self.answer(askers, &text);
             }
             Err(text) => {
                 self.close(&opened);
-                answer(askers, self.log(), &text);
+                self.answer(askers, &text);
             }
         }
     }
@@ -448,7 +482,16 @@ impl Parent {
                 text
             }
         };
-        answer(pending.askers, self.log(), &text);
+        self.answer(pending.askers, &text);
+    }
+
+    /// Tells the outcome of a reload to everybody.
+    fn answer(&self, askers: Vec<verdict::Asker>, text: &str) {
+        if !self.stopping {
+            let status = format!("Serving the previous configuration; the reload failed: {text}");
+            self.manager.ready(if text.is_empty() { SERVING } else { &status });
+        }
+        answer(askers, self.log(), text);
     }
 
     /// Compiles and opens the next generation, and sends it to the worker that can take it, if one can.
@@ -560,7 +603,7 @@ impl Parent {
             kept.push(copy);
         }
         let mut command = Command::new(self.arguments.first().cloned().unwrap_or_default());
-        command.args(self.arguments.iter().skip(1)).env(INHERIT, names);
+        command.args(self.arguments.iter().skip(1)).env(INHERIT, names).envs(self.manager.variables());
         crate::sys::process::unblocked(&mut command);
         Ok(command.spawn()?.id())
     }

@@ -87,6 +87,7 @@ pub fn inputs(path: &str) -> Inputs {
         error_log: full(&layout.error_log),
         pid: full(&layout.pid),
         access_log: full(&layout.access_log),
+        temp: layout.temp,
         allow_unserved: true,
         every: false,
         prefix,

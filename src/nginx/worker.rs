@@ -9,6 +9,7 @@ use super::serve::{self, Loop, Order};
 use crate::http;
 use crate::log::{Level, Log};
 use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
+use crate::run::service::ServiceManager;
 use crate::session::tls;
 use crate::sys::signal::{Arrived, SignalQueue};
 use crate::zone::registry::Registry as Zones;
@@ -39,8 +40,9 @@ pub fn leave(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// Runs the worker over a generation inherited from the parent. The result is the exit status.
-pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel>) -> u8 {
+/// Runs the worker over a generation inherited from the parent. The result is the exit status. A worker without a parent
+/// speaks with the service manager itself.
+pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel>, manager: ServiceManager) -> u8 {
     let log = generation.log.clone();
     let watch = [
         Signal::SIGTERM,
@@ -102,9 +104,11 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
         generation: None,
         loops,
         log,
+        manager,
     };
     // Each loop has copies: a socket is closed when the last of them is.
     control.begin(generation, &listeners);
+    control.manager.ready("Serving");
     drop(listeners);
     if let Some(receiver) = first {
         event_loop(0, receiver, &shared, &last, Some(control));
@@ -218,6 +222,7 @@ struct Control {
     generation: Option<Arc<Generation>>,
     loops: usize,
     log: Log,
+    manager: ServiceManager,
 }
 
 impl Control {
@@ -291,7 +296,15 @@ impl Control {
                     None => std::future::pending().await,
                 }
             };
+            let due = self.manager.poll_timeout();
+            let watchdog = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = watchdog => self.manager.sign_of_life(std::time::Instant::now()),
                 ready = signals.readable() => {
                     if let Ok(mut guard) = ready {
                         guard.clear_ready();
@@ -326,11 +339,13 @@ impl Control {
             self.tell_of(&arrived);
             match Signal::try_from(arrived.number) {
                 Ok(Signal::SIGTERM | Signal::SIGINT) => {
+                    self.manager.stopping();
                     self.log.write(Level::Notice, None, "exiting");
                     self.shared.quitting.store(false, Ordering::Relaxed);
                     self.all(|| Order::Stop);
                 }
                 Ok(Signal::SIGQUIT) => {
+                    self.manager.stopping();
                     self.shared.quitting.store(true, Ordering::Relaxed);
                     self.log.write(Level::Notice, None, "gracefully shutting down");
                     self.all(|| Order::Quit);

@@ -1,4 +1,5 @@
-//! What both daemons need to live as processes: pid files, signals as events, keeping children alive.
+//! What both daemons need to live as processes: pid files, keeping children alive, the service manager.
 
 pub mod pidfile;
+pub mod service;
 pub mod supervise;

@@ -49,6 +49,8 @@ pub struct Build<'a> {
     pub files: &'a dyn Loader,
     /// The access log of servers that name none.
     pub access_log_path: &'a str,
+    /// The folder of temporary files the configuration names no place for; without one they are below the prefix.
+    pub temp: Option<&'a str>,
     /// Looks up host names.
     pub resolver: &'a dyn Resolve,
     /// Log files by path; opened once however often they are named.
@@ -154,6 +156,15 @@ impl Build<'_> {
         if !self.folders.iter().any(|known| known == path) {
             self.folders.push(path.to_owned());
         }
+    }
+
+    /// The folder for temporary files of this kind (`client_body`, `proxy`, ...) where the configuration names none: that of
+    /// a build from source, or the one distributions configure.
+    pub fn default_temp(&self, kind: &str) -> String {
+        self.temp.map_or_else(
+            || self.full(&format!("{kind}_temp")),
+            |folder| format!("{folder}/{}", if kind == "client_body" { "body" } else { kind }),
+        )
     }
 
     /// `path`, starting at the prefix unless it is absolute.

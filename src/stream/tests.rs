@@ -74,6 +74,7 @@ fn compile(text: &str) -> Result<Site, String> {
         prefix: "/".to_owned(),
         folder: "/",
         files: &loader,
+        temp: None,
         access_log_path: "/dev/null",
         resolver: &Nobody,
         logs: Default::default(),

@@ -190,6 +190,19 @@ pub fn ordinary() -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Takes a variable out of the environment, so that programs started from now on do not get it. A process with several
+/// threads has none to take.
+#[expect(unsafe_code, reason = "the environment is shared by all threads")]
+pub fn take_variable(name: &str) -> Option<std::ffi::OsString> {
+    if !is_only_thread() {
+        return None;
+    }
+    let value = std::env::var_os(name)?;
+    // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+    Some(value)
+}
+
 /// Makes `command` start with no signal blocked.
 #[expect(unsafe_code, reason = "pre_exec has no safe form")]
 pub fn unblocked(command: &mut Command) {

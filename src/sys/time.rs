@@ -1,4 +1,6 @@
-//! The local time zone, which std does not know.
+//! The local time zone and the monotonic clock's number, which std does not know.
+
+use std::time::Duration;
 
 use std::ffi::CStr;
 
@@ -34,4 +36,15 @@ pub fn formatted(unix: i64, local: bool, format: &CStr) -> Option<Vec<u8>> {
     let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &raw const parts) };
     text.truncate(length);
     (!text.is_empty()).then_some(text)
+}
+
+/// The monotonic clock as the kernel counts it, which other processes see alike.
+pub fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "clock_gettime has no safe wrapper")]
+    // SAFETY: the pointer is to a live local.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
+    }
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
 }

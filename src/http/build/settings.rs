@@ -91,7 +91,11 @@ impl Settings {
 /// The folder for request bodies, below the prefix, to be there before serving.
 fn body_temp(conf: &LocationConf, cx: &mut Compile<'_, '_>) -> Result<TempPath, Diagnostic> {
     let mut temp = conf.client_body_temp_path.clone().merged()?;
-    temp.path = cx.build.full(&temp.path);
+    temp.path = match temp.path.as_str() {
+        // The row's default.
+        "client_body_temp" => cx.build.default_temp("client_body"),
+        path => cx.build.full(path),
+    };
     cx.build.folder(&temp.path);
     Ok(temp)
 }

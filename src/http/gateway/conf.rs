@@ -305,8 +305,10 @@ impl Gateway {
             Some(Some(word)) => Some(cx.text(word)?),
             _ => None,
         };
-        let temp = conf.temp_path.as_ref().map_or_else(|| format!("{prefix}_temp"), |temp| temp.path.clone());
-        let temp_path = cx.build.full(&temp);
+        let temp_path = match &conf.temp_path {
+            Some(temp) => cx.build.full(&temp.path),
+            None => cx.build.default_temp(prefix),
+        };
         cx.build.folder(&temp_path);
         let next = conf.next.merged()?;
         Ok(Self {

@@ -473,8 +473,8 @@ impl Exchange {
                 continue;
             }
             said(request, error, if behind { "reading upstream" } else { Stage::Reading.action() });
-            let named = |text: &Box<[u8]>| memchr::memmem::find(error, text).is_some();
-            caught |= !behind && gateway.catch.iter().any(named);
+            let named = |text: &[u8]| memchr::memmem::find(error, text).is_some();
+            caught |= !behind && gateway.catch.iter().any(|text| named(text));
         }
         if caught { Err(Failure::InvalidHead) } else { Ok(()) }
     }

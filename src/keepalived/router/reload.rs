@@ -9,6 +9,7 @@ use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::instance::Notify;
 use crate::keepalived::dump;
 use crate::keepalived::plan::{Change, plan};
+use crate::keepalived::report::Report;
 use crate::keepalived::site::{Script, Site};
 use crate::keepalived::track::file::FileRunner;
 use crate::keepalived::track::script::ScriptRunner;
@@ -63,6 +64,7 @@ impl Process {
         self.log.say("Reloading");
         let Some((site, _)) = load(&self.start, &self.log, &self.interfaces) else {
             self.log.say("The configuration cannot be run - keeping the old one");
+            self.start.reporter.tell(Report::Refused);
             return;
         };
         self.recorder.end("the configuration was changed here");
@@ -120,6 +122,7 @@ impl Process {
         self.settle(now);
         self.close_channels();
         trim_memory();
+        self.start.reporter.tell(Report::Running);
     }
 
     /// The new site's scripts, files, rules and FIFOs; what was known stays known.

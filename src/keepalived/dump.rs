@@ -5,9 +5,11 @@
 use super::blocks::address::Address;
 use super::blocks::group::Group;
 use super::blocks::instance::Notify;
+use super::blocks::process::ParamMatch;
 use super::channel::Channel;
 use super::site::{Instance, Site, Tracking, What};
 use super::slot::{Command, general};
+use super::track::process::ProcessRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::Policy;
 use crate::vrrp::config::{Announcing, Authentication, Checksum, Version};
@@ -41,6 +43,8 @@ pub struct View<'a> {
     pub instances: Vec<Seen<'a>>,
     /// The scripts.
     pub scripts: &'a [ScriptRunner],
+    /// The processes.
+    pub processes: &'a [ProcessRunner],
     /// The sockets.
     pub channels: Vec<&'a Channel>,
 }
@@ -96,6 +100,10 @@ pub fn data(view: &View<'_>) -> String {
     if !view.scripts.is_empty() {
         out.push_str("------< VRRP Scripts >------\n");
         view.scripts.iter().for_each(|runner| script(&mut out, runner, view));
+    }
+    if !view.processes.is_empty() {
+        out.push_str("------< VRRP Track processes >------\n");
+        view.processes.iter().for_each(|runner| process(&mut out, runner, view));
     }
     out
 }
@@ -172,6 +180,47 @@ fn script(out: &mut String, runner: &ScriptRunner, view: &View<'_>) {
     }
     let start = out.rfind("   Command =").unwrap_or(out.len());
     out.insert_str(start, &format!(" VRRP Script = {}\n", script.name));
+}
+
+fn process(out: &mut String, runner: &ProcessRunner, view: &View<'_>) {
+    let process = &runner.process;
+    let _ = writeln!(out, " VRRP Track process = {}", process.name);
+    let mut line = |text: String| {
+        let _ = writeln!(out, "   {text}");
+    };
+    line(format!("Process = {}", process.path));
+    if let Some(parameters) = process.parameters.strip_suffix(&[0]) {
+        line(format!("Parameters = {}", String::from_utf8_lossy(parameters).replace('\0', " ")));
+    }
+    match process.param_match {
+        None => {}
+        Some(ParamMatch::Exact) => line("Param match".to_owned()),
+        Some(ParamMatch::Partial) => line("Param match = partial".to_owned()),
+        Some(ParamMatch::Initial) => line("Param match = initial".to_owned()),
+    }
+    line(format!("Min processes = {}", process.quorum));
+    if let Some(most) = process.quorum_max {
+        line(format!("Max processes = {most}"));
+    }
+    line(format!("Current processes = {}", runner.count()));
+    line(format!("Have quorum = {}", runner.has_quorum()));
+    line(format!("Weight = {}{}", process.weight, if process.reverse { " reverse" } else { "" }));
+    line(format!("Terminate delay = {:.6}s", process.terminate_delay.as_secs_f64()));
+    line(format!("Fork delay = {:.6}s", process.fork_delay.as_secs_f64()));
+    let (fork, terminate) = runner.delays();
+    let running = |waits: bool| if waits { "running" } else { "not running" };
+    line(format!("Fork delay timer {}", running(fork)));
+    line(format!("Terminate delay timer {}", running(terminate)));
+    line(format!("Full command = {}", process.full_command));
+    line("Tracking VRRP instances :".to_owned());
+    line("Tracking instances :".to_owned());
+    for seen in &view.instances {
+        let own = |tracking: &&Tracking| tracking.what == What::Process(process.name.clone());
+        if let Some(Tracking { weight, reverse, .. }) = seen.instance.tracking.iter().find(own) {
+            let reverse = if *reverse { " reverse" } else { "" };
+            line(format!("  {}, weight {weight}{reverse}", seen.instance.name));
+        }
+    }
 }
 
 fn globals(out: &mut String, site: &Site) {
@@ -327,13 +376,15 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
     let scripts = tracked(|what| matches!(what, What::Script(_))).collect();
     let files = tracked(|what| matches!(what, What::File(_))).collect();
     let others = interfaces.into_iter().filter(|one| one.what != What::Interface(instance.interface.clone())).collect();
-    let lists: [(&str, Vec<&Tracking>); 3] = [("interfaces", others), ("scripts", scripts), ("files", files)];
+    let processes = tracked(|what| matches!(what, What::Process(_))).collect();
+    let lists: [(&str, Vec<&Tracking>); 4] =
+        [("interfaces", others), ("scripts", scripts), ("files", files), ("processes", processes)];
     for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         line(format!("Tracked {title} :"));
         for Tracking { what, weight, reverse } in list {
             let (name, comma) = match what {
                 What::Interface(name) | What::Script(name) => (name, ""),
-                What::File(name) => (name, ","),
+                What::File(name) | What::Process(name) => (name, ","),
             };
             line(format!("  {name}{comma} weight {weight}{}", if *reverse { " reverse" } else { "" }));
         }
@@ -551,12 +602,12 @@ fn command_line(command: &Command) -> String {
 fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
     let others = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
         What::Interface(name) if *name != instance.interface => Some(name.clone()),
-        What::Interface(_) | What::Script(_) | What::File(_) => None,
+        _ => None,
     });
     data.list("track_ifp", others);
     let scripts = instance.tracking.iter().filter_map(|tracking| match &tracking.what {
         What::Script(name) => view.site.scripts.iter().find(|script| script.name == *name),
-        What::Interface(_) | What::File(_) => None,
+        _ => None,
     });
     data.list("track_script", scripts.map(|script| command_line(&script.command)));
 }
@@ -616,7 +667,8 @@ mod tests {
         let instances = site.instances.iter().zip(&machines);
         let instances =
             instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
-        let view = View { site: &site, instances: instances.collect(), scripts: &[], channels: Vec::new() };
+        let view =
+            View { site: &site, instances: instances.collect(), scripts: &[], processes: &[], channels: Vec::new() };
         let all = [data(&view), stats(&view), json(&view), format!("{site:?}")].concat();
         assert!(
             all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"),
@@ -671,7 +723,7 @@ mod tests {
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let router = Router::new(site.instances[0].router.clone(), None);
         let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
-        let view = View { site: &site, instances: vec![seen], scripts: &[], channels: Vec::new() };
+        let view = View { site: &site, instances: vec![seen], scripts: &[], processes: &[], channels: Vec::new() };
         let shown = json(&view);
         let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");

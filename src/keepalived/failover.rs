@@ -213,7 +213,7 @@ impl<'a> Lab<'a> {
         }
         for (thing, what) in side.things.iter().enumerate() {
             let reading = match what {
-                What::Interface(_) => Reading::Good,
+                What::Interface(_) | What::Process(_) => Reading::Good,
                 What::Script(_) => Reading::Unknown,
                 // A file holds nothing that changes anything.
                 What::File(_) => Reading::Unused,

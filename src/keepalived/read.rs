@@ -3,8 +3,10 @@
 use super::blocks::MODULES;
 use super::blocks::interface::Pace;
 use super::blocks::server::{self, Server};
-use super::blocks::{file::File, global::Global, group::Group, instance::Instance, root::Root, script::Script};
-use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, ROOT, SCRIPT};
+use super::blocks::{
+    file::File, global::Global, group::Group, instance::Instance, process::Process, root::Root, script::Script,
+};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT};
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{self, At, Diagnostic, Severity};
@@ -452,6 +454,7 @@ fn blocks(level: &Level) -> Blocks {
         global: each::<Global>(level, GLOBAL).pop().unwrap_or_default(),
         scripts: each::<Script>(level, SCRIPT),
         files: each::<File>(level, FILE),
+        processes: each::<Process>(level, PROCESS),
         instances: each::<Instance>(level, INSTANCE),
         groups: each::<Group>(level, GROUP),
         paces: each::<Pace>(level, GARP_GROUP),

@@ -5,6 +5,7 @@
 mod act;
 mod holding;
 mod process;
+mod processes;
 mod reload;
 mod sockets;
 mod watch;
@@ -20,12 +21,14 @@ use super::report::{Report, Reporter};
 use super::site::{Instance, Site, What};
 use super::slot::Machine;
 use super::track::file::FileRunner;
+use super::track::process::ProcessRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::{self, Policy};
 use crate::conf::diagnostic::reason;
 use crate::conf::disk::Disk;
 use crate::conf::expand::{Environment, Input};
 use crate::kernel::address::Wanted;
+use crate::kernel::connector::ProcessMonitor;
 use crate::kernel::netlink::{Commands, Monitor};
 use crate::kernel::packet::Frames;
 use crate::sys::inotify::Inotify;
@@ -118,6 +121,11 @@ pub struct Process {
     changed: bool,
     scripts: Vec<ScriptRunner>,
     files: Vec<FileRunner>,
+    processes: Vec<ProcessRunner>,
+    /// The kernel tells of processes, if any is tracked.
+    process_monitor: Option<ProcessMonitor>,
+    /// When the list of processes is read again, where the kernel does not tell.
+    recount_at: Option<Instant>,
     /// The folders of the tracked files.
     folders: Option<Inotify>,
     interfaces: Interfaces,
@@ -200,6 +208,9 @@ impl Process {
             changed: true,
             scripts: Vec::new(),
             files: Vec::new(),
+            processes: Vec::new(),
+            process_monitor: None,
+            recount_at: None,
             folders: None,
             interfaces,
             commands,
@@ -258,6 +269,7 @@ impl Process {
         self.hold_static_all();
         self.scripts = self.script_runners(now + delay.unwrap_or_default());
         self.track_files(now, true);
+        self.track_processes(now);
         self.tell_readings(now);
         if let Some(delay) = delay {
             self.log.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
@@ -286,6 +298,7 @@ impl Process {
                 }
             }
             self.track(now);
+            self.hear_processes(now);
             self.settle(now);
             self.node.handle_timeout(now);
             self.perform_acts();
@@ -296,11 +309,13 @@ impl Process {
     fn sleep(&self, signals: &SignalQueue) -> Vec<u64> {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
-        let due = scripts.chain(files).chain(self.node.poll_timeout()).chain(self.retry_at).min();
+        let processes = self.processes.iter().filter_map(ProcessRunner::poll_timeout).chain(self.recount_at);
+        let due = scripts.chain(files).chain(processes).chain(self.node.poll_timeout()).chain(self.retry_at).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.process_monitor.as_ref().map(|monitor| PollFd::new(monitor.as_fd(), PollFlags::POLLIN)));
         let others = fds.len();
         fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.receiver.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
@@ -365,7 +380,7 @@ impl Process {
             })
             .collect();
         let channels = self.pool.iter().map(|(_, channel)| channel).collect();
-        super::dump::View { site: &self.site, instances, scripts: &self.scripts, channels }
+        super::dump::View { site: &self.site, instances, scripts: &self.scripts, processes: &self.processes, channels }
     }
 }
 

@@ -9,6 +9,7 @@ use super::blocks::global::Global;
 use super::blocks::group::Group;
 use super::blocks::instance::{Instance as Given, Notify};
 use super::blocks::interface::Pace;
+use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
@@ -36,6 +37,8 @@ pub struct Site {
     pub scripts: Vec<Script>,
     /// The files somebody tracks.
     pub files: Vec<File>,
+    /// The processes somebody may track.
+    pub processes: Vec<Process>,
     /// The virtual routers, in order.
     pub instances: Vec<Arc<Instance>>,
     /// The groups, in order.
@@ -74,6 +77,8 @@ pub enum What {
     Script(String),
     /// A file, by name.
     File(String),
+    /// A process, by name.
+    Process(String),
 }
 
 /// Something tracked, and what it weighs for an instance.
@@ -146,6 +151,8 @@ pub struct Blocks {
     pub scripts: Vec<GivenScript>,
     /// `track_file`.
     pub files: Vec<File>,
+    /// `vrrp_track_process`.
+    pub processes: Vec<Process>,
     /// `vrrp_instance`.
     pub instances: Vec<Given>,
     /// `vrrp_sync_group`.
@@ -165,7 +172,9 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut complaints = Vec::new();
     let has_interface = machine.has_interface;
     users(&mut given, machine, &mut complaints);
-    let Blocks { global, root, scripts, files, instances, groups, paces } = given;
+    let Blocks { global, root, scripts, files, mut processes, instances, groups, paces } = given;
+    // One without a program has been complained of.
+    processes.retain(|process| !process.path.is_empty());
     let mut vital = false;
     for address in &root.addresses {
         if let Some(dev) = address.dev.as_ref().filter(|dev| !has_interface(dev)) {
@@ -211,7 +220,8 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
-            let mut cx = Completion { global: &global, scripts: &scripts, files: &files, complaints: &mut complaints };
+            let (scripts, files, processes) = (&scripts, &files, &processes);
+            let mut cx = Completion { global: &global, scripts, files, processes, complaints: &mut complaints };
             cx.instance(given, has_interface)
         })
         .collect();
@@ -224,7 +234,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     if !vital {
         duplicates(&instances, &places, &mut complaints);
     }
-    let mut site = Site { global, root, scripts, files, instances: Vec::new(), groups, configured };
+    let mut site = Site { global, root, scripts, files, processes, instances: Vec::new(), groups, configured };
     site.groups(&mut instances, &mut about_groups);
     site.instances = instances.into_iter().map(Arc::new).collect();
     if !vital {
@@ -404,18 +414,43 @@ impl Site {
             });
             let interfaces =
                 group.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false)));
-            let mut all: Vec<Tracking> = scripts.chain(files).chain(interfaces).collect();
+            let processes = group.processes.iter().filter_map(|track| {
+                let process = self.processes.iter().find(|process| process.name == track.name)?;
+                Some(one(track, What::Process(track.name.clone()), (process.weight, process.reverse)))
+            });
+            let mut all: Vec<Tracking> = scripts.chain(files).chain(interfaces).chain(processes).collect();
             for tracking in all.iter_mut().filter(|tracking| owner && tracking.weight != 0) {
                 tracking.weight = 0;
                 complaints.push(complain(unweighted(&group.name, &tracking.what)));
             }
             for instance in instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
                 Arc::make_mut(&mut instance.router).grouped = true;
-                instance.tracking.extend(all.iter().cloned());
+                for tracking in &all {
+                    join(instance, tracking, complaints);
+                }
             }
             owners(group, instances, complaints);
         }
         self.groups.retain(|group| !group.members.is_empty());
+    }
+}
+
+/// Has a member track what its group tracks. Of a process both track, the group's weight counts, unless the member's is 0.
+///
+/// 2.1.5 reads the processes of a group and forgets them.
+/// Differs from keepalived: they count. [test: the_processes_of_a_group_count]
+fn join(instance: &mut Instance, tracking: &Tracking, complaints: &mut Vec<Diagnostic>) {
+    let own = instance.tracking.iter_mut().find(|own| own.what == tracking.what);
+    match (&tracking.what, own) {
+        (What::Process(process), Some(own)) => {
+            let text = "is configured on VRRP instance and sync group. Remove vrrp instance config";
+            let text = format!("({}) track_process {process} {text}", instance.name);
+            complaints.push(Diagnostic::new(Severity::Warn, text));
+            if own.weight != 0 {
+                own.weight = tracking.weight;
+            }
+        }
+        _ => instance.tracking.push(tracking.clone()),
     }
 }
 
@@ -425,6 +460,7 @@ fn unweighted(group: &str, what: &What) -> String {
         What::Script(name) => ("script", name, "clearing weight"),
         What::File(name) => ("file", name, "setting weight 0"),
         What::Interface(name) => ("interface", name, "clearing weight"),
+        What::Process(name) => ("process", name, "clearing weight"),
     };
     format!("({group}) Cannot have weighted track {kind} '{name}' with member having priority 255 - {end}")
 }

@@ -4,6 +4,7 @@
 //! unknown is skipped.
 
 pub mod address;
+pub mod connector;
 pub mod link;
 mod message;
 pub mod netlink;

@@ -225,3 +225,23 @@ fn scripts_run_with_keepaliveds_umask() -> io::Result<()> {
     assert_eq!(mask.trim(), "0177");
     Ok(())
 }
+
+#[test]
+fn processes_are_counted_without_the_connector() -> io::Result<()> {
+    // A network namespace hears nothing of processes.
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = configuration("BACKUP", 120, " track_process {\n sleeper\n }\n");
+    pair.a.start(&format!("vrrp_track_process sleeper {{\n process sleep 77\n}}\n{text}"))?;
+    pair.a.says("Failed to set/clear process event listen - errno")?;
+    pair.a.says("(nginx) entering FAULT state (tracked process sleeper quorum not achieved)")?;
+    let mut command = Command::new("sleep");
+    command.arg("77");
+    let sleeper = pair.a.host.start(command)?;
+    pair.a.says("Quorum gained for tracked process sleeper")?;
+    pair.a.becomes_master()?;
+    drop(sleeper);
+    pair.a.says("Quorum lost for tracked process sleeper")?;
+    pair.a.says("(nginx) Entering FAULT STATE")?;
+    pair.a.lets_go()?;
+    Ok(())
+}

@@ -28,9 +28,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Lists scripts all members track."),
     Directive::new("track_file", GROUP, TRACKS, &Tracks(Tracked::File, |c: &mut Group| &mut c.files))
         .doc("Lists files all members track."),
-    Directive::missing("track_process", GROUP, TRACKS)
-        .judged(&Tracks(Tracked::Process, |c: &mut Group| &mut c.processes))
-        .doc("Tracked processes that decide about the whole group."),
+    Directive::new("track_process", GROUP, TRACKS, &Tracks(Tracked::Process, |c: &mut Group| &mut c.processes))
+        .doc("Lists processes all members track."),
     Directive::missing("track_bfd", GROUP, TRACKS)
         .judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions))
         .doc("BFD sessions that decide about the whole group."),

@@ -245,9 +245,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("mcast_dst_ip", INSTANCE, ONE)
         .judged(&Custom(destination))
         .doc("The multicast address advertisements are sent to."),
-    Directive::missing("track_process", INSTANCE, LINES)
-        .judged(&Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes))
-        .doc("Tracked processes that decide about the priority."),
+    Directive::new("track_process", INSTANCE, LINES, &Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes))
+        .doc("Lists processes that matter."),
     Directive::missing("track_bfd", INSTANCE, LINES)
         .judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions))
         .doc("BFD sessions that decide about the priority."),

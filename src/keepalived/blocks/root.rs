@@ -69,9 +69,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("interface_up_down_delays", ROOT, LINES)
         .judged(&Custom(super::interface::delays))
         .doc("How long the state of a link must last before it counts."),
-    Directive::missing("vrrp_track_process", ROOT, one(PROCESS))
-        .judged(&Block(super::process::open, super::process::close))
-        .doc("A process whose running decides about priorities."),
+    Directive::new("vrrp_track_process", ROOT, one(PROCESS), &Block(super::process::open, super::process::close))
+        .doc("Defines a program whose running processes virtual routers may track."),
     Directive::missing("SSL", ROOT, named(SSL))
         .judged(&Custom(super::server::open_ssl))
         .doc("The keys and certificates of checks over TLS."),

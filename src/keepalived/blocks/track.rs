@@ -1,5 +1,6 @@
 //! The lines of `track_interface` and its kin: a name, and what it weighs.
 
+use super::process::Process;
 use super::script::Script;
 use crate::conf::diagnostic::{At, Diagnostic, Kind};
 use crate::conf::directive::{Contexts, Set};
@@ -191,10 +192,13 @@ pub fn defined(cx: &Setting<'_>, context: Contexts, name: &str) -> bool {
     definition(cx, context, name).is_some()
 }
 
-/// The block of a kind that has a name; a script without a command is none.
+/// The block of a kind that has a name; a script without a command is none, nor is a process without a program.
 pub fn definition<'a>(cx: &'a Setting<'_>, context: Contexts, name: &str) -> Option<&'a Level> {
-    let kept =
-        |level: &Level| level.context != SCRIPT || level.own::<Script>().is_some_and(|one| one.command.is_some());
+    let kept = |level: &Level| match level.context {
+        SCRIPT => level.own::<Script>().is_some_and(|one| one.command.is_some()),
+        PROCESS => level.own::<Process>().is_some_and(|one| !one.path.is_empty()),
+        _ => true,
+    };
     let named = |level: &&Level| level.words.get(1).is_some_and(|word| word.is(name)) && kept(level);
     cx.outermost()?.children.iter().filter(|level| level.context == context).find(named)
 }

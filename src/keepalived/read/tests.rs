@@ -320,7 +320,7 @@ fn context(path: &str) -> Option<Contexts> {
         "static_rules" => c::STATIC_RULE,
         "vrrp_sync_group" => GROUP,
         "vrrp_script" => SCRIPT,
-        "vrrp_track_process" => c::PROCESS,
+        "vrrp_track_process" => PROCESS,
         "track_file" | "vrrp_track_file" => FILE,
         "track_group" => c::TRACK_GROUP,
         "garp_group" => GARP_GROUP,
@@ -572,4 +572,49 @@ fn a_version_that_conflicts_with_what_is_known_is_ignored() {
         let said = known.is_none_or(|known| reading.complaints.iter().any(|one| one.text.ends_with(&conflict(known))));
         assert!(said, "{inside}: {:?}", reading.complaints);
     }
+}
+
+const PROCESS_P: &str = "vrrp_track_process p {\n process nginx\n weight 7\n}\n";
+
+#[test]
+fn the_processes_of_a_group_count() {
+    let group = "vrrp_sync_group G {\n group {\n W\n V\n }\n track_process {\n p weight 9\n }\n}\n";
+    let other = "vrrp_instance W {\n interface ens33\n virtual_router_id 9\n virtual_ipaddress {\n 192.0.2.99\n }\n}\n";
+    let p = || What::Process("p".to_owned());
+    for (own, weight, twice) in [("", 9, false), (" track_process {\n p\n }\n", 9, true)] {
+        let (all, said) = tracked(&[PROCESS_P, group, &instance(own), other].concat());
+        let counted: Vec<_> = all.into_iter().filter(|(what, _)| *what == p()).collect();
+        assert_eq!(counted, [(p(), weight)], "{said:?}");
+        let line = "(V) track_process p is configured on VRRP instance and sync group. Remove vrrp instance config";
+        assert_eq!(said.iter().any(|said| said == line), twice, "{said:?}");
+    }
+    // An address owner and a member of a group keep their weighted processes.
+    for more in [" priority 255\n track_process {\n p\n }\n", " track_process {\n p\n }\n"] {
+        let (all, said) = tracked(&[PROCESS_P, &instance(more)].concat());
+        assert!(all.contains(&(p(), 7)), "{all:?} {said:?}");
+    }
+}
+
+#[test]
+fn a_tracked_process_is_read_as_keepalived_reads_it() {
+    use crate::keepalived::blocks::process::ParamMatch;
+    let process = |inside: &str| {
+        let reading = anywhere(&format!("vrrp_track_process p {{\n{inside}}}\n"));
+        let said: Vec<String> = reading.complaints.into_iter().map(|complaint| complaint.text).collect();
+        (reading.site.processes.into_iter().next(), said)
+    };
+    let (one, said) = process(" process /usr/bin/a -b c\n delay 2\n fork_delay 0.5\n quorum_max 4\n quorum 2\n");
+    let one = one.unwrap();
+    assert_eq!((one.path.as_str(), one.parameters.as_slice()), ("/usr/bin/a", b"-b\0c\0".as_slice()));
+    assert_eq!((one.full_command, one.param_match), (true, Some(ParamMatch::Exact)));
+    assert_eq!((one.terminate_delay, one.fork_delay), (Duration::from_secs(2), Duration::from_millis(500)));
+    assert_eq!((one.quorum, one.quorum_max, said), (2, Some(4), Vec::new()));
+    let (one, said) = process(" param_match initial\n process a b\n quorum_max 0\n");
+    let one = one.unwrap();
+    assert_eq!((one.param_match, one.quorum, one.quorum_max), (Some(ParamMatch::Initial), 0, Some(0)));
+    assert!(said.is_empty(), "{said:?}");
+    let (_, said) = process(" process a\n param_match exact\n");
+    assert!(said.iter().any(|line| line.ends_with("Invalid param_match type exact - ignoring")), "{said:?}");
+    let (none, said) = process(" quorum 2\n");
+    assert!(none.is_none() && said.iter().any(|line| line.ends_with("process name not specified")), "{said:?}");
 }

@@ -146,6 +146,7 @@ impl Process {
             }
         }
         self.track_files(now, false);
+        self.track_processes(now);
         self.notifier.adopt(&self.site, self.policy.clone(), &self.log);
     }
 

@@ -221,6 +221,10 @@ impl Process {
                     let file = self.files.iter().find(|one| one.name == *name);
                     Some(Reading::Value(file.map_or(0, |file| file.value())))
                 }
+                Some(What::Process(name)) => {
+                    let process = self.processes.iter().find(|one| one.process.name == *name);
+                    process.map(|process| if process.has_quorum() { Reading::Good } else { Reading::Bad })
+                }
                 Some(What::Interface(_)) | None => continue,
             };
             self.node.tell(now, Fact::Reading(ThingId(at), reading.unwrap_or(Reading::Unused)));
@@ -249,6 +253,10 @@ impl Process {
                 }
                 What::Interface(interface) if bad => {
                     self.log.say(format!("({name}): entering FAULT state (interface {interface} down)"));
+                }
+                What::Process(process) if bad => {
+                    let text = format!("entering FAULT state (tracked process {process} quorum not achieved)");
+                    self.log.say(format!("({name}) {text}"));
                 }
                 What::File(file) if bad => {
                     let status = self.files.iter().find(|one| one.name == *file).map_or(0, |one| one.value());

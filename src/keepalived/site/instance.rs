@@ -6,6 +6,7 @@ use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
 use crate::keepalived::blocks::instance::Instance as Given;
+use crate::keepalived::blocks::process::Process;
 use crate::keepalived::slot::complain;
 use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ pub(super) struct Completion<'a> {
     pub(super) global: &'a Global,
     pub(super) scripts: &'a [Script],
     pub(super) files: &'a [File],
+    pub(super) processes: &'a [Process],
     pub(super) complaints: &'a mut Vec<Diagnostic>,
 }
 
@@ -377,6 +379,12 @@ impl Completion<'_> {
                 all.push(one(track, What::File(track.name.clone()), default));
             }
         }
+        for track in &given.processes {
+            if let Some(process) = self.processes.iter().find(|process| process.name == track.name) {
+                let default = (process.weight, process.reverse);
+                all.push(one(track, What::Process(track.name.clone()), default));
+            }
+        }
         let reason = match given.grouped {
             Some(false) => Some(GROUPED),
             _ if priority == 255 => Some("address_owner"),
@@ -390,8 +398,8 @@ impl Completion<'_> {
             }
         }
         if priority == 255 {
-            // As in keepalived, only its interfaces can keep an address owner from being master.
-            all.retain(|tracking| matches!(tracking.what, What::Interface(_)));
+            // As in keepalived, only interfaces and processes can keep an address owner from being master.
+            all.retain(|tracking| matches!(tracking.what, What::Interface(_) | What::Process(_)));
         }
         all
     }
@@ -405,6 +413,8 @@ impl Completion<'_> {
     fn unweighted(&mut self, given: &Given, tracking: &Tracking, reason: &str) -> bool {
         let name = &given.name;
         self.error(match &tracking.what {
+            // As in keepalived, a process keeps its weight.
+            What::Process(_) => return true,
             What::Interface(one) if reason == GROUPED => {
                 format!("({name}) ignoring {one} tracked interface weight due to {reason}")
             }

@@ -1,5 +1,6 @@
-//! Where tracked facts come from: scripts, files; and whether a script may be run at all.
+//! Where tracked facts come from: scripts, files, processes; and whether a script may be run at all.
 
 pub mod file;
+pub mod process;
 pub mod script;
 pub mod security;

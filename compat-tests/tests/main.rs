@@ -26,6 +26,7 @@ mod large;
 mod lines;
 mod lint;
 mod manual;
+mod memcached;
 mod migrate;
 mod network;
 mod ocsp;

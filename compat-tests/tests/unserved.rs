@@ -15,7 +15,7 @@ http {
         root html;
         location / { return 200 \"open\\n\"; }
         location /links/ { disable_symlinks on; root html; location /links/open/ { disable_symlinks off; } }
-        location /script/ { grpc_pass 127.0.0.1:9001; if ($arg_a) { add_header X-A a; } }
+        location /script/ { perl a::handler; if ($arg_a) { add_header X-A a; } }
         location /except/ { disable_symlinks on; limit_except GET { allow all; } }
     }
 }
@@ -56,7 +56,7 @@ fn what_protects_is_not_left_open() {
     assert_eq!(stand.get(8080, "/links/open/a.txt").expect("an answer").text(), "within\n");
     let connected = stand.host().run(|| client::connect(local(8447), LIMIT).is_ok()).expect("a host");
     assert!(!connected, "somebody listens on 8447");
-    for (what, line) in [("disable_symlinks", 10), ("grpc_pass", 11), ("disable_symlinks", 12)] {
+    for (what, line) in [("disable_symlinks", 10), ("perl", 11), ("disable_symlinks", 12)] {
         let line = format!(
             "[warn] \"{what}\" is not served, left out: requests are answered with 503 in {PREFIX}/conf/nginx.conf:{line}"
         );

@@ -414,43 +414,19 @@ impl Site {
             });
             let interfaces =
                 group.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false)));
-            let processes = group.processes.iter().filter_map(|track| {
-                let process = self.processes.iter().find(|process| process.name == track.name)?;
-                Some(one(track, What::Process(track.name.clone()), (process.weight, process.reverse)))
-            });
-            let mut all: Vec<Tracking> = scripts.chain(files).chain(interfaces).chain(processes).collect();
+            // As in 2.1.5, the processes of a group are read, and nobody tracks them.
+            let mut all: Vec<Tracking> = scripts.chain(files).chain(interfaces).collect();
             for tracking in all.iter_mut().filter(|tracking| owner && tracking.weight != 0) {
                 tracking.weight = 0;
                 complaints.push(complain(unweighted(&group.name, &tracking.what)));
             }
             for instance in instances.iter_mut().filter(|one| group.members.contains(&one.name)) {
                 Arc::make_mut(&mut instance.router).grouped = true;
-                for tracking in &all {
-                    join(instance, tracking, complaints);
-                }
+                instance.tracking.extend(all.iter().cloned());
             }
             owners(group, instances, complaints);
         }
         self.groups.retain(|group| !group.members.is_empty());
-    }
-}
-
-/// Has a member track what its group tracks. Of a process both track, the group's weight counts, unless the member's is 0.
-///
-/// 2.1.5 reads the processes of a group and forgets them.
-/// Differs from keepalived: they count. [test: the_processes_of_a_group_count]
-fn join(instance: &mut Instance, tracking: &Tracking, complaints: &mut Vec<Diagnostic>) {
-    let own = instance.tracking.iter_mut().find(|own| own.what == tracking.what);
-    match (&tracking.what, own) {
-        (What::Process(process), Some(own)) => {
-            let text = "is configured on VRRP instance and sync group. Remove vrrp instance config";
-            let text = format!("({}) track_process {process} {text}", instance.name);
-            complaints.push(Diagnostic::new(Severity::Warn, text));
-            if own.weight != 0 {
-                own.weight = tracking.weight;
-            }
-        }
-        _ => instance.tracking.push(tracking.clone()),
     }
 }
 

@@ -4,5 +4,6 @@ pub mod base64;
 pub mod fastcgi;
 pub mod h1;
 pub mod h2;
+pub mod memcached;
 pub mod params;
 pub mod uri;

@@ -15,6 +15,9 @@ pub const HTML: Kind = |byte| byte == b'\'' || byte != b'?' && PATH(byte);
 /// In a part of a path: all but letters, digits, `-`, `.`, `_` and `~`.
 pub const COMPONENT: Kind = |byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'.' | b'_' | b'~');
 
+/// In a key of memcached.
+pub const MEMCACHED: Kind = |byte| matches!(byte, 0..=0x20 | b'%');
+
 /// Appends `text` with the characters that are markup as entities.
 pub fn escape_html(text: &[u8], out: &mut Vec<u8>) {
     for byte in text {

@@ -1,6 +1,6 @@
 //! One server after the other: who is asked, the one rule of whether another may be, and what becomes of an answer.
 
-use super::conf::{Gateway, next};
+use super::conf::{Dialect, Gateway, next};
 use super::engine::{Engine, Protocol, client_ip, note};
 use super::exchange::{Exchange, Failure, Stage};
 use super::relay;
@@ -12,6 +12,7 @@ use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::http::heart::upstream::{Attempt, InUse, Pool, Secured};
+use crate::http::route::range;
 use crate::log::Level;
 use crate::upstream::Inputs;
 use crate::upstream::group::Pick;
@@ -101,7 +102,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         };
         let mut upload = Some(Upload::new(request, gateway, self.head));
         let streamed = upload.as_ref().is_some_and(Upload::is_streamed);
-        let outcome = exchange.converse(request, gateway, &mut upload).await;
+        let outcome = exchange.converse(request, gateway, self.head, &mut upload).await;
         let (stage, kept) = (exchange.stage(), exchange.kept);
         let missed = |failure| Missed { failure, stage, kept, streamed };
         let reply = outcome.map_err(missed)?;
@@ -207,6 +208,12 @@ async fn deliver<P: Protocol>(
         return flow;
     }
     reply::head(request, gateway, &engine.protocol, &mut exchange, &mut reply);
+    if range::is_unsatisfiable(request) {
+        range::say_length(request);
+        exchange.reusable = false;
+        finish(request, exchange, used, &reply, false);
+        return Flow::Finish(416);
+    }
     if reply.upgrade && !request.is_subrequest() {
         request.keepalive = false;
         request.response.upgrade = true;
@@ -231,6 +238,10 @@ fn away<P: Protocol>(
 ) -> Option<Flow<'static>> {
     if let Some(flow) = reply::redirect(request, &engine.gateway, exchange, reply) {
         return Some(flow);
+    }
+    // memcached's 404 has no body: the location answers.
+    if reply.status == 404 && matches!(engine.gateway.dialect, Dialect::Memcached { .. }) {
+        return Some(Flow::Finish(404));
     }
     if !engine.gateway.intercept_errors || reply.status < 300 {
         return None;

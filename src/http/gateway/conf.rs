@@ -202,6 +202,24 @@ impl<const P: u8> Conf for GatewayConf<P> {
     }
 }
 
+impl GatewayConf<{ gateway::MEMCACHED }> {
+    /// With what nginx sets for memcached and has no rows for.
+    pub fn fixed(&self) -> Self {
+        let mut fixed = Self {
+            buffering: Some(false),
+            ignore_client_abort: Some(false),
+            intercept_errors: Some(true),
+            max_temp: Some(0),
+            pass_body: Some(false),
+            pass_headers: Some(false),
+            request_buffering: Some(true),
+            ..Self::default()
+        };
+        fixed.inherit(self);
+        fixed
+    }
+}
+
 /// How servers are spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -211,6 +229,11 @@ pub enum Dialect {
     Cgi,
     /// Records both ways; answers are a CGI program's.
     FastCgi,
+    /// A `get` of one key, the value as the answer.
+    Memcached {
+        /// `memcached_gzip_flag`; 0 for none.
+        gzip: u64,
+    },
 }
 
 /// Settings without any `Option` left to decide.
@@ -296,6 +319,7 @@ impl Gateway {
         let (dialect, own) = match P {
             gateway::FASTCGI => (Dialect::FastCgi, &HIDDEN_CGI[..]),
             gateway::UWSGI | gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            gateway::MEMCACHED => (Dialect::Memcached { gzip: 0 }, &[][..]),
             _ => (Dialect::Http, &HIDDEN[..]),
         };
         let mut hidden: Vec<Vec<u8>> = own.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
@@ -309,7 +333,10 @@ impl Gateway {
             Some(temp) => cx.build.full(&temp.path),
             None => cx.build.default_temp(prefix),
         };
-        cx.build.folder(&temp_path);
+        // Nothing of memcached's answers is buffered.
+        if P != gateway::MEMCACHED {
+            cx.build.folder(&temp_path);
+        }
         let next = conf.next.merged()?;
         Ok(Self {
             dialect,

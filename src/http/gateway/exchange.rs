@@ -6,7 +6,7 @@
 
 use super::conf::{Dialect, Gateway};
 use super::engine::note;
-use super::reply::{self, Reply};
+use super::reply::{self, Invalid, Reply};
 use super::upload::Upload;
 use crate::http::codec::fastcgi::{self, Found, Records};
 use crate::http::codec::h1::Method;
@@ -300,6 +300,7 @@ impl Exchange {
         &mut self,
         request: &mut Request,
         gateway: &Gateway,
+        asked: &[u8],
         upload: &mut Option<Upload<'_>>,
     ) -> Result<Reply, Failure> {
         let begun = request.turn().clock.instant();
@@ -313,7 +314,7 @@ impl Exchange {
                 Poll::Pending => {}
             }
             if self.is_sent()
-                && let Poll::Ready(outcome) = self.poll_head(cx, request, gateway, &mut interim)
+                && let Poll::Ready(outcome) = self.poll_head(cx, request, (gateway, asked), &mut interim)
             {
                 return Poll::Ready(outcome);
             }
@@ -366,7 +367,7 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         request: &mut Request,
-        gateway: &Gateway,
+        (gateway, asked): (&Gateway, &[u8]),
         interim: &mut u32,
     ) -> Poll<Result<Reply, Failure>> {
         loop {
@@ -419,7 +420,7 @@ impl Exchange {
                     return Poll::Ready(Err(Failure::Error));
                 }
             }
-            let parsed = self.parse(request, gateway, interim);
+            let parsed = self.parse(request, gateway, asked, interim);
             let head = parsed.as_ref().ok().and_then(|reply| Some(u64::from(reply.as_ref()?.head)));
             Self::complain(request, gateway, &errors, head)?;
             match parsed {
@@ -435,7 +436,8 @@ impl Exchange {
                     request.log(Level::Error, text);
                     return Poll::Ready(Err(Failure::InvalidHead));
                 }
-                Err(text) => {
+                Err(Invalid::Logged) => return Poll::Ready(Err(Failure::InvalidHead)),
+                Err(Invalid::Head(text)) => {
                     request.log(Level::Error, &format!("{text} while reading response header from upstream"));
                     return Poll::Ready(Err(Failure::InvalidHead));
                 }
@@ -473,20 +475,25 @@ impl Exchange {
                 continue;
             }
             said(request, error, if behind { "reading upstream" } else { Stage::Reading.action() });
-            let named = |text: &[u8]| memchr::memmem::find(error, text).is_some();
-            caught |= !behind && gateway.catch.iter().any(|text| named(text));
+            caught |= !behind && gateway.catch.iter().any(|text| memchr::memmem::find(error, text).is_some());
         }
         if caught { Err(Failure::InvalidHead) } else { Ok(()) }
     }
 
     /// Parses what is there; interim responses are passed over.
-    fn parse(&mut self, request: &Request, gateway: &Gateway, interim: &mut u32) -> Result<Option<Reply>, String> {
+    fn parse(
+        &mut self,
+        request: &Request,
+        gateway: &Gateway,
+        asked: &[u8],
+        interim: &mut u32,
+    ) -> Result<Option<Reply>, Invalid> {
         loop {
-            match reply::parse(request, gateway.dialect, self.buffer.filled())? {
+            match reply::parse(request, gateway.dialect, asked, self.buffer.filled())? {
                 Some(reply) if matches!(reply.status, 100 | 102..=199) => {
                     *interim += 1;
                     if *interim > INFORMATIONAL {
-                        return Err("upstream sent too many informational responses".to_owned());
+                        return Err(Invalid::Head("upstream sent too many informational responses".to_owned()));
                     }
                     self.buffer.start += reply.head as usize;
                     self.buffer.compact();

@@ -120,6 +120,14 @@ impl Destination {
             return Ok(Self::Variable(cx.text(word)?));
         }
         let (rest, secure) = split(&word.bytes);
+        Self::fixed(word, rest, secure, cx)
+    }
+
+    /// Where an address without variables leads; `rest` is what follows the scheme of `word`.
+    ///
+    /// # Errors
+    /// What [`pass::look_up`] complains about.
+    pub fn fixed(word: &Word, rest: &[u8], secure: bool, cx: &mut Compile<'_, '_>) -> Result<Self, Diagnostic> {
         pass::look_up(word, rest, None, cx)?;
         let name = String::from_utf8_lossy(rest).into_owned();
         let pool = match cx.upstreams.get(&name) {

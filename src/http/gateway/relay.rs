@@ -11,6 +11,7 @@ use super::exchange::{Exchange, said};
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
 use crate::http::codec::h1::{Chunked, Piece};
+use crate::http::codec::memcached::Trailer;
 use crate::http::heart::filter::Then;
 use crate::http::heart::pace::allowance;
 use crate::http::heart::request::Request;
@@ -150,7 +151,8 @@ impl Relay<'_, '_> {
     fn begin(&mut self) {
         let Some((exchange, _)) = &mut self.source else { return };
         let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
-        if matches!(self.framing, Framing::None | Framing::Length(0)) {
+        let is_read = !(self.request.response.head_only && matches!(self.framing, Framing::Value(_)));
+        if !is_read || matches!(self.framing, Framing::None | Framing::Length(0)) {
             self.leftover = !buffer.filled().is_empty();
             self.give(b"", Then::Last);
             self.end(true);
@@ -176,6 +178,14 @@ impl Relay<'_, '_> {
                 }
             }
             Framing::Close => self.give(bytes, self.then()),
+            Framing::Value(value) => {
+                let (body, state) = value.take(bytes);
+                let rest = (bytes.len() - body.len()) as u64;
+                // nginx counts the trailer as a part of the response.
+                note(self.request, |attempt| attempt.length += rest);
+                self.give(body, self.then());
+                self.end_of_value(state);
+            }
             Framing::Chunked => self.take_chunks(bytes),
             Framing::Records(left) => {
                 let take =
@@ -192,6 +202,20 @@ impl Relay<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Ends the reply behind memcached's trailer, or where something else is in its place.
+    fn end_of_value(&mut self, state: Trailer) {
+        match state {
+            Trailer::Expected => return,
+            Trailer::Complete => {}
+            Trailer::Invalid => {
+                self.leftover = true;
+                self.request.log(Level::Error, &format!("memcached sent invalid trailer while {}", self.action()));
+            }
+        }
+        self.give(b"", Then::Last);
+        self.end(true);
     }
 
     /// Ends the reply where the FastCGI server ended it, or where `enough` of it has come.
@@ -255,6 +279,7 @@ impl Relay<'_, '_> {
 
     fn give(&mut self, bytes: &[u8], then: Then) {
         note(self.request, |attempt| attempt.length += bytes.len() as u64);
+        let bytes = self.request.response.select(bytes);
         self.request.take(bytes, then);
     }
 

@@ -5,6 +5,7 @@ use super::engine::{Protocol, note};
 use super::exchange::Exchange;
 use crate::http::codec::h1;
 use crate::http::codec::h1::{Next, Part};
+use crate::http::codec::memcached::{self, Answer, Trailed};
 use crate::http::codec::uri;
 use crate::http::heart::handler::Flow;
 use crate::http::heart::head::Known;
@@ -26,6 +27,8 @@ pub enum Framing {
     Close,
     /// With a FastCGI request, after so many bytes where that is known.
     Records(Option<u64>),
+    /// After so many bytes and memcached's trailer.
+    Value(Trailed),
 }
 
 /// A response head.
@@ -47,17 +50,75 @@ pub struct Reply {
     pub upgrade: bool,
     /// `X-Accel-Buffering`.
     pub buffering: Option<bool>,
+    /// Whether a value is compressed, by its flags.
+    pub gzip: bool,
 }
 
 fn of<'a>(bytes: &'a [u8], part: &Part) -> &'a [u8] {
     bytes.get(part.start as usize..part.end as usize).unwrap_or_default()
 }
 
-/// Parses the head `bytes` begin with; nothing when more is needed.
+/// Parses the head `bytes` begin with, an answer to `asked`; nothing when more is needed.
 ///
 /// # Errors
 /// nginx's words for a head that cannot be understood.
-pub fn parse(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
+pub fn parse(request: &Request, dialect: Dialect, asked: &[u8], bytes: &[u8]) -> Result<Option<Reply>, Invalid> {
+    match dialect {
+        Dialect::Memcached { gzip } => value(request, gzip, asked, bytes),
+        _ => head_of(request, dialect, bytes).map_err(Invalid::Head),
+    }
+}
+
+/// A head that cannot be understood.
+pub enum Invalid {
+    /// Why, up to the action the log line names.
+    Head(String),
+    /// It has been logged.
+    Logged,
+}
+
+/// Parses memcached's answer to a `get`.
+fn value(request: &Request, gzip: u64, asked: &[u8], bytes: &[u8]) -> Result<Option<Reply>, Invalid> {
+    let key = memcached::key(asked);
+    match memcached::head(bytes, key, gzip != 0) {
+        Ok(None) => Ok(None),
+        Ok(Some((head, Answer::NotFound))) => {
+            request.log(
+                Level::Info,
+                &format!(
+                    "key: \"{}\" was not found by memcached while reading response header from upstream",
+                    shown(key)
+                ),
+            );
+            Ok(Some(Reply { status: 404, head, framing: Framing::None, keepalive: true, ..Reply::without_line() }))
+        }
+        Ok(Some((head, Answer::Value { flags, length }))) => Ok(Some(Reply {
+            head,
+            framing: Framing::Value(Trailed::new(length)),
+            // nginx reads no value for an answer without a body.
+            keepalive: request.method != h1::Method::Head,
+            gzip: flags & gzip != 0,
+            ..Reply::without_line()
+        })),
+        Err((what, line)) => {
+            let text = match what.part() {
+                Some(part) => {
+                    format!("memcached sent invalid {part} in response \"{}\" for key \"{}\"", shown(line), shown(key))
+                }
+                None => format!("memcached sent invalid response: \"{}\"", shown(line)),
+            };
+            request.log(Level::Error, &format!("{text} while reading response header from upstream"));
+            Err(Invalid::Logged)
+        }
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    crate::conf::bytes::text(bytes).into_owned()
+}
+
+/// Parses the head of an HTTP server or a program.
+fn head_of(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
     if dialect == Dialect::FastCgi {
         return program(request, dialect, bytes);
     }
@@ -248,6 +309,7 @@ impl Reply {
             keepalive: false,
             upgrade: false,
             buffering: None,
+            gzip: false,
         }
     }
 
@@ -373,15 +435,20 @@ pub fn head<P: Protocol>(
         let charset = reply.headers.iter().rfind(|(name, _)| named(name));
         request.response.forced_charset = charset.map(|(_, value)| of(bytes, value).to_vec());
     }
+    if reply.gzip {
+        request.response.headers.add(b"Content-Encoding", b"gzip");
+    }
     request.response.length = match reply.framing {
         Framing::Length(length) => Some(length),
+        Framing::Value(value) => Some(value.left()),
         Framing::None | Framing::Records(_) => announced(bytes, reply),
         _ => None,
     };
     if request.response.final_status() == 304 {
         request.response.length = request.response.length.filter(|_| reply.status == 304);
     }
-    request.response.ranges = false;
+    request.response.ranges = matches!(reply.framing, Framing::Value(_));
+    request.response.single_range = request.response.ranges;
     request.response.unconditional = true;
     let http = gateway.dialect == Dialect::Http;
     request.response.server_passed = gateway.passes_server && (http || reply.has(bytes, b"server"));

@@ -116,6 +116,10 @@ pub struct Response {
     pub trailers: Headers,
     /// Whether ranges of it may be asked for.
     pub ranges: bool,
+    /// Whether only one range of it may be asked for at a time.
+    pub single_range: bool,
+    /// The range of a streamed body that is sent, counted from the next byte on.
+    pub part: Option<Range<u64>>,
     /// Whether clients are told that the answer depends on Accept-Encoding.
     pub vary: bool,
     /// Whether the client may be given gzip, once that is known.
@@ -174,6 +178,8 @@ impl Response {
             expects_trailers,
             trailers,
             ranges,
+            single_range,
+            part,
             vary,
             may_gzip,
             compressed,
@@ -197,7 +203,9 @@ impl Response {
         for text in [reason, content_type, etag, out] {
             text.clear();
         }
-        for flag in [last_modified_passed, location_as_is, server_passed, date_passed, ranges, unconditional] {
+        for flag in
+            [last_modified_passed, location_as_is, server_passed, date_passed, ranges, single_range, unconditional]
+        {
             *flag = false;
         }
         for flag in [upgrade, head_made, head_only, chunked, complete, broken, overflowed] {
@@ -205,7 +213,7 @@ impl Response {
         }
         headers.clear();
         trailers.clear();
-        *expects_trailers = false;
+        (*expects_trailers, *part) = (false, None);
         (*vary, *may_gzip, *compressed, *forced_charset) = (false, None, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);
@@ -291,6 +299,15 @@ impl Response {
         self.length = None;
         self.ranges = false;
         self.headers.remove(b"Accept-Ranges");
+    }
+
+    /// The bytes of a streamed body's next piece that are in the range asked for.
+    pub fn select<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(part) = &mut self.part else { return bytes };
+        let length = bytes.len() as u64;
+        let (start, end) = (part.start.min(length), part.end.min(length));
+        (part.start, part.end) = (part.start - start, part.end - end);
+        bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Takes Last-Modified back.

@@ -17,7 +17,7 @@ fn allowed(request: &Request) -> Option<(u64, u64)> {
         return None;
     }
     let most = request.location.settings.max_ranges;
-    (most > 0).then_some((length, most))
+    (most > 0).then_some((length, if response.single_range { 1 } else { most }))
 }
 
 /// Whether the request asks for ranges of which the response has none.
@@ -151,6 +151,7 @@ fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
     response.reason.clear();
     let mut parts = Vec::new();
     let mut tail = Vec::new();
+    let single = ranges.first().cloned();
     if let [range] = ranges.as_slice() {
         let value = format!("bytes {}-{}/{length}", range.start, range.end - 1);
         response.headers.add(b"Content-Range", value.as_bytes());
@@ -185,6 +186,10 @@ fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
             }
             out.extend_from_slice(&tail);
             Content::Bytes(out.into())
+        }
+        Content::Streamed => {
+            response.part = single;
+            Content::Streamed
         }
         other => other,
     };

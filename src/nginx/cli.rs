@@ -107,7 +107,8 @@ impl Run {
             error_log,
             pid,
             access_log,
-            temp: layout.temp.clone(),
+            // With a prefix of its own, everything is below that.
+            temp: layout.temp.clone().filter(|_| options.prefix.is_none()),
             allow_unserved,
             every: options.form != Form::Lines,
         };

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The folder of temporary files where distributions configure nginx.
+pub const TEMP: &str = "/var/lib/nginx";
+
 /// Default places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -39,7 +42,7 @@ impl Layout {
             error_log: "/var/log/nginx/error.log".to_owned(),
             pid: "/run/nginx.pid".to_owned(),
             access_log: "/var/log/nginx/access.log".to_owned(),
-            temp: Some("/var/lib/nginx".to_owned()),
+            temp: Some(TEMP.to_owned()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The second step: log files, folders and listening sockets that a generation declared.
 
 use super::generation::Generation;
+use super::layout;
 use crate::conf::bytes;
 use crate::conf::diagnostic::Severity;
 use crate::log::file::File;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// Listening sockets by name; they stay open from one generation to the next.
@@ -54,6 +56,10 @@ pub fn folders(generation: &Generation) -> Result<(), Complaint> {
     let owner = nix::unistd::User::from_name(name).ok().flatten().filter(|_| nix::unistd::geteuid().is_root());
     for folder in &generation.folders {
         let path = bytes::path(folder);
+        // What a package of nginx would have brought.
+        if path.parent() == Some(Path::new(layout::TEMP)) {
+            let _ = std::fs::create_dir(layout::TEMP);
+        }
         match std::fs::create_dir(&path) {
             Ok(()) => {
                 use std::os::unix::fs::PermissionsExt as _;

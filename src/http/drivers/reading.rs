@@ -140,7 +140,7 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
     headers(request, entry, from, room)
 }
 
-/// [`super::target::serve`]; without a server, nobody says what to answer.
+/// [`crate::http::route::target::serve`]; without a server, nobody says what to answer.
 ///
 /// Differs from nginx: a misdirected request of HTTP/2 is logged with its request line. [test: requests_over_tls_are_answered_and_logged_as_by_nginx]
 fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, Refused> {

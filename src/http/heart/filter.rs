@@ -2,7 +2,7 @@
 //!
 //! Filters see a response in the order of [`Slot`], which is nginx's, whatever the order of the modules. A filter may put
 //! the response to another request of the server's own between its bytes ([`Pieces::include`]); the writer
-//! ([`super::output`]) sends everything in order.
+//! ([`crate::http::route::output`]) sends everything in order.
 
 use crate::http::heart::request::Request;
 use crate::log::Level;

@@ -7,7 +7,7 @@ use compat_tests::http2::{Request, exchange};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, mount};
+use compat_tests::{client, mount, wait_for};
 
 use nix::unistd::Pid;
 
@@ -199,7 +199,13 @@ fn pages_with_commands_are_nginxs_pages() {
         let stand = started(program).expect("a host");
         let seen = seen(&stand).expect("answers");
         let log = texts(&stand.file("logs/error.log").expect("a log"));
-        let lines = stand.file("logs/access.log").expect("a log");
+        // Lines are written after their responses: the last one tells that all are there.
+        stand.get(8080, "/seen?last").expect("an answer");
+        let lines = wait_for("the last line", LIMIT, || {
+            let log = stand.file("logs/access.log").ok()?;
+            log.contains("/seen?last").then_some(log)
+        })
+        .expect("a log");
         let lines: Vec<String> =
             lines.lines().map(|line| line.rsplit_once('|').map_or("", |(line, _)| line).to_owned()).collect();
         (seen, log, lines)
@@ -223,7 +229,10 @@ fn pages_with_commands_are_nginxs_pages() {
         texts
     };
     assert_eq!(plain(&original.1), plain(&ours.1));
-    assert_eq!(original.2, ours.2);
+    for (original, ours) in original.2.iter().zip(&ours.2) {
+        assert_eq!(original, ours);
+    }
+    assert_eq!(original.2.len(), ours.2.len());
 }
 
 /// The end of a page that looks like the begin of a command is text.

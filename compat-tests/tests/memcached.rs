@@ -168,6 +168,11 @@ fn outcome(program: Program, asked: Vec<String>) -> io::Result<Outcome> {
     let mut errors: Vec<String> = log.lines().filter(about).filter_map(text).collect();
     // The original logs errors a second time, into its file of the command line.
     errors.dedup();
+    // What was being done then depends on how much was read at once, and which of two sockets was ready first.
+    for error in errors.iter_mut().filter(|error| error.starts_with("upstream prematurely closed")) {
+        error.truncate("upstream prematurely closed connection".len());
+    }
+    errors.dedup();
     Ok((answers, lines, errors))
 }
 

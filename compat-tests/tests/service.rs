@@ -1,4 +1,4 @@
-//! `sd_notify(3)`: what a service manager hears of both daemons through start, reload, change of binary and stop.
+//! `sd_notify(3)`: what both daemons send the service manager at start, reload, change of binary and stop.
 
 use std::fs;
 use std::io;

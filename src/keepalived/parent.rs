@@ -242,7 +242,7 @@ impl Parent<'_> {
     /// Starts the VRRP process; in that process, the code it ends with.
     fn fork(&mut self) -> Option<u8> {
         let before = std::process::id();
-        // Without a channel the VRRP process runs as well, and the service manager hears of nothing.
+        // Without a channel the VRRP process runs all the same, and nothing is sent to the service manager.
         let (reporter, reports) =
             report::channel().map_or_else(|_| (Reporter::default(), None), |(to, from)| (to, Some(from)));
         self.reports = reports;

@@ -38,7 +38,7 @@ pub enum ProcessEvent {
     Lost,
 }
 
-/// A socket that hears of processes.
+/// A socket that receives the events of processes.
 pub struct ProcessMonitor {
     socket: Socket,
     buffer: Vec<u8>,

@@ -78,7 +78,7 @@ impl Monitor {
         Ok(Self { socket, buffer: vec![0; BUFFER] })
     }
 
-    /// Hears of routes and rules as well; only for those who must, as a router of the internet has very many.
+    /// Receives changes of routes and rules too. Call it only where they are tracked: a full routing table changes often.
     ///
     /// # Errors
     /// What the system said.

@@ -34,7 +34,7 @@ pub enum Verdict {
     Accepted,
     /// It is not.
     Failed(Failure),
-    /// It is, but whoever issued it does not vouch for it any more.
+    /// It is, but its issuer has revoked it, or the responder does not know it.
     Refused(&'static str),
 }
 

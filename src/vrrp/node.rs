@@ -165,7 +165,7 @@ pub enum Act {
     Due(RouterId, Instant),
     /// A router wants this.
     Router(RouterId, Action),
-    /// Notify whoever wants to know.
+    /// Run notify scripts, and write to FIFOs and mail.
     Notify(Subject, Occasion),
     /// A router begins in fault because of what it tracks itself.
     Faulty(RouterId),

@@ -1,4 +1,4 @@
-//! What modules note of a request, for whoever asks them again.
+//! What modules keep with a request, so that they work it out once.
 
 /// What is known of a request's link; the first use settles it for the whole request.
 #[derive(Clone, Default)]

@@ -219,7 +219,7 @@ impl Process {
         }
     }
 
-    /// A route is gone: whoever holds it as master gives up, as it does for an address; a static one comes back.
+    /// A route was removed: a master that has it ends being master, as after a removed address; a static route is added again.
     pub(super) fn route_gone(&mut self, seen: &kernel_route::Seen) {
         let lost = |held: &mut Held| held.routes.extract_if(.., |route| route.is(seen)).next();
         let index = |name: &str| self.interfaces.link(name).map(|link| link.index);

@@ -711,6 +711,25 @@ fn added_headers_are_inherited_as_a_block_says() {
 }
 
 #[test]
+fn added_trailers_are_inherited_as_a_block_says() {
+    let server = r#"
+        add_trailer X-Outer outer;
+        location /on/ { add_trailer X-Own own; alias html/; }
+        location /merge/ { add_trailer_inherit merge; add_trailer X-Own own; alias html/; }
+        location /off/ { add_trailer_inherit off; alias html/; }
+        location /none/ { alias html/; }
+    "#;
+    let stand = started(Program::Ours, &conf("", server), &[("html/a.txt", "file\n")]).expect("a host");
+    let requests = ["on", "merge", "off", "none"].map(|place| get(&format!("/{place}/a.txt"), ""));
+    let answered = answers(&stand, &requests).expect("answers");
+    let added = answered
+        .iter()
+        .map(|answer| answer.lines().filter(|line| line.starts_with("X-")).collect::<Vec<_>>().join(" "));
+    let expected = ["X-Own: own", "X-Own: own X-Outer: outer", "", "X-Outer: outer"];
+    assert_eq!(added.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn an_ended_request_goes_to_its_post_action() {
     let http = "log_format ends \"$request|$uri|$status|$body_bytes_sent|$upstream_status\";";
     let server = r#"

@@ -72,6 +72,8 @@ fn explanations_are_as_they_were() {
     golden("explain-rewrite.txt", &[&beta[..], &rules].concat(), 0);
     golden("explain-redirect.txt", &[&["explain", "http://www.shop.example/a%20b"][..], &rules].concat(), 0);
     golden("explain-plain.txt", &[&["explain", "http://shop.example:443/items/1"][..], &rules].concat(), 0);
+    let program = ["explain", "http://shop.example/a.php?x=1", "-c", "/migrate/programs.conf", "--from", "192.0.2.7"];
+    golden("explain-program.txt", &program, 0);
     golden("explain-vrrp.txt", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2]], 0);
     golden("explain-vrrp.html", &["explain", "--vrrp", ARTICLE[1], ARTICLE[2], "--format", "html"], 0);
     // Different passwords and intervals: both nodes are master, and that is found.

@@ -11,7 +11,7 @@ use compat_tests::process::Running;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
 use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, mount, wait_for};
+use compat_tests::{certificates, client, mount, wait_for};
 
 const CONF: &str = r#"worker_processes 1;
 events { }
@@ -19,6 +19,7 @@ http {
     server_tokens off;
     log_format all "$request|$status|$upstream_status|$upstream_response_length|$upstream_bytes_received";
     access_log logs/access.log all;
+    uwsgi_modifier1 5;
     upstream kept { server 127.0.0.1:9104; keepalive 2; }
     upstream php { server 127.0.0.1:9100; keepalive 2; }
     fastcgi_param QUERY_STRING $query_string;
@@ -72,16 +73,20 @@ http {
             fastcgi_param CONTENT_LENGTH $content_length;
             fastcgi_param SCRIPT_FILENAME $document_root/index.php;
         }
-        location /uwsgi/ { uwsgi_pass 127.0.0.1:9101; }
-        location /named/ { set $to uwsgi://127.0.0.1:9101; uwsgi_pass $to; uwsgi_pass_request_headers off; }
+        location /uwsgi/ { uwsgi_modifier1 0; uwsgi_pass 127.0.0.1:9101; }
+        location /secure/ { uwsgi_modifier1 0; uwsgi_pass suwsgi://127.0.0.1:9105; uwsgi_ssl_name a.example; }
+        location /packet/ { uwsgi_string tail; uwsgi_modifier2 7; location /packet/in/ { uwsgi_pass 127.0.0.1:9106; } }
+        location /named/ { uwsgi_modifier1 0; set $to uwsgi://127.0.0.1:9101; uwsgi_pass $to; uwsgi_pass_request_headers off; }
         location /scgi/ { scgi_pass 127.0.0.1:9102; }
         location /bad/ { fastcgi_pass 127.0.0.1:9103; }
         location /bad/kept/ { fastcgi_pass 127.0.0.1:9103; fastcgi_keep_conn on; }
         location /large/ { fastcgi_pass 127.0.0.1:9103; fastcgi_param LARGE $args$args$args$args$args$args$args$args$args$args; }
         location /kept/ { fastcgi_pass kept; fastcgi_keep_conn on; }
+        location /flood/ { fastcgi_pass 127.0.0.1:9107; }
         location /nobody/ { fastcgi_pass 127.0.0.1:9; }
     }
 }
+stream { server { listen 127.0.0.1:9105 ssl; ssl_certificate ec.pem; ssl_certificate_key ec.key; proxy_pass 127.0.0.1:9101; } }
 "#;
 
 const PHP: &str = r#"<?php
@@ -210,6 +215,17 @@ fn counts(mut stream: TcpStream, number: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Tells the head of an uwsgi packet, and how the packet ends.
+fn tells(mut stream: TcpStream) -> io::Result<()> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head)?;
+    let mut packet = vec![0; usize::from(u16::from_le_bytes([head[1], head[2]]))];
+    stream.read_exact(&mut packet)?;
+    let end = String::from_utf8_lossy(&packet[packet.len().saturating_sub(4)..]).into_owned();
+    let answer = format!("X: y\r\n\r\nmodifiers {} and {}, end {end}\n", head[0], head[3]);
+    stream.write_all(answer.as_bytes())
+}
+
 /// Requests: method, target, headers, body.
 fn requests(target: &str) -> Vec<Vec<u8>> {
     let body = "0123456789".repeat(5000);
@@ -261,6 +277,9 @@ fn stage(program: Program) -> io::Result<Stage> {
     stand.host().run(|| {
         mount::file(&format!("{PREFIX}/html/index.php"), PHP.as_bytes(), 0o644)?;
         mount::file("/tmp/fpm.conf", FPM.as_bytes(), 0o644)?;
+        for (name, bytes) in certificates::all()? {
+            mount::file(&format!("{PREFIX}/conf/{name}"), bytes, 0o600)?;
+        }
         mount::file("/tmp/app.py", WSGI.as_bytes(), 0o644)
     })??;
     let mut services = Vec::new();
@@ -273,6 +292,13 @@ fn stage(program: Program) -> io::Result<Stage> {
     services.push(Service::start(listener, move |stream, _| {
         let number = number.fetch_add(1, Ordering::Relaxed);
         drop(counts(stream, number));
+    })?);
+    let listener = stand.host().run(|| TcpListener::bind(local(9106)))??;
+    services.push(Service::start(listener, |stream, _| drop(tells(stream)))?);
+    let listener = stand.host().run(|| TcpListener::bind(local(9107)))??;
+    services.push(Service::start(listener, |mut stream, _| {
+        let errors = record(7, &[b'x'; 8192]).repeat(32);
+        while stream.write_all(&errors).is_ok() {}
     })?);
     let fpm = std::fs::read_dir("/usr/sbin")?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -384,12 +410,32 @@ fn php_is_passed_bodies_as_they_come() {
 #[test]
 fn uwsgi_and_scgi_are_spoken_as_by_nginx() {
     let short = |request: &Vec<u8>| !request.starts_with(b"POST /named/");
-    let mut asked: Vec<Vec<u8>> =
-        ["/uwsgi/a", "/uwsgi/?missing", "/named/a"].iter().flat_map(|target| requests(target)).filter(short).collect();
+    let mut asked: Vec<Vec<u8>> = ["/uwsgi/a", "/uwsgi/?missing", "/secure/a", "/named/a"]
+        .iter()
+        .flat_map(|target| requests(target))
+        .filter(short)
+        .collect();
     for query in SCGI {
         asked.extend(requests(&format!("/scgi/?{query}")).into_iter().take(2));
     }
-    same(&asked);
+    asked.extend(requests("/packet/in/a").into_iter().take(2));
+    let (answers, ..) = same(&asked);
+    assert!(answers.iter().any(|(_, answer)| answer.ends_with("modifiers 5 and 7, end tail")), "{answers:?}");
+}
+
+#[test]
+fn a_program_that_only_complains_does_not_hold_up_others() {
+    let stage = stage(Program::Ours).expect("a host");
+    let answer = stage.stand.host().run(|| {
+        let mut flooded = client::connect(local(8080), LIMIT)?;
+        flooded.write_all(b"GET /flood/ HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        let text = b"GET /index.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answers: io::Result<Vec<Vec<u8>>> = (0..5).map(|_| client::raw(local(8080), text, LIMIT)).collect();
+        drop(flooded);
+        answers
+    });
+    let answers = answer.expect("a host").expect("answers");
+    assert!(answers.iter().all(|answer| answer.starts_with(b"HTTP/1.1 200 ")), "{answers:?}");
 }
 
 #[test]

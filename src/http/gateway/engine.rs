@@ -30,6 +30,11 @@ pub trait Protocol: Send + Sync {
     /// The status to answer with, where the protocol cannot carry the head; logged.
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16>;
 
+    /// The head as a person reads it.
+    fn shown(&self, _request: &Request, head: Vec<u8>) -> Vec<u8> {
+        head
+    }
+
     /// Whether a body of unknown length can be passed on as it comes.
     fn passes_chunks(&self, request: &Request) -> bool;
 
@@ -159,7 +164,8 @@ impl<P: Protocol> Engine<P> {
         let key = target.pool.key.as_ref().map(|key| key.text(request));
         let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
         let choice = target.pool.group.explain(inputs, self.gateway.next_tries);
-        story.passes(self.protocol.scheme(target.secure), &target.pool.group.name, out, choice.keyed(key.as_deref()));
+        let shown = self.protocol.shown(request, out);
+        story.passes(self.protocol.scheme(target.secure), &target.pool.group.name, shown, choice.keyed(key.as_deref()));
         Flow::Done
     }
 

@@ -400,7 +400,7 @@ impl Exchange {
                         let (start, end) = (self.buffer.end - count, self.buffer.end);
                         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new(0));
                         let room = buffer.all().get_mut(start..end).unwrap_or_default();
-                        let found = self.unwrap(request, room, Stage::Reading.action());
+                        let found = self.take_apart(request, room, Stage::Reading.action());
                         self.buffer = buffer;
                         let found = found?;
                         self.buffer.end = start + found.answer;
@@ -450,7 +450,7 @@ impl Exchange {
     ///
     /// # Errors
     /// A record that cannot be; logged.
-    pub fn unwrap(&mut self, request: &Request, bytes: &mut [u8], action: &str) -> Result<Found, Failure> {
+    pub fn take_apart(&mut self, request: &Request, bytes: &mut [u8], action: &str) -> Result<Found, Failure> {
         let answer = bytes.len();
         let Some(records) = &mut self.records else { return Ok(Found { answer, errors: Vec::new() }) };
         records.take(bytes).map_err(|text| {

@@ -60,6 +60,13 @@ impl Params {
         Ok(Self { rows: rows.collect::<Result<_, Diagnostic>>()?, pass_headers: gateway.pass_headers })
     }
 
+    /// The parameters of a request, one a line.
+    pub fn lines(&self, request: &Request) -> Vec<u8> {
+        let mut lines = Vec::new();
+        self.each(request, |name, value| lines.extend([name, b"=", value, b"\n"].concat()));
+        lines
+    }
+
     /// Gives `put` the parameters of a request: those written, then the client's headers that none of them replaces.
     pub fn each(&self, request: &Request, mut put: impl FnMut(&[u8], &[u8])) {
         let mut value = request.turn().text();

@@ -483,7 +483,7 @@ impl Relay<'_, '_> {
                 self.begun.1 += count as u64;
                 note(self.request, |attempt| attempt.received += count as u64);
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
-                let found = exchange.unwrap(self.request, bytes, "reading upstream");
+                let found = exchange.take_apart(self.request, bytes, "reading upstream");
                 if let Some(records) = &mut exchange.records {
                     records.forget();
                 }

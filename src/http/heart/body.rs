@@ -76,6 +76,17 @@ pub struct Body {
     pub saved: Option<Saved>,
 }
 
+/// A temporary file's name, which is removed with this unless it was taken out: also when the request ends in between.
+struct Named(Option<String>);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(bytes::path(path));
+        }
+    }
+}
+
 impl Body {
     /// A body of known length.
     pub fn of_length(length: u64) -> Self {
@@ -524,6 +535,7 @@ impl Request {
     /// The status to answer with; the file is gone then.
     pub async fn body_in_file(&mut self) -> Result<(File, String), Refused> {
         let (mut file, path) = self.open_temp()?;
+        let mut named = Named(Some(path.clone()));
         let mut piece = Vec::new();
         loop {
             piece.clear();
@@ -537,11 +549,11 @@ impl Request {
             });
             match outcome {
                 Ok(true) => {}
-                Ok(false) => return Ok((file, path)),
-                Err(status) => {
-                    let _ = std::fs::remove_file(bytes::path(&path));
-                    return Err(status);
+                Ok(false) => {
+                    named.0 = None;
+                    return Ok((file, path));
                 }
+                Err(status) => return Err(status),
             }
         }
     }

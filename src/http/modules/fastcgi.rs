@@ -2,7 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, needing};
+use crate::conf::effect::{Need, Omission, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, List, Text};
 use crate::conf::tree::{Statement, Word};
@@ -70,7 +70,8 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("fastcgi_keep_conn", HTTP_ANY, Arity::Flag, &Flag(|c: &mut FastCgi| &mut c.keep))
         .default("off")
         .doc("Keeps connections to servers open."),
-    Directive::new("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
+    Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
+        .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
     Directive::checked(
         "fastcgi_cache_background_update",
@@ -195,6 +196,10 @@ impl Protocol for Passed {
         fastcgi::params(&params, out);
         request.turn().give_text(params);
         Ok(())
+    }
+
+    fn shown(&self, request: &Request, _: Vec<u8>) -> Vec<u8> {
+        self.params.lines(request)
     }
 
     fn passes_chunks(&self, _: &Request) -> bool {

@@ -145,6 +145,10 @@ impl Protocol for Passed {
         Ok(())
     }
 
+    fn shown(&self, request: &Request, _: Vec<u8>) -> Vec<u8> {
+        self.params.lines(request)
+    }
+
     fn passes_chunks(&self, request: &Request) -> bool {
         !request.body.is_chunked()
     }

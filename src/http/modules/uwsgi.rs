@@ -96,6 +96,9 @@ struct Uwsgi {
 impl Conf for Uwsgi {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list params; string);
+        for (own, outer) in self.modifiers.iter_mut().zip(outer.modifiers) {
+            *own = own.or(outer);
+        }
     }
 }
 
@@ -181,6 +184,10 @@ impl Protocol for Passed {
         out.extend_from_slice(&params);
         request.turn().give_text(params);
         Ok(())
+    }
+
+    fn shown(&self, request: &Request, _: Vec<u8>) -> Vec<u8> {
+        self.params.lines(request)
     }
 
     fn passes_chunks(&self, request: &Request) -> bool {

@@ -30,6 +30,7 @@ complete -c rkeepalived -s a -l address-monitoring -d 'Report all address additi
 complete -c rkeepalived -s m -l core-dump -d 'Produce core dump if terminate abnormally'
 complete -c rkeepalived -l allow-unserved -d 'Start although some keywords are known and not served'
 complete -c rkeepalived -l fault-on-disabled-script -d 'A tracked script that may not be run counts as failed'
+complete -c rkeepalived -l read-processes -d 'Read the list of processes each second where the kernel does not report them'
 complete -c rkeepalived -l explain -d 'Check the configuration and show the places of its errors'
 complete -c rkeepalived -l json -d 'Check the configuration and print its errors as JSON'
 complete -c rkeepalived -s v -l version -d 'Display the version number'

@@ -73,6 +73,7 @@ _rkeepalived() {
 '--core-dump[Produce core dump if terminate abnormally]' \
 '--allow-unserved[Start although some keywords are known and not served]' \
 '--fault-on-disabled-script[A tracked script that may not be run counts as failed]' \
+'--read-processes[Read the list of processes each second where the kernel does not report them]' \
 '--explain[Check the configuration and show the places of its errors]' \
 '--json[Check the configuration and print its errors as JSON]' \
 '-v[Display the version number]' \

@@ -42,6 +42,8 @@ pub struct Options {
     pub allow_unserved: bool,
     /// `--fault-on-disabled-script`.
     pub fault_on_disabled_script: bool,
+    /// `--read-processes`.
+    pub read_processes: bool,
     /// `--explain` or `--json`, which are tests.
     pub form: Form,
     /// `--record`.
@@ -122,6 +124,12 @@ const TABLE: &[(char, &str, Takes, &str)] = &[
     ('\u{103}', "record", Argument, "Write events and actions of the virtual routers to FILE"),
     ('\u{104}', "allow-unserved", Nothing, "Start although some keywords are known and not served"),
     ('\u{107}', "fault-on-disabled-script", Nothing, "A tracked script that may not be run counts as failed"),
+    (
+        '\u{108}',
+        "read-processes",
+        Nothing,
+        "Read the list of processes each second where the kernel does not report them",
+    ),
     ('\u{105}', "explain", Nothing, "Check the configuration and show the places of its errors"),
     ('\u{106}', "json", Nothing, "Check the configuration and print its errors as JSON"),
     ('v', "version", Nothing, "Display the version number"),
@@ -230,6 +238,7 @@ fn one(
         '\u{103}' => options.record = value,
         '\u{104}' => options.allow_unserved = true,
         '\u{107}' => options.fault_on_disabled_script = true,
+        '\u{108}' => options.read_processes = true,
         '\u{105}' => {
             options.form = Form::Pictures;
             options.test.get_or_insert_default();

@@ -293,6 +293,7 @@ impl Parent<'_> {
             dump: options.dump,
             allow_unserved: options.allow_unserved,
             fault_on_disabled_script: options.fault_on_disabled_script,
+            read_processes: options.read_processes,
             umask: options.umask,
             record: options.record.clone(),
             reporter,

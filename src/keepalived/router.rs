@@ -62,6 +62,8 @@ pub struct Start {
     pub allow_unserved: bool,
     /// A router whose tracked script may not be run is in fault.
     pub fault_on_disabled_script: bool,
+    /// `--read-processes`: the list of processes is read where the kernel does not report them.
+    pub read_processes: bool,
     /// The umask, where one is given.
     pub umask: Option<u32>,
     /// Write events and actions to this file.

@@ -227,11 +227,24 @@ fn scripts_run_with_keepaliveds_umask() -> io::Result<()> {
 }
 
 #[test]
-fn processes_are_counted_without_the_connector() -> io::Result<()> {
-    // A network namespace hears nothing of processes.
+fn no_process_is_counted_where_the_kernel_reports_none() -> io::Result<()> {
+    // The kernel reports processes to its first network namespace only.
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let mut command = Command::new("sleep");
+    command.arg("77");
+    let _sleeper = pair.a.host.start(command)?;
     let text = configuration("BACKUP", 120, " track_process {\n sleeper\n }\n");
     pair.a.start(&format!("vrrp_track_process sleeper {{\n process sleep 77\n}}\n{text}"))?;
+    pair.a.says("Failed to set/clear process event listen - errno")?;
+    pair.a.says("(nginx) entering FAULT state (tracked process sleeper quorum not achieved)")
+}
+
+#[test]
+fn processes_are_read_where_that_is_asked_for() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = configuration("BACKUP", 120, " track_process {\n sleeper\n }\n");
+    let text = format!("vrrp_track_process sleeper {{\n process sleep 77\n}}\n{text}");
+    pair.a.start_with(&text, &["--read-processes"])?;
     pair.a.says("Failed to set/clear process event listen - errno")?;
     pair.a.says("(nginx) entering FAULT state (tracked process sleeper quorum not achieved)")?;
     let mut command = Command::new("sleep");

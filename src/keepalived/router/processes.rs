@@ -20,12 +20,14 @@ impl Process {
                 Ok(monitor) => self.process_monitor = Some(monitor),
                 Err(error) => {
                     self.say_refused(&error);
-                    self.recount_at = Some(now + INTERVAL);
+                    self.recount_at = self.start.read_processes.then(|| now + INTERVAL);
                 }
             }
         }
-        // Read after the kernel began to tell, so that no change is missed.
-        let running = running(self.compares_commands());
+        // Read after the kernel began to report, so that no change is missed. Where it refuses, nothing is counted, as in
+        // 2.1.5, unless the list is to be read.
+        let is_read = self.process_monitor.is_some() || self.recount_at.is_some();
+        let running = if is_read { running(self.compares_commands()) } else { Vec::new() };
         let new = |process: &_| ProcessRunner::new(Clone::clone(process), &running);
         self.processes = self.site.processes.iter().map(new).collect();
     }

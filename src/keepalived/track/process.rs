@@ -1,10 +1,7 @@
 //! A tracked process: how many copies of a program run, and whether that is enough.
 //!
-//! The kernel's process connector tells of forks, execs and exits. Where it tells nothing, as inside a container, the
-//! list of processes is read once a second; keepalived logs the refusal and then counts no process at all, so that its
-//! routers stay in fault.
-//!
-//! Differs from keepalived: without the connector, processes are counted all the same. [test: processes_are_counted_without_the_connector]
+//! The kernel's process connector reports forks, execs and exits. Where it refuses, as inside a container, the refusal is
+//! logged and no process is counted, as in 2.1.5; with `--read-processes` the list of processes is read once a second.
 //!
 //! keepalived counts a process again each time it runs the same program anew.
 //! Differs from keepalived: a process counts once. [test: a_process_that_runs_its_program_anew_counts_once]

@@ -121,6 +121,7 @@ pub fn raise_limit() -> io::Result<usize> {
 pub struct Arena {
     host: Host,
     earlier: Option<PathBuf>,
+    plain: bool,
     _upstream: Running,
     _reflector: Reflector,
     _disk: Scratch,
@@ -136,8 +137,9 @@ pub struct Server {
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 impl Arena {
-    /// Sets up the host, the files and the backends; `earlier` is the program of [`Contestant::Earlier`].
-    pub fn new(earlier: Option<PathBuf>) -> io::Result<Self> {
+    /// Sets up the host, the files and the backends; `earlier` is the program of [`Contestant::Earlier`]; `plain` leaves
+    /// the servers with TLS, HTTP/2 and gzip out of the file, for an earlier program that cannot read them.
+    pub fn new(earlier: Option<PathBuf>, plain: bool) -> io::Result<Self> {
         raise_limit()?;
         let host = Host::new("bench")?;
         let disk = Scratch::within(Path::new("/var/tmp"), "bench")?;
@@ -168,7 +170,7 @@ impl Arena {
             let _ = pin(LOAD);
         })?;
         wait_for("the backend", Duration::from_secs(5), || listens(upstream.pid(), 20001).then_some(()))?;
-        Ok(Self { host, earlier, _upstream: upstream, _reflector: reflector, _disk: disk })
+        Ok(Self { host, earlier, plain, _upstream: upstream, _reflector: reflector, _disk: disk })
     }
 
     /// The congestion control of the host's connections.
@@ -231,7 +233,11 @@ impl Arena {
             Contestant::Haproxy => ("haproxy.cfg".to_owned(), "haproxy.cfg"),
             _ => (format!("{}.conf", contestant.base()), "nginx.conf"),
         };
-        let text = fs::read_to_string(root().join("fixtures/bench").join(template))?
+        let fixture = |name: &str| fs::read_to_string(root().join("fixtures/bench").join(name));
+        let part = |name: &str| if self.plain { Ok(String::new()) } else { fixture(name) };
+        let text = fixture(template)?
+            .replace("%TLS%", &part("tls.conf")?)
+            .replace("%TLS_STREAM%", &part("tls-stream.conf")?)
             .replace("%BASE%", &contestant.base().to_string())
             .replace("%WORKERS%", &size.workers.to_string())
             .replace("%CONNECTIONS%", &size.connections.to_string())
@@ -340,6 +346,7 @@ fn install(nginx: &[u8], article: &[u8], upstream: &[u8]) -> io::Result<()> {
     for (name, size) in [("1k.bin", 1024), ("100k.bin", 100 * 1024), ("1m.bin", 1024 * 1024)] {
         mount::file(&format!("{PREFIX}/html/{name}"), &pattern(size), 0o644)?;
     }
+    mount::file(&format!("{PREFIX}/html/100k.txt"), &text(100 * 1024), 0o644)?;
     // A connection per request leaves thousands of closed ones behind.
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "22000 65000")?;
     fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1")?;
@@ -349,4 +356,22 @@ fn install(nginx: &[u8], article: &[u8], upstream: &[u8]) -> io::Result<()> {
 /// The content of the files.
 pub fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|place| (place % 251) as u8).collect()
+}
+
+/// Text of so many bytes: words of a small language in no order, which gzip makes about a third of.
+fn text(size: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut word = || (0..2 + next(7)).map(|_| b'a' + next(26) as u8).collect::<Vec<u8>>();
+    let words: Vec<_> = (0..800).map(|_| word()).collect();
+    let mut text = Vec::with_capacity(size + 16);
+    while text.len() < size {
+        text.extend_from_slice(&words[next(800) as usize]);
+        text.push(b' ');
+    }
+    text.truncate(size);
+    text
 }

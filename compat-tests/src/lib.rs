@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod http2;
+pub mod idle;
 pub mod instructions;
 pub mod link;
 pub mod load;

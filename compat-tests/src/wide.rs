@@ -1,7 +1,7 @@
 //! The rows of the bench that are not requests per second: memory of idle connections, reloads, starts.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,22 +9,26 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::arena::{Arena, Contestant, Size, raise_limit};
+use crate::idle::{UPGRADE, open};
 use crate::load::{Plan, run};
 use crate::measure::{median, memory, quantile};
-use crate::{client, load};
+use crate::{client, idle, load};
 
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long one step of a client may take.
+pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// One measurement of one contestant, as text.
-type Cell = io::Result<String>;
+pub type Cell = io::Result<String>;
 type Row = (&'static str, fn(&Arena, Contestant, usize, usize) -> Cell);
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 12] = [
     ("2,000 kept connections, all at once", bursts),
     ("small requests beside an upload", beside_an_upload),
     ("20 MB to a slow reader: how long the backend is held", slow_reader),
-    ("idle keep-alive connections: memory", idle_keepalive),
-    ("idle WebSocket tunnels: memory", idle_tunnels),
+    ("idle keep-alive connections: memory", idle::keepalive),
+    ("idle WebSocket tunnels: memory", idle::tunnels),
+    ("idle wss tunnels: memory", idle::secure_tunnels),
+    ("idle HTTP/2 connections: memory", idle::http2),
     ("1,000 WebSockets over 10 reloads", tunnels_over_reloads),
     ("20 reloads under load", reloads_under_load),
     ("first response after start", first_response),
@@ -47,52 +51,9 @@ pub fn report(arena: &Arena, contestants: &[Contestant], idle: usize, rounds: us
     }
 }
 
-fn mib(bytes: u64) -> String {
+/// Bytes as MiB.
+pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
-}
-
-/// Opens connections and takes each through one exchange.
-fn open(address: SocketAddr, count: usize, request: &'static [u8]) -> io::Result<Vec<TcpStream>> {
-    (0..count)
-        .map(|number| {
-            let mut stream = client::connect(address, LIMIT)?;
-            stream.write_all(request)?;
-            let mut reader = BufReader::with_capacity(512, stream.try_clone()?);
-            let answer = client::response(&mut reader, false)?;
-            if answer.status == 200 || answer.status == 101 {
-                return Ok(stream);
-            }
-            Err(io::Error::other(format!("connection {number}: {}", answer.line)))
-        })
-        .collect()
-}
-
-fn idle(arena: &Arena, contestant: Contestant, count: usize, request: &'static [u8]) -> Cell {
-    let count = count.min(raise_limit()?);
-    let server = arena.start(contestant, Size::WIDE)?;
-    let address = contestant.address(1);
-    // The first connections fill caches and code pages, which are not the price of a connection.
-    drop(arena.load(move || open(address, 50, request))??);
-    std::thread::sleep(Duration::from_millis(100));
-    let before = memory(&server.processes()?);
-    let streams = arena.load(move || open(address, count, request))??;
-    std::thread::sleep(Duration::from_millis(300));
-    let after = memory(&server.processes()?);
-    drop(streams);
-    server.stop()?;
-    let each = after.saturating_sub(before) / count as u64;
-    Ok(format!("{count}: {} in all, {} before, {each} bytes each", mib(after), mib(before)))
-}
-
-fn idle_keepalive(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> Cell {
-    idle(arena, contestant, count, b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n")
-}
-
-const UPGRADE: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-fn idle_tunnels(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> Cell {
-    idle(arena, contestant, count, UPGRADE)
 }
 
 /// How many of the tunnels no longer carry a message there and back.

@@ -13,11 +13,12 @@ use compat_tests::load::{Figures, Plan, run};
 use compat_tests::measure::{busy, median, processor, quantile};
 use compat_tests::{instructions, tools, wide, wrk};
 
-const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--self]
+const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--plain] [--self]
   --only WORDS  only the rows whose names hold the words
   --rounds N    how often each contestant runs each row (15)
   --quick       three rounds, a tenth of the idle connections
   --self        the installed nginx instead of rnginx: what the measurement itself is worth
+  --plain       without the rows and servers of TLS, HTTP/2 and gzip, which an earlier rnginx cannot read
   --against P   the rnginx at path P instead of the installed nginx: what a change costs";
 
 /// What a row is to reach.
@@ -62,6 +63,7 @@ struct Wishes {
     time: Duration,
     idle: usize,
     second: Contestant,
+    plain: bool,
     earlier: Option<PathBuf>,
 }
 
@@ -72,6 +74,7 @@ fn wishes() -> Option<Wishes> {
         time: Duration::from_millis(350),
         idle: 10_000,
         second: Contestant::Ours,
+        plain: false,
         earlier: None,
     };
     let mut arguments = std::env::args().skip(1);
@@ -84,6 +87,7 @@ fn wishes() -> Option<Wishes> {
                 wishes.idle = 1000;
             }
             "--against" => wishes.earlier = Some(arguments.next()?.into()),
+            "--plain" => wishes.plain = true,
             "--self" => wishes.second = Contestant::NginxAgain,
             _ => return None,
         }
@@ -175,10 +179,12 @@ fn tool_works() -> Vec<Work> {
         by("TLS, resumed handshake", 1.9, 5, Tool::Handshakes(&["-reuse", "-tls1_2"]), hello()),
         by("TLS, static 1 KiB", 1.1, 5, Tool::Wrk("https", "/1k.bin"), pattern(1024)),
         Work { haproxy: false, ..by("TLS, static 1 MiB", 1.8, 5, Tool::Wrk("https", "/1m.bin"), pattern(1 << 20)) },
+        Work { haproxy: false, ..by("TLS stream, 6-byte answers", 1.05, 7, Tool::Wrk("https", "/ret"), hello()) },
+        Work { haproxy: false, ..by("TLS stream, 1 MiB", 1.8, 7, Tool::Wrk("https", "/1m.bin"), pattern(1 << 20)) },
         by("HTTP/2, static 1 KiB, 8 x 32", 1.1, 5, Tool::H2load("/1k.bin", all), hello()),
         by("HTTP/2, static 1 KiB, 8 x 1", 1.1, 5, Tool::H2load("/1k.bin", one), hello()),
         by("HTTP/2, proxied, 8 x 32", 1.1, 5, Tool::H2load("/kept/ret", all), hello()),
-        Work { haproxy: false, ..by("gzip, 100 KiB", 1.2, 1, Tool::H2load("/gzip/100k.bin", zip), hello()) },
+        Work { haproxy: false, ..by("gzip, 100 KiB of text", 1.2, 9, Tool::H2load("/100k.txt", zip), hello()) },
     ]
 }
 
@@ -213,7 +219,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(wishes: &Wishes) -> io::Result<()> {
-    let arena = Arena::new(wishes.earlier.clone())?;
+    let arena = Arena::new(wishes.earlier.clone(), wishes.plain)?;
     let first = if wishes.earlier.is_some() { Contestant::Earlier } else { Contestant::Nginx };
     let contestants = [first, wishes.second, Contestant::Haproxy];
     println!(
@@ -233,7 +239,7 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
         let size = if two { Size::TWO } else { Size::FAST };
         let works: Vec<_> = works()
             .into_iter()
-            .chain(tool_works())
+            .chain(if wishes.plain { Vec::new() } else { tool_works() })
             .filter(|work| work.two == two && work.name.contains(&wishes.only))
             .collect();
         if works.is_empty() {

@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use compat_tests::peer::PREFIX;
 use compat_tests::process::Running;
@@ -83,6 +85,7 @@ http {
         location /large/ { fastcgi_pass 127.0.0.1:9103; fastcgi_param LARGE $args$args$args$args$args$args$args$args$args$args; }
         location /kept/ { fastcgi_pass kept; fastcgi_keep_conn on; }
         location /flood/ { fastcgi_pass 127.0.0.1:9107; }
+        location /parts/ { fastcgi_pass 127.0.0.1:9108; }
         location /nobody/ { fastcgi_pass 127.0.0.1:9; }
     }
 }
@@ -436,6 +439,40 @@ fn a_program_that_only_complains_does_not_hold_up_others() {
     });
     let answers = answer.expect("a host").expect("answers");
     assert!(answers.iter().all(|answer| answer.starts_with(b"HTTP/1.1 200 ")), "{answers:?}");
+}
+
+/// Answers, closes its output, and ends the request later in two parts; whether all of that could be written.
+fn ends_in_parts(mut stream: TcpStream) -> io::Result<()> {
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    while !text.ends_with(&[1, 5, 0, 1, 0, 0, 0, 0]) {
+        let count = stream.read(&mut piece)?;
+        text.extend_from_slice(&piece[..count]);
+    }
+    stream.write_all(&[record(6, b"X: y\r\n\r\nanswer\n"), record(6, b"")].concat())?;
+    let end = record(3, &[0; 8]);
+    for part in [&end[..8], &end[8..]] {
+        std::thread::sleep(Duration::from_millis(100));
+        stream.write_all(part)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_request_ends_where_the_fastcgi_server_ends_it() {
+    for program in [Program::Original, Program::Ours] {
+        let stage = stage(program).expect("a host");
+        let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let _service = Service::start(listener, move |stream, _| {
+            let ended = ends_in_parts(stream).map_err(|error| error.to_string());
+            drop(tell.lock().map(|tell| tell.send(ended)));
+        });
+        let text = b"GET /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answer = stage.stand.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host");
+        assert!(steady(&answer.expect("an answer")).ends_with("answer"), "{program:?}");
+        assert_eq!(told.recv_timeout(LIMIT).expect("an end"), Ok(()), "{program:?}");
+    }
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Relay<'_, '_> {
     fn end_of_records(&mut self, enough: bool) {
         let Some(records) = self.source.as_ref().and_then(|(exchange, _)| exchange.records.as_deref()) else { return };
         let what = if records.is_ended { "request" } else { "stdout" };
-        let over = if self.gateway.keep { records.is_over() } else { records.is_ended || records.is_closed };
+        let over = records.is_over();
         let lacks = (records.is_ended || records.is_closed) && matches!(self.framing, Framing::Records(Some(1..)));
         if !enough && lacks {
             self.request

@@ -5,6 +5,7 @@
 mod fault;
 mod mails;
 mod pair;
+mod scripts;
 mod story;
 mod ways;
 

@@ -197,7 +197,11 @@ fn environment(options: &Options) -> Environment {
     Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1 }
 }
 
-fn look(inputs: &[Input], environment: &Environment) -> std::io::Result<Reading> {
+/// Reads a configuration, held against the interfaces and users of this machine.
+///
+/// # Errors
+/// Which file cannot be read.
+pub fn look(inputs: &[Input], environment: &Environment) -> std::io::Result<Reading> {
     let interfaces = Commands::open().and_then(|mut commands| Interfaces::ask(&mut commands)).unwrap_or_default();
     let has_interface = |name: &str| interfaces.link(name).is_some();
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
@@ -325,8 +329,10 @@ struct Judged {
 fn scripts(reading: &Reading) -> Vec<Judged> {
     let site = &reading.site;
     let absent = reading.complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
+    let own: Vec<Command> =
+        [&site.global.startup_script, &site.global.shutdown_script].into_iter().flatten().cloned().collect();
     let mut all = vec![
-        judge(site, (Pass::Parent, "start/shutdown "), &site.global.start_scripts, &[]),
+        judge(site, (Pass::Parent, "start/shutdown "), &own, &[]),
         judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
     ];
     if site.configured && !absent {

@@ -1,8 +1,12 @@
 //! The parent: it holds the pid file, passes signals on, and starts the VRRP process again when that dies.
 
-use super::cli::{code, version};
+mod script;
+
+use self::script::{Phase, ProcessScript};
+use super::cli::{code, look, version};
 use super::log::{Log, Style};
 use super::options::Options;
+use super::read::Gravity;
 use super::report::{self, Report, Reporter};
 use super::router::{self, End, Start};
 use super::site::Site;
@@ -58,6 +62,8 @@ struct Parent<'a> {
     respawn: Respawn,
     vrrp_pid: PathBuf,
     manager: ServiceManager,
+    /// The startup script while it runs: the VRRP process starts after it.
+    startup: Option<ProcessScript>,
     /// What the VRRP process reports.
     reports: Option<report::Receiver>,
 }
@@ -107,6 +113,7 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
         // A hard limit below stays what it is.
         let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, unlimited, unlimited);
     }
+    script::check(&site, &log);
     let file = match PidFile::write(&pid) {
         Ok(file) => file,
         Err(error) => {
@@ -130,6 +137,7 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
         respawn: Respawn::default(),
         vrrp_pid,
         manager,
+        startup: None,
         reports: None,
     };
     let code = parent.live(ready);
@@ -177,10 +185,10 @@ impl Parent<'_> {
                 return code::FAILED;
             }
         };
-        if !self.routers || !self.invocation.options.vrrp {
-            self.log.say("Warning - keepalived has no configuration to run");
-            self.manager.ready("No configuration to run");
-        } else if let Some(code) = self.fork() {
+        self.startup = self.run_script(Phase::Startup);
+        if self.startup.is_none()
+            && let Some(code) = self.begin()
+        {
             return code;
         }
         if !self.invocation.options.foreground
@@ -189,7 +197,6 @@ impl Parent<'_> {
             self.log.say(format!("Unable to leave the terminal - {}", reason(&error)));
         }
         ready.tell(code::OK);
-        self.log.say("Startup complete");
         loop {
             self.sleep(&queue);
             self.manager.sign_of_life(Instant::now());
@@ -200,6 +207,12 @@ impl Parent<'_> {
                     n if n == Signal::SIGHUP as i32 => self.reload(),
                     n if n == Signal::SIGCHLD as i32 => {}
                     other => self.pass(other),
+                }
+            }
+            if self.startup.as_mut().is_some_and(|script| script.has_ended(Instant::now(), &self.log)) {
+                self.startup = None;
+                if let Some(code) = self.begin() {
+                    return code;
                 }
             }
             if let Some(code) = self.reap() {
@@ -214,12 +227,42 @@ impl Parent<'_> {
         }
     }
 
+    /// Starts what the configuration asks for, after the startup script; in the VRRP process, the code it ends with.
+    fn begin(&mut self) -> Option<u8> {
+        if !self.routers || !self.invocation.options.vrrp {
+            self.log.say("Warning - keepalived has no configuration to run");
+            self.manager.ready("No configuration to run");
+        } else if let Some(code) = self.fork() {
+            return Some(code);
+        }
+        self.log.say("Startup complete");
+        None
+    }
+
+    fn run_script(&self, phase: Phase) -> Option<ProcessScript> {
+        ProcessScript::start(phase, &self.site, self.invocation.options.umask, &self.log)
+    }
+
+    /// Waits for the end of a script; signals that arrive meanwhile change nothing.
+    fn await_script(&mut self, mut script: ProcessScript, queue: &SignalQueue) {
+        while !script.has_ended(Instant::now(), &self.log) {
+            let due = self.manager.poll_timeout().into_iter().chain([script.poll_timeout()]).min();
+            let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+            // An interrupted sleep is a short one.
+            let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
+            while queue.next().is_some() {}
+            self.manager.sign_of_life(Instant::now());
+        }
+    }
+
     fn sleep(&self, queue: &SignalQueue) {
         let restart = match self.child {
             Child::Waiting { until } => Some(until),
             Child::None | Child::Running { .. } => None,
         };
-        let due = restart.into_iter().chain(self.manager.poll_timeout()).min();
+        let script = self.startup.as_ref().map(ProcessScript::poll_timeout);
+        let due = restart.into_iter().chain(script).chain(self.manager.poll_timeout()).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds = vec![PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.reports.as_ref().map(|reports| PollFd::new(reports.as_fd(), PollFlags::POLLIN)));
@@ -314,16 +357,35 @@ impl Parent<'_> {
         }
     }
 
+    /// Has the VRRP process read the configuration again, and takes the scripts of the parent from it.
+    ///
+    /// Differs from keepalived: a reload during the startup script does not start the VRRP process before that script ends. [test: a_reload_during_the_startup_script_waits_for_it]
     fn reload(&mut self) {
         self.log.say("Reloading ...");
         self.manager.reloading();
+        self.adopt_scripts();
         match self.child {
+            // The process reads the configuration when it starts.
+            Child::None if self.startup.is_some() => {}
             Child::Running { .. } => self.pass(Signal::SIGHUP as i32),
             // Perhaps there is something to run now.
             Child::None if self.invocation.options.vrrp => self.child = Child::Waiting { until: Instant::now() },
             Child::None => self.manager.ready("No configuration to run"),
             Child::Waiting { .. } => {}
         }
+    }
+
+    /// Takes the scripts of the configuration as it is now, unless it cannot be run.
+    fn adopt_scripts(&mut self) {
+        let Ok(reading) = look(&self.invocation.inputs, &self.invocation.environment) else { return };
+        let refused = !self.invocation.options.allow_unserved && !reading.unserved.is_empty();
+        if refused || reading.worst() >= Some(Gravity::Fatal) {
+            return;
+        }
+        let Site { global, instances, .. } = reading.into_site();
+        self.routers = !instances.is_empty();
+        self.site.global = global;
+        process::trim_memory();
     }
 
     /// Looks whether the child has ended; a code when the daemon must end with it.
@@ -356,9 +418,16 @@ impl Parent<'_> {
         None
     }
 
+    /// Stops the VRRP process, then runs the shutdown script.
+    ///
+    /// Differs from keepalived: a startup script that still runs is ended first. [test: a_startup_script_ends_before_the_shutdown_script_is_run]
     fn stop(&mut self, queue: &SignalQueue) -> u8 {
         self.log.say("Stopping");
         self.manager.stopping();
+        if let Some(mut script) = self.startup.take() {
+            script.terminate(Instant::now());
+            self.await_script(script, queue);
+        }
         if let Child::Running { pid, .. } = self.child {
             // A child that is gone already has stopped.
             let _ = kill(pid, Signal::SIGTERM);
@@ -376,6 +445,9 @@ impl Parent<'_> {
                 let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None::<SigSet>);
                 while queue.next().is_some() {}
             }
+        }
+        if let Some(script) = self.run_script(Phase::Shutdown) {
+            self.await_script(script, queue);
         }
         self.log.say(format!("Stopped {}", version()));
         code::OK

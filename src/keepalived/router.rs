@@ -183,8 +183,7 @@ impl Process {
             log.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
             End::System
         };
-        // keepalived's own, unless told otherwise: what scripts write is for their user alone.
-        let mask = start.umask.unwrap_or(0o177);
+        let mask = start.umask.unwrap_or(UMASK);
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
         log.detail("Registering Kernel netlink reflector");
         let monitor = Monitor::open().map_err(|error| failed(&log, error))?;
@@ -408,7 +407,8 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
     }
 }
 
-fn policy(site: &Site) -> Policy {
+/// The rules for the scripts of `site`.
+pub fn policy(site: &Site) -> Policy {
     Policy { enforced: site.global.script_security == Some(true), user: site.global.script_user.clone() }
 }
 
@@ -432,5 +432,7 @@ fn wanted(interfaces: &Interfaces, interface: &str, address: &super::blocks::add
     })
 }
 
+/// keepalived's umask, unless another is given: what scripts write is for their user alone.
+pub const UMASK: u32 = 0o177;
 /// Packets of one channel that are taken before everybody else has a turn.
 const PACKETS_A_TURN: usize = 256;

@@ -4,7 +4,9 @@ use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
-use crate::keepalived::slot::{Kind, again, also, at_end, command, complain, count, first, number, whole, worded};
+use crate::keepalived::slot::{
+    Command, Kind, again, also, at_end, command, complain, count, first, number, whole, worded,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ pub fn notification_email(cx: &mut Setting<'_>, global: &mut Global, statement: 
 /// # Errors
 /// There is none.
 pub fn startup_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    start_script((cx, "startup"), global, statement)
+    process_script((cx, "startup"), &mut global.startup_script, statement)
 }
 
 /// `shutdown_script COMMAND [USER [GROUP]]`.
@@ -85,24 +87,52 @@ pub fn startup_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Sta
 /// # Errors
 /// There is none.
 pub fn shutdown_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    start_script((cx, "shutdown"), global, statement)
+    process_script((cx, "shutdown"), &mut global.shutdown_script, statement)
 }
 
-fn start_script((cx, which): (&mut Setting<'_>, &'static str), global: &mut Global, statement: &Statement) -> Outcome {
-    if global.start_scripts_given.contains(&which) {
+fn process_script(
+    (cx, which): (&mut Setting<'_>, &'static str),
+    slot: &mut Option<Command>,
+    statement: &Statement,
+) -> Outcome {
+    if slot.is_some() {
         return Err(again(format!("{which} script already specified")));
     }
     if statement.arguments().is_empty() {
         return Err(complain(format!("{which} script missing")));
     }
-    let command = command(statement.arguments()).unwrap_or_else(|complaint| {
+    *slot = command(statement.arguments()).unwrap_or_else(|complaint| {
         cx.report(complaint.at(statement.span));
         None
     });
-    let Some(command) = command else { return Err(complain(format!("Invalid {which} script"))) };
-    global.start_scripts_given.push(which);
-    global.start_scripts.push(command);
+    if slot.is_none() { Err(complain(format!("Invalid {which} script"))) } else { Ok(()) }
+}
+
+/// `startup_script_timeout SECONDS`.
+///
+/// # Errors
+/// No number from 1 to 1000.
+pub fn startup_script_timeout(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    global.startup_script_timeout = Some(process_script_timeout(cx, statement)?);
     Ok(())
+}
+
+/// `shutdown_script_timeout SECONDS`.
+///
+/// # Errors
+/// No number from 1 to 1000.
+pub fn shutdown_script_timeout(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    global.shutdown_script_timeout = Some(process_script_timeout(cx, statement)?);
+    Ok(())
+}
+
+fn process_script_timeout(cx: &mut Setting<'_>, statement: &Statement) -> Result<Duration, Diagnostic> {
+    if statement.arguments().is_empty() {
+        return Err(complain(worded("{k} requires value", cx, "")));
+    }
+    let seconds = number(Kind::Unsigned, &first(statement), &(1..=1000))
+        .map_err(|complaint| also(cx, statement, complaint, "{k} '{v}' must be in [1, 1000] - ignoring"))?;
+    Ok(Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// `notify_fifo_script COMMAND [USER [GROUP]]`.

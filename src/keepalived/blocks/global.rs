@@ -3,8 +3,9 @@
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
     lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
-    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, smtp_helo, smtp_server,
-    smtp_timeout, snmp_socket, startup_script, umask, vmac_garp, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, shutdown_script_timeout,
+    smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script, startup_script_timeout, umask, vmac_garp,
+    vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
 };
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
@@ -86,18 +87,14 @@ const DIRECTIVES: &[Directive] = &[
         &JudgedSwitch("Invalid value '{v}' for global smtp_alert_checker specified"),
         "concerns virtual servers only, which are refused",
     ),
-    Directive::missing("startup_script", GLOBAL, BARE)
-        .judged(&CommandLine(startup_script))
-        .doc("A script that is run before anything else."),
-    Directive::missing("startup_script_timeout", GLOBAL, BARE)
-        .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
-        .doc("Seconds after which the start script is ended."),
-    Directive::missing("shutdown_script", GLOBAL, BARE)
-        .judged(&CommandLine(shutdown_script))
-        .doc("A script that is run after everything else."),
-    Directive::missing("shutdown_script_timeout", GLOBAL, BARE)
-        .judged(&Judged(Kind::Unsigned, 1..=1000, "{k} '{v}' must be in [1, 1000] - ignoring", "{k} requires value"))
-        .doc("Seconds after which the script of the end is ended."),
+    Directive::new("startup_script", GLOBAL, BARE, &CommandLine(startup_script))
+        .doc("Sets a script that is run before the VRRP process starts; its end is waited for."),
+    Directive::new("startup_script_timeout", GLOBAL, BARE, &Custom(startup_script_timeout))
+        .doc("Sets the seconds after which the startup script is ended; 10 unless given."),
+    Directive::new("shutdown_script", GLOBAL, BARE, &CommandLine(shutdown_script))
+        .doc("Sets a script that is run after the VRRP process has stopped; its end is waited for."),
+    Directive::new("shutdown_script_timeout", GLOBAL, BARE, &Custom(shutdown_script_timeout))
+        .doc("Sets the seconds after which the shutdown script is ended; 10 unless given."),
     inert("max_auto_priority", BARE, &Custom(max_auto_priority), "the process never takes more priority by itself"),
     inert(
         "min_auto_priority_delay",
@@ -525,53 +522,98 @@ const DIRECTIVES: &[Directive] = &[
 /// What concerns the whole daemon; what was not given is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct Global {
+    /// `router_id`.
     pub router_id: Option<String>,
+    /// `notification_email_from`.
     pub mail_from: Option<String>,
+    /// `notification_email`.
     pub mail_to: Vec<String>,
+    /// `smtp_server`.
     pub smtp_server: Option<(String, u16)>,
+    /// `smtp_helo_name`.
     pub smtp_helo: Option<String>,
+    /// `smtp_connect_timeout`.
     pub smtp_timeout: Option<Duration>,
+    /// `smtp_alert`.
     pub smtp_alert: Option<bool>,
+    /// `smtp_alert_vrrp`.
     pub smtp_alert_vrrp: Option<bool>,
+    /// `no_email_faults`.
     pub no_email_faults: Option<bool>,
+    /// `script_user`.
     pub script_user: Option<(String, Option<String>)>,
     /// Where that is said.
     pub script_user_span: Option<Span>,
+    /// `enable_script_security`.
     pub script_security: Option<bool>,
+    /// `dynamic_interfaces`.
     pub dynamic_interfaces: Option<bool>,
+    /// `default_interface`.
     pub default_interface: Option<String>,
+    /// `vrrp_mcast_group4`.
     pub mcast_group4: Option<Ipv4Addr>,
+    /// `vrrp_mcast_group6`.
     pub mcast_group6: Option<Ipv6Addr>,
+    /// `vrrp_garp_master_delay`.
     pub garp_delay: Option<i64>,
+    /// `vrrp_garp_master_repeat`.
     pub garp_repeat: Option<i64>,
+    /// `vrrp_garp_master_refresh`.
     pub garp_refresh: Option<i64>,
+    /// `vrrp_garp_master_refresh_repeat`.
     pub garp_refresh_repeat: Option<i64>,
+    /// `vrrp_garp_lower_prio_delay`.
     pub garp_lower_delay: Option<i64>,
+    /// `vrrp_garp_lower_prio_repeat`.
     pub garp_lower_repeat: Option<i64>,
+    /// `vrrp_garp_interval`.
     pub garp_interval: Option<Duration>,
+    /// `vrrp_gna_interval`.
     pub gna_interval: Option<Duration>,
+    /// `vrrp_min_garp`.
     pub min_garp: Option<bool>,
+    /// `vrrp_lower_prio_no_advert`.
     pub lower_prio_no_advert: Option<bool>,
+    /// `vrrp_higher_prio_send_advert`.
     pub higher_prio_send_advert: Option<bool>,
+    /// `vrrp_version`.
     pub version: Option<i64>,
+    /// `vrrp_check_unicast_src`.
     pub check_unicast_src: Option<bool>,
+    /// `vrrp_skip_check_adv_addr`.
     pub skip_check_adv_addr: Option<bool>,
+    /// `vrrp_strict`.
     pub strict: Option<bool>,
+    /// `vrrp_down_timer_adverts`.
     pub down_timer_adverts: Option<i64>,
+    /// `vrrp_priority`.
     pub nice: Option<i64>,
+    /// `vrrp_no_swap`.
     pub no_swap: Option<bool>,
+    /// `vrrp_rt_priority`.
     pub realtime: Option<i64>,
+    /// `vrrp_startup_delay`.
     pub startup_delay: Option<Duration>,
+    /// `log_unknown_vrids`.
     pub log_unknown_vrids: Option<bool>,
+    /// `vrrp_notify_priority_changes`.
     pub notify_priority_changes: Option<bool>,
+    /// `process_name`.
     pub process_name: Option<String>,
+    /// `vrrp_process_name`.
     pub vrrp_process_name: Option<String>,
+    /// `notify_fifo`.
     pub notify_fifo: Option<String>,
+    /// `vrrp_notify_fifo`.
     pub vrrp_notify_fifo: Option<String>,
-    /// `startup_script` and `shutdown_script`.
-    pub start_scripts: Vec<Command>,
-    /// Which of them were given.
-    pub start_scripts_given: Vec<&'static str>,
+    /// `startup_script`.
+    pub startup_script: Option<Command>,
+    /// `startup_script_timeout`.
+    pub startup_script_timeout: Option<Duration>,
+    /// `shutdown_script`.
+    pub shutdown_script: Option<Command>,
+    /// `shutdown_script_timeout`.
+    pub shutdown_script_timeout: Option<Duration>,
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.

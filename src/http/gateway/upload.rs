@@ -85,6 +85,10 @@ impl<'a> Upload<'a> {
         gateway: &Gateway,
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Failure>> {
+        // The first piece goes with the head, but for a body on its way: what of it was sent cannot be sent again.
+        if self.at == 0 && self.piece.is_empty() && !matches!(self.rest, Rest::Client) {
+            ready!(self.poll_refill(cx, request, exchange))?;
+        }
         loop {
             if self.is_empty() && !ready!(self.poll_refill(cx, request, exchange))? {
                 return Poll::Ready(Ok(()));
@@ -146,7 +150,9 @@ impl<'a> Upload<'a> {
         request: &mut Request,
         exchange: &mut Exchange,
     ) -> Poll<Result<bool, Failure>> {
-        self.at = self.head.len();
+        if self.at > 0 {
+            self.at = self.head.len();
+        }
         self.piece.clear();
         match &mut self.rest {
             Rest::Memory(body, at) if matches!(self.frame, Frame::Records(_)) => {

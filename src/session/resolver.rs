@@ -1,17 +1,35 @@
-//! `resolver`: the name servers of http, mail and stream, checked where a product compiles.
+//! `resolver` and `resolver_timeout`: the name servers of http, mail and stream.
+//!
+//! Differs from nginx: a name server behind a socket in the file system, which could not answer, is refused. [test: a_name_server_is_no_file]
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
+use crate::log::Log;
 use crate::net::address::{self, Host};
+use crate::net::resolver::{Addresses, NameServers, Unknown};
+use crate::net::turn::Turn;
 use crate::session::build::Build;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-/// The name servers of a level, as written.
+/// The port of name servers that are given without one.
+const PORT: u16 = 53;
+
+/// The name servers of a level, as written; those that inherit them share what is made of them.
 #[derive(Clone, Debug)]
-pub struct ResolverText {
+pub struct ResolverText(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
     servers: Vec<Word>,
+    valid: u64,
+    ipv4: bool,
+    ipv6: bool,
     span: Span,
+    made: OnceLock<Arc<NameServers>>,
 }
 
 /// Reads the words of a `resolver` row.
@@ -20,7 +38,7 @@ pub struct ResolverText {
 /// nginx's words.
 pub fn parse(statement: &Statement) -> Result<ResolverText, Diagnostic> {
     let mut servers = Vec::new();
-    let (mut four, mut six) = (true, true);
+    let (mut ipv4, mut ipv6, mut valid) = (true, true, 0);
     for word in statement.arguments() {
         let invalid = || Diagnostic::emerg(format!("invalid parameter: {}", word.text())).point(word.span);
         let switch = |value: &[u8]| match value {
@@ -29,42 +47,95 @@ pub fn parse(statement: &Statement) -> Result<ResolverText, Diagnostic> {
             _ => Err(invalid()),
         };
         if let Some(time) = word.after("valid=") {
-            value::time(time, true).ok_or_else(invalid)?;
+            valid = value::time(time, true).ok_or_else(invalid)?.as_secs();
         } else if let Some(value) = word.after("ipv4=") {
-            four = switch(value)?;
+            ipv4 = switch(value)?;
         } else if let Some(value) = word.after("ipv6=") {
-            six = switch(value)?;
+            ipv6 = switch(value)?;
         } else {
             let text = word.text();
-            address::parse(&text, false)
-                .map_err(|what| Diagnostic::emerg(format!("{what} in resolver \"{text}\"")).point(word.span))?;
+            let refused = |what: &str| Diagnostic::emerg(format!("{what} in resolver \"{text}\"")).point(word.span);
+            let endpoint = address::parse(&text, false).map_err(refused)?;
+            if matches!(endpoint.host, Host::Unix(_)) {
+                return Err(refused("unix domain socket"));
+            }
             servers.push(word.clone());
         }
     }
-    if !four && !six {
+    if !ipv4 && !ipv6 {
         return Err(Diagnostic::emerg("\"ipv4\" and \"ipv6\" cannot both be \"off\""));
     }
     if servers.is_empty() {
         return Err(Diagnostic::emerg("no name servers defined"));
     }
-    Ok(ResolverText { servers, span: statement.span })
+    let made = OnceLock::new();
+    Ok(ResolverText(Arc::new(Written { servers, valid, ipv4, ipv6, span: statement.span, made })))
 }
 
 impl ResolverText {
-    /// Looks up the hosts among the name servers.
+    /// The name servers, whose own names are looked up with the system's resolver.
     ///
     /// # Errors
     /// One that is not found.
-    pub fn check(&self, build: &Build<'_>) -> Result<(), Diagnostic> {
-        for word in &self.servers {
-            let text = word.text();
-            let endpoint = address::parse(&text, false);
-            if let Ok(Host::Name(name)) = endpoint.map(|endpoint| endpoint.host)
-                && build.resolver.resolve(&name).is_empty()
-            {
-                return Err(Diagnostic::emerg(format!("host not found in resolver \"{text}\"")).at(self.span));
-            }
+    pub fn servers(&self, build: &Build<'_>) -> Result<Arc<NameServers>, Diagnostic> {
+        let written = &*self.0;
+        if let Some(made) = written.made.get() {
+            return Ok(made.clone());
         }
-        Ok(())
+        let mut addresses = Vec::new();
+        for word in &written.servers {
+            let text = word.text();
+            let refused = |what: &str| Diagnostic::emerg(format!("{what} in resolver \"{text}\"")).at(written.span);
+            let endpoint = address::parse(&text, false).map_err(refused)?;
+            let port = endpoint.port.unwrap_or(PORT);
+            let found = match &endpoint.host {
+                Host::Ip(ip) => vec![*ip],
+                Host::Name(name) => build.resolver.resolve(name),
+                Host::Any | Host::Unix(_) => Vec::new(),
+            };
+            if found.is_empty() {
+                return Err(refused("host not found"));
+            }
+            addresses.extend(found.into_iter().map(|ip| SocketAddr::new(ip, port)));
+        }
+        let Written { valid, ipv4, ipv6, .. } = *written;
+        let made = Arc::new(NameServers { addresses: addresses.into(), valid, ipv4, ipv6 });
+        Ok(written.made.get_or_init(|| made).clone())
+    }
+
+    /// How names are looked up where this and `resolver_timeout` hold.
+    ///
+    /// # Errors
+    /// A name server that is not found.
+    pub fn lookup(&self, timeout: Option<Duration>, build: &Build<'_>) -> Result<Lookup, Diagnostic> {
+        Ok(Lookup { servers: self.servers(build)?, timeout: timeout.unwrap_or(Duration::from_secs(30)) })
     }
 }
+
+/// How names are looked up while serving.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    servers: Arc<NameServers>,
+    timeout: Duration,
+}
+
+impl Lookup {
+    /// The addresses of a host.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn find(&self, host: &str, turn: &Turn) -> Result<Addresses, Unknown> {
+        let errors: Log = turn.errors.borrow().clone();
+        let resolver = turn.resolvers.of(&self.servers, &errors);
+        resolver.addresses(host.as_bytes(), self.timeout).await
+    }
+
+    /// What nginx says where there are none.
+    pub fn complaint(host: &str, unknown: Unknown) -> String {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        format!("{host} could not be resolved ({unknown})")
+    }
+}
+
+#[cfg(test)]
+mod tests;

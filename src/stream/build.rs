@@ -84,9 +84,8 @@ fn server(
         });
     };
     let conf = levels.get::<ServerConf>().merged()?;
-    if let Some(resolver) = &conf.resolver {
-        resolver.check(cx.build)?;
-    }
+    let resolver = conf.resolver.as_ref().map(|resolver| resolver.lookup(conf.resolver_timeout, cx.build));
+    let resolver = resolver.transpose()?;
     let error_log = match conf.error_logs.as_slice() {
         [] => outer.clone(),
         logs => errorlog::log(logs, cx.build)?,
@@ -98,6 +97,7 @@ fn server(
         preread_size: usize::try_from(conf.preread_buffer_size.merged()?).unwrap_or(usize::MAX),
         preread_timeout: conf.preread_timeout.merged()?,
         error_log,
+        resolver,
         tcp_nodelay: conf.tcp_nodelay.merged()?,
         proxy_protocol_timeout: conf.proxy_protocol_timeout.merged()?,
     })))

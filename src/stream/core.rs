@@ -1,10 +1,8 @@
 //! `ngx_stream_core_module`: the rows every stream configuration uses, and their settings.
 
 use super::listen::{self, Listening};
-use super::modules::proxy;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Support};
-use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Custom, Flag, Number, Size, Time};
 use crate::conf::source::Span;
@@ -54,8 +52,6 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("resolver", STREAM_ANY, Arity::AtLeast(1), &Custom(resolver))
         .words(&["valid=", "ipv4=", "ipv6="])
         .since("1.11.3")
-        .support(Support::Missing)
-        .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
         .doc("Sets the name servers that find hosts while serving."),
     Directive::new(
         "resolver_timeout",
@@ -65,8 +61,6 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("30s")
     .since("1.11.3")
-    .support(Support::Missing)
-    .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
     .doc("Sets how long finding a host may take."),
     Directive::new(
         "preread_buffer_size",
@@ -134,7 +128,8 @@ pub struct ServerConf {
     pub preread_timeout: Option<Duration>,
     /// `resolver`.
     pub resolver: Option<ResolverText>,
-    resolver_timeout: Option<Duration>,
+    /// `resolver_timeout`.
+    pub resolver_timeout: Option<Duration>,
 }
 
 impl Conf for ServerConf {

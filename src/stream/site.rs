@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::net::address::Address;
 use crate::net::listen::Options;
 use crate::script::variable::Definitions;
+use crate::session::resolver::Lookup;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Server {
     pub content: Box<dyn Content>,
     /// `error_log`.
     pub error_log: Log,
+    /// `resolver` and `resolver_timeout`.
+    pub resolver: Option<Lookup>,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
     /// `proxy_protocol_timeout`.

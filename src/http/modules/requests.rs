@@ -2,7 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Block, Choice, Custom, Flag, Number, Text, Time};
 use crate::conf::tree::{Statement, Word};
@@ -10,7 +10,6 @@ use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::module::{Compile, Module, Place};
 use crate::http::heart::pace::{Rate, Rates};
-use crate::http::modules::proxy;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LIMIT_EXCEPT, LOCATION, SERVER};
 use crate::session::resolver::{self, ResolverText};
 use crate::session::slot::{Lowat, SizeValue, free};
@@ -99,19 +98,12 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Redirects old browsers by a page."),
     Directive::new("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
         .doc("Takes a request that has ended to another location, whose response nobody gets."),
-    Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
+    Directive::new("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
         .words(&["valid=", "ipv4=", "ipv6="])
-        .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
         .doc("Sets the name servers that look up hosts while serving."),
-    Directive::checked(
-        "resolver_timeout",
-        HTTP_ANY,
-        Arity::Exactly(1),
-        &Time(|c: &mut Requests| &mut c.resolver_timeout),
-    )
-    .default("30s")
-    .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
-    .doc("Sets how long a look-up may take."),
+    Directive::new("resolver_timeout", HTTP_ANY, Arity::Exactly(1), &Time(|c: &mut Requests| &mut c.resolver_timeout))
+        .default("30s")
+        .doc("Sets how long a look-up may take."),
     Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat))
         .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
@@ -168,7 +160,7 @@ impl Conf for Requests {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let own = levels.level.own::<Requests>().and_then(|conf| conf.resolvers.as_ref());
-    own.map_or(Ok(()), |resolver| resolver.check(cx.build))
+    own.map_or(Ok(()), |resolver| resolver.servers(cx.build).map(drop))
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -181,6 +173,9 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     }
     if let Some(target) = &conf.post_action {
         place.attach(PostAction(target.bytes.to_vec()));
+    }
+    if let Some(resolver) = &conf.resolvers {
+        place.attach(resolver.lookup(conf.resolver_timeout, cx.build)?);
     }
     place.auth_delay = conf.auth_delay.unwrap_or_default();
     if conf.limit_rate.is_some() || conf.limit_rate_after.is_some() {

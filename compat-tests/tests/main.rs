@@ -36,6 +36,7 @@ mod processes;
 mod programs;
 mod reload;
 mod replies;
+mod resolver;
 mod service;
 mod signals;
 mod tls;

@@ -1,7 +1,7 @@
 //! Names that are looked up while serving, beside the installed nginx: a name server that answers, lies and is silent.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,9 +19,13 @@ const AAAA: u16 = 28;
 /// What was asked, in order: transport, name and type.
 type Asked = Arc<Mutex<Vec<String>>>;
 
+/// What the name `moving.ex` has now: its addresses, or a code; nothing where nobody answers.
+type Moving = Arc<Mutex<Option<Result<Vec<[u8; 4]>, u16>>>>;
+
 /// A name server at one port, over UDP and TCP.
 struct NameServer {
     asked: Asked,
+    moving: Moving,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     _tcp: Service,
@@ -36,6 +40,8 @@ impl NameServer {
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let (asked, stop) = (Asked::default(), Arc::new(AtomicBool::new(false)));
         let (noted, stopped) = (Arc::clone(&asked), Arc::clone(&stop));
+        let moving = Moving::default();
+        let moves = Arc::clone(&moving);
         let thread = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while !stopped.load(Ordering::Acquire) {
@@ -43,7 +49,12 @@ impl NameServer {
                 let query = &buffer[..count];
                 note(&noted, port, "udp", query);
                 let name = name_of(query);
-                for message in if silent { Vec::new() } else { answers(query, false) } {
+                let messages = match name.as_str() {
+                    _ if silent => Vec::new(),
+                    "moving.ex." => moved(query, &moves),
+                    _ => answers(query, false),
+                };
+                for message in messages {
                     // A lie comes from another port.
                     let lie = name.starts_with("liar") && message.ends_with(&[127, 0, 0, 9]);
                     let _ = if lie { &liar } else { &socket }.send_to(&message, from);
@@ -52,7 +63,13 @@ impl NameServer {
         });
         let noted = Arc::clone(&asked);
         let tcp = Service::start(listener, move |stream, _| drop(serve_tcp(stream, port, &noted)))?;
-        Ok(Self { asked, stop, thread: Some(thread), _tcp: tcp })
+        Ok(Self { asked, moving, stop, thread: Some(thread), _tcp: tcp })
+    }
+
+    /// Changes what `moving.ex` has.
+    fn moves(&self, to: Option<Result<&[u8], u16>>) {
+        let to = to.map(|to| to.map(|last| last.iter().map(|byte| [127, 0, 0, *byte]).collect()));
+        *self.moving.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
     fn asked(&self) -> Vec<String> {
@@ -65,6 +82,17 @@ impl Drop for NameServer {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+fn moved(query: &[u8], moving: &Moving) -> Vec<Vec<u8>> {
+    match &*moving.lock().unwrap_or_else(PoisonError::into_inner) {
+        None => Vec::new(),
+        Some(Err(code)) => vec![reply(query, *code, &[])],
+        Some(Ok(all)) => {
+            let records: Vec<(u16, u32, &[u8])> = all.iter().map(|address| (A, 1, address.as_slice())).collect();
+            vec![reply(query, 0, &records)]
         }
     }
 }
@@ -130,7 +158,7 @@ fn answers(query: &[u8], tcp: bool) -> Vec<Vec<u8>> {
     let target = |label: &str| [&[label.len() as u8], label.as_bytes(), b"\x02ex\0"].concat();
     let good = || one(0, &[(A, 60, HOME)]);
     match name.split('.').next().unwrap_or_default() {
-        "six" if kind == AAAA => one(0, &[(AAAA, 60, &std::net::Ipv6Addr::LOCALHOST.octets())]),
+        "six" if kind == AAAA => one(0, &[(AAAA, 60, &Ipv6Addr::LOCALHOST.octets())]),
         "halffail" if kind == AAAA => one(2, &[]),
         "six" => one(0, &[]),
         _ if kind == AAAA => one(0, &[]),
@@ -414,4 +442,160 @@ fn a_client_that_leaves_ends_its_wait() {
         .map(|program| outcome(program).unwrap_or_else(|error| panic!("{program:?}: {error}")));
     assert_eq!(original, ours);
     assert!(ours.0.contains("|499|"), "{ours:?}");
+}
+
+/// Groups whose servers have names that are looked up again and again.
+const MOVING: &str = r#"worker_processes 2;
+error_log logs/error.log info;
+events { }
+http {
+    server_tokens off;
+    resolver 127.0.0.1:5353 ipv6=off;
+    resolver_timeout 1s;
+    upstream moving { zone moving 64k; server moving.ex:9121 resolve; keepalive 4; }
+    upstream both { zone both 64k; server 127.0.0.3:9121 down; server moving.ex:9121 resolve backup; }
+    server {
+        listen 127.0.0.1:8080;
+        location / { proxy_pass http://moving; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        location /both/ { proxy_pass http://both; }
+        location /name/ { set $name moving; proxy_pass http://$name; }
+    }
+}
+stream {
+    upstream moving { zone streams 64k; resolver 127.0.0.1:5353 ipv6=off; server moving.ex:9121 resolve; }
+    server { listen 127.0.0.1:8091; proxy_pass moving; }
+}
+"#;
+
+/// Says which address it was asked at; a slow answer ends when `gate` opens.
+fn addressed(mut stream: TcpStream, gate: &AtomicBool) -> io::Result<()> {
+    let mut buffer = [0; 8192];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let at = stream.local_addr()?.ip();
+        let text = format!("from {at}\n");
+        stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len()).as_bytes())?;
+        if buffer[..count].starts_with(b"GET /slow") {
+            stream.write_all(&text.as_bytes()[..4])?;
+            while !gate.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            stream.write_all(&text.as_bytes()[4..])?;
+        } else {
+            stream.write_all(text.as_bytes())?;
+        }
+    }
+}
+
+/// A server with groups that move, the name server, and who answers at 127.0.0.1 and 127.0.0.2.
+struct Movers {
+    stand: Stand,
+    names: NameServer,
+    gate: Arc<AtomicBool>,
+    _backends: Vec<Service>,
+}
+
+impl Movers {
+    fn start(first: Option<Result<&[u8], u16>>) -> io::Result<Self> {
+        let stand = Stand::new(Program::Ours)?;
+        stand.write(MOVING)?;
+        let gate = Arc::new(AtomicBool::new(false));
+        let mut backends = Vec::new();
+        for last in [1, 2] {
+            let listener = stand.host().run(move || TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 9121)))??;
+            let gate = Arc::clone(&gate);
+            backends.push(Service::start(listener, move |stream, _| drop(addressed(stream, &gate)))?);
+        }
+        let names = NameServer::start(&stand, 5353, false)?;
+        names.moves(first);
+        stand.command(&[])?;
+        let connects = move || client::connect(local(8080), LIMIT).is_ok();
+        wait_for("the server to listen", LIMIT, || stand.host().run(connects).ok()?.then_some(()))?;
+        Ok(Self { stand, names, gate, _backends: backends })
+    }
+}
+
+#[test]
+fn servers_follow_their_names_and_requests_in_progress_go_on() {
+    let lab = Movers::start(Some(Ok(&[1]))).expect("a server");
+    let stand = &lab.stand;
+    for (port, target) in [(8080, "/"), (8080, "/both/"), (8080, "/name/"), (8091, "/")] {
+        stand.wait_for_text(port, target, "from 127.0.0.1").expect("an answer of the first address");
+    }
+    let slow = stand.host().run(|| {
+        let mut stream = client::connect(local(8080), LIMIT)?;
+        stream.write_all(b"GET /slow HTTP/1.0\r\n\r\n")?;
+        Ok::<_, io::Error>(stream)
+    });
+    let mut slow = slow.and_then(|stream| stream).expect("a connection");
+    let mut answer = vec![0; 4096];
+    let mut read = slow.read(&mut answer).expect("a head");
+    lab.names.moves(Some(Ok(&[2])));
+    for (port, target) in [(8080, "/"), (8080, "/both/"), (8080, "/name/"), (8091, "/")] {
+        stand.wait_for_text(port, target, "from 127.0.0.2").expect("an answer of the second address");
+    }
+    for _ in 0..20 {
+        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.2"));
+    }
+    lab.gate.store(true, Ordering::Release);
+    while let Ok(count @ 1..) = slow.read(&mut answer[read..]) {
+        read += count;
+    }
+    assert!(answer[..read].ends_with(b"from 127.0.0.1\n"), "{:?}", String::from_utf8_lossy(&answer[..read]));
+    lab.names.moves(Some(Ok(&[1, 2])));
+    stand.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer of both");
+    stand.wait_for_text(8080, "/", "from 127.0.0.2").expect("an answer of both");
+}
+
+#[test]
+fn a_name_that_is_gone_has_no_servers_and_one_that_is_not_answered_keeps_them() {
+    let lab = Movers::start(Some(Ok(&[1]))).expect("a server");
+    let stand = &lab.stand;
+    stand.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer");
+    // Neither silence nor an error of the name server says that the addresses are gone.
+    for (state, line) in [(Some(Err(2)), "(2: Server failure)"), (None, "(110: Operation timed out)")] {
+        lab.names.moves(state);
+        wait_for("the error", LIMIT, || {
+            let log = stand.file("logs/error.log").ok()?;
+            log.contains(&format!("[error] {}: moving.ex could not be resolved {line}\n", ids(&log)?)).then_some(())
+        })
+        .expect("a line in the error log");
+        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
+    }
+    // A reload keeps them as well, although nobody answers.
+    stand.command(&["-s", "reload"]).expect("a reload");
+    wait_for("the reload", LIMIT, || stand.file("logs/error.log").ok()?.contains("signal 1").then_some(()))
+        .expect("a line");
+    for _ in 0..50 {
+        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
+    }
+    lab.names.moves(Some(Err(3)));
+    wait_for("502", LIMIT, || (stand.get(8080, "/").ok()?.status == 502).then_some(())).expect("502");
+    assert!(stand.file("logs/error.log").expect("a log").contains("no live upstreams while connecting to upstream"));
+    lab.names.moves(Some(Ok(&[2])));
+    wait_for("the name to be back", LIMIT * 2, || {
+        stand.get(8080, "/").ok()?.text().contains("from 127.0.0.2").then_some(())
+    })
+    .expect("an answer");
+}
+
+/// The process and thread of the worker that logged last.
+fn ids(log: &str) -> Option<&str> {
+    log.lines().rev().find(|line| line.contains("moving.ex could"))?.split("[error] ").nth(1)?.split(": ").next()
+}
+
+#[test]
+fn names_at_run_time_need_a_zone_and_a_resolver() {
+    let stand = Stand::new(Program::Ours).expect("a stand");
+    for (group, complaint) in [
+        ("server a.ex resolve;", "resolving names at run time requires upstream \"u\" to be in shared memory"),
+        ("zone z 64k; server a.ex resolve;", "no resolver defined to resolve names at run time in upstream \"u\""),
+    ] {
+        stand.write(&format!("events {{ }} http {{ upstream u {{ {group} }} }}")).expect("a file");
+        let refused = stand.command(&["-t"]).expect_err("a refusal").to_string();
+        assert!(refused.contains(complaint), "{refused}");
+    }
 }

@@ -55,8 +55,8 @@ pub struct NameServers {
 pub struct Unknown {
     /// The reason.
     pub code: Code,
-    /// The second until which that holds.
-    valid: u64,
+    /// For how long that holds, from now on.
+    pub holds: Duration,
 }
 
 impl Display for Unknown {
@@ -70,10 +70,34 @@ impl Display for Unknown {
 pub struct Addresses {
     /// In the order they are to be used.
     pub all: Rc<[IpAddr]>,
-    /// From now on.
-    #[expect(dead_code, reason = "for servers whose names are looked up again and again")]
-    pub valid: Duration,
+    /// For how long, from now on.
+    pub holds: Duration,
 }
+
+/// A server of a service.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// Its name.
+    pub name: String,
+    /// The lower, the earlier it is asked.
+    pub priority: u16,
+    /// Its share among those of its priority.
+    pub weight: u16,
+}
+
+/// The servers of a service, and for how long they hold.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// In the order of their priorities.
+    pub all: Vec<Located>,
+    /// For how long, from now on.
+    pub holds: Duration,
+}
+
+/// Names that a service gives and that have no address.
+pub type Missing = Vec<(String, Unknown)>;
 
 /// A loop's resolvers, by the configuration they belong to.
 #[derive(Default)]
@@ -137,40 +161,72 @@ impl Resolver {
     /// # Errors
     /// Why there are none.
     pub async fn addresses(self: &Rc<Self>, name: &[u8], timeout: Duration) -> Result<Addresses, Unknown> {
-        let answer = self.ask(false, name, timeout).await?;
-        let Records::Addresses(all) = answer.records else { return Err(self.unknown(Code::NOT_FOUND)) };
-        Ok(Addresses { all, valid: self.left(answer.valid) })
+        let wait = self.ask(false, name);
+        self.hosts(&wait, end_of(timeout)).await
     }
 
-    fn unknown(&self, code: Code) -> Unknown {
-        Unknown { code, valid: self.now().as_secs() }
+    async fn hosts(&self, wait: &Wait<'_>, end: Option<Instant>) -> Result<Addresses, Unknown> {
+        let answer = wait.answer(end).await?;
+        match answer.records {
+            Records::Addresses(all) => Ok(Addresses { all, holds: self.left(answer.valid) }),
+            Records::Services(_) => Err(NOTHING),
+        }
+    }
+
+    /// Finds the servers of a service of a domain, and their addresses; a service without a dot is one over TCP.
+    pub async fn services(
+        self: &Rc<Self>,
+        service: &str,
+        domain: &str,
+        timeout: Duration,
+    ) -> (Result<Services, Unknown>, Missing) {
+        let name =
+            if service.contains('.') { format!("{service}.{domain}") } else { format!("_{service}._tcp.{domain}") };
+        let mut missing = Vec::new();
+        let answer = match self.ask(true, name.as_bytes()).answer(end_of(timeout)).await {
+            Ok(answer) => answer,
+            Err(unknown) => return (Err(unknown), missing),
+        };
+        let Records::Services(servers) = answer.records else { return (Err(NOTHING), missing) };
+        // All are asked for before the first is waited for.
+        let waits: Vec<_> = servers.iter().map(|server| (server, self.ask(false, &server.name))).collect();
+        let end = end_of(timeout);
+        let (mut all, mut holds) = (Vec::new(), self.left(answer.valid));
+        for (server, wait) in &waits {
+            let name = String::from_utf8_lossy(&server.name).into_owned();
+            match self.hosts(wait, end).await {
+                Ok(found) => {
+                    holds = holds.min(found.holds);
+                    all.extend(found.all.iter().map(|ip| Located {
+                        address: SocketAddr::new(*ip, server.port),
+                        name: name.clone(),
+                        priority: server.priority,
+                        weight: server.weight,
+                    }));
+                }
+                Err(unknown) => missing.push((name, unknown)),
+            }
+        }
+        if !all.is_empty() {
+            return (Ok(Services { all, holds }), missing);
+        }
+        let codes = || missing.iter().map(|(_, unknown)| *unknown);
+        let unknown = codes().find(|unknown| unknown.code == Code::NOT_FOUND).or_else(|| codes().next());
+        (Err(unknown.unwrap_or(NOTHING)), missing)
     }
 
     fn left(&self, valid: u64) -> Duration {
         Duration::from_secs(valid.saturating_sub(self.now().as_secs()))
     }
 
-    async fn ask(self: &Rc<Self>, service: bool, name: &[u8], timeout: Duration) -> Result<Answer, Unknown> {
+    /// Asks for a name.
+    fn ask(&self, service: bool, name: &[u8]) -> Wait<'_> {
         let name = name.strip_suffix(b".").unwrap_or(name).to_ascii_lowercase();
-        let wait = {
-            let wires = &mut *self.wires.borrow_mut();
-            let waiter = self.machine.borrow_mut().ask(Key { service, name }, self.now(), wires);
-            wires.keep_time();
-            Wait { resolver: self, waiter }
-        };
+        let wires = &mut *self.wires.borrow_mut();
+        let waiter = self.machine.borrow_mut().ask(Key { service, name }, self.now(), wires);
+        wires.keep_time();
         self.changed.notify_one();
-        let answer = poll_fn(|cx| {
-            let waits = &mut self.wires.borrow_mut().waits;
-            if let Some(Outcome::Answer(answer)) = waits.get(&wait.waiter) {
-                return Poll::Ready(answer.clone());
-            }
-            waits.insert(wait.waiter, Outcome::Waker(cx.waker().clone()));
-            Poll::Pending
-        });
-        if timeout.is_zero() {
-            return answer.await;
-        }
-        tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| Err(self.unknown(Code::TIMED_OUT)))
+        Wait { resolver: self, waiter }
     }
 
     fn receive(&self, message: &[u8], tcp: bool) {
@@ -194,10 +250,36 @@ impl Resolver {
     }
 }
 
+const TIMED_OUT: Unknown = Unknown { code: Code::TIMED_OUT, holds: Duration::ZERO };
+const NOTHING: Unknown = Unknown { code: Code::NOT_FOUND, holds: Duration::ZERO };
+
+/// When a wait ends; never where there is no timeout.
+fn end_of(timeout: Duration) -> Option<Instant> {
+    (!timeout.is_zero()).then(|| Instant::now().checked_add(timeout)).flatten()
+}
+
 /// A wait for an answer; it ends when this is dropped.
 struct Wait<'a> {
     resolver: &'a Resolver,
     waiter: usize,
+}
+
+impl Wait<'_> {
+    /// The answer, or [`Code::TIMED_OUT`] where there is none at `end`.
+    async fn answer(&self, end: Option<Instant>) -> Result<Answer, Unknown> {
+        let answer = poll_fn(|cx| {
+            let waits = &mut self.resolver.wires.borrow_mut().waits;
+            if let Some(Outcome::Answer(answer)) = waits.get(&self.waiter) {
+                return Poll::Ready(answer.clone());
+            }
+            waits.insert(self.waiter, Outcome::Waker(cx.waker().clone()));
+            Poll::Pending
+        });
+        match end {
+            None => answer.await,
+            Some(end) => tokio::time::timeout_at(end, answer).await.unwrap_or(Err(TIMED_OUT)),
+        }
+    }
 }
 
 impl Drop for Wait<'_> {

@@ -3,20 +3,82 @@
 //! Differs from nginx: a name server behind a socket in the file system, which could not answer, is refused. [test: a_name_server_is_no_file]
 
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::{Arity, Contexts, Directive};
+use crate::conf::module::{Conf, inherit};
+use crate::conf::slot::{Custom, Time};
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
+use crate::conf::walk::{Levels, Setting};
 use crate::log::Log;
 use crate::net::address::{self, Host};
-use crate::net::resolver::{Addresses, NameServers, Unknown};
+use crate::net::resolver::{Addresses, Missing, NameServers, Resolver, Services, Unknown};
 use crate::net::turn::Turn;
 use crate::session::build::Build;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The port of name servers that are given without one.
 const PORT: u16 = 53;
+
+/// Settings of `resolver` and `resolver_timeout`.
+#[derive(Default)]
+pub struct ResolverConf {
+    resolver: Option<ResolverText>,
+    timeout: Option<Duration>,
+}
+
+impl Conf for ResolverConf {
+    fn inherit(&mut self, outer: &Self) {
+        inherit!(self, outer; resolver, timeout);
+    }
+}
+
+/// The rows of these contexts, and the version of nginx they came with.
+pub const fn rows(contexts: Contexts, since: Option<&'static str>) -> [Directive; 2] {
+    let rows = [
+        Directive::new("resolver", contexts, Arity::AtLeast(1), &Custom(resolver))
+            .words(&["valid=", "ipv4=", "ipv6="])
+            .doc("Sets the name servers that look up hosts while serving."),
+        Directive::new("resolver_timeout", contexts, Arity::Exactly(1), &Time(|c: &mut ResolverConf| &mut c.timeout))
+            .default("30s")
+            .doc("Sets how long a look-up may take."),
+    ];
+    match (since, rows) {
+        (Some(version), [one, other]) => [one.since(version), other.since(version)],
+        (None, rows) => rows,
+    }
+}
+
+fn resolver(cx: &mut Setting<'_>, conf: &mut ResolverConf, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.resolver.is_some() {
+        return Err(cx.complain("is duplicate"));
+    }
+    conf.resolver = Some(parse(statement)?);
+    Ok(())
+}
+
+/// Looks up the hosts among the name servers a level names itself.
+///
+/// # Errors
+/// One that is not found.
+pub fn declare(levels: &Levels<'_>, build: &Build<'_>) -> Result<(), Diagnostic> {
+    let own = levels.level.own::<ResolverConf>().and_then(|conf| conf.resolver.as_ref());
+    own.map_or(Ok(()), |resolver| resolver.servers(build).map(drop))
+}
+
+/// How names are looked up at a level; nothing where no name server is named.
+///
+/// # Errors
+/// A name server that is not found.
+pub fn lookup(levels: &Levels<'_>, build: &Build<'_>) -> Result<Option<Lookup>, Diagnostic> {
+    let Some(conf) = levels.get::<ResolverConf>() else { return Ok(None) };
+    let Some(resolver) = &conf.resolver else { return Ok(None) };
+    let timeout = conf.timeout.unwrap_or(Duration::from_secs(30));
+    Ok(Some(Lookup::new(resolver.servers(build)?, timeout)))
+}
 
 /// The name servers of a level, as written; those that inherit them share what is made of them.
 #[derive(Clone, Debug)]
@@ -102,14 +164,6 @@ impl ResolverText {
         let made = Arc::new(NameServers { addresses: addresses.into(), valid, ipv4, ipv6 });
         Ok(written.made.get_or_init(|| made).clone())
     }
-
-    /// How names are looked up where this and `resolver_timeout` hold.
-    ///
-    /// # Errors
-    /// A name server that is not found.
-    pub fn lookup(&self, timeout: Option<Duration>, build: &Build<'_>) -> Result<Lookup, Diagnostic> {
-        Ok(Lookup { servers: self.servers(build)?, timeout: timeout.unwrap_or(Duration::from_secs(30)) })
-    }
 }
 
 /// How names are looked up while serving.
@@ -120,14 +174,32 @@ pub struct Lookup {
 }
 
 impl Lookup {
+    /// A look-up with these name servers and this timeout.
+    pub const fn new(servers: Arc<NameServers>, timeout: Duration) -> Self {
+        Self { servers, timeout }
+    }
+
+    fn resolver(&self, turn: &Turn) -> Rc<Resolver> {
+        let errors: Log = turn.errors.borrow().clone();
+        turn.resolvers.of(&self.servers, &errors)
+    }
+
+    /// `resolver_timeout`.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The addresses of a host.
     ///
     /// # Errors
     /// Why there are none.
     pub async fn find(&self, host: &str, turn: &Turn) -> Result<Addresses, Unknown> {
-        let errors: Log = turn.errors.borrow().clone();
-        let resolver = turn.resolvers.of(&self.servers, &errors);
-        resolver.addresses(host.as_bytes(), self.timeout).await
+        self.resolver(turn).addresses(host.as_bytes(), self.timeout).await
+    }
+
+    /// The servers of a service of a domain, and its names that have no address.
+    pub async fn find_service(&self, service: &str, domain: &str, turn: &Turn) -> (Result<Services, Unknown>, Missing) {
+        self.resolver(turn).services(service, domain, self.timeout).await
     }
 
     /// What nginx says where there are none.

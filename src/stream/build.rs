@@ -15,6 +15,7 @@ use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_SERVER;
 use crate::session::errorlog;
+use crate::session::resolver;
 use crate::session::used::{self, Used};
 use std::sync::Arc;
 
@@ -84,8 +85,7 @@ fn server(
         });
     };
     let conf = levels.get::<ServerConf>().merged()?;
-    let resolver = conf.resolver.as_ref().map(|resolver| resolver.lookup(conf.resolver_timeout, cx.build));
-    let resolver = resolver.transpose()?;
+    let resolver = resolver::lookup(levels, cx.build)?;
     let error_log = match conf.error_logs.as_slice() {
         [] => outer.clone(),
         logs => errorlog::log(logs, cx.build)?,

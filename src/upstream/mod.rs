@@ -7,6 +7,7 @@ pub mod group;
 mod hash;
 mod ip_hash;
 mod least_conn;
+pub mod names;
 pub mod peer;
 mod random;
 mod round_robin;

@@ -168,7 +168,9 @@ impl<P: Protocol> Engine<P> {
             Servers::Known(pool) => {
                 let key = pool.key.as_ref().map(|key| key.text(request));
                 let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
-                pool.group.explain(inputs, self.gateway.next_tries).keyed(key.as_deref())
+                let mut choice = pool.group.explain(inputs, self.gateway.next_tries).keyed(key.as_deref());
+                choice.order.extend(pool.live.iter().flat_map(|live| live.texts().map(str::to_owned)));
+                choice
             }
             Servers::Host { name, port } if request.location.attached::<Lookup>().is_some() => {
                 Servers::choice(name, *port)

@@ -8,6 +8,7 @@ use crate::net::address::{Address, Endpoint, Host};
 use crate::session::resolver::Lookup;
 use crate::upstream::Group;
 use crate::upstream::group::Choice;
+use crate::upstream::names::Changing as _;
 use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -59,7 +60,7 @@ impl Servers {
     /// The status to answer with where there are none; logged.
     pub async fn find(self, request: &mut Request, gateway: &Gateway) -> Result<Arc<Pool>, u16> {
         let (name, port) = match self {
-            Self::Known(pool) => return Ok(pool),
+            Self::Known(pool) => return Ok(pool.now()),
             Self::Host { name, port } => (name, port),
         };
         let location = request.location.clone();
@@ -96,5 +97,5 @@ impl Servers {
 /// A group of addresses that serves one request.
 fn pool(name: &str, addresses: impl Iterator<Item = Address>) -> Arc<Pool> {
     let group = Group::implicit(name, addresses);
-    Arc::new(Pool { group, key: None, keep: None, named: false, origin: None })
+    Arc::new(Pool::of(group))
 }

@@ -51,7 +51,6 @@ pub enum Records {
     /// Addresses, in the order they are to be used.
     Addresses(Rc<[IpAddr]>),
     /// Servers of a service.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for servers of a service"))]
     Services(Rc<[Service]>),
 }
 
@@ -218,7 +217,7 @@ impl Machine {
                         return self.finish(&waiting, &Ok(Answer { records, valid }), link);
                     };
                     key = Key { service: key.service, name };
-                    waiting = self.follow(waiting, now, link);
+                    waiting = self.follow(waiting, link);
                 }
                 Some(Node::Pending(pending)) if !pending.waiting.is_empty() => {
                     pending.waiting.extend(&waiting);
@@ -233,14 +232,14 @@ impl Machine {
     }
 
     /// Counts an alias for those who follow it; those who followed too many are told that there is no such name.
-    fn follow(&mut self, waiting: BTreeSet<usize>, now: Duration, link: &mut dyn Link) -> BTreeSet<usize> {
+    fn follow(&mut self, waiting: BTreeSet<usize>, link: &mut dyn Link) -> BTreeSet<usize> {
         let (mut going, mut lost) = (BTreeSet::new(), BTreeSet::new());
         for waiter in waiting {
             let Some(known) = self.waiters.get_mut(waiter) else { continue };
             known.aliases = known.aliases.saturating_add(1);
             if known.aliases > ALIASES { &mut lost } else { &mut going }.insert(waiter);
         }
-        self.finish(&lost, &Err(self.unknown(Code::NOT_FOUND, now)), link);
+        self.finish(&lost, &Err(self.unknown(Code::NOT_FOUND)), link);
         going
     }
 
@@ -263,7 +262,7 @@ impl Machine {
         for kind in kinds {
             let Some(message) = dns::query(link.random() as u16, *kind, &key.name) else {
                 self.nodes.remove(&key);
-                return self.finish(&waiting, &Err(self.unknown(Code::NOT_FOUND, now)), link);
+                return self.finish(&waiting, &Err(self.unknown(Code::NOT_FOUND)), link);
             };
             queries.push(Query { kind: *kind, message, tcp: false, answered: false });
         }
@@ -291,9 +290,9 @@ impl Machine {
         }
     }
 
-    fn unknown(&self, code: Code, now: Duration) -> Unknown {
+    fn unknown(&self, code: Code) -> Unknown {
         let seconds = if self.rules.valid > 0 { self.rules.valid } else { UNKNOWN };
-        Unknown { code, valid: now.as_secs() + seconds }
+        Unknown { code, holds: Duration::from_secs(seconds) }
     }
 
     /// Takes a message that came from a server.
@@ -377,7 +376,7 @@ impl Machine {
         let code = if code == 0 { Code::NOT_FOUND } else { Code(code) };
         let waiting = std::mem::take(&mut pending.waiting);
         self.nodes.remove(&key);
-        self.finish(&waiting, &Err(self.unknown(code, now)), link);
+        self.finish(&waiting, &Err(self.unknown(code)), link);
     }
 
     fn records(&mut self, key: Key, at: usize, response: &Response<'_>, now: Duration, link: &mut dyn Link) {
@@ -430,7 +429,7 @@ impl Machine {
         self.nodes.insert(key, Node::Known(known));
         match found {
             Found::Alias(name) => {
-                let waiting = self.follow(waiting, now, link);
+                let waiting = self.follow(waiting, link);
                 if !waiting.is_empty() {
                     self.look_up(waiting, Key { service, name }, now, link);
                 }

@@ -28,6 +28,7 @@ use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
 use crate::upstream::group::Choice;
+use crate::upstream::names::Changing as _;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;
 use std::io;
@@ -249,7 +250,7 @@ fn unresolved(name: &str) -> String {
 /// The group, with the addresses a host has now.
 async fn find(servers: Result<Servers, String>, session: &Session) -> Result<Arc<Pool>, String> {
     let (name, port) = match servers? {
-        Servers::Known(pool) => return Ok(pool),
+        Servers::Known(pool) => return Ok(pool.now()),
         Servers::Host { name, port } => (name, port),
     };
     let lookup = session.server.resolver.as_ref().ok_or_else(|| unresolved(&name))?;

@@ -170,3 +170,22 @@ fn servers_are_asked_in_the_order_nginx_asked_them() {
     }
     assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), ANSWERS.lines().count(), &wrong[..wrong.len().min(20)]);
 }
+
+#[test]
+fn a_service_needs_a_domain_that_is_looked_up_while_serving() {
+    let complaint = |server: &str| {
+        let walked = read(HTTP, &format!("upstream u {{ server {server}; }}"));
+        walked.fatal.map(|complaint| complaint.message)
+    };
+    let cases = [
+        ("a.ex service=http", "service upstream \"a.ex\" requires \"resolve\" parameter"),
+        ("a.ex:80 service=http resolve", "service upstream \"a.ex:80\" may not have port"),
+        ("127.0.0.1 service=http resolve", "service upstream \"127.0.0.1\" requires domain name"),
+        ("a.ex service= resolve", "service is empty"),
+        ("a.ex resolved", "invalid parameter \"resolved\""),
+    ];
+    for (server, expected) in cases {
+        assert_eq!(complaint(server).as_deref(), Some(expected), "{server}");
+    }
+    assert_eq!(complaint("a.ex service=http resolve"), None);
+}

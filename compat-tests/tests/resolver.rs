@@ -23,7 +23,7 @@ type Asked = Arc<Mutex<Vec<String>>>;
 type Moving = Arc<Mutex<Option<Result<Vec<[u8; 4]>, u16>>>>;
 
 /// A name server at one port, over UDP and TCP.
-struct NameServer {
+pub struct NameServer {
     asked: Asked,
     moving: Moving,
     stop: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ struct NameServer {
 
 impl NameServer {
     /// Starts one that answers by the first label of the name, or nobody at all.
-    fn start(stand: &Stand, port: u16, silent: bool) -> io::Result<Self> {
+    pub fn start(stand: &Stand, port: u16, silent: bool) -> io::Result<Self> {
         let socket = stand.host().run(move || UdpSocket::bind(local(port)))??;
         let liar = stand.host().run(|| UdpSocket::bind(local(0)))??;
         let listener = stand.host().run(move || TcpListener::bind(local(port)))??;
@@ -72,7 +72,8 @@ impl NameServer {
         *self.moving.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
-    fn asked(&self) -> Vec<String> {
+    /// What was asked so far.
+    pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -162,7 +163,7 @@ fn answers(query: &[u8], tcp: bool) -> Vec<Vec<u8>> {
         "halffail" if kind == AAAA => one(2, &[]),
         "six" => one(0, &[]),
         _ if kind == AAAA => one(0, &[]),
-        "nx" => one(3, &[]),
+        "nx" | "unknown" => one(3, &[]),
         "formerr" => one(1, &[]),
         "servfail" => one(2, &[]),
         "notimp" => one(4, &[]),

@@ -8,7 +8,7 @@ mod machine;
 
 use self::machine::{Answer, Key, Link, Machine, Records, Rules};
 use super::dns::Code;
-use super::turn::spawn;
+use super::turn::{Turn, spawn};
 use crate::conf::bytes::raw;
 use crate::conf::walk::errno;
 use crate::log::{Level, Log};
@@ -117,6 +117,49 @@ impl Resolvers {
         let resolver = Resolver::new(servers, errors);
         made.push((Arc::downgrade(servers), resolver.clone()));
         resolver
+    }
+}
+
+/// How names are looked up while serving.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    servers: Arc<NameServers>,
+    timeout: Duration,
+}
+
+impl Lookup {
+    /// A look-up with these name servers and this timeout.
+    pub const fn new(servers: Arc<NameServers>, timeout: Duration) -> Self {
+        Self { servers, timeout }
+    }
+
+    fn resolver(&self, turn: &Turn) -> Rc<Resolver> {
+        let errors: Log = turn.errors.borrow().clone();
+        turn.resolvers.of(&self.servers, &errors)
+    }
+
+    /// `resolver_timeout`.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The addresses of a host.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn find(&self, host: &str, turn: &Turn) -> Result<Addresses, Unknown> {
+        self.resolver(turn).addresses(host.as_bytes(), self.timeout).await
+    }
+
+    /// The servers of a service of a domain, and its names that have no address.
+    pub async fn find_service(&self, service: &str, domain: &str, turn: &Turn) -> (Result<Services, Unknown>, Missing) {
+        self.resolver(turn).services(service, domain, self.timeout).await
+    }
+
+    /// What nginx says where there are none.
+    pub fn complaint(host: &str, unknown: Unknown) -> String {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        format!("{host} could not be resolved ({unknown})")
     }
 }
 

@@ -10,13 +10,10 @@ use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::log::Log;
 use crate::net::address::{self, Host};
-use crate::net::resolver::{Addresses, Missing, NameServers, Resolver, Services, Unknown};
-use crate::net::turn::Turn;
+use crate::net::resolver::{Lookup, NameServers};
 use crate::session::build::Build;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -163,49 +160,6 @@ impl ResolverText {
         let Written { valid, ipv4, ipv6, .. } = *written;
         let made = Arc::new(NameServers { addresses: addresses.into(), valid, ipv4, ipv6 });
         Ok(written.made.get_or_init(|| made).clone())
-    }
-}
-
-/// How names are looked up while serving.
-#[derive(Clone, Debug)]
-pub struct Lookup {
-    servers: Arc<NameServers>,
-    timeout: Duration,
-}
-
-impl Lookup {
-    /// A look-up with these name servers and this timeout.
-    pub const fn new(servers: Arc<NameServers>, timeout: Duration) -> Self {
-        Self { servers, timeout }
-    }
-
-    fn resolver(&self, turn: &Turn) -> Rc<Resolver> {
-        let errors: Log = turn.errors.borrow().clone();
-        turn.resolvers.of(&self.servers, &errors)
-    }
-
-    /// `resolver_timeout`.
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// The addresses of a host.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub async fn find(&self, host: &str, turn: &Turn) -> Result<Addresses, Unknown> {
-        self.resolver(turn).addresses(host.as_bytes(), self.timeout).await
-    }
-
-    /// The servers of a service of a domain, and its names that have no address.
-    pub async fn find_service(&self, service: &str, domain: &str, turn: &Turn) -> (Result<Services, Unknown>, Missing) {
-        self.resolver(turn).services(service, domain, self.timeout).await
-    }
-
-    /// What nginx says where there are none.
-    pub fn complaint(host: &str, unknown: Unknown) -> String {
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        format!("{host} could not be resolved ({unknown})")
     }
 }
 

@@ -12,7 +12,7 @@ use crate::http::heart::secure::ServerSide;
 use crate::http::heart::story::Story;
 use crate::http::heart::upstream::Attempt;
 use crate::log::Level;
-use crate::session::resolver::Lookup;
+use crate::net::resolver::Lookup;
 use crate::upstream::Inputs;
 use std::future::poll_fn;
 use std::rc::Rc;

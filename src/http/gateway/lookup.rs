@@ -5,7 +5,7 @@ use crate::http::heart::request::Request;
 use crate::http::heart::upstream::Pool;
 use crate::log::Level;
 use crate::net::address::{Address, Endpoint, Host};
-use crate::session::resolver::Lookup;
+use crate::net::resolver::Lookup;
 use crate::upstream::Group;
 use crate::upstream::group::Choice;
 use crate::upstream::names::Changing as _;

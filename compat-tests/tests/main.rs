@@ -39,6 +39,7 @@ mod replies;
 mod resolver;
 mod service;
 mod signals;
+mod sticky;
 mod tls;
 mod tls_reload;
 mod tls_settings;

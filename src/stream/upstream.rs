@@ -51,13 +51,14 @@ impl Pool {
     /// A session's way through the group.
     pub fn pick(&self, session: &Session) -> Pick {
         let key = self.key.as_ref().map(|key| key.text(session)).unwrap_or_default();
-        self.group.pick(Inputs { client: session.client_address().ip(), key: &key })
+        self.group.pick(Inputs { client: session.client_address().ip(), key: &key, session: b"" })
     }
 
     /// How the group would choose for a session.
     pub fn explain(&self, session: &Session, tries: u32) -> Choice {
         let key = self.key.as_ref().map(|key| key.text(session));
-        let inputs = Inputs { client: session.client_address().ip(), key: key.as_deref().unwrap_or_default() };
+        let inputs =
+            Inputs { client: session.client_address().ip(), key: key.as_deref().unwrap_or_default(), session: b"" };
         let mut choice = self.group.explain(inputs, tries).keyed(key.as_deref());
         choice.order.extend(self.live.iter().flat_map(|live| live.texts().map(str::to_owned)));
         choice

@@ -3,8 +3,9 @@
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
 use super::settings::{Balancer, Server, Upstream, Zone};
+use super::sticky;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Opens};
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom, Number, Time};
 use crate::conf::source::Span;
@@ -56,6 +57,18 @@ const fn zone_row(contexts: Contexts) -> Directive {
 
 const SERVER_WORDS: &[&str] =
     &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve", "service="];
+const HTTP_SERVER_WORDS: &[&str] = &[
+    "weight=",
+    "max_conns=",
+    "max_fails=",
+    "fail_timeout=",
+    "backup",
+    "down",
+    "drain",
+    "route=",
+    "resolve",
+    "service=",
+];
 const SERVER_DOC: &str = "Adds a server to the group, with its weight, limits and role.";
 
 macro_rules! module {
@@ -70,7 +83,9 @@ pub const HTTP_MODULES: &[Module] = &[
         name: "ngx_http_upstream_module",
         directives: &[
             group(HTTP, UPSTREAM),
-            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).words(SERVER_WORDS).doc(SERVER_DOC),
+            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server))
+                .words(HTTP_SERVER_WORDS)
+                .doc(SERVER_DOC),
         ],
         scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM)), Scope::of::<Groups>(HTTP.or(STREAM))],
     },
@@ -84,6 +99,14 @@ pub const HTTP_MODULES: &[Module] = &[
     module!("ngx_http_upstream_least_conn_module", [least_conn_row(UPSTREAM)]),
     module!("ngx_http_upstream_random_module", [random_row(UPSTREAM)]),
     module!("ngx_http_upstream_keepalive_module", KEEPALIVE),
+    module!(
+        "ngx_http_upstream_sticky_module",
+        [Directive::new("sticky", UPSTREAM, Arity::AtLeast(2), &Custom(sticky::set))
+            .words(sticky::WORDS)
+            .since("1.29.6")
+            .support(Support::Parts("learn is checked, and not served"))
+            .doc("Sends the requests of a session to the server that a cookie or a variable names.")]
+    ),
     module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
 ];
 
@@ -187,6 +210,24 @@ fn parameter(server: &mut Server, word: &Word) -> Option<()> {
     Some(())
 }
 
+/// Whether a word of `server` is about sessions, as only http has them.
+fn session(server: &mut Server, word: &Word) -> Result<bool, Diagnostic> {
+    if word.is("drain") {
+        server.drain = true;
+        return Ok(true);
+    }
+    let Some(route) = word.after("route=") else { return Ok(false) };
+    let refused = |text: String| Err(Diagnostic::emerg(text).point(word.span));
+    match route.len() {
+        0 => refused("route is empty".to_owned()),
+        1..=sticky::LONGEST => {
+            server.route = Some(crate::conf::bytes::text(route).into_owned());
+            Ok(true)
+        }
+        _ => refused(format!("route is longer than {}", sticky::LONGEST)),
+    }
+}
+
 fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
     let [address, parameters @ ..] = statement.arguments() else { return Ok(()) };
     let text = address.text().into_owned();
@@ -200,6 +241,8 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         down: false,
         backup: false,
         needs_port: false,
+        drain: false,
+        route: None,
         resolve: false,
         service: None,
         text,
@@ -209,6 +252,9 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         if word.is("backup") && hashed {
             let complaint = format!("balancing method does not support parameter \"{}\"", word.text());
             return Err(Diagnostic::emerg(complaint).point(word.span));
+        }
+        if cx.context() == UPSTREAM && session(&mut server, word)? {
+            continue;
         }
         match word.after("service=") {
             Some(b"") => return Err(Diagnostic::emerg("service is empty").point(word.span)),
@@ -324,5 +370,7 @@ fn zone(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Res
     Ok(())
 }
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

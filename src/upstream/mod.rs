@@ -12,5 +12,6 @@ pub mod peer;
 mod random;
 mod round_robin;
 pub mod settings;
+pub mod sticky;
 
 pub use group::{Group, Inputs, PeerRef, Pick};

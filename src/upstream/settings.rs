@@ -4,6 +4,7 @@ use super::group::{Group, Method};
 use super::hash::Points;
 use super::names::Names;
 use super::peer::Peer;
+use super::sticky::StickyText;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
 use crate::conf::source::Span;
@@ -40,6 +41,10 @@ pub struct Server {
     pub backup: bool,
     /// It is a name without the port that stream needs.
     pub needs_port: bool,
+    /// `drain`: only requests of its sessions are sent to it.
+    pub drain: bool,
+    /// `route=`: its id for `sticky`.
+    pub route: Option<String>,
     /// `resolve`: its name is looked up while serving.
     pub resolve: bool,
     /// `service=`: the name is that of a domain, and its servers those of the service.
@@ -85,6 +90,8 @@ pub struct Upstream {
     pub keepalive_timeout: Option<Duration>,
     /// `zone`.
     pub zone: Option<Zone>,
+    /// `sticky`.
+    pub sticky: Option<StickyText>,
 }
 
 impl Conf for Upstream {
@@ -230,7 +237,8 @@ impl Upstream {
     }
 }
 
-fn placed(complaint: Diagnostic, at: Option<Span>) -> Diagnostic {
+/// A complaint about a block that opens at `at`.
+pub fn placed(complaint: Diagnostic, at: Option<Span>) -> Diagnostic {
     match at {
         Some(at) => complaint.at(at),
         None => complaint,
@@ -267,7 +275,9 @@ impl Server {
             max_conns: self.max_conns,
             max_fails: self.max_fails,
             fail_timeout: self.fail_timeout,
-            down: self.down,
+            down: self.down || self.drain,
+            drains: self.drain,
+            route: self.route.clone(),
             ..Peer::new(address, &self.text)
         }
     }

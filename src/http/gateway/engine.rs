@@ -167,7 +167,9 @@ impl<P: Protocol> Engine<P> {
         let choice = match &target.servers {
             Servers::Known(pool) => {
                 let key = pool.key.as_ref().map(|key| key.text(request));
-                let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
+                let session = pool.sticky.as_ref().map(|sticky| sticky.server(request)).unwrap_or_default();
+                let key_text = key.as_deref().unwrap_or_default();
+                let inputs = Inputs { client: client_ip(request), key: key_text, session: &session };
                 let mut choice = pool.group.explain(inputs, self.gateway.next_tries).keyed(key.as_deref());
                 choice.order.extend(pool.live.iter().flat_map(|live| live.texts().map(str::to_owned)));
                 choice

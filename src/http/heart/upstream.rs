@@ -6,6 +6,7 @@ use crate::http::heart::head::{set_cookie_of, variable_name_is};
 use crate::http::heart::module::Text;
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
+use crate::http::heart::sticky::Sticky;
 use crate::net::address::{Endpoint, Host};
 use crate::net::transport::Transport;
 use crate::net::turn::Turn;
@@ -15,7 +16,7 @@ use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
 use crate::upstream::group::Pick;
 use crate::upstream::names::{self, Changing, Live};
-use crate::upstream::settings::{self, Upstream};
+use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::{Group, PeerRef};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,8 @@ pub struct Pool {
     pub named: bool,
     /// Host and port of the address a gateway names.
     pub origin: Option<(String, u16)>,
+    /// `sticky`.
+    pub sticky: Option<Arc<Sticky>>,
     /// What changes its servers while it serves.
     pub live: Option<Live<Self>>,
 }
@@ -44,7 +47,7 @@ pub struct Pool {
 impl Pool {
     /// The pool of a group that no configuration names.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None, keep: None, named: false, origin: None, live: None }
+        Self { group, key: None, keep: None, named: false, origin: None, sticky: None, live: None }
     }
 }
 
@@ -58,7 +61,8 @@ impl Changing for Pool {
     }
 
     fn with(&self, group: Group) -> Self {
-        Self { group, key: self.key.clone(), keep: self.keep, named: self.named, origin: None, live: None }
+        let (key, sticky) = (self.key.clone(), self.sticky.clone());
+        Self { key, keep: self.keep, named: self.named, sticky, ..Self::of(group) }
     }
 }
 
@@ -107,6 +111,9 @@ impl Upstreams {
                 Template::compile(&word.bytes, variables).map_err(|text| Diagnostic::emerg(text).at(word.span))
             });
             let key = build.part(key.transpose())?.flatten().map(Arc::new);
+            let sticky = conf.sticky.as_ref().map(|text| Sticky::new(text, variables));
+            let sticky = sticky.transpose().map_err(|text| placed(Diagnostic::emerg(text), level.span));
+            let sticky = build.part(sticky)?.flatten().map(Arc::new);
             let names = conf.names(&name, level.span, 80, &levels.inside(level), build);
             let live = build.part(names)?.flatten().map(Live::new);
             let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
@@ -115,7 +122,7 @@ impl Upstreams {
                 time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             });
-            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, live }));
+            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, sticky, live }));
         }
         Ok(all)
     }

@@ -16,6 +16,8 @@ fn server(text: &str, service: Option<&str>, backup: bool, weight: u32) -> Serve
         down: false,
         backup,
         needs_port: false,
+        drain: false,
+        route: None,
         resolve: true,
         service: service.map(str::to_owned),
     }

@@ -5,13 +5,12 @@ use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
+use crate::http::gateway::lookup::Servers;
 use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::Pool;
 use crate::log::Level;
-use crate::net::address::{self, Address, Host};
-use crate::upstream::Group;
-use std::net::SocketAddr;
+use crate::net::address;
 use std::sync::Arc;
 
 /// Where a location's requests go.
@@ -159,7 +158,7 @@ impl Protocol for Proxy {
         match &self.destination {
             Destination::Fixed { pool, host, uri, secure, .. } => {
                 let uri = self.uri(request, uri.as_deref());
-                Ok(Target { pool: pool.clone(), uri, host: host.to_vec(), secure: *secure })
+                Ok(Target { servers: Servers::Known(pool.clone()), uri, host: host.to_vec(), secure: *secure })
             }
             Destination::Variable(text) => {
                 let url = text.text(request);
@@ -292,27 +291,18 @@ impl Proxy {
             given => given.to_vec(),
         };
         if let Some(pool) = request.site.upstreams.get(&text) {
-            return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes(), secure });
+            let servers = Servers::Known(pool.clone());
+            return Ok(Target { servers, uri, host: text.into_bytes(), secure });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
             let shown = bytes::text(rest);
             request.log(Level::Error, &format!("{what} in upstream \"{shown}\""));
             500_u16
         })?;
-        if let Some(pool) = request.site.upstreams.of_address(&endpoint, port) {
-            return Ok(Target { pool: pool.clone(), uri, host: host_header(&text, secure).into_bytes(), secure });
-        }
-        let address = match endpoint.host {
-            Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(port))),
-            Host::Unix(path) => Address::Unix(path),
-            Host::Name(name) => {
-                request.log(Level::Error, &format!("no resolver defined to resolve {name}"));
-                return Err(502);
-            }
-            Host::Any => return Err(500),
+        let servers = match request.site.upstreams.of_address(&endpoint, port) {
+            Some(pool) => Servers::Known(pool.clone()),
+            None => Servers::of(&text, endpoint, Some(port)).ok_or(500_u16)?,
         };
-        let group = Group::implicit(&text, std::iter::once(address));
-        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: None });
-        Ok(Target { pool, uri, host: host_header(&text, secure).into_bytes(), secure })
+        Ok(Target { servers, uri, host: host_header(&text, secure).into_bytes(), secure })
     }
 }

@@ -7,6 +7,7 @@ mod mails;
 mod pair;
 mod scripts;
 mod story;
+mod vmac;
 mod ways;
 
 use std::fs;

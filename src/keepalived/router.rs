@@ -3,14 +3,18 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod firewall;
 mod holding;
 mod process;
 mod processes;
 mod reload;
 mod sockets;
+mod vmac;
 mod watch;
 
+use self::firewall::Firewall;
 use self::holding::Held;
+use self::vmac::Vmacs;
 use super::channel::{Key, SocketPool};
 use super::interfaces::Interfaces;
 use super::log::Log;
@@ -146,6 +150,10 @@ pub struct Process {
     promoted: Vec<(String, String)>,
     /// When sockets that could not be opened are tried again.
     retry_at: Option<Instant>,
+    /// What was changed for interfaces of `use_vmac`.
+    vmacs: Vmacs,
+    /// The nftables rules.
+    firewall: Firewall,
 }
 
 impl InstanceState {
@@ -192,7 +200,6 @@ impl Process {
         let interfaces = Interfaces::ask(&mut commands).map_err(|error| failed(&log, error))?;
         let (site, text) = load(&start, &log, &interfaces).ok_or(End::Config)?;
         trim_memory();
-        log.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&log, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);
         let policy = policy(&site);
@@ -224,6 +231,8 @@ impl Process {
             parting: Vec::new(),
             promoted: Vec::new(),
             retry_at: None,
+            vmacs: Vmacs::default(),
+            firewall: Firewall::default(),
             site,
         };
         process.begin();
@@ -236,6 +245,8 @@ impl Process {
         self.moving = self.site.virtual_addresses();
         self.greet();
         self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
+        let made = self.make_vmacs();
+        self.log.detail("Registering gratuitous ARP shared channel");
         let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
         let (config, things) = self.site.node();
         self.node = Node::new(config, delay.map(|delay| now + delay));
@@ -243,7 +254,7 @@ impl Process {
         if self.recorder.is_open() {
             self.node.trace();
         }
-        for seat in &self.seats {
+        for seat in self.seats.iter().zip(0..).filter(|(_, at)| !made.contains(at)).map(|(seat, _)| seat) {
             let instance = &seat.instance;
             if instance.router.has_rules {
                 self.log.detail(format!("({}) removing Virtual Rules", instance.name));
@@ -260,7 +271,7 @@ impl Process {
                 self.log.detail(format!("({}) removing E-VIPs.", seat.instance.name));
             }
             for wanted in
-                seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, &seat.instance.interface, one))
+                seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, seat.instance.device(), one))
             {
                 // What an earlier life left behind; mostly nothing.
                 let _ = wanted.remove(&mut self.commands);
@@ -331,7 +342,8 @@ impl Process {
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        instance.source.or_else(|| self.interfaces.source(&instance.interface, ipv6, &self.moving))
+        let name = if ipv6 { instance.port() } else { &instance.interface };
+        instance.source.or_else(|| self.interfaces.source(name, ipv6, &self.moving))
     }
 
     fn stop(&mut self) {
@@ -339,7 +351,12 @@ impl Process {
         self.node.stop(now);
         self.perform_acts();
         self.release_static_all();
+        if !self.start.keep_addresses {
+            self.remove_vmacs();
+        }
         self.demote_secondaries();
+        let outcome = self.firewall.remove();
+        self.firewall_refused(outcome);
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
         self.notifier.finish_mail();
@@ -356,8 +373,8 @@ impl Process {
     /// The addresses of the interfaces that are used.
     fn greet(&self) {
         let mut seen: Vec<&str> = Vec::new();
-        for instance in &self.site.instances {
-            let name = instance.interface.as_str();
+        let instances = self.site.instances.iter();
+        for name in instances.flat_map(|instance| [instance.interface.as_str(), instance.device()]) {
             if seen.contains(&name) {
                 continue;
             }
@@ -398,7 +415,12 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
-            (reading.worst() < Some(Gravity::Fatal) && !unserved).then_some((reading.site, reading.text))
+            if reading.worst() >= Some(Gravity::Fatal) || unserved {
+                return None;
+            }
+            let mut site = reading.site;
+            vmac::choose_names(&mut site, interfaces, log);
+            Some((site, reading.text))
         }
         Err(error) => {
             log.say(format!("Unable to read the configuration - {}", reason(&error)));

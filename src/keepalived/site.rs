@@ -97,8 +97,10 @@ pub struct Tracking {
 pub struct Instance {
     /// Its name.
     pub name: String,
-    /// Where it speaks.
+    /// The interface it is configured on.
     pub interface: String,
+    /// The interface of its own that it has there.
+    pub vmac: Option<Vmac>,
     /// `state MASTER`.
     pub wants_master: bool,
     /// What the machine needs to know.
@@ -133,10 +135,36 @@ pub struct Instance {
     pub closed: bool,
 }
 
+/// The interface with a virtual router's Ethernet address (RFC 9568 §7.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vmac {
+    /// Its name: the configured one, until the one in use is chosen.
+    pub name: Option<String>,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Adverts are sent and heard on the interface below.
+    pub xmit_base: bool,
+}
+
 impl Instance {
     /// What makes two instances the same one across a reload; the name plays no part.
-    pub fn identity(&self) -> (u8, bool, &str, bool) {
-        (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some())
+    pub fn identity(&self) -> (u8, bool, &str, bool, bool) {
+        (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some(), self.vmac.is_some())
+    }
+
+    /// The interface of addresses that name none.
+    pub fn device(&self) -> &str {
+        self.vmac.as_ref().and_then(|vmac| vmac.name.as_deref()).unwrap_or(&self.interface)
+    }
+
+    /// The interface adverts are sent and heard on.
+    pub fn port(&self) -> &str {
+        if self.vmac.as_ref().is_some_and(|vmac| vmac.xmit_base) { &self.interface } else { self.device() }
+    }
+
+    /// Whether it has addresses of the family its adverts are not of.
+    pub fn has_other_family(&self) -> bool {
+        self.addresses.iter().any(|address| address.ip.is_ipv6() != self.router.is_ipv6())
     }
 }
 
@@ -217,11 +245,13 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances = instances;
     let mut about_groups = grouped(&groups, &mut instances);
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
+    let mut firewall = false;
     let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
             let (scripts, files, processes) = (&scripts, &files, &processes);
-            let mut cx = Completion { global: &global, scripts, files, processes, complaints: &mut complaints };
+            let (complaints, firewall) = (&mut complaints, &mut firewall);
+            let mut cx = Completion { global: &global, scripts, files, processes, complaints, firewall };
             cx.instance(given, has_interface)
         })
         .collect();
@@ -476,7 +506,7 @@ fn script(given: GivenScript) -> Option<Script> {
 fn duplicates(instances: &[Instance], places: &BTreeMap<String, Option<Span>>, complaints: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<(u8, bool, &str), &str> = BTreeMap::new();
     for instance in instances {
-        let (vrid, ipv6, interface, _) = instance.identity();
+        let (vrid, ipv6, interface, ..) = instance.identity();
         if let Some(other) = seen.insert((vrid, ipv6, interface), &instance.name) {
             let family = if ipv6 { "IPv6" } else { "IPv4" };
             let text =

@@ -221,12 +221,10 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100, "({n}): Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets how many missed adverts make a master dead."),
-    Directive::missing("use_vmac", INSTANCE, BARE)
-        .judged(&Custom(use_vmac))
-        .doc("Uses the virtual MAC address of the standard, by an interface of its own."),
-    Directive::missing("vmac_xmit_base", INSTANCE, BARE)
-        .judged(&Present(|c: &mut Instance| &mut c.xmit_base, true))
-        .doc("Sends advertisements through the underlying interface."),
+    Directive::new("use_vmac", INSTANCE, BARE, &Custom(use_vmac))
+        .doc("Uses the virtual MAC address of the standard, by a macvlan interface that is made for it; a name may be given."),
+    Directive::new("vmac_xmit_base", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.xmit_base, true))
+        .doc("Sends and hears adverts on the underlying interface instead of the one of use_vmac."),
     Directive::missing("use_vmac_addr", INSTANCE, BARE)
         .doc("Uses a virtual MAC address for addresses on other interfaces too."),
     Directive::missing("vmac_garp_intvl", INSTANCE, BARE)
@@ -328,6 +326,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// `use_vmac` as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vmac {
+    /// The name of its interface.
+    pub name: Option<String>,
+    /// Its Ethernet address, if not the standard's.
+    pub mac: Option<[u8; 6]>,
+}
+
 /// A virtual router as configured; what was not given is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
@@ -382,6 +389,8 @@ pub struct Instance {
     pub accept: Option<bool>,
     /// `use_vmac` or `use_ipvlan`.
     pub virtual_interface: Option<bool>,
+    /// `use_vmac`.
+    pub vmac: Option<Vmac>,
     /// `use_ipvlan` without an address.
     pub ipvlan_lacks_address: bool,
     pub xmit_base: Option<bool>,
@@ -647,13 +656,15 @@ fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
 /// `use_vmac [NAME] [MAC]`.
 fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
     instance.virtual_interface = Some(true);
+    let vmac = instance.vmac.get_or_insert_default();
     let mut named = false;
     for word in statement.arguments() {
         let text = word.text();
         if text.contains(':') {
-            if !is_mac(&text) {
+            let Some(mac) = ethernet_address(&text) else {
                 return Err(complain(format!("VMAC invalid MAC address {text} - ignored")));
-            }
+            };
+            vmac.mac = Some(mac);
         } else if named {
             return Err(again("VMAC interface name already specified"));
         } else if text.len() > 15 || text.contains('/') {
@@ -661,18 +672,19 @@ fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
             cx.report(complain(text).at(statement.span));
         } else {
             named = true;
+            vmac.name = Some(text.into_owned());
         }
     }
     Ok(())
 }
 
-fn is_mac(text: &str) -> bool {
-    let mut parts = 0;
-    let fine = text.split(':').all(|part| {
-        parts += 1;
-        part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    fine && parts == 6
+/// Six numbers of two hexadecimal digits.
+fn ethernet_address(text: &str) -> Option<[u8; 6]> {
+    let byte = |part: &str| {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u8::from_str_radix(part, 16).ok()).flatten()
+    };
+    text.split(':').map(byte).collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 /// `use_ipvlan [TYPE] [ADDRESS] [NAME]`.

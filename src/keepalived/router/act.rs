@@ -156,7 +156,7 @@ pub(super) fn part(parting: &mut Vec<IpAddr>, ip: IpAddr) {
 
 fn device(seat: &InstanceState, ip: IpAddr) -> &str {
     let listed = seat.instance.addresses.iter().find(|address| address.ip == ip);
-    listed.and_then(dev).unwrap_or(&seat.instance.interface)
+    listed.and_then(dev).unwrap_or_else(|| seat.instance.device())
 }
 
 fn dev(address: &Address) -> Option<&str> {

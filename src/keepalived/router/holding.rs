@@ -41,7 +41,7 @@ impl Process {
     pub(super) fn hold(&mut self, at: usize) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         for address in &seat.instance.addresses {
-            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, seat.instance.device(), address) else { continue };
             match wanted.add(&mut self.commands) {
                 Ok(()) if !seat.held.addresses.contains(&wanted) => seat.held.addresses.push(wanted),
                 Ok(()) => {}
@@ -95,7 +95,7 @@ impl Process {
     }
 
     /// keepalived's line about a request the kernel refused.
-    fn refused_request(&self, request: Request, error: &io::Error) {
+    pub(super) fn refused_request(&self, request: Request, error: &io::Error) {
         let ((code, words), (name, number)) = (cause(error), request.shown());
         let (sequence, pid) = (self.commands.sequence(), std::process::id());
         self.log.say(format!("Netlink: error: {words}({code}), type={name}({number}), seq={sequence}, pid={pid}"));

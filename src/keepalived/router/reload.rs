@@ -110,6 +110,7 @@ impl Process {
             self.node.resume_group(GroupId(at), before.and_then(|at| states.get(at).copied().flatten()));
         }
         self.moving = self.site.virtual_addresses();
+        self.make_vmacs();
         // All facts first: where one stands depends on what the others of its group track now.
         self.changed = true;
         self.tell_readings(now);
@@ -162,6 +163,7 @@ impl Process {
         } else if state != StateKind::Fault {
             self.notifier.instance(instance, Occasion::State(StateKind::Fault), priority, &self.log);
         }
+        self.retire_vmac(at);
     }
 
     /// Takes away addresses a master no longer has.
@@ -170,11 +172,11 @@ impl Process {
             return;
         }
         for address in gone {
-            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, seat.instance.device(), address) else { continue };
             if !seat.held.addresses.contains(&wanted) {
                 continue;
             }
-            let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
+            let device = address.dev.as_deref().unwrap_or_else(|| seat.instance.device());
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.log.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);

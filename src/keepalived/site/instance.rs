@@ -1,7 +1,7 @@
 //! A virtual router checked and completed: every default, and what is ignored or corrected, with a complaint.
 
-use super::{ABSENT, GROUPED, Instance, Script, Tracking, What, one};
-use crate::conf::diagnostic::{Diagnostic, Kind};
+use super::{ABSENT, GROUPED, Instance, Script, Tracking, Vmac, What, one};
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
@@ -19,6 +19,8 @@ pub(super) struct Completion<'a> {
     pub(super) files: &'a [File],
     pub(super) processes: &'a [Process],
     pub(super) complaints: &'a mut Vec<Diagnostic>,
+    /// There are firewall rules.
+    pub(super) firewall: &'a mut bool,
 }
 
 /// The packet size that decides how many addresses an advert has room for.
@@ -75,6 +77,7 @@ impl Completion<'_> {
         } else {
             IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
         };
+        let vmac = self.vmac(&given, (router.vrid, ipv6), strict);
         let mut tracking = self.tracking(&given, (&interface, router.priority));
         // The interface of an address, a route or a rule counts for its instance as a tracked one does.
         let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
@@ -104,7 +107,8 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
-            closed: given.virtual_interface == Some(true),
+            closed: given.virtual_interface == Some(true) && given.vmac.is_none(),
+            vmac,
             name,
             interface,
             router: router.into(),
@@ -295,6 +299,23 @@ impl Completion<'_> {
                 "({name}) IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state"
             ));
         }
+    }
+
+    /// The interface of its own, with the Ethernet address RFC 9568 §7.3 gives it.
+    fn vmac(&mut self, given: &Given, (vrid, ipv6): (u8, bool), strict: bool) -> Option<Vmac> {
+        let vmac = given.vmac.as_ref()?;
+        if !*self.firewall {
+            *self.firewall = true;
+            let text = "use_vmac or no_accept/strict specified, but no firewall configured - using nftables";
+            self.complaints.push(Diagnostic::new(Severity::Notice, text));
+        }
+        let mut xmit_base = given.xmit_base == Some(true);
+        if strict && xmit_base {
+            self.error(format!("({}) xmit_base is incompatible with strict mode - resetting", given.name));
+            xmit_base = false;
+        }
+        let standard = [0x00, 0x00, 0x5e, 0x00, if ipv6 { 2 } else { 1 }, vrid];
+        Some(Vmac { name: vmac.name.clone(), mac: vmac.mac.unwrap_or(standard), xmit_base })
     }
 
     /// VRRPv2 counts in whole seconds, VRRPv3 in hundredths; what is beyond either's range is corrected.

@@ -3,6 +3,7 @@
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
 mod fault;
+mod firewall;
 mod mails;
 mod pair;
 mod scripts;

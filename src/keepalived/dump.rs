@@ -319,7 +319,7 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
         Version::V2 => line(format!("Advert interval = {} sec", router.interval.as_secs())),
         Version::V3 => line(format!("Advert interval = {} milli-sec", router.interval.as_millis())),
     }
-    line("Accept = enabled".to_owned());
+    line(format!("Accept = {}", if router.no_accept { "disabled" } else { "enabled" }));
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
     if router.version == Version::V2 {

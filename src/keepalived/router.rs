@@ -245,6 +245,7 @@ impl Process {
         self.moving = self.site.virtual_addresses();
         self.greet();
         self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
+        self.configure_firewall();
         let made = self.make_vmacs();
         self.log.detail("Registering gratuitous ARP shared channel");
         let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
@@ -269,6 +270,9 @@ impl Process {
             self.log.detail(format!("({}) removing VIPs.", seat.instance.name));
             if !seat.instance.router.excluded.is_empty() {
                 self.log.detail(format!("({}) removing E-VIPs.", seat.instance.name));
+            }
+            if seat.instance.router.no_accept {
+                self.log.detail(format!("({}) removing firewall drop rule", seat.instance.name));
             }
             for wanted in
                 seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, seat.instance.device(), one))

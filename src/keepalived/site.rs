@@ -245,7 +245,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances = instances;
     let mut about_groups = grouped(&groups, &mut instances);
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
-    let mut firewall = false;
+    let mut firewall = global.nftables.is_some();
     let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {

@@ -53,6 +53,8 @@ pub struct Hook {
 /// The hooks that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookPoint {
+    /// Packets to this host.
+    Input = 1,
     /// Packets of this host.
     Output = 3,
 }
@@ -60,15 +62,32 @@ pub enum HookPoint {
 /// What the keys of a set are, by the numbers `nft` shows them with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyType {
+    /// `ipv4_addr`.
+    Ipv4Address,
+    /// `ipv6_addr`.
+    Ipv6Address,
+    /// `icmpv6_type`.
+    Icmpv6Type,
     /// `iface_index`.
     InterfaceIndex,
+    /// `ipv6_addr . iface_index`.
+    Ipv6AddressAndIndex,
+    /// `ipv6_addr . ifname`.
+    Ipv6AddressAndName,
 }
 
 impl KeyType {
     /// Its number and its length in bytes.
     const fn shown(self) -> (u32, u32) {
+        const BITS: u32 = 6;
+        const ADDRESS: u32 = 8;
         match self {
+            Self::Ipv4Address => (7, 4),
+            Self::Ipv6Address => (ADDRESS, 16),
+            Self::Icmpv6Type => (29, 1),
             Self::InterfaceIndex => (20, 4),
+            Self::Ipv6AddressAndIndex => ((ADDRESS << BITS) | 20, 20),
+            Self::Ipv6AddressAndName => ((ADDRESS << BITS) | 41, 32),
         }
     }
 }
@@ -82,6 +101,8 @@ pub struct Set {
     pub keys: KeyType,
     /// Keys lead to interface numbers.
     pub map: bool,
+    /// Its elements never change.
+    pub constant: bool,
 }
 
 /// The registers a rule works with.
@@ -98,13 +119,21 @@ pub enum Register {
 pub enum Header {
     /// IP.
     Network = 1,
+    /// What follows it.
+    Transport = 2,
 }
 
 /// What is known about a packet beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meta {
+    /// The number of the interface it came in by.
+    InputIndex = 4,
     /// The number of the interface it leaves by.
     OutputIndex = 5,
+    /// The name of the interface it came in by.
+    InputName = 6,
+    /// The name of the interface it leaves by.
+    OutputName = 7,
 }
 
 /// A step of a rule.
@@ -116,14 +145,24 @@ pub enum Step {
     LoadMeta(Register, Meta),
     /// Loads these bytes.
     Put(Register, Vec<u8>),
+    /// Keeps the bits of this mask.
+    Mask(Register, Vec<u8>),
     /// Ends the rule unless the register holds these bytes.
     Equal(Register, Vec<u8>),
-    /// Ends the rule unless the map has the key; what the key leads to is loaded into the register.
+    /// Ends the rule unless the set has the key.
+    Member(Register, &'static str),
+    /// The same for a map; what the key leads to is loaded into the register.
     Translate(Register, &'static str),
     /// Sends a copy to the address in one register by the interface in the other.
     Duplicate(Register, Register),
+    /// Counts packets and bytes.
+    Count,
     /// Drops the packet.
     Drop,
+    /// Accepts the packet.
+    Accept,
+    /// Goes on in another chain.
+    GoTo(&'static str),
 }
 
 fn big(value: u32) -> [u8; 4] {
@@ -141,9 +180,12 @@ fn value(bytes: &[u8]) -> Body {
     body
 }
 
-fn verdict(code: u32) -> Body {
+fn verdict(code: u32, chain: Option<&str>) -> Body {
     let (mut inner, mut data, mut body) = (Body::new(&[]), Body::new(&[]), Body::new(&[]));
     inner.attribute(1, &big(code));
+    if let Some(chain) = chain {
+        inner.name(2, chain);
+    }
     nest(&mut data, 2, &inner);
     body.attribute(1, &big(0));
     nest(&mut body, 2, &data);
@@ -154,6 +196,8 @@ impl Step {
     /// The name of its expression, and what it is set to.
     fn expression(&self) -> (&'static str, Body) {
         const DROP: u32 = 0;
+        const ACCEPT: u32 = 1;
+        const GOTO: u32 = u32::MAX - 3;
         let mut body = Body::new(&[]);
         let numbers = |body: &mut Body, all: &[(u16, u32)]| {
             all.iter().for_each(|(kind, value)| body.attribute(*kind, &big(*value)));
@@ -172,10 +216,22 @@ impl Step {
                 nest(&mut body, 2, &value(bytes));
                 "immediate"
             }
+            Self::Mask(register, mask) => {
+                let length = u32::try_from(mask.len()).unwrap_or_default();
+                numbers(&mut body, &[(1, *register as u32), (2, *register as u32), (3, length)]);
+                nest(&mut body, 4, &value(mask));
+                nest(&mut body, 5, &value(&vec![0; mask.len()]));
+                "bitwise"
+            }
             Self::Equal(register, bytes) => {
                 numbers(&mut body, &[(1, *register as u32), (2, 0)]);
                 nest(&mut body, 3, &value(bytes));
                 "cmp"
+            }
+            Self::Member(register, set) => {
+                numbers(&mut body, &[(2, *register as u32)]);
+                body.name(1, set);
+                "lookup"
             }
             Self::Translate(register, set) => {
                 numbers(&mut body, &[(2, *register as u32), (3, *register as u32)]);
@@ -186,7 +242,10 @@ impl Step {
                 numbers(&mut body, &[(1, *address as u32), (2, *device as u32)]);
                 "dup"
             }
-            Self::Drop => return ("immediate", verdict(DROP)),
+            Self::Count => "counter",
+            Self::Drop => return ("immediate", verdict(DROP, None)),
+            Self::Accept => return ("immediate", verdict(ACCEPT, None)),
+            Self::GoTo(chain) => return ("immediate", verdict(GOTO, Some(chain))),
         };
         (name, body)
     }
@@ -252,11 +311,12 @@ impl Batch {
 
     /// Adds a set or a map.
     pub fn add_set(&mut self, family: Family, set: Set) {
+        const CONSTANT: u32 = 2;
         const MAP: u32 = 8;
         /// Keys and values are in the host's byte order, for `nft`.
         const BYTE_ORDERS: [[u8; 2]; 2] = [[0, 4], [1, 4]];
         let (kind, length) = set.keys.shown();
-        let flags = if set.map { MAP } else { 0 };
+        let flags = if set.map { MAP } else { 0 } | if set.constant { CONSTANT } else { 0 };
         let mut body = self.body(family);
         body.name(2, set.name);
         body.attribute(3, &big(flags));
@@ -424,7 +484,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_batch_stands_between_its_marks() {
+    fn a_batch_begins_and_ends_with_a_mark() {
         let mut batch = Batch::new("keepalived");
         assert!(batch.is_empty());
         batch.add_table(Family::Ipv4);

@@ -161,6 +161,8 @@ pub struct Config {
     pub has_routes: bool,
     /// Whether it holds routing rules.
     pub has_rules: bool,
+    /// Packets to its addresses are dropped (RFC 9568 §6.1, Accept_Mode).
+    pub no_accept: bool,
     /// Unicast peers; none means multicast.
     pub peers: Vec<Peer>,
     /// Which destination the checksum of a unicast advert covers.
@@ -198,6 +200,7 @@ impl Config {
             excluded: Vec::new(),
             has_routes: false,
             has_rules: false,
+            no_accept: false,
             peers: Vec::new(),
             checksum: Checksum::Adaptive,
             group: Ipv4Addr::new(224, 0, 0, 18),

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::pair::{LIMIT, PORT, Pair, Side, VIRTUAL};
 
 /// An instance on a VMAC; `more` stands inside it.
-fn instance(name: &str, vrid: u8, more: &str) -> String {
+pub fn instance(name: &str, vrid: u8, more: &str) -> String {
     format!(
         "vrrp_instance {name} {{\n state BACKUP\n interface {PORT}\n virtual_router_id {vrid}\n priority 120\n \
          advert_int 1\n{more}\n}}\n"
@@ -21,14 +21,15 @@ fn simple(vmac: &str) -> String {
     instance("nginx", 51, &format!(" {vmac}\n virtual_ipaddress {{\n {VIRTUAL}/24\n }}"))
 }
 
-fn shell(side: &Side, line: &str) -> io::Result<String> {
+/// What a command of the shell prints on a host.
+pub fn shell(side: &Side, line: &str) -> io::Result<String> {
     let line = line.to_owned();
     let output = side.host.run(move || Command::new("sh").arg("-c").arg(line).output())??;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Waits until a command of the shell prints something, or nothing.
-fn shows(side: &Side, line: &str, something: bool) -> io::Result<()> {
+pub fn shows(side: &Side, line: &str, something: bool) -> io::Result<()> {
     let told = || shell(side, line).ok().filter(|text| text.trim().is_empty() != something);
     wait_for(line, LIMIT, told).map(drop).map_err(|error| io::Error::other(format!("{error}; {}", side.log())))
 }
@@ -220,4 +221,24 @@ fn reverse_path_filters_are_moved_to_the_interfaces_for_as_long_as_there_are_vma
     assert_eq!(seen.first(), seen.last());
     assert!(seen.iter().all(|(before, _, after)| before == after), "{seen:?}");
     Ok(())
+}
+
+#[test]
+fn unicast_goes_by_the_interface_below() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = |peer: &str, priority: &str| {
+        let more =
+            format!(" use_vmac\n unicast_peer {{\n 192.168.110.{peer}\n }}\n virtual_ipaddress {{\n {VIRTUAL}/24\n }}");
+        instance("nginx", 51, &more).replace("priority 120", priority)
+    };
+    let vip = "ip -o addr show dev vrrp.51 | grep 192.168.110.10";
+    pair.a.start(&text("12", "priority 120"))?;
+    shows(&pair.a, vip, true)?;
+    pair.b.start(&text("11", "priority 100"))?;
+    pair.b.says("(nginx) unicast with use_vmac requires vmac_xmit_base - setting")?;
+    pair.a.stop()?;
+    shows(&pair.b, vip, true)?;
+    pair.a.start(&text("12", "priority 120"))?;
+    shows(&pair.b, vip, false)?;
+    shows(&pair.a, vip, true)
 }

@@ -367,6 +367,23 @@ pub fn iptables(_: &mut Setting<'_>, _: &mut Global, _: &Statement) -> Outcome {
     Err(complain(text))
 }
 
+/// `nftables [TABLE]`. A priority that was given before is forgotten.
+///
+/// # Errors
+/// It was given before, or the name is too long.
+pub fn nftables(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    const LONGEST: usize = 255;
+    if global.nftables.is_some() {
+        return Err(again("nftables already specified - ignoring"));
+    }
+    let name = statement.arguments().first().map_or_else(|| "keepalived".to_owned(), |word| word.text().into_owned());
+    if name.len() > LONGEST {
+        return Err(complain("nftables table name too long - ignoring"));
+    }
+    (global.nftables, global.nftables_priority) = (Some(name), None);
+    Ok(())
+}
+
 /// `vrrp_priority NICE`.
 ///
 /// # Errors

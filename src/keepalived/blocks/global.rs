@@ -2,7 +2,7 @@
 
 use super::daemon::{
     cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
-    lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
+    lvs_timeouts, max_auto_priority, nftables, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
     process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, shutdown_script_timeout,
     smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script, startup_script_timeout, umask, vmac_garp,
     vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
@@ -230,29 +230,34 @@ const DIRECTIVES: &[Directive] = &[
         &Signed(|c: &mut Global| &mut c.version, 2..=3, "VRRP Error: Version must be either 2 or 3"),
     )
     .doc("Sets the version of the protocol for all instances."),
-    inert("vrrp_iptables", BARE, &Custom(iptables), "no firewall rules are made: what would need them is refused"),
-    inert("vrrp_ipsets", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert(
-        "nftables_priority",
-        ONE,
-        &Judged(Kind::Signed, ANY, "invalid nftables chain priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+    inert("vrrp_iptables", BARE, &Custom(iptables), "firewall rules are made with nftables"),
+    inert("vrrp_ipsets", BARE, &Nothing, "firewall rules are made with nftables"),
+    Directive::new("nftables", GLOBAL, BARE, &Custom(nftables)).doc(
+        "Names the tables of nftables that are used where an instance needs firewall rules; keepalived unless given.",
     ),
-    inert("nftables_counters", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ifindex", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ipvs", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    Directive::new(
+        "nftables_priority",
+        GLOBAL,
+        ONE,
+        &Signed(|c: &mut Global| &mut c.nftables_priority, ANY, "invalid nftables chain priority '{v}'"),
+    )
+    .doc("Sets the priority of the chains; -1 unless given."),
+    Directive::new("nftables_counters", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.nftables_counters, true))
+        .doc("Lets the firewall rules count packets."),
+    Directive::new("nftables_ifindex", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.nftables_ifindex, true))
+        .doc("Lets the firewall rules match interfaces by number, never by name."),
+    inert("nftables_ipvs", BARE, &Nothing, "concerns virtual servers only, which are refused"),
     inert(
         "nftables_ipvs_priority",
         ONE,
         &Judged(Kind::Signed, ANY, "invalid ipvs nftables chain priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+        "concerns virtual servers only, which are refused",
     ),
     inert(
         "nftables_ipvs_start_fwmark",
         ONE,
         &Judged(Kind::Unsigned, 1..=WIDE, "invalid ipvs nftables start_fwmark priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+        "concerns virtual servers only, which are refused",
     ),
     Directive::new("vrrp_check_unicast_src", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.check_unicast_src, true))
         .doc("Sets check_unicast_src for all instances."),
@@ -614,6 +619,14 @@ pub struct Global {
     pub shutdown_script: Option<Command>,
     /// `shutdown_script_timeout`.
     pub shutdown_script_timeout: Option<Duration>,
+    /// `nftables`: the name of the tables.
+    pub nftables: Option<String>,
+    /// `nftables_priority`.
+    pub nftables_priority: Option<i64>,
+    /// `nftables_counters`.
+    pub nftables_counters: Option<bool>,
+    /// `nftables_ifindex`.
+    pub nftables_ifindex: Option<bool>,
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.

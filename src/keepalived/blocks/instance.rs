@@ -102,8 +102,7 @@ const DIRECTIVES: &[Directive] = &[
         BARE,
         &Switch(|c: &mut Instance| &mut c.strict, "({n}) invalid {k} {v} specified"),
     )
-    .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
-    .doc("Keeps to the letter of the RFC."),
+    .doc("Keeps to the letter of the RFC; among others, packets to the addresses are dropped unless the router owns them."),
     Directive::new(
         "promote_secondaries",
         INSTANCE,
@@ -112,8 +111,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Keeps the other addresses of a network when the first is taken away."),
     Directive::new("accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, true))
-        .support(Support::Inert("traffic to the addresses is always accepted"))
-        .doc("Accepts traffic to the addresses."),
+        .doc("Accepts packets to the addresses, as without strict mode."),
     Directive::new(
         "debug",
         INSTANCE,
@@ -255,8 +253,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Routes that the master holds."),
     Directive::new("virtual_rules", INSTANCE, LINES, &Custom(super::rule::virtual_rules))
         .doc("Routing rules that the master holds."),
-    Directive::missing("no_accept", INSTANCE, BARE)
-        .doc("The master takes no packets to the virtual addresses unless it owns them."),
+    Directive::new("no_accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, false))
+        .doc("Drops packets to the addresses by firewall rules, unless the router owns them."),
     Directive::missing("no_virtual_ipaddress", INSTANCE, BARE).doc("The instance has no addresses, and that is meant."),
     Directive::missing("garp_extra_if", INSTANCE, BARE)
         .judged(&Custom(extra_garp))
@@ -385,7 +383,7 @@ pub struct Instance {
     pub down_timer_adverts: Option<i64>,
     pub processes: Vec<Track>,
     pub sessions: Vec<Track>,
-    /// `accept`.
+    /// `accept` or `no_accept`.
     pub accept: Option<bool>,
     /// `use_vmac` or `use_ipvlan`.
     pub virtual_interface: Option<bool>,
@@ -432,6 +430,8 @@ pub fn open(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 }
 
 /// `}` of a virtual router.
+///
+/// Differs from keepalived: 2.1.5 has no VMAC beside unicast peers; later versions send through the interface below. [test: unicast_goes_by_the_interface_below]
 ///
 /// # Errors
 /// None; the last of several complaints is handed over.

@@ -85,6 +85,7 @@ impl Process {
                     {
                         self.forget(&mut seat, RouterId(at), &gone);
                         self.forget_ways(&mut seat.held, &instance.routes, &instance.rules);
+                        self.forget_blocked(&mut seat.held, &instance);
                         let kept = Kept { before: RouterId(at), announce: more };
                         seats.push((new, Some(kept), InstanceState { instance, ..seat }));
                     }
@@ -110,6 +111,7 @@ impl Process {
             self.node.resume_group(GroupId(at), before.and_then(|at| states.get(at).copied().flatten()));
         }
         self.moving = self.site.virtual_addresses();
+        self.configure_firewall();
         self.make_vmacs();
         // All facts first: where one stands depends on what the others of its group track now.
         self.changed = true;

@@ -5,6 +5,7 @@
 
 use super::Process;
 use super::firewall::Redirection;
+use super::holding::old_table;
 use crate::keepalived::interfaces::Interfaces;
 use crate::keepalived::log::{Log, cause};
 use crate::keepalived::site::{Instance, Site, Tracking, Vmac, What};
@@ -371,13 +372,19 @@ impl Process {
         let Some(below) = self.interfaces.link(&instance.interface) else { return };
         let redirection = Redirection { vmac: index, base: self.interfaces.base(below) };
         let families = families(instance);
-        let mut old = |family: Family, table: &str| {
-            let family = if family == Family::Ipv6 { "6" } else { "" };
-            self.log.say(format!("Deleting old ip{family} {table} table"));
-        };
+        let mut old = |family: Family, table: &str| old_table(&self.log, family, table);
         let outcome = self.firewall.redirect(&families, redirection, &mut old);
         self.firewall_refused(outcome);
         self.vmacs.redirections.push((families, redirection));
+    }
+
+    /// Makes the rules of all VMACs again.
+    pub(super) fn redirect_again(&mut self) {
+        for (families, redirection) in &self.vmacs.redirections {
+            let mut old = |family: Family, table: &str| old_table(&self.log, family, table);
+            let outcome = self.firewall.redirect(families, *redirection, &mut old);
+            self.firewall_refused(outcome);
+        }
     }
 
     /// Differs from keepalived: at a reload it leaves the number of a removed one among the rules. [test: a_reload_adds_and_removes_vmacs]

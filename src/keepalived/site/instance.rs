@@ -196,6 +196,7 @@ impl Completion<'_> {
         }
         let master = master && !clears;
         self.preemption(given, (strict, master), &mut router);
+        router.no_accept = self.no_accept(given, strict, (version, owner));
         if strict {
             self.strictness(given, router.version);
         }
@@ -301,14 +302,31 @@ impl Completion<'_> {
         }
     }
 
-    /// The interface of its own, with the Ethernet address RFC 9568 §7.3 gives it.
-    fn vmac(&mut self, given: &Given, (vrid, ipv6): (u8, bool), strict: bool) -> Option<Vmac> {
-        let vmac = given.vmac.as_ref()?;
-        if !*self.firewall {
-            *self.firewall = true;
+    /// Says once that nftables is used though the file does not ask for it.
+    fn needs_firewall(&mut self) {
+        if !std::mem::replace(self.firewall, true) {
             let text = "use_vmac or no_accept/strict specified, but no firewall configured - using nftables";
             self.complaints.push(Diagnostic::new(Severity::Notice, text));
         }
+    }
+
+    /// Whether packets to its addresses are dropped: not those of an address owner.
+    fn no_accept(&mut self, given: &Given, strict: bool, (version, owner): (Version, bool)) -> bool {
+        let accept = match given.accept {
+            None => owner || !strict,
+            Some(true) => owner || !strict || version == Version::V3,
+            Some(false) => false,
+        };
+        if !accept {
+            self.needs_firewall();
+        }
+        !accept && !owner
+    }
+
+    /// The interface of its own, with the Ethernet address RFC 9568 §7.3 gives it.
+    fn vmac(&mut self, given: &Given, (vrid, ipv6): (u8, bool), strict: bool) -> Option<Vmac> {
+        let vmac = given.vmac.as_ref()?;
+        self.needs_firewall();
         let mut xmit_base = given.xmit_base == Some(true);
         if strict && xmit_base {
             self.error(format!("({}) xmit_base is incompatible with strict mode - resetting", given.name));

@@ -7,6 +7,7 @@ mod firewall;
 mod mails;
 mod pair;
 mod scripts;
+mod statics;
 mod story;
 mod vmac;
 mod ways;

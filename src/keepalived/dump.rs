@@ -365,6 +365,7 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
             Checksum::Standard => "never",
             Checksum::Group => "config",
             Checksum::Detected => "auto",
+            Checksum::WithoutAddresses => "no",
         };
         line(format!("Unicast checksum compatibility = {word}"));
     }

@@ -5,6 +5,7 @@
 mod act;
 mod firewall;
 mod holding;
+mod pace;
 mod process;
 mod processes;
 mod reload;
@@ -14,6 +15,7 @@ mod watch;
 
 use self::firewall::Firewall;
 use self::holding::Held;
+use self::pace::Pacer;
 use self::vmac::Vmacs;
 use super::channel::{Key, SocketPool};
 use super::interfaces::Interfaces;
@@ -40,6 +42,7 @@ use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
 use crate::vrrp::node::{Node, NodeConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sched::CpuSet;
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 use std::collections::HashSet;
@@ -154,6 +157,12 @@ pub struct Process {
     vmacs: Vmacs,
     /// The nftables rules.
     firewall: Firewall,
+    /// The paces of groups of interfaces.
+    pacers: Vec<Pacer>,
+    /// igmp_link_local_mcast_reports as it was.
+    igmp: Option<String>,
+    /// The processors the process could run on before it was told which.
+    processors: Option<CpuSet>,
 }
 
 impl InstanceState {
@@ -191,8 +200,7 @@ impl Process {
             log.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
             End::System
         };
-        let mask = start.umask.unwrap_or(UMASK);
-        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+        set_umask(start.umask.unwrap_or(UMASK));
         log.detail("Registering Kernel netlink reflector");
         let monitor = Monitor::open().map_err(|error| failed(&log, error))?;
         log.detail("Registering Kernel netlink command channel");
@@ -233,6 +241,9 @@ impl Process {
             retry_at: None,
             vmacs: Vmacs::default(),
             firewall: Firewall::default(),
+            pacers: Vec::new(),
+            igmp: None,
+            processors: None,
             site,
         };
         process.begin();
@@ -246,9 +257,11 @@ impl Process {
         self.greet();
         self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
         self.configure_firewall();
+        self.pacers = Pacer::all(&self.site.paces, Vec::new());
         let made = self.make_vmacs();
         self.log.detail("Registering gratuitous ARP shared channel");
-        let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
+        let delay = self.site.global.startup_delay.into_iter().chain(self.after_boot()).max();
+        let delay = delay.filter(|delay| !delay.is_zero());
         let (config, things) = self.site.node();
         self.node = Node::new(config, delay.map(|delay| now + delay));
         self.things = things;
@@ -318,6 +331,7 @@ impl Process {
             self.settle(now);
             self.node.handle_timeout(now);
             self.perform_acts();
+            self.run_pacers();
         }
     }
 
@@ -326,7 +340,14 @@ impl Process {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
         let processes = self.processes.iter().filter_map(ProcessRunner::poll_timeout).chain(self.recount_at);
-        let due = scripts.chain(files).chain(processes).chain(self.node.poll_timeout()).chain(self.retry_at).min();
+        let pacers = self.pacers.iter().filter_map(Pacer::poll_timeout);
+        let due = scripts
+            .chain(files)
+            .chain(pacers)
+            .chain(processes)
+            .chain(self.node.poll_timeout())
+            .chain(self.retry_at)
+            .min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
@@ -359,6 +380,7 @@ impl Process {
             self.remove_vmacs();
         }
         self.demote_secondaries();
+        self.restore_igmp();
         let outcome = self.firewall.remove();
         self.firewall_refused(outcome);
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
@@ -419,6 +441,9 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
+            if start.umask.is_some() && reading.site.global.umask.is_some() {
+                log.say("umask command line option specified, ignoring config option");
+            }
             if reading.worst() >= Some(Gravity::Fatal) || unserved {
                 return None;
             }
@@ -456,6 +481,11 @@ fn wanted(interfaces: &Interfaces, interface: &str, address: &super::blocks::add
         auto_join: address.auto_join,
         preferred: address.preferred,
     })
+}
+
+/// Sets the umask of this process and of the scripts it starts.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
 /// keepalived's umask, unless another is given: what scripts write is for their user alone.

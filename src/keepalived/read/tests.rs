@@ -322,7 +322,7 @@ fn context(path: &str) -> Option<Contexts> {
         "vrrp_script" => SCRIPT,
         "vrrp_track_process" => PROCESS,
         "track_file" | "vrrp_track_file" => FILE,
-        "track_group" => c::TRACK_GROUP,
+        "track_group" => TRACK_GROUP,
         "garp_group" => GARP_GROUP,
         "SSL" => c::SSL,
         "virtual_server_group" => c::SERVER_GROUP,

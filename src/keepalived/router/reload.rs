@@ -3,6 +3,7 @@
 //! Differs from keepalived: a broken file is refused at a reload, and the old one stays. [test: a_broken_file_is_refused_at_a_reload]
 
 use super::act::part;
+use super::pace::Pacer;
 use super::{InstanceState, Process, load, policy, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
@@ -112,6 +113,7 @@ impl Process {
         }
         self.moving = self.site.virtual_addresses();
         self.configure_firewall();
+        self.pacers = Pacer::all(&self.site.paces, std::mem::take(&mut self.pacers));
         self.make_vmacs();
         // All facts first: where one stands depends on what the others of its group track now.
         self.changed = true;
@@ -249,7 +251,8 @@ impl Process {
 fn gone(old: &Site, new: &Site) -> Vec<Address> {
     let placed = |site: &Site, one: &Address| {
         let dev = Some(one.dev.clone().unwrap_or_else(|| site.static_device()));
-        Address { dev, ..one.clone() }
+        // Who tracks its interface is nothing the kernel holds.
+        Address { dev, group: None, ..one.clone() }
     };
     let stays = |one: &&Address| {
         let same = |other: &Address| Address { span: one.span, ..placed(new, other) } == placed(old, one);

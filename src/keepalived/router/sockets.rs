@@ -33,7 +33,7 @@ impl Process {
         };
         let open = seat.key.as_ref().is_some_and(|key| self.pool.get(key).is_some());
         match () {
-            () if instance.closed => Socket::Missing,
+            () if instance.closed || instance.lacks_peers => Socket::Missing,
             () if seat.refused.is_some() => Socket::Refused,
             () if there && open => Socket::Open,
             () => Socket::Missing,

@@ -53,12 +53,13 @@ pub(super) struct Vmacs {
 /// Differs from keepalived: a name two instances have is used for the first. [test: two_instances_cannot_have_one_vmac]
 pub(super) fn choose_names(site: &mut Site, interfaces: &Interfaces, log: &Log) {
     let mut taken: Vec<String> = Vec::new();
+    let prefix = site.global.vmac_prefix.as_deref().unwrap_or("vrrp");
     for instance in &mut site.instances {
         if instance.vmac.is_none() {
             continue;
         }
         let instance = Arc::make_mut(instance);
-        let name = choose_name(instance, interfaces, &taken, log);
+        let name = choose_name(instance, (interfaces, prefix), &taken, log);
         taken.push(name.clone());
         let own = What::Interface(instance.interface.clone());
         if instance.tracking.iter().any(|tracking| tracking.what == own) {
@@ -68,7 +69,7 @@ pub(super) fn choose_names(site: &mut Site, interfaces: &Interfaces, log: &Log) 
     }
 }
 
-fn choose_name(instance: &Instance, interfaces: &Interfaces, taken: &[String], log: &Log) -> String {
+fn choose_name(instance: &Instance, (interfaces, prefix): (&Interfaces, &str), taken: &[String], log: &Log) -> String {
     let name = &instance.name;
     let vmac = instance.vmac.as_ref();
     let usable = |wanted: &&String| {
@@ -105,9 +106,10 @@ fn choose_name(instance: &Instance, interfaces: &Interfaces, taken: &[String], l
     } else {
         (1..=1000).collect()
     };
-    let mut names = std::iter::once(format!("vrrp.{vrid}")).chain(numbers.iter().map(|at| format!("vrrp{at}.{vrid}")));
+    let numbered = numbers.iter().map(|at| format!("{prefix}{at}.{vrid}"));
+    let mut names = std::iter::once(format!("{prefix}.{vrid}")).chain(numbered);
     let free = |name: &String| interfaces.link(name).is_none() && !taken.contains(name);
-    names.find(free).unwrap_or_else(|| format!("vrrp.{vrid}"))
+    names.find(free).unwrap_or_else(|| format!("{prefix}.{vrid}"))
 }
 
 /// Whether an interface is the VMAC of an instance.

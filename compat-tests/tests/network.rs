@@ -3,10 +3,13 @@
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
 mod fault;
+mod firewall;
 mod mails;
 mod pair;
 mod scripts;
+mod statics;
 mod story;
+mod vmac;
 mod ways;
 
 use std::fs;

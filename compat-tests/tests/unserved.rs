@@ -162,7 +162,7 @@ fn a_test_of_keepalived_fails_where_a_start_fails() {
     switch.plug(&host, "ens33", std::net::Ipv4Addr::new(192, 0, 2, 11), 24).expect("a link");
     let name = "/etc/keepalived/keepalived.conf";
     let text =
-        b"vrrp_instance V {\n interface ens33\n virtual_router_id 5\n use_vmac\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+        b"vrrp_instance V {\n interface ens33\n virtual_router_id 5\n use_ipvlan 192.0.2.9\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
     host.run(move || mount::file(name, text, 0o644)).expect("a host").expect("a file");
     let run = |words: &'static [&'static str]| {
         let path = Program::Ours.keepalived().expect("the program");
@@ -175,7 +175,7 @@ fn a_test_of_keepalived_fails_where_a_start_fails() {
     assert_eq!(start.0, test.0, "{start:?} {test:?}");
     assert!(test.0 != Some(0), "{test:?}");
     for (_, said) in [&start, &test] {
-        assert!(said.contains("keyword \"use_vmac\""), "{said}");
+        assert!(said.contains("keyword \"use_ipvlan\""), "{said}");
         assert!(said.contains("will not start: 1 keyword is not served; --allow-unserved leaves it out"), "{said}");
     }
     let allowed = run(&["-t", "--allow-unserved", "-f", "/etc/keepalived/keepalived.conf"]);

@@ -289,7 +289,13 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let date = crate::log::clock::ctime(i64::try_from(seconds).unwrap_or_default());
     line(format!("Last transition = {seconds}.{micros:06} ({date}.{micros:06})"));
     line(format!("Master down timer = {} usecs", machine.master_down().as_micros()));
-    line(format!("Interface = {}", instance.interface));
+    if let Some(vmac) = &instance.vmac {
+        let (device, base, xmit) = (instance.device(), &instance.interface, vmac.xmit_base);
+        line(format!("Use VMAC, i/f name {device}, is_up = true, xmit_base = {xmit}"));
+        line(format!("Interface = {device}, vmac on {base}{}", if xmit { ", xmit base i/f" } else { "" }));
+    } else {
+        line(format!("Interface = {}", instance.interface));
+    }
     if router.skip_check_adv_addr {
         line("Skip checking advert IP addresses".to_owned());
     }
@@ -313,7 +319,7 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
         Version::V2 => line(format!("Advert interval = {} sec", router.interval.as_secs())),
         Version::V3 => line(format!("Advert interval = {} milli-sec", router.interval.as_millis())),
     }
-    line("Accept = enabled".to_owned());
+    line(format!("Accept = {}", if router.no_accept { "disabled" } else { "enabled" }));
     line(format!("Preempt = {}", enabled(router.preempt)));
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
     if router.version == Version::V2 {
@@ -359,6 +365,7 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
             Checksum::Standard => "never",
             Checksum::Group => "config",
             Checksum::Detected => "auto",
+            Checksum::WithoutAddresses => "no",
         };
         line(format!("Unicast checksum compatibility = {word}"));
     }
@@ -399,7 +406,7 @@ fn wanted(seen: &Seen<'_>) -> StateKind {
 
 /// An address with its options, and whether the interface has it.
 fn address_line(address: &Address, seen: &Seen<'_>) -> String {
-    let dev = address.dev.as_deref().unwrap_or(&seen.instance.interface);
+    let dev = address.dev.as_deref().unwrap_or_else(|| seen.instance.device());
     let mut text = address.shown();
     if let Some(broadcast) = address.broadcast {
         let _ = write!(text, " brd {broadcast}");
@@ -517,8 +524,8 @@ fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     data.bit("dont_track_primary", !instance.tracking.iter().any(own));
     data.bit("skip_check_adv_addr", router.skip_check_adv_addr);
     data.bit("strict_mode", view.site.global.strict == Some(true));
-    data.add("vmac_ifname", quoted(""));
-    data.add("ifp_ifname", quoted(&instance.interface));
+    data.add("vmac_ifname", quoted(instance.vmac.as_ref().map_or("", |_| instance.device())));
+    data.add("ifp_ifname", quoted(instance.device()));
     let heard = machine.heard().filter(|_| machine.state() == StateKind::Backup);
     data.add("master_priority", heard.map_or(0, |heard| heard.priority));
     let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();

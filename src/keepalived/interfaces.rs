@@ -47,6 +47,16 @@ impl Interfaces {
         self.links.values().find(|link| link.name == name)
     }
 
+    /// All interfaces.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// The number of the interface a macvlan is on, or of the interface itself.
+    pub fn base(&self, link: &Link) -> u32 {
+        link.base.filter(|base| self.links.contains_key(base)).unwrap_or(link.index)
+    }
+
     /// Both names of the interface called `name`.
     pub fn port(&self, name: &str) -> Option<Interface> {
         self.link(name).map(|link| Interface { name: link.name.clone(), index: link.index })
@@ -126,7 +136,16 @@ mod tests {
     use super::*;
 
     fn link(index: u32, name: &str, up: bool) -> Link {
-        Link { index, name: name.to_owned(), up, loopback: false, mac: None, mtu: 1500 }
+        Link {
+            index,
+            name: name.to_owned(),
+            up,
+            loopback: false,
+            mac: None,
+            mtu: 1500,
+            base: None,
+            kind: crate::kernel::link::Kind::Other,
+        }
     }
 
     fn address(index: u32, ip: &str) -> Address {

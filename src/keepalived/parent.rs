@@ -105,8 +105,8 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
             }
         }
     };
-    if let Some(mask) = invocation.options.umask {
-        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+    if let Some(mask) = invocation.options.umask.or(site.global.umask) {
+        router::set_umask(mask);
     }
     if invocation.options.core {
         let unlimited = nix::sys::resource::RLIM_INFINITY;
@@ -240,7 +240,8 @@ impl Parent<'_> {
     }
 
     fn run_script(&self, phase: Phase) -> Option<ProcessScript> {
-        ProcessScript::start(phase, &self.site, self.invocation.options.umask, &self.log)
+        let mask = self.invocation.options.umask.or(self.site.global.umask);
+        ProcessScript::start(phase, &self.site, mask, &self.log)
     }
 
     /// Waits for the end of a script; signals that arrive meanwhile change nothing.

@@ -1,12 +1,13 @@
 //! From a configuration file to a checked site, with everything there is to complain about.
 
 use super::blocks::MODULES;
+use super::blocks::fixed::TrackGroup;
 use super::blocks::interface::Pace;
 use super::blocks::server::{self, Server};
 use super::blocks::{
     file::File, global::Global, group::Group, instance::Instance, process::Process, root::Root, script::Script,
 };
-use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT};
+use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT, TRACK_GROUP};
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{self, At, Diagnostic, Severity};
@@ -450,7 +451,10 @@ fn without_secrets(complaint: &Diagnostic) -> String {
 
 fn blocks(level: &Level) -> Blocks {
     Blocks {
-        root: level.own::<Root>().cloned().unwrap_or_default(),
+        root: Root {
+            track_groups: each::<TrackGroup>(level, TRACK_GROUP),
+            ..level.own::<Root>().cloned().unwrap_or_default()
+        },
         global: each::<Global>(level, GLOBAL).pop().unwrap_or_default(),
         scripts: each::<Script>(level, SCRIPT),
         files: each::<File>(level, FILE),

@@ -3,14 +3,20 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod firewall;
 mod holding;
+mod pace;
 mod process;
 mod processes;
 mod reload;
 mod sockets;
+mod vmac;
 mod watch;
 
+use self::firewall::Firewall;
 use self::holding::Held;
+use self::pace::Pacer;
+use self::vmac::Vmacs;
 use super::channel::{Key, SocketPool};
 use super::interfaces::Interfaces;
 use super::log::Log;
@@ -36,6 +42,7 @@ use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
 use crate::vrrp::node::{Node, NodeConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sched::CpuSet;
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 use std::collections::HashSet;
@@ -146,6 +153,16 @@ pub struct Process {
     promoted: Vec<(String, String)>,
     /// When sockets that could not be opened are tried again.
     retry_at: Option<Instant>,
+    /// What was changed for interfaces of `use_vmac`.
+    vmacs: Vmacs,
+    /// The nftables rules.
+    firewall: Firewall,
+    /// The paces of groups of interfaces.
+    pacers: Vec<Pacer>,
+    /// igmp_link_local_mcast_reports as it was.
+    igmp: Option<String>,
+    /// The processors the process could run on before it was told which.
+    processors: Option<CpuSet>,
 }
 
 impl InstanceState {
@@ -183,8 +200,7 @@ impl Process {
             log.say(format!("Unable to set up the kernel's channels - {}", reason(&error)));
             End::System
         };
-        let mask = start.umask.unwrap_or(UMASK);
-        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+        set_umask(start.umask.unwrap_or(UMASK));
         log.detail("Registering Kernel netlink reflector");
         let monitor = Monitor::open().map_err(|error| failed(&log, error))?;
         log.detail("Registering Kernel netlink command channel");
@@ -192,7 +208,6 @@ impl Process {
         let interfaces = Interfaces::ask(&mut commands).map_err(|error| failed(&log, error))?;
         let (site, text) = load(&start, &log, &interfaces).ok_or(End::Config)?;
         trim_memory();
-        log.detail("Registering gratuitous ARP shared channel");
         let frames = Frames::open().map_err(|error| failed(&log, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);
         let policy = policy(&site);
@@ -224,6 +239,11 @@ impl Process {
             parting: Vec::new(),
             promoted: Vec::new(),
             retry_at: None,
+            vmacs: Vmacs::default(),
+            firewall: Firewall::default(),
+            pacers: Vec::new(),
+            igmp: None,
+            processors: None,
             site,
         };
         process.begin();
@@ -236,14 +256,19 @@ impl Process {
         self.moving = self.site.virtual_addresses();
         self.greet();
         self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
-        let delay = self.site.global.startup_delay.filter(|delay| !delay.is_zero());
+        self.configure_firewall();
+        self.pacers = Pacer::all(&self.site.paces, Vec::new());
+        let made = self.make_vmacs();
+        self.log.detail("Registering gratuitous ARP shared channel");
+        let delay = self.site.global.startup_delay.into_iter().chain(self.after_boot()).max();
+        let delay = delay.filter(|delay| !delay.is_zero());
         let (config, things) = self.site.node();
         self.node = Node::new(config, delay.map(|delay| now + delay));
         self.things = things;
         if self.recorder.is_open() {
             self.node.trace();
         }
-        for seat in &self.seats {
+        for seat in self.seats.iter().zip(0..).filter(|(_, at)| !made.contains(at)).map(|(seat, _)| seat) {
             let instance = &seat.instance;
             if instance.router.has_rules {
                 self.log.detail(format!("({}) removing Virtual Rules", instance.name));
@@ -259,8 +284,11 @@ impl Process {
             if !seat.instance.router.excluded.is_empty() {
                 self.log.detail(format!("({}) removing E-VIPs.", seat.instance.name));
             }
+            if seat.instance.router.no_accept {
+                self.log.detail(format!("({}) removing firewall drop rule", seat.instance.name));
+            }
             for wanted in
-                seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, &seat.instance.interface, one))
+                seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, seat.instance.device(), one))
             {
                 // What an earlier life left behind; mostly nothing.
                 let _ = wanted.remove(&mut self.commands);
@@ -303,6 +331,7 @@ impl Process {
             self.settle(now);
             self.node.handle_timeout(now);
             self.perform_acts();
+            self.run_pacers();
         }
     }
 
@@ -311,7 +340,14 @@ impl Process {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
         let processes = self.processes.iter().filter_map(ProcessRunner::poll_timeout).chain(self.recount_at);
-        let due = scripts.chain(files).chain(processes).chain(self.node.poll_timeout()).chain(self.retry_at).min();
+        let pacers = self.pacers.iter().filter_map(Pacer::poll_timeout);
+        let due = scripts
+            .chain(files)
+            .chain(pacers)
+            .chain(processes)
+            .chain(self.node.poll_timeout())
+            .chain(self.retry_at)
+            .min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
@@ -331,7 +367,8 @@ impl Process {
     /// The address an instance's adverts carry.
     fn source(&self, instance: &Instance) -> Option<IpAddr> {
         let ipv6 = instance.router.is_ipv6();
-        instance.source.or_else(|| self.interfaces.source(&instance.interface, ipv6, &self.moving))
+        let name = if ipv6 { instance.port() } else { &instance.interface };
+        instance.source.or_else(|| self.interfaces.source(name, ipv6, &self.moving))
     }
 
     fn stop(&mut self) {
@@ -339,7 +376,13 @@ impl Process {
         self.node.stop(now);
         self.perform_acts();
         self.release_static_all();
+        if !self.start.keep_addresses {
+            self.remove_vmacs();
+        }
         self.demote_secondaries();
+        self.restore_igmp();
+        let outcome = self.firewall.remove();
+        self.firewall_refused(outcome);
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
         self.notifier.finish_mail();
@@ -356,8 +399,8 @@ impl Process {
     /// The addresses of the interfaces that are used.
     fn greet(&self) {
         let mut seen: Vec<&str> = Vec::new();
-        for instance in &self.site.instances {
-            let name = instance.interface.as_str();
+        let instances = self.site.instances.iter();
+        for name in instances.flat_map(|instance| [instance.interface.as_str(), instance.device()]) {
             if seen.contains(&name) {
                 continue;
             }
@@ -398,7 +441,15 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
-            (reading.worst() < Some(Gravity::Fatal) && !unserved).then_some((reading.site, reading.text))
+            if start.umask.is_some() && reading.site.global.umask.is_some() {
+                log.say("umask command line option specified, ignoring config option");
+            }
+            if reading.worst() >= Some(Gravity::Fatal) || unserved {
+                return None;
+            }
+            let mut site = reading.site;
+            vmac::choose_names(&mut site, interfaces, log);
+            Some((site, reading.text))
         }
         Err(error) => {
             log.say(format!("Unable to read the configuration - {}", reason(&error)));
@@ -430,6 +481,11 @@ fn wanted(interfaces: &Interfaces, interface: &str, address: &super::blocks::add
         auto_join: address.auto_join,
         preferred: address.preferred,
     })
+}
+
+/// Sets the umask of this process and of the scripts it starts.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
 /// keepalived's umask, unless another is given: what scripts write is for their user alone.

@@ -122,7 +122,10 @@ impl fmt::Display for route::Given {
         }
         self.metrics(f)?;
         route.next_hops.iter().try_for_each(|hop| next_hop(f, hop))?;
-        if self.tracked { Ok(()) } else { write!(f, " no_track") }
+        if !self.tracked {
+            write!(f, " no_track")?;
+        }
+        self.group.as_ref().map_or(Ok(()), |group| write!(f, " track_group {group}"))
     }
 }
 

@@ -13,7 +13,7 @@ use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
-use super::blocks::{route, rule};
+use super::blocks::{fixed, route, rule};
 use super::mail::Settings;
 use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
@@ -43,6 +43,8 @@ pub struct Site {
     pub instances: Vec<Arc<Instance>>,
     /// The groups, in order.
     pub groups: Vec<Group>,
+    /// The paces of announcements.
+    pub paces: Vec<Pace>,
     /// There is a virtual router in the file, whether or not it can be run.
     pub configured: bool,
 }
@@ -97,8 +99,10 @@ pub struct Tracking {
 pub struct Instance {
     /// Its name.
     pub name: String,
-    /// Where it speaks.
+    /// The interface it is configured on.
     pub interface: String,
+    /// The interface of its own that it has there.
+    pub vmac: Option<Vmac>,
     /// `state MASTER`.
     pub wants_master: bool,
     /// What the machine needs to know.
@@ -129,14 +133,42 @@ pub struct Instance {
     pub notify_priority_changes: bool,
     /// Keep other addresses of a network when the first goes.
     pub promote_secondaries: bool,
+    /// It is for unicast and has no peers: it stays in fault.
+    pub lacks_peers: bool,
     /// It asks for something that is not served and must not be left out: it stays in fault.
     pub closed: bool,
 }
 
+/// The interface with a virtual router's Ethernet address (RFC 9568 §7.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vmac {
+    /// Its name: the configured one, until the one in use is chosen.
+    pub name: Option<String>,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Adverts are sent and heard on the interface below.
+    pub xmit_base: bool,
+}
+
 impl Instance {
     /// What makes two instances the same one across a reload; the name plays no part.
-    pub fn identity(&self) -> (u8, bool, &str, bool) {
-        (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some())
+    pub fn identity(&self) -> (u8, bool, &str, bool, bool) {
+        (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some(), self.vmac.is_some())
+    }
+
+    /// The interface of addresses that name none.
+    pub fn device(&self) -> &str {
+        self.vmac.as_ref().and_then(|vmac| vmac.name.as_deref()).unwrap_or(&self.interface)
+    }
+
+    /// The interface adverts are sent and heard on.
+    pub fn port(&self) -> &str {
+        if self.vmac.as_ref().is_some_and(|vmac| vmac.xmit_base) { &self.interface } else { self.device() }
+    }
+
+    /// Whether it has addresses of the family its adverts are not of.
+    pub fn has_other_family(&self) -> bool {
+        self.addresses.iter().any(|address| address.ip.is_ipv6() != self.router.is_ipv6())
     }
 }
 
@@ -172,23 +204,18 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut complaints = Vec::new();
     let has_interface = machine.has_interface;
     users(&mut given, machine, &mut complaints);
-    let Blocks { global, root, scripts, files, mut processes, instances, groups, paces } = given;
+    let Blocks { global, root, scripts, files, mut processes, instances, groups, mut paces } = given;
     // One without a program has been complained of.
     processes.retain(|process| !process.path.is_empty());
-    let mut vital = false;
-    for address in &root.addresses {
-        if let Some(dev) = address.dev.as_ref().filter(|dev| !has_interface(dev)) {
-            vital = true;
-            let text = format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown());
-            complaints.push(complain(text).at(address.span));
-        }
-    }
+    let mut vital = static_addresses(&root, has_interface, &mut complaints);
+    one_pace_each(&mut paces, &mut complaints);
     let paced = paces.iter().flat_map(|pace| &pace.needs);
     let owned = instances.iter().flat_map(|instance| &instance.needs);
     for need in root.needs.iter().chain(paced).chain(owned).filter(|need| !has_interface(&need.dev)) {
         vital |= need.vital;
         complaints.push(complain(need.text.clone()).at(need.span));
     }
+    paces.retain(|pace| pace.arp.is_some() || pace.na.is_some());
     let configured = !instances.is_empty();
     let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
     if global.dynamic_interfaces != Some(true) {
@@ -217,11 +244,13 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances = instances;
     let mut about_groups = grouped(&groups, &mut instances);
     let places: BTreeMap<String, Option<Span>> = instances.iter().map(|one| (one.name.clone(), one.span)).collect();
+    let mut firewall = global.nftables.is_some();
     let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
             let (scripts, files, processes) = (&scripts, &files, &processes);
-            let mut cx = Completion { global: &global, scripts, files, processes, complaints: &mut complaints };
+            let (complaints, firewall) = (&mut complaints, &mut firewall);
+            let mut cx = Completion { global: &global, scripts, files, processes, paces: &paces, complaints, firewall };
             cx.instance(given, has_interface)
         })
         .collect();
@@ -234,8 +263,9 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     if !vital {
         duplicates(&instances, &places, &mut complaints);
     }
-    let mut site = Site { global, root, scripts, files, processes, instances: Vec::new(), groups, configured };
+    let mut site = Site { global, root, scripts, files, processes, instances: Vec::new(), groups, paces, configured };
     site.groups(&mut instances, &mut about_groups);
+    site.track_groups(&mut instances, &mut about_groups);
     site.instances = instances.into_iter().map(Arc::new).collect();
     if !vital {
         complaints.append(&mut about_groups);
@@ -247,6 +277,34 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
         }
     }
     (site, complaints)
+}
+
+/// Static addresses are on interfaces that are there; whether one is not.
+fn static_addresses(root: &Root, has_interface: &dyn Fn(&str) -> bool, complaints: &mut Vec<Diagnostic>) -> bool {
+    let mut vital = false;
+    for address in &root.addresses {
+        if let Some(dev) = address.dev.as_ref().filter(|dev| !has_interface(dev)) {
+            vital = true;
+            let text = format!("WARNING - interface {dev} for ip address {} doesn't exist", address.shown());
+            complaints.push(complain(text).at(address.span));
+        }
+    }
+    vital
+}
+
+/// The first group an interface is in sets its pace.
+fn one_pace_each(paces: &mut [Pace], complaints: &mut Vec<Diagnostic>) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for pace in paces {
+        pace.needs.retain(|need| {
+            let first = taken.insert(need.dev.clone());
+            if !first {
+                let text = format!("garp_group already specified for {} - ignoring", need.dev);
+                complaints.push(complain(text).at(need.span));
+            }
+            first
+        });
+    }
 }
 
 /// Users that are named are there.
@@ -406,6 +464,37 @@ impl Site {
         self.global.default_interface.clone().unwrap_or_else(|| "eth0".to_owned())
     }
 
+    /// What static addresses, routes and rules are on matters to the instances of their groups.
+    fn track_groups(&self, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
+        let mut say = |text: String| complaints.push(Diagnostic::new(Severity::Notice, text));
+        for group in &self.root.track_groups {
+            let name = &group.name;
+            let known = |member: &&String| instances.iter().any(|one| one.name == **member);
+            if group.members.is_empty() {
+                say(format!("Static track group {name} has no virtual router(s)"));
+            } else {
+                for member in group.members.iter().filter(|member| !known(member)) {
+                    say(format!("vrrp instance {member} specified in track group {name} doesn't exist - ignoring"));
+                }
+                if group.members.iter().any(|member| known(&member)) {
+                    continue;
+                }
+                say(format!("Static track group {name} has no VRRP instance(s)"));
+            }
+            say(format!("Static track group {name} init fails - removing"));
+        }
+        for (name, dev) in fixed::tracked(&self.root, &self.static_device(), complaints) {
+            let group = self.root.track_groups.iter().find(|group| group.name == name);
+            for instance in instances.iter_mut() {
+                let what = What::Interface(dev.clone());
+                let member = group.is_some_and(|group| group.members.contains(&instance.name));
+                if member && !instance.tracking.iter().any(|one| one.what == what && one.weight == 0) {
+                    instance.tracking.push(Tracking { what, weight: 0, reverse: false });
+                }
+            }
+        }
+    }
+
     /// Members must exist; what a group tracks all its members track.
     fn groups(&mut self, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
         let names: Vec<String> = instances.iter().map(|instance| instance.name.clone()).collect();
@@ -483,10 +572,10 @@ fn script(given: GivenScript) -> Option<Script> {
 }
 
 fn duplicates(instances: &[Instance], places: &BTreeMap<String, Option<Span>>, complaints: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<(u8, bool, &str), &str> = BTreeMap::new();
+    let mut seen: BTreeMap<(u8, bool, &str, Option<IpAddr>), &str> = BTreeMap::new();
     for instance in instances {
-        let (vrid, ipv6, interface, _) = instance.identity();
-        if let Some(other) = seen.insert((vrid, ipv6, interface), &instance.name) {
+        let (vrid, ipv6, interface, ..) = instance.identity();
+        if let Some(other) = seen.insert((vrid, ipv6, interface, instance.group), &instance.name) {
             let family = if ipv6 { "IPv6" } else { "IPv4" };
             let text =
                 format!("{other} and {} both use VRID {vrid} with {family} on interface {interface}", instance.name);

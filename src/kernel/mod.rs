@@ -8,6 +8,7 @@ pub mod connector;
 pub mod link;
 mod message;
 pub mod netlink;
+pub mod nftables;
 pub mod packet;
 pub mod route;
 pub mod rule;

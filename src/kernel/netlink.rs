@@ -120,6 +120,10 @@ pub enum Request {
     NewRule,
     /// Take a rule away.
     DeleteRule,
+    /// Make a link, or change one.
+    NewLink,
+    /// Take a link away.
+    DeleteLink,
 }
 
 impl Request {
@@ -130,6 +134,8 @@ impl Request {
             Self::DeleteRoute => ("RTM_DELROUTE", RTM_DELROUTE),
             Self::NewRule => ("RTM_NEWRULE", RTM_NEWRULE),
             Self::DeleteRule => ("RTM_DELRULE", RTM_DELRULE),
+            Self::NewLink => ("RTM_NEWLINK", RTM_NEWLINK),
+            Self::DeleteLink => ("RTM_DELLINK", RTM_DELLINK),
         }
     }
 }

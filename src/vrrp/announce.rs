@@ -23,13 +23,16 @@ pub struct Announcer {
     /// The second batches, each at its time.
     again: Vec<(Instant, u32)>,
     refresh_at: Option<Instant>,
+    /// When the interfaces that adverts do not use are due.
+    extra_at: Option<Instant>,
 }
 
 impl Announcer {
     /// An announcer with nothing to say yet.
     pub fn new(now: Instant, config: &Announcing) -> Self {
         let refresh_at = (!config.refresh.is_zero()).then(|| now + config.refresh);
-        Self { queue: VecDeque::new(), free_at: now, again: Vec::new(), refresh_at }
+        let extra_at = (!config.extra.is_zero()).then(|| now + config.extra);
+        Self { queue: VecDeque::new(), free_at: now, again: Vec::new(), refresh_at, extra_at }
     }
 
     /// Queues `repeat` rounds of all addresses, and the same again after `delay` unless that is zero.
@@ -62,6 +65,12 @@ impl Announcer {
             actions.extend(config.all_addresses().map(Action::Announcing));
             self.rounds(repeat, config);
         }
+        if let Some(at) = self.extra_at.filter(|at| *at <= now) {
+            let (extra, next) = (config.announcing.extra, at + config.announcing.extra);
+            self.extra_at = (!extra.is_zero()).then(|| if next <= now { now + extra } else { next });
+            actions.extend(config.elsewhere.iter().copied().map(Action::Announcing));
+            self.queue.extend(&config.elsewhere);
+        }
         while self.free_at <= now
             && let Some(address) = self.queue.pop_front()
         {
@@ -76,7 +85,7 @@ impl Announcer {
     /// When [`Announcer::run`] has something to say.
     pub fn next(&self) -> Option<Instant> {
         let queued = (!self.queue.is_empty()).then_some(self.free_at);
-        queued.into_iter().chain(self.again.iter().map(|(at, _)| *at)).min()
+        queued.into_iter().chain(self.again.iter().map(|(at, _)| *at)).chain(self.extra_at).min()
     }
 
     fn rounds(&mut self, repeat: u32, config: &Config) {

@@ -66,18 +66,20 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// Which destination the checksum of a unicast advert covers (VRRPv3 over IPv4).
+/// Which addresses of the IP header the checksum of an advert covers (VRRPv3 over IPv4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksum {
-    /// Its own, until a peer covers the multicast group as keepalived did up to 1.3.6.
+    /// Those of the packet, until a unicast peer covers the multicast group as keepalived did up to 1.3.6.
     #[default]
     Adaptive,
-    /// Its own, always.
+    /// Those of the packet, always.
     Standard,
-    /// The multicast group.
+    /// The multicast group as destination.
     Group,
     /// The multicast group, as a peer does.
     Detected,
+    /// None, as in VRRPv2.
+    WithoutAddresses,
 }
 
 impl Checksum {
@@ -115,6 +117,8 @@ pub struct Announcing {
     pub arp_interval: Duration,
     /// Between two announcements of IPv6 addresses.
     pub na_interval: Duration,
+    /// Between announcements on interfaces that adverts do not use; zero for none.
+    pub extra: Duration,
 }
 
 impl Default for Announcing {
@@ -128,6 +132,7 @@ impl Default for Announcing {
             lower_delay: Duration::from_secs(5),
             arp_interval: Duration::ZERO,
             na_interval: Duration::ZERO,
+            extra: Duration::ZERO,
         }
     }
 }
@@ -157,13 +162,17 @@ pub struct Config {
     pub addresses: Vec<IpAddr>,
     /// Addresses that move with the router and are not on the wire.
     pub excluded: Vec<IpAddr>,
+    /// The first address of each interface that adverts do not use.
+    pub elsewhere: Vec<IpAddr>,
     /// Whether it holds routes.
     pub has_routes: bool,
     /// Whether it holds routing rules.
     pub has_rules: bool,
+    /// Packets to its addresses are dropped (RFC 9568 §6.1, Accept_Mode).
+    pub no_accept: bool,
     /// Unicast peers; none means multicast.
     pub peers: Vec<Peer>,
-    /// Which destination the checksum of a unicast advert covers.
+    /// Which addresses the checksum of an advert covers.
     pub checksum: Checksum,
     /// The multicast group over IPv4, for that.
     pub group: Ipv4Addr,
@@ -196,8 +205,10 @@ impl Config {
             authentication: Authentication::None,
             addresses,
             excluded: Vec::new(),
+            elsewhere: Vec::new(),
             has_routes: false,
             has_rules: false,
+            no_accept: false,
             peers: Vec::new(),
             checksum: Checksum::Adaptive,
             group: Ipv4Addr::new(224, 0, 0, 18),

@@ -640,6 +640,9 @@ impl Router {
     }
 
     fn hold(&mut self) {
+        if self.config.no_accept {
+            self.note(Note::SettingFirewall);
+        }
         self.note(Note::SettingAddresses);
         let config = &self.config;
         let notes = [
@@ -665,6 +668,9 @@ impl Router {
         self.note(Note::RemovingAddresses);
         if !self.config.excluded.is_empty() {
             self.note(Note::RemovingExcluded);
+        }
+        if self.config.no_accept {
+            self.note(Note::RemovingFirewall);
         }
         self.actions.push_back(Action::Release);
         self.counters.released_master += 1;

@@ -23,6 +23,8 @@ pub enum Note {
     },
     /// The master has been silent for too long.
     AdvertTimeout,
+    /// Addresses are blocked before they come.
+    SettingFirewall,
     /// Addresses come.
     SettingAddresses,
     /// Addresses that are not on the wire come.
@@ -39,6 +41,8 @@ pub enum Note {
     RemovingAddresses,
     /// Addresses that are not on the wire go.
     RemovingExcluded,
+    /// Addresses that went are not blocked any more.
+    RemovingFirewall,
     /// We gave up in public.
     SentZero,
     /// A backup heard a lower priority than its own.
@@ -140,6 +144,8 @@ impl Note {
         matches!(
             self,
             Self::AdvertTimeout
+                | Self::SettingFirewall
+                | Self::RemovingFirewall
                 | Self::SettingAddresses
                 | Self::SettingExcluded
                 | Self::SettingRoutes
@@ -163,6 +169,8 @@ impl fmt::Display for Note {
             Self::EnteringFault { initial: true } => write!(f, "entering FAULT state"),
             Self::EnteringFault { initial: false } => write!(f, "Entering FAULT STATE"),
             Self::AdvertTimeout => write!(f, "Receive advertisement timeout"),
+            Self::SettingFirewall => write!(f, "setting firewall drop rule"),
+            Self::RemovingFirewall => write!(f, "removing firewall drop rule"),
             Self::SettingAddresses => write!(f, "setting VIPs."),
             Self::SettingExcluded => write!(f, "setting E-VIPs."),
             Self::SettingRoutes => write!(f, "setting Virtual Routes"),

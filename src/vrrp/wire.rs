@@ -146,6 +146,7 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     }
     let sum = match (config.version, source, destination) {
         (Version::V2, IpAddr::V4(_), _) => checksum(&[&bytes]),
+        (Version::V3, IpAddr::V4(_), _) if config.checksum == Checksum::WithoutAddresses => checksum(&[&bytes]),
         (Version::V3, IpAddr::V4(from), IpAddr::V4(to)) => {
             let to = if config.checksum.covers_group() { config.group } else { to };
             checksum(&[&pseudo_header(from, to, bytes.len()), &bytes])
@@ -286,6 +287,7 @@ fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<bool, Refusal>
     let over = |from, to| checksum(&[&pseudo_header(from, to, bytes.len()), bytes]) == 0;
     let right = match (config.version, datagram.source, datagram.destination) {
         (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]) == 0,
+        (Version::V3, IpAddr::V4(_), _) if config.checksum == Checksum::WithoutAddresses => checksum(&[bytes]) == 0,
         (Version::V3, IpAddr::V4(from), Some(IpAddr::V4(_))) if config.checksum.covers_group() => {
             over(from, config.group)
         }

@@ -107,7 +107,7 @@ fn a_script_that_may_not_be_run_is_left_out_unless_asked_otherwise() -> io::Resu
 #[test]
 fn an_instance_of_which_something_is_left_out_holds_no_address() -> io::Result<()> {
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
-    let text = configuration("BACKUP", 120, " use_vmac\n");
+    let text = configuration("BACKUP", 120, " use_ipvlan 192.168.110.13\n");
     pair.a.start_with(&text, &["--allow-unserved"])?;
     pair.a.says("(nginx) entering FAULT state (what it asks for is not served)")?;
     std::thread::sleep(LONG);

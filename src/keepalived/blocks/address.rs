@@ -30,7 +30,8 @@ const DIRECTIVES: &[Directive] = &[
     word("autojoin", Arity::Exactly(0), "Joins the multicast group the address is."),
     word("no_track", Arity::Exactly(0), "Lets others take the address away without consequence."),
     word("preferred_lft", Arity::Exactly(1), "Sets the seconds the address is preferred as a source."),
-    Directive::missing("track_group", STATIC_ADDRESS, Arity::Exactly(1)).doc("The group the address is tracked with."),
+    Directive::new("track_group", STATIC_ADDRESS, Arity::Exactly(1), &Nothing)
+        .doc("Names the group of instances that track the address's interface."),
 ];
 
 const fn word(name: &'static str, arity: Arity, doc: &'static str) -> Directive {
@@ -68,7 +69,7 @@ pub struct Address {
     pub track: bool,
     /// `preferred_lft`; `None` for ever.
     pub preferred: Option<u32>,
-    /// `track_group`, until it has been looked up.
+    /// `track_group`.
     pub group: Option<String>,
     /// Where it stands.
     pub span: Span,
@@ -103,12 +104,9 @@ pub fn read(list: &mut Vec<Address>, cx: &mut Setting<'_>, statement: &Statement
     for line in super::track::lines(cx, statement) {
         let mut complaints = Vec::new();
         let mut address = address(&line, fixed, &mut complaints);
-        if let Some(group) = address.as_mut().and_then(|address| address.group.take()) {
-            if super::track::defined(cx, TRACK_GROUP, &group) {
-                cx.unserved(&line, "\"track_group\"");
-            } else {
-                complaints.push(complain(format!("track_group {group} not found")));
-            }
+        let unknown = |group: &mut String| !super::track::defined(cx, TRACK_GROUP, group);
+        if let Some(group) = address.as_mut().and_then(|address| address.group.take_if(unknown)) {
+            complaints.push(complain(format!("track_group {group} not found")));
         }
         list.extend(address);
         complaints.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));

@@ -1,6 +1,7 @@
 //! Keywords of `global_defs` whose arguments have rules of their own.
 
 use super::global::Global;
+use super::vmac::ExtraGarp;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
@@ -369,6 +370,23 @@ pub fn iptables(_: &mut Setting<'_>, _: &mut Global, _: &Statement) -> Outcome {
     Err(complain(text))
 }
 
+/// `nftables [TABLE]`. A priority that was given before is forgotten.
+///
+/// # Errors
+/// It was given before, or the name is too long.
+pub fn nftables(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    const LONGEST: usize = 255;
+    if global.nftables.is_some() {
+        return Err(again("nftables already specified - ignoring"));
+    }
+    let name = statement.arguments().first().map_or_else(|| "keepalived".to_owned(), |word| word.text().into_owned());
+    if name.len() > LONGEST {
+        return Err(complain("nftables table name too long - ignoring"));
+    }
+    (global.nftables, global.nftables_priority) = (Some(name), None);
+    Ok(())
+}
+
 /// `vrrp_priority NICE`.
 ///
 /// # Errors
@@ -505,19 +523,42 @@ pub fn rx_multiplier(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement
 ///
 /// # Errors
 /// It is no mask.
-pub fn umask(_: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+pub fn umask(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     const BITS: [&str; 9] = ["IRUSR", "IWUSR", "IXUSR", "IRGRP", "IWGRP", "IXGRP", "IROTH", "IWOTH", "IXOTH"];
     let text = first(statement);
     if text.starts_with(|c: char| c.is_ascii_digit()) {
-        let value = u32::from_str_radix(&text, 8).ok().filter(|value| *value <= 0o777);
-        return value.map(|_| ()).ok_or_else(|| complain(format!("invalid umask value {text}")));
+        if statement.arguments().len() != 1 {
+            return Err(complain("Extra parameter(s) to umask option"));
+        }
+        let value = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None if text.starts_with('0') => u32::from_str_radix(&text, 8),
+            None => text.parse(),
+        };
+        let value = value.ok().filter(|value| *value <= 0o777);
+        global.umask = Some(value.ok_or_else(|| complain(format!("invalid umask value {text}")))?);
+        return Ok(());
     }
-    let all: Vec<String> = statement.arguments().iter().map(|word| word.text().into_owned()).collect();
-    for bit in all.join(" ").split('|').flat_map(str::split_whitespace) {
-        if !BITS.contains(&bit) {
-            return Err(complain(format!("Unknown umask bit {bit}")));
+    let (mut mask, mut needs_or) = (0, false);
+    for word in statement.arguments() {
+        let text = word.text();
+        let mut rest: &str = &text;
+        while !rest.is_empty() {
+            if needs_or {
+                let next = rest.strip_prefix('|').ok_or_else(|| complain(format!("Invalid umask syntax {text}")));
+                (rest, needs_or) = (next?, false);
+                continue;
+            }
+            let found = BITS.iter().zip((0..9).rev()).find_map(|(bit, at)| Some((rest.strip_prefix(bit)?, at)));
+            let (next, at) = found.ok_or_else(|| complain(format!("Unknown umask bit {rest}")))?;
+            mask |= 1 << at;
+            (rest, needs_or) = (next, true);
         }
     }
+    if !needs_or {
+        return Err(complain("umask missing bit value"));
+    }
+    global.umask = Some(mask);
     Ok(())
 }
 
@@ -549,13 +590,50 @@ pub fn include_check(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement
 ///
 /// # Errors
 /// Always at least that it is old.
-pub fn vmac_garp(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+pub fn vmac_garp(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     let old = "Keyword \"vrrp_vmac_garp_intvl\" is deprecated - please use \"vrrp_garp_extra_if\"";
     cx.report(complain(old).at(statement.span));
+    extra_garp(cx, global, statement)
+}
+
+/// `vrrp_garp_extra_if [all] SECONDS`.
+///
+/// # Errors
+/// There are no seconds, or too many.
+pub fn extra_garp(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
     let words = statement.arguments();
     let Some(value) = words.iter().find(|word| !word.is("all")) else {
         return Err(complain(worded("{k} specified without time - ignoring", cx, "")));
     };
     let judged = count(&value.text(), &(1..=86_400));
-    judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, "{k} '{v}' invalid - ignoring"))
+    let seconds = judged.map_err(|wrong| also(cx, statement, wrong, "{k} '{v}' invalid - ignoring"))?;
+    let interval = Duration::from_secs(seconds.unsigned_abs());
+    global.extra_garp = Some(ExtraGarp { all: words.iter().any(|word| word.is("all")), interval });
+    Ok(())
+}
+
+/// `vrrp_cpu_affinity NUMBER…`.
+///
+/// # Errors
+/// There is no number, or no such processor.
+pub fn vrrp_cpu_affinity(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    global.processors.clear();
+    cpu_affinity(cx, global, statement)?;
+    global.processors = statement.arguments().iter().filter_map(|word| word.text().parse().ok()).collect();
+    Ok(())
+}
+
+/// `vmac_prefix PREFIX`.
+///
+/// # Errors
+/// It leaves no room for the rest of the name.
+pub fn vmac_prefix(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    /// An interface's name has 15 bytes: a dot and three digits follow, and perhaps a number before the dot.
+    const LONGEST: usize = 10;
+    let prefix = first(statement);
+    if prefix.len() > LONGEST || prefix.contains('/') {
+        return Err(complain(format!("vmac_prefix '{prefix}' too long or invalid characters - ignoring")));
+    }
+    global.vmac_prefix = Some(prefix);
+    Ok(())
 }

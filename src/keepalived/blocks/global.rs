@@ -1,12 +1,13 @@
 //! `global_defs`: what concerns the whole daemon, and defaults of all instances.
 
 use super::daemon::{
-    cpu_affinity, dynamic_interfaces, fifo_script, include_check, iptables, lvs_flush_on_stop, lvs_sync_daemon,
-    lvs_timeouts, max_auto_priority, notification_email, notify_fifo, old_rlimit, other_name, parent_name,
-    process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script, shutdown_script_timeout,
-    smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script, startup_script_timeout, umask, vmac_garp,
-    vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+    cpu_affinity, dynamic_interfaces, extra_garp, fifo_script, include_check, iptables, lvs_flush_on_stop,
+    lvs_sync_daemon, lvs_timeouts, max_auto_priority, nftables, notification_email, notify_fifo, old_rlimit,
+    other_name, parent_name, process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script,
+    shutdown_script_timeout, smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script, startup_script_timeout,
+    umask, vmac_garp, vmac_prefix, vrrp_cpu_affinity, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
 };
+use super::vmac::ExtraGarp;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
 use crate::conf::module::{Conf, Module, Scope};
@@ -230,29 +231,34 @@ const DIRECTIVES: &[Directive] = &[
         &Signed(|c: &mut Global| &mut c.version, 2..=3, "VRRP Error: Version must be either 2 or 3"),
     )
     .doc("Sets the version of the protocol for all instances."),
-    inert("vrrp_iptables", BARE, &Custom(iptables), "no firewall rules are made: what would need them is refused"),
-    inert("vrrp_ipsets", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert(
-        "nftables_priority",
-        ONE,
-        &Judged(Kind::Signed, ANY, "invalid nftables chain priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+    inert("vrrp_iptables", BARE, &Custom(iptables), "firewall rules are made with nftables"),
+    inert("vrrp_ipsets", BARE, &Nothing, "firewall rules are made with nftables"),
+    Directive::new("nftables", GLOBAL, BARE, &Custom(nftables)).doc(
+        "Names the tables of nftables that are used where an instance needs firewall rules; keepalived unless given.",
     ),
-    inert("nftables_counters", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ifindex", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
-    inert("nftables_ipvs", BARE, &Nothing, "no firewall rules are made: what would need them is refused"),
+    Directive::new(
+        "nftables_priority",
+        GLOBAL,
+        ONE,
+        &Signed(|c: &mut Global| &mut c.nftables_priority, ANY, "invalid nftables chain priority '{v}'"),
+    )
+    .doc("Sets the priority of the chains; -1 unless given."),
+    Directive::new("nftables_counters", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.nftables_counters, true))
+        .doc("Lets the firewall rules count packets."),
+    Directive::new("nftables_ifindex", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.nftables_ifindex, true))
+        .doc("Lets the firewall rules match interfaces by number, never by name."),
+    inert("nftables_ipvs", BARE, &Nothing, "concerns virtual servers only, which are refused"),
     inert(
         "nftables_ipvs_priority",
         ONE,
         &Judged(Kind::Signed, ANY, "invalid ipvs nftables chain priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+        "concerns virtual servers only, which are refused",
     ),
     inert(
         "nftables_ipvs_start_fwmark",
         ONE,
         &Judged(Kind::Unsigned, 1..=WIDE, "invalid ipvs nftables start_fwmark priority '{v}'", ""),
-        "no firewall rules are made: what would need them is refused",
+        "concerns virtual servers only, which are refused",
     ),
     Directive::new("vrrp_check_unicast_src", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.check_unicast_src, true))
         .doc("Sets check_unicast_src for all instances."),
@@ -270,9 +276,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Keeps the VRRP process in memory."),
     Directive::new("vrrp_rt_priority", GLOBAL, BARE, &Custom(vrrp_rt_priority))
         .doc("Sets the real-time priority of the VRRP process."),
-    Directive::missing("vrrp_cpu_affinity", GLOBAL, BARE)
-        .judged(&Custom(cpu_affinity))
-        .doc("The processors the VRRP process may run on."),
+    Directive::new("vrrp_cpu_affinity", GLOBAL, BARE, &Custom(vrrp_cpu_affinity))
+        .doc("Lists the processors the VRRP process may run on, by number."),
     inert(
         "vrrp_rlimit_rttime",
         ONE,
@@ -445,9 +450,8 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Sets the seconds before anything is sent."),
     Directive::new("log_unknown_vrids", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.log_unknown_vrids, true))
         .doc("Logs adverts of routers nobody here takes part in."),
-    Directive::missing("umask", GLOBAL, ONE)
-        .judged(&Custom(umask))
-        .doc("The permissions that files are created without."),
+    Directive::new("umask", GLOBAL, ONE, &Custom(umask))
+        .doc("Sets the permissions that files are created without, as a number or by names; --umask counts before it."),
     inert(
         "random_seed",
         ONE,
@@ -464,8 +468,8 @@ const DIRECTIVES: &[Directive] = &[
         .judged(&JudgedSwitch("Invalid value '{v}' for global date_use_instance specified"))
         .doc("Puts the name of the instance into the names of dumps."),
     Directive::missing("dbus_no_interface_name", GLOBAL, BARE).doc("Leaves interfaces out of the names on D-Bus."),
-    Directive::missing("disable_local_igmp", GLOBAL, BARE)
-        .doc("Joins no multicast groups that only reach the own link."),
+    Directive::new("disable_local_igmp", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.disable_local_igmp, true))
+        .doc("Keeps the kernel from reporting memberships of 224.0.0.0/24, from start to stop."),
     Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, BARE)
         .doc("Writes every state to the notify FIFO after a reload."),
     Directive::missing("include_check", GLOBAL, BARE)
@@ -491,12 +495,23 @@ const DIRECTIVES: &[Directive] = &[
         .doc("The folder of temporary copies of the configuration."),
     Directive::missing("use_symlink_paths", GLOBAL, BARE)
         .doc("Runs scripts by the path as it is given, links and all."),
-    Directive::missing("v3_checksum_as_v2", GLOBAL, BARE)
-        .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
+    Directive::new(
+        "v3_checksum_as_v2",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.checksum_as_v2, "Invalid value '{v}' for global {k} specified"),
+    )
+    .doc("Sets v3_checksum_as_v2 for all instances."),
     Directive::missing("vmac_addr_prefix", GLOBAL, ONE).doc("How the interfaces of use_vmac_addr are called."),
-    Directive::missing("vmac_prefix", GLOBAL, ONE).doc("How the interfaces of use_vmac are called."),
-    Directive::missing("vrrp_delay_after_boot", GLOBAL, BARE)
-        .doc("Seconds after the boot of the machine before virtual routers start."),
+    Directive::new("vmac_prefix", GLOBAL, ONE, &Custom(vmac_prefix))
+        .doc("Sets what the names of the interfaces of use_vmac begin with; vrrp unless given."),
+    Directive::new(
+        "vrrp_delay_after_boot",
+        GLOBAL,
+        BARE,
+        &Seconds(|c: &mut Global| &mut c.delay_after_boot, 1e-9..=4294.0, "{k} '{v}' is invalid"),
+    )
+    .doc("Sets how many seconds the machine must be up before anything is sent."),
     Directive::new(
         "vrrp_down_timer_adverts",
         GLOBAL,
@@ -504,19 +519,12 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Global| &mut c.down_timer_adverts, 1..=100, "Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets down_timer_adverts for all instances."),
-    Directive::missing("vrrp_garp_extra_if", GLOBAL, BARE)
-        .judged(&Judged(
-            Kind::Unsigned,
-            1..=86_400,
-            "{k} '{v}' invalid - ignoring",
-            "{k} specified without time - ignoring",
-        ))
-        .doc("Announces addresses on the underlying interface too."),
+    Directive::new("vrrp_garp_extra_if", GLOBAL, BARE, &Custom(extra_garp))
+        .doc("Sets garp_extra_if for all instances."),
     Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, BARE)
         .doc("The owner of an address does not look at the advertisements of others."),
-    Directive::missing("vrrp_vmac_garp_intvl", GLOBAL, BARE)
-        .judged(&Custom(vmac_garp))
-        .doc("How often addresses of VMAC interfaces are announced."),
+    Directive::new("vrrp_vmac_garp_intvl", GLOBAL, BARE, &Custom(vmac_garp))
+        .doc("The older name of vrrp_garp_extra_if."),
 ];
 
 /// What concerns the whole daemon; what was not given is `None`.
@@ -618,6 +626,28 @@ pub struct Global {
     pub shutdown_script_span: Option<Span>,
     /// `shutdown_script_timeout`.
     pub shutdown_script_timeout: Option<Duration>,
+    /// `v3_checksum_as_v2`.
+    pub checksum_as_v2: Option<bool>,
+    /// `umask`.
+    pub umask: Option<u32>,
+    /// `vrrp_cpu_affinity`.
+    pub processors: Vec<usize>,
+    /// `disable_local_igmp`.
+    pub disable_local_igmp: Option<bool>,
+    /// `vmac_prefix`.
+    pub vmac_prefix: Option<String>,
+    /// `vrrp_delay_after_boot`.
+    pub delay_after_boot: Option<Duration>,
+    /// `vrrp_garp_extra_if`.
+    pub extra_garp: Option<ExtraGarp>,
+    /// `nftables`: the name of the tables.
+    pub nftables: Option<String>,
+    /// `nftables_priority`.
+    pub nftables_priority: Option<i64>,
+    /// `nftables_counters`.
+    pub nftables_counters: Option<bool>,
+    /// `nftables_ifindex`.
+    pub nftables_ifindex: Option<bool>,
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.

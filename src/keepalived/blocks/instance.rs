@@ -3,6 +3,7 @@
 use super::address::{Address, Addresses};
 use super::line::Need;
 use super::track::{Track, Tracked, Tracks};
+use super::vmac::{self, ExtraGarp, Vmac};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope};
@@ -12,8 +13,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{AUTHENTICATION, HMAC, INSTANCE, PEER};
 use crate::keepalived::slot::{
-    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address,
-    again, also, command, complain, count, first, number, seconds, truth, worded,
+    Command, CommandLine, Judged, Kind, Nothing, Positive, Present, Run, Switch, Unsigned, address as ip_address, also,
+    command, complain, count, first, number, seconds, truth, worded,
 };
 use crate::vrrp::config::Checksum;
 use std::net::IpAddr;
@@ -28,7 +29,8 @@ const ONE: Arity = Arity::AtLeast(1);
 const LINES: Arity = Arity::Block(0, 255, Opens::Rows);
 /// The largest number without a sign.
 const WIDE: i64 = u32::MAX as i64;
-const INVALID: &str = "({n}): {k} '{v}' invalid - ignoring";
+/// What is said of a number that is none.
+pub const INVALID: &str = "({n}): {k} '{v}' invalid - ignoring";
 const TWICE: &str = "({n}) {k} script already specified - ignoring {v}";
 const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 
@@ -102,8 +104,7 @@ const DIRECTIVES: &[Directive] = &[
         BARE,
         &Switch(|c: &mut Instance| &mut c.strict, "({n}) invalid {k} {v} specified"),
     )
-    .support(Support::Partial("no firewall rules are made: addresses stay reachable"))
-    .doc("Keeps to the letter of the RFC."),
+    .doc("Keeps to the letter of the RFC; among others, packets to the addresses are dropped unless the router owns them."),
     Directive::new(
         "promote_secondaries",
         INSTANCE,
@@ -112,8 +113,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Keeps the other addresses of a network when the first is taken away."),
     Directive::new("accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, true))
-        .support(Support::Inert("traffic to the addresses is always accepted"))
-        .doc("Accepts traffic to the addresses."),
+        .doc("Accepts packets to the addresses, as without strict mode."),
     Directive::new(
         "debug",
         INSTANCE,
@@ -221,30 +221,35 @@ const DIRECTIVES: &[Directive] = &[
         &Unsigned(|c: &mut Instance| &mut c.down_timer_adverts, 1..=100, "({n}): Invalid {k} [1:100] '{v}'"),
     )
     .doc("Sets how many missed adverts make a master dead."),
-    Directive::missing("use_vmac", INSTANCE, BARE)
-        .judged(&Custom(use_vmac))
-        .doc("Uses the virtual MAC address of the standard, by an interface of its own."),
-    Directive::missing("vmac_xmit_base", INSTANCE, BARE)
-        .judged(&Present(|c: &mut Instance| &mut c.xmit_base, true))
-        .doc("Sends advertisements through the underlying interface."),
+    Directive::new("use_vmac", INSTANCE, BARE, &Custom(vmac::use_vmac))
+        .doc("Uses the virtual MAC address of the standard, by a macvlan interface that is made for it; a name may be given."),
+    Directive::new("vmac_xmit_base", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.xmit_base, true))
+        .doc("Sends and hears adverts on the underlying interface instead of the one of use_vmac."),
     Directive::missing("use_vmac_addr", INSTANCE, BARE)
         .doc("Uses a virtual MAC address for addresses on other interfaces too."),
-    Directive::missing("vmac_garp_intvl", INSTANCE, BARE)
-        .judged(&Custom(vmac_garp))
-        .doc("How often addresses of VMAC interfaces are announced."),
+    Directive::new("vmac_garp_intvl", INSTANCE, BARE, &Custom(vmac::vmac_garp)).doc("The older name of garp_extra_if."),
     Directive::missing("use_ipvlan", INSTANCE, BARE)
-        .judged(&Custom(use_ipvlan))
+        .judged(&Custom(vmac::use_ipvlan))
         .doc("Uses an ipvlan interface of its own."),
-    Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vrf)).doc("The VRF the interfaces are put into."),
+    Directive::missing("vrf", INSTANCE, ONE).judged(&Custom(vmac::vrf)).doc("The VRF the interfaces are put into."),
     Directive::new("old_unicast_checksum", INSTANCE, BARE, &Custom(old_checksum))
         .doc("Computes the checksum of unicast packets as older versions did."),
-    Directive::missing("v3_checksum_as_v2", INSTANCE, BARE)
-        .doc("Leaves the addresses out of the checksum of VRRP version 3 over IPv4."),
-    Directive::missing("unicast_fault_no_peer", INSTANCE, BARE)
-        .doc("Without any peer of unicast the router is in fault."),
-    Directive::missing("mcast_dst_ip", INSTANCE, ONE)
-        .judged(&Custom(destination))
-        .doc("The multicast address advertisements are sent to."),
+    Directive::new(
+        "v3_checksum_as_v2",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.checksum_as_v2, "({n}) invalid {k} {v} specified"),
+    )
+    .doc("Leaves the addresses of the IP header out of the checksum of version 3 over IPv4."),
+    Directive::new(
+        "unicast_fault_no_peer",
+        INSTANCE,
+        BARE,
+        &Present(|c: &mut Instance| &mut c.fault_without_peers, true),
+    )
+    .doc("Keeps the instance in fault while it has no unicast peers; otherwise it sends by multicast."),
+    Directive::new("mcast_dst_ip", INSTANCE, ONE, &Custom(destination))
+        .doc("Sets the multicast group adverts are sent to."),
     Directive::new("track_process", INSTANCE, LINES, &Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes))
         .doc("Lists processes that matter."),
     Directive::missing("track_bfd", INSTANCE, LINES)
@@ -257,12 +262,19 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Routes that the master holds."),
     Directive::new("virtual_rules", INSTANCE, LINES, &Custom(super::rule::virtual_rules))
         .doc("Routing rules that the master holds."),
-    Directive::missing("no_accept", INSTANCE, BARE)
-        .doc("The master takes no packets to the virtual addresses unless it owns them."),
-    Directive::missing("no_virtual_ipaddress", INSTANCE, BARE).doc("The instance has no addresses, and that is meant."),
-    Directive::missing("garp_extra_if", INSTANCE, BARE)
-        .judged(&Custom(extra_garp))
-        .doc("Announces addresses on the underlying interface too."),
+    Directive::new("no_accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, false))
+        .doc("Drops packets to the addresses by firewall rules, unless the router owns them."),
+    Directive::new(
+        "no_virtual_ipaddress",
+        INSTANCE,
+        BARE,
+        &Present(|c: &mut Instance| &mut c.no_addresses, true),
+    )
+    .doc("Says that the instance has no addresses in its adverts, and that this is meant."),
+    Directive::new("garp_extra_if", INSTANCE, BARE, &Custom(vmac::extra_garp)).doc(
+        "Sets the seconds between announcements of one address on each other interface of a master's addresses; that is \
+         done with `all` only, else for VMACs of single addresses, of which there are none.",
+    ),
     Directive::missing("owner_ignore_adverts", INSTANCE, BARE)
         .doc("The owner of an address does not look at the advertisements of others."),
     Directive::missing("thread_timer_expired", INSTANCE, BARE).doc("Logs where a timer ran out late."),
@@ -378,10 +390,22 @@ pub struct Instance {
     pub down_timer_adverts: Option<i64>,
     pub processes: Vec<Track>,
     pub sessions: Vec<Track>,
-    /// `accept`.
+    /// `accept` or `no_accept`.
     pub accept: Option<bool>,
     /// `use_vmac` or `use_ipvlan`.
     pub virtual_interface: Option<bool>,
+    /// `use_vmac`.
+    pub vmac: Option<Vmac>,
+    /// `mcast_dst_ip`.
+    pub group: Option<IpAddr>,
+    /// `unicast_fault_no_peer`.
+    pub fault_without_peers: Option<bool>,
+    /// `v3_checksum_as_v2`.
+    pub checksum_as_v2: Option<bool>,
+    /// `garp_extra_if`.
+    pub extra_garp: Option<ExtraGarp>,
+    /// `no_virtual_ipaddress`.
+    pub no_addresses: Option<bool>,
     /// `use_ipvlan` without an address.
     pub ipvlan_lacks_address: bool,
     pub xmit_base: Option<bool>,
@@ -423,6 +447,8 @@ pub fn open(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
 }
 
 /// `}` of a virtual router.
+///
+/// Differs from keepalived: 2.1.5 has no VMAC beside unicast peers; later versions send through the interface below. [test: unicast_goes_by_the_interface_below]
 ///
 /// # Errors
 /// None; the last of several complaints is handed over.
@@ -641,80 +667,8 @@ fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
     if !address.is_multicast() {
         return Err(complain(format!("({name}) mcast_dst_ip {text} not multicast. Skipping...")));
     }
+    instance.group = Some(address);
     Ok(())
-}
-
-/// `use_vmac [NAME] [MAC]`.
-fn use_vmac(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    instance.virtual_interface = Some(true);
-    let mut named = false;
-    for word in statement.arguments() {
-        let text = word.text();
-        if text.contains(':') {
-            if !is_mac(&text) {
-                return Err(complain(format!("VMAC invalid MAC address {text} - ignored")));
-            }
-        } else if named {
-            return Err(again("VMAC interface name already specified"));
-        } else if text.len() > 15 || text.contains('/') {
-            let text = format!("VMAC interface name '{text}' too long or invalid characters - ignoring");
-            cx.report(complain(text).at(statement.span));
-        } else {
-            named = true;
-        }
-    }
-    Ok(())
-}
-
-fn is_mac(text: &str) -> bool {
-    let mut parts = 0;
-    let fine = text.split(':').all(|part| {
-        parts += 1;
-        part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    fine && parts == 6
-}
-
-/// `use_ipvlan [TYPE] [ADDRESS] [NAME]`.
-fn use_ipvlan(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    if instance.virtual_interface == Some(true) {
-        return Err(again(format!("({}) use_ipvlan already specified", instance.name)));
-    }
-    instance.virtual_interface = Some(true);
-    instance.ipvlan_lacks_address = true;
-    let (mut sort, mut named) = (false, false);
-    for word in statement.arguments() {
-        let text = word.text();
-        let name = &instance.name;
-        let taken = |what: &str| again(format!("({name}) {what} already specified - ignoring '{text}'"));
-        let address = text.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
-        let outcome = if matches!(&*text, "private" | "vepa" | "bridge") {
-            if std::mem::replace(&mut sort, true) { Err(taken("ipvlan type")) } else { Ok(()) }
-        } else if let Some(address) = address {
-            if instance.family().is_some_and(|ipv6| ipv6 != address.is_ipv6()) {
-                let text = format!("({name}) ipvlan address[{text}] MUST match vrrp instance family !!! Skipping...");
-                Err(complain(text))
-            } else {
-                instance.ipvlan_lacks_address = false;
-                Ok(())
-            }
-        } else if std::mem::replace(&mut named, true) {
-            Err(taken("IPVLAN interface"))
-        } else {
-            Ok(())
-        };
-        if let Err(complaint) = outcome {
-            cx.report(complaint.at(statement.span));
-        }
-    }
-    Ok(())
-}
-
-fn vrf(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
-    match instance.interface {
-        Some(_) => Err(complain(format!("({}) Cannot specify VRF interface and interface - ignoring", instance.name))),
-        None => Ok(()),
-    }
 }
 
 fn old_linkbeat(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
@@ -730,21 +684,6 @@ fn buffer(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outc
     }
     let judged = count(&first(statement), &(0..=WIDE));
     judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, template))
-}
-
-/// `garp_extra_if [all] SECONDS`.
-fn extra_garp(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outcome {
-    let Some(value) = statement.arguments().iter().find(|word| !word.is("all")) else {
-        return Err(complain(worded("({n}): {k} specified without time - ignoring", cx, "")));
-    };
-    let judged = count(&value.text(), &(0..=86_400));
-    judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, INVALID))
-}
-
-fn vmac_garp(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    let old = "Keyword \"vmac_garp_intvl\" is deprecated - please use \"garp_extra_if\"";
-    cx.report(complain(old).at(statement.span));
-    extra_garp(cx, instance, statement)
 }
 
 fn old_sync_daemon(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {

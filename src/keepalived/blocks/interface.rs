@@ -1,8 +1,8 @@
-//! Blocks about interfaces: `garp_group`, `linkbeat_interfaces`, `interface_up_down_delays`. Not served yet.
+//! Blocks about interfaces: `garp_group`, and `linkbeat_interfaces`, `interface_up_down_delays`, which are not served yet.
 
 use super::line::Need;
 use super::root::Root;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
@@ -19,18 +19,24 @@ pub const MODULE: Module =
 const LONGEST: f64 = 2147.0;
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("garp_interval", GARP_GROUP, Arity::AtLeast(1))
-        .judged(&Seconds(|c: &mut Pace| &mut c.arp, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"))
-        .doc("The least time between two gratuitous ARP packets."),
-    Directive::missing("gna_interval", GARP_GROUP, Arity::AtLeast(1))
-        .judged(&Seconds(|c: &mut Pace| &mut c.na, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"))
-        .doc("The least time between two unsolicited neighbour advertisements."),
-    Directive::missing("interface", GARP_GROUP, Arity::AtLeast(1))
-        .judged(&Custom(interface))
-        .doc("One interface of the group."),
-    Directive::missing("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows))
-        .judged(&Custom(interfaces))
-        .doc("The interfaces of the group."),
+    Directive::new(
+        "garp_interval",
+        GARP_GROUP,
+        Arity::AtLeast(1),
+        &Seconds(|c: &mut Pace| &mut c.arp, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"),
+    )
+    .doc("Sets the seconds between two announcements of IPv4 addresses by interfaces of the group."),
+    Directive::new(
+        "gna_interval",
+        GARP_GROUP,
+        Arity::AtLeast(1),
+        &Seconds(|c: &mut Pace| &mut c.na, 0.0..=LONGEST, "garp_group {k} '{v}' invalid"),
+    )
+    .doc("Sets the seconds between two announcements of IPv6 addresses by interfaces of the group."),
+    Directive::new("interface", GARP_GROUP, Arity::AtLeast(1), &Custom(interface))
+        .doc("Adds an interface to the group."),
+    Directive::new("interfaces", GARP_GROUP, Arity::Block(0, 255, Opens::Rows), &Custom(interfaces))
+        .doc("Lists the interfaces of the group."),
 ];
 
 /// How fast interfaces may announce.
@@ -64,7 +70,16 @@ pub fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
     let number =
         cx.around().map_or(0, |around| around.children.iter().filter(|level| level.context == GARP_GROUP).count());
     match cx.seen::<Pace>() {
-        Some(pace) if pace.arp.is_some() || pace.na.is_some() => Ok(()),
+        Some(pace) if pace.arp.is_some() || pace.na.is_some() => {
+            let large = [("garp_interval", pace.arp), ("gna_interval", pace.na)];
+            let large = large.into_iter().filter_map(|(name, time)| Some((name, time?)));
+            let texts: Vec<String> = large
+                .filter(|(_, time)| time.as_secs() >= 1)
+                .map(|(name, time)| format!("The {name} is very large - {} seconds", time.as_secs_f64()))
+                .collect();
+            texts.into_iter().for_each(|text| cx.report(Diagnostic::new(Severity::Notice, text)));
+            Ok(())
+        }
         _ => Err(complain(format!("garp group {number} does not have any delay set - removing"))),
     }
 }

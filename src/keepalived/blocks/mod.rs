@@ -19,6 +19,7 @@ pub mod rule;
 pub mod script;
 pub mod server;
 pub mod track;
+pub mod vmac;
 
 use crate::conf::module::Module;
 

@@ -9,7 +9,7 @@ use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{
     BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PROCESS, ROOT, SCRIPT, SERVER, SSL, TRACK_GROUP,
 };
-use crate::keepalived::slot::{Needed, Present, Text, Unsigned, at_end, complain, first};
+use crate::keepalived::slot::{Needed, Present, Text, Unsigned, complain, first};
 
 /// The keywords of the file itself.
 pub const MODULE: Module = Module { name: "root", directives: DIRECTIVES, scopes: &[Scope::of::<Root>(ROOT)] };
@@ -50,19 +50,14 @@ const DIRECTIVES: &[Directive] = &[
         .doc("The network namespace everything runs in."),
     Directive::missing("net_namespace_ipvs", ROOT, BARE).doc("The network namespace health checks and IPVS run in."),
     Directive::missing("namespace_with_ipsets", ROOT, BARE).doc("Uses IP sets although there is a network namespace."),
-    Directive::missing("track_group", ROOT, named(TRACK_GROUP))
-        .judged(&Custom(track_group))
-        .doc("Names virtual routers whose addresses and routes are tracked together."),
-    Directive::missing("group", TRACK_GROUP, LINES)
-        .judged(&Custom(track_group_members))
-        .doc("The virtual routers of the group."),
+    Directive::new("track_group", ROOT, named(TRACK_GROUP), &Custom(super::fixed::open))
+        .doc("Defines virtual routers that track the interfaces of static addresses, routes and rules."),
     Directive::new("static_routes", ROOT, LINES, &Custom(super::route::static_routes))
         .doc("Routes that are held from the start."),
     Directive::new("static_rules", ROOT, LINES, &Custom(super::rule::static_rules))
         .doc("Routing rules that are held from the start."),
-    Directive::missing("garp_group", ROOT, named(GARP_GROUP))
-        .judged(&Block(super::interface::open, super::interface::close))
-        .doc("Interfaces that share their pace of announcements."),
+    Directive::new("garp_group", ROOT, named(GARP_GROUP), &Block(super::interface::open, super::interface::close))
+        .doc("Defines interfaces that share a least time between two announcements."),
     Directive::missing("linkbeat_interfaces", ROOT, LINES)
         .judged(&Custom(super::interface::linkbeat))
         .doc("Interfaces whose link is polled, and how."),
@@ -111,6 +106,8 @@ pub struct Root {
     pub routes: Vec<super::route::Given>,
     /// `static_rules`.
     pub rules: Vec<super::rule::Given>,
+    /// `track_group`.
+    pub track_groups: Vec<super::fixed::TrackGroup>,
 }
 
 impl Conf for Root {
@@ -134,19 +131,4 @@ pub fn name(cx: &Setting<'_>, statement: &Statement) -> Result<String, Diagnosti
         return Err(complain(format!("{shown} {name} already defined")).earlier(first.span));
     }
     Ok(name)
-}
-
-/// `track_group NAME {`.
-fn track_group(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
-    name(cx, statement).map(|_| ())
-}
-
-/// `group {` of a track group.
-fn track_group_members(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
-    if super::track::words(cx, statement).is_empty() {
-        let group = cx.level().and_then(|level| level.words.get(1)).map(|word| word.text().into_owned());
-        let text = format!("Warning - track group {} has empty group block", group.unwrap_or_default());
-        return Err(at_end(statement, text));
-    }
-    Ok(())
 }

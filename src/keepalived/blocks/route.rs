@@ -65,7 +65,8 @@ const DIRECTIVES: &[Directive] = &[
     word("or").doc("Begins the alternative to what stands before it."),
     word("nexthop").doc("One of several ways to the destination."),
     word("no_track").doc("The loss of it does not matter to the router."),
-    Directive::missing("track_group", STATIC_ROUTE, Arity::AtLeast(0)).doc("The group it is tracked with."),
+    Directive::new("track_group", STATIC_ROUTE, Arity::AtLeast(0), &Nothing)
+        .doc("Names the group of instances that track its interface."),
 ];
 
 /// `virtual_routes {`.
@@ -93,6 +94,8 @@ pub struct Given {
     pub route: Route<String>,
     /// Its loss matters.
     pub tracked: bool,
+    /// `track_group`.
+    pub group: Option<String>,
 }
 
 fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> Vec<Given> {
@@ -105,6 +108,7 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
         while let (Ok(()), Some(word)) = (&outcome, words.next()) {
             outcome = reader.word(&word, &mut words);
         }
+        let unknown = reader.group.take_if(|group| !super::track::defined(cx, TRACK_GROUP, group));
         let outcome = outcome.and_then(|()| reader.finish());
         reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
         if reader.encapsulated {
@@ -119,9 +123,7 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
             }
             Err(found) => found.report(cx, line.span),
         }
-        if let Some(group) = reader.group
-            && !super::track::defined(cx, TRACK_GROUP, &group)
-        {
+        if let Some(group) = unknown {
             cx.report(complain(format!("track_group {group} not found")).at(line.span));
         }
     }
@@ -487,7 +489,7 @@ impl Reader {
         if destination == "default" || destination == "any" || destination == "all" {
             route.destination = everywhere(ipv6);
         }
-        Ok(Given { route, tracked })
+        Ok(Given { route, tracked, group: self.group.clone() })
     }
 }
 

@@ -55,7 +55,8 @@ const DIRECTIVES: &[Directive] = &[
     word("goto").doc("Goes on at the rule of another priority."),
     word("nop").doc("Does nothing."),
     word("no_track").doc("The loss of it does not matter to the router."),
-    Directive::missing("track_group", STATIC_RULE, Arity::AtLeast(0)).doc("The group it is tracked with."),
+    Directive::new("track_group", STATIC_RULE, Arity::AtLeast(0), &Nothing)
+        .doc("Names the group of instances that track its interface."),
 ];
 
 /// `virtual_rules {`.
@@ -86,6 +87,8 @@ pub struct Given {
     pub rule: Rule,
     /// Its loss matters.
     pub tracked: bool,
+    /// `track_group`.
+    pub group: Option<String>,
 }
 
 fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> Vec<Given> {
@@ -99,6 +102,7 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
         while let (Ok(()), Some(word)) = (&outcome, words.next()) {
             outcome = reader.word(&word, &mut words);
         }
+        let unknown = reader.group.take_if(|group| !super::track::defined(cx, TRACK_GROUP, group));
         let outcome = outcome.and_then(|()| reader.finish());
         reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
         match outcome {
@@ -117,9 +121,7 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
             }
             Err(found) => found.report(cx, line.span),
         }
-        if let Some(group) = reader.group
-            && !super::track::defined(cx, TRACK_GROUP, &group)
-        {
+        if let Some(group) = unknown {
             cx.report(complain(format!("track_group {group} not found")).at(line.span));
         }
     }
@@ -295,6 +297,9 @@ impl Reader {
         if about_tables && !matches!(action, Action::Table(_) | Action::L3mdev) {
             return Err("suppressor/realm specified for non table action - skipping".into());
         }
+        if self.group.is_some() && self.rule.input.is_none() {
+            self.said.push(complain("Static rule cannot have track_group if dev/iif not specified"));
+        }
         if self.foreign && !self.untracked {
             let text = format!(
                 "Rule cannot be tracked if protocol is not RTPROT_KEEPALIVED({KEEPALIVED}), resetting protocol"
@@ -304,7 +309,7 @@ impl Reader {
         let foreign = self.rule.protocol.filter(|_| self.untracked && self.foreign);
         let protocol = if self.untracked { foreign } else { Some(KEEPALIVED) };
         let rule = Rule { ipv6: self.ipv6 == Some(true), action, protocol, ..self.rule.clone() };
-        Ok(Given { rule, tracked: !self.untracked })
+        Ok(Given { rule, tracked: !self.untracked, group: self.group.clone() })
     }
 }
 

@@ -322,7 +322,7 @@ fn context(path: &str) -> Option<Contexts> {
         "vrrp_script" => SCRIPT,
         "vrrp_track_process" => PROCESS,
         "track_file" | "vrrp_track_file" => FILE,
-        "track_group" => c::TRACK_GROUP,
+        "track_group" => TRACK_GROUP,
         "garp_group" => GARP_GROUP,
         "SSL" => c::SSL,
         "virtual_server_group" => c::SERVER_GROUP,
@@ -386,7 +386,8 @@ fn keepalived_for_a_time() {
 #[test]
 fn what_must_not_be_left_out_keeps_an_instance_in_fault() {
     for (text, closed) in [
-        (" use_vmac", true),
+        (" use_ipvlan", true),
+        (" use_vmac", false),
         (" authentication {\n auth_type AH\n auth_pass a\n }", false),
         (" authentication {\n auth_type PASS\n auth_pass a\n }", false),
         (" priority 50", false),

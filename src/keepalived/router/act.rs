@@ -91,7 +91,9 @@ impl Process {
             }
             Action::Announce(ip) => {
                 let device = device(seat, ip).to_owned();
-                self.announce(&device, ip, true);
+                let instance = seat.instance.clone();
+                let interface = if device == instance.device() { &instance.interface } else { &device };
+                self.announce_in_turn((interface, &device), ip);
             }
             Action::AnnounceSource => {
                 if let Some(source) = seat.source {
@@ -126,7 +128,7 @@ impl Process {
         }
     }
 
-    fn announce(&mut self, name: &str, ip: IpAddr, says: bool) {
+    pub(super) fn announce(&mut self, name: &str, ip: IpAddr, says: bool) {
         let Some(link) = self.interfaces.link(name) else { return };
         // A link without an Ethernet address has no neighbours to tell.
         let Some(mac) = link.mac else { return };
@@ -156,7 +158,7 @@ pub(super) fn part(parting: &mut Vec<IpAddr>, ip: IpAddr) {
 
 fn device(seat: &InstanceState, ip: IpAddr) -> &str {
     let listed = seat.instance.addresses.iter().find(|address| address.ip == ip);
-    listed.and_then(dev).unwrap_or(&seat.instance.interface)
+    listed.and_then(dev).unwrap_or_else(|| seat.instance.device())
 }
 
 fn dev(address: &Address) -> Option<&str> {

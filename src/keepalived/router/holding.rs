@@ -3,13 +3,16 @@
 //! A holder remembers what it put, interfaces by number, and takes away exactly that: rules, routes, addresses.
 
 use super::act::part;
+use super::firewall::{Blocked, Settings};
 use super::{Process, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::{route, rule};
-use crate::keepalived::log::cause;
+use crate::keepalived::log::{Log, cause};
+use crate::keepalived::site::Instance;
 use crate::kernel::address::Wanted;
 use crate::kernel::netlink::Request;
+use crate::kernel::nftables::Family;
 use crate::kernel::route::Route;
 use crate::kernel::rule::Rule;
 use crate::kernel::{route as kernel_route, rule as kernel_rule};
@@ -27,6 +30,8 @@ pub(super) struct Held {
     pub(super) routes: Vec<Route<u32>>,
     /// Rules.
     pub(super) rules: Vec<Rule>,
+    /// Addresses whose packets are dropped.
+    pub(super) blocked: Vec<Blocked>,
 }
 
 /// Routes and rules to be held.
@@ -39,9 +44,10 @@ struct Ways<'a> {
 impl Process {
     /// Puts what the instance at `at` holds as master into the kernel.
     pub(super) fn hold(&mut self, at: usize) {
+        self.block(at);
         let Some(seat) = self.seats.get_mut(at) else { return };
         for address in &seat.instance.addresses {
-            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, seat.instance.device(), address) else { continue };
             match wanted.add(&mut self.commands) {
                 Ok(()) if !seat.held.addresses.contains(&wanted) => seat.held.addresses.push(wanted),
                 Ok(()) => {}
@@ -95,7 +101,7 @@ impl Process {
     }
 
     /// keepalived's line about a request the kernel refused.
-    fn refused_request(&self, request: Request, error: &io::Error) {
+    pub(super) fn refused_request(&self, request: Request, error: &io::Error) {
         let ((code, words), (name, number)) = (cause(error), request.shown());
         let (sequence, pid) = (self.commands.sequence(), std::process::id());
         self.log.say(format!("Netlink: error: {words}({code}), type={name}({number}), seq={sequence}, pid={pid}"));
@@ -108,7 +114,7 @@ impl Process {
             return;
         }
         let Some(seat) = self.seats.get_mut(at) else { return };
-        let Held { addresses, routes, rules } = std::mem::take(&mut seat.held);
+        let Held { addresses, routes, rules, blocked } = std::mem::take(&mut seat.held);
         self.release_ways(rules, routes);
         let Some(seat) = self.seats.get(at) else { return };
         for held in addresses {
@@ -117,6 +123,52 @@ impl Process {
                 let (name, words) = (&seat.instance.name, reason(&error));
                 self.log.say(format!("({name}) Unable to remove {} - {words}", held.ip));
             }
+        }
+        let outcome = self.firewall.unblock(&blocked);
+        self.firewall_refused(outcome);
+    }
+
+    /// Drops packets to the addresses of the instance at `at`, if they are not to be accepted.
+    fn block(&mut self, at: usize) {
+        let Some(seat) = self.seats.get(at) else { return };
+        let new: Vec<Blocked> =
+            self.all_blocked(&seat.instance).into_iter().filter(|one| !seat.held.blocked.contains(one)).collect();
+        let outcome = self.firewall.block(&new, &mut |family, table| old_table(&self.log, family, table));
+        let done = outcome.is_ok();
+        self.firewall_refused(outcome);
+        if let Some(seat) = self.seats.get_mut(at).filter(|_| done) {
+            seat.held.blocked.extend(new);
+        }
+    }
+
+    /// What blocks the addresses of an instance.
+    fn all_blocked(&self, instance: &Instance) -> Vec<Blocked> {
+        let addresses = instance.addresses.iter().filter(|_| instance.router.no_accept);
+        addresses.filter_map(|address| self.firewall.blocked(instance, address, &self.interfaces)).collect()
+    }
+
+    /// Accepts, at a reload, packets to what `instance` does not block any more.
+    pub(super) fn forget_blocked(&mut self, held: &mut Held, instance: &Instance) {
+        let all = self.all_blocked(instance);
+        let gone: Vec<Blocked> = held.blocked.extract_if(.., |one| !all.contains(one)).collect();
+        let outcome = self.firewall.unblock(&gone);
+        self.firewall_refused(outcome);
+    }
+
+    /// Takes the settings of the firewall rules; at a reload the rules are made anew if they changed.
+    pub(super) fn configure_firewall(&mut self) {
+        match self.firewall.configure(Settings::of(&self.site.global)) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.redirect_again();
+                self.seats.iter_mut().for_each(|seat| seat.held.blocked.clear());
+                for at in 0..self.seats.len() {
+                    if self.is_master(at) {
+                        self.block(at);
+                    }
+                }
+            }
+            Err(error) => self.firewall_refused(Err(error)),
         }
     }
 
@@ -273,4 +325,10 @@ impl Process {
             }
         }
     }
+}
+
+/// keepalived's line about a table an earlier process left behind.
+pub(super) fn old_table(log: &Log, family: Family, table: &str) {
+    let family = if family == Family::Ipv6 { "6" } else { "" };
+    log.say(format!("Deleting old ip{family} {table} table"));
 }

@@ -3,6 +3,7 @@
 //! Differs from keepalived: a broken file is refused at a reload, and the old one stays. [test: a_broken_file_is_refused_at_a_reload]
 
 use super::act::part;
+use super::pace::Pacer;
 use super::{InstanceState, Process, load, policy, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
@@ -85,6 +86,7 @@ impl Process {
                     {
                         self.forget(&mut seat, RouterId(at), &gone);
                         self.forget_ways(&mut seat.held, &instance.routes, &instance.rules);
+                        self.forget_blocked(&mut seat.held, &instance);
                         let kept = Kept { before: RouterId(at), announce: more };
                         seats.push((new, Some(kept), InstanceState { instance, ..seat }));
                     }
@@ -110,6 +112,9 @@ impl Process {
             self.node.resume_group(GroupId(at), before.and_then(|at| states.get(at).copied().flatten()));
         }
         self.moving = self.site.virtual_addresses();
+        self.configure_firewall();
+        self.pacers = Pacer::all(&self.site.paces, std::mem::take(&mut self.pacers));
+        self.make_vmacs();
         // All facts first: where one stands depends on what the others of its group track now.
         self.changed = true;
         self.tell_readings(now);
@@ -162,6 +167,7 @@ impl Process {
         } else if state != StateKind::Fault {
             self.notifier.instance(instance, Occasion::State(StateKind::Fault), priority, &self.log);
         }
+        self.retire_vmac(at);
     }
 
     /// Takes away addresses a master no longer has.
@@ -170,11 +176,11 @@ impl Process {
             return;
         }
         for address in gone {
-            let Some(wanted) = wanted(&self.interfaces, &seat.instance.interface, address) else { continue };
+            let Some(wanted) = wanted(&self.interfaces, seat.instance.device(), address) else { continue };
             if !seat.held.addresses.contains(&wanted) {
                 continue;
             }
-            let device = address.dev.as_deref().unwrap_or(&seat.instance.interface);
+            let device = address.dev.as_deref().unwrap_or_else(|| seat.instance.device());
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
             self.log.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
@@ -245,7 +251,8 @@ impl Process {
 fn gone(old: &Site, new: &Site) -> Vec<Address> {
     let placed = |site: &Site, one: &Address| {
         let dev = Some(one.dev.clone().unwrap_or_else(|| site.static_device()));
-        Address { dev, ..one.clone() }
+        // Who tracks its interface is nothing the kernel holds.
+        Address { dev, group: None, ..one.clone() }
     };
     let stays = |one: &&Address| {
         let same = |other: &Address| Address { span: one.span, ..placed(new, other) } == placed(old, one);

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Process {
     /// The sockets the router of `seat` needs; nothing while its interface or its address is missing.
     fn key(&self, seat: &InstanceState) -> Option<Key> {
-        Key::of(&seat.instance, self.interfaces.port(&seat.instance.interface)?, seat.source)
+        Key::of(&seat.instance, self.interfaces.port(seat.instance.port())?, seat.source)
     }
 
     /// Whether the router of `seat` can speak.
@@ -33,7 +33,7 @@ impl Process {
         };
         let open = seat.key.as_ref().is_some_and(|key| self.pool.get(key).is_some());
         match () {
-            () if instance.closed => Socket::Missing,
+            () if instance.closed || instance.lacks_peers => Socket::Missing,
             () if seat.refused.is_some() => Socket::Refused,
             () if there && open => Socket::Open,
             () => Socket::Missing,
@@ -136,8 +136,8 @@ impl Process {
     pub(super) fn describe_channels(&self) {
         let mut seen: Vec<Key> = Vec::new();
         for seat in &self.seats {
-            let absent = || Interface { name: seat.instance.interface.clone(), index: 0 };
-            let port = self.interfaces.port(&seat.instance.interface).unwrap_or_else(absent);
+            let absent = || Interface { name: seat.instance.port().to_owned(), index: 0 };
+            let port = self.interfaces.port(seat.instance.port()).unwrap_or_else(absent);
             let Some(key) = Key::of(&seat.instance, port, seat.source).filter(|key| !seen.contains(key)) else {
                 continue;
             };
@@ -201,7 +201,7 @@ impl Process {
         let failures = channel.advertise(&seat.instance, source, (priority, seat.id, sequence));
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
-        let up = self.interfaces.is_up(&seat.instance.interface);
+        let up = self.interfaces.is_up(seat.instance.device());
         let codes: Vec<i32> = failures.iter().map(|(_, error)| error.raw_os_error().unwrap_or_default()).collect();
         if seat.failing != codes {
             let name = &seat.instance.name;

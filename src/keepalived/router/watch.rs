@@ -27,9 +27,10 @@ impl Process {
                 self.change(change);
             }
         }
+        self.restore_vmacs();
     }
 
-    fn change(&mut self, change: Change) {
+    pub(super) fn change(&mut self, change: Change) {
         match &change {
             Change::Route(seen) => return self.route_came(seen),
             Change::RouteGone(seen) => return self.route_gone(seen),
@@ -53,6 +54,7 @@ impl Process {
             InterfaceEvent::Added(link) => self.added(&link),
             InterfaceEvent::Deleted(link) => {
                 self.link_down(link.index);
+                self.vmac_gone(&link);
                 self.pool.retain(|channel| channel.key.port.index != link.index);
                 self.changed = true;
                 if self.uses(&link.name) {
@@ -99,6 +101,7 @@ impl Process {
         if self.static_device(&link.name) {
             self.hold_static_all();
         }
+        self.vmacs.missing |= self.seats.iter().any(|seat| seat.instance.interface == link.name);
     }
 
     fn deassigned(&mut self, address: &Address, name: &str) {
@@ -141,7 +144,7 @@ impl Process {
     fn holds(&self, at: usize, address: &Address, name: &str) -> bool {
         let Some(seat) = self.seats.get(at) else { return false };
         let listed = seat.instance.addresses.iter().any(|one| {
-            one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or(&seat.instance.interface) == name
+            one.track && one.ip == address.ip && one.dev.as_deref().unwrap_or_else(|| seat.instance.device()) == name
         });
         // One the kernel refused, or that a reload took away, cannot be lost.
         let held = seat.held.addresses.iter().any(|held| (held.index, held.ip) == (address.index, address.ip));
@@ -155,7 +158,7 @@ impl Process {
         self.node.router(RouterId(at)).is_some_and(|router| router.state() == StateKind::Master)
     }
 
-    fn say_moved(&self, name: &str, up: bool) {
+    pub(super) fn say_moved(&self, name: &str, up: bool) {
         self.log.say(format!("Netlink reports {name} {}", if up { "up" } else { "down" }));
     }
 
@@ -163,6 +166,7 @@ impl Process {
         self.seats.iter().any(|seat| {
             let instance = &seat.instance;
             instance.interface == name
+                || instance.device() == name
                 || instance.tracking.iter().any(|one| one.what == What::Interface(name.to_owned()))
                 || instance.addresses.iter().any(|one| one.dev.as_deref() == Some(name))
         })

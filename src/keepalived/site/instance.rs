@@ -1,14 +1,15 @@
 //! A virtual router checked and completed: every default, and what is ignored or corrected, with a complaint.
 
-use super::{ABSENT, GROUPED, Instance, Script, Tracking, What, one};
-use crate::conf::diagnostic::{Diagnostic, Kind};
+use super::{ABSENT, GROUPED, Instance, Script, Tracking, Vmac, What, one};
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity};
 use crate::keepalived::blocks::address::Address;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
 use crate::keepalived::blocks::instance::Instance as Given;
+use crate::keepalived::blocks::interface::Pace;
 use crate::keepalived::blocks::process::Process;
 use crate::keepalived::slot::complain;
-use crate::vrrp::config::{Announcing, Authentication, Config, Peer, Version};
+use crate::vrrp::config::{Announcing, Authentication, Checksum, Config, Peer, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ pub(super) struct Completion<'a> {
     pub(super) scripts: &'a [Script],
     pub(super) files: &'a [File],
     pub(super) processes: &'a [Process],
+    pub(super) paces: &'a [Pace],
     pub(super) complaints: &'a mut Vec<Diagnostic>,
+    /// There are firewall rules.
+    pub(super) firewall: &'a mut bool,
 }
 
 /// The packet size that decides how many addresses an advert has room for.
@@ -48,7 +52,7 @@ impl Completion<'_> {
         let ipv6 = own.first().map_or_else(|| given.native_ipv6 == Some(true), |address| address.ip.is_ipv6());
         let version = self.version(&given, ipv6);
         let strict = self.strict(&given);
-        if own.is_empty() && (dynamic || has_interface(&interface)) {
+        if own.is_empty() && given.no_addresses != Some(true) && (dynamic || has_interface(&interface)) {
             if version == Version::V3 || strict {
                 self.fatal(format!("({name}) No VIP specified; at least one is required"));
                 return None;
@@ -68,14 +72,17 @@ impl Completion<'_> {
         (router.addresses, router.excluded) = (listed(&own), listed(&excluded));
         (router.has_routes, router.has_rules) = (!given.routes.is_empty(), !given.rules.is_empty());
         let addresses = [own, excluded].concat();
+        router.elsewhere = elsewhere(&addresses, &interface);
         self.interval(&given, &mut router);
         self.odd_interfaces(&given, ipv6);
-        let group = if ipv6 {
-            IpAddr::V6(self.global.mcast_group6.unwrap_or(std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)))
-        } else {
-            IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
-        };
+        let group = self.group(&given, ipv6);
+        let vmac = self.vmac(&given, (router.vrid, ipv6), strict);
         let mut tracking = self.tracking(&given, (&interface, router.priority));
+        let lacks_peers = self.lacks_peers(&given);
+        if self.paces.iter().any(|pace| pace.needs.iter().any(|need| need.dev == interface)) {
+            // Its group's pace counts instead.
+            (router.announcing.arp_interval, router.announcing.na_interval) = (Duration::ZERO, Duration::ZERO);
+        }
         // The interface of an address, a route or a rule counts for its instance as a tracked one does.
         let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
         let rules = given.rules.iter().filter(|given| given.tracked);
@@ -104,13 +111,34 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
-            closed: given.virtual_interface == Some(true),
+            closed: given.virtual_interface == Some(true) && given.vmac.is_none(),
+            vmac,
+            lacks_peers,
             name,
             interface,
             router: router.into(),
             addresses,
             tracking,
         })
+    }
+
+    /// The multicast group of its adverts.
+    fn group(&self, given: &Given, ipv6: bool) -> IpAddr {
+        let all = if ipv6 {
+            IpAddr::V6(self.global.mcast_group6.unwrap_or(std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)))
+        } else {
+            IpAddr::V4(self.global.mcast_group4.unwrap_or(std::net::Ipv4Addr::new(224, 0, 0, 18)))
+        };
+        given.group.filter(|group| group.is_ipv6() == ipv6).unwrap_or(all)
+    }
+
+    /// Whether it is for unicast only and has no peers.
+    fn lacks_peers(&mut self, given: &Given) -> bool {
+        let lacks = given.fault_without_peers == Some(true) && given.peers.is_empty();
+        if lacks {
+            self.error(format!("({}) Cannot use unicast without any peers - going to fault state", given.name));
+        }
+        lacks
     }
 
     fn strict(&self, given: &Given) -> bool {
@@ -168,7 +196,13 @@ impl Completion<'_> {
         let both = |own: Option<bool>, all: Option<bool>| own.or(all) == Some(true);
         let strict = self.strict(given);
         router.checksum = given.checksum.unwrap_or_default();
-        router.group = global.mcast_group4.unwrap_or(router.group);
+        if given.checksum_as_v2.or(global.checksum_as_v2) == Some(true) {
+            router.checksum = Checksum::WithoutAddresses;
+        }
+        router.group = match given.group {
+            Some(IpAddr::V4(group)) => group,
+            _ => global.mcast_group4.unwrap_or(router.group),
+        };
         router.check_unicast_src = both(given.check_unicast_src, global.check_unicast_src);
         router.skip_check_adv_addr = both(given.skip_check_adv_addr, global.skip_check_adv_addr);
         router.lower_prio_no_advert = strict || both(given.lower_prio_no_advert, global.lower_prio_no_advert);
@@ -192,6 +226,7 @@ impl Completion<'_> {
         }
         let master = master && !clears;
         self.preemption(given, (strict, master), &mut router);
+        router.no_accept = self.no_accept(given, strict, (version, owner));
         if strict {
             self.strictness(given, router.version);
         }
@@ -295,6 +330,40 @@ impl Completion<'_> {
                 "({name}) IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state"
             ));
         }
+    }
+
+    /// Says once that nftables is used though the file does not ask for it.
+    fn needs_firewall(&mut self) {
+        if !std::mem::replace(self.firewall, true) {
+            let text = "use_vmac or no_accept/strict specified, but no firewall configured - using nftables";
+            self.complaints.push(Diagnostic::new(Severity::Notice, text));
+        }
+    }
+
+    /// Whether packets to its addresses are dropped: not those of an address owner.
+    fn no_accept(&mut self, given: &Given, strict: bool, (version, owner): (Version, bool)) -> bool {
+        let accept = match given.accept {
+            None => owner || !strict,
+            Some(true) => owner || !strict || version == Version::V3,
+            Some(false) => false,
+        };
+        if !accept {
+            self.needs_firewall();
+        }
+        !accept && !owner
+    }
+
+    /// The interface of its own, with the Ethernet address RFC 9568 §7.3 gives it.
+    fn vmac(&mut self, given: &Given, (vrid, ipv6): (u8, bool), strict: bool) -> Option<Vmac> {
+        let vmac = given.vmac.as_ref()?;
+        self.needs_firewall();
+        let mut xmit_base = given.xmit_base == Some(true);
+        if strict && xmit_base {
+            self.error(format!("({}) xmit_base is incompatible with strict mode - resetting", given.name));
+            xmit_base = false;
+        }
+        let standard = [0x00, 0x00, 0x5e, 0x00, if ipv6 { 2 } else { 1 }, vrid];
+        Some(Vmac { name: vmac.name.clone(), mac: vmac.mac.unwrap_or(standard), xmit_base })
     }
 
     /// VRRPv2 counts in whole seconds, VRRPv3 in hundredths; what is beyond either's range is corrected.
@@ -453,11 +522,30 @@ fn announcing(given: &Given, global: &Global, strict: bool) -> Announcing {
         lower_delay: time(given.garp_lower_delay, None, lower_delay),
         arp_interval: global.garp_interval.unwrap_or_default(),
         na_interval: global.gna_interval.unwrap_or_default(),
+        extra: given
+            .extra_garp
+            .or(global.extra_garp)
+            .filter(|extra| extra.all)
+            .map_or(Duration::ZERO, |it| it.interval),
     };
     if strict {
         (announcing.lower_repeat, announcing.lower_delay) = (0, Duration::ZERO);
     }
     announcing
+}
+
+/// The first address of each interface but this one.
+fn elsewhere(addresses: &[Address], interface: &str) -> Vec<IpAddr> {
+    let mut seen = vec![interface];
+    let others = addresses.iter().filter_map(|address| Some((address.dev.as_deref()?, address.ip)));
+    let mut first = Vec::new();
+    for (dev, ip) in others {
+        if !seen.contains(&dev) {
+            seen.push(dev);
+            first.push(ip);
+        }
+    }
+    first
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

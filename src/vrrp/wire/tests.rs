@@ -182,6 +182,19 @@ fn the_ttl_is_covered_unless_the_advert_is_unicast() {
 }
 
 #[test]
+fn a_checksum_without_addresses_is_that_of_version_2() {
+    let mut config = Config::new(51, 100, vec!["192.168.110.10".parse().unwrap()]);
+    (config.version, config.checksum) = (Version::V3, Checksum::WithoutAddresses);
+    let (host, group) = (HOST.parse().unwrap(), "224.0.0.18".parse().unwrap());
+    let sent = super::datagram(&config, 120, (host, group), (255, 0)).unwrap();
+    assert_eq!(checksum(&[&sent.payload]), 0);
+    assert!(receive(&sent, &config, false, &mut 0).is_ok());
+    config.checksum = Checksum::Standard;
+    let refusal = receive(&sent, &config, false, &mut 0).map_err(|why| why.to_string());
+    assert_eq!(refusal.map(|_| ()), Err("Invalid VRRPv3 checksum".to_owned()));
+}
+
+#[test]
 fn a_checksum_over_the_group_is_noticed_unless_it_is_never_right() {
     let mut config = Config::new(51, 100, vec!["192.168.110.10".parse().unwrap()]);
     let (host, peer): (IpAddr, IpAddr) = (HOST.parse().unwrap(), "192.168.110.12".parse().unwrap());

@@ -115,7 +115,10 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
                 }
             };
             connection.front.leave(seat);
-            let Course::On(beyond, timeout) = course else { return };
+            let Course::On(beyond, timeout) = course else {
+                connection.front.turn.end_logged(connection.clone());
+                return;
+            };
             rest = beyond.map(Box::new);
             patience = millis(timeout);
         }
@@ -277,6 +280,7 @@ async fn end_slowly(request: &mut Request) -> Course {
     if awaited && !(request.discard_body().await && lingers(request)) {
         return Course::Closed;
     }
+    request.turn().write_logs();
     request.connection.stream.shutdown();
     let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     Course::Closed

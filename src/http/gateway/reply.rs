@@ -168,7 +168,9 @@ fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<R
     if bodiless {
         reply.framing = Framing::None;
     }
-    reply.upgrade = dialect == Dialect::Cgi && reply.status == 101 && request.header(Known::Upgrade).is_some();
+    if reply.status == 101 {
+        reply.switches(dialect == Dialect::Cgi && request.header(Known::Upgrade).is_some());
+    }
     reply.ends_with_program(dialect, request.method == h1::Method::Head);
     Ok(Some(reply))
 }
@@ -281,10 +283,6 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
             _ => {}
         }
     }
-    reply.upgrade = reply.status == 101 && request.header(Known::Upgrade).is_some();
-    if reply.status == 101 {
-        reply.keepalive = false;
-    }
     let head_only = request.method == h1::Method::Head || matches!(reply.status, 204 | 304);
     reply.framing = match (head_only, chunked, length) {
         (true, ..) => Framing::None,
@@ -292,12 +290,24 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
         (_, _, Some(length)) => Framing::Length(length),
         _ => Framing::Close,
     };
+    if reply.status == 101 {
+        reply.switches(request.header(Known::Upgrade).is_some());
+    }
     Ok(())
 }
 
 const BOTH: &str = "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
 
 impl Reply {
+    /// A reply with status 101: a tunnel where the client asked for one, else nothing that follows is passed on.
+    fn switches(&mut self, asked: bool) {
+        self.keepalive = false;
+        self.upgrade = asked;
+        if !asked {
+            self.framing = Framing::None;
+        }
+    }
+
     /// A response without a head, as HTTP/0.9 has it, or before its headers are read.
     const fn without_line() -> Self {
         Self {

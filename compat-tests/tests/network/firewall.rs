@@ -124,7 +124,7 @@ fn owners_and_those_who_accept_are_reachable() -> io::Result<()> {
     for text in [owner, version3] {
         pair.a.start(&text)?;
         pair.a.becomes_master()?;
-        assert!(reaches(&pair.b, &pair.a)?, "{}", pair.a.log());
+        becomes_reachable(&pair)?;
         pair.a.stop()?;
     }
     // Version 2 knows no accept mode.
@@ -158,4 +158,24 @@ fn a_reload_changes_what_is_accepted() -> io::Result<()> {
     shows(&pair.a, "nft list set ip keepalived vips | grep 192.168.110.10", true)?;
     assert!(!reaches(&pair.b, &pair.a)?, "{}", pair.a.log());
     shows(&pair.a, &format!("ip -o addr show dev {PORT} | grep 192.168.110.20"), true)
+}
+
+#[test]
+fn tables_that_somebody_removes_are_made_again() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let other = instance("other", 52, " no_accept\n use_vmac\n virtual_ipaddress {\n 192.168.110.30/24\n }");
+    pair.a.start(&(instance("nginx", 51, &format!(" no_accept\n{ACCEPTED}")) + &other))?;
+    pair.a.becomes_master()?;
+    shows(&pair.a, "nft list set ip keepalived vips | grep 192.168.110.30", true)?;
+    shell(&pair.a, "nft flush ruleset")?;
+    // One comes back from a fault: the rules of all are there again.
+    shell(&pair.a, "ip link set vrrp.52 down")?;
+    pair.a.says("(other) Entering FAULT STATE")?;
+    shell(&pair.a, "ip link set vrrp.52 up")?;
+    for ip in ["192.168.110.10", "192.168.110.20", "192.168.110.30"] {
+        shows(&pair.a, &format!("nft list set ip keepalived vips | grep {ip}"), true)?;
+    }
+    shows(&pair.a, "nft list map ip keepalived vmac_map | grep vrrp.52", true)?;
+    assert!(!reaches(&pair.b, &pair.a)?, "{}", pair.a.log());
+    Ok(())
 }

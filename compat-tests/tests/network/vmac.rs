@@ -242,3 +242,20 @@ fn unicast_goes_by_the_interface_below() -> io::Result<()> {
     shows(&pair.b, vip, false)?;
     shows(&pair.a, vip, true)
 }
+
+#[test]
+fn a_vmac_that_loses_its_address_gets_it_back() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let text = instance("six", 51, " use_vmac\n virtual_ipaddress {\n fe80::10\n 2001:db8::11/64\n }");
+    let vip = "ip -o addr show dev vrrp.51 | grep 2001:db8::11";
+    pair.a.start(&text)?;
+    shows(&pair.a, vip, true)?;
+    shell(&pair.a, "ip addr flush dev vrrp.51")?;
+    pair.a.says("(six) Entering FAULT STATE")?;
+    shows(&pair.a, vip, true)?;
+    // As well one that is found at the start.
+    pair.a.kill()?;
+    shell(&pair.a, "ip addr flush dev vrrp.51")?;
+    pair.a.restart()?;
+    shows(&pair.a, vip, true)
+}

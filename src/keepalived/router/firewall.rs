@@ -9,6 +9,7 @@ use crate::keepalived::blocks::global::Global;
 use crate::keepalived::interfaces::Interfaces;
 use crate::keepalived::site::{Instance, What};
 use crate::kernel::nftables::{Batch, Family, Header, Hook, HookPoint, KeyType, Meta, Register, Set, Step, has_table};
+use nix::errno::Errno;
 use std::io;
 use std::net::IpAddr;
 
@@ -114,7 +115,7 @@ impl Firewall {
 
     /// What an address is to be blocked by; nothing while its interface is missing.
     ///
-    /// Differs from keepalived: its set of names is refused by the kernel. [test: addresses_that_are_not_accepted_are_unreachable]
+    /// Differs from keepalived: it cannot block link-local addresses by the name of an interface. [test: addresses_that_are_not_accepted_are_unreachable]
     pub(super) fn blocked(&self, instance: &Instance, address: &Address, interfaces: &Interfaces) -> Option<Blocked> {
         let ip = match address.ip {
             IpAddr::V4(ip) => {
@@ -217,8 +218,9 @@ impl Firewall {
         }
     }
 
-    /// Drops the packets to and from these addresses.
-    pub(super) fn block(&mut self, all: &[Blocked], old: &mut dyn FnMut(Family, &str)) -> io::Result<()> {
+    /// Drops the packets to and from these addresses. Tells whether nothing but this is left in the tables, because
+    /// somebody had removed them.
+    pub(super) fn block(&mut self, all: &[Blocked], old: &mut dyn FnMut(Family, &str)) -> io::Result<bool> {
         self.change(|firewall, batch| {
             for Blocked { family, set, key } in all {
                 firewall.drops(batch, *family, old)?;
@@ -234,8 +236,20 @@ impl Firewall {
         })
     }
 
-    /// Makes changes that may set something up first.
-    fn change(&mut self, fill: impl FnOnce(&mut Self, &mut Batch) -> io::Result<()>) -> io::Result<()> {
+    /// Makes changes that may set something up first. Where somebody has removed the tables they are made again; tells
+    /// whether that was so.
+    ///
+    /// Differs from keepalived: after the tables were removed it makes no more rules. [test: tables_that_somebody_removes_are_made_again]
+    fn change(&mut self, mut fill: impl FnMut(&mut Self, &mut Batch) -> io::Result<()>) -> io::Result<bool> {
+        let outcome = self.attempt(&mut fill);
+        if !outcome.as_ref().is_err_and(is_gone) {
+            return outcome.map(|()| false);
+        }
+        (self.ipv4, self.ipv6) = (Parts::default(), Parts::default());
+        self.attempt(&mut fill).map(|()| true)
+    }
+
+    fn attempt(&mut self, fill: &mut dyn FnMut(&mut Self, &mut Batch) -> io::Result<()>) -> io::Result<()> {
         let mut batch = Batch::new(&self.settings.table);
         let (ipv4, ipv6) = (self.ipv4, self.ipv6);
         let outcome = fill(self, &mut batch).and_then(|()| batch.commit());
@@ -252,16 +266,16 @@ impl Firewall {
         for Blocked { family, set, key } in all {
             batch.remove_elements(*family, set.name, &[(key.clone(), None)]);
         }
-        batch.commit()
+        unless_gone(batch.commit())
     }
 
-    /// Has the membership reports of a VMAC leave by the interface below.
+    /// Has the membership reports of a VMAC leave by the interface below; tells the same as [`Firewall::block`].
     pub(super) fn redirect(
         &mut self,
         families: &[Family],
         redirection: Redirection,
         old: &mut dyn FnMut(Family, &str),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.change(|firewall, batch| {
             for family in families.iter().copied() {
                 firewall.table(batch, family, old)?;
@@ -283,7 +297,7 @@ impl Firewall {
             let element = (redirection.vmac.to_ne_bytes().to_vec(), Some(redirection.base));
             batch.remove_elements(family, VMACS.name, &[element]);
         }
-        batch.commit()
+        unless_gone(batch.commit())
     }
 
     /// Removes the tables.
@@ -294,8 +308,18 @@ impl Firewall {
                 batch.remove_table(family);
             }
         }
-        batch.commit()
+        unless_gone(batch.commit())
     }
+}
+
+/// Whether what was to be changed is not there.
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::ENOENT as i32)
+}
+
+/// The outcome of a removal: what is gone already is removed.
+fn unless_gone(outcome: io::Result<()>) -> io::Result<()> {
+    outcome.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
 }
 
 /// An end of a packet.

@@ -134,11 +134,23 @@ impl Process {
         let new: Vec<Blocked> =
             self.all_blocked(&seat.instance).into_iter().filter(|one| !seat.held.blocked.contains(one)).collect();
         let outcome = self.firewall.block(&new, &mut |family, table| old_table(&self.log, family, table));
-        let done = outcome.is_ok();
-        self.firewall_refused(outcome);
-        if let Some(seat) = self.seats.get_mut(at).filter(|_| done) {
+        if let Some(seat) = self.seats.get_mut(at).filter(|_| outcome.is_ok()) {
             seat.held.blocked.extend(new);
         }
+        self.rules_changed(outcome);
+    }
+
+    /// Makes all rules again where the tables were gone; says what the kernel refused.
+    pub(super) fn rules_changed(&mut self, outcome: io::Result<bool>) {
+        if let Ok(true) = outcome {
+            self.redirect_again();
+            for seat in &self.seats {
+                let mut old = |family: Family, table: &str| old_table(&self.log, family, table);
+                let outcome = self.firewall.block(&seat.held.blocked, &mut old);
+                self.firewall_refused(outcome.map(|_| ()));
+            }
+        }
+        self.firewall_refused(outcome.map(|_| ()));
     }
 
     /// What blocks the addresses of an instance.

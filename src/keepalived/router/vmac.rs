@@ -50,7 +50,7 @@ pub(super) struct Vmacs {
 
 /// Chooses the names of the VMACs: of one that is there already, else the configured one, else one that is free.
 ///
-/// Differs from keepalived: a name two instances have is used for the first. [test: two_instances_cannot_have_one_vmac]
+/// Differs from keepalived: of two instances with one name for their VMACs the first gets it. [test: two_instances_cannot_have_one_vmac]
 pub(super) fn choose_names(site: &mut Site, interfaces: &Interfaces, log: &Log) {
     let mut taken: Vec<String> = Vec::new();
     let prefix = site.global.vmac_prefix.as_deref().unwrap_or("vrrp");
@@ -128,6 +128,11 @@ fn concerns(change: &Change, index: u32) -> bool {
     }
 }
 
+/// Whether IPv6 adverts are sent by the VMAC.
+fn speaks_ipv6(instance: &Instance) -> bool {
+    instance.router.is_ipv6() && instance.vmac.as_ref().is_some_and(|vmac| !vmac.xmit_base)
+}
+
 /// The families whose packets leave by the VMAC of an instance.
 fn families(instance: &Instance) -> Vec<Family> {
     let ipv6 = instance.router.is_ipv6();
@@ -139,7 +144,7 @@ fn families(instance: &Instance) -> Vec<Family> {
 impl Process {
     /// Makes the VMACs that are missing, where the interface below is there; the places of the instances whose were made.
     ///
-    /// Differs from keepalived: the rules of one that was left behind are made anew. [test: a_vmac_that_was_left_behind_is_used]
+    /// Differs from keepalived: the rules of a VMAC that was left behind are made anew. [test: a_vmac_that_was_left_behind_is_used]
     pub(super) fn make_vmacs(&mut self) -> Vec<usize> {
         self.vmacs.missing = false;
         let mut made = Vec::new();
@@ -152,6 +157,9 @@ impl Process {
                 Some(link) if matches(&instance, &link, &self.interfaces) => {
                     if !self.redirected(link.index) {
                         self.redirect(&instance, link.index);
+                    }
+                    if self.interfaces.source(&link.name, true, &self.moving).is_none() {
+                        self.give_link_local(&instance, &below, &link);
                     }
                     continue;
                 }
@@ -219,21 +227,29 @@ impl Process {
         if runs_ipv6 && link::no_generated_address(&mut self.commands, link.index).is_err() {
             self.log.say("vmac: Error setting ADDR_GEN_MODE to NONE");
         }
-        if ipv6 && instance.vmac.as_ref().is_some_and(|vmac| !vmac.xmit_base) {
-            let wanted = self.link_local(instance, below, link.index);
-            match wanted.add(&mut self.commands) {
-                Ok(()) => self.log.detail(format!("Assigned address {} for interface {}", wanted.ip, link.name)),
-                Err(error) => {
-                    self.refused_request(Request::NewLink, &error);
-                    self.log.say("Adding link-local address to vmac failed");
-                }
-            }
-        }
+        self.give_link_local(instance, below, &link);
         let outcome = link::set_up(&mut self.commands, link.index);
         let _ = self.refused_link(outcome);
         self.redirect(instance, link.index);
         self.look_up(instance.device());
         self.changed = true;
+    }
+
+    /// Gives a VMAC that sends IPv6 adverts the address they carry.
+    ///
+    /// Differs from keepalived: a router whose VMAC lost its link-local address stays in fault. [test: a_vmac_that_loses_its_address_gets_it_back]
+    fn give_link_local(&mut self, instance: &Instance, below: &Link, link: &Link) {
+        if !speaks_ipv6(instance) {
+            return;
+        }
+        let wanted = self.link_local(instance, below, link.index);
+        match wanted.add(&mut self.commands) {
+            Ok(()) => self.log.detail(format!("Assigned address {} for interface {}", wanted.ip, link.name)),
+            Err(error) => {
+                self.refused_request(Request::NewLink, &error);
+                self.log.say("Adding link-local address to vmac failed");
+            }
+        }
     }
 
     /// The address adverts of a VMAC carry: the configured one, else that of the interface below, else one made from
@@ -306,7 +322,7 @@ impl Process {
 
     /// Gives an interface below its settings back when its last VMAC goes.
     ///
-    /// Differs from keepalived: it leaves them changed. [test: a_master_with_a_vmac_holds_what_keepalived_holds]
+    /// Differs from keepalived: it leaves arp_ignore and arp_filter changed. [test: a_master_with_a_vmac_holds_what_keepalived_holds]
     fn reset_parameters(&mut self, index: u32) {
         let Some(at) = self.vmacs.bases.iter().position(|base| base.index == index) else { return };
         let Some(base) = self.vmacs.bases.get_mut(at) else { return };
@@ -376,8 +392,8 @@ impl Process {
         let families = families(instance);
         let mut old = |family: Family, table: &str| old_table(&self.log, family, table);
         let outcome = self.firewall.redirect(&families, redirection, &mut old);
-        self.firewall_refused(outcome);
         self.vmacs.redirections.push((families, redirection));
+        self.rules_changed(outcome);
     }
 
     /// Makes the rules of all VMACs again.
@@ -385,11 +401,11 @@ impl Process {
         for (families, redirection) in &self.vmacs.redirections {
             let mut old = |family: Family, table: &str| old_table(&self.log, family, table);
             let outcome = self.firewall.redirect(families, *redirection, &mut old);
-            self.firewall_refused(outcome);
+            self.firewall_refused(outcome.map(|_| ()));
         }
     }
 
-    /// Differs from keepalived: at a reload it leaves the number of a removed one among the rules. [test: a_reload_adds_and_removes_vmacs]
+    /// Differs from keepalived: at a reload it leaves the number of a removed VMAC among the rules. [test: a_reload_adds_and_removes_vmacs]
     fn forget_redirection(&mut self, index: u32) {
         let gone = self.vmacs.redirections.extract_if(.., |(_, redirection)| redirection.vmac == index);
         let gone: Vec<_> = gone.collect();
@@ -419,6 +435,12 @@ impl Process {
         self.forget_redirection(link.index);
         self.vmacs.missing |=
             self.seats.iter().any(|seat| seat.instance.vmac.is_some() && seat.instance.device() == link.name);
+    }
+
+    /// An address of an interface is gone: that of IPv6 adverts is to be added again.
+    pub(super) fn vmac_lost_address(&mut self, name: &str) {
+        self.vmacs.missing |=
+            self.seats.iter().any(|seat| speaks_ipv6(&seat.instance) && seat.instance.device() == name);
     }
 
     /// Removes the VMAC of an instance that a reload ends.

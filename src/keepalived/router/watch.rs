@@ -112,6 +112,9 @@ impl Process {
             }
             const LINK: u8 = 253;
             let ipv6 = address.ip.is_ipv6();
+            if ipv6 {
+                self.vmac_lost_address(name);
+            }
             let last = (!ipv6 || address.scope == LINK) && self.interfaces.source(name, ipv6, &self.moving).is_none();
             if last && self.uses(name) {
                 self.log.detail(format!("Deassigned address {} from interface {name}", address.ip));

@@ -24,18 +24,26 @@ http {
         server 127.0.0.1:9103 route=c backup;
         sticky route $arg_first $cookie_second;
     }
+    upstream learn {
+        server 127.0.0.1:9101;
+        server 127.0.0.1:9102;
+        server 127.0.0.1:9103;
+        sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:1m;
+    }
     upstream next { server 127.0.0.1:9 route=dead; server 127.0.0.1:9102 route=b; sticky cookie srv expires=max; }
     server {
         listen 127.0.0.1:8080;
         location / { proxy_pass http://cookie; }
         location /route { proxy_pass http://route; }
         location /next { proxy_pass http://next; }
+        location /learn { proxy_pass http://learn; }
         location /page { proxy_pass http://127.0.0.1:9; error_page 502 /next; }
     }
     server {
         listen 127.0.0.1:9101;
         listen 127.0.0.1:9102;
         listen 127.0.0.1:9103;
+        location = /learn/begin { add_header Set-Cookie session=s$server_port; return 200 "$server_port\n"; }
         location / { add_header Set-Cookie own=1; return 200 "$server_port\n"; }
     }
 }
@@ -107,4 +115,22 @@ fn the_cookie_is_that_of_the_server_that_answered() {
     }
     wait_for("the server", LIMIT, || (get(&stand, "/next", "srv=b").ok()?.text() == "9102\n").then_some(()))
         .expect("an answer");
+}
+
+#[test]
+fn a_session_that_a_server_begins_stays_with_it() {
+    let stand = stand().expect("a server");
+    for _ in 0..4 {
+        let first = get(&stand, "/learn/begin", "").expect("an answer");
+        let [session] = cookies(&first)[..] else { panic!("one cookie: {first:?}") };
+        for _ in 0..4 {
+            assert_eq!(get(&stand, "/learn/on", session).expect("an answer").text(), first.text());
+        }
+        // It outlives a reload.
+        stand.command(&["-s", "reload"]).expect("a reload");
+        assert_eq!(get(&stand, "/learn/on", session).expect("an answer").text(), first.text());
+    }
+    let strangers: Vec<String> =
+        (0..6).map(|_| get(&stand, "/learn/on", "session=other").expect("an answer").text()).collect();
+    assert!(strangers.iter().any(|text| *text != strangers[0]), "{strangers:?}");
 }

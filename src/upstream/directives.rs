@@ -5,7 +5,7 @@
 use super::settings::{Balancer, Server, Upstream, Zone};
 use super::sticky;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
+use crate::conf::directive::{Arity, Contexts, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom, Number, Time};
 use crate::conf::source::Span;
@@ -104,8 +104,7 @@ pub const HTTP_MODULES: &[Module] = &[
         [Directive::new("sticky", UPSTREAM, Arity::AtLeast(2), &Custom(sticky::set))
             .words(sticky::WORDS)
             .since("1.29.6")
-            .support(Support::Parts("learn is checked, and not served"))
-            .doc("Sends the requests of a session to the server that a cookie or a variable names.")]
+            .doc("Sends the requests of a session to the server that a cookie or a variable names, or that began it.")]
     ),
     module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
 ];

@@ -2,14 +2,32 @@
 
 use super::settings::Upstream;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
-use crate::session::used;
+use crate::session::{shared, used};
+use std::time::Duration;
 
 /// The words of a row.
-pub const WORDS: &[&str] =
-    &["cookie", "route", "learn", "domain=", "path=", "expires=", "httponly", "secure", "samesite="];
+pub const WORDS: &[&str] = &[
+    "cookie",
+    "route",
+    "learn",
+    "domain=",
+    "path=",
+    "expires=",
+    "httponly",
+    "secure",
+    "samesite=",
+    "create=",
+    "lookup=",
+    "zone=",
+    "timeout=",
+    "header",
+];
+/// What a zone of sessions is called.
+pub const KIND: &str = "sticky";
 /// The longest id of a server.
 pub const LONGEST: usize = 32;
 
@@ -20,6 +38,27 @@ pub enum StickyText {
     Route(Vec<Word>),
     /// A cookie that clients are given.
     Cookie(CookieText),
+    /// Sessions that servers begin.
+    Learn(LearnText),
+}
+
+/// `sticky learn`.
+#[derive(Clone, Debug)]
+pub struct LearnText {
+    /// The variables with the session of a request, `lookup=`.
+    pub lookups: Vec<Word>,
+    /// The variables with the session of a response, `create=`.
+    pub creates: Vec<Word>,
+    /// The name of the zone with the sessions.
+    pub zone: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it is named.
+    pub at: Span,
+    /// How long a session is remembered that is not used.
+    pub timeout: Duration,
+    /// `header`: sessions begin with the head of a response, not with its end.
+    pub header: bool,
 }
 
 /// The cookie of `sticky cookie`.
@@ -74,8 +113,9 @@ pub fn set(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> 
             StickyText::Route(words.to_vec())
         }
         b"learn" => {
-            cx.unserved(statement, "the \"learn\" parameter of \"sticky\"");
-            return Ok(());
+            let learn = learn(cx, words)?;
+            shared::declare(cx, &learn.zone, learn.size, KIND)?;
+            StickyText::Learn(learn)
         }
         _ => return Err(unknown(kind)),
     });
@@ -130,6 +170,62 @@ fn cookie(cx: &mut Setting<'_>, words: &[Word]) -> Result<CookieText, Diagnostic
         }
     }
     Ok(cookie)
+}
+
+/// The least size of a zone of sessions.
+const LEAST: u64 = 8 * 4096;
+
+fn learn(cx: &mut Setting<'_>, words: &[Word]) -> Result<LearnText, Diagnostic> {
+    let (mut lookups, mut creates, mut zone, mut timeout, mut header) = (Vec::new(), Vec::new(), None, None, false);
+    for word in words {
+        let variable = |cx: &mut Setting<'_>, value: &[u8], name: &str| {
+            if !value.starts_with(b"$") {
+                return Err(cx.complain(&format!("missing variable in the \"{name}\" parameter")));
+            }
+            used::word(cx, word)?;
+            Ok(Word { bytes: value.into(), ..word.clone() })
+        };
+        if let Some(value) = word.after("zone=") {
+            if zone.is_some() {
+                return Err(cx.complain("duplicate zone"));
+            }
+            zone = Some((sessions(cx, value)?, word.span));
+        } else if let Some(value) = word.after("timeout=") {
+            if timeout.is_some() {
+                return Err(cx.complain("duplicate timeout"));
+            }
+            let time = value::time(value, false).filter(|time| !time.is_zero());
+            timeout = Some(time.ok_or_else(|| cx.complain("invalid timeout"))?);
+        } else if let Some(value) = word.after("create=") {
+            creates.push(variable(cx, value, "create")?);
+        } else if let Some(value) = word.after("lookup=") {
+            lookups.push(variable(cx, value, "lookup")?);
+        } else if word.is("header") {
+            header = true;
+        } else {
+            return Err(unknown(word));
+        }
+    }
+    let lacks = |cx: &Setting<'_>, name: &str| cx.complain(&format!("\"{name}\" parameter is not specified"));
+    if lookups.is_empty() {
+        return Err(lacks(cx, "lookup"));
+    }
+    if creates.is_empty() {
+        return Err(lacks(cx, "create"));
+    }
+    let Some(((zone, size), at)) = zone else { return Err(lacks(cx, "zone")) };
+    Ok(LearnText { lookups, creates, zone, size, at, timeout: timeout.unwrap_or(Duration::from_mins(10)), header })
+}
+
+/// Name and size of a zone.
+fn sessions(cx: &Setting<'_>, text: &[u8]) -> Result<(String, u64), Diagnostic> {
+    let text = crate::conf::bytes::text(text);
+    let Some((name, size)) = text.split_once(':') else { return Err(cx.complain("zone size is not specified")) };
+    if name.is_empty() {
+        return Err(cx.complain("zone name is not specified"));
+    }
+    let size = value::size(size.as_bytes(), false).ok_or_else(|| cx.complain("invalid zone size"))?;
+    if size < LEAST { Err(cx.complain("zone is too small")) } else { Ok((name.to_owned(), size)) }
 }
 
 fn once(cx: &Setting<'_>, is_given: bool, name: &str) -> Result<(), Diagnostic> {

@@ -11,6 +11,7 @@ use crate::http::codec::h1::Method;
 use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
+use crate::http::heart::sticky::Passing;
 use crate::http::heart::upstream::{Attempt, InUse, Pool, Secured};
 use crate::http::route::range;
 use crate::log::Level;
@@ -49,7 +50,8 @@ pub async fn run<P: Protocol>(
     head: &[u8],
 ) -> Result<Flow<'static>, u16> {
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
-    let session = pool.sticky.as_ref().map(|sticky| sticky.server(request)).unwrap_or_default();
+    let id = pool.sticky.as_ref().map(|sticky| sticky.id(request)).unwrap_or_default();
+    let session = pool.sticky.as_ref().map(|sticky| sticky.server(&id, request)).unwrap_or_default();
     let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key, session: &session });
     pick.limit(engine.gateway.next_tries);
     let begun = request.turn().clock.instant();
@@ -66,12 +68,14 @@ pub async fn run<P: Protocol>(
         };
         let Some(peer) = pool.group.peer(used.peer) else { return Err(500) };
         request.attempts.list.push(Attempt { peer: peer.name.clone(), ..Attempt::default() });
-        if let (Some(sticky), Some(id)) = (&pool.sticky, pool.group.id(used.peer)) {
-            sticky.mark(request, id, std::mem::replace(&mut is_marked, true));
-        }
+        let passing = pool.sticky.as_ref().zip(pool.group.id(used.peer)).map(|(sticky, server)| {
+            sticky.mark(request, server, std::mem::replace(&mut is_marked, true));
+            sticky.passing(&id, server)
+        });
         match attempts.exchange(request, &used).await {
             Ok((exchange, reply, upload)) => {
-                let flow = deliver(engine, request, (exchange, used), reply, upload).await;
+                let flow = deliver(engine, request, (exchange, used, passing.as_ref()), reply, upload).await;
+                passing.iter().for_each(|passing| passing.learn(request, false));
                 return Ok(flow);
             }
             Err(missed) => attempts.next(request, used, &missed)?,
@@ -200,7 +204,7 @@ const fn status_bit(status: u16) -> u32 {
 async fn deliver<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
-    (mut exchange, used): (Exchange, InUse),
+    (mut exchange, used, passing): (Exchange, InUse, Option<&Passing>),
     mut reply: Reply,
     upload: Option<Upload<'_>>,
 ) -> Flow<'static> {
@@ -208,6 +212,7 @@ async fn deliver<P: Protocol>(
     if request.site.kept.upstream {
         reply::keep(request, &exchange, &reply);
     }
+    passing.iter().for_each(|passing| passing.learn(request, true));
     if let Some(flow) = away(engine, request, &exchange, &reply) {
         finish(request, exchange, used, &reply, upload.is_none());
         return flow;

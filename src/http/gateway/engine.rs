@@ -168,7 +168,8 @@ impl<P: Protocol> Engine<P> {
         let choice = match &target.servers {
             Servers::Known(pool) => {
                 let key = pool.key.as_ref().map(|key| key.text(request));
-                let session = pool.sticky.as_ref().map(|sticky| sticky.server(request)).unwrap_or_default();
+                let session = pool.sticky.as_ref().map(|sticky| sticky.server(&sticky.id(request), request));
+                let session = session.unwrap_or_default();
                 let key_text = key.as_deref().unwrap_or_default();
                 let inputs = Inputs { client: client_ip(request), key: key_text, session: &session };
                 let mut choice = pool.group.explain(inputs, self.gateway.next_tries).keyed(key.as_deref());

@@ -17,6 +17,7 @@ use crate::session::contexts::UPSTREAM;
 use crate::upstream::group::Pick;
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::settings::{self, Upstream, placed};
+use crate::upstream::sticky::{self, StickyText};
 use crate::upstream::{Group, PeerRef};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -101,6 +102,7 @@ impl Upstreams {
     /// A server that is not found, a group without servers.
     pub fn new(levels: &Levels<'_>, variables: &mut Names<Request>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
         let mut all = Self::default();
+        let mut taken: HashMap<String, String> = HashMap::new();
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
@@ -111,7 +113,19 @@ impl Upstreams {
                 Template::compile(&word.bytes, variables).map_err(|text| Diagnostic::emerg(text).at(word.span))
             });
             let key = build.part(key.transpose())?.flatten().map(Arc::new);
-            let sticky = conf.sticky.as_ref().map(|text| Sticky::new(text, variables));
+            let zones = build.zones;
+            if let Some(StickyText::Learn(learn)) = &conf.sticky {
+                let taken = taken.insert(learn.zone.clone(), name.clone());
+                let declared = taken.map_or_else(
+                    || build.declare(&learn.zone, learn.size, sticky::KIND, learn.at),
+                    |by| {
+                        let text = format!("sticky zone \"{}\" is already used in upstream \"{by}\"", learn.zone);
+                        Err(Diagnostic::emerg(text).at(learn.at))
+                    },
+                );
+                build.part(declared)?;
+            }
+            let sticky = conf.sticky.as_ref().map(|text| Sticky::new(text, variables, zones));
             let sticky = sticky.transpose().map_err(|text| placed(Diagnostic::emerg(text), level.span));
             let sticky = build.part(sticky)?.flatten().map(Arc::new);
             let names = conf.names(&name, level.span, 80, &levels.inside(level), build);

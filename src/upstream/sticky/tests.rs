@@ -31,6 +31,15 @@ fn bad_rows_get_nginxs_words() {
         ("sticky cookie a samesite=x;", "\"sticky\" directive invalid \"samesite\" parameter value"),
         ("sticky cookie a; sticky cookie b;", "\"sticky\" directive is duplicate"),
         ("sticky route a;", "invalid variable name \"a\""),
+        ("sticky learn lookup=$a zone=z:1m;", "\"sticky\" directive \"create\" parameter is not specified"),
+        ("sticky learn create=$a zone=z:1m;", "\"sticky\" directive \"lookup\" parameter is not specified"),
+        ("sticky learn create=$a lookup=$b;", "\"sticky\" directive \"zone\" parameter is not specified"),
+        ("sticky learn create=a lookup=$b;", "\"sticky\" directive missing variable in the \"create\" parameter"),
+        ("sticky learn zone=z;", "\"sticky\" directive zone size is not specified"),
+        ("sticky learn zone=:1m;", "\"sticky\" directive zone name is not specified"),
+        ("sticky learn zone=z:x;", "\"sticky\" directive invalid zone size"),
+        ("sticky learn zone=z:16k;", "\"sticky\" directive zone is too small"),
+        ("sticky learn zone=z:1m timeout=0;", "\"sticky\" directive invalid timeout"),
         ("sticky other a;", "unknown parameter \"other\""),
         ("server 127.0.0.2 route=;", "route is empty"),
         ("server 127.0.0.2 route=123456789012345678901234567890123;", "route is longer than 32"),
@@ -41,7 +50,7 @@ fn bad_rows_get_nginxs_words() {
 }
 
 #[test]
-fn good_rows_are_kept_and_learn_is_not_served() {
+fn good_rows_are_kept() {
     let walked = read(
         "sticky cookie a expires=1h domain=.x path=/ httponly secure samesite=Lax; server 127.0.0.2 drain route=b;",
     );
@@ -50,6 +59,9 @@ fn good_rows_are_kept_and_learn_is_not_served() {
     assert_eq!((cookie.expires, cookie.httponly, cookie.secure), (Some(Expires::After(3600)), true, true));
     let server = &conf.servers[1];
     assert_eq!((server.drain, server.route.as_deref()), (true, Some("b")));
-    let walked = read("sticky learn create=$a lookup=$b zone=z:1m;");
-    assert_eq!(walked.unserved.len(), 1);
+    let walked = read("sticky learn create=$a lookup=$b lookup=$c zone=z:1m timeout=1h header;");
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    let Some(StickyText::Learn(learn)) = &conf.sticky else { panic!("nothing is learnt") };
+    assert_eq!((learn.lookups.len(), learn.creates.len(), learn.header), (2, 1, true));
+    assert_eq!((&*learn.zone, learn.size, learn.timeout), ("z", 1 << 20, Duration::from_hours(1)));
 }

@@ -45,6 +45,7 @@ pub fn head(request: &mut Request) {
             let response = &mut request.response;
             response.clear_last_modified();
             response.clear_etag();
+            response.reason.clear();
             response.set(416, b"text/html", body.into());
         }
         Wanted::Ranges(ranges) => apply(request, ranges, length),

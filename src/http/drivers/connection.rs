@@ -115,7 +115,7 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
                 }
             };
             connection.front.leave(seat);
-            let Course::On(beyond, timeout) = course else { return };
+            let Course::On(beyond, timeout) = course else { return connection.finish() };
             rest = beyond.map(Box::new);
             patience = millis(timeout);
         }
@@ -128,6 +128,13 @@ fn millis(time: Duration) -> u32 {
 }
 
 impl Connection {
+    /// Ends the output where requests of the server's own, such as mirrored ones, still keep the connection open.
+    fn finish(self: &Rc<Self>) {
+        if Rc::strong_count(self) > 1 {
+            self.stream.shutdown();
+        }
+    }
+
     /// Waits for a request; false when none came in time.
     async fn waits(&self, deadline: &mut Deadline, patience: u32) -> bool {
         self.idle.set(true);

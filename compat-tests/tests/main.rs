@@ -4,6 +4,7 @@ mod access_logs;
 mod article;
 mod bodies;
 mod bytes;
+mod cache;
 mod commands;
 mod complaints;
 mod corpus;

@@ -1,4 +1,6 @@
-//! The cache and store rows of the gateways that have them. Checked, not served yet.
+//! Answers of servers kept in files: the cache and store rows of the gateways that have them, and what they do.
+//!
+//! [`look`] asks the cache before a server is asked, [`fetch`] judges what the server answers, [`save`] writes it to a file.
 
 use super::conf::gateway::PROXY;
 use crate::conf::diagnostic::Diagnostic;
@@ -11,9 +13,19 @@ use crate::session::slot::free;
 use crate::session::{shared, used};
 use std::time::Duration;
 
+mod fetch;
+mod fresh;
+mod look;
 mod path;
+mod save;
+mod settings;
 
+pub use fetch::Fetch;
+pub use look::status::EXPIRED;
+pub use look::{Looked, look, ranges};
 pub use path::{CachePaths, PATH_WORDS, cache_path};
+pub use save::Saving;
+pub use settings::{Caching, caches};
 
 /// Settings of a gateway's cache and store.
 #[derive(Default)]
@@ -178,7 +190,7 @@ macro_rules! cache_rows {
         use crate::http::gateway::cache::{self, CacheConf as C, METHODS};
         use crate::session::contexts::{HTTP, HTTP_ANY as ANY};
         use crate::session::slot::{Access, Predicates, Value};
-        crate::http::gateway::conf::unserved([
+        [
             Directive::new(concat!($prefix, "_cache"), ANY, Arity::Exactly(1), &Custom(cache::cache::<{ $gateway }>))
                 .default("off")
                 .doc("Names the zone of the cache for answers."),
@@ -287,10 +299,15 @@ macro_rules! cache_rows {
                 &Custom(cache::valid::<{ $gateway }>),
             )
             .doc("Sets how long answers are kept, by status."),
-            Directive::new(concat!($prefix, "_store"), ANY, Arity::Exactly(1), &Custom(cache::store::<{ $gateway }>))
-                .default("off")
-                .doc("Keeps answers as files for good."),
-            Directive::new(
+            Directive::checked(
+                concat!($prefix, "_store"),
+                ANY,
+                Arity::Exactly(1),
+                &Custom(cache::store::<{ $gateway }>),
+            )
+            .default("off")
+            .doc("Keeps answers as files for good."),
+            Directive::checked(
                 concat!($prefix, "_store_access"),
                 ANY,
                 Arity::Between(1, 3),
@@ -298,7 +315,7 @@ macro_rules! cache_rows {
             )
             .default("user:rw")
             .doc("Sets the rights of such files."),
-        ])
+        ]
     }};
 }
 pub(crate) use cache_rows;

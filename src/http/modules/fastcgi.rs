@@ -44,7 +44,7 @@ const GATEWAY: [crate::conf::module::Module; 4] = [
     rows(&header_rows!("fastcgi", FASTCGI), &[]),
     rows(&buffer_rows!("fastcgi", FASTCGI), &[]),
     rows(
-        &needing(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), CACHE),
+        &needing(conf::unserved(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI)), CACHE),
         &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)],
     ),
 ];
@@ -144,7 +144,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     place.adds_slash |=
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
     let tls = None;
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching: None });
     Ok(())
 }
 

@@ -38,7 +38,10 @@ const GATEWAY: [crate::conf::module::Module; 4] = [
     rows(&connection_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)]),
     rows(&header_rows!("scgi", SCGI), &[]),
     rows(&buffer_rows!("scgi", SCGI), &[]),
-    rows(&needing(cache_rows!("scgi", SCGI, NEXT_FASTCGI), CACHE), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
+    rows(
+        &needing(conf::unserved(cache_rows!("scgi", SCGI, NEXT_FASTCGI)), CACHE),
+        &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)],
+    ),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Scgi>(HTTP_LEVELS)]);
@@ -104,7 +107,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     place.adds_slash |=
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
     let tls = None;
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching: None });
     Ok(())
 }
 

@@ -41,7 +41,10 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
     rows(&header_rows!("uwsgi", UWSGI), &[]),
     rows(&buffer_rows!("uwsgi", UWSGI), &[]),
-    rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), CACHE), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(
+        &needing(conf::unserved(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI)), CACHE),
+        &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)],
+    ),
     rows(&secure_rows!("uwsgi", UWSGI), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
 ];
 
@@ -141,7 +144,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         }
         _ => None,
     };
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching: None });
     Ok(())
 }
 

@@ -1,230 +1,15 @@
 //! Caches beside the installed nginx: the same answers, the same statuses of the cache, the same files, and files of the
 //! one served by the other.
 
-use std::io::{self, Write as _};
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+mod bench;
 
-use compat_tests::net::Host;
+use std::io::{self, Write as _};
+
+use bench::{Bench, CONF, PATHS, get, timeless};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::stand::{LIMIT, local};
 use compat_tests::{client, mount, wait_for};
-
-/// What the configurations have in common; `PATHS` and `PLACES` are a test's own.
-const CONF: &str = r#"worker_processes 1;
-error_log logs/info.log info;
-events { }
-http {
-    server_tokens off;
-    log_format all "$request|$status|$upstream_cache_status|$upstream_status|$upstream_http_x_count";
-    access_log logs/access.log all;
-    gzip_types text/plain;
-    PATHS
-    server {
-        listen 127.0.0.1:8080;
-        proxy_cache a;
-        proxy_read_timeout 5s;
-        location / { proxy_pass http://127.0.0.1:9111; }
-        PLACES
-    }
-}
-"#;
-
-const PATHS: &str = "proxy_cache_path cache levels=1:2 keys_zone=a:1m use_temp_path=off;
-    proxy_cache_path flat keys_zone=b:1m;";
-
-/// A server that answers by the path, and counts its answers in `X-Count`.
-#[derive(Default)]
-struct Backend {
-    count: AtomicUsize,
-    /// Requests below `/held` are answered while this is open.
-    held: Mutex<bool>,
-    changed: Condvar,
-    /// What it was sent.
-    heads: Mutex<Vec<String>>,
-    /// Whether it fails.
-    fails: Mutex<Option<&'static str>>,
-}
-
-impl Backend {
-    fn fail(&self, with: Option<&'static str>) {
-        *self.fails.lock().expect("a lock") = with;
-    }
-
-    fn hold(&self, held: bool) {
-        *self.held.lock().expect("a lock") = held;
-        self.changed.notify_all();
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().expect("a lock").clone()
-    }
-
-    fn answer(&self, mut stream: std::net::TcpStream) -> io::Result<()> {
-        let head = client_head(&mut stream)?;
-        self.heads.lock().expect("a lock").push(head.clone());
-        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        if target.starts_with("/held") {
-            let held = self.held.lock().expect("a lock");
-            drop(self.changed.wait_while(held, |held| *held).expect("a lock"));
-        }
-        if let Some(with) = *self.fails.lock().expect("a lock") {
-            return stream.write_all(with.as_bytes());
-        }
-        let body = format!("{}\n", target.split('?').next().unwrap_or_default());
-        let answer = answer(&target, &head, &body, count);
-        let bodiless = head.starts_with("HEAD ");
-        let end = if bodiless { answer.find("\r\n\r\n").map_or(answer.len(), |at| at + 4) } else { answer.len() };
-        stream.write_all(&answer.as_bytes()[..end])
-    }
-}
-
-/// Reads a request's head.
-fn client_head(stream: &mut std::net::TcpStream) -> io::Result<String> {
-    use std::io::Read as _;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
-        head.push(byte[0]);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
-}
-
-/// What is answered: the path names headers, separated by commas, with `=` between name and value.
-fn answer(target: &str, head: &str, body: &str, count: usize) -> String {
-    let mut lines = format!("X-Count: {count}\r\n");
-    let (path, args) = target.split_once('?').unwrap_or((target, ""));
-    let mut status = "200 OK";
-    for arg in args.split('&').filter(|arg| !arg.is_empty()) {
-        let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
-        let value = value.replace('+', " ");
-        match name {
-            "status" if value == "404" => status = "404 Not Found",
-            "status" if value == "301" => status = "301 Moved Permanently",
-            "status" if value == "500" => status = "500 Internal Server Error",
-            "status" => status = "503 Busy",
-            _ => lines += &format!("{name}: {value}\r\n"),
-        }
-    }
-    if path.contains("tagged") {
-        let since = head.contains("If-None-Match: \"tag\"") || head.contains("If-Modified-Since: Mon, 28 Sep 1970");
-        if since {
-            return format!("HTTP/1.1 304 Not Modified\r\nETag: \"tag\"\r\n{lines}\r\n");
-        }
-        lines += "ETag: \"tag\"\r\nLast-Modified: Mon, 28 Sep 1970 06:00:00 GMT\r\n";
-    }
-    let body = if path.contains("large") { "0123456789".repeat(30_000) } else { body.to_owned() };
-    if path.contains("chunked") {
-        let end = if path.contains("broken") { "" } else { "0\r\n\r\n" };
-        return format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n{lines}\r\n{:x}\r\n{body}\r\n{end}",
-            body.len()
-        );
-    }
-    let length = if path.contains("short") { body.len() + 5 } else { body.len() };
-    format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{lines}\r\n{body}")
-}
-
-/// A host with one of the programs at work, and its backend.
-struct Bench {
-    stand: Stand,
-    backend: Arc<Backend>,
-    _service: Service,
-}
-
-impl Bench {
-    fn new(program: Program, paths: &str, places: &str) -> Self {
-        let bench = Self::stopped(program, paths, places).expect("a host");
-        bench.start();
-        bench
-    }
-
-    fn stopped(program: Program, paths: &str, places: &str) -> io::Result<Self> {
-        let stand = Stand::new(program)?;
-        stand.write(&CONF.replace("PATHS", paths).replace("PLACES", places))?;
-        let backend = Arc::new(Backend::default());
-        let listener = stand.host().run(|| TcpListener::bind(local(9111)))??;
-        let own = backend.clone();
-        let service = Service::start(listener, move |stream, _| drop(own.answer(stream)))?;
-        Ok(Self { stand, backend, _service: service })
-    }
-
-    fn start(&self) {
-        self.stand.command(&[]).expect("it starts");
-        let connects = move || client::connect(local(8080), LIMIT).is_ok();
-        wait_for("the server to listen", LIMIT, || self.stand.host().run(connects).ok()?.then_some(()))
-            .expect("a listener");
-    }
-
-    /// Sends a request, and gives the answer back without what differs from second to second.
-    fn ask(&self, text: &str) -> String {
-        ask(self.stand.host(), text)
-    }
-
-    fn get(&self, target: &str) -> String {
-        self.ask(&get("GET", target, ""))
-    }
-
-    /// The lines of the access log, once there are so many.
-    fn lines(&self, count: usize) -> Vec<String> {
-        wait_for("lines of the log", LIMIT, || {
-            let log = self.stand.file("logs/access.log").ok()?;
-            (log.lines().count() >= count).then(|| log.lines().map(str::to_owned).collect())
-        })
-        .expect("a log")
-    }
-
-    /// The files below a folder of the prefix, by name, without the times of their headers.
-    fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
-        let folder = format!("{PREFIX}/{folder}");
-        let mut files = self.stand.host().run(move || below(&folder)).expect("a host").expect("files");
-        files.sort();
-        files
-    }
-}
-
-fn ask(host: &Host, text: &str) -> String {
-    let text = text.to_owned();
-    let answer =
-        host.run(move || client::raw(local(8080), text.as_bytes(), LIMIT)).expect("a host").expect("an answer");
-    let mut text = answer.escape_ascii().to_string().replace("\\r\\n", "\n");
-    // Boundaries are numbers that temporary files get as well.
-    if let Some(boundary) = text.split("boundary=").nth(1).and_then(|rest| rest.get(..20)).map(str::to_owned) {
-        text = text.replace(&boundary, "boundary");
-    }
-    let varies = |line: &&str| !line.starts_with("Date: ") && !line.starts_with("Server: ");
-    text.lines().filter(varies).collect::<Vec<_>>().join("\n")
-}
-
-/// Name and bytes of all files below a folder.
-fn below(folder: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(below(&path.to_string_lossy())?);
-        } else {
-            files.push((path.to_string_lossy().into_owned(), std::fs::read(&path)?));
-        }
-    }
-    Ok(files)
-}
-
-/// A file without the seconds at which it was written and until when it is fresh.
-fn timeless((name, mut bytes): (String, Vec<u8>)) -> (String, String) {
-    for time in [8..16, 40..48] {
-        bytes[time].fill(0);
-    }
-    (name, bytes.escape_ascii().to_string())
-}
-
-fn get(method: &str, target: &str, headers: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
-}
 
 /// Both programs with the same configuration.
 fn both(paths: &str, places: &str) -> [Bench; 2] {
@@ -257,6 +42,15 @@ fn same_files(original: &Bench, ours: &Bench, folder: &str) {
     };
     assert_eq!(heads(&original), heads(&ours));
     assert_eq!(original, ours);
+}
+
+/// Copies the files below folders to another host.
+fn move_files(from: &Bench, to: &Bench, folders: &[&str]) {
+    for (path, bytes) in folders.iter().flat_map(|folder| from.files(folder)) {
+        to.stand.host().run(move || mount::file(&path, &bytes, 0o644)).expect("a host").expect("a file");
+    }
+    let open = || std::process::Command::new("chmod").args(["-R", "a+rwX", PREFIX]).status().map(|_| ());
+    to.stand.host().run(open).expect("a host").expect("rights");
 }
 
 /// The statuses of the cache in log lines.
@@ -412,13 +206,7 @@ fn files_of_one_are_served_by_the_other() {
         let from = Bench::new(writer, PATHS, places);
         let written: Vec<String> = asked.iter().map(|text| from.ask(text)).collect();
         let to = Bench::stopped(reader, PATHS, places).expect("a host");
-        for folder in ["cache", "flat"] {
-            for (path, bytes) in from.files(folder) {
-                to.stand.host().run(move || mount::file(&path, &bytes, 0o644)).expect("a host").expect("a file");
-            }
-        }
-        let open = || std::process::Command::new("chmod").args(["-R", "a+rwX", PREFIX]).status().map(|_| ());
-        to.stand.host().run(open).expect("a host").expect("rights");
+        move_files(&from, &to, &["cache", "flat"]);
         to.start();
         let read: Vec<String> = asked.iter().map(|text| to.ask(text)).collect();
         assert_eq!(written, read);
@@ -625,4 +413,163 @@ fn a_full_disk_loses_no_answer() {
     assert_eq!(bench.files("cache"), []);
     assert!(bench.get("/a?Cache-Control=max-age=100").contains("X-Count: 3"));
     assert!(bench.get("/a?Cache-Control=max-age=100").contains("X-Count: 3"), "there is room for a small one");
+}
+
+const PROGRAMS: &str =
+    "fastcgi_cache_path f keys_zone=f:1m; scgi_cache_path s keys_zone=s:1m; uwsgi_cache_path u levels=2 keys_zone=u:1m;
+    fastcgi_cache_key f$request_uri; scgi_cache_key s$request_uri; uwsgi_cache_key u$request_uri;
+    fastcgi_param TARGET \"$request_uri \"; scgi_param TARGET \"$request_uri \"; uwsgi_param TARGET \"$request_uri \";
+    proxy_cache_path flat keys_zone=a:1m;";
+
+const PROGRAM_PLACES: &str = "
+    location /f/ { fastcgi_cache f; fastcgi_cache_revalidate on; fastcgi_pass 127.0.0.1:9112; }
+    location /s/ { scgi_cache s; scgi_cache_revalidate on; scgi_pass 127.0.0.1:9113; }
+    location /u/ { uwsgi_cache u; uwsgi_cache_revalidate on; uwsgi_pass 127.0.0.1:9114; }";
+
+#[test]
+fn answers_of_programs_are_kept_as_by_nginx() {
+    let mut asked = Vec::new();
+    for place in ["f", "s", "u"] {
+        for target in [
+            "a?Cache-Control=max-age=1000",
+            "a?Cache-Control=no-store",
+            "404?status=404&X-Accel-Expires=1000",
+            "large?Cache-Control=max-age=1000&Accept-Ranges=bytes",
+            "tagged?Cache-Control=max-age=1000&Vary=X-Who",
+        ] {
+            for headers in ["", "Range: bytes=1-3\r\n", "If-None-Match: \"tag\"\r\n", "X-Who: a\r\n"] {
+                asked.push(get("GET", &format!("/{place}/{target}"), headers));
+            }
+        }
+    }
+    let [original, ours] = both(PROGRAMS, PROGRAM_PLACES);
+    for text in &asked {
+        assert_eq!(original.ask(text), ours.ask(text), "{text}");
+    }
+    assert_eq!(original.lines(asked.len()), ours.lines(asked.len()));
+    assert_eq!(original.backend.heads(), ours.backend.heads());
+    same_files(&original, &ours, "s");
+    same_files(&original, &ours, "u");
+    let names = |bench: &Bench| bench.files("f").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&original), names(&ours));
+    // The files of the one are the other's: after a change of programs nothing is asked again.
+    for (from, reader) in [(&original, Program::Ours), (&ours, Program::Original)] {
+        let to = Bench::stopped(reader, PROGRAMS, PROGRAM_PLACES).expect("a host");
+        move_files(from, &to, &["f", "s", "u"]);
+        to.start();
+        let fresh: Vec<&String> = asked.iter().filter(|text| !text.contains("no-store")).collect();
+        for text in &fresh {
+            assert_eq!(from.ask(text), to.ask(text), "{text}");
+        }
+        assert_eq!(statuses(&to.lines(fresh.len())), vec!["HIT"; fresh.len()], "{reader:?}");
+    }
+}
+
+#[test]
+fn answers_become_files_as_by_nginx() {
+    let places = r#"
+        location /kept/ { proxy_cache off; root store; proxy_store on; proxy_pass http://127.0.0.1:9111; }
+        location /named/ { proxy_cache off; proxy_store named$uri.txt; proxy_store_access user:rw group:r all:r; proxy_pass http://127.0.0.1:9111; }
+        location /program/ { fastcgi_param TARGET "$request_uri "; fastcgi_store program$uri; fastcgi_pass 127.0.0.1:9112; }
+        location /unbuffered/ { proxy_cache off; root store; proxy_store on; proxy_buffering off; proxy_pass http://127.0.0.1:9111; }
+    "#;
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let bench = Bench::stopped(program, PATHS, places).expect("a host");
+        let folders = || -> io::Result<()> {
+            use std::os::unix::fs::PermissionsExt as _;
+            for folder in ["store", "named", "program"] {
+                mount::folder(&format!("{PREFIX}/{folder}"))?;
+                std::fs::set_permissions(format!("{PREFIX}/{folder}"), std::fs::Permissions::from_mode(0o777))?;
+            }
+            Ok(())
+        };
+        bench.stand.host().run(folders).expect("a host").expect("folders");
+        bench.start();
+        bench
+    });
+    let targets = [
+        "/kept/a",
+        "/kept/in/folders/tagged",
+        "/kept/large",
+        "/kept/short",
+        "/kept/404?status=404",
+        "/kept/chunked",
+        "/kept/chunked/broken",
+        "/named/tagged",
+        "/program/a",
+        "/program/large",
+        "/unbuffered/a",
+    ];
+    for target in targets {
+        assert_eq!(original.get(target), ours.get(target), "{target}");
+    }
+    let files = |bench: &Bench| {
+        let list = || -> io::Result<String> {
+            let folders = "for d in store named program; do cd $0/$d && find . -printf '%p %y %m %s %u\\n' && find . -name 'tagged*' -printf '%T@\\n' && cat $(find . -type f | sort); cd ..; done; ls $0/proxy_temp";
+            let output = std::process::Command::new("sh").args(["-c", folders, PREFIX]).output()?;
+            let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+            lines.sort();
+            Ok(lines.join("\n"))
+        };
+        bench.stand.host().run(list).expect("a host").expect("files")
+    };
+    for bench in [&original, &ours] {
+        bench.lines(targets.len());
+    }
+    let (original, ours) = (files(&original), files(&ours));
+    assert!(original.contains("kept/in/folders/tagged f 600"), "{original}");
+    let temporary = |text: &str| text.lines().filter(|line| line.len() > 1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(temporary(&original), temporary(&ours));
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_no_half_of_an_answer() {
+    let bench = Bench::new(Program::Ours, PATHS, "");
+    bench.backend.hold(true);
+    let target = "/half/large?Cache-Control=max-age=1000";
+    let first = begin(&bench, target);
+    wait_for("the first half", LIMIT, || {
+        let written = bench.files("cache").first().map_or(0, |(_, bytes)| bytes.len());
+        (written > 30_000).then_some(())
+    })
+    .expect("a temporary file");
+    let master = bench.stand.master().expect("a master");
+    let workers = bench.stand.workers(master).expect("workers");
+    for pid in [master].into_iter().chain(workers) {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("a signal");
+        bench.stand.wait_for_end(pid).expect("its end");
+    }
+    drop(first);
+    let names: Vec<String> = bench.files("cache").into_iter().map(|(name, _)| name).collect();
+    assert!(matches!(&*names, [name] if name.rsplit_once('.').is_some_and(|(_, end)| end.len() == 10)), "{names:?}");
+    bench.backend.hold(false);
+    bench.start();
+    assert!(bench.get(target).contains("X-Count: 2"), "it is fetched again");
+    assert!(bench.get(target).contains("X-Count: 2"), "and kept");
+}
+
+#[test]
+fn a_reload_keeps_what_a_cache_knows() {
+    let places = |text: &str| format!("proxy_cache_min_uses 2; location /marker {{ return 200 {text}; }}");
+    let bench = Bench::new(Program::Ours, PATHS, &places("first"));
+    let target = "/a?Cache-Control=max-age=1000";
+    assert!(bench.get(target).contains("X-Count: 1"));
+    let reload = |paths: &str, text: &str| {
+        bench.stand.write(&CONF.replace("PATHS", paths).replace("PLACES", &places(text))).expect("a configuration");
+        bench.stand.command(&["-s", "reload"])
+    };
+    reload(PATHS, "second").expect("-s reload");
+    bench.stand.wait_for_text(8080, "/marker", "second").expect("the reload");
+    assert!(bench.get(target).contains("X-Count: 2"), "the first use is remembered: this one is kept");
+    assert!(bench.get(target).contains("X-Count: 2"));
+    let moved = PATHS.replace("cache levels", "elsewhere levels");
+    let _ = reload(&moved, "third");
+    let text = format!(
+        "cache \"a\" uses the \"{PREFIX}/elsewhere\" cache path while previously it used the \"{PREFIX}/cache\" cache path"
+    );
+    wait_for("the refusal", LIMIT, || {
+        bench.stand.file("logs/info.log").ok().filter(|log| log.contains(&text)).map(|_| ())
+    })
+    .expect("a refusal");
+    assert!(bench.get("/marker").contains("second"));
 }

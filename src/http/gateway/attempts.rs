@@ -1,6 +1,6 @@
 //! One server after the other: who is asked, the one rule of whether another may be, and what becomes of an answer.
 
-use super::cache::{self, Fetch};
+use super::cache::{self, Fetch, Keep};
 use super::conf::{Dialect, Gateway, next};
 use super::engine::{Engine, Protocol, client_ip, note};
 use super::exchange::{Exchange, Failure, Stage};
@@ -228,7 +228,9 @@ async fn deliver<P: Protocol>(
         request.tunnel = Some(Box::new(tunnel));
         return Flow::Done;
     }
-    relay::run(request, (exchange, used), (reply, upload), gateway, fetch.take()).await;
+    let store = engine.store.as_deref();
+    let keep = fetch.take().map(Keep::Cache).or_else(|| store.map(Keep::Store));
+    relay::run(request, (exchange, used), (reply, upload), gateway, keep).await;
     request.attempts.url = None;
     Flow::Done
 }

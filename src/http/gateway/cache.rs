@@ -19,13 +19,14 @@ mod look;
 mod path;
 mod save;
 mod settings;
+mod store;
 
 pub use fetch::Fetch;
-pub use look::status::EXPIRED;
-pub use look::{Looked, look, ranges};
+pub use look::{Looked, etag, last_modified, look, ranges};
 pub use path::{CachePaths, PATH_WORDS, cache_path};
-pub use save::Saving;
+pub use save::{Keep, Saving};
 pub use settings::{Caching, caches};
+pub use store::Store;
 
 /// Settings of a gateway's cache and store.
 #[derive(Default)]
@@ -299,15 +300,10 @@ macro_rules! cache_rows {
                 &Custom(cache::valid::<{ $gateway }>),
             )
             .doc("Sets how long answers are kept, by status."),
-            Directive::checked(
-                concat!($prefix, "_store"),
-                ANY,
-                Arity::Exactly(1),
-                &Custom(cache::store::<{ $gateway }>),
-            )
-            .default("off")
-            .doc("Keeps answers as files for good."),
-            Directive::checked(
+            Directive::new(concat!($prefix, "_store"), ANY, Arity::Exactly(1), &Custom(cache::store::<{ $gateway }>))
+                .default("off")
+                .doc("Keeps answers as files for good."),
+            Directive::new(
                 concat!($prefix, "_store_access"),
                 ANY,
                 Arity::Between(1, 3),

@@ -322,7 +322,9 @@ impl Gateway {
         let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
         let (dialect, own) = match P {
             gateway::FASTCGI => (Dialect::FastCgi, &HIDDEN_CGI[..]),
-            gateway::UWSGI | gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            // The Status of an uwsgi application is passed on, as in nginx.
+            gateway::UWSGI => (Dialect::Cgi, HIDDEN_CGI.get(1..).unwrap_or_default()),
             gateway::MEMCACHED => (Dialect::Memcached { gzip: 0 }, &[][..]),
             _ => (Dialect::Http, &HIDDEN[..]),
         };

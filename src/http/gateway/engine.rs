@@ -3,7 +3,7 @@
 //! Differs from nginx: a body that was streamed to one server is not announced, without its bytes, to another that an error page leads to; the answer is 502. [test: a_streamed_body_is_not_sent_twice]
 
 use super::attempts;
-use super::cache::{self, Caching, Fetch, Looked};
+use super::cache::{self, Caching, Fetch, Looked, Store};
 use super::conf::Gateway;
 use crate::http::heart::body::Saved;
 use crate::http::heart::handler::{Explain, Flow, Handler};
@@ -91,6 +91,8 @@ pub struct Engine<P> {
     pub tls: Option<Arc<ServerSide>>,
     /// The cache, where there is one.
     pub caching: Option<Arc<Caching>>,
+    /// Where answers become files for good.
+    pub store: Option<Arc<Store>>,
 }
 
 impl<P: Protocol> Handler for Engine<P> {
@@ -124,6 +126,7 @@ impl<P: Protocol> Explain for Engine<P> {
 impl<P: Protocol> Engine<P> {
     async fn pass(&self, request: &mut Request) -> Result<Flow<'static>, u16> {
         request.attempts.renew();
+        request.attempts.cache.stores = self.store.is_some();
         if request.body.streamed && self.gateway.pass_body && request.body.saved.is_none() {
             request.log(Level::Error, "request body was passed on as it came and cannot be sent again");
             return Err(502);

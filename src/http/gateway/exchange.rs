@@ -330,8 +330,9 @@ impl Exchange {
     ) -> Result<Reply, Failure> {
         let begun = request.turn().clock.instant();
         self.records = (gateway.dialect == Dialect::FastCgi).then(Box::default);
-        // What is fetched for a cache is fetched for others too.
-        let watch = !gateway.ignore_client_abort && !request.attempts.cache.keeps;
+        // What becomes a file is fetched for others too.
+        let cache = &request.attempts.cache;
+        let watch = !gateway.ignore_client_abort && !cache.keeps && !cache.stores;
         let mut interim = 0;
         let reply = poll_fn(|cx| {
             match self.poll_secured(cx, request, gateway) {

@@ -5,13 +5,13 @@
 //! counts against the server, as in nginx.
 
 use super::buffer::Buffer;
-use super::cache::{Fetch, Saving};
+use super::cache::{Keep, Saving};
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::{Exchange, said};
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
-use crate::http::codec::h1::{Chunked, Piece};
+use crate::http::codec::h1::{Chunked, Method, Piece};
 use crate::http::codec::memcached::Trailer;
 use crate::http::heart::filter::Then;
 use crate::http::heart::pace::allowance;
@@ -99,7 +99,7 @@ pub async fn run(
     source: (Exchange, InUse),
     (mut reply, upload): (Reply, Option<Upload<'_>>),
     gateway: &Gateway,
-    fetch: Option<Box<Fetch>>,
+    keep: Option<Keep<'_>>,
 ) {
     let mut source = source;
     let head = matches!(reply.framing, Framing::Records(_)).then_some(u64::from(reply.head));
@@ -109,12 +109,13 @@ pub async fn run(
         request.response.head_only = true;
     }
     let buffering = reply.buffering.filter(|_| gateway.ignore_headers & 8 == 0).unwrap_or(gateway.buffering);
-    let saving = fetch.filter(|_| buffering).and_then(|fetch| {
+    let saving = keep.filter(|_| buffering).and_then(|keep| {
         let (start, buffer) = (source.0.buffer.start, &source.0.buffer);
         let head = buffer.at(start.saturating_sub(reply.head as usize), start);
-        fetch.save(request, gateway, &reply, head)
+        keep.save(request, gateway, &reply, head)
     });
-    if saving.is_none() && request.attempts.cache.as_get {
+    let is_head = request.method == Method::Head && !matches!(reply.framing, Framing::None | Framing::Value(_));
+    if saving.is_none() && is_head {
         // The body was only asked for to be kept.
         (reply.framing, source.0.reusable) = (Framing::None, false);
     }
@@ -144,7 +145,8 @@ pub async fn run(
     };
     relay.raw = head.and_then(|head| relay.source.as_mut()?.0.records.as_mut().map(|records| records.place(head)));
     relay.begin();
-    if relay.source.is_none() && !relay.complete {
+    let is_unread = relay.source.is_none() && !relay.complete && !relay.request.response.head_only;
+    if is_unread && matches!(relay.framing, Framing::Chunked) {
         // What cannot be understood from its first bytes on is no answer: nothing of it has been sent.
         relay.request.response.out.clear();
         relay.request.response.broken = true;

@@ -69,7 +69,11 @@ pub fn parse(request: &Request, dialect: Dialect, asked: &[u8], bytes: &[u8]) ->
             let is_head = asked.get(..5).is_some_and(|method| method.eq_ignore_ascii_case(b"HEAD "));
             head_of(request, dialect, is_head, bytes).map_err(Invalid::Head)
         }
-        _ => head_of(request, dialect, request.method == h1::Method::Head, bytes).map_err(Invalid::Head),
+        // What a program sends for HEAD all the same is kept, where that is asked for.
+        _ => {
+            let is_head = request.method == h1::Method::Head && !request.attempts.cache.keeps;
+            head_of(request, dialect, is_head, bytes).map_err(Invalid::Head)
+        }
     }
 }
 

@@ -357,6 +357,8 @@ pub struct CacheUse {
     pub status: &'static str,
     /// Whether the answer may be kept: conditions and ranges of the client are then not passed on.
     pub keeps: bool,
+    /// Whether the answer becomes a file for good.
+    pub stores: bool,
     /// Whether GET is sent although the client sent HEAD.
     pub as_get: bool,
     /// Last-Modified of an expired answer the server is asked about.
@@ -369,8 +371,8 @@ pub struct CacheUse {
 
 impl CacheUse {
     fn clear(&mut self) {
-        let Self { status, keeps, as_get, last_modified, etag, background: _ } = self;
-        (*status, *keeps, *as_get, *last_modified) = ("", false, false, None);
+        let Self { status, keeps, stores, as_get, last_modified, etag, background: _ } = self;
+        (*status, *keeps, *stores, *as_get, *last_modified) = ("", false, false, false, None);
         etag.clear();
     }
 }

@@ -5,13 +5,13 @@ mod rewrite;
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::{Need, Omission, needing};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::cache;
-use crate::http::gateway::cache::{CacheConf, Caching, cache_rows};
+use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
@@ -43,10 +43,7 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("proxy", PROXY, NEXT), &[Scope::of::<GatewayConf<PROXY>>(HTTP_LEVELS)]),
     rows(&header_rows!("proxy", PROXY), &[]),
     rows(&buffer_rows!("proxy", PROXY), &[]),
-    rows(
-        &needing(cache_rows!("proxy", PROXY, NEXT), Need::Rows(&["proxy_store"])),
-        &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)],
-    ),
+    rows(&cache_rows!("proxy", PROXY, NEXT), &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)]),
     rows(&secure_rows!("proxy", PROXY), &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)]),
 ];
 
@@ -174,8 +171,8 @@ static UPSTREAM: &[Variable<Request>] = &[
         out.extend_from_slice(r.attempts.cache.status.as_bytes());
         !r.attempts.cache.status.is_empty()
     }),
-    Variable::new("upstream_cache_last_modified", request::cache_last_modified),
-    Variable::new("upstream_cache_etag", request::cache_etag),
+    Variable::new("upstream_cache_last_modified", cache::last_modified),
+    Variable::new("upstream_cache_etag", cache::etag),
 ];
 
 fn time(time: Option<std::time::Duration>, out: &mut Vec<u8>) -> bool {
@@ -279,6 +276,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(gateway) = levels.get::<GatewayConf<PROXY>>() else { return Ok(()) };
     let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "proxy", cx))?;
     let caching = Caching::new::<PROXY>(levels, "proxy", conf.convert_head.unwrap_or(true), cx)?;
+    let store = Store::new::<PROXY>(levels, cx)?;
     let destination = destination(pass, cx)?;
     let location = name_of(levels);
     let around = outermost(levels).filter(|_| conf.redirects.is_none());
@@ -306,7 +304,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         }
         _ => None,
     };
-    place.content(Engine { gateway, protocol, tls, caching });
+    place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
 }
 

@@ -148,6 +148,7 @@ fn cut(whole: &[Part], ranges: Vec<Part>) -> Vec<Part> {
 fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
     let serial = request.connection.front.next_boundary();
     let response = &mut request.response;
+    response.headers.remove(b"Content-Range");
     response.status = 206;
     response.reason.clear();
     let mut parts = Vec::new();

@@ -5,7 +5,8 @@ use super::look::{Stored, now, status, variant};
 use super::save::Saving;
 use super::settings::Caching;
 use crate::http::codec::cached::{HEADER, Header, Key};
-use crate::http::gateway::conf::Gateway;
+use crate::http::codec::fastcgi;
+use crate::http::gateway::conf::{Dialect, Gateway};
 use crate::http::gateway::engine::{Engine, Protocol};
 use crate::http::gateway::exchange::status_bit;
 use crate::http::gateway::reply::Reply;
@@ -195,7 +196,11 @@ impl Fetch {
             (0, seconds) => second.saturating_add(seconds),
             (valid, _) => valid,
         };
-        let end = self.key.head_start() + head.len();
+        let record = match gateway.dialect {
+            Dialect::FastCgi => fastcgi::record_of(head.len())?.to_vec(),
+            _ => Vec::new(),
+        };
+        let end = self.key.head_start() + record.len() + head.len();
         let body_start = u16::try_from(end).ok().filter(|_| end <= gateway.buffer_size)?;
         let whole = matches!(reply.status, 200 | 206);
         let vary = std::mem::take(&mut self.fresh.vary);
@@ -214,6 +219,7 @@ impl Fetch {
         let visit = self.place(request, &header)?;
         let mut saving = Saving::new(request, gateway, &self.cache, visit)?;
         saving.write(request, &header.encode(&self.key));
+        saving.write(request, &record);
         saving.write(request, head);
         Some(saving)
     }

@@ -3,14 +3,16 @@
 use super::fetch::Fetch;
 use super::settings::Caching;
 use crate::http::codec::cached::{Header, Key, Unusable};
+use crate::http::codec::fastcgi::Records;
 use crate::http::codec::h1::Method;
-use crate::http::gateway::conf::{Gateway, next};
+use crate::http::gateway::conf::{Dialect, Gateway, next};
 use crate::http::gateway::engine::{Engine, Protocol, Target};
 use crate::http::gateway::reply::{self, Reply};
 use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::log::Level;
+use crate::log::clock::http_date;
 use crate::net::open_file::Opened;
 use crate::net::turn;
 use crate::zone::cache::{Cache, Found, Visit, files};
@@ -241,7 +243,12 @@ impl Look<'_> {
             let block = files::block_size(&self.cache.settings.folder);
             visit.found(files::blocks(&opened.about, block));
         }
-        let head = bytes.get(self.key.head_start()..usize::from(header.body_start)).unwrap_or_default().to_vec();
+        let mut head = bytes.get(self.key.head_start()..usize::from(header.body_start)).unwrap_or_default().to_vec();
+        if self.gateway.dialect == Dialect::FastCgi {
+            // It is kept as it came, in records; without them where they cannot be.
+            let found = Records::default().take(&mut head).unwrap_or_default();
+            head.truncate(found.answer);
+        }
         Ok(Open::Here(Box::new(Stored { file: opened, path, header, head })))
     }
 
@@ -442,4 +449,19 @@ pub fn ranges(request: &mut Request, gateway: &Gateway, kept: bool, stored: bool
         request.response.ranges = true;
         request.response.single_range = !stored;
     }
+}
+
+/// The getter of `$upstream_cache_last_modified`.
+pub fn last_modified(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let asked = request.attempts.cache.last_modified.filter(|_| request.attempts.cache.status == status::EXPIRED);
+    out.extend_from_slice(asked.map(http_date).unwrap_or_default().as_bytes());
+    asked.is_some()
+}
+
+/// The getter of `$upstream_cache_etag`.
+pub fn etag(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    let cache = &request.attempts.cache;
+    let asked = cache.status == status::EXPIRED && !cache.etag.is_empty();
+    out.extend_from_slice(if asked { &cache.etag } else { b"" });
+    asked
 }

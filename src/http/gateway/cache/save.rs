@@ -1,9 +1,13 @@
-//! Writing an answer into a cache: into a file beside, which gets its name when it is whole.
+//! Writing an answer into a cache, or to a file for good: into a file beside, which gets its name when it is whole.
 //!
 //! Differs from nginx: where the file cannot be written the client gets the answer all the same. [test: a_full_disk_loses_no_answer]
 
+use super::fetch::Fetch;
+use super::store::{self, Store};
 use crate::conf::bytes;
+use crate::http::codec::h1::Method;
 use crate::http::gateway::conf::Gateway;
+use crate::http::gateway::reply::Reply;
 use crate::http::heart::request::Request;
 use crate::http::route::rename::{Rename, os};
 use crate::log::Level;
@@ -13,6 +17,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Bytes gathered before they are written.
 const PIECE: usize = 32 * 1024;
@@ -62,11 +67,39 @@ impl Drop for Temporary {
     }
 }
 
-/// An answer on its way into a cache. Dropped before it is whole, it leaves nothing behind.
+/// What keeps an answer.
+pub enum Keep<'a> {
+    /// A cache.
+    Cache(Box<Fetch>),
+    /// A file for good.
+    Store(&'a Store),
+}
+
+impl Keep<'_> {
+    /// Begins to keep an answer, whose head is `head`; nothing where it is not to be kept.
+    pub fn save(self, request: &Request, gateway: &Gateway, reply: &Reply, head: &[u8]) -> Option<Saving> {
+        let store = match self {
+            Self::Cache(fetch) => return fetch.save(request, gateway, reply, head),
+            Self::Store(store) => store,
+        };
+        let modified = store::judge(reply, head).filter(|_| request.method != Method::Head)?;
+        let to = Place::File { path: store.path(request), access: store.access, modified };
+        Saving::open(request, &format!("{}/", gateway.temp_path), to)
+    }
+}
+
+/// Where a file gets its name.
+enum Place {
+    /// In a cache.
+    Entry(Arc<Cache>, Visit),
+    /// Anywhere, for good.
+    File { path: Vec<u8>, access: u32, modified: Option<i64> },
+}
+
+/// An answer on its way into a cache, or to a file for good. Dropped before it is whole, it leaves nothing behind.
 pub struct Saving {
     temporary: Temporary,
-    cache: Arc<Cache>,
-    visit: Visit,
+    to: Place,
     /// What is not written yet.
     waiting: Vec<u8>,
     failed: bool,
@@ -77,8 +110,12 @@ impl Saving {
     pub fn new(request: &Request, gateway: &Gateway, cache: &Arc<Cache>, visit: Visit) -> Option<Self> {
         let prefix =
             if cache.settings.use_temp_path { format!("{}/", gateway.temp_path) } else { format!("{}.", visit.path()) };
-        match Temporary::new(request, &prefix) {
-            Ok(temporary) => Some(Self { temporary, cache: cache.clone(), visit, waiting: Vec::new(), failed: false }),
+        Self::open(request, &prefix, Place::Entry(cache.clone(), visit))
+    }
+
+    fn open(request: &Request, prefix: &str, to: Place) -> Option<Self> {
+        match Temporary::new(request, prefix) {
+            Ok(temporary) => Some(Self { temporary, to, waiting: Vec::new(), failed: false }),
             Err(error) => {
                 let text = crate::conf::walk::errno(&error);
                 request.log(Level::Crit, &format!("open() \"{prefix}\" failed ({text}) while reading upstream"));
@@ -117,14 +154,24 @@ impl Saving {
             return;
         }
         let Some(from) = self.temporary.path.clone() else { return };
-        let to = self.visit.path();
-        let rename = Rename { access: None, folders: Some(ACCESS) };
-        let moved = rename.run(request, from.as_bytes(), to.as_bytes()).is_ok();
+        let (to, rename) = match &self.to {
+            Place::Entry(_, visit) => (visit.path().into_bytes(), Rename { access: None, folders: Some(ACCESS) }),
+            Place::File { path, access, modified } => {
+                if let Some(modified) = modified.and_then(|time| u64::try_from(time).ok()) {
+                    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(modified);
+                    let _ = self.temporary.file.set_modified(time);
+                }
+                (path.clone(), Rename { access: Some(*access), folders: Some(*access) })
+            }
+        };
+        let moved = rename.run(request, from.as_bytes(), &to).is_ok();
         if moved {
             self.temporary.path = None;
         }
-        let block = files::block_size(&self.cache.settings.folder);
-        let about = std::fs::metadata(os(to.as_bytes())).ok().filter(|_| moved);
-        self.visit.stored(about.map(|about| files::blocks(&about, block)));
+        if let Place::Entry(cache, visit) = self.to {
+            let block = files::block_size(&cache.settings.folder);
+            let about = std::fs::metadata(os(&to)).ok().filter(|_| moved);
+            visit.stored(about.map(|about| files::blocks(&about, block)));
+        }
     }
 }

@@ -4,13 +4,12 @@ use super::rewrite::{Flags, Pair, Redirect};
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
-use crate::http::gateway::cache::EXPIRED;
+use crate::http::gateway::cache;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
 use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::Pool;
 use crate::log::Level;
-use crate::log::clock::http_date;
 use crate::net::address::{self, Address, Host};
 use crate::upstream::Group;
 use std::net::SocketAddr;
@@ -199,21 +198,6 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
     true
 }
 
-/// The getter of `$upstream_cache_last_modified`.
-pub fn cache_last_modified(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let asked = request.attempts.cache.last_modified.filter(|_| request.attempts.cache.status == EXPIRED);
-    out.extend_from_slice(asked.map(http_date).unwrap_or_default().as_bytes());
-    asked.is_some()
-}
-
-/// The getter of `$upstream_cache_etag`.
-pub fn cache_etag(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let cache = &request.attempts.cache;
-    let asked = cache.status == EXPIRED && !cache.etag.is_empty();
-    out.extend_from_slice(if asked { &cache.etag } else { b"" });
-    asked
-}
-
 impl Protocol for Proxy {
     fn cache_key(&self, target: &Target) -> Vec<u8> {
         let name = target.pool.group.name.as_bytes();
@@ -275,8 +259,8 @@ impl Protocol for Proxy {
                         out.extend_from_slice(b"\r\n");
                     }
                 }
-                Line::Since => variable(b"If-Modified-Since: ", cache_last_modified, request, out),
-                Line::NoneMatch => variable(b"If-None-Match: ", cache_etag, request, out),
+                Line::Since => variable(b"If-Modified-Since: ", cache::last_modified, request, out),
+                Line::NoneMatch => variable(b"If-None-Match: ", cache::etag, request, out),
                 Line::Coding => {
                     if body == BodyLength::Chunked {
                         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -54,7 +54,21 @@ impl Stand {
         command.args(["-p", PREFIX, "-c", "conf/nginx.conf"]).args(words);
         let running = self.host().start(command)?;
         running.success(LIMIT)?;
+        if words.is_empty() {
+            self.wait_for_start();
+        }
         Ok(running.output())
+    }
+
+    /// Waits until a master that was started has a worker, or is gone: before that nginx notes a signal and forgets it.
+    fn wait_for_start(&self) {
+        if self.file("conf/nginx.conf").is_ok_and(|text| text.contains("master_process off")) {
+            return;
+        }
+        let _ = wait_for("a worker", LIMIT, || {
+            let master = self.master().ok()?;
+            (kill(master, None).is_err() || self.workers(master).is_ok_and(|workers| !workers.is_empty())).then_some(())
+        });
     }
 
     /// A file below the prefix.

@@ -22,6 +22,10 @@ http {
         access_log html/logs/$arg_name.log short if=$arg_name;
         location /rootless/ { root $arg_root; return 200 x; }
         location /packed/ { access_log logs/packed.gz short gzip=9 flush=1h; }
+        location /many/ {
+            OTHERS
+            access_log html/logs/now.log short;
+        }
     }
 }
 "#;
@@ -41,7 +45,7 @@ const TARGETS: &[&str] = &[
 
 fn seen(program: Program) -> io::Result<(Vec<String>, Vec<u8>, Vec<String>)> {
     let stand = Stand::new(program)?;
-    stand.write(CONF)?;
+    stand.write(&CONF.replace("OTHERS", ""))?;
     stand.host().run(|| {
         let folder = format!("{PREFIX}/html/logs");
         std::fs::create_dir_all(&folder)?;
@@ -78,4 +82,27 @@ fn logs_with_variables_and_compressed_logs_are_nginxs() {
     assert_eq!(unpacked(&ours.1).expect("gzip"), b"/packed/i 404\n/packed/j 404\n");
     assert!(original.1 == ours.1, "other bytes");
     assert_eq!(original.2, ours.2);
+}
+
+#[test]
+fn a_client_that_sees_its_connection_end_finds_its_line() {
+    for program in [Program::Original, Program::Ours] {
+        let stand = Stand::new(program).expect("a host");
+        // All before it are written first.
+        let others: String = (0..100).map(|number| format!("access_log html/logs/{number}.log short; ")).collect();
+        stand.write(&CONF.replace("OTHERS", &others)).expect("a configuration");
+        let folder = || std::fs::create_dir_all(format!("{PREFIX}/html/logs"));
+        stand.host().run(folder).expect("a host").expect("a folder");
+        stand.command(&[]).expect("a start");
+        let asked = || -> io::Result<Vec<usize>> {
+            let text = b"GET /many/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            let count = |_| {
+                client::raw(local(8080), text, LIMIT)?;
+                std::fs::read_to_string(format!("{PREFIX}/html/logs/now.log")).map(|text| text.lines().count())
+            };
+            (0..200).map(count).collect()
+        };
+        let counts = stand.host().run(asked).expect("a host").expect("answers");
+        assert_eq!(counts, (1..=200).collect::<Vec<_>>(), "{program:?}");
+    }
 }

@@ -496,3 +496,25 @@ fn a_backend_that_only_announces_is_given_up() {
     wait_for("the backend's connection to end", LIMIT, || given_up.load(Ordering::SeqCst).then_some(()))
         .expect("an end");
 }
+
+#[test]
+fn a_switch_of_protocols_that_nobody_asked_for_ends_the_connection() {
+    let reply = b"HTTP/1.1 101 Switching\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n\
+        HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
+    let conf = BUFFERED.replace("9101;", "9101; proxy_http_version 1.1; proxy_read_timeout 1s;");
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let (stand, _service, _) = behind(program, &conf, reply.to_vec(), true);
+        stand.command(&[]).expect("it starts");
+        stand.wait_for_text(8080, "/", "ready").expect("an answer");
+        let text = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let answer = stand.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host").expect("an answer");
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    let lines = |answer: &str| -> Vec<String> {
+        let fixed = |line: &&str| !line.starts_with("Date: ") && !line.starts_with("Server: ");
+        answer.lines().filter(fixed).map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&ours), ["HTTP/1.1 101 Switching", "Connection: upgrade", "Upgrade: foo", ""]);
+    // The head is nginx's, which takes the rest for a body of unknown length on a connection that goes on.
+    assert_eq!(lines(&original)[..4], lines(&ours));
+}

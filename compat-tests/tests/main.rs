@@ -3,6 +3,7 @@
 mod access_logs;
 mod article;
 mod bodies;
+mod body_files;
 mod bytes;
 mod cache;
 mod commands;

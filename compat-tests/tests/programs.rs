@@ -496,3 +496,34 @@ fn connections_to_fastcgi_servers_are_kept() {
     assert_eq!(original, answers);
     assert!(answers[4].1.ends_with("connection 1, request 3"), "{answers:?}");
 }
+
+/// Reads once, as simple servers do; whether that was the whole request.
+fn reads_once(mut stream: TcpStream) -> bool {
+    let mut piece = [0; 65_536];
+    let Ok(count) = stream.read(&mut piece) else { return false };
+    let whole = piece[..count].ends_with(&[1, 5, 0, 1, 0, 0, 0, 0]);
+    let answer = [record(6, b"X: y\r\n\r\nanswer\n"), record(6, b""), record(3, &[0; 8])].concat();
+    whole && stream.write_all(&answer).is_ok()
+}
+
+#[test]
+fn a_small_request_comes_to_a_fastcgi_server_at_once() {
+    for program in [Program::Original, Program::Ours] {
+        let stage = stage(program).expect("a host");
+        let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let _service = Service::start(listener, move |stream, _| {
+            let whole = reads_once(stream);
+            drop(tell.lock().map(|tell| tell.send(whole)));
+        });
+        for body in ["", "Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+        {
+            let end = if body.is_empty() { "\r\n" } else { "" };
+            let text = format!("POST /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{body}{end}");
+            let answer = stage.stand.host().run(move || client::raw(local(8080), text.as_bytes(), LIMIT));
+            assert!(steady(&answer.expect("a host").expect("an answer")).ends_with("answer"), "{program:?} {body}");
+            assert_eq!(told.recv_timeout(LIMIT), Ok(true), "{program:?} {body}");
+        }
+    }
+}

@@ -234,10 +234,15 @@ fn request(stand: &Stand, port: u16, words: &str) -> String {
 fn a_request_in_early_data_is_answered() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
         let stand = started(program);
-        request(&stand, 8452, "-tls1_3 -sess_out early");
         let ask = "openssl s_client -connect 127.0.0.1:8452 -ign_eof -tls1_3 -sess_in early -early_data get";
-        let said = shell(&stand, &format!("cd /tmp; printf 'GET / HTTP/1.0\\r\\n\\r\\n' > get; sleep 1 | {ask} 2>&1"));
-        ["Early data was accepted", "early [1]"].map(|text| said.contains(text))
+        let asked = || {
+            request(&stand, 8452, "-tls1_3 -sess_out early");
+            let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' > get";
+            let said = shell(&stand, &format!("cd /tmp; {get}; sleep 1 | {ask} 2>&1"));
+            ["Early data was accepted", "early [1]"].map(|text| said.contains(text))
+        };
+        // A request that is looked at when the client's last message of the handshake is there has come in time.
+        (0..10).map(|_| asked()).find(|told| told[1]).unwrap_or_default()
     });
     assert_eq!((original, ours), ([true, true], [true, true]));
 }

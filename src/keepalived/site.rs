@@ -256,6 +256,15 @@ fn users(given: &mut Blocks, machine: &Machine<'_>, complaints: &mut Vec<Diagnos
         let complaint = complain("Error setting global script uid/gid").kind(Kind::User);
         complaints.push(placed(complaint, given.global.script_user_span));
     }
+    let global = &mut given.global;
+    for (which, slot, span) in [
+        ("startup", &mut global.startup_script, global.startup_script_span),
+        ("shutdown", &mut global.shutdown_script, global.shutdown_script_span),
+    ] {
+        if slot.take_if(|command| command.user.as_ref().is_some_and(missing)).is_some() {
+            complaints.push(placed(complain(format!("Invalid {which} script")).kind(Kind::User), span));
+        }
+    }
     for script in &mut given.scripts {
         if script.user.as_ref().is_some_and(missing) {
             let program = script.command.as_ref().and_then(|command| command.words.first().cloned());

@@ -10,6 +10,7 @@ use crate::log::file::File;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use send_wrapper::SendWrapper;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -123,6 +124,8 @@ pub struct Turn {
     scratch: Cell<Vec<u8>>,
     texts: RefCell<Vec<Vec<u8>>>,
     unwritten: Unwritten,
+    /// What ends when the logs are written.
+    ending: RefCell<Vec<Rc<dyn Any>>>,
     /// Where failed writes of access logs go.
     pub errors: RefCell<Log>,
     /// Files opened for what is served now.
@@ -148,6 +151,7 @@ impl Turn {
             line: Cell::default(),
             scratch: Cell::default(),
             texts: RefCell::default(),
+            ending: RefCell::default(),
             unwritten,
         }
     }
@@ -247,6 +251,18 @@ impl Turn {
             self.unwritten.lock().push(file.clone());
         }
     }
+
+    /// Writes what was logged, where a client is told that nothing follows before its connection ends.
+    pub fn write_logs(&self) {
+        write_logs(self.number, &self.unwritten);
+    }
+
+    /// Lets go of a connection when what was logged is written: a client that sees its end finds its line, as in nginx.
+    pub fn end_logged(&self, connection: Rc<dyn Any>) {
+        if !self.unwritten.lock().is_empty() {
+            self.ending.borrow_mut().push(connection);
+        }
+    }
 }
 
 /// Writes what loop `number` logged since it last slept.
@@ -255,10 +271,13 @@ pub fn write_logs(number: usize, unwritten: &Unwritten) {
     if files.is_empty() {
         return;
     }
-    let errors = LOOP.with_borrow(Weak::upgrade).map(|turn| turn.errors.borrow().clone()).unwrap_or_default();
+    let turn = LOOP.with_borrow(Weak::upgrade);
+    let errors = turn.as_ref().map(|turn| turn.errors.borrow().clone()).unwrap_or_default();
     for file in files.drain(..) {
         file.flush(number, false, &errors);
     }
+    drop(files);
+    drop(turn.map(|turn| turn.ending.take()));
 }
 
 /// To be called when a loop's runtime wakes up, before its tasks run.

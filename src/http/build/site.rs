@@ -291,6 +291,7 @@ impl Builder<'_> {
             referers: place.referers,
             except,
             auth_delay: place.auth_delay,
+            body_in_file: place.body_in_file,
             rates: place.rates,
             attached: place.attached.into(),
             files: place.files,

@@ -128,11 +128,14 @@ fn millis(time: Duration) -> u32 {
 }
 
 impl Connection {
-    /// Ends the output where requests of the server's own, such as mirrored ones, still keep the connection open.
+    /// Lets go of the connection when its log lines are written. Where requests of the server's own, such as mirrored ones,
+    /// still keep it open, its output ends now.
     fn finish(self: &Rc<Self>) {
         if Rc::strong_count(self) > 1 {
+            self.front.turn.write_logs();
             self.stream.shutdown();
         }
+        self.front.turn.end_logged(self.clone());
     }
 
     /// Waits for a request; false when none came in time.
@@ -284,6 +287,7 @@ async fn end_slowly(request: &mut Request) -> Course {
     if awaited && !(request.discard_body().await && lingers(request)) {
         return Course::Closed;
     }
+    request.turn().write_logs();
     request.connection.stream.shutdown();
     let _ = tokio::time::timeout(settings.lingering_time, drain(request, settings.lingering_timeout)).await;
     Course::Closed

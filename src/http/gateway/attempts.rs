@@ -218,9 +218,11 @@ async fn deliver<P: Protocol>(
         finish(request, exchange, used, &reply, false);
         return Flow::Finish(416);
     }
-    if reply.upgrade && !request.is_subrequest() {
+    if reply.status == 101 && !request.is_subrequest() {
         request.keepalive = false;
         request.response.upgrade = true;
+    }
+    if reply.upgrade && !request.is_subrequest() {
         request.response.content = Content::Streamed;
         request.start();
         // The connection goes on with it when the phases, and all they hold, are done.

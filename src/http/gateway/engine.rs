@@ -9,6 +9,7 @@ use crate::http::heart::body::Saved;
 use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
+use crate::http::heart::settings::FileOnly;
 use crate::http::heart::story::Story;
 use crate::http::heart::upstream::{Attempt, Pool};
 use crate::log::Level;
@@ -135,14 +136,14 @@ impl<P: Protocol> Engine<P> {
         if request.body.is_announced() && request.body.is_begun() && request.body.saved.is_none() {
             request.body.saved = Some(Saved::Memory(Rc::default()));
         }
-        let unbuffered = !self.gateway.request_buffering
-            && self.gateway.pass_body
-            && self.protocol.passes_chunks(request)
-            && !request.body_is_at_hand();
+        let streams = !self.gateway.request_buffering && self.gateway.pass_body && self.protocol.passes_chunks(request);
+        let unbuffered = streams && !request.body_is_at_hand();
         if unbuffered && request.body.is_announced() && !request.is_subrequest() {
             poll_fn(|cx| request.poll_continue(cx)).await;
         } else if request.body.is_announced() || request.body.expects() {
-            Box::pin(request.save_body()).await?;
+            // As in nginx, a body that need not be read first need not be in a file.
+            let only = if streams { FileOnly::Off } else { request.location.body_in_file };
+            Box::pin(request.save_body(only)).await?;
         }
         if let Some(body) = self.protocol.body(request) {
             request.body.saved = Some(Saved::Memory(Rc::new(body)));

@@ -176,7 +176,9 @@ fn program(request: &Request, dialect: Dialect, is_head: bool, bytes: &[u8]) -> 
     if bodiless {
         reply.framing = Framing::None;
     }
-    reply.upgrade = dialect == Dialect::Cgi && reply.status == 101 && request.header(Known::Upgrade).is_some();
+    if reply.status == 101 {
+        reply.switches(dialect == Dialect::Cgi && request.header(Known::Upgrade).is_some());
+    }
     reply.ends_with_program(dialect, is_head);
     Ok(Some(reply))
 }
@@ -289,10 +291,6 @@ fn frame(request: &Request, is_head: bool, bytes: &[u8], reply: &mut Reply) -> R
             _ => {}
         }
     }
-    reply.upgrade = reply.status == 101 && request.header(Known::Upgrade).is_some();
-    if reply.status == 101 {
-        reply.keepalive = false;
-    }
     let head_only = is_head || matches!(reply.status, 204 | 304);
     reply.framing = match (head_only, chunked, length) {
         (true, ..) => Framing::None,
@@ -300,12 +298,24 @@ fn frame(request: &Request, is_head: bool, bytes: &[u8], reply: &mut Reply) -> R
         (_, _, Some(length)) => Framing::Length(length),
         _ => Framing::Close,
     };
+    if reply.status == 101 {
+        reply.switches(request.header(Known::Upgrade).is_some());
+    }
     Ok(())
 }
 
 const BOTH: &str = "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
 
 impl Reply {
+    /// A reply with status 101: a tunnel where the client asked for one, else nothing that follows is passed on.
+    fn switches(&mut self, asked: bool) {
+        self.keepalive = false;
+        self.upgrade = asked;
+        if !asked {
+            self.framing = Framing::None;
+        }
+    }
+
     /// A response without a head, as HTTP/0.9 has it, or before its headers are read.
     const fn without_line() -> Self {
         Self {

@@ -7,10 +7,9 @@ use super::conf::{Dialect, Gateway};
 use super::engine::note;
 use super::exchange::{Exchange, Failure};
 use crate::http::codec::fastcgi;
-use crate::http::heart::body::Saved;
+use crate::http::heart::body::{BodyFile, Saved};
 use crate::http::heart::request::Request;
 use crate::log::Level;
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
@@ -26,7 +25,7 @@ enum Rest {
     /// From memory, from this byte on.
     Memory(Rc<Vec<u8>>, usize),
     /// From a file: the next byte and the length.
-    File(Rc<File>, u64, u64),
+    File(Rc<BodyFile>, u64, u64),
     /// From the client.
     Client,
 }
@@ -86,6 +85,10 @@ impl<'a> Upload<'a> {
         gateway: &Gateway,
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Failure>> {
+        // The first piece goes with the head, but for a body on its way: what of it was sent cannot be sent again.
+        if self.at == 0 && self.piece.is_empty() && !matches!(self.rest, Rest::Client) {
+            ready!(self.poll_refill(cx, request, exchange))?;
+        }
         loop {
             if self.is_empty() && !ready!(self.poll_refill(cx, request, exchange))? {
                 return Poll::Ready(Ok(()));
@@ -147,7 +150,9 @@ impl<'a> Upload<'a> {
         request: &mut Request,
         exchange: &mut Exchange,
     ) -> Poll<Result<bool, Failure>> {
-        self.at = self.head.len();
+        if self.at > 0 {
+            self.at = self.head.len();
+        }
         self.piece.clear();
         match &mut self.rest {
             Rest::Memory(body, at) if matches!(self.frame, Frame::Records(_)) => {
@@ -160,7 +165,7 @@ impl<'a> Upload<'a> {
             Rest::File(file, at, length) => {
                 let size = usize::try_from((*length - *at).min(PIECE)).unwrap_or_default();
                 self.piece.resize(size, 0);
-                if let Err(error) = file.read_exact_at(&mut self.piece, *at) {
+                if let Err(error) = file.file.read_exact_at(&mut self.piece, *at) {
                     let text = crate::conf::walk::errno(&error);
                     request.log(Level::Crit, &format!("pread() failed ({text}) while sending request to upstream"));
                     return Poll::Ready(Err(Failure::Local(500)));

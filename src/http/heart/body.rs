@@ -6,6 +6,7 @@ use crate::conf::bytes;
 use crate::http::codec::h1::{Chunked, Piece};
 use crate::http::heart::head::Known;
 use crate::http::heart::request::Request;
+use crate::http::heart::settings::FileOnly;
 use crate::http::heart::wire::Wire;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
@@ -31,13 +32,30 @@ enum Framing {
     Stream,
 }
 
+/// A body's file.
+pub struct BodyFile {
+    /// The file, open for reading and writing.
+    pub file: File,
+    /// The name it has, or had.
+    pub path: String,
+    removed: bool,
+}
+
+impl Drop for BodyFile {
+    fn drop(&mut self) {
+        if self.removed {
+            let _ = std::fs::remove_file(bytes::path(&self.path));
+        }
+    }
+}
+
 /// Where a body that was read is kept.
 #[derive(Clone)]
 pub enum Saved {
     /// In memory.
     Memory(Rc<Vec<u8>>),
-    /// In a file without a name, of this length.
-    File(Rc<File>, u64),
+    /// In a file, of this length.
+    File(Rc<BodyFile>, u64),
 }
 
 impl Saved {
@@ -483,11 +501,11 @@ impl Request {
         outcome
     }
 
-    /// Reads the whole body and keeps it, in memory while the loop's budget allows.
+    /// Reads the whole body and keeps it, in memory while the loop's budget allows, or in a file in any case.
     ///
     /// # Errors
     /// The status to answer with.
-    pub async fn save_body(&mut self) -> Result<(), Refused> {
+    pub async fn save_body(&mut self, only: FileOnly) -> Result<(), Refused> {
         if self.body.saved.is_some() {
             return Ok(());
         }
@@ -499,33 +517,42 @@ impl Request {
         let own = self.location.settings.client_body_buffer_size;
         let mut memory = Vec::new();
         let mut held = front.hold(0);
-        let mut file: Option<(File, u64)> = None;
+        let mut file: Option<(BodyFile, u64)> = None;
         while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
             let within = memory.len() <= own || held.grow(memory.len());
             if file.is_none() && within {
                 continue;
             }
-            let (target, length) = match &mut file {
-                Some(open) => (&open.0, &mut open.1),
-                None => {
-                    let opened = self.temp_file()?;
-                    let entry = file.insert((opened, 0));
-                    (&entry.0, &mut entry.1)
-                }
-            };
-            let mut target: &File = target;
-            if let Err(error) = target.write_all(&memory) {
-                self.log(Level::Crit, &format!("pwrite() failed ({})", crate::conf::walk::errno(&error)));
-                return Err(500);
-            }
-            *length += memory.len() as u64;
-            memory.clear();
+            self.write_body(&mut file, &mut memory, only)?;
+        }
+        if file.is_none() && only != FileOnly::Off {
+            self.write_body(&mut file, &mut memory, only)?;
         }
         self.held.push(Box::new(held));
         self.body.saved = Some(match file {
             Some((file, length)) => Saved::File(Rc::new(file), length),
             None => Saved::Memory(Rc::new(memory)),
         });
+        Ok(())
+    }
+
+    /// Moves what was read to the end of the body's file.
+    fn write_body(
+        &self,
+        file: &mut Option<(BodyFile, u64)>,
+        memory: &mut Vec<u8>,
+        only: FileOnly,
+    ) -> Result<(), Refused> {
+        let (target, length) = match file {
+            Some(open) => open,
+            None => file.insert((self.temp_file(only)?, 0)),
+        };
+        if let Err(error) = target.file.write_all(memory) {
+            self.log(Level::Crit, &format!("pwrite() failed ({})", crate::conf::walk::errno(&error)));
+            return Err(500);
+        }
+        *length += memory.len() as u64;
+        memory.clear();
         Ok(())
     }
 
@@ -558,19 +585,41 @@ impl Request {
         }
     }
 
-    /// A file in `client_body_temp_path` that has lost its name already.
-    fn temp_file(&self) -> Result<File, Refused> {
+    /// A file in `client_body_temp_path`, which loses its name at once unless it is asked for.
+    fn temp_file(&self, only: FileOnly) -> Result<BodyFile, Refused> {
         let (file, path) = self.open_temp()?;
-        let _ = std::fs::remove_file(bytes::path(&path));
-        self.log(Level::Warn, &format!("a client request body is buffered to a temporary file {path}"));
-        Ok(file)
+        let level = if only == FileOnly::Off {
+            let _ = std::fs::remove_file(bytes::path(&path));
+            Level::Warn
+        } else {
+            Level::Notice
+        };
+        self.log(level, &format!("a client request body is buffered to a temporary file {path}"));
+        Ok(BodyFile { file, path, removed: only == FileOnly::Clean })
     }
 
     /// A new file in `client_body_temp_path`, and its name.
     fn open_temp(&self) -> Result<(File, String), Refused> {
+        loop {
+            let path = self.temp_path();
+            let mut options = std::fs::OpenOptions::new();
+            let outcome = options.read(true).write(true).create_new(true).mode(0o600).open(bytes::path(&path));
+            match outcome {
+                Ok(file) => return Ok((file, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.connection.front.skip_temps(),
+                Err(error) => {
+                    let text = crate::conf::walk::errno(&error);
+                    self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
+                    return Err(500);
+                }
+            }
+        }
+    }
+
+    /// A name in `client_body_temp_path`, whose folder is there.
+    fn temp_path(&self) -> String {
         let temp = &self.location.settings.body_temp;
-        let serial = self.connection.front.next_temp();
-        let name = format!("{serial:010}");
+        let name = format!("{:010}", self.connection.front.next_temp());
         let mut path = temp.path.clone();
         let mut end = name.len();
         for digits in &temp.levels {
@@ -579,14 +628,7 @@ impl Request {
             end = start;
         }
         let _ = std::fs::create_dir_all(bytes::path(&path));
-        let path = format!("{path}/{name}");
-        let opened =
-            std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(bytes::path(&path));
-        opened.map(|file| (file, path.clone())).map_err(|error| {
-            let text = crate::conf::walk::errno(&error);
-            self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
-            500
-        })
+        format!("{path}/{name}")
     }
 
     /// Reads and forgets what is left of the body, so that the next request can be read. False when it cannot be.

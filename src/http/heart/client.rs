@@ -93,6 +93,12 @@ impl Front {
         self.next_boundary() + ((self.turn.number as u64) << 32) + u64::from(std::process::id()) * 100_000
     }
 
+    /// Where a file of an earlier process has the number, the next ones are far from it, as in nginx.
+    pub fn skip_temps(&self) {
+        let step = std::hash::BuildHasher::hash_one(&self.random, (self.serials.get(), std::process::id())) % (1 << 32);
+        self.serials.set(self.serials.get() + step);
+    }
+
     /// Takes memory for a body; it is given back when the result is dropped.
     pub fn hold(self: &Rc<Self>, bytes: usize) -> Held {
         let mut held = Held { front: self.clone(), bytes: 0 };

@@ -11,7 +11,7 @@ use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
-use crate::http::heart::settings::FileSettings;
+use crate::http::heart::settings::{FileOnly, FileSettings};
 use crate::http::heart::upstream::Upstreams;
 use crate::script::template::Template;
 use crate::script::variable::{Names, Variable};
@@ -101,6 +101,8 @@ pub struct Place {
     pub referers: Option<Arc<Referers>>,
     /// `auth_delay`.
     pub auth_delay: Duration,
+    /// `client_body_in_file_only`.
+    pub body_in_file: FileOnly,
     /// `limit_rate` and `limit_rate_after`.
     pub rates: Option<Arc<Rates>>,
     /// Settings that modules find again while serving, one of a type.
@@ -125,6 +127,7 @@ impl Place {
             script: None,
             referers: None,
             auth_delay: Duration::ZERO,
+            body_in_file: FileOnly::Off,
             rates: None,
             attached: Vec::new(),
             allowed: Vec::new(),

@@ -190,6 +190,18 @@ impl TempPath {
     }
 }
 
+/// `client_body_in_file_only`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileOnly {
+    /// Bodies are in files that have lost their names, if they are in files.
+    #[default]
+    Off,
+    /// Every body is in a file, which stays.
+    On,
+    /// Every body is in a file, which is removed with its request.
+    Clean,
+}
+
 /// How files are opened and read at a place.
 #[derive(Debug, Default)]
 pub struct FileSettings {

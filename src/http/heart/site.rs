@@ -10,7 +10,7 @@ use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::heart::secure::ServerTls;
-use crate::http::heart::settings::{FileSettings, Settings};
+use crate::http::heart::settings::{FileOnly, FileSettings, Settings};
 use crate::http::heart::upstream::Upstreams;
 use crate::script::variable::Definitions;
 use crate::zone::cache::Cache;
@@ -102,6 +102,8 @@ pub struct Location {
     pub except: Option<Except>,
     /// `auth_delay`.
     pub auth_delay: Duration,
+    /// `client_body_in_file_only`.
+    pub body_in_file: FileOnly,
     /// `limit_rate` and `limit_rate_after`.
     pub rates: Option<Arc<Rates>>,
     /// Settings of modules.

@@ -95,7 +95,7 @@ impl Handler for Mirrors {
             return Flow::Next;
         }
         Flow::Wait(Box::pin(async move {
-            if let Err(status) = request.save_body().await {
+            if let Err(status) = request.save_body(request.location.body_in_file).await {
                 return Flow::Finish(status);
             }
             self.send(request);

@@ -10,6 +10,7 @@ use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::module::{Compile, Module, Place};
 use crate::http::heart::pace::{Rate, Rates};
+use crate::http::heart::settings::FileOnly;
 use crate::http::modules::proxy;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LIMIT_EXCEPT, LOCATION, SERVER};
 use crate::session::resolver::{self, ResolverText};
@@ -65,14 +66,17 @@ const DIRECTIVES: &[Directive] = &[
     .doc(
         "Sets how many header lines a request may have; more are answered with 400. Without it any number may be sent.",
     ),
-    Directive::checked(
+    Directive::new(
         "client_body_in_file_only",
         HTTP_ANY,
         Arity::Exactly(1),
         &Choice(|c: &mut Requests| &mut c.client_body_in_file_only, KEEP),
     )
     .default("off")
-    .doc("Puts every request body into a file."),
+    .doc(
+        "Puts every request body that is read into a file of client_body_temp_path (mode 0600), whose name \
+         $request_body_file has; \"clean\" removes it with its request. Bodies that are passed on as they come are not.",
+    ),
     Directive::checked(
         "client_body_in_single_buffer",
         HTTP_ANY,
@@ -133,7 +137,7 @@ const METHODS: [&str; 14] = [
     "UNLOCK",
     "PATCH",
 ];
-const KEEP: &[(&str, u8)] = &[("off", 0), ("on", 1), ("clean", 2)];
+const KEEP: &[(&str, FileOnly)] = &[("off", FileOnly::Off), ("on", FileOnly::On), ("clean", FileOnly::Clean)];
 
 /// Where a request goes that has ended.
 pub struct PostAction(pub Vec<u8>);
@@ -146,7 +150,7 @@ pub struct MaxHeaders(pub usize);
 struct Requests {
     auth_delay: Option<Duration>,
     max_headers: Option<u64>,
-    client_body_in_file_only: Option<u8>,
+    client_body_in_file_only: Option<FileOnly>,
     client_body_in_single_buffer: Option<bool>,
     limit_rate: Option<Word>,
     limit_rate_after: Option<Word>,
@@ -183,6 +187,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         place.attach(PostAction(target.bytes.to_vec()));
     }
     place.auth_delay = conf.auth_delay.unwrap_or_default();
+    place.body_in_file = conf.client_body_in_file_only.unwrap_or_default();
     if conf.limit_rate.is_some() || conf.limit_rate_after.is_some() {
         let rates = cx.once(conf, |cx| {
             Ok(Rates { rate: rate(conf.limit_rate.as_ref(), cx)?, after: rate(conf.limit_rate_after.as_ref(), cx)? })

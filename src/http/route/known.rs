@@ -25,7 +25,6 @@ pub const NAMES: &[(&str, bool)] = &[
     ("grpc_internal_trailers", false),
     ("proxy_internal_body_length", false),
     ("proxy_internal_chunked", false),
-    ("request_body_file", false),
     ("slice_range", false),
     ("tcpinfo_rcv_space", false),
     ("tcpinfo_rtt", false),

@@ -55,6 +55,7 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("pipe", |r, _, out| put(out, if r.pipelined { b"p" } else { b"." })),
     Variable::new("request_completion", completion),
     Variable::new("request_body", request_body),
+    Variable::new("request_body_file", request_body_file),
     Variable::new("request_length", |r, _, out| number(out, r.head_length + r.body.raw)),
     Variable::new("request_time", request_time),
     Variable::new("request_id", request_id),
@@ -255,6 +256,13 @@ fn completion(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 fn request_body(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     match &request.body.saved {
         Some(crate::http::heart::body::Saved::Memory(bytes)) => put(out, bytes),
+        _ => false,
+    }
+}
+
+fn request_body_file(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
+    match &request.body.saved {
+        Some(crate::http::heart::body::Saved::File(file, _)) => put(out, &crate::conf::bytes::raw(&file.path)),
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::global::Global;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::slot::{
@@ -79,7 +80,7 @@ pub fn notification_email(cx: &mut Setting<'_>, global: &mut Global, statement: 
 /// # Errors
 /// There is none.
 pub fn startup_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    process_script((cx, "startup"), &mut global.startup_script, statement)
+    process_script((cx, "startup"), (&mut global.startup_script, &mut global.startup_script_span), statement)
 }
 
 /// `shutdown_script COMMAND [USER [GROUP]]`.
@@ -87,12 +88,12 @@ pub fn startup_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Sta
 /// # Errors
 /// There is none.
 pub fn shutdown_script(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
-    process_script((cx, "shutdown"), &mut global.shutdown_script, statement)
+    process_script((cx, "shutdown"), (&mut global.shutdown_script, &mut global.shutdown_script_span), statement)
 }
 
 fn process_script(
     (cx, which): (&mut Setting<'_>, &'static str),
-    slot: &mut Option<Command>,
+    (slot, span): (&mut Option<Command>, &mut Option<Span>),
     statement: &Statement,
 ) -> Outcome {
     if slot.is_some() {
@@ -101,6 +102,7 @@ fn process_script(
     if statement.arguments().is_empty() {
         return Err(complain(format!("{which} script missing")));
     }
+    *span = Some(statement.span);
     *slot = command(statement.arguments()).unwrap_or_else(|complaint| {
         cx.report(complaint.at(statement.span));
         None

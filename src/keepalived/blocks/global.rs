@@ -608,10 +608,14 @@ pub struct Global {
     pub vrrp_notify_fifo: Option<String>,
     /// `startup_script`.
     pub startup_script: Option<Command>,
+    /// Where it is given.
+    pub startup_script_span: Option<Span>,
     /// `startup_script_timeout`.
     pub startup_script_timeout: Option<Duration>,
     /// `shutdown_script`.
     pub shutdown_script: Option<Command>,
+    /// Where it is given.
+    pub shutdown_script_span: Option<Span>,
     /// `shutdown_script_timeout`.
     pub shutdown_script_timeout: Option<Duration>,
     /// Which of the following were given.

@@ -205,14 +205,14 @@ fn a_test_fails_for_what_the_last_process_finds_and_all_say_what_is_wrong_with_t
 }
 
 #[test]
-fn a_weight_that_is_ignored_does_not_count() {
+fn the_weight_of_a_members_interface_counts_although_it_is_said_to_be_ignored() {
     let group = "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n";
     let reading = anywhere(&[group, OTHER, &instance(" track_interface {\n eth1 weight -20\n eth2\n }")].concat());
     let said = "(V) ignoring eth1 tracked interface weight due to SYNC group";
     assert!(reading.complaints.iter().any(|one| one.text == said), "{:?}", reading.complaints);
     let tracked = |name: &str| What::Interface(name.to_owned());
     let whats: Vec<_> = reading.site.instances[1].tracking.iter().map(|one| (one.what.clone(), one.weight)).collect();
-    assert_eq!(whats, [(tracked("ens33"), 0), (tracked("eth2"), 0)]);
+    assert_eq!(whats, [(tracked("ens33"), 0), (tracked("eth1"), -20), (tracked("eth2"), 0)]);
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn tracked(text: &str) -> (Weights, Vec<String>) {
 }
 
 #[test]
-fn what_is_said_to_be_ignored_has_no_effect() {
+fn what_is_said_to_be_ignored_has_no_effect_but_for_a_members_interface() {
     let defined = "vrrp_script s {\n script /bin/true\n weight 5\n}\nvrrp_script t {\n script /bin/true\n}\n\
                    track_file f {\n file /tmp/f\n}\n";
     let group = &[OTHER, "vrrp_sync_group G {\n group {\n V\n W\n }\n}\n"].concat();
@@ -429,7 +429,7 @@ fn what_is_said_to_be_ignored_has_no_effect() {
             group,
             interfaces.to_owned(),
             "(V) ignoring eth1 tracked interface weight due to SYNC group",
-            vec![primary.clone()],
+            vec![primary.clone(), (eth1, 7)],
         ),
         (
             group,

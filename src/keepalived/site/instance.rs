@@ -408,15 +408,16 @@ impl Completion<'_> {
 impl Completion<'_> {
     /// Says that a weight does not count, and that what has it is left out.
     ///
-    /// A member's weighted interface is not in keepalived's priority at first, and yet added and taken away with each change.
-    /// Differs from keepalived: it does not count, as is said. [test: a_weight_that_is_ignored_does_not_count]
+    /// As in keepalived, a member's weighted interface and a process count nevertheless: that decides who is master.
     fn unweighted(&mut self, given: &Given, tracking: &Tracking, reason: &str) -> bool {
         let name = &given.name;
         self.error(match &tracking.what {
-            // As in keepalived, a process keeps its weight.
             What::Process(_) => return true,
             What::Interface(one) if reason == GROUPED => {
-                format!("({name}) ignoring {one} tracked interface weight due to {reason}")
+                let text = format!("({name}) ignoring {one} tracked interface weight due to {reason}");
+                let line = complain(text).help("keepalived says so, and counts the weight nevertheless");
+                self.complaints.push(line);
+                return true;
             }
             What::Interface(one) => {
                 format!("({name}) ignoring {one} tracked interface due to {}", reason.replace('_', " "))

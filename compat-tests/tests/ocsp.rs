@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::resolver::NameServer;
+
 use compat_tests::peer::PREFIX;
 use compat_tests::process::Running;
 use compat_tests::program::Program;
@@ -74,9 +76,9 @@ fn shell(stand: &Stand, text: &str) -> String {
 }
 
 /// The program, and a responder beside it.
-fn started(program: Program) -> (Stand, Running) {
+fn started(program: Program, (make, conf): (&str, &str)) -> (Stand, Running) {
     let stand = Stand::new(program).expect("a host");
-    shell(&stand, MAKE);
+    shell(&stand, make);
     let mut command = Command::new("sh");
     let serve = "exec openssl ocsp -port 8888 -index index -CA root.pem -rsigner root.pem -rkey root.key -ndays 1";
     command.arg("-c").arg(format!("cd {PREFIX}/conf && {serve}")).current_dir("/");
@@ -84,7 +86,7 @@ fn started(program: Program) -> (Stand, Running) {
     let ask = "openssl ocsp -issuer root.pem -cert good.pem -url http://127.0.0.1:8888/ -CAfile root.pem 2>&1";
     let up = || shell(&stand, ask).contains("good.pem: good").then_some(());
     wait_for("the responder", LIMIT, up).expect("a responder");
-    stand.write(CONF).expect("a configuration");
+    stand.write(conf).expect("a configuration");
     stand.command(&[]).expect("a start");
     (stand, responder)
 }
@@ -117,7 +119,7 @@ fn complaints(stand: &Stand) -> Vec<String> {
 #[test]
 fn responses_are_stapled_as_by_nginx() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let (stand, _responder) = started(program);
+        let (stand, _responder) = started(program, (MAKE, CONF));
         let first = [8441, 8442, 8443, 8444].map(|port| stapled(&stand, port));
         for port in [8441, 8444] {
             wait_for("a stapled response", LIMIT, || stapled(&stand, port)).expect("a response");
@@ -134,7 +136,7 @@ fn responses_are_stapled_as_by_nginx() {
 #[test]
 fn clients_are_asked_about_as_by_nginx() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let (stand, responder) = started(program);
+        let (stand, responder) = started(program, (MAKE, CONF));
         let ask = |name: &str, port: u16| {
             shell(&stand, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
         };
@@ -149,5 +151,70 @@ fn clients_are_asked_about_as_by_nginx() {
     let (good, revoked) = ("SUCCESS\n", "FAILED:certificate revoked\n");
     let unknown = "FAILED:certificate status unknown\n";
     assert_eq!(told[1].0, [good, revoked, unknown, failed, good, revoked, failed]);
+    assert_eq!(told[0], told[1]);
+}
+
+/// Responders that have names, with and without a resolver.
+const NAMED: &str = r#"worker_processes 1;
+error_log logs/error.log warn;
+events { }
+http {
+    access_log off;
+    error_log logs/error.log info;
+    ssl_trusted_certificate root.pem;
+    ssl_client_certificate root.pem;
+    ssl_certificate server.pem;
+    ssl_certificate_key server.key;
+    server {
+        listen 127.0.0.1:8441 ssl;
+        resolver 127.0.0.1:5353 ipv6=off;
+        ssl_stapling on;
+        ssl_stapling_responder http://localhost:8888/;
+    }
+    server { listen 127.0.0.1:8442 ssl; ssl_stapling on; ssl_stapling_responder http://localhost:8888/; }
+    server {
+        listen 127.0.0.1:8445 ssl;
+        resolver 127.0.0.1:5353 ipv6=off;
+        ssl_verify_client on;
+        ssl_ocsp leaf;
+        location / { return 200 "$ssl_client_verify\n"; }
+        error_page 495 =200 /refused;
+        location = /refused { return 200 "$ssl_client_verify\n"; }
+    }
+    server {
+        listen 127.0.0.1:8446 ssl;
+        ssl_verify_client on;
+        ssl_ocsp leaf;
+        location / { return 200 "$ssl_client_verify\n"; }
+        error_page 495 =200 /refused;
+        location = /refused { return 200 "$ssl_client_verify\n"; }
+    }
+}
+"#;
+
+#[test]
+fn responders_are_looked_up_as_by_nginx() {
+    let make = MAKE.replace("URI:http://127.0.0.1:8888/", "URI:http://'$name'.ex:8888/");
+    let told = [Program::Original, Program::Ours].map(|program| {
+        let (stand, _responder) = started(program, (&make, NAMED));
+        let names = NameServer::start(&stand, 5353, false).expect("a name server");
+        let staples = [8441, 8442]
+            .map(|port| wait_for("a stapled response", LIMIT, || stapled(&stand, port)).expect("a response"));
+        let ask = |name: &str, port: u16| {
+            shell(&stand, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
+        };
+        let said =
+            [("good", 8445), ("revoked", 8445), ("unknown", 8445), ("good", 8446)].map(|(name, port)| ask(name, port));
+        let log = stand.file("logs/error.log").expect("a log");
+        let warned = log.lines().any(|line| {
+            line.contains("[warn]")
+                && line.contains("no resolver defined to resolve localhost while requesting certificate")
+        });
+        (staples, said, complaints(&stand), warned, names.asked())
+    });
+    assert_eq!(told[1].0, ["good", "good"]);
+    let failed = "FAILED:certificate status request failed\n";
+    assert_eq!(told[1].1, ["SUCCESS\n", "FAILED:certificate revoked\n", failed, failed]);
+    assert!(told[1].3 && told[1].4.iter().any(|line| line.contains("localhost.")), "{told:?}");
     assert_eq!(told[0], told[1]);
 }

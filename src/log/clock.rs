@@ -64,6 +64,19 @@ fn month_name(civil: &Civil) -> &'static str {
     MONTHS.get(usize::from(civil.month) - 1).copied().unwrap_or_default()
 }
 
+/// `Thu, 31-Dec-37 23:55:55 GMT`, with all digits of years that are not of this epoch.
+pub fn cookie_date(unix: i64) -> String {
+    let date = http_date(unix);
+    match date.split(' ').collect::<Vec<_>>().as_slice() {
+        [weekday, day, month, year, time, zone] => {
+            let year =
+                if year.parse::<u32>().is_ok_and(|year| year > 2037) { year } else { year.get(2..).unwrap_or(year) };
+            format!("{weekday} {day}-{month}-{year} {time} {zone}")
+        }
+        _ => date,
+    }
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 pub fn http_date(unix: i64) -> String {
     let at = civil(unix);

@@ -42,7 +42,7 @@ fn server(levels: &Levels<'_>, build: &mut Build<'_>) -> Result<(), Diagnostic> 
             errorlog::log(&conf.error_logs, build)?;
         }
         if let Some(Some(resolver)) = &conf.resolver {
-            resolver.check(build)?;
+            resolver.servers(build)?;
         }
     }
     context(levels, build)?;

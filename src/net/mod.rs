@@ -3,10 +3,12 @@
 pub mod address;
 pub mod budget;
 pub mod deadline;
+pub mod dns;
 pub mod listen;
 pub mod open_file;
 pub mod pipes;
 pub mod proxy_protocol;
+pub mod resolver;
 pub mod tcp;
 pub mod tls_session;
 pub mod transport;

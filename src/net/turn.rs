@@ -4,6 +4,7 @@ use super::budget;
 use super::deadline::Deadline;
 use super::open_file::OpenFiles;
 use super::pipes::Pipes;
+use super::resolver::Resolvers;
 use crate::log::Log;
 use crate::log::clock::Clock;
 use crate::log::file::File;
@@ -132,6 +133,8 @@ pub struct Turn {
     pub files: OpenFiles,
     /// Its pipes.
     pub pipes: Rc<Pipes>,
+    /// Its resolvers.
+    pub resolvers: Resolvers,
 }
 
 impl Turn {
@@ -140,6 +143,7 @@ impl Turn {
         Self {
             files: OpenFiles::default(),
             pipes: Rc::default(),
+            resolvers: Resolvers::default(),
             errors: RefCell::default(),
             number,
             connections: Cell::new(usize::MAX),

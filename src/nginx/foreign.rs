@@ -35,7 +35,6 @@ const NAMES: &[(Origin, &str)] = &[
     (Since("1.27.5"), "ssl_key_log proxy_ssl_key_log grpc_ssl_key_log uwsgi_ssl_key_log"),
     (Since("1.29.0"), "early_hints"),
     (Since("1.29.3"), "proxy_bind_dynamic ssl_ech_file"),
-    (Since("1.29.6"), "sticky"),
     (Since("1.31.0"), "least_time tunnel_pass"),
     (Since("1.31.3"), "proxy_socket_sndbuf proxy_socket_rcvbuf"),
     (
@@ -268,7 +267,7 @@ mod tests {
 
     #[test]
     fn foreign_names_are_told_apart() {
-        assert!(origin("sticky").is_some_and(|text| text.contains("since 1.29.6")));
+        assert!(origin("early_hints").is_some_and(|text| text.contains("since 1.29.0")));
         assert!(origin("health_check").is_some_and(|text| text.contains("NGINX Plus")));
         assert!(origin("more_set_headers").is_some_and(|text| text.contains("headers-more")));
         assert_eq!(origin("gzip"), None);

@@ -4,7 +4,16 @@ use crate::conf::directive::{Directive, Support};
 use crate::conf::module::Module;
 
 /// Rows that nginx 1.23.4 does not have; why each is here stands at its definition.
-pub const EXTENSIONS: &[&str] = &["http2", "ip_hash", "max_headers", "add_header_inherit", "add_trailer_inherit"];
+pub const EXTENSIONS: &[&str] = &[
+    "http2",
+    "ip_hash",
+    "max_headers",
+    "add_header_inherit",
+    "add_trailer_inherit",
+    "resolver",
+    "resolver_timeout",
+    "sticky",
+];
 
 /// Every module, with every row of nginx 1.23.4's, served or not.
 pub fn modules() -> Vec<Module> {

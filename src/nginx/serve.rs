@@ -189,6 +189,10 @@ impl Loop {
         self.logs = sites.logs;
         let again = std::mem::replace(&mut self.serves, true);
         self.site = sites.http;
+        if self.front.turn.number == 0 {
+            self.site.iter().for_each(|site| site.upstreams.follow(&self.front.turn));
+            sites.stream.iter().for_each(|site| site.upstreams.follow(&self.front.turn));
+        }
         if again {
             self.front.idle.clear();
             self.front.retire(self.site.as_ref());

@@ -15,6 +15,7 @@ use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_SERVER;
 use crate::session::errorlog;
+use crate::session::resolver;
 use crate::session::used::{self, Used};
 use std::sync::Arc;
 
@@ -84,9 +85,7 @@ fn server(
         });
     };
     let conf = levels.get::<ServerConf>().merged()?;
-    if let Some(resolver) = &conf.resolver {
-        resolver.check(cx.build)?;
-    }
+    let resolver = resolver::lookup(levels, cx.build)?;
     let error_log = match conf.error_logs.as_slice() {
         [] => outer.clone(),
         logs => errorlog::log(logs, cx.build)?,
@@ -98,6 +97,7 @@ fn server(
         preread_size: usize::try_from(conf.preread_buffer_size.merged()?).unwrap_or(usize::MAX),
         preread_timeout: conf.preread_timeout.merged()?,
         error_log,
+        resolver,
         tcp_nodelay: conf.tcp_nodelay.merged()?,
         proxy_protocol_timeout: conf.proxy_protocol_timeout.merged()?,
     })))

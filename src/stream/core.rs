@@ -1,10 +1,8 @@
 //! `ngx_stream_core_module`: the rows every stream configuration uses, and their settings.
 
 use super::listen::{self, Listening};
-use super::modules::proxy;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Support};
-use crate::conf::effect::Need;
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{Block, Custom, Flag, Number, Size, Time};
 use crate::conf::source::Span;
@@ -12,7 +10,6 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::session::contexts::{MAIN, STREAM, STREAM_ANY, STREAM_SERVER};
 use crate::session::errorlog::{self, Target};
-use crate::session::resolver::{self, ResolverText};
 use std::time::Duration;
 
 /// What the front end must know of the module.
@@ -51,23 +48,6 @@ const DIRECTIVES: &[Directive] = &[
         .default("on")
         .since("1.9.4")
         .doc("Sends small pieces at once, to clients and to servers."),
-    Directive::new("resolver", STREAM_ANY, Arity::AtLeast(1), &Custom(resolver))
-        .words(&["valid=", "ipv4=", "ipv6="])
-        .since("1.11.3")
-        .support(Support::Missing)
-        .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
-        .doc("Sets the name servers that find hosts while serving."),
-    Directive::new(
-        "resolver_timeout",
-        STREAM_ANY,
-        Arity::Exactly(1),
-        &Time(|c: &mut ServerConf| &mut c.resolver_timeout),
-    )
-    .default("30s")
-    .since("1.11.3")
-    .support(Support::Missing)
-    .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
-    .doc("Sets how long finding a host may take."),
     Directive::new(
         "preread_buffer_size",
         STREAM_ANY,
@@ -132,15 +112,11 @@ pub struct ServerConf {
     pub preread_buffer_size: Option<u64>,
     /// `preread_timeout`.
     pub preread_timeout: Option<Duration>,
-    /// `resolver`.
-    pub resolver: Option<ResolverText>,
-    resolver_timeout: Option<Duration>,
 }
 
 impl Conf for ServerConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list error_logs; proxy_protocol_timeout, tcp_nodelay, preread_buffer_size, preread_timeout);
-        inherit!(self, outer; resolver, resolver_timeout);
     }
 }
 
@@ -178,14 +154,6 @@ fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
         }
         _ => Ok(()),
     }
-}
-
-fn resolver(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {
-    if conf.resolver.is_some() {
-        return Err(cx.complain("is duplicate"));
-    }
-    conf.resolver = Some(resolver::parse(statement)?);
-    Ok(())
 }
 
 fn error_log(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Statement) -> Result<(), Diagnostic> {

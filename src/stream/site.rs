@@ -7,6 +7,7 @@ use super::upstream::Upstreams;
 use crate::log::Log;
 use crate::net::address::Address;
 use crate::net::listen::Options;
+use crate::net::resolver::Lookup;
 use crate::script::variable::Definitions;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Server {
     pub content: Box<dyn Content>,
     /// `error_log`.
     pub error_log: Log,
+    /// `resolver` and `resolver_timeout`.
+    pub resolver: Option<Lookup>,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
     /// `proxy_protocol_timeout`.

@@ -5,14 +5,17 @@ use super::session::Session;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::net::address::Endpoint;
+use crate::net::turn::Turn;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_UPSTREAM;
 use crate::upstream::group::Choice;
+use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::settings::{self, Upstream};
 use crate::upstream::{Group, Inputs, Pick};
 use hashbrown::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A group and what its choice depends on.
@@ -20,26 +23,45 @@ pub struct Pool {
     /// The servers and who is next.
     pub group: Group,
     /// The key of `hash`.
-    key: Option<Text>,
+    key: Option<Arc<Text>>,
+    /// What changes its servers while it serves.
+    live: Option<Live<Self>>,
+}
+
+impl Changing for Pool {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    fn live(&self) -> Option<&Live<Self>> {
+        self.live.as_ref()
+    }
+
+    fn with(&self, group: Group) -> Self {
+        Self { group, key: self.key.clone(), live: None }
+    }
 }
 
 impl Pool {
     /// The pool of a group without a key.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None }
+        Self { group, key: None, live: None }
     }
 
     /// A session's way through the group.
     pub fn pick(&self, session: &Session) -> Pick {
         let key = self.key.as_ref().map(|key| key.text(session)).unwrap_or_default();
-        self.group.pick(Inputs { client: session.client_address().ip(), key: &key })
+        self.group.pick(Inputs { client: session.client_address().ip(), key: &key, session: b"" })
     }
 
     /// How the group would choose for a session.
     pub fn explain(&self, session: &Session, tries: u32) -> Choice {
         let key = self.key.as_ref().map(|key| key.text(session));
-        let inputs = Inputs { client: session.client_address().ip(), key: key.as_deref().unwrap_or_default() };
-        self.group.explain(inputs, tries).keyed(key.as_deref())
+        let inputs =
+            Inputs { client: session.client_address().ip(), key: key.as_deref().unwrap_or_default(), session: b"" };
+        let mut choice = self.group.explain(inputs, tries).keyed(key.as_deref());
+        choice.order.extend(self.live.iter().flat_map(|live| live.texts().map(str::to_owned)));
+        choice
     }
 }
 
@@ -55,7 +77,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// A server that is not found, a group without servers.
-    pub fn new(levels: &Levels<'_>, names: &mut Names<Session>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
+    pub fn new(levels: &Levels<'_>, variables: &mut Names<Session>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
         let mut all = Self::default();
         for level in levels.level.children.iter().filter(|level| level.context == STREAM_UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
@@ -65,10 +87,12 @@ impl Upstreams {
             let group = conf.groups(&name, level.span, 0, build)?;
             let key = conf.key().map(|word| {
                 build.uses(word);
-                Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+                Template::compile(&word.bytes, variables).map_err(|text| Diagnostic::emerg(text).at(word.span))
             });
-            let key = build.part(key.transpose())?.flatten();
-            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key }));
+            let key = build.part(key.transpose())?.flatten().map(Arc::new);
+            let servers = conf.names(&name, level.span, 0, &levels.inside(level), build);
+            let live = build.part(servers)?.flatten().map(Live::new);
+            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key, live }));
         }
         Ok(all)
     }
@@ -99,9 +123,14 @@ impl Upstreams {
         for (pools, known) in [(&self.named, &old.named), (&self.implicit, &old.implicit)] {
             for (name, pool) in pools {
                 if let Some(old) = known.get(name) {
-                    pool.group.carry_over(&old.group);
+                    pool.carry_over(old);
                 }
             }
         }
+    }
+
+    /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
+    pub fn follow(&self, turn: &Rc<Turn>) {
+        self.named.values().for_each(|pool| names::follow(pool, turn));
     }
 }

@@ -250,7 +250,7 @@ fn staples(conf: &TlsConf, files: &Files<'_>, certificates: &Arc<Certificates>, 
         Some(Arc::new(Staple {
             certificate: certificate.clone(),
             issuer: issuer.clone(),
-            responder: Responder::parse(&responder)?,
+            responder: Responder::parse(&responder)?.found(files.resolve),
             verify,
             name: names.get(number).filter(|_| whole).cloned().unwrap_or_default(),
             certificates: certificates.clone(),

@@ -21,7 +21,7 @@ pub mod pairs;
 mod pem;
 mod policy;
 pub mod preread;
-mod responder;
+pub mod responder;
 pub mod revocation;
 pub mod sessions;
 mod signature;

@@ -1,11 +1,13 @@
-//! OCSP responders: asked over plain HTTP (RFC 6960, appendix A).
+//! OCSP responders: asked over plain HTTP (RFC 6960, appendix A), at the addresses that `resolver` finds.
 
 use super::ocsp;
 use crate::conf::walk::errno;
 use crate::net::address::{self, Endpoint, Host};
+use crate::net::resolver::Lookup;
+use crate::net::turn::Turn;
 use std::fmt::{self, Display};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,6 +23,19 @@ pub struct Responder {
     endpoint: Endpoint,
     host: String,
     uri: String,
+    /// The addresses the host had when the configuration was read.
+    known: Vec<IpAddr>,
+}
+
+/// How a responder's host is found.
+#[derive(Clone, Copy)]
+pub struct Via<'a> {
+    /// `resolver`, where there is one.
+    pub lookup: Option<&'a Lookup>,
+    /// The loop that asks.
+    pub turn: &'a Turn,
+    /// Is given what a failed answer does not say.
+    pub warn: &'a dyn Fn(&str),
 }
 
 /// Why there is no response, in nginx's words.
@@ -51,7 +66,15 @@ impl Responder {
             Host::Any | Host::Unix(_) => return None,
         };
         let uri = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Some(Self { endpoint, host, uri })
+        Some(Self { endpoint, host, uri, known: Vec::new() })
+    }
+
+    /// The same with the addresses its host has now, for where there is no `resolver`.
+    pub fn found(mut self, resolve: &dyn Fn(&str) -> Vec<IpAddr>) -> Self {
+        if let Host::Name(name) = &self.endpoint.host {
+            self.known = resolve(name);
+        }
+        self
     }
 
     /// A failure of this responder's, at an address of it.
@@ -65,9 +88,9 @@ impl Responder {
     ///
     /// # Errors
     /// The failure of the last address.
-    pub async fn ask(&self, request: &[u8]) -> Result<(Vec<u8>, SocketAddr), Failure> {
+    pub async fn ask(&self, request: &[u8], via: Via<'_>) -> Result<(Vec<u8>, SocketAddr), Failure> {
         let mut failure = self.failure("no address to connect to", None);
-        for peer in self.addresses().await? {
+        for peer in self.addresses(via).await? {
             let outcome = tokio::time::timeout(TIMEOUT, self.exchange(peer, request)).await;
             match outcome.unwrap_or_else(|_| Err("OCSP responder timed out (110: Connection timed out)".to_owned())) {
                 Ok(body) => return Ok((body, peer)),
@@ -77,17 +100,23 @@ impl Responder {
         Err(failure)
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    async fn addresses(&self, via: Via<'_>) -> Result<Vec<SocketAddr>, Failure> {
         let port = self.endpoint.port.unwrap_or(80);
-        match &self.endpoint.host {
-            Host::Ip(address) => Ok(vec![SocketAddr::new(*address, port)]),
-            _ => {
-                // The system's resolver may wait: it runs on a thread of its own.
-                let found = tokio::net::lookup_host((self.host.as_str(), port)).await;
-                let unknown =
-                    |_| self.failure(&format!("{} could not be resolved (3: Host not found)", self.host), None);
-                found.map(Iterator::collect).map_err(unknown)
+        let all = |found: &[IpAddr]| found.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        if let Host::Ip(address) = &self.endpoint.host {
+            return Ok(all(&[*address]));
+        }
+        let Some(lookup) = via.lookup else {
+            let failure = self.failure(&format!("no resolver defined to resolve {}", self.host), None);
+            if self.known.is_empty() {
+                return Err(failure);
             }
+            (via.warn)(&failure.to_string());
+            return Ok(all(&self.known));
+        };
+        match lookup.find(&self.host, via.turn).await {
+            Ok(found) => Ok(all(&found.all)),
+            Err(unknown) => Err(self.failure(&Lookup::complaint(&self.host, unknown), None)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::context::Setup;
 use super::directives::TlsConf;
 use super::facts::Facts;
 use super::ocsp::{self, Answer, Status};
-use super::responder::Responder;
+use super::responder::{Responder, Via};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -41,18 +41,19 @@ impl Revocation {
             setup.zones.open(&zone.name, zone.size, "ssl_ocsp_cache", || Answers { most, entries: Mutex::default() })
         };
         let responder = given(conf.ocsp_responder.as_ref()).and_then(|word| Responder::parse(&word.text()));
+        let responder = responder.map(|responder| responder.found(setup.files.resolve));
         Some(Self { leaf_only, responder, answers: zone.map(open) })
     }
 
     /// Why a verified chain is refused, as `$ssl_client_verify` has it after `FAILED:`; `say` is given the responders'
     /// failures.
-    pub async fn refusal(&self, chain: &[Facts], clock: impl Fn() -> i64, say: impl Fn(&str)) -> Option<&'static str> {
+    pub async fn refusal(&self, chain: &[Facts], via: Via<'_>, say: impl Fn(&str)) -> Option<&'static str> {
         for (certificate, issuer) in ocsp::to_ask(chain, self.leaf_only) {
             let request = ocsp::request(certificate, issuer);
-            let kept = self.answers.as_ref().and_then(|answers| answers.get(&request, clock()));
+            let kept = self.answers.as_ref().and_then(|answers| answers.get(&request, now(via)));
             let outcome = match kept {
                 Some(status) => Ok(Answer { status, until: None }),
-                None => self.ask(certificate, issuer, request, &clock, &say).await,
+                None => self.ask(certificate, issuer, request, via, &say).await,
             };
             if let Some(reason) = ocsp::refusal(outcome) {
                 return Some(reason);
@@ -66,7 +67,7 @@ impl Revocation {
         certificate: &Facts,
         issuer: &Facts,
         request: Vec<u8>,
-        clock: impl Fn() -> i64,
+        via: Via<'_>,
         say: impl Fn(&str),
     ) -> Result<Answer, ocsp::Fault> {
         let own = || Certificate::responder_of(&certificate.der).and_then(|url| Responder::parse(&url));
@@ -74,18 +75,22 @@ impl Revocation {
             say("no OCSP responder URL in certificate");
             return Err(ocsp::Fault::NotFound);
         };
-        let (response, peer) = responder.ask(&request).await.map_err(|failure| {
+        let (response, peer) = responder.ask(&request, via).await.map_err(|failure| {
             say(&failure.to_string());
             ocsp::Fault::Unreadable
         })?;
-        let answer = ocsp::read(&response, certificate, issuer, true, clock()).inspect_err(|fault| {
+        let answer = ocsp::read(&response, certificate, issuer, true, now(via)).inspect_err(|fault| {
             say(&responder.failure(&fault.to_string(), Some(peer)).to_string());
         })?;
         if let Some(answers) = &self.answers {
-            answers.put(request, answer.status, (clock(), answer.until));
+            answers.put(request, answer.status, (now(via), answer.until));
         }
         Ok(answer)
     }
+}
+
+fn now(via: Via<'_>) -> i64 {
+    via.turn.clock.now().as_secs() as i64
 }
 
 /// Answers by their requests, each until it ends.

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::ocsp::{self, Answer, Status};
 use super::pairs::Certificates;
-use super::responder::Responder;
+use super::responder::{Responder, Via};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -57,9 +57,12 @@ impl Staple {
     ///
     /// # Errors
     /// Why there is none, in nginx's words; the next request is made in five minutes.
-    pub async fn refresh(&self, clock: impl Fn() -> i64) -> Result<(), String> {
-        let outcome = self.responder.ask(&ocsp::request(&self.certificate, &self.issuer)).await;
-        let now = clock();
+    pub async fn refresh(&self, via: Via<'_>) -> Result<(), String> {
+        let named = |text: &str| format!("{text}, certificate: \"{}\"", self.name);
+        let warn = |text: &str| (via.warn)(&named(text));
+        let request = ocsp::request(&self.certificate, &self.issuer);
+        let outcome = self.responder.ask(&request, Via { warn: &warn, ..via }).await;
+        let now = via.turn.clock.now().as_secs() as i64;
         let outcome = outcome.map_err(|failure| failure.to_string()).and_then(|(response, peer)| {
             let answer = ocsp::read(&response, &self.certificate, &self.issuer, self.verify, now);
             let said = |text: &str| self.responder.failure(text, Some(peer)).to_string();
@@ -82,7 +85,7 @@ impl Staple {
             }
             Err(text) => {
                 state.refresh = now + 300;
-                Err(format!("{text}, certificate: \"{}\"", self.name))
+                Err(named(&text))
             }
         }
     }

@@ -3,8 +3,9 @@
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
 use super::settings::{Balancer, Server, Upstream, Zone};
+use super::sticky;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Opens};
+use crate::conf::directive::{Arity, Contexts, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom, Number, Time};
 use crate::conf::source::Span;
@@ -12,7 +13,8 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::net::address::{self, Host};
-use crate::session::contexts::{HTTP, STREAM, STREAM_UPSTREAM, UPSTREAM};
+use crate::session::contexts::{HTTP, HTTP_LEVELS, STREAM, STREAM_ANY, STREAM_UPSTREAM, UPSTREAM};
+use crate::session::resolver::{self, ResolverConf};
 use crate::session::{shared, used};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -53,7 +55,20 @@ const fn zone_row(contexts: Contexts) -> Directive {
         .doc("Names the memory the group is shared in; the event loops of a worker share it in any case.")
 }
 
-const SERVER_WORDS: &[&str] = &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down"];
+const SERVER_WORDS: &[&str] =
+    &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve", "service="];
+const HTTP_SERVER_WORDS: &[&str] = &[
+    "weight=",
+    "max_conns=",
+    "max_fails=",
+    "fail_timeout=",
+    "backup",
+    "down",
+    "drain",
+    "route=",
+    "resolve",
+    "service=",
+];
 const SERVER_DOC: &str = "Adds a server to the group, with its weight, limits and role.";
 
 macro_rules! module {
@@ -68,15 +83,30 @@ pub const HTTP_MODULES: &[Module] = &[
         name: "ngx_http_upstream_module",
         directives: &[
             group(HTTP, UPSTREAM),
-            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server)).words(SERVER_WORDS).doc(SERVER_DOC),
+            Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server))
+                .words(HTTP_SERVER_WORDS)
+                .doc(SERVER_DOC),
         ],
         scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM)), Scope::of::<Groups>(HTTP.or(STREAM))],
+    },
+    Module {
+        name: "ngx_http_upstream_module",
+        directives: &resolver::rows(UPSTREAM, Some("1.27.3")),
+        scopes: &[Scope::of::<ResolverConf>(HTTP_LEVELS.or(UPSTREAM).or(STREAM_ANY).or(STREAM_UPSTREAM))],
     },
     module!("ngx_http_upstream_hash_module", [hash_row(UPSTREAM)]),
     module!("ngx_http_upstream_ip_hash_module", [ip_hash_row(UPSTREAM)]),
     module!("ngx_http_upstream_least_conn_module", [least_conn_row(UPSTREAM)]),
     module!("ngx_http_upstream_random_module", [random_row(UPSTREAM)]),
     module!("ngx_http_upstream_keepalive_module", KEEPALIVE),
+    module!(
+        "ngx_http_upstream_sticky_module",
+        [Directive::new("sticky", UPSTREAM, Arity::AtLeast(2), &Custom(sticky::set))
+            .words(sticky::WORDS)
+            .since("1.29.6")
+            .support(Support::Parts("learn is checked, and not served"))
+            .doc("Sends the requests of a session to the server that a cookie or a variable names.")]
+    ),
     module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
 ];
 
@@ -91,6 +121,7 @@ pub const STREAM_MODULES: &[Module] = &[
                 .doc(SERVER_DOC),
         ]
     ),
+    module!("ngx_stream_upstream_module", resolver::rows(STREAM_UPSTREAM, Some("1.27.3"))),
     module!("ngx_stream_upstream_hash_module", [hash_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_ip_hash_module", [ip_hash_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_least_conn_module", [least_conn_row(STREAM_UPSTREAM)]),
@@ -171,10 +202,30 @@ fn parameter(server: &mut Server, word: &Word) -> Option<()> {
         server.backup = true;
     } else if word.is("down") {
         server.down = true;
+    } else if word.is("resolve") {
+        server.resolve = true;
     } else {
         return None;
     }
     Some(())
+}
+
+/// Whether a word of `server` is about sessions, as only http has them.
+fn session(server: &mut Server, word: &Word) -> Result<bool, Diagnostic> {
+    if word.is("drain") {
+        server.drain = true;
+        return Ok(true);
+    }
+    let Some(route) = word.after("route=") else { return Ok(false) };
+    let refused = |text: String| Err(Diagnostic::emerg(text).point(word.span));
+    match route.len() {
+        0 => refused("route is empty".to_owned()),
+        1..=sticky::LONGEST => {
+            server.route = Some(crate::conf::bytes::text(route).into_owned());
+            Ok(true)
+        }
+        _ => refused(format!("route is longer than {}", sticky::LONGEST)),
+    }
 }
 
 fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
@@ -190,6 +241,10 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         down: false,
         backup: false,
         needs_port: false,
+        drain: false,
+        route: None,
+        resolve: false,
+        service: None,
         text,
     };
     for word in parameters {
@@ -198,15 +253,37 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
             let complaint = format!("balancing method does not support parameter \"{}\"", word.text());
             return Err(Diagnostic::emerg(complaint).point(word.span));
         }
-        parameter(&mut server, word).ok_or_else(|| invalid(word))?;
+        if cx.context() == UPSTREAM && session(&mut server, word)? {
+            continue;
+        }
+        match word.after("service=") {
+            Some(b"") => return Err(Diagnostic::emerg("service is empty").point(word.span)),
+            Some(service) => server.service = Some(crate::conf::bytes::text(service).into_owned()),
+            None => parameter(&mut server, word).ok_or_else(|| invalid(word))?,
+        }
     }
     let refused =
         |what: &str| Diagnostic::emerg(format!("{what} in upstream \"{}\"", address.text())).point(address.span);
+    let service = |text: &str| {
+        let text = format!("service upstream \"{}\" {text}", address.text());
+        Err(Diagnostic::emerg(text).point(address.span))
+    };
+    if server.service.is_some() && !server.resolve {
+        return service("requires \"resolve\" parameter");
+    }
     server.endpoint = address::parse(&server.text, false).map_err(refused)?;
+    if server.service.is_some() && server.endpoint.port.is_some() {
+        return service("may not have port");
+    }
+    // There is nothing to look up for an address.
+    server.resolve &= matches!(server.endpoint.host, Host::Name(_));
+    if server.service.is_some() && !server.resolve {
+        return service("requires domain name");
+    }
     let portless = server.endpoint.port.is_none() && !matches!(server.endpoint.host, Host::Unix(_));
-    if portless && cx.context() == STREAM_UPSTREAM {
-        // nginx looks a name up before it misses the port.
-        server.needs_port = matches!(server.endpoint.host, Host::Name(_));
+    if portless && server.service.is_none() && cx.context() == STREAM_UPSTREAM {
+        // nginx looks a name up before it misses the port, unless it is looked up while serving.
+        server.needs_port = matches!(server.endpoint.host, Host::Name(_)) && !server.resolve;
         if !server.needs_port {
             return Err(refused("no port"));
         }
@@ -293,5 +370,7 @@ fn zone(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Res
     Ok(())
 }
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

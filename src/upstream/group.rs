@@ -8,6 +8,7 @@ use super::peer::{Peer, Standing};
 use super::{ip_hash, least_conn, random, round_robin};
 use parking_lot::Mutex;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 /// How a group chooses.
@@ -38,6 +39,8 @@ pub struct Set {
     pub single: bool,
     /// Peers that are not down.
     live: u32,
+    /// The peers' ids for `sticky`, made when they are first asked for.
+    ids: OnceLock<Box<[Box<str>]>>,
 }
 
 impl Set {
@@ -47,7 +50,12 @@ impl Set {
             single,
             live: peers.iter().filter(|peer| !peer.down).count() as u32,
             peers: peers.into(),
+            ids: OnceLock::new(),
         }
+    }
+
+    fn ids(&self) -> &[Box<str>] {
+        self.ids.get_or_init(|| self.peers.iter().map(Peer::id).collect())
     }
 
     /// The peer at `weight` of the sum of weights, walking in order.
@@ -83,6 +91,8 @@ pub struct Inputs<'a> {
     pub client: Option<IpAddr>,
     /// The value of the key of `hash`.
     pub key: &'a [u8],
+    /// The id of the server the session belongs to; empty where none is known.
+    pub session: &'a [u8],
 }
 
 /// How a group would choose, for a reader.
@@ -165,6 +175,8 @@ pub struct Pick {
     /// What the hashing balancers remember.
     pub(super) hash: hash::State,
     left: u32,
+    /// The id of the server to prefer; empty for none.
+    session: Box<[u8]>,
 }
 
 impl Pick {
@@ -208,6 +220,39 @@ impl View<'_> {
         if let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get_mut(index)) {
             standing.asked(peer, self.now);
             tried.add(index);
+        }
+    }
+
+    /// The peer the session belongs to, if it may be asked.
+    fn of_session(&self, pick: &Pick) -> Option<usize> {
+        if pick.session.is_empty() {
+            return None;
+        }
+        let index = self.set.ids().iter().position(|id| id.as_bytes() == &*pick.session)?;
+        let (peer, standing) = (self.set.peers.get(index)?, self.standings.get(index)?);
+        let allowed = !peer.down || peer.drains;
+        let free = !pick.tried.has(index) && !standing.is_out(peer, self.now) && !standing.is_full(peer);
+        (allowed && free).then_some(index)
+    }
+
+    /// Charges a peer for a request of its session, as if it had been its turn; but for one in a row only, so that what
+    /// others are asked afterwards stays bounded.
+    fn charge(&mut self, index: usize, tried: &Tried) {
+        let others = self.set.peers.iter().enumerate().filter(|(at, _)| *at != index);
+        let limit: i64 = others.map(|(_, peer)| i64::from(peer.weight)).sum();
+        if self.standings.get(index).is_none_or(|standing| standing.current <= -limit) {
+            return;
+        }
+        let mut total = 0;
+        for at in 0..self.set.peers.len() {
+            if self.is_free(at, tried)
+                && let (Some(peer), Some(standing)) = (self.set.peers.get(at), self.standings.get_mut(at))
+            {
+                total += standing.turn(peer);
+            }
+        }
+        if let Some(standing) = self.standings.get_mut(index) {
+            standing.current -= total;
         }
     }
 
@@ -259,6 +304,7 @@ impl Group {
             tried: Tried::default(),
             hash: hash::State::new(&self.method, inputs),
             left: self.sets.iter().map(|set| set.live).sum(),
+            session: inputs.session.into(),
         }
     }
 
@@ -283,6 +329,13 @@ impl Group {
     }
 
     fn choose(&self, view: &mut View<'_>, pick: &mut Pick, random: &mut u64) -> Option<usize> {
+        if let Some(index) = view.of_session(pick) {
+            if matches!(self.method, Method::RoundRobin) && !view.set.single {
+                view.charge(index, &pick.tried);
+            }
+            view.ask(index, &mut pick.tried);
+            return Some(index);
+        }
         match &self.method {
             Method::LeastConn => least_conn::choose(view, &mut pick.tried),
             Method::RoundRobin => round_robin::choose(view, &mut pick.tried),
@@ -333,6 +386,11 @@ impl Group {
         if let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) {
             standing.worked();
         }
+    }
+
+    /// A peer's id for `sticky`.
+    pub fn id(&self, at: PeerRef) -> Option<&str> {
+        self.sets.get(usize::from(at.set))?.ids().get(at.index as usize).map(|id| &**id)
     }
 
     /// The peer a reference names.

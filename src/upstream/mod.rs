@@ -7,9 +7,11 @@ pub mod group;
 mod hash;
 mod ip_hash;
 mod least_conn;
+pub mod names;
 pub mod peer;
 mod random;
 mod round_robin;
 pub mod settings;
+pub mod sticky;
 
 pub use group::{Group, Inputs, PeerRef, Pick};

@@ -1,6 +1,7 @@
 //! A server of a group, and its standing.
 
 use crate::net::address::Address;
+use md5::{Digest as _, Md5};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,8 +22,12 @@ pub struct Peer {
     pub max_fails: u32,
     /// `fail_timeout=` in seconds.
     pub fail_timeout: u64,
-    /// `down`.
+    /// `down`, or `drain`.
     pub down: bool,
+    /// `drain`: it is asked for its own sessions all the same.
+    pub drains: bool,
+    /// `route=`: its id for `sticky`.
+    pub route: Option<String>,
 }
 
 impl Peer {
@@ -37,6 +42,18 @@ impl Peer {
             max_fails: 1,
             fail_timeout: 10,
             down: false,
+            drains: false,
+            route: None,
+        }
+    }
+}
+
+impl Peer {
+    /// Its id for `sticky`: that of the configuration, or the digest of its address.
+    pub fn id(&self) -> Box<str> {
+        match &self.route {
+            Some(route) => route.as_str().into(),
+            None => data_encoding::HEXLOWER.encode(&Md5::digest(self.name.as_bytes())).into(),
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use super::group::{Group, Method};
 use super::hash::Points;
+use super::names::Names;
 use super::peer::Peer;
+use super::sticky::StickyText;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
+use crate::conf::walk::Levels;
 use crate::net::address::{Address, Endpoint, Host};
 use crate::session::build::Build;
+use crate::session::resolver;
 use crate::zone::registry::Declared;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +41,14 @@ pub struct Server {
     pub backup: bool,
     /// It is a name without the port that stream needs.
     pub needs_port: bool,
+    /// `drain`: only requests of its sessions are sent to it.
+    pub drain: bool,
+    /// `route=`: its id for `sticky`.
+    pub route: Option<String>,
+    /// `resolve`: its name is looked up while serving.
+    pub resolve: bool,
+    /// `service=`: the name is that of a domain, and its servers those of the service.
+    pub service: Option<String>,
 }
 
 /// The balancing method that was chosen.
@@ -78,6 +90,8 @@ pub struct Upstream {
     pub keepalive_timeout: Option<Duration>,
     /// `zone`.
     pub zone: Option<Zone>,
+    /// `sticky`.
+    pub sticky: Option<StickyText>,
 }
 
 impl Conf for Upstream {
@@ -146,21 +160,52 @@ impl Upstream {
         default_port: u16,
         resolve: Resolve<'_>,
     ) -> Result<Group, Diagnostic> {
+        let [peers, backups] = self.peers(default_port, resolve)?;
+        if peers.is_empty() && !self.servers.iter().any(|server| server.resolve && !server.backup) {
+            return Err(placed(Diagnostic::emerg(format!("no servers in upstream \"{name}\"")), at));
+        }
+        let method = Balancer::method(self.balancer.as_ref(), &peers);
+        Ok(Group::new(name, peers, backups, method))
+    }
+
+    /// The primary peers and the backups whose addresses are known before serving.
+    fn peers(&self, default_port: u16, resolve: Resolve<'_>) -> Result<[Vec<Peer>; 2], Diagnostic> {
         let (mut peers, mut backups) = (Vec::new(), Vec::new());
-        for server in &self.servers {
+        for server in self.servers.iter().filter(|server| !server.resolve) {
             let found = server.found(default_port, resolve)?;
             let set = if server.backup { &mut backups } else { &mut peers };
             set.extend(found.into_iter().map(|address| server.peer(address)));
         }
-        if peers.is_empty() {
-            let complaint = Diagnostic::emerg(format!("no servers in upstream \"{name}\""));
-            return Err(match at {
-                Some(at) => complaint.at(at),
-                None => complaint,
-            });
+        Ok([peers, backups])
+    }
+
+    /// The servers whose names are looked up while serving; `levels` are those of the block, and `at` is where it opens.
+    ///
+    /// # Errors
+    /// A group without a zone, or without a resolver.
+    pub fn names(
+        &self,
+        name: &str,
+        at: Option<Span>,
+        default_port: u16,
+        levels: &Levels<'_>,
+        build: &Build<'_>,
+    ) -> Result<Option<Names>, Diagnostic> {
+        let servers: Vec<Server> = self.servers.iter().filter(|server| server.resolve).cloned().collect();
+        if servers.is_empty() {
+            return Ok(None);
         }
-        let method = self.method(&peers);
-        Ok(Group::new(name, peers, backups, method))
+        let refused = |text: String| placed(Diagnostic::emerg(text), at);
+        if self.zone.is_none() {
+            let text = format!("resolving names at run time requires upstream \"{name}\" to be in shared memory");
+            return Err(refused(text));
+        }
+        let Some(lookup) = resolver::lookup(levels, build)? else {
+            let text = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+            return Err(refused(text));
+        };
+        let fixed = self.peers(default_port, &mut |host| Ok(build.resolver.resolve(host)))?;
+        Ok(Some(Names::new(name, fixed, servers, self.balancer.clone(), (default_port, lookup))))
     }
 
     /// [`Self::group`] while a product compiles. Where every complaint is wanted, each server that is not found is noted,
@@ -179,7 +224,7 @@ impl Upstream {
         let mut resolve = |host: &str| Ok(resolver.resolve(host));
         let before = build.failed();
         let every = build.every;
-        for server in self.servers.iter().filter(|_| every) {
+        for server in self.servers.iter().filter(|server| every && !server.resolve) {
             let found = server.found(default_port, &mut resolve);
             build.part(found.map(drop))?;
         }
@@ -190,16 +235,27 @@ impl Upstream {
         };
         Ok(group.unwrap_or_else(|| Group::implicit(name, std::iter::empty())))
     }
+}
 
-    fn method(&self, peers: &[Peer]) -> Method {
-        match &self.balancer {
+/// A complaint about a block that opens at `at`.
+pub fn placed(complaint: Diagnostic, at: Option<Span>) -> Diagnostic {
+    match at {
+        Some(at) => complaint.at(at),
+        None => complaint,
+    }
+}
+
+impl Balancer {
+    /// How a group with these primary peers chooses.
+    pub fn method(balancer: Option<&Self>, peers: &[Peer]) -> Method {
+        match balancer {
             None => Method::RoundRobin,
-            Some(Balancer::LeastConn) => Method::LeastConn,
-            Some(Balancer::IpHash) => Method::IpHash,
-            Some(Balancer::Hash(_, false)) => Method::Hash,
-            Some(Balancer::Hash(_, true)) => Method::Consistent(Points::new(peers)),
-            Some(Balancer::Random(false)) => Method::Random,
-            Some(Balancer::Random(true)) => Method::RandomTwo,
+            Some(Self::LeastConn) => Method::LeastConn,
+            Some(Self::IpHash) => Method::IpHash,
+            Some(Self::Hash(_, false)) => Method::Hash,
+            Some(Self::Hash(_, true)) => Method::Consistent(Points::new(peers)),
+            Some(Self::Random(false)) => Method::Random,
+            Some(Self::Random(true)) => Method::RandomTwo,
         }
     }
 }
@@ -212,13 +268,16 @@ impl Server {
         if self.needs_port { Err(refused("no port")) } else { Ok(found) }
     }
 
-    fn peer(&self, address: Address) -> Peer {
+    /// The peer at one of its addresses.
+    pub fn peer(&self, address: Address) -> Peer {
         Peer {
             weight: self.weight,
             max_conns: self.max_conns,
             max_fails: self.max_fails,
             fail_timeout: self.fail_timeout,
-            down: self.down,
+            down: self.down || self.drain,
+            drains: self.drain,
+            route: self.route.clone(),
             ..Peer::new(address, &self.text)
         }
     }

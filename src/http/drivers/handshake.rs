@@ -10,6 +10,7 @@ use crate::http::heart::site::Server;
 use crate::http::route::target;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
+use crate::net::resolver::Lookup;
 use crate::net::tls_session::{Hello, TlsError};
 use crate::net::turn::Buffer;
 use crate::script::regex::Captures;
@@ -18,6 +19,7 @@ use crate::tls::clients::{self, Verdict};
 use crate::tls::context::alert;
 use crate::tls::directives::Verify;
 use crate::tls::info::{self, Offer};
+use crate::tls::responder::Via;
 use rustls::ServerConnection;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -132,9 +134,12 @@ fn refresh(connection: &Rc<Connection>, contexts: &Contexts, server: &Arc<Server
     for staple in contexts.due(turn.clock.now().as_secs() as i64) {
         let (staple, server, turn) = (staple.clone(), server.clone(), turn.clone());
         crate::net::turn::spawn(async move {
-            let outcome = staple.refresh(|| turn.clock.now().as_secs() as i64).await;
-            if let Err(text) = outcome {
-                server.base.settings.error_log.write(Level::Error, None, &text);
+            // No connection asks, so that the main log has the line.
+            let log = turn.errors.borrow().clone();
+            let warn = |text: &str| log.write(Level::Warn, None, text);
+            let via = Via { lookup: server.base.attached::<Lookup>(), turn: &turn, warn: &warn };
+            if let Err(text) = staple.refresh(via).await {
+                log.write(Level::Error, None, &text);
             }
         });
     }
@@ -148,8 +153,11 @@ async fn judge(connection: &Rc<Connection>, contexts: &Contexts, server: &Server
         return verdict;
     }
     let Some((revocation, chain)) = tls.look(|state| contexts.revocation(state, now)) else { return verdict };
-    let say = |text: &str| server.base.settings.error_log.write(Level::Error, Some(connection.number), text);
-    let refusal = revocation.refusal(&chain, || connection.front.turn.clock.now().as_secs() as i64, say).await;
+    let log = |level, text: &str| server.base.settings.error_log.write(level, Some(connection.number), text);
+    let turn = &*connection.front.turn;
+    let warn = |text: &str| log(Level::Warn, text);
+    let via = Via { lookup: server.base.attached::<Lookup>(), turn, warn: &warn };
+    let refusal = revocation.refusal(&chain, via, |text| log(Level::Error, text)).await;
     refusal.map_or(verdict, Verdict::Refused)
 }
 

@@ -51,10 +51,12 @@ pub async fn run<P: Protocol>(
     fetch: &mut Option<Box<Fetch>>,
 ) -> Result<Flow<'static>, u16> {
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
-    let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key });
+    let session = pool.sticky.as_ref().map(|sticky| sticky.server(request)).unwrap_or_default();
+    let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key, session: &session });
     pick.limit(engine.gateway.next_tries);
     let begun = request.turn().clock.instant();
     let mut attempts = Attempts { engine, pool, head, pick, begun };
+    let mut is_marked = false;
     loop {
         let clock = &request.turn().clock;
         let now = (clock.instant(), clock.now().as_secs());
@@ -67,6 +69,9 @@ pub async fn run<P: Protocol>(
         };
         let Some(peer) = pool.group.peer(used.peer) else { return Err(500) };
         request.attempts.list.push(Attempt { peer: peer.name.clone(), ..Attempt::default() });
+        if let (Some(sticky), Some(id)) = (&pool.sticky, pool.group.id(used.peer)) {
+            sticky.mark(request, id, std::mem::replace(&mut is_marked, true));
+        }
         match attempts.exchange(request, &used).await {
             Ok((exchange, reply, upload)) => {
                 let flow = deliver(engine, request, (exchange, used), (reply, upload), fetch).await;

@@ -5,14 +5,16 @@
 use super::attempts;
 use super::cache::{self, Caching, Fetch, Looked, Store};
 use super::conf::Gateway;
+use super::lookup::Servers;
 use crate::http::heart::body::Saved;
 use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
 use crate::http::heart::settings::FileOnly;
 use crate::http::heart::story::Story;
-use crate::http::heart::upstream::{Attempt, Pool};
+use crate::http::heart::upstream::Attempt;
 use crate::log::Level;
+use crate::net::resolver::Lookup;
 use crate::upstream::Inputs;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -62,7 +64,7 @@ pub trait Protocol: Send + Sync {
 /// Where a request goes.
 pub struct Target {
     /// The servers.
-    pub pool: Arc<Pool>,
+    pub servers: Servers,
     /// Path and arguments.
     pub uri: Vec<u8>,
     /// The host (and port) the configuration or a variable names.
@@ -174,7 +176,8 @@ impl<P: Protocol> Engine<P> {
         request.attempts.begin();
         let mut out = request.turn().text();
         self.protocol.encode(request, &target, self.body_length(request), &mut out)?;
-        let Target { pool, uri, secure, .. } = target;
+        let Target { servers, uri, secure, .. } = target;
+        let pool = servers.find(request, &self.gateway).await?;
         request.attempts.url = Some((self.protocol.scheme(secure), uri));
         request.attempts.secure = secure;
         let flow = attempts::run(self, request, &pool, &out, fetch).await;
@@ -194,11 +197,23 @@ impl<P: Protocol> Engine<P> {
         if let Err(status) = self.protocol.encode(request, &target, self.body_length(request), &mut out) {
             return Flow::Finish(status);
         }
-        let key = target.pool.key.as_ref().map(|key| key.text(request));
-        let inputs = Inputs { client: client_ip(request), key: key.as_deref().unwrap_or_default() };
-        let choice = target.pool.group.explain(inputs, self.gateway.next_tries);
+        let choice = match &target.servers {
+            Servers::Known(pool) => {
+                let key = pool.key.as_ref().map(|key| key.text(request));
+                let session = pool.sticky.as_ref().map(|sticky| sticky.server(request)).unwrap_or_default();
+                let key_text = key.as_deref().unwrap_or_default();
+                let inputs = Inputs { client: client_ip(request), key: key_text, session: &session };
+                let mut choice = pool.group.explain(inputs, self.gateway.next_tries).keyed(key.as_deref());
+                choice.order.extend(pool.live.iter().flat_map(|live| live.texts().map(str::to_owned)));
+                choice
+            }
+            Servers::Host { name, port } if request.location.attached::<Lookup>().is_some() => {
+                Servers::choice(name, *port)
+            }
+            Servers::Host { .. } => return Flow::Finish(502),
+        };
         let shown = self.protocol.shown(request, out);
-        story.passes(self.protocol.scheme(target.secure), &target.pool.group.name, shown, choice.keyed(key.as_deref()));
+        story.passes(self.protocol.scheme(target.secure), target.servers.name(), shown, choice);
         Flow::Done
     }
 

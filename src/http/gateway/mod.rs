@@ -6,6 +6,7 @@ pub mod cache;
 pub mod conf;
 pub mod engine;
 pub mod exchange;
+pub mod lookup;
 pub mod params;
 pub mod pass;
 pub mod relay;

@@ -3,6 +3,7 @@
 use super::cache;
 use super::conf::Gateway;
 use super::engine::Target;
+use super::lookup::Servers;
 use super::pass;
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
@@ -11,10 +12,8 @@ use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::Pool;
 use crate::log::Level;
-use crate::net::address::{self, Address, Host};
+use crate::net::address;
 use crate::session::used;
-use crate::upstream::Group;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The parameters of a location.
@@ -189,15 +188,16 @@ impl Destination {
     pub fn target(&self, request: &Request, split: Split) -> Result<Target, u16> {
         let text = match self {
             Self::Fixed(pool, name, secure) => {
-                return Ok(Target { pool: pool.clone(), uri: Vec::new(), host: name.to_vec(), secure: *secure });
+                let servers = Servers::Known(pool.clone());
+                return Ok(Target { servers, uri: Vec::new(), host: name.to_vec(), secure: *secure });
             }
             Self::Variable(text) => text.text(request),
         };
         let (rest, secure) = split(&text);
         let name = String::from_utf8_lossy(rest).into_owned();
-        let to = |pool| Target { pool, uri: Vec::new(), host: rest.to_vec(), secure };
+        let to = |servers| Target { servers, uri: Vec::new(), host: rest.to_vec(), secure };
         if let Some(pool) = request.site.upstreams.get(&name) {
-            return Ok(to(pool.clone()));
+            return Ok(to(Servers::Known(pool.clone())));
         }
         let fail = |what: &str| {
             request.log(Level::Error, &format!("{what} in upstream \"{}\"", bytes::text(rest)));
@@ -205,19 +205,8 @@ impl Destination {
         };
         let endpoint = address::parse(&name, false).map_err(fail)?;
         if let Some(pool) = endpoint.port.and_then(|port| request.site.upstreams.of_address(&endpoint, port)) {
-            return Ok(to(pool.clone()));
+            return Ok(to(Servers::Known(pool.clone())));
         }
-        let address = match (endpoint.host, endpoint.port) {
-            (Host::Unix(path), _) => Address::Unix(path),
-            (Host::Ip(ip), Some(port)) => Address::Ip(SocketAddr::new(ip, port)),
-            (Host::Ip(_) | Host::Name(_), None) => return Err(fail("no port")),
-            (Host::Name(host), Some(_)) => {
-                request.log(Level::Error, &format!("no resolver defined to resolve {host}"));
-                return Err(502);
-            }
-            (Host::Any, _) => return Err(fail("no host")),
-        };
-        let group = Group::implicit(&name, std::iter::once(address));
-        Ok(to(Arc::new(Pool { group, key: None, keep: None, named: false, origin: None })))
+        Servers::of(&name, endpoint, None).map(to).ok_or_else(|| fail("no port"))
     }
 }

@@ -19,6 +19,7 @@ pub mod script;
 pub mod secure;
 pub mod settings;
 pub mod site;
+pub mod sticky;
 pub mod story;
 pub mod stream;
 pub mod upstream;

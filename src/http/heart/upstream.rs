@@ -6,14 +6,17 @@ use crate::http::heart::head::{set_cookie_of, variable_name_is};
 use crate::http::heart::module::Text;
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
+use crate::http::heart::sticky::Sticky;
 use crate::net::address::{Endpoint, Host};
 use crate::net::transport::Transport;
+use crate::net::turn::Turn;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
 use crate::upstream::group::Pick;
-use crate::upstream::settings::{self, Upstream};
+use crate::upstream::names::{self, Changing, Live};
+use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::{Group, PeerRef};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -28,13 +31,39 @@ pub struct Pool {
     /// The servers and who is next.
     pub group: Group,
     /// The key of `hash`.
-    pub key: Option<Text>,
+    pub key: Option<Arc<Text>>,
     /// `keepalive`; nothing where connections are not kept.
     pub keep: Option<Keep>,
     /// Whether it is an `upstream {}` block.
     pub named: bool,
     /// Host and port of the address a gateway names.
     pub origin: Option<(String, u16)>,
+    /// `sticky`.
+    pub sticky: Option<Arc<Sticky>>,
+    /// What changes its servers while it serves.
+    pub live: Option<Live<Self>>,
+}
+
+impl Pool {
+    /// The pool of a group that no configuration names.
+    pub const fn of(group: Group) -> Self {
+        Self { group, key: None, keep: None, named: false, origin: None, sticky: None, live: None }
+    }
+}
+
+impl Changing for Pool {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    fn live(&self) -> Option<&Live<Self>> {
+        self.live.as_ref()
+    }
+
+    fn with(&self, group: Group) -> Self {
+        let (key, sticky) = (self.key.clone(), self.sticky.clone());
+        Self { key, keep: self.keep, named: self.named, sticky, ..Self::of(group) }
+    }
 }
 
 /// How idle connections are kept.
@@ -70,7 +99,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// A server that is not found, a group without servers.
-    pub fn new(levels: &Levels<'_>, names: &mut Names<Request>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
+    pub fn new(levels: &Levels<'_>, variables: &mut Names<Request>, build: &mut Build<'_>) -> Result<Self, Diagnostic> {
         let mut all = Self::default();
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
@@ -79,16 +108,21 @@ impl Upstreams {
             build.part(declared)?;
             let group = conf.groups(&name, level.span, 80, build)?;
             let key = conf.key().map(|word| {
-                Template::compile(&word.bytes, names).map_err(|text| Diagnostic::emerg(text).at(word.span))
+                Template::compile(&word.bytes, variables).map_err(|text| Diagnostic::emerg(text).at(word.span))
             });
-            let key = build.part(key.transpose())?.flatten();
+            let key = build.part(key.transpose())?.flatten().map(Arc::new);
+            let sticky = conf.sticky.as_ref().map(|text| Sticky::new(text, variables));
+            let sticky = sticky.transpose().map_err(|text| placed(Diagnostic::emerg(text), level.span));
+            let sticky = build.part(sticky)?.flatten().map(Arc::new);
+            let names = conf.names(&name, level.span, 80, &levels.inside(level), build);
+            let live = build.part(names)?.flatten().map(Live::new);
             let keep = conf.keepalive.filter(|most| *most > 0).map(|most| Keep {
                 most: most as usize,
                 requests: conf.keepalive_requests.unwrap_or(1000),
                 time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             });
-            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None }));
+            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, sticky, live }));
         }
         Ok(all)
     }
@@ -126,7 +160,7 @@ impl Upstreams {
             Diagnostic::emerg(format!("host not found in upstream \"{host}\""))
         })?;
         let group = Group::implicit(text, found.into_iter());
-        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: origin(endpoint, port) });
+        let pool = Arc::new(Pool { origin: origin(endpoint, port), ..Pool::of(group) });
         self.pools.insert(text.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -135,9 +169,14 @@ impl Upstreams {
     pub fn carry_over(&self, old: &Self) {
         for (name, pool) in &self.pools {
             if let Some(old) = old.pools.get(name) {
-                pool.group.carry_over(&old.group);
+                pool.carry_over(old);
             }
         }
+    }
+
+    /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
+    pub fn follow(&self, turn: &Rc<Turn>) {
+        self.pools.values().for_each(|pool| names::follow(pool, turn));
     }
 }
 

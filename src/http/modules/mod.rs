@@ -38,6 +38,7 @@ pub mod random_index;
 pub mod realip;
 pub mod referer;
 pub mod requests;
+pub mod resolver;
 pub mod rewrite;
 pub mod scgi;
 pub mod secure_link;

@@ -6,8 +6,9 @@
 use super::{
     access, addition, auth_basic, auth_request, autoindex, browser, charset, core_rows, dav, degradation, empty_gif,
     fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, http2, image_filter, index, limit_conn,
-    limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests, rewrite, scgi,
-    secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid, uwsgi, xslt,
+    limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests, resolver,
+    rewrite, scgi, secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid, uwsgi,
+    xslt,
 };
 use crate::http::heart::module::Module;
 
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Module> {
         http2::modules(),
         files::modules(),
         requests::modules(),
+        resolver::modules(),
         geoip::modules(),
         image_filter::modules(),
         xslt::modules(),

@@ -260,11 +260,6 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     }
 }
 
-/// Whether hosts are looked up at a level while requests are served.
-pub fn looks_up(levels: &Levels<'_>) -> bool {
-    levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
-}
-
 /// Whether requests are passed on over TLS.
 fn is_secure(pass: &Word) -> bool {
     pass.bytes.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"https://"))

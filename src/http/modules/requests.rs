@@ -2,24 +2,22 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
-use crate::conf::effect::{Need, Omission};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
-use crate::conf::slot::{Block, Choice, Custom, Flag, Number, Text, Time};
+use crate::conf::slot::{Block, Choice, Flag, Number, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::module::{Compile, Module, Place};
 use crate::http::heart::pace::{Rate, Rates};
 use crate::http::heart::settings::FileOnly;
-use crate::http::modules::proxy;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LIMIT_EXCEPT, LOCATION, SERVER};
-use crate::session::resolver::{self, ResolverText};
-use crate::session::slot::{Lowat, SizeValue, free};
+use crate::session::slot::{Lowat, SizeValue};
 use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE).declare(declare).install(install)]
+    vec![Module::new(MODULE).install(install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -103,19 +101,6 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Redirects old browsers by a page."),
     Directive::new("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
         .doc("Takes a request that has ended to another location, whose response nobody gets."),
-    Directive::checked("resolver", HTTP_ANY, Arity::AtLeast(1), &Custom(resolver))
-        .words(&["valid=", "ipv4=", "ipv6="])
-        .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
-        .doc("Sets the name servers that look up hosts while serving."),
-    Directive::checked(
-        "resolver_timeout",
-        HTTP_ANY,
-        Arity::Exactly(1),
-        &Time(|c: &mut Requests| &mut c.resolver_timeout),
-    )
-    .default("30s")
-    .needs(Need::Where(proxy::looks_up, "no \"proxy_pass\" has a variable where it holds"))
-    .doc("Sets how long a look-up may take."),
     Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat))
         .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
@@ -156,23 +141,16 @@ struct Requests {
     limit_rate_after: Option<Word>,
     msie_refresh: Option<bool>,
     post_action: Option<Word>,
-    resolver_timeout: Option<Duration>,
     send_lowat: Option<u64>,
-    resolvers: Option<ResolverText>,
     /// Of a `limit_except`: the methods it is not for.
     allowed: Vec<Box<[u8]>>,
 }
 
 impl Conf for Requests {
     fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; auth_delay, client_body_in_file_only, client_body_in_single_buffer, limit_rate, limit_rate_after, msie_refresh, post_action, resolver_timeout, send_lowat);
-        inherit!(self, outer; resolvers, max_headers);
+        inherit!(self, outer; auth_delay, client_body_in_file_only, client_body_in_single_buffer, limit_rate, limit_rate_after, msie_refresh, post_action, send_lowat);
+        inherit!(self, outer; max_headers);
     }
-}
-
-fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
-    let own = levels.level.own::<Requests>().and_then(|conf| conf.resolvers.as_ref());
-    own.map_or(Ok(()), |resolver| resolver.check(cx.build))
 }
 
 fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -203,12 +181,6 @@ fn rate(word: Option<&Word>, cx: &mut Compile<'_, '_>) -> Result<Option<Rate>, D
         Some(size) => Rate::Fixed(size),
         None => Rate::Text(cx.text(word)?),
     }))
-}
-
-fn resolver(cx: &mut Setting<'_>, conf: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {
-    free(cx, &conf.resolvers)?;
-    conf.resolvers = Some(resolver::parse(statement)?);
-    Ok(())
 }
 
 fn limit_except(_: &mut Setting<'_>, conf: &mut Requests, statement: &Statement) -> Result<(), Diagnostic> {

@@ -298,7 +298,7 @@ impl Identity {
             Some(Duration::MAX) => out.extend_from_slice(b"; expires=Thu, 31-Dec-37 23:55:55 GMT"),
             Some(time) => {
                 out.extend_from_slice(b"; expires=");
-                out.extend(cookie_date(now.saturating_add(time.as_secs()) as i64).into_bytes());
+                out.extend(clock::cookie_date(now.saturating_add(time.as_secs()) as i64).into_bytes());
             }
             None => {}
         }
@@ -317,19 +317,6 @@ fn server(request: &Request) -> u32 {
             u32::from_le_bytes([a, b, c, d])
         }
         None => 0,
-    }
-}
-
-/// `Thu, 31-Dec-37 23:55:55 GMT`, with all digits of years that are not of this epoch.
-fn cookie_date(unix: i64) -> String {
-    let date = clock::http_date(unix);
-    match date.split(' ').collect::<Vec<_>>().as_slice() {
-        [weekday, day, month, year, time, zone] => {
-            let year =
-                if year.parse::<u32>().is_ok_and(|year| year > 2037) { year } else { year.get(2..).unwrap_or(year) };
-            format!("{weekday} {day}-{month}-{year} {time} {zone}")
-        }
-        _ => date,
     }
 }
 

@@ -42,7 +42,6 @@ fn what_nobody_uses_refuses_nothing() {
     for (text, user) in [
         ("grpc_set_header a b; grpc_ssl_verify off; grpc_read_timeout 1h;", "grpc_pass 127.0.0.1:9;"),
         ("mp4_buffer_size 1m;", "mp4;"),
-        ("resolver 127.0.0.1;", "proxy_pass http://$host;"),
     ] {
         let here = |user: &str| http(&format!("{text} server {{ location / {{ {user} }} }}"));
         assert_eq!(refused(&here("")), [""; 0], "{text}");

@@ -13,6 +13,7 @@ use crate::log::Level;
 use crate::net::address::{self, Address, Host};
 use crate::net::deadline::Deadline;
 use crate::net::proxy_protocol;
+use crate::net::resolver::Lookup;
 use crate::net::transport::{Outgoing, Transport, connect};
 use crate::session::contexts::STREAM_ANY;
 use crate::session::tls::{Named, ServerSide, failed};
@@ -26,10 +27,12 @@ use crate::tls::check::Files;
 use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
-use crate::upstream::settings::addresses;
+use crate::upstream::group::Choice;
+use crate::upstream::names::Changing as _;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -44,11 +47,6 @@ const TLS: crate::conf::module::Module = crate::conf::module::Module {
     directives: &tls::client::rows(STREAM_ANY),
     scopes: &[Scope::of::<ClientConf>(STREAM_ANY)],
 };
-
-/// Whether hosts are looked up at a level while connections are served.
-pub fn looks_up(levels: &Levels<'_>) -> bool {
-    levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()).is_some_and(|pass| used::varies(&pass.bytes))
-}
 
 /// Checks what TLS towards servers needs.
 fn tls(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -202,19 +200,21 @@ impl Drop for InUse {
 
 impl Content for Proxy {
     fn explain(&self, session: &Session) -> Ending {
-        match self.pool(session) {
-            Ok(pool) => Ending::Passes {
-                group: pool.group.name.clone(),
-                choice: pool.explain(session, self.tries),
-                announces: self.protocol,
-            },
-            Err(complaint) => Ending::Fails(complaint),
-        }
+        let (group, choice) = match self.servers(session) {
+            Ok(Servers::Known(pool)) => (pool.group.name.clone(), pool.explain(session, self.tries)),
+            Ok(Servers::Host { name, port }) if session.server.resolver.is_some() => {
+                let order = vec![format!("{name}:{port}")];
+                (name, Choice { method: "round robin", order, turns: Vec::new(), key: None })
+            }
+            Ok(Servers::Host { name, .. }) => return Ending::Fails(unresolved(&name)),
+            Err(complaint) => return Ending::Fails(complaint),
+        };
+        Ending::Passes { group, choice, announces: self.protocol }
     }
 
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
         Box::pin(async move {
-            let pool = match self.pool(session) {
+            let pool = match find(self.servers(session), session).await {
                 Ok(pool) => pool,
                 Err(complaint) => {
                     log(session, Level::Error, &complaint);
@@ -235,28 +235,51 @@ impl Content for Proxy {
     }
 }
 
-/// The pool of a text that variables gave.
-fn resolve(session: &Session, text: &str) -> Result<Arc<Pool>, String> {
+/// Who is asked.
+enum Servers {
+    /// A group that is known.
+    Known(Arc<Pool>),
+    /// Whatever addresses a host has when the connection is passed on.
+    Host { name: String, port: u16 },
+}
+
+fn unresolved(name: &str) -> String {
+    format!("no resolver defined to resolve {name}")
+}
+
+/// The group, with the addresses a host has now.
+async fn find(servers: Result<Servers, String>, session: &Session) -> Result<Arc<Pool>, String> {
+    let (name, port) = match servers? {
+        Servers::Known(pool) => return Ok(pool.now()),
+        Servers::Host { name, port } => (name, port),
+    };
+    let lookup = session.server.resolver.as_ref().ok_or_else(|| unresolved(&name))?;
+    let found = lookup.find(&name, session.turn()).await.map_err(|unknown| Lookup::complaint(&name, unknown))?;
+    let addresses = found.all.iter().map(|ip| Address::Ip(SocketAddr::new(*ip, port)));
+    Ok(Arc::new(Pool::of(Group::implicit(&name, addresses))))
+}
+
+/// The servers of a text that variables gave.
+fn resolve(session: &Session, text: &str) -> Result<Servers, String> {
     if let Some(pool) = session.site.upstreams.get(text) {
-        return Ok(pool.clone());
+        return Ok(Servers::Known(pool.clone()));
     }
     let endpoint = address::parse(text, false).map_err(|what| format!("{what} in upstream \"{text}\""))?;
-    if let Host::Name(name) = &endpoint.host {
-        return Err(format!("no resolver defined to resolve {name}"));
-    }
-    if endpoint.port.is_none() && !matches!(endpoint.host, Host::Unix(_)) {
-        return Err(format!("no port in upstream \"{text}\""));
-    }
-    let found =
-        addresses(&endpoint, 0, &mut |_| Ok(Vec::new())).map_err(|_| format!("no host in upstream \"{text}\""))?;
-    Ok(Arc::new(Pool::of(Group::implicit(text, found.into_iter()))))
+    let address = match (endpoint.host, endpoint.port) {
+        (Host::Unix(path), _) => Address::Unix(path),
+        (Host::Ip(ip), Some(port)) => Address::Ip(SocketAddr::new(ip, port)),
+        (Host::Name(name), Some(port)) => return Ok(Servers::Host { name, port }),
+        (_, None) => return Err(format!("no port in upstream \"{text}\"")),
+        (Host::Any, _) => return Err(format!("no host in upstream \"{text}\"")),
+    };
+    Ok(Servers::Known(Arc::new(Pool::of(Group::implicit(text, std::iter::once(address))))))
 }
 
 impl Proxy {
     /// Whom this connection is for.
-    fn pool(&self, session: &Session) -> Result<Arc<Pool>, String> {
+    fn servers(&self, session: &Session) -> Result<Servers, String> {
         match &self.target {
-            Target::Pool(pool) => Ok(pool.clone()),
+            Target::Pool(pool) => Ok(Servers::Known(pool.clone())),
             Target::Text(text) => resolve(session, &String::from_utf8_lossy(&text.text(session))),
         }
     }

@@ -1,32 +1,10 @@
+use super::testing::Plain;
 use super::*;
 use crate::conf::lex;
 use crate::conf::registry::Registry;
 use crate::conf::source::{Memory, Sources};
-use crate::conf::walk::{Bases, Dialect, Walk, Walked, Wording};
+use crate::conf::walk::{Bases, Dialect, Walk, Walked};
 use crate::upstream::{Group, Inputs};
-
-struct Plain;
-
-impl Wording for Plain {
-    fn unknown(&self, name: &str) -> String {
-        format!("unknown {name}")
-    }
-    fn not_allowed(&self, name: &str) -> String {
-        format!("not allowed {name}")
-    }
-    fn unterminated(&self, name: &str) -> String {
-        name.to_owned()
-    }
-    fn no_block(&self, name: &str) -> String {
-        name.to_owned()
-    }
-    fn arity(&self, name: &str) -> String {
-        format!("arity {name}")
-    }
-    fn unserved(&self, what: &str) -> String {
-        what.to_owned()
-    }
-}
 
 fn read(context: Contexts, text: &str) -> Walked {
     let registry = Registry::new(&[HTTP_MODULES, STREAM_MODULES].concat());
@@ -127,7 +105,7 @@ const ANSWERS: &str = include_str!("../../../fixtures/oracle/upstream/answers.ts
 
 /// Asks peers until one answers, as nginx's proxy does; ports above 18190 refuse.
 fn ask(group: &Group, client: &str, key: &str) -> String {
-    let mut pick = group.pick(Inputs { client: client.parse().ok(), key: key.as_bytes() });
+    let mut pick = group.pick(Inputs { client: client.parse().ok(), key: key.as_bytes(), session: b"" });
     let mut asked = Vec::new();
     loop {
         let Some(at) = group.select(&mut pick, 1000) else {
@@ -169,4 +147,23 @@ fn servers_are_asked_in_the_order_nginx_asked_them() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), ANSWERS.lines().count(), &wrong[..wrong.len().min(20)]);
+}
+
+#[test]
+fn a_service_needs_a_domain_that_is_looked_up_while_serving() {
+    let complaint = |server: &str| {
+        let walked = read(HTTP, &format!("upstream u {{ server {server}; }}"));
+        walked.fatal.map(|complaint| complaint.message)
+    };
+    let cases = [
+        ("a.ex service=http", "service upstream \"a.ex\" requires \"resolve\" parameter"),
+        ("a.ex:80 service=http resolve", "service upstream \"a.ex:80\" may not have port"),
+        ("127.0.0.1 service=http resolve", "service upstream \"127.0.0.1\" requires domain name"),
+        ("a.ex service= resolve", "service is empty"),
+        ("a.ex resolved", "invalid parameter \"resolved\""),
+    ];
+    for (server, expected) in cases {
+        assert_eq!(complaint(server).as_deref(), Some(expected), "{server}");
+    }
+    assert_eq!(complaint("a.ex service=http resolve"), None);
 }

@@ -92,3 +92,43 @@ fn groups_of_more_than_64_peers_rotate_too() {
     let group = Group::new("u", (1..=100).map(|port| peer(port, 1)).collect(), vec![], Method::RoundRobin);
     assert_eq!(ports(&group, 100, Inputs::default()), (1..=100).collect::<Vec<_>>());
 }
+
+/// The digest of `127.0.0.1:2`.
+const DIGEST: &str = "abf7a7b4e5522108bc46650d856ec400";
+
+#[test]
+fn a_session_is_sent_to_its_own_server() {
+    let group = Group::new("u", (1..=3).map(|port| peer(port, 1)).collect(), vec![], Method::RoundRobin);
+    let id = peer(2, 1).id();
+    assert_eq!(&*id, DIGEST);
+    let inputs = Inputs { session: id.as_bytes(), ..Inputs::default() };
+    assert_eq!(ports(&group, 5, inputs), [2, 2, 2, 2, 2]);
+    // What it was asked for its sessions counts as a turn of its own, once.
+    assert_eq!(ports(&group, 3, Inputs::default()).iter().filter(|port| **port == 2).count(), 0);
+    let unknown = Inputs { session: b"nobody", ..Inputs::default() };
+    assert_eq!(ports(&group, 1, unknown).len(), 1);
+}
+
+#[test]
+fn a_draining_server_has_its_own_sessions_alone() {
+    let leaving = Peer { down: true, drains: true, route: Some("b".to_owned()), ..peer(2, 1) };
+    let gone = Peer { down: true, route: Some("c".to_owned()), ..peer(3, 1) };
+    for method in [Method::RoundRobin, Method::LeastConn, Method::IpHash, Method::Hash, Method::Random] {
+        let group = Group::new("u", vec![peer(1, 1), leaving.clone(), gone.clone()], vec![], method);
+        assert_eq!(ports(&group, 3, Inputs::default()), [1, 1, 1]);
+        assert_eq!(ports(&group, 2, Inputs { session: b"b", ..Inputs::default() }), [2, 2]);
+        assert_eq!(ports(&group, 2, Inputs { session: b"c", ..Inputs::default() }), [1, 1]);
+    }
+}
+
+#[test]
+fn a_session_whose_server_fails_goes_on_elsewhere() {
+    let group = Group::new("u", vec![peer(1, 1), peer(2, 1)], vec![], Method::RoundRobin);
+    let id = peer(2, 1).id();
+    let mut pick = group.pick(Inputs { session: id.as_bytes(), ..Inputs::default() });
+    let first = group.select(&mut pick, 1).expect("a peer");
+    assert_eq!(group.id(first), Some(&*id));
+    group.free(first, true, &mut pick, 1);
+    let second = group.select(&mut pick, 1).expect("a peer");
+    assert_eq!(second.index, 0);
+}

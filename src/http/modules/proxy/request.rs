@@ -6,13 +6,12 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::gateway::cache;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
+use crate::http::gateway::lookup::Servers;
 use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::http::heart::upstream::Pool;
 use crate::log::Level;
-use crate::net::address::{self, Address, Host};
-use crate::upstream::Group;
-use std::net::SocketAddr;
+use crate::net::address;
 use std::sync::Arc;
 
 /// Where a location's requests go.
@@ -200,7 +199,7 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
 
 impl Protocol for Proxy {
     fn cache_key(&self, target: &Target) -> Vec<u8> {
-        let name = target.pool.group.name.as_bytes();
+        let name = target.servers.name().as_bytes();
         let scheme = self.scheme(target.secure).as_bytes();
         if name.starts_with(b"unix:") {
             return [scheme, name, b":", &target.uri].concat();
@@ -212,7 +211,7 @@ impl Protocol for Proxy {
         match &self.destination {
             Destination::Fixed { pool, host, uri, secure, .. } => {
                 let uri = self.uri(request, uri.as_deref());
-                Ok(Target { pool: pool.clone(), uri, host: host.to_vec(), secure: *secure })
+                Ok(Target { servers: Servers::Known(pool.clone()), uri, host: host.to_vec(), secure: *secure })
             }
             Destination::Variable(text) => {
                 let url = text.text(request);
@@ -342,27 +341,18 @@ impl Proxy {
             given => given.to_vec(),
         };
         if let Some(pool) = request.site.upstreams.get(&text) {
-            return Ok(Target { pool: pool.clone(), uri, host: text.into_bytes(), secure });
+            let servers = Servers::Known(pool.clone());
+            return Ok(Target { servers, uri, host: text.into_bytes(), secure });
         }
         let endpoint = address::parse(&text, false).map_err(|what| {
             let shown = bytes::text(rest);
             request.log(Level::Error, &format!("{what} in upstream \"{shown}\""));
             500_u16
         })?;
-        if let Some(pool) = request.site.upstreams.of_address(&endpoint, port) {
-            return Ok(Target { pool: pool.clone(), uri, host: host_header(&text, secure).into_bytes(), secure });
-        }
-        let address = match endpoint.host {
-            Host::Ip(ip) => Address::Ip(SocketAddr::new(ip, endpoint.port.unwrap_or(port))),
-            Host::Unix(path) => Address::Unix(path),
-            Host::Name(name) => {
-                request.log(Level::Error, &format!("no resolver defined to resolve {name}"));
-                return Err(502);
-            }
-            Host::Any => return Err(500),
+        let servers = match request.site.upstreams.of_address(&endpoint, port) {
+            Some(pool) => Servers::Known(pool.clone()),
+            None => Servers::of(&text, endpoint, Some(port)).ok_or(500_u16)?,
         };
-        let group = Group::implicit(&text, std::iter::once(address));
-        let pool = Arc::new(Pool { group, key: None, keep: None, named: false, origin: None });
-        Ok(Target { pool, uri, host: host_header(&text, secure).into_bytes(), secure })
+        Ok(Target { servers, uri, host: host_header(&text, secure).into_bytes(), secure })
     }
 }

@@ -30,7 +30,6 @@ const fn size(name: &'static str, contexts: Contexts) -> Directive {
 
 const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_pass", STREAM_SERVER, ONE, &Custom(proxy_pass))
-        .support(Support::Parts("a host name in a variable is refused, there is no resolver yet"))
         .doc("Sets the server or group that connections are relayed to."),
     Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
         .words(&["transparent"])

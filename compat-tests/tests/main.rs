@@ -5,6 +5,7 @@ mod article;
 mod bodies;
 mod body_files;
 mod bytes;
+mod cache;
 mod commands;
 mod complaints;
 mod corpus;

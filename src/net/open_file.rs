@@ -19,6 +19,22 @@ pub struct Opened {
     pub about: Metadata,
 }
 
+impl Opened {
+    /// Opens a file as it is now, without following what is no file into a wait.
+    ///
+    /// # Errors
+    /// What `open(2)` or `fstat(2)` said; `ENOENT` for a path with a zero byte.
+    pub fn open(path: &[u8]) -> io::Result<Self> {
+        if path.contains(&0) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        let file =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(std::ffi::OsStr::from_bytes(path))?;
+        let about = file.metadata()?;
+        Ok(Self { path: path.to_vec(), file, about })
+    }
+}
+
 /// The files opened since the loop last looked for events. What changes in a folder meanwhile is seen from the next look
 /// on, as if the requests had been served a moment earlier.
 #[derive(Default)]
@@ -35,13 +51,7 @@ impl OpenFiles {
         if let Some(opened) = self.files.borrow().iter().find(|opened| opened.path == path) {
             return Ok(opened.clone());
         }
-        if path.contains(&0) {
-            return Err(io::Error::from_raw_os_error(libc::ENOENT));
-        }
-        let file =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(std::ffi::OsStr::from_bytes(path))?;
-        let about = file.metadata()?;
-        let opened = Rc::new(Opened { path: path.to_vec(), file, about });
+        let opened = Rc::new(Opened::open(path)?);
         let mut files = self.files.borrow_mut();
         if files.len() < FILES {
             files.push(opened.clone());

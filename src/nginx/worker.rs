@@ -12,6 +12,7 @@ use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
 use crate::run::service::ServiceManager;
 use crate::session::tls;
 use crate::sys::signal::{Arrived, SignalQueue};
+use crate::zone::cache::Keeper;
 use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
 use std::io;
@@ -100,6 +101,7 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
         parent,
         orders,
         zones: generation.zones.clone(),
+        _keeper: keeper(generation),
         sites,
         generation: None,
         loops,
@@ -209,6 +211,12 @@ fn event_loop(
     write_logs(number, &unwritten);
 }
 
+/// Begins to look after the caches of a configuration.
+fn keeper(generation: &Generation) -> Keeper {
+    let caches = generation.http.as_ref().map(|site| site.caches.as_slice()).unwrap_or_default();
+    Keeper::start(caches, &generation.log)
+}
+
 /// What the first loop does beside serving: signals and the parent's messages.
 struct Control {
     shared: Arc<Shared>,
@@ -219,6 +227,8 @@ struct Control {
     orders: Vec<UnboundedSender<Order>>,
     zones: Arc<Zones>,
     sites: (Option<Arc<http::Site>>, Option<Arc<crate::stream::Site>>),
+    /// Looks after the caches of the configuration.
+    _keeper: Keeper,
     generation: Option<Arc<Generation>>,
     loops: usize,
     log: Log,
@@ -255,8 +265,9 @@ impl Control {
         }
     }
 
-    /// Hands on what is known of the groups' servers.
+    /// Hands on what is known of the groups' servers, and the caches.
     fn carry_over(&mut self, next: &Generation) {
+        self._keeper = keeper(next);
         let (http, stream) = std::mem::replace(&mut self.sites, (next.http.clone(), next.stream.clone()));
         if let (Some(next), Some(old)) = (&next.http, http) {
             next.upstreams.carry_over(&old.upstreams);

@@ -11,6 +11,8 @@ pub struct Declared {
     zones: Vec<(String, u64, &'static str)>,
     /// Zone, row and key of those that keep their entries by the value of a text.
     keys: Vec<(String, &'static str, String)>,
+    /// Zone, folder and levels of those whose entries are files.
+    folders: Vec<(String, String, Vec<usize>)>,
 }
 
 impl Declared {
@@ -44,6 +46,13 @@ impl Declared {
         }
     }
 
+    /// Notes that the entries of a zone are files below `folder`.
+    pub fn keep_below(&mut self, name: &str, folder: &str, levels: &[usize]) {
+        if !self.folders.iter().any(|(known, ..)| known == name) {
+            self.folders.push((name.to_owned(), folder.to_owned(), levels.to_vec()));
+        }
+    }
+
     /// Compares the keys of zones that outlive a reload with those of the configuration before.
     ///
     /// # Errors
@@ -57,6 +66,18 @@ impl Declared {
                 return Err(format!(
                     "{row} \"{name}\" uses the \"{key}\" key while previously it used the \"{before}\" key"
                 ));
+            }
+        }
+        for (name, folder, levels) in &self.folders {
+            let before = earlier.folders.iter().find(|(known, ..)| known == name);
+            let Some((_, before, with)) = before.filter(|_| zone(self, name) == zone(earlier, name)) else { continue };
+            if before != folder {
+                return Err(format!(
+                    "cache \"{name}\" uses the \"{folder}\" cache path while previously it used the \"{before}\" cache path"
+                ));
+            }
+            if with != levels {
+                return Err(format!("cache \"{name}\" had previously different levels"));
             }
         }
         Ok(())
@@ -151,6 +172,23 @@ mod tests {
         assert_eq!(declared(20, "$uri").follows(&before), Ok(()));
         let text = "limit_req \"a\" uses the \"$uri\" key while previously it used the \"$host\" key";
         assert_eq!(declared(10, "$uri").follows(&before), Err(text.to_owned()));
+    }
+
+    #[test]
+    fn a_cache_that_stays_keeps_its_folder() {
+        let declared = |size, folder: &str, levels: &[usize]| {
+            let mut declared = Declared::default();
+            assert_eq!(declared.declare("a", size, "proxy cache"), Ok(()));
+            declared.keep_below("a", folder, levels);
+            declared
+        };
+        let before = declared(10, "/c", &[1, 2]);
+        assert_eq!(declared(10, "/c", &[1, 2]).follows(&before), Ok(()));
+        assert_eq!(declared(20, "/d", &[2]).follows(&before), Ok(()));
+        let text = "cache \"a\" uses the \"/d\" cache path while previously it used the \"/c\" cache path";
+        assert_eq!(declared(10, "/d", &[1, 2]).follows(&before), Err(text.to_owned()));
+        let text = "cache \"a\" had previously different levels";
+        assert_eq!(declared(10, "/c", &[1]).follows(&before), Err(text.to_owned()));
     }
 
     #[test]

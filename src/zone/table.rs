@@ -139,7 +139,6 @@ impl<V> Table<V> {
     }
 
     /// Shows `judge` the entry that was longest not updated, and the next while it removes them; tells how many it removed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the caches and limits that evict are not served yet"))]
     pub fn for_oldest(&self, mut judge: impl FnMut(&[u8], &mut V) -> Oldest) -> usize {
         self.evict(&mut self.entries.lock(), |_, key, value| judge(key, value))
     }
@@ -160,7 +159,6 @@ impl<V> Table<V> {
     }
 
     /// How many entries there are.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.entries.lock().slab.len()
     }

@@ -45,6 +45,8 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     }
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams, made: HashMap::new() };
+    let caches = crate::http::gateway::cache::caches(levels, &mut cx);
+    let caches = cx.build.part(caches)?.unwrap_or_default();
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
     let decides = |name: &str| used.is_some_and(|used| used.decides(name));
@@ -72,7 +74,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     for name in &unserved {
         build.variable(name, decides(name).then_some("every request is answered with 503"));
     }
-    Ok(Site { ports, definitions, upstreams, kept })
+    Ok(Site { ports, definitions, upstreams, kept, caches })
 }
 
 /// Merged settings, module by module and server by server, as nginx merges them when the http block ends.

@@ -63,6 +63,12 @@ fn record(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.resize(out.len() + padding, 0);
 }
 
+/// The head of a record that holds so many bytes of an answer, if it can.
+pub fn record_of(length: usize) -> Option<[u8; 8]> {
+    let [high, low] = u16::try_from(length).ok()?.to_be_bytes();
+    Some([1, kind::STDOUT, 0, 1, high, low, 0, 0])
+}
+
 fn header(kind: u8, length: usize, padding: u8, out: &mut Vec<u8>) {
     let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
     out.extend_from_slice(&[1, kind, 0, 1, high, low, padding, 0]);

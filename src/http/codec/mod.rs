@@ -1,6 +1,7 @@
 //! Pure codecs: bytes in, meaning out.
 
 pub mod base64;
+pub mod cached;
 pub mod fastcgi;
 pub mod h1;
 pub mod h2;

@@ -115,10 +115,7 @@ fn requests(connection: Rc<Connection>, mut entry: Arc<Virtual>) -> impl Future<
                 }
             };
             connection.front.leave(seat);
-            let Course::On(beyond, timeout) = course else {
-                connection.front.turn.end_logged(connection.clone());
-                return;
-            };
+            let Course::On(beyond, timeout) = course else { return connection.finish() };
             rest = beyond.map(Box::new);
             patience = millis(timeout);
         }
@@ -131,6 +128,16 @@ fn millis(time: Duration) -> u32 {
 }
 
 impl Connection {
+    /// Lets go of the connection when its log lines are written. Where requests of the server's own, such as mirrored ones,
+    /// still keep it open, its output ends now.
+    fn finish(self: &Rc<Self>) {
+        if Rc::strong_count(self) > 1 {
+            self.front.turn.write_logs();
+            self.stream.shutdown();
+        }
+        self.front.turn.end_logged(self.clone());
+    }
+
     /// Waits for a request; false when none came in time.
     async fn waits(&self, deadline: &mut Deadline, patience: u32) -> bool {
         self.idle.set(true);

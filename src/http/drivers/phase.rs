@@ -177,8 +177,7 @@ fn unsatisfied(request: &mut Request) -> Option<u16> {
         return None;
     }
     if precondition && conditional::fails(request) {
-        request.response.clear_last_modified();
-        request.response.clear_etag();
+        request.response.clear_headers();
         return Some(412);
     }
     if range && range::is_unsatisfiable(request) {

@@ -1,5 +1,6 @@
 //! One server after the other: who is asked, the one rule of whether another may be, and what becomes of an answer.
 
+use super::cache::{self, Fetch, Keep};
 use super::conf::{Dialect, Gateway, next};
 use super::engine::{Engine, Protocol, client_ip, note};
 use super::exchange::{Exchange, Failure, Stage};
@@ -48,6 +49,7 @@ pub async fn run<P: Protocol>(
     request: &mut Request,
     pool: &Arc<Pool>,
     head: &[u8],
+    fetch: &mut Option<Box<Fetch>>,
 ) -> Result<Flow<'static>, u16> {
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
     let id = pool.sticky.as_ref().map(|sticky| sticky.id(request)).unwrap_or_default();
@@ -64,6 +66,7 @@ pub async fn run<P: Protocol>(
             let peer = pool.group.name.as_str().into();
             request.attempts.list.push(Attempt { peer, status: 502, ..Attempt::default() });
             request.log(Level::Error, "no live upstreams while connecting to upstream");
+            fetch.iter_mut().for_each(|fetch| fetch.note_failure(next::NO_LIVE));
             return Err(502);
         };
         let Some(peer) = pool.group.peer(used.peer) else { return Err(500) };
@@ -74,11 +77,15 @@ pub async fn run<P: Protocol>(
         });
         match attempts.exchange(request, &used).await {
             Ok((exchange, reply, upload)) => {
-                let flow = deliver(engine, request, (exchange, used, passing.as_ref()), reply, upload).await;
+                let flow =
+                    deliver(engine, request, (exchange, used, passing.as_ref()), (reply, upload), fetch).await;
                 passing.iter().for_each(|passing| passing.learn(request, false));
                 return Ok(flow);
             }
-            Err(missed) => attempts.next(request, used, &missed)?,
+            Err(missed) => {
+                fetch.iter_mut().for_each(|fetch| fetch.note_failure(missed.failure.bit()));
+                attempts.next(request, used, &missed)?;
+            }
         }
     }
 }
@@ -116,8 +123,8 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         let missed = |failure| Missed { failure, stage, kept, streamed };
         let reply = outcome.map_err(missed)?;
         note(request, |attempt| attempt.status = reply.status);
-        let bit = status_bit(reply.status);
         let failure = Failure::Status(reply.status);
+        let bit = failure.bit();
         if bit != 0 && self.pick.left() > 1 && self.may_repeat(request, &missed(failure), bit) {
             return Err(missed(failure));
         }
@@ -143,13 +150,10 @@ impl<'a, P: Protocol> Attempts<'a, P> {
             attempt.response = Some(elapsed);
             attempt.status = failure.status();
         });
-        let bit = match failure {
-            Failure::Error => next::ERROR,
-            Failure::Timeout => next::TIMEOUT,
-            Failure::InvalidHead => next::INVALID_HEADER,
-            Failure::Status(status) => status_bit(status),
-            Failure::Aborted | Failure::Client(_) | Failure::Local(_) => return Err(failure.status()),
-        };
+        let bit = failure.bit();
+        if bit == 0 {
+            return Err(failure.status());
+        }
         // A wait that ends is the reading of an answer, also before its first byte.
         let action = match (failure, stage) {
             (Failure::Timeout, Stage::Sending) if self.is_sent_whole(request) => Stage::Reading.action(),
@@ -186,38 +190,39 @@ impl Missed {
     }
 }
 
-/// The condition of `*_next_upstream` that a status is.
-const fn status_bit(status: u16) -> u32 {
-    match status {
-        500 => next::HTTP_500,
-        502 => next::HTTP_502,
-        503 => next::HTTP_503,
-        504 => next::HTTP_504,
-        403 => next::HTTP_403,
-        404 => next::HTTP_404,
-        429 => next::HTTP_429,
-        _ => 0,
-    }
-}
-
 /// Takes a reply to the client.
 async fn deliver<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
     (mut exchange, used, passing): (Exchange, InUse, Option<&Passing>),
-    mut reply: Reply,
-    upload: Option<Upload<'_>>,
+    (reply, upload): (Reply, Option<Upload<'_>>),
+    fetch: &mut Option<Box<Fetch>>,
 ) -> Flow<'static> {
     let gateway = &engine.gateway;
+    let bytes = exchange.buffer.filled();
     if request.site.kept.upstream {
-        reply::keep(request, &exchange, &reply);
+        reply::keep(request, bytes, &reply);
     }
     passing.iter().for_each(|passing| passing.learn(request, true));
-    if let Some(flow) = away(engine, request, &exchange, &reply) {
+    fetch.iter_mut().for_each(|fetch| fetch.heed(request, gateway, bytes, &reply));
+    if let Some(instead) = fetch.as_ref().and_then(|fetch| fetch.instead(request, &reply)) {
+        finish(request, exchange, used, &reply, upload.is_none());
+        return match fetch.take() {
+            Some(fetch) => fetch.give(engine, request, instead),
+            None => Flow::Finish(500),
+        };
+    }
+    if let Some(flow) = away(engine, request, bytes, &reply, fetch) {
         finish(request, exchange, used, &reply, upload.is_none());
         return flow;
     }
-    reply::head(request, gateway, &engine.protocol, &mut exchange, &mut reply);
+    reply::head(request, gateway, &engine.protocol, bytes, &reply);
+    let kept = fetch.as_ref().is_some_and(|fetch| fetch.may_keep());
+    cache::ranges(request, gateway, kept, false);
+    request.response.unconditional = !kept;
+    exchange.buffer.start += reply.head as usize;
+    exchange.reusable &= reply.keepalive;
+    note(request, |attempt| attempt.length = 0);
     if range::is_unsatisfiable(request) {
         range::say_length(request);
         exchange.reusable = false;
@@ -236,7 +241,9 @@ async fn deliver<P: Protocol>(
         request.tunnel = Some(Box::new(tunnel));
         return Flow::Done;
     }
-    relay::run(request, (exchange, used), upload, gateway, reply).await;
+    let store = engine.store.as_deref();
+    let keep = fetch.take().map(Keep::Cache).or_else(|| store.map(Keep::Store));
+    relay::run(request, (exchange, used), (reply, upload), gateway, keep).await;
     request.attempts.url = None;
     Flow::Done
 }
@@ -245,10 +252,11 @@ async fn deliver<P: Protocol>(
 fn away<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
-    exchange: &Exchange,
+    bytes: &[u8],
     reply: &Reply,
+    fetch: &mut Option<Box<Fetch>>,
 ) -> Option<Flow<'static>> {
-    if let Some(flow) = reply::redirect(request, &engine.gateway, exchange, reply) {
+    if let Some(flow) = reply::redirect(request, &engine.gateway, bytes, reply) {
         return Some(flow);
     }
     // memcached's 404 has no body: the location answers.
@@ -262,7 +270,10 @@ fn away<P: Protocol>(
     if !pages.iter().any(|page| page.status == reply.status) {
         return None;
     }
-    reply::challenge(request, exchange, reply);
+    reply::challenge(request, bytes, reply);
+    if let Some(fetch) = fetch.take() {
+        fetch.remember(request, reply.status);
+    }
     Some(Flow::Finish(reply.status))
 }
 

@@ -1,4 +1,6 @@
-//! The cache and store rows of the gateways that have them. Checked, not served yet.
+//! Answers of servers kept in files: the cache and store rows of the gateways that have them, and what they do.
+//!
+//! [`look`] asks the cache before a server is asked, [`fetch`] judges what the server answers, [`save`] writes it to a file.
 
 use super::conf::gateway::PROXY;
 use crate::conf::diagnostic::Diagnostic;
@@ -11,9 +13,20 @@ use crate::session::slot::free;
 use crate::session::{shared, used};
 use std::time::Duration;
 
+mod fetch;
+mod fresh;
+mod look;
 mod path;
+mod save;
+mod settings;
+mod store;
 
+pub use fetch::Fetch;
+pub use look::{Looked, etag, last_modified, look, ranges};
 pub use path::{CachePaths, PATH_WORDS, cache_path};
+pub use save::{Keep, Saving};
+pub use settings::{Caching, caches};
+pub use store::Store;
 
 /// Settings of a gateway's cache and store.
 #[derive(Default)]
@@ -178,7 +191,7 @@ macro_rules! cache_rows {
         use crate::http::gateway::cache::{self, CacheConf as C, METHODS};
         use crate::session::contexts::{HTTP, HTTP_ANY as ANY};
         use crate::session::slot::{Access, Predicates, Value};
-        crate::http::gateway::conf::unserved([
+        [
             Directive::new(concat!($prefix, "_cache"), ANY, Arity::Exactly(1), &Custom(cache::cache::<{ $gateway }>))
                 .default("off")
                 .doc("Names the zone of the cache for answers."),
@@ -298,7 +311,7 @@ macro_rules! cache_rows {
             )
             .default("user:rw")
             .doc("Sets the rights of such files."),
-        ])
+        ]
     }};
 }
 pub(crate) use cache_rows;

@@ -38,6 +38,8 @@ pub mod next {
     pub const HTTP_429: u32 = 1 << 10;
     /// A stale answer while the cache is updated (`*_cache_use_stale`).
     pub const UPDATING: u32 = 1 << 11;
+    /// No server is live: a stale answer is given wherever one is given for errors.
+    pub const NO_LIVE: u32 = 1 << 12;
     /// Never.
     pub const OFF: u32 = 1 << 31;
 }
@@ -264,6 +266,8 @@ pub struct Gateway {
     pub passes_server: bool,
     /// The same of Date.
     pub passes_date: bool,
+    /// `*_force_ranges`.
+    pub force_ranges: bool,
     /// `*_ignore_client_abort`.
     pub ignore_client_abort: bool,
     /// `*_ignore_headers`.
@@ -318,7 +322,9 @@ impl Gateway {
         let passed = |name: &[u8]| conf.pass.iter().any(|word| word.bytes.eq_ignore_ascii_case(name));
         let (dialect, own) = match P {
             gateway::FASTCGI => (Dialect::FastCgi, &HIDDEN_CGI[..]),
-            gateway::UWSGI | gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            gateway::SCGI => (Dialect::Cgi, &HIDDEN_CGI[..]),
+            // The Status of an uwsgi application is passed on, as in nginx.
+            gateway::UWSGI => (Dialect::Cgi, HIDDEN_CGI.get(1..).unwrap_or_default()),
             gateway::MEMCACHED => (Dialect::Memcached { gzip: 0 }, &[][..]),
             _ => (Dialect::Http, &HIDDEN[..]),
         };
@@ -352,6 +358,7 @@ impl Gateway {
             passes_server: !hidden.iter().any(|name| name == b"server"),
             passes_date: !hidden.iter().any(|name| name == b"date"),
             hidden,
+            force_ranges: conf.force_ranges.unwrap_or(false),
             ignore_client_abort: conf.ignore_client_abort.merged()?,
             ignore_headers: conf.ignore_headers.unwrap_or(0),
             intercept_errors: conf.intercept_errors.merged()?,
@@ -544,7 +551,7 @@ pub(crate) use connection_rows;
 /// The rows of the gateways whose answers have heads: which of their headers count.
 macro_rules! header_rows {
     ($prefix:literal, $gateway:expr) => {{
-        use crate::conf::directive::{Arity, Directive, Support};
+        use crate::conf::directive::{Arity, Directive};
         use crate::conf::slot::{Flag, List, Mask};
         use crate::http::gateway::conf::{GatewayConf as G, IGNORE};
         use crate::session::contexts::HTTP_ANY as ANY;
@@ -569,9 +576,6 @@ macro_rules! header_rows {
                 Arity::AtLeast(1),
                 &Mask(|c: &mut G<{ $gateway }>| &mut c.ignore_headers, IGNORE),
             )
-            .support(Support::Partial(
-                "of these headers only X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering and X-Accel-Charset are ever acted upon",
-            ))
             .doc("Does not act on the given response headers."),
             Directive::new(
                 concat!($prefix, "_intercept_errors"),
@@ -674,7 +678,7 @@ macro_rules! buffer_rows {
             )
             .default("on")
             .doc("Reads the whole request body before a backend is asked."),
-            Directive::checked(
+            Directive::new(
                 concat!($prefix, "_force_ranges"),
                 ANY,
                 Arity::Flag,

@@ -3,6 +3,7 @@
 //! Differs from nginx: a body that was streamed to one server is not announced, without its bytes, to another that an error page leads to; the answer is 502. [test: a_streamed_body_is_not_sent_twice]
 
 use super::attempts;
+use super::cache::{self, Caching, Fetch, Looked, Store};
 use super::conf::Gateway;
 use super::lookup::Servers;
 use crate::http::heart::body::Saved;
@@ -40,6 +41,11 @@ pub trait Protocol: Send + Sync {
 
     /// Whether a body of unknown length can be passed on as it comes.
     fn passes_chunks(&self, request: &Request) -> bool;
+
+    /// What answers are kept by in a cache where `*_cache_key` says nothing.
+    fn cache_key(&self, _target: &Target) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// A body that replaces the client's.
     fn body(&self, _request: &Request) -> Option<Vec<u8>> {
@@ -86,6 +92,10 @@ pub struct Engine<P> {
     pub protocol: P,
     /// TLS towards the servers, where it may be needed.
     pub tls: Option<Arc<ServerSide>>,
+    /// The cache, where there is one.
+    pub caching: Option<Arc<Caching>>,
+    /// Where answers become files for good.
+    pub store: Option<Arc<Store>>,
 }
 
 impl<P: Protocol> Handler for Engine<P> {
@@ -118,7 +128,8 @@ impl<P: Protocol> Explain for Engine<P> {
 
 impl<P: Protocol> Engine<P> {
     async fn pass(&self, request: &mut Request) -> Result<Flow<'static>, u16> {
-        request.attempts.begin();
+        request.attempts.renew();
+        request.attempts.cache.stores = self.store.is_some();
         if request.body.streamed && self.gateway.pass_body && request.body.saved.is_none() {
             request.log(Level::Error, "request body was passed on as it came and cannot be sent again");
             return Err(502);
@@ -142,13 +153,34 @@ impl<P: Protocol> Engine<P> {
         let target = self.protocol.target(request)?;
         request.attempts.host.clear();
         request.attempts.host.extend_from_slice(&target.host);
+        match cache::look(self, request, &target).await? {
+            Looked::Answered(flow) => Ok(flow),
+            Looked::Asks(None) => self.ask(request, target, &mut None).await,
+            Looked::Asks(mut fetch) => {
+                let outcome = self.ask(request, target, &mut fetch).await;
+                match (outcome, fetch) {
+                    (Err(status), Some(fetch)) => fetch.missed(self, request, status),
+                    (outcome, _) => outcome,
+                }
+            }
+        }
+    }
+
+    /// Asks the servers; `fetch` is for a cache.
+    async fn ask(
+        &self,
+        request: &mut Request,
+        target: Target,
+        fetch: &mut Option<Box<Fetch>>,
+    ) -> Result<Flow<'static>, u16> {
+        request.attempts.begin();
         let mut out = request.turn().text();
         self.protocol.encode(request, &target, self.body_length(request), &mut out)?;
         let Target { servers, uri, secure, .. } = target;
         let pool = servers.find(request, &self.gateway).await?;
         request.attempts.url = Some((self.protocol.scheme(secure), uri));
         request.attempts.secure = secure;
-        let flow = attempts::run(self, request, &pool, &out).await;
+        let flow = attempts::run(self, request, &pool, &out, fetch).await;
         request.turn().give_text(out);
         flow
     }

@@ -5,7 +5,7 @@
 //! Differs from nginx: after a 101 that the client did not ask for nothing is passed on, and both connections end at once. [test: a_switch_of_protocols_that_nobody_asked_for_ends_the_connection]
 //! Differs from nginx: what a backend answered before it closed is read although more of the request was to be sent. [test: every_end_of_an_exchange_is_nginxs]
 
-use super::conf::{Dialect, Gateway};
+use super::conf::{Dialect, Gateway, next};
 use super::engine::note;
 use super::reply::{self, Invalid, Reply};
 use super::upload::Upload;
@@ -54,6 +54,17 @@ impl Failure {
         }
     }
 
+    /// The condition of `*_next_upstream` that it is; 0 for none.
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::Error => next::ERROR,
+            Self::Timeout => next::TIMEOUT,
+            Self::InvalidHead => next::INVALID_HEADER,
+            Self::Status(status) => status_bit(status),
+            Self::Aborted | Self::Client(_) | Self::Local(_) => 0,
+        }
+    }
+
     /// Whether it speaks against the server.
     pub const fn counts(self) -> bool {
         match self {
@@ -61,6 +72,20 @@ impl Failure {
             Self::Status(status) => !matches!(status, 403 | 404),
             Self::Aborted | Self::Client(_) | Self::Local(_) => false,
         }
+    }
+}
+
+/// The condition of `*_next_upstream` that a status is.
+pub const fn status_bit(status: u16) -> u32 {
+    match status {
+        500 => next::HTTP_500,
+        502 => next::HTTP_502,
+        503 => next::HTTP_503,
+        504 => next::HTTP_504,
+        403 => next::HTTP_403,
+        404 => next::HTTP_404,
+        429 => next::HTTP_429,
+        _ => 0,
     }
 }
 
@@ -306,7 +331,9 @@ impl Exchange {
     ) -> Result<Reply, Failure> {
         let begun = request.turn().clock.instant();
         self.records = (gateway.dialect == Dialect::FastCgi).then(Box::default);
-        let watch = !gateway.ignore_client_abort;
+        // What becomes a file is fetched for others too.
+        let cache = &request.attempts.cache;
+        let watch = !gateway.ignore_client_abort && !cache.keeps && !cache.stores;
         let mut interim = 0;
         let reply = poll_fn(|cx| {
             match self.poll_secured(cx, request, gateway) {

@@ -1,5 +1,6 @@
 //! What FastCGI, uwsgi and SCGI have in common: parameters of a request, and where it goes.
 
+use super::cache;
 use super::conf::Gateway;
 use super::engine::Target;
 use super::lookup::Servers;
@@ -20,7 +21,23 @@ pub struct Params {
     rows: Vec<Param>,
     /// Whether the client's headers are passed on.
     pass_headers: bool,
+    /// Whether answers may be kept, so that some are not.
+    kept: bool,
 }
+
+/// A parameter whose value is a variable's.
+type Getter = fn(&Request, u32, &mut Vec<u8>) -> bool;
+
+/// Parameters of requests whose answers may be kept, where none of the name is written: conditions of a cache, and nothing in
+/// place of the client's.
+const OF_CACHE: [(&[u8], Option<Getter>); 6] = [
+    (b"HTTP_IF_MODIFIED_SINCE", Some(cache::last_modified)),
+    (b"HTTP_IF_UNMODIFIED_SINCE", None),
+    (b"HTTP_IF_NONE_MATCH", Some(cache::etag)),
+    (b"HTTP_IF_MATCH", None),
+    (b"HTTP_RANGE", None),
+    (b"HTTP_IF_RANGE", None),
+];
 
 /// One parameter.
 struct Param {
@@ -56,7 +73,13 @@ impl Params {
         let rows = written.iter().map(|(name, value, skips_empty)| {
             Ok(Param { name: name.bytes.clone(), value: cx.text(value)?, skips_empty: *skips_empty })
         });
-        Ok(Self { rows: rows.collect::<Result<_, Diagnostic>>()?, pass_headers: gateway.pass_headers })
+        Ok(Self { rows: rows.collect::<Result<_, Diagnostic>>()?, pass_headers: gateway.pass_headers, kept: false })
+    }
+
+    /// The same for a place whose answers may be kept.
+    pub const fn kept(mut self, kept: bool) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// The parameters of a request, one a line.
@@ -64,6 +87,11 @@ impl Params {
         let mut lines = Vec::new();
         self.each(request, |name, value| lines.extend([name, b"=", value, b"\n"].concat()));
         lines
+    }
+
+    /// Whether a parameter of this name is written.
+    fn has(&self, name: &[u8]) -> bool {
+        self.rows.iter().any(|row| row.name.eq_ignore_ascii_case(name))
     }
 
     /// Gives `put` the parameters of a request: those written, then the client's headers that none of them replaces.
@@ -76,6 +104,13 @@ impl Params {
                 put(&row.name, &value);
             }
         }
+        let kept = self.kept && request.attempts.cache.keeps;
+        for (name, getter) in OF_CACHE.iter().filter(|(name, _)| kept && !self.has(name)) {
+            value.clear();
+            if getter.is_some_and(|getter| getter(request, 0, &mut value)) {
+                put(name, &value);
+            }
+        }
         request.turn().give_text(value);
         if !self.pass_headers {
             return;
@@ -83,7 +118,7 @@ impl Params {
         let mut headers: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(request.head.headers.len());
         for (header, text, _) in request.head.iter() {
             let name = [b"HTTP_", header].concat().iter().map(|byte| upper(*byte)).collect::<Vec<u8>>();
-            if self.rows.iter().any(|row| row.name.eq_ignore_ascii_case(&name)) {
+            if self.has(&name) || kept && OF_CACHE.iter().any(|(own, _)| **own == *name) {
                 continue;
             }
             let same = |(own, _): &&mut (Vec<u8>, Vec<u8>)| *own == name;

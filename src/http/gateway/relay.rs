@@ -5,12 +5,13 @@
 //! counts against the server, as in nginx.
 
 use super::buffer::Buffer;
+use super::cache::{Keep, Saving};
 use super::conf::Gateway;
 use super::engine::note;
 use super::exchange::{Exchange, said};
 use super::reply::{Framing, Reply};
 use super::upload::Upload;
-use crate::http::codec::h1::{Chunked, Piece};
+use crate::http::codec::h1::{Chunked, Method, Piece};
 use crate::http::codec::memcached::Trailer;
 use crate::http::heart::filter::Then;
 use crate::http::heart::pace::allowance;
@@ -64,6 +65,10 @@ struct Relay<'a, 'h> {
     /// The backend's side, until the reply is over.
     source: Option<(Exchange, InUse)>,
     upload: Option<Upload<'h>>,
+    /// Keeps the body in a cache.
+    saving: Option<Saving>,
+    /// The client is gone, and the reply is read for the cache alone.
+    detached: bool,
     gateway: &'a Gateway,
     framing: Framing,
     chunks: Chunked,
@@ -92,10 +97,11 @@ struct Relay<'a, 'h> {
 pub async fn run(
     request: &mut Request,
     source: (Exchange, InUse),
-    upload: Option<Upload<'_>>,
+    (mut reply, upload): (Reply, Option<Upload<'_>>),
     gateway: &Gateway,
-    reply: Reply,
+    keep: Option<Keep<'_>>,
 ) {
+    let mut source = source;
     let head = matches!(reply.framing, Framing::Records(_)).then_some(u64::from(reply.head));
     request.response.content = Content::Streamed;
     request.start();
@@ -103,12 +109,24 @@ pub async fn run(
         request.response.head_only = true;
     }
     let buffering = reply.buffering.filter(|_| gateway.ignore_headers & 8 == 0).unwrap_or(gateway.buffering);
+    let saving = keep.filter(|_| buffering).and_then(|keep| {
+        let (start, buffer) = (source.0.buffer.start, &source.0.buffer);
+        let head = buffer.at(start.saturating_sub(reply.head as usize), start);
+        keep.save(request, gateway, &reply, head)
+    });
+    let is_head = request.method == Method::Head && !matches!(reply.framing, Framing::None | Framing::Value(_));
+    if saving.is_none() && is_head {
+        // The body was only asked for to be kept.
+        (reply.framing, source.0.reusable) = (Framing::None, false);
+    }
     let plain = request.response.is_plain();
     let begun = (request.turn().clock.now().as_secs(), 0);
     let mut relay = Relay {
         request,
         source: Some(source),
         upload,
+        saving,
+        detached: false,
         gateway,
         framing: reply.framing,
         chunks: Chunked::default(),
@@ -127,7 +145,8 @@ pub async fn run(
     };
     relay.raw = head.and_then(|head| relay.source.as_mut()?.0.records.as_mut().map(|records| records.place(head)));
     relay.begin();
-    if relay.source.is_none() && !relay.complete {
+    let is_unread = relay.source.is_none() && !relay.complete && !relay.request.response.head_only;
+    if is_unread && matches!(relay.framing, Framing::Chunked) {
         // What cannot be understood from its first bytes on is no answer: nothing of it has been sent.
         relay.request.response.out.clear();
         relay.request.response.broken = true;
@@ -279,6 +298,9 @@ impl Relay<'_, '_> {
 
     fn give(&mut self, bytes: &[u8], then: Then) {
         note(self.request, |attempt| attempt.length += bytes.len() as u64);
+        if let Some(saving) = &mut self.saving {
+            saving.write(self.request, bytes);
+        }
         let bytes = self.request.response.select(bytes);
         self.request.take(bytes, then);
     }
@@ -287,6 +309,9 @@ impl Relay<'_, '_> {
     fn end(&mut self, complete: bool) {
         let Some((exchange, used)) = self.source.take() else { return };
         self.complete = complete;
+        if let Some(saving) = self.saving.take() {
+            saving.finish(self.request, complete);
+        }
         let elapsed = self.request.turn().clock.since(used.since);
         let raw = self.raw;
         note(self.request, |attempt| {
@@ -345,12 +370,12 @@ impl Relay<'_, '_> {
     }
 
     fn is_pending(&self) -> bool {
-        self.has_output() || self.request.response.later.is_some()
+        self.has_output() || self.request.response.later.is_some() && !self.detached
     }
 
     /// Whether there is something to send.
     fn has_output(&self) -> bool {
-        !self.request.response.out.is_empty() || !self.buffer.is_empty()
+        !self.detached && (!self.request.response.out.is_empty() || !self.buffer.is_empty())
     }
 
     /// Takes on what waits for requests of the server's own; whether that brought something.
@@ -358,10 +383,26 @@ impl Relay<'_, '_> {
         self.request.response.later.is_some() && !self.has_output() && self.request.poll_later(cx).is_ready()
     }
 
+    /// The client gets no more. What is kept in a cache is read on.
+    fn give_up(&mut self) -> Step {
+        if self.saving.is_none() || self.source.is_none() {
+            return Step::Over;
+        }
+        self.detached = true;
+        self.request.response.broken = true;
+        self.request.response.out.clear();
+        self.request.response.later = None;
+        self.buffer = Buffer::default();
+        Step::Stuck
+    }
+
     /// Writes what is there.
     fn write(&mut self) -> Step {
+        if self.detached {
+            return Step::Stuck;
+        }
         if self.request.response.broken {
-            return Step::Over;
+            return self.give_up();
         }
         let mut moved = Step::Stuck;
         loop {
@@ -385,7 +426,7 @@ impl Relay<'_, '_> {
             match outcome {
                 Ok(_) => moved = Step::Moved,
                 Err(Step::Stuck) => return moved,
-                Err(step) => return step,
+                Err(_) => return self.give_up(),
             }
         }
     }
@@ -459,7 +500,7 @@ impl Relay<'_, '_> {
     /// Whether the backend may be read: nothing waits, or more may wait in memory or in the file.
     fn may_read(&self) -> bool {
         self.source.is_some()
-            && self.request.response.later.is_none()
+            && (self.detached || self.request.response.later.is_none())
             && (!self.is_pending()
                 || self.buffering && (self.buffer.memory() < self.gateway.memory || self.may_spill()))
     }
@@ -555,7 +596,11 @@ impl Relay<'_, '_> {
 
     /// Whether bytes may go straight from the backend to the client.
     fn is_direct(&self) -> bool {
-        self.plain && !self.is_pending() && !self.request.response.head_only
+        self.plain
+            && self.saving.is_none()
+            && self.request.response.part.is_none()
+            && !self.is_pending()
+            && !self.request.response.head_only
     }
 
     /// Moves a piece of a large response through a pipe: it is not copied here. Nothing where that is not the way.
@@ -688,16 +733,17 @@ impl Relay<'_, '_> {
         if want_write && self.request.poll_sendable(cx).is_ready() {
             return Poll::Ready(Step::Moved);
         }
-        if !self.gateway.ignore_client_abort && self.request.poll_gone(cx).is_ready() {
+        let watches = !self.gateway.ignore_client_abort && !self.detached;
+        if watches && self.request.poll_gone(cx).is_ready() {
             self.client_left();
-            return Poll::Ready(Step::Over);
+            return Poll::Ready(self.give_up());
         }
         let awaited = want_write && !self.request.pace.waits();
         if awaited && self.to_client.poll(cx, self.request, self.request.location.settings.send_timeout).is_ready() {
             self.request.log(Level::Info, "client timed out (110: Connection timed out) while sending to client");
             self.request.blame_client();
             self.request.response.broken = true;
-            return Poll::Ready(Step::Over);
+            return Poll::Ready(self.give_up());
         }
         if want_read && self.from_source.poll(cx, self.request, self.gateway.read_timeout).is_ready() {
             let text = "upstream timed out (110: Connection timed out) while reading upstream";
@@ -709,7 +755,9 @@ impl Relay<'_, '_> {
     }
 
     fn client_left(&mut self) {
-        let text = if self.source.is_some() {
+        let text = if self.saving.is_some() && self.source.is_some() {
+            "epoll_wait() reported that client prematurely closed connection while sending to client"
+        } else if self.source.is_some() {
             "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too while sending to client"
         } else {
             "client prematurely closed connection while sending to client"

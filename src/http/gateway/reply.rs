@@ -1,8 +1,7 @@
 //! A backend's response head: parsed, judged, and turned into the response the client gets.
 
 use super::conf::{Dialect, Gateway};
-use super::engine::{Protocol, note};
-use super::exchange::Exchange;
+use super::engine::Protocol;
 use crate::http::codec::h1;
 use crate::http::codec::h1::{Next, Part};
 use crate::http::codec::memcached::{self, Answer, Trailed};
@@ -65,7 +64,16 @@ fn of<'a>(bytes: &'a [u8], part: &Part) -> &'a [u8] {
 pub fn parse(request: &Request, dialect: Dialect, asked: &[u8], bytes: &[u8]) -> Result<Option<Reply>, Invalid> {
     match dialect {
         Dialect::Memcached { gzip } => value(request, gzip, asked, bytes),
-        _ => head_of(request, dialect, bytes).map_err(Invalid::Head),
+        // The method sent need not be the client's.
+        Dialect::Http => {
+            let is_head = asked.get(..5).is_some_and(|method| method.eq_ignore_ascii_case(b"HEAD "));
+            head_of(request, dialect, is_head, bytes).map_err(Invalid::Head)
+        }
+        // What a program sends for HEAD all the same is kept, where that is asked for.
+        _ => {
+            let is_head = request.method == h1::Method::Head && !request.attempts.cache.keeps;
+            head_of(request, dialect, is_head, bytes).map_err(Invalid::Head)
+        }
     }
 }
 
@@ -118,14 +126,14 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 /// Parses the head of an HTTP server or a program.
-fn head_of(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
+fn head_of(request: &Request, dialect: Dialect, is_head: bool, bytes: &[u8]) -> Result<Option<Reply>, String> {
     if dialect == Dialect::FastCgi {
-        return program(request, dialect, bytes);
+        return program(request, dialect, is_head, bytes);
     }
     let line = match h1::status_line(bytes) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(None),
-        Err(_) if dialect == Dialect::Cgi => return program(request, dialect, bytes),
+        Err(_) if dialect == Dialect::Cgi => return program(request, dialect, is_head, bytes),
         Err(_) => {
             request.log(
                 Level::Error,
@@ -139,20 +147,20 @@ fn head_of(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<R
     if !headers(bytes, line.end, &mut reply)? {
         return Ok(None);
     }
-    frame(request, bytes, &mut reply)?;
+    frame(request, is_head, bytes, &mut reply)?;
     if dialect == Dialect::Cgi {
-        reply.ends_with_program(dialect, request.method == h1::Method::Head);
+        reply.ends_with_program(dialect, is_head);
     }
     Ok(Some(reply))
 }
 
 /// Parses the head of a CGI program's answer (RFC 3875 §6.3): the status is in a header, if anywhere.
-fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<Reply>, String> {
+fn program(request: &Request, dialect: Dialect, is_head: bool, bytes: &[u8]) -> Result<Option<Reply>, String> {
     let mut reply = Reply::without_line();
     if !headers(bytes, 0, &mut reply)? {
         return Ok(None);
     }
-    frame(request, bytes, &mut reply)?;
+    frame(request, is_head, bytes, &mut reply)?;
     let named = |name: &[u8]| reply.headers.iter().find(|(own, _)| of(bytes, own).eq_ignore_ascii_case(name));
     if let Some((_, value)) = named(b"status") {
         let shown = of(bytes, value);
@@ -171,7 +179,7 @@ fn program(request: &Request, dialect: Dialect, bytes: &[u8]) -> Result<Option<R
     if reply.status == 101 {
         reply.switches(dialect == Dialect::Cgi && request.header(Known::Upgrade).is_some());
     }
-    reply.ends_with_program(dialect, request.method == h1::Method::Head);
+    reply.ends_with_program(dialect, is_head);
     Ok(Some(reply))
 }
 
@@ -221,7 +229,7 @@ fn earlier(bytes: &[u8], before: &[(Part, Part)], name: &[u8]) -> Option<(Part, 
 }
 
 /// Leaves out repeated headers, and finds how the body ends.
-fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), String> {
+fn frame(request: &Request, is_head: bool, bytes: &[u8], reply: &mut Reply) -> Result<(), String> {
     let mut length = None;
     let mut chunked = false;
     let text = |part: &Part| String::from_utf8_lossy(of(bytes, part)).into_owned();
@@ -283,7 +291,7 @@ fn frame(request: &Request, bytes: &[u8], reply: &mut Reply) -> Result<(), Strin
             _ => {}
         }
     }
-    let head_only = request.method == h1::Method::Head || matches!(reply.status, 204 | 304);
+    let head_only = is_head || matches!(reply.status, 204 | 304);
     reply.framing = match (head_only, chunked, length) {
         (true, ..) => Framing::None,
         (_, true, _) => Framing::Chunked,
@@ -337,6 +345,11 @@ impl Reply {
         self.keepalive = matches!(self.framing, Framing::Records(_));
     }
 
+    /// Names and values of the headers.
+    pub fn named<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
+        self.headers.iter().map(|(name, value)| (of(bytes, name), of(bytes, value)))
+    }
+
     /// Whether there is a header of this name.
     fn has(&self, bytes: &[u8], name: &[u8]) -> bool {
         self.headers.iter().any(|(own, _)| of(bytes, own).eq_ignore_ascii_case(name))
@@ -349,18 +362,17 @@ impl Reply {
 }
 
 /// Keeps the head for `$upstream_http_…`, whatever becomes of the reply.
-pub fn keep(request: &mut Request, exchange: &Exchange, reply: &Reply) {
-    let head = exchange.buffer.filled().get(..reply.head as usize).unwrap_or_default();
+pub fn keep(request: &mut Request, bytes: &[u8], reply: &Reply) {
+    let head = bytes.get(..reply.head as usize).unwrap_or_default();
     request.attempts.keep(head, reply.headers.clone());
 }
 
 /// Follows X-Accel-Redirect, unless it is to be ignored.
-pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, reply: &Reply) -> Option<Flow<'static>> {
+pub fn redirect(request: &mut Request, gateway: &Gateway, bytes: &[u8], reply: &Reply) -> Option<Flow<'static>> {
     if gateway.ignore_headers & 1 != 0 {
         return None;
     }
-    set_rate(request, gateway, exchange, reply);
-    let bytes = exchange.buffer.filled();
+    set_rate(request, gateway, bytes, reply);
     let found = reply.headers.iter().find(|(name, _)| of(bytes, name).eq_ignore_ascii_case(b"x-accel-redirect"))?;
     let target = of(bytes, &found.1).to_vec();
     // Headers of the reply that survive the redirect, as in nginx.
@@ -399,8 +411,7 @@ pub fn redirect(request: &mut Request, gateway: &Gateway, exchange: &Exchange, r
 }
 
 /// Sets how fast the client is sent the response, as X-Accel-Limit-Rate says.
-fn set_rate(request: &Request, gateway: &Gateway, exchange: &Exchange, reply: &Reply) {
-    let bytes = exchange.buffer.filled();
+fn set_rate(request: &Request, gateway: &Gateway, bytes: &[u8], reply: &Reply) {
     let named = |name: &Part| of(bytes, name).eq_ignore_ascii_case(b"x-accel-limit-rate");
     let found = reply.headers.iter().find(|(name, _)| gateway.ignore_headers & 4 == 0 && named(name));
     if let Some(rate) = found.and_then(|(_, value)| crate::conf::value::number(of(bytes, value))) {
@@ -409,8 +420,7 @@ fn set_rate(request: &Request, gateway: &Gateway, exchange: &Exchange, reply: &R
 }
 
 /// Keeps the challenge of an intercepted 401.
-pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
-    let bytes = exchange.buffer.filled();
+pub fn challenge(request: &mut Request, bytes: &[u8], reply: &Reply) {
     for (name, value) in &reply.headers {
         if reply.status == 401 && of(bytes, name).eq_ignore_ascii_case(b"www-authenticate") {
             let value = of(bytes, value).to_vec();
@@ -420,15 +430,8 @@ pub fn challenge(request: &mut Request, exchange: &Exchange, reply: &Reply) {
 }
 
 /// Makes the client's response head of a reply.
-pub fn head<P: Protocol>(
-    request: &mut Request,
-    gateway: &Gateway,
-    protocol: &P,
-    exchange: &mut Exchange,
-    reply: &mut Reply,
-) {
-    set_rate(request, gateway, exchange, reply);
-    let bytes = exchange.buffer.filled();
+pub fn head<P: Protocol>(request: &mut Request, gateway: &Gateway, protocol: &P, bytes: &[u8], reply: &Reply) {
+    set_rate(request, gateway, bytes, reply);
     request.response.status = reply.status;
     if request.response.error != 0 && reply.status != 0 {
         // An error page that is fetched from a backend keeps the error's status.
@@ -463,9 +466,6 @@ pub fn head<P: Protocol>(
     let http = gateway.dialect == Dialect::Http;
     request.response.server_passed = gateway.passes_server && (http || reply.has(bytes, b"server"));
     request.response.date_passed = gateway.passes_date && (http || reply.has(bytes, b"date"));
-    exchange.buffer.start += reply.head as usize;
-    exchange.reusable &= reply.keepalive;
-    note(request, |attempt| attempt.length = 0);
     if reply.text.is_empty() && reply.head == 0 {
         request.response.status = 0;
         request.head.line.version = 9;

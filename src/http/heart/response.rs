@@ -310,6 +310,14 @@ impl Response {
         bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// Takes all headers back: another response comes in place of this one.
+    pub fn clear_headers(&mut self) {
+        self.headers.clear();
+        self.etag.clear();
+        (self.last_modified, self.last_modified_passed) = (None, false);
+        (self.server_passed, self.date_passed, self.location_as_is) = (false, false, false);
+    }
+
     /// Takes Last-Modified back.
     pub fn clear_last_modified(&mut self) {
         self.last_modified = None;

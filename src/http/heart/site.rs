@@ -13,6 +13,7 @@ use crate::http::heart::secure::ServerTls;
 use crate::http::heart::settings::{FileOnly, FileSettings, Settings};
 use crate::http::heart::upstream::Upstreams;
 use crate::script::variable::Definitions;
+use crate::zone::cache::Cache;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Site {
     pub upstreams: Upstreams,
     /// What is kept of heads for variables.
     pub kept: Kept,
+    /// The caches of its gateways.
+    pub caches: Vec<Arc<Cache>>,
 }
 
 /// Which heads some variable of the configuration shows, so that they are kept until the log line.

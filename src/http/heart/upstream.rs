@@ -403,6 +403,33 @@ pub struct Attempt {
     pub received: u64,
 }
 
+/// What a cache is to a request that is passed on.
+#[derive(Default)]
+pub struct CacheUse {
+    /// `$upstream_cache_status`; empty where no cache was asked.
+    pub status: &'static str,
+    /// Whether the answer may be kept: conditions and ranges of the client are then not passed on.
+    pub keeps: bool,
+    /// Whether the answer becomes a file for good.
+    pub stores: bool,
+    /// Whether GET is sent although the client sent HEAD.
+    pub as_get: bool,
+    /// Last-Modified of an expired answer the server is asked about.
+    pub last_modified: Option<i64>,
+    /// Its ETag.
+    pub etag: Vec<u8>,
+    /// Whether the request is the server's own, to fetch anew what the client got already.
+    pub background: bool,
+}
+
+impl CacheUse {
+    fn clear(&mut self) {
+        let Self { status, keeps, stores, as_get, last_modified, etag, background: _ } = self;
+        (*status, *keeps, *stores, *as_get, *last_modified) = ("", false, false, false, None);
+        etag.clear();
+    }
+}
+
 /// What was tried for a request.
 #[derive(Default)]
 pub struct Attempts {
@@ -414,6 +441,8 @@ pub struct Attempts {
     pub host: Vec<u8>,
     /// Whether the backend is spoken to over TLS.
     pub secure: bool,
+    /// What a cache is to it.
+    pub cache: CacheUse,
     head: Vec<u8>,
     entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>,
 }
@@ -427,6 +456,8 @@ impl Attempts {
         self.secure = false;
         self.head.clear();
         self.entries.clear();
+        self.cache.clear();
+        self.cache.background = false;
     }
 
     /// Lets go of memory that is not filled.
@@ -437,10 +468,15 @@ impl Attempts {
         self.entries.shrink_to_fit();
     }
 
-    /// Begins another use of backends for the same request: in `$upstream_…` a colon stands between the two.
-    pub fn begin(&mut self) {
+    /// Forgets what an earlier answer for the same request told of itself.
+    pub fn renew(&mut self) {
         self.head.clear();
         self.entries.clear();
+        self.cache.clear();
+    }
+
+    /// Begins another use of backends for the same request: in `$upstream_…` a colon separates the two.
+    pub fn begin(&mut self) {
         if !self.list.is_empty() {
             self.list.push(Attempt::default());
         }

@@ -14,15 +14,12 @@ use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
 use crate::http::heart::module::{Compile, Module, Place};
 use crate::http::heart::request::Request;
 use crate::http::heart::story::Story;
+use crate::http::route::rename::{self, folder_access, log_failure, make_folder, os};
 use crate::log::Level;
 use crate::log::clock::parse_http_date;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::Access;
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// The module.
@@ -188,20 +185,6 @@ fn check_put(request: &Request) -> Result<(), u16> {
 }
 
 /// A path as the system takes it.
-fn os(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
-/// The rights of a folder whose files have these.
-const fn folder_access(access: u32) -> u32 {
-    access | (access & 0o444) >> 2
-}
-
-/// Makes a folder.
-fn make_folder(path: &[u8], access: u32) -> io::Result<()> {
-    std::fs::DirBuilder::new().mode(access).create(os(path))
-}
-
 /// The status for a call that failed, logged as nginx logs it; `not_found` where there is nothing of that name.
 fn failed(request: &Request, call: &str, path: &[u8], error: &io::Error, not_found: u16) -> u16 {
     let (level, status) = match error.raw_os_error().unwrap_or_default() {
@@ -213,11 +196,6 @@ fn failed(request: &Request, call: &str, path: &[u8], error: &io::Error, not_fou
     };
     log_failure(request, level, call, path, error);
     status
-}
-
-fn log_failure(request: &Request, level: Level, call: &str, path: &[u8], error: &io::Error) {
-    let text = crate::conf::walk::errno(error);
-    request.log(level, &format!("{call} \"{}\" failed ({text})", bytes::text(path)));
 }
 
 impl Files {
@@ -255,8 +233,8 @@ impl Files {
                 return Err(500);
             }
         }
-        let renamed = tree::Rename { access: Some(self.access), folders: self.full_path.then_some(self.access) };
-        if let Err(tree::Failed) = renamed.run(request, &temp, &path) {
+        let renamed = rename::Rename { access: Some(self.access), folders: self.full_path.then_some(self.access) };
+        if let Err(rename::Failed) = renamed.run(request, &temp, &path) {
             remove(request);
             return Err(500);
         }

@@ -2,14 +2,14 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, Omission, needing};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, List, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::fastcgi;
 use crate::http::gateway::cache;
-use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::FASTCGI;
 use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
@@ -36,17 +36,11 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-/// What uses the rows of the cache.
-const CACHE: Need = Need::Rows(&["fastcgi_cache", "fastcgi_store"]);
-
 const GATEWAY: [crate::conf::module::Module; 4] = [
     rows(&connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)]),
     rows(&header_rows!("fastcgi", FASTCGI), &[]),
     rows(&buffer_rows!("fastcgi", FASTCGI), &[]),
-    rows(
-        &needing(cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), CACHE),
-        &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)],
-    ),
+    rows(&cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<FastCgi>(HTTP_LEVELS)]);
@@ -73,14 +67,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("fastcgi_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut FastCgi| &mut c.lowat))
         .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
-    Directive::checked(
+    Directive::new(
         "fastcgi_cache_background_update",
         HTTP_ANY,
         Arity::Flag,
         &Flag(|c: &mut CacheConf<FASTCGI>| &mut c.background),
     )
     .default("off")
-    .needs(CACHE)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
@@ -136,15 +129,17 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         gateway.catch = conf.catch.iter().map(|word| word.bytes.clone()).collect();
         Arc::new(gateway)
     };
+    let caching = Caching::new::<FASTCGI>(levels, "fastcgi", false, cx)?;
+    let store = Store::new::<FASTCGI>(levels, cx)?;
     let protocol = Passed {
         destination: Destination::new(pass, split, cx)?,
-        params: Params::new(&conf.params, &gateway, cx)?,
+        params: Params::new(&conf.params, &gateway, cx)?.kept(caching.is_some()),
         keep: conf.keep.unwrap_or(false),
     };
     place.adds_slash |=
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
     let tls = None;
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
 }
 

@@ -85,7 +85,9 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let protocol = Get { destination: Destination::fixed(pass, &pass.bytes, false, cx)?, key: cx.text(&key)? };
     place.adds_slash |=
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
-    place.content(Values { engine: Engine { gateway: Arc::new(gateway), protocol, tls: None } });
+    place.content(Values {
+        engine: Engine { gateway: Arc::new(gateway), protocol, tls: None, caching: None, store: None },
+    });
     Ok(())
 }
 

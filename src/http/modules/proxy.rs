@@ -5,13 +5,13 @@ mod rewrite;
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::{Need, Omission, needing};
+use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Choice, Custom, Flag, Number, Pairs, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::gateway::cache;
-use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::PROXY;
 use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
@@ -43,10 +43,7 @@ const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("proxy", PROXY, NEXT), &[Scope::of::<GatewayConf<PROXY>>(HTTP_LEVELS)]),
     rows(&header_rows!("proxy", PROXY), &[]),
     rows(&buffer_rows!("proxy", PROXY), &[]),
-    rows(
-        &needing(cache_rows!("proxy", PROXY, NEXT), Need::Rows(&["proxy_cache", "proxy_store"])),
-        &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)],
-    ),
+    rows(&cache_rows!("proxy", PROXY, NEXT), &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)]),
     rows(&secure_rows!("proxy", PROXY), &[Scope::of::<SecureConf<PROXY>>(HTTP_LEVELS)]),
 ];
 
@@ -106,7 +103,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::checked("proxy_send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut ProxyConf| &mut c.send_lowat))
         .omitted(Omission::Tunes("the system has no use for it"))
         .doc("Sets how much the kernel must take at once."),
-    Directive::checked(
+    Directive::new(
         "proxy_cache_background_update",
         HTTP_ANY,
         Arity::Flag,
@@ -114,18 +111,11 @@ const DIRECTIVES: &[Directive] = &[
     )
     .default("off")
     .since("1.11.10")
-    .needs(Need::Rows(&["proxy_cache"]))
     .doc("Fetches an answer that has expired while a client gets the old one."),
-    Directive::checked(
-        "proxy_cache_convert_head",
-        HTTP_ANY,
-        Arity::Flag,
-        &Flag(|c: &mut ProxyConf| &mut c.convert_head),
-    )
-    .default("on")
-    .since("1.9.7")
-    .needs(Need::Rows(&["proxy_cache"]))
-    .doc("Asks for the whole where a client asks for the head of what is cached."),
+    Directive::new("proxy_cache_convert_head", HTTP_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.convert_head))
+        .default("on")
+        .since("1.9.7")
+        .doc("Asks for the whole where a client asks for the head of what is cached."),
     Directive::new(
         "proxy_headers_hash_max_size",
         HTTP_ANY,
@@ -177,9 +167,12 @@ static UPSTREAM: &[Variable<Request>] = &[
         r.attempts.each(out, |attempt, out| number(attempt.received, out))
     }),
     Variable::new("upstream_bytes_sent", |r, _, out| r.attempts.each(out, |attempt, out| number(attempt.sent, out))),
-    Variable::new("upstream_cache_status", |_, _, _| false),
-    Variable::new("upstream_cache_last_modified", |_, _, _| false),
-    Variable::new("upstream_cache_etag", |_, _, _| false),
+    Variable::new("upstream_cache_status", |r, _, out| {
+        out.extend_from_slice(r.attempts.cache.status.as_bytes());
+        !r.attempts.cache.status.is_empty()
+    }),
+    Variable::new("upstream_cache_last_modified", cache::last_modified),
+    Variable::new("upstream_cache_etag", cache::etag),
 ];
 
 fn time(time: Option<std::time::Duration>, out: &mut Vec<u8>) -> bool {
@@ -277,13 +270,16 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<PROXY>>() else { return Ok(()) };
     let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "proxy", cx))?;
+    let caching = Caching::new::<PROXY>(levels, "proxy", conf.convert_head.unwrap_or(true), cx)?;
+    let store = Store::new::<PROXY>(levels, cx)?;
     let destination = destination(pass, cx)?;
     let location = name_of(levels);
     let around = outermost(levels).filter(|_| conf.redirects.is_none());
     let around = around.filter(|(around, _)| !std::ptr::eq(around.level, levels.level));
     let around = around.map(|(around, pass)| self::destination(pass, cx).map(|to| Box::new((to, name_of(&around)))));
     let protocol = Proxy {
-        headers: request::headers(&conf.headers, cx)?,
+        headers: request::headers(&conf.headers, false, cx)?,
+        headers_of_cache: caching.is_some().then(|| request::headers(&conf.headers, true, cx)).transpose()?,
         version: conf.version.unwrap_or(1000),
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
@@ -303,7 +299,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         }
         _ => None,
     };
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
 }
 

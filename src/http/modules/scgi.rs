@@ -2,14 +2,13 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::params as codec;
 use crate::http::gateway::cache;
-use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::SCGI;
 use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
@@ -31,14 +30,11 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-/// What uses the rows of the cache.
-const CACHE: Need = Need::Rows(&["scgi_cache", "scgi_store"]);
-
 const GATEWAY: [crate::conf::module::Module; 4] = [
     rows(&connection_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)]),
     rows(&header_rows!("scgi", SCGI), &[]),
     rows(&buffer_rows!("scgi", SCGI), &[]),
-    rows(&needing(cache_rows!("scgi", SCGI, NEXT_FASTCGI), CACHE), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
+    rows(&cache_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
 ];
 
 const OWN: crate::conf::module::Module = rows(DIRECTIVES, &[Scope::of::<Scgi>(HTTP_LEVELS)]);
@@ -53,14 +49,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("scgi_param", HTTP_ANY, Arity::Between(2, 3), &Custom(scgi_param))
         .words(&["if_not_empty"])
         .doc("Sets a parameter of the request that is passed on."),
-    Directive::checked(
+    Directive::new(
         "scgi_cache_background_update",
         HTTP_ANY,
         Arity::Flag,
         &Flag(|c: &mut CacheConf<SCGI>| &mut c.background),
     )
     .default("off")
-    .needs(CACHE)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
@@ -99,12 +94,16 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(pass) = levels.level.own::<Scgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<SCGI>>() else { return Ok(()) };
     let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "scgi", cx))?;
-    let protocol =
-        Passed { destination: Destination::new(pass, split, cx)?, params: Params::new(&conf.params, &gateway, cx)? };
+    let caching = Caching::new::<SCGI>(levels, "scgi", false, cx)?;
+    let store = Store::new::<SCGI>(levels, cx)?;
+    let protocol = Passed {
+        destination: Destination::new(pass, split, cx)?,
+        params: Params::new(&conf.params, &gateway, cx)?.kept(caching.is_some()),
+    };
     place.adds_slash |=
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
     let tls = None;
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
 }
 

@@ -2,14 +2,13 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
-use crate::conf::effect::{Need, needing};
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Custom, Flag, Number, Text};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::params as codec;
 use crate::http::gateway::cache;
-use crate::http::gateway::cache::{CacheConf, cache_rows};
+use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::UWSGI;
 use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
@@ -34,14 +33,11 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-/// What uses the rows of the cache.
-const CACHE: Need = Need::Rows(&["uwsgi_cache", "uwsgi_store"]);
-
 const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
     rows(&header_rows!("uwsgi", UWSGI), &[]),
     rows(&buffer_rows!("uwsgi", UWSGI), &[]),
-    rows(&needing(cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), CACHE), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
     rows(&secure_rows!("uwsgi", UWSGI), &[Scope::of::<SecureConf<UWSGI>>(HTTP_LEVELS)]),
 ];
 
@@ -73,14 +69,13 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets a parameter of the request that is passed on."),
     Directive::new("uwsgi_string", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Uwsgi| &mut c.string))
         .doc("Sets a text behind the parameters."),
-    Directive::checked(
+    Directive::new(
         "uwsgi_cache_background_update",
         HTTP_ANY,
         Arity::Exactly(1),
         &Flag(|c: &mut CacheConf<UWSGI>| &mut c.background),
     )
     .default("off")
-    .needs(CACHE)
     .doc("Fetches an answer that has expired while a client gets the old one."),
 ];
 
@@ -127,9 +122,11 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let Some(pass) = levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<UWSGI>>() else { return Ok(()) };
     let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "uwsgi", cx))?;
+    let caching = Caching::new::<UWSGI>(levels, "uwsgi", false, cx)?;
+    let store = Store::new::<UWSGI>(levels, cx)?;
     let protocol = Passed {
         destination: Destination::new(pass, split, cx)?,
-        params: Params::new(&conf.params, &gateway, cx)?,
+        params: Params::new(&conf.params, &gateway, cx)?.kept(caching.is_some()),
         string: conf.string.as_ref().map(|word| word.bytes.clone()).unwrap_or_default(),
         modifiers: conf.modifiers.map(|number| number.unwrap_or(0) as u8),
     };
@@ -141,7 +138,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         }
         _ => None,
     };
-    place.content(Engine { gateway, protocol, tls });
+    place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
 }
 

@@ -52,8 +52,7 @@ pub fn not_modified(request: &mut Request) {
 fn fail(request: &mut Request) {
     let body = crate::http::route::finish::page(request, 412);
     let response = &mut request.response;
-    response.clear_last_modified();
-    response.clear_etag();
+    response.clear_headers();
     response.ranges = false;
     response.reason.clear();
     response.set(412, b"text/html", body.into());

@@ -8,5 +8,6 @@ pub mod finish;
 pub mod known;
 pub mod output;
 pub mod range;
+pub mod rename;
 pub mod target;
 pub mod variables;

@@ -497,11 +497,20 @@ impl Request {
     async fn send_file(&mut self, file: &File, parts: Vec<(Vec<u8>, Range<u64>)>, tail: &[u8]) {
         let total: u64 = parts.iter().map(|(before, range)| before.len() as u64 + (range.end - range.start)).sum();
         if total <= TOGETHER || !self.response.is_plain() {
+            // What filters make of a body depends on whether they know that it ends.
+            let ends = tail.is_empty() && parts.last().is_some_and(|(_, range)| !range.is_empty());
+            let mut left = parts.len();
             for (before, range) in &parts {
-                self.take(before, Then::More);
-                self.read_file(file, range.clone()).await;
+                left -= 1;
+                if !before.is_empty() {
+                    self.take(before, Then::More);
+                }
+                let then = if ends && left == 0 { Then::Last } else { Then::More };
+                self.read_file(file, range.clone(), then).await;
             }
-            self.take(tail, Then::Last);
+            if !ends {
+                self.take(tail, Then::Last);
+            }
             return self.flush().await;
         }
         let timeout = self.location.settings.send_timeout;
@@ -529,8 +538,8 @@ impl Request {
         self.flush().await;
     }
 
-    /// Takes a file's bytes into the output, flushing between large pieces.
-    async fn read_file(&mut self, file: &File, range: Range<u64>) {
+    /// Takes a file's bytes into the output, flushing between large pieces; `then` follows them.
+    async fn read_file(&mut self, file: &File, range: Range<u64>, then: Then) {
         let mut at = range.start;
         while at < range.end && !self.response.broken {
             let mut buffer = self.turn().buffer();
@@ -539,7 +548,7 @@ impl Request {
             match file.read_at(room, at) {
                 Ok(count) if count > 0 => {
                     at += count as u64;
-                    self.take(buffer.at(0, count), Then::More);
+                    self.take(buffer.at(0, count), if at == range.end { then } else { Then::More });
                 }
                 _ => {
                     self.log(Level::Alert, "file was truncated while it was sent");

@@ -45,6 +45,7 @@ pub fn head(request: &mut Request) {
             let response = &mut request.response;
             response.clear_last_modified();
             response.clear_etag();
+            response.reason.clear();
             response.set(416, b"text/html", body.into());
         }
         Wanted::Ranges(ranges) => apply(request, ranges, length),
@@ -147,6 +148,7 @@ fn cut(whole: &[Part], ranges: Vec<Part>) -> Vec<Part> {
 fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
     let serial = request.connection.front.next_boundary();
     let response = &mut request.response;
+    response.headers.remove(b"Content-Range");
     response.status = 206;
     response.reason.clear();
     let mut parts = Vec::new();

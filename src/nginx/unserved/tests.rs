@@ -41,7 +41,6 @@ fn what_asks_for_nothing_refuses_nothing() {
 fn what_nobody_uses_refuses_nothing() {
     for (text, user) in [
         ("grpc_set_header a b; grpc_ssl_verify off; grpc_read_timeout 1h;", "grpc_pass 127.0.0.1:9;"),
-        ("proxy_cache_path /c keys_zone=z:1m; proxy_cache_valid 200 1m;", "proxy_cache z;"),
         ("mp4_buffer_size 1m;", "mp4;"),
     ] {
         let here = |user: &str| http(&format!("{text} server {{ location / {{ {user} }} }}"));

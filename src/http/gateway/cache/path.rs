@@ -3,11 +3,14 @@
 use super::kind;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
+use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::session::paths::{self, Owner};
 use crate::session::shared;
+use crate::zone::cache::Settings;
+use std::time::Duration;
 
 /// What `*_cache_path` takes beside the folder.
 pub const PATH_WORDS: &[&str] = &[
@@ -26,10 +29,21 @@ pub const PATH_WORDS: &[&str] = &[
     "loader_threshold=",
 ];
 
-/// The caches of an http block: whose, and the zone's name.
+/// A cache of an http block.
+pub struct CachePath {
+    /// Whose.
+    pub kind: &'static str,
+    /// What is said of it.
+    pub settings: Settings,
+    /// Where.
+    pub span: Span,
+}
+
+/// The caches of an http block.
 #[derive(Default)]
 pub struct CachePaths {
-    zones: Vec<(&'static str, String)>,
+    /// In the order written.
+    pub list: Vec<CachePath>,
 }
 
 impl Conf for CachePaths {
@@ -39,7 +53,7 @@ impl Conf for CachePaths {
 impl CachePaths {
     /// Whether a gateway has a cache of that name.
     pub fn defines(&self, kind: &str, name: &str) -> bool {
-        self.zones.iter().any(|(of, known)| *of == kind && known == name)
+        self.list.iter().any(|path| path.kind == kind && path.settings.name == name)
     }
 }
 
@@ -50,29 +64,29 @@ pub fn cache_path<const P: u8>(
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
     let [folder, parameters @ ..] = statement.arguments() else { return Ok(()) };
-    let (mut zone, mut levels) = (None, Vec::new());
+    let path = folder.text();
+    let path = path.strip_suffix('/').unwrap_or(&path).to_owned();
+    let mut settings = Settings::new(cx.full_prefix(&path));
     for word in parameters {
         if let Some(text) = word.after("levels=") {
-            levels = self::levels(text)
+            settings.levels = levels(text)
                 .ok_or_else(|| Diagnostic::emerg(format!("invalid \"levels\" \"{}\"", word.text())).point(word.span))?;
         } else if let Some(text) = word.after("keys_zone=") {
-            zone = Some(keys_zone(word, text)?);
+            (settings.name, settings.size) = keys_zone(word, text)?;
         } else {
-            parameter(word)?;
+            parameter(word, &mut settings)?;
         }
     }
-    let Some((name, size)) = zone.filter(|(name, _)| !name.is_empty()) else {
+    if settings.name.is_empty() {
         return Err(Diagnostic::emerg(format!("\"{}\" must have \"keys_zone\" parameter", cx.row.name)));
-    };
-    let path = folder.text();
-    let path = path.strip_suffix('/').unwrap_or(&path);
-    paths::add(cx, path, &levels, Owner::Cache, statement)?;
-    shared::declare(cx, &name, size, kind::<P>())?;
-    let first = cx.first("cache", name.as_bytes(), statement.span);
-    if conf.zones.iter().any(|(_, known)| *known == name) {
-        return Err(Diagnostic::emerg(format!("duplicate zone \"{name}\"")).earlier(first));
     }
-    conf.zones.push((kind::<P>(), name));
+    paths::add(cx, &path, &settings.levels, Owner::Cache, statement)?;
+    shared::declare(cx, &settings.name, settings.size, kind::<P>())?;
+    let first = cx.first("cache", settings.name.as_bytes(), statement.span);
+    if conf.list.iter().any(|known| known.settings.name == settings.name) {
+        return Err(Diagnostic::emerg(format!("duplicate zone \"{}\"", settings.name)).earlier(first));
+    }
+    conf.list.push(CachePath { kind: kind::<P>(), settings, span: statement.span });
     Ok(())
 }
 
@@ -100,30 +114,45 @@ fn keys_zone(word: &Word, text: &[u8]) -> Result<(String, u64), Diagnostic> {
     }
 }
 
-fn parameter(word: &Word) -> Result<(), Diagnostic> {
+fn parameter(word: &Word, settings: &mut Settings) -> Result<(), Diagnostic> {
     let text = word.text();
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));
     let bytes = value.as_bytes();
-    let fine = match name {
+    let read = |ok: bool| {
+        if ok && text.contains('=') {
+            return Ok(());
+        }
+        Err(Diagnostic::emerg(format!("invalid {name} value \"{text}\"")).point(word.span))
+    };
+    let time = |slot: &mut Duration, seconds| read(value::time(bytes, seconds).map(|time| *slot = time).is_some());
+    let count = |slot: &mut u64| read(value::number(bytes).map(|number| *slot = number).is_some());
+    let size = value::size(bytes, true);
+    match name {
         "use_temp_path" => {
-            return match value {
+            settings.use_temp_path = value == "on";
+            match value {
                 "on" | "off" => Ok(()),
                 _ => {
                     let text = format!("invalid use_temp_path value \"{text}\", it must be \"on\" or \"off\"");
                     Err(Diagnostic::emerg(text).point(word.span))
                 }
-            };
+            }
         }
-        "inactive" => value::time(bytes, true).is_some(),
-        "max_size" | "min_free" => value::size(bytes, true).is_some(),
-        "loader_files" | "manager_files" => value::number(bytes).is_some(),
-        "loader_sleep" | "loader_threshold" | "manager_sleep" | "manager_threshold" => {
-            value::time(bytes, false).is_some()
+        "inactive" => time(&mut settings.inactive, true),
+        "max_size" => {
+            settings.max_size = size;
+            read(size.is_some())
         }
-        _ => return Err(Diagnostic::emerg(format!("invalid parameter \"{text}\"")).point(word.span)),
-    };
-    if fine && text.contains('=') {
-        return Ok(());
+        "min_free" => {
+            settings.min_free = size.unwrap_or_default();
+            read(size.is_some())
+        }
+        "loader_files" => count(&mut settings.loader.files),
+        "manager_files" => count(&mut settings.manager.files),
+        "loader_sleep" => time(&mut settings.loader.sleep, false),
+        "loader_threshold" => time(&mut settings.loader.threshold, false),
+        "manager_sleep" => time(&mut settings.manager.sleep, false),
+        "manager_threshold" => time(&mut settings.manager.threshold, false),
+        _ => Err(Diagnostic::emerg(format!("invalid parameter \"{text}\"")).point(word.span)),
     }
-    Err(Diagnostic::emerg(format!("invalid {name} value \"{text}\"")).point(word.span))
 }

@@ -1,9 +1,10 @@
 //! DELETE, COPY and MOVE of files and of folders with all that is in them.
 
-use super::{Depth, Files, Method, depth, failed, make_folder, os, refuse_body, tree};
+use super::{Depth, Files, Method, depth, failed, refuse_body, tree};
 use crate::conf::bytes;
 use crate::http::codec::uri;
 use crate::http::heart::request::Request;
+use crate::http::route::rename::{self, make_folder, os};
 use crate::log::Level;
 use std::fs::Metadata;
 use std::io;
@@ -108,10 +109,10 @@ impl Files {
             return folder(request, method, (from, &about), (&to, there.as_ref()));
         }
         if method == Method::Move {
-            let renamed = tree::Rename { access: None, folders: Some(self.access) };
-            return renamed.run(request, &from, &to).map(|()| 204).map_err(|tree::Failed| 500);
+            let renamed = rename::Rename { access: None, folders: Some(self.access) };
+            return renamed.run(request, &from, &to).map(|()| 204).map_err(|rename::Failed| 500);
         }
-        tree::copy_file(request, &from, &to, &about).map(|()| 204).map_err(|tree::Failed| 500)
+        rename::copy_file(request, &from, &to, &about).map(|()| 204).map_err(|rename::Failed| 500)
     }
 }
 
@@ -134,7 +135,7 @@ fn folder(
         return Ok(201);
     }
     make_folder(to, about.permissions().mode() & 0o777).map_err(|error| failed(request, "mkdir()", to, &error, 404))?;
-    tree::copy_inside(request, from, to).map_err(|tree::Failed| 500_u16)?;
+    tree::copy_inside(request, from, to).map_err(|rename::Failed| 500_u16)?;
     if method == Method::Move {
         tree::delete(request, &named, true)?;
     }

@@ -4,6 +4,7 @@ use super::rewrite::{Flags, Pair, Redirect};
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
+use crate::http::gateway::cache;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
 use crate::http::gateway::lookup::Servers;
 use crate::http::heart::module::{Compile, Text};
@@ -40,6 +41,8 @@ pub struct Proxy {
     pub location: Box<[u8]>,
     /// The headers set here, in order.
     pub headers: Headers,
+    /// The same for requests whose answers may be kept.
+    pub headers_of_cache: Option<Headers>,
     /// 1000 or 1001.
     pub version: u16,
     /// `proxy_pass_request_headers`.
@@ -69,6 +72,10 @@ enum Line {
     Close,
     Length,
     Coding,
+    /// `If-Modified-Since: $upstream_cache_last_modified`.
+    Since,
+    /// `If-None-Match: $upstream_cache_etag`.
+    NoneMatch,
 }
 
 /// Headers set here, and the names that are therefore not taken from the client.
@@ -90,22 +97,35 @@ const DEFAULTS: [(&str, Option<Line>); 8] = [
     ("Upgrade", None),
 ];
 
+/// The same, beside those, for requests whose answers may be kept.
+const OF_CACHE: [(&str, Option<Line>); 6] = [
+    ("If-Modified-Since", Some(Line::Since)),
+    ("If-Unmodified-Since", None),
+    ("If-None-Match", Some(Line::NoneMatch)),
+    ("If-Match", None),
+    ("Range", None),
+    ("If-Range", None),
+];
+
 /// The names of the headers that are sent whether they are configured or not.
 pub fn default_names() -> Vec<&'static str> {
     DEFAULTS.iter().map(|(name, _)| *name).collect()
 }
 
-/// Joins the configured headers with the defaults.
-pub fn headers(set: &[(Word, Word)], cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
+/// Joins the configured headers with the defaults; `kept` for requests whose answers may be kept.
+pub fn headers(set: &[(Word, Word)], kept: bool, cx: &mut Compile<'_, '_>) -> Result<Headers, Diagnostic> {
     let given = |name: &str| set.iter().any(|(word, _)| word.bytes.eq_ignore_ascii_case(name.as_bytes()));
     let mut lines = Vec::with_capacity(set.len() + DEFAULTS.len());
     for (name, value) in set.iter().filter(|(_, value)| !value.bytes.is_empty()) {
         lines.push(Line::Set(name.bytes.clone(), cx.text(value)?));
     }
-    lines.extend(DEFAULTS.into_iter().filter(|(name, _)| !given(name)).filter_map(|(_, line)| line));
+    let of_cache = OF_CACHE.into_iter().filter(|_| kept);
+    lines.extend(DEFAULTS.into_iter().chain(of_cache).filter(|(name, _)| !given(name)).filter_map(|(_, line)| line));
     let own = |name: &&Word| !DEFAULTS.iter().any(|(known, _)| name.bytes.eq_ignore_ascii_case(known.as_bytes()));
-    let names = set.iter().map(|(name, _)| name).filter(own).map(|name| name.bytes.clone());
-    Ok(Headers { names: names.collect(), lines: lines.into() })
+    let mut names: Vec<Box<[u8]>> =
+        set.iter().map(|(name, _)| name).filter(own).map(|name| name.bytes.clone()).collect();
+    names.extend(OF_CACHE.iter().filter(|_| kept).map(|(name, _)| name.as_bytes().into()));
+    Ok(Headers { names: names.into(), lines: lines.into() })
 }
 
 impl Headers {
@@ -113,6 +133,30 @@ impl Headers {
     fn replace(&self, name: &[u8]) -> bool {
         let same = |known: &[u8]| known.len() == name.len() && name.eq_ignore_ascii_case(known);
         DEFAULTS.iter().any(|(known, _)| same(known.as_bytes())) || self.names.iter().any(|known| same(known))
+    }
+
+    /// Passes the client's headers on that nothing replaces.
+    fn pass(&self, request: &Request, out: &mut Vec<u8>) {
+        for (name, value, _) in request.head.iter() {
+            if self.replace(name) {
+                continue;
+            }
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Appends a line whose value is a variable's, unless that is empty.
+fn variable(name: &[u8], value: fn(&Request, u32, &mut Vec<u8>) -> bool, request: &Request, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name);
+    if value(request, 0, out) {
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.truncate(start);
     }
 }
 
@@ -154,6 +198,15 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
 }
 
 impl Protocol for Proxy {
+    fn cache_key(&self, target: &Target) -> Vec<u8> {
+        let name = target.servers.name().as_bytes();
+        let scheme = self.scheme(target.secure).as_bytes();
+        if name.starts_with(b"unix:") {
+            return [scheme, name, b":", &target.uri].concat();
+        }
+        [scheme, &target.host, &target.uri].concat()
+    }
+
     fn target(&self, request: &Request) -> Result<Target, u16> {
         match &self.destination {
             Destination::Fixed { pool, host, uri, secure, .. } => {
@@ -169,13 +222,15 @@ impl Protocol for Proxy {
 
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
         match &self.method {
+            _ if request.attempts.cache.as_get => out.extend_from_slice(b"GET"),
             Some(method) => method.write(request, out),
             None => out.extend_from_slice(request.method_name()),
         }
         out.push(b' ');
         out.extend_from_slice(&target.uri);
         out.extend_from_slice(if self.version == 1001 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-        for line in &*self.headers.lines {
+        let headers = self.headers(request);
+        for line in &*headers.lines {
             match line {
                 Line::Set(name, value) => {
                     let start = out.len();
@@ -203,6 +258,8 @@ impl Protocol for Proxy {
                         out.extend_from_slice(b"\r\n");
                     }
                 }
+                Line::Since => variable(b"If-Modified-Since: ", cache::last_modified, request, out),
+                Line::NoneMatch => variable(b"If-None-Match: ", cache::etag, request, out),
                 Line::Coding => {
                     if body == BodyLength::Chunked {
                         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -211,7 +268,7 @@ impl Protocol for Proxy {
             }
         }
         if self.pass_request_headers {
-            self.pass_headers(request, out);
+            headers.pass(request, out);
         }
         out.extend_from_slice(b"\r\n");
         Ok(())
@@ -239,16 +296,9 @@ impl Protocol for Proxy {
 }
 
 impl Proxy {
-    fn pass_headers(&self, request: &Request, out: &mut Vec<u8>) {
-        for (name, value, _) in request.head.iter() {
-            if self.headers.replace(name) {
-                continue;
-            }
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        }
+    /// The headers of a request.
+    fn headers(&self, request: &Request) -> &Headers {
+        self.headers_of_cache.as_ref().filter(|_| request.attempts.cache.keeps).unwrap_or(&self.headers)
     }
 
     /// The URI to ask for: as the client sent it, or with the location's name replaced.

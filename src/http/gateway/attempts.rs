@@ -77,8 +77,7 @@ pub async fn run<P: Protocol>(
         });
         match attempts.exchange(request, &used).await {
             Ok((exchange, reply, upload)) => {
-                let flow =
-                    deliver(engine, request, (exchange, used, passing.as_ref()), (reply, upload), fetch).await;
+                let flow = deliver(engine, request, (exchange, used, passing.as_ref()), (reply, upload), fetch).await;
                 passing.iter().for_each(|passing| passing.learn(request, false));
                 return Ok(flow);
             }

@@ -1,6 +1,6 @@
 //! Answers of servers kept in files: the cache and store rows of the gateways that have them, and what they do.
 //!
-//! [`look`] asks the cache before a server is asked, [`fetch`] judges what the server answers, [`save`] writes it to a file.
+//! [`mod@look`] asks the cache before a server is asked, [`fetch`] judges what the server answers, [`save`] writes it to a file.
 
 use super::conf::gateway::PROXY;
 use crate::conf::diagnostic::Diagnostic;

@@ -1,6 +1,7 @@
 //! Writing an answer into a cache, or to a file for good: into a file beside, which gets its name when it is whole.
 //!
 //! Differs from nginx: where the file cannot be written the client gets the answer all the same. [test: a_full_disk_loses_no_answer]
+//! Differs from nginx: an answer whose client leaves before its head comes is kept. [test: a_client_that_leaves_does_not_keep_an_answer_from_the_cache]
 
 use super::fetch::Fetch;
 use super::store::{self, Store};

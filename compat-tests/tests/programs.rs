@@ -441,6 +441,18 @@ fn a_program_that_only_complains_does_not_hold_up_others() {
     assert!(answers.iter().all(|answer| answer.starts_with(b"HTTP/1.1 200 ")), "{answers:?}");
 }
 
+/// A FastCGI server of our own, and what it says of each connection.
+fn answering<T: Send + 'static>(
+    stage: &Stage,
+    work: impl Fn(TcpStream) -> T + Send + Sync + 'static,
+) -> (Service, mpsc::Receiver<T>) {
+    let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let service = Service::start(listener, move |stream, _| drop(tell.lock().map(|tell| tell.send(work(stream)))));
+    (service.expect("a server"), told)
+}
+
 /// Answers, closes its output, and ends the request later in two parts; whether all of that could be written.
 fn ends_in_parts(mut stream: TcpStream) -> io::Result<()> {
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
@@ -461,13 +473,7 @@ fn ends_in_parts(mut stream: TcpStream) -> io::Result<()> {
 fn a_request_ends_where_the_fastcgi_server_ends_it() {
     for program in [Program::Original, Program::Ours] {
         let stage = stage(program).expect("a host");
-        let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
-        let _service = Service::start(listener, move |stream, _| {
-            let ended = ends_in_parts(stream).map_err(|error| error.to_string());
-            drop(tell.lock().map(|tell| tell.send(ended)));
-        });
+        let (_service, told) = answering(&stage, |stream| ends_in_parts(stream).map_err(|error| error.to_string()));
         let text = b"GET /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         let answer = stage.stand.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host");
         assert!(steady(&answer.expect("an answer")).ends_with("answer"), "{program:?}");
@@ -510,13 +516,7 @@ fn reads_once(mut stream: TcpStream) -> bool {
 fn a_small_request_comes_to_a_fastcgi_server_at_once() {
     for program in [Program::Original, Program::Ours] {
         let stage = stage(program).expect("a host");
-        let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
-        let _service = Service::start(listener, move |stream, _| {
-            let whole = reads_once(stream);
-            drop(tell.lock().map(|tell| tell.send(whole)));
-        });
+        let (_service, told) = answering(&stage, reads_once);
         for body in ["", "Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
         {
             let end = if body.is_empty() { "\r\n" } else { "" };

@@ -112,7 +112,13 @@ fn addresses_that_are_not_accepted_are_unreachable() -> io::Result<()> {
     // An interface that is not tracked may change its number.
     pair.a.start(&six.replace("strict_mode", "strict_mode\n dont_track_primary"))?;
     shows(&pair.a, "nft list set ip6 keepalived vips_link_local_name | grep 'fe80::10 . \"ens33\"'", true)?;
-    shows(&pair.a, "nft list chain ip6 keepalived in_link_local | grep 'iifname @vips_link_local_name drop'", true)
+    shows(&pair.a, "nft list chain ip6 keepalived in_link_local | grep 'iifname @vips_link_local_name drop'", true)?;
+    pair.a.stop()?;
+    // Unless numbers are asked for in any case.
+    let by_number = six.replace("strict_mode", "strict_mode\n dont_track_primary");
+    pair.a.start(&format!("global_defs {{\n nftables_ifindex\n}}\n{by_number}"))?;
+    shows(&pair.a, "nft list set ip6 keepalived vips_link_local | grep 'fe80::10 . '", true)?;
+    shows(&pair.a, "nft list table ip6 keepalived | grep vips_link_local_name", false)
 }
 
 #[test]

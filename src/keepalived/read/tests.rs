@@ -471,6 +471,19 @@ fn what_is_said_to_be_ignored_has_no_effect_but_for_a_members_interface() {
 }
 
 #[test]
+fn an_instance_may_say_that_it_has_no_addresses() {
+    let bare = |more: &str| {
+        let reading = anywhere(&format!("vrrp_instance V {{\n interface ens33\n virtual_router_id 51\n{more}}}\n"));
+        let said = reading.complaints.iter().filter(|one| one.text.contains("No VIP specified")).count();
+        (said, reading.site.instances.len())
+    };
+    assert_eq!(bare(""), (2, 1));
+    assert_eq!(bare(" version 3\n"), (1, 0));
+    assert_eq!(bare(" no_virtual_ipaddress\n"), (0, 1));
+    assert_eq!(bare(" version 3\n no_virtual_ipaddress\n"), (0, 1));
+}
+
+#[test]
 fn strict_mode_refuses_what_keepalived_refuses() {
     let said =
         |text: &str| anywhere(text).complaints.into_iter().map(|one| (one.text, one.gravity)).collect::<Vec<_>>();

@@ -1,13 +1,13 @@
 //! `client_body_in_file_only` and `$request_body_file` beside the installed nginx: which bodies are in files, what is in
 //! these, and what is left of them.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, mount};
+use compat_tests::{client, mount, wait_for};
 
 use crate::filters::texts;
 
@@ -16,7 +16,7 @@ events { }
 http {
     server_tokens off;
     access_log off;
-    error_log logs/error.log notice;
+    error_log logs/error.log info;
     client_body_temp_path html/bodies 1;
     server {
         listen 127.0.0.1:8080;
@@ -156,4 +156,30 @@ fn a_file_of_an_earlier_process_is_not_in_the_way() {
     let left = stand.host().run(send).expect("a host").expect("files");
     let of = |text: &str| left.iter().filter(|(_, _, content)| content == text).count();
     assert_eq!((of("earlier"), of(&"x".repeat(10)), left.len()), (1980, 5, 1985));
+}
+
+#[test]
+fn half_a_body_leaves_no_file() {
+    let stand = Stand::new(Program::Ours).expect("a host");
+    stand.write(CONF).expect("a configuration");
+    stand.host().run(|| mount::folder(&format!("{PREFIX}/html"))).expect("a host").expect("a folder");
+    stand.command(&[]).expect("a start");
+    stand.wait_for_text(8081, "/", "file").expect("an answer");
+    let leave = || -> io::Result<()> {
+        for place in ["on", "clean"] {
+            let mut stream = client::connect(local(8080), LIMIT)?;
+            let head = format!("POST /{place}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n");
+            stream.write_all(&[head.as_bytes(), &[b'x'; 2500]].concat())?;
+        }
+        Ok(())
+    };
+    stand.host().run(leave).expect("a host").expect("requests");
+    let left = || {
+        let log = stand.file("logs/error.log").ok()?;
+        let info = log.matches("client prematurely closed connection").count();
+        (info == 2).then_some(())
+    };
+    wait_for("both clients to be missed", LIMIT, left).expect("lines");
+    let folder = || files(Path::new(&format!("{PREFIX}/html/bodies")));
+    assert_eq!(stand.host().run(folder).expect("a host").expect("files"), []);
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use bench::{Bench, CONF, PATHS, get, timeless};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, local};
+use compat_tests::stand::{LIMIT, Stand, local};
 use compat_tests::{client, mount, wait_for};
 
 /// Both programs with the same configuration.
@@ -572,4 +572,30 @@ fn a_reload_keeps_what_a_cache_knows() {
     })
     .expect("a refusal");
     assert!(bench.get("/marker").contains("second"));
+}
+
+#[test]
+fn a_head_without_room_behind_its_key_is_passed_on() {
+    let big = "x".repeat(400);
+    let conf = format!(
+        "events {{ }}
+http {{
+    access_log off;
+    proxy_cache_path cache keys_zone=small:1m;
+    server {{ listen 127.0.0.1:8080; proxy_buffer_size 1k; proxy_buffers 4 1k; proxy_busy_buffers_size 2k;
+        location / {{ proxy_pass http://127.0.0.1:8081; proxy_cache small; proxy_cache_valid 1m; }} }}
+    server {{ listen 127.0.0.1:8081; location / {{ add_header X-Big {big}; return 200 \"answer\\n\"; }} }}
+}}
+"
+    );
+    let statuses = [Program::Original, Program::Ours].map(|program| {
+        let stand = Stand::new(program).expect("a host");
+        stand.write(&conf).expect("a configuration");
+        stand.command(&[]).expect("a start");
+        stand.wait_for_text(8081, "/", "answer").expect("an answer");
+        let long = format!("/{}", "k".repeat(300));
+        // The same head behind a short key has room.
+        ["/", &long].map(|target| stand.get(8080, target).expect("an answer").status)
+    });
+    assert_eq!(statuses, [[200, 502], [200, 200]]);
 }

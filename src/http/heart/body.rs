@@ -1,6 +1,7 @@
 //! Request bodies: read in pieces, kept in memory or in a file, or thrown away.
 //!
 //! Differs from nginx: a body over client_body_buffer_size stays in memory while the loop's budget allows. [test: connections_and_bodies_are_kept_as_nginx_keeps_them]
+//! Differs from nginx: a body that does not come whole leaves no file. [test: half_a_body_leaves_no_file]
 
 use crate::conf::bytes;
 use crate::http::codec::h1::{Chunked, Piece};
@@ -530,7 +531,10 @@ impl Request {
         }
         self.held.push(Box::new(held));
         self.body.saved = Some(match file {
-            Some((file, length)) => Saved::File(Rc::new(file), length),
+            Some((mut file, length)) => {
+                file.removed = only == FileOnly::Clean;
+                Saved::File(Rc::new(file), length)
+            }
             None => Saved::Memory(Rc::new(memory)),
         });
         Ok(())
@@ -595,7 +599,7 @@ impl Request {
             Level::Notice
         };
         self.log(level, &format!("a client request body is buffered to a temporary file {path}"));
-        Ok(BodyFile { file, path, removed: only == FileOnly::Clean })
+        Ok(BodyFile { file, path, removed: only != FileOnly::Off })
     }
 
     /// A new file in `client_body_temp_path`, and its name.

@@ -441,7 +441,7 @@ impl Stored {
 }
 
 /// Whether ranges of an answer may be asked for: always with `*_force_ranges`, else where the server allows it and the whole
-/// is at hand or on its way into a cache.
+/// is in a cache or being written into one.
 pub fn ranges(request: &mut Request, gateway: &Gateway, kept: bool, stored: bool) {
     let allowed = request.response.header(b"Accept-Ranges").is_some();
     if gateway.force_ranges || allowed && (kept || stored) {

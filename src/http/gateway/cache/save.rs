@@ -2,6 +2,7 @@
 //!
 //! Differs from nginx: where the file cannot be written the client gets the answer all the same. [test: a_full_disk_loses_no_answer]
 //! Differs from nginx: an answer whose client leaves before its head comes is kept. [test: a_client_that_leaves_does_not_keep_an_answer_from_the_cache]
+//! Differs from nginx: an answer whose head has no room behind the key is passed on and not kept. [test: a_head_without_room_behind_its_key_is_passed_on]
 
 use super::fetch::Fetch;
 use super::store::{self, Store};
@@ -48,7 +49,7 @@ impl Temporary {
             }
             match opened {
                 Ok(file) => return Ok(Self { file, path: Some(path) }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => request.connection.front.skip_temps(),
                 Err(error) => return Err(error),
             }
         }

@@ -12,6 +12,8 @@ complete -c rkeepalived -s i -l config-id -d 'Skip any configuration lines begin
 complete -c rkeepalived -l signum -d 'Return signal number for STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON' -r -F
 complete -c rkeepalived -s t -l config-test -d 'Check the configuration for obvious errors, output to stderr by default' -r -F
 complete -c rkeepalived -l record -d 'Write events and actions of the virtual routers to FILE' -r -F
+complete -c rkeepalived -l control-socket -d 'Answer `rkeepalived status` at this socket, not beside the pid file' -r -F
+complete -c rkeepalived -l metrics-address -d 'Tell Prometheus the numbers at this IP:PORT' -r -F
 complete -c rkeepalived -s P -l vrrp -d 'Only run with VRRP subsystem'
 complete -c rkeepalived -s C -l check -d 'Only run with Health-checker subsystem'
 complete -c rkeepalived -s B -l no_bfd -d 'Don\'t run BFD subsystem'
@@ -31,7 +33,12 @@ complete -c rkeepalived -s m -l core-dump -d 'Produce core dump if terminate abn
 complete -c rkeepalived -l allow-unserved -d 'Start although some keywords are known and not served'
 complete -c rkeepalived -l fault-on-disabled-script -d 'A tracked script that may not be run counts as failed'
 complete -c rkeepalived -l read-processes -d 'Read the list of processes each second where the kernel does not report them'
+complete -c rkeepalived -l detect-conflicts -d 'Report other hosts that hold the addresses of a master, found in adverts, ARP packets and neighbour advertisements'
+complete -c rkeepalived -l explain-start -d 'Log at the start what keeps each instance from being master'
+complete -c rkeepalived -l simulate-ipvs -d 'Keep virtual servers in memory, check their real servers, and program no kernel'
+complete -c rkeepalived -l no-control-socket -d 'Answer at no socket'
 complete -c rkeepalived -l explain -d 'Check the configuration and show the places of its errors'
 complete -c rkeepalived -l json -d 'Check the configuration and print its errors as JSON'
+complete -c rkeepalived -l sarif -d 'Check the configuration and print its errors as SARIF'
 complete -c rkeepalived -s v -l version -d 'Display the version number'
 complete -c rkeepalived -s h -l help -d 'Display this help message'

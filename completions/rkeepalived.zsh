@@ -41,6 +41,8 @@ _rkeepalived() {
 '-t+[Check the configuration for obvious errors, output to stderr by default]:VALUE:_files' \
 '--config-test=[Check the configuration for obvious errors, output to stderr by default]:VALUE:_files' \
 '--record=[Write events and actions of the virtual routers to FILE]:VALUE:_files' \
+'--control-socket=[Answer \`rkeepalived status\` at this socket, not beside the pid file]:VALUE:_files' \
+'--metrics-address=[Tell Prometheus the numbers at this IP\:PORT]:VALUE:_files' \
 '-P[Only run with VRRP subsystem]' \
 '--vrrp[Only run with VRRP subsystem]' \
 '-C[Only run with Health-checker subsystem]' \
@@ -74,8 +76,13 @@ _rkeepalived() {
 '--allow-unserved[Start although some keywords are known and not served]' \
 '--fault-on-disabled-script[A tracked script that may not be run counts as failed]' \
 '--read-processes[Read the list of processes each second where the kernel does not report them]' \
+'--detect-conflicts[Report other hosts that hold the addresses of a master, found in adverts, ARP packets and neighbour advertisements]' \
+'--explain-start[Log at the start what keeps each instance from being master]' \
+'--simulate-ipvs[Keep virtual servers in memory, check their real servers, and program no kernel]' \
+'--no-control-socket[Answer at no socket]' \
 '--explain[Check the configuration and show the places of its errors]' \
 '--json[Check the configuration and print its errors as JSON]' \
+'--sarif[Check the configuration and print its errors as SARIF]' \
 '-v[Display the version number]' \
 '--version[Display the version number]' \
 '-h[Display this help message]' \

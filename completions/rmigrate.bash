@@ -66,7 +66,7 @@ _rmigrate() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -108,7 +108,7 @@ _rmigrate() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -178,7 +178,7 @@ _rmigrate() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -330,7 +330,7 @@ _rmigrate() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -396,7 +396,7 @@ _rmigrate() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -442,7 +442,7 @@ _rmigrate() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json markdown html sarif" -- "${cur}"))
                     return 0
                     ;;
                 --output)

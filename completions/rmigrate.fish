@@ -27,7 +27,8 @@ end
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_needs_command" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
@@ -58,7 +59,8 @@ differs\t'The same, or something that is served with a difference'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
@@ -80,7 +82,8 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand survey" -s h -l help -
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand diff" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
@@ -110,7 +113,8 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l vrrp -d 'E
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand explain" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
@@ -137,7 +141,8 @@ note\t'Whatever is found'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'
@@ -157,7 +162,7 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l root -d 'The 
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l id -d 'What keepalived\'s @ conditions are compared with (its -i)' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -l rules -d 'Lists the rules instead'
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l requests -d 'Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line' -r
+complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l requests -d 'Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line and UDP udp://host:port < datagram' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l log -d 'An access log in the common or combined format, whose requests are asked again' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l host -d 'The host of the log\'s requests' -r
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l most -d 'The most requests that are asked' -r
@@ -166,7 +171,8 @@ complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l rnginx -d 'O
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l format -d 'How the report is written' -r -f -a "text\t'Aligned for a terminal'
 json\t'For programs'
 markdown\t'For tickets and wikis'
-html\t'One page that needs nothing beside it'"
+html\t'One page that needs nothing beside it'
+sarif\t'The findings in the form that forges and editors read (SARIF 2.1.0)'"
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -s o -l output -d 'The file to write it to, instead of the standard output' -r -F
 complete -c rmigrate -n "__fish_rmigrate_using_subcommand probe" -l kind -d 'What the files configure, where their content does not tell' -r -f -a "nginx\t'nginx.conf and what it includes'
 keepalived\t'keepalived.conf'

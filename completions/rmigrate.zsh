@@ -18,7 +18,8 @@ _rmigrate() {
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
@@ -57,7 +58,8 @@ differs\:"The same, or something that is served with a difference"))' \
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
@@ -86,7 +88,8 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
@@ -125,7 +128,8 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
@@ -146,7 +150,7 @@ mail-server\:"\`server {}\` in mail"))' \
 '--id=[What keepalived'\''s @ conditions are compared with (its -i)]:NAME:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::url -- The request\: `http\://HOST\[\:PORT\]/PATH`, `https\://...`, or `tcp\://IP\:PORT` for a connection to the stream server:_default' \
+'::url -- The request\: `http\://HOST\[\:PORT\]/PATH`, `https\://...`, or `tcp\://IP\:PORT` for a connection to the stream server, or `udp\://IP\:PORT` for datagrams:_default' \
 && ret=0
 ;;
 (lint)
@@ -159,7 +163,8 @@ note\:"Whatever is found"))' \
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"
@@ -186,7 +191,7 @@ mail-server\:"\`server {}\` in mail"))' \
 ;;
 (probe)
 _arguments "${_arguments_options[@]}" : \
-'(--log)--requests=[Requests, one a line\: METHOD URL, then headers in brackets, then < and a body\: POST http\://host/path \[Cookie\: a=b\] < body; for the stream server TCP tcp\://host\:port < line]:FILE:_default' \
+'(--log)--requests=[Requests, one a line\: METHOD URL, then headers in brackets, then < and a body\: POST http\://host/path \[Cookie\: a=b\] < body; for the stream server TCP tcp\://host\:port < line and UDP udp\://host\:port < datagram]:FILE:_default' \
 '--log=[An access log in the common or combined format, whose requests are asked again]:FILE:_default' \
 '--host=[The host of the log'\''s requests]:NAME:_default' \
 '--most=[The most requests that are asked]:NUMBER:_default' \
@@ -195,7 +200,8 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[How the report is written]:FORMAT:((text\:"Aligned for a terminal"
 json\:"For programs"
 markdown\:"For tickets and wikis"
-html\:"One page that needs nothing beside it"))' \
+html\:"One page that needs nothing beside it"
+sarif\:"The findings in the form that forges and editors read (SARIF 2.1.0)"))' \
 '-o+[The file to write it to, instead of the standard output]:FILE:_files' \
 '--output=[The file to write it to, instead of the standard output]:FILE:_files' \
 '--kind=[What the files configure, where their content does not tell]:KIND:((nginx\:"nginx.conf and what it includes"

@@ -23,7 +23,7 @@ _rnginx() {
 
     case "${cmd}" in
         rnginx)
-            opts="-h -v -V -t -T -q -s -p -e -c -g --allow-unserved --explain --json --help --version"
+            opts="-h -v -V -t -T -q -s -p -e -c -g --allow-unserved --explain --json --sarif --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

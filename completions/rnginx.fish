@@ -15,5 +15,6 @@ complete -c rnginx -s q -d 'suppress non-error messages during configuration tes
 complete -c rnginx -l allow-unserved -d 'start although some directives are not served; they are left out, and what they protect stays closed'
 complete -c rnginx -l explain -d 'test configuration and show every error with its place, what was there first, and what would help'
 complete -c rnginx -l json -d 'test configuration and print every error as JSON on standard output'
+complete -c rnginx -l sarif -d 'test configuration and print every error as SARIF on standard output'
 complete -c rnginx -l help -d 'this help'
 complete -c rnginx -l version -d 'show version and exit'

@@ -29,6 +29,7 @@ _rnginx() {
 '--allow-unserved[start although some directives are not served; they are left out, and what they protect stays closed]' \
 '--explain[test configuration and show every error with its place, what was there first, and what would help]' \
 '--json[test configuration and print every error as JSON on standard output]' \
+'--sarif[test configuration and print every error as SARIF on standard output]' \
 '--help[this help]' \
 '--version[show version and exit]' \
 && ret=0

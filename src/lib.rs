@@ -15,14 +15,16 @@
 //! | script | 3 | conf, log | requests |
 //! | session | 3 | script, tls, zone, net, conf, log | http, stream |
 //! | upstream | 3 | session, script, zone, net, conf, log | http, stream |
+//! | bfd | 3 | - | clocks, sockets, files, threads, configuration syntax |
+//! | check | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | vrrp | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | kernel | 3 | sys, net, log | VRRP |
 //! | http | 4 | sys, conf, log, net, tls, zone, script, session, upstream | stream |
 //! | stream | 4 | sys, conf, log, net, tls, zone, script, session, upstream | http |
 //! | mail | 4 | conf, net, session, tls | http, stream |
 //! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream, mail | keepalived |
-//! | keepalived | 5 | sys, conf, log, net, run, vrrp, kernel | http, stream, nginx |
-//! | migrate | 6 | conf, session, nginx, keepalived | their insides |
+//! | keepalived | 5 | sys, conf, log, net, run, tls, bfd, check, vrrp, kernel | http, stream, nginx |
+//! | migrate | 6 | conf, log, session, nginx, keepalived | their insides |
 //!
 //! Floor 7 is `bin/`: ten lines a program. Only `nginx`, `keepalived` and `migrate` are public, so that the compiler
 //! reports dead code in every other room; inside a room plain `pub` reads as "this room's promise".
@@ -31,6 +33,8 @@
 //! `Directive` rows and merges levels; each module installs what its merged settings ask
 //! for; the product (`nginx`, `keepalived`) opens what was declared and runs it.
 
+mod bfd;
+mod check;
 mod conf;
 mod http;
 mod kernel;

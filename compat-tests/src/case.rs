@@ -176,7 +176,7 @@ fn request(lines: &[&str], tcp: bool) -> Vec<u8> {
     bytes
 }
 
-/// Resolves the escapes; `\.` stands for nothing and says that nothing is to be added at the end.
+/// Resolves the escapes; `\.` is empty and says that nothing is to be added at the end.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut left = text.bytes();

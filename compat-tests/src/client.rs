@@ -62,7 +62,11 @@ pub fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)], limit: D
         request += &format!("{name}: {value}\r\n");
     }
     stream.write_all((request + "\r\n").as_bytes())?;
-    response(&mut BufReader::new(stream), false)
+    let mut from = BufReader::new(stream);
+    let response = response(&mut from, false)?;
+    // Both programs write the line of the access log before they close.
+    let _ = io::copy(&mut from, &mut io::sink());
+    Ok(response)
 }
 
 /// A line without its end; an empty connection is an error.

@@ -35,7 +35,7 @@ pub fn address(number: u8) -> Ipv4Addr {
 
 /// Who plays the web application and the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parts {
+pub enum Backends {
     /// The embedded stand-ins.
     Embedded,
     /// Nobody: the test brings its own.
@@ -46,7 +46,7 @@ pub enum Parts {
 #[derive(Debug)]
 pub struct Cluster {
     nginx: Program,
-    parts: Parts,
+    parts: Backends,
     files: Files,
     switch: Switch,
     nodes: BTreeMap<u8, Node>,
@@ -63,7 +63,20 @@ struct Files {
     master: Vec<u8>,
     backup: Vec<u8>,
     check: Vec<u8>,
+    /// Whether the machine has no `ps`, and the hosts get a small one for the article's script.
+    without_ps: bool,
 }
+
+/// Where hosts find programs that the machine does not have.
+const PROGRAMS: &str = "/usr/local/sbin";
+
+/// `ps -C NAME --no-header`, all that nginx_check.sh asks of it.
+const PS: &[u8] = br#"#!/bin/sh
+for folder in /proc/[0-9]*; do
+    read -r name < "$folder/comm" || continue
+    [ "$name" != "$2" ] || echo "${folder#/proc/} ? 00:00:00 $name"
+done 2>/dev/null
+"#;
 
 impl Files {
     fn read(nginx: Program, keepalived: Program) -> io::Result<Self> {
@@ -79,6 +92,7 @@ impl Files {
             master: read("keepalived.conf")?,
             backup: read("keepalived.backup.conf")?,
             check: read("nginx_check.sh")?,
+            without_ps: installed("ps").is_err(),
         })
     }
 
@@ -108,7 +122,12 @@ impl Files {
         mount::replace("/etc/keepalived")?;
         let conf = if number == 60 { &self.master } else { &self.backup };
         mount::file("/etc/keepalived/keepalived.conf", conf, 0o644)?;
-        mount::file("/etc/keepalived/nginx_check.sh", &self.check, 0o755)
+        mount::file("/etc/keepalived/nginx_check.sh", &self.check, 0o755)?;
+        if self.without_ps {
+            mount::unfold(PROGRAMS)?;
+            mount::file(&format!("{PROGRAMS}/ps"), PS, 0o755)?;
+        }
+        Ok(())
     }
 }
 
@@ -164,10 +183,8 @@ impl Node {
 
 impl Cluster {
     /// The wire and the client; the three hosts are booted one by one.
-    pub fn new(nginx: Program, keepalived: Program, parts: Parts) -> io::Result<Self> {
-        for tool in ["bash", "ps"] {
-            installed(tool).map_err(|_| io::Error::other(format!("the article's nginx_check.sh needs {tool}")))?;
-        }
+    pub fn new(nginx: Program, keepalived: Program, parts: Backends) -> io::Result<Self> {
+        installed("bash").map_err(|_| io::Error::other("the article's nginx_check.sh needs bash"))?;
         let files = Files::read(nginx, keepalived)?;
         let switch = Switch::new()?;
         let client = Host::new("client")?;
@@ -210,7 +227,7 @@ impl Cluster {
             host.run(move || files.install(program, number))??;
         }
         let mut node = Node { host, journal, services: Vec::new() };
-        if self.parts == Parts::Embedded {
+        if self.parts == Backends::Embedded {
             self.furnish(&mut node, number)?;
         }
         self.nodes.insert(number, node);

@@ -137,9 +137,9 @@ pub struct Frame {
 
 /// A connection on which frames are sent as they are given.
 #[derive(Debug)]
-pub struct Bare(TcpStream);
+pub struct RawConnection(TcpStream);
 
-impl Bare {
+impl RawConnection {
     /// Connects, says the preface and empty settings.
     pub fn new(address: SocketAddr, limit: Duration) -> io::Result<Self> {
         let mut stream = client::connect(address, limit)?;
@@ -147,6 +147,19 @@ impl Bare {
         let mut bare = Self(stream);
         bare.send(4, 0, 0, &[])?;
         Ok(bare)
+    }
+
+    /// The server's side of a connection whose preface is still to come.
+    pub fn accept(mut stream: TcpStream) -> io::Result<Self> {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface)?;
+        Ok(Self(stream))
+    }
+
+    /// Closes the connection when the other side does; it reads the end at once.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.0.shutdown(std::net::Shutdown::Write)?;
+        io::copy(&mut self.0, &mut io::sink()).map(drop)
     }
 
     /// The same connection, to be read while the other is written.

@@ -8,6 +8,8 @@ pub mod case;
 pub mod certificates;
 pub mod client;
 pub mod cluster;
+pub mod compare;
+pub mod datagrams;
 pub mod http2;
 pub mod idle;
 pub mod instructions;
@@ -25,7 +27,7 @@ pub mod recorded;
 pub mod reflect;
 pub mod service;
 pub mod spoil;
-pub mod stand;
+pub mod testbed;
 pub mod tools;
 pub mod verdict;
 pub mod watch;
@@ -58,6 +60,16 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("waited {limit:?} for {what}")));
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Notes a test that cannot run here, for the count at the end of `compat-tests/run`.
+pub fn skipped(test: &str, why: &str) {
+    println!("skipped: {test}: {why}");
+    if let Some(path) = std::env::var_os("RHA_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let written = file.and_then(|mut file| io::Write::write_all(&mut file, format!("{test}: {why}\n").as_bytes()));
+        assert!(written.is_ok(), "the skipped test cannot be noted: {written:?}");
     }
 }
 

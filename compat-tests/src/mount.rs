@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
-/// Where the machine's own `/etc` and `/usr/local` stay reachable beside their private stand-ins.
+/// Where the machine's own `/etc` and `/usr/local` stay reachable beside their private copies.
 const BELOW: &str = "/run/below";
 
 /// What every host has for itself.
@@ -69,7 +69,7 @@ pub fn machine() -> io::Result<()> {
     devices()
 }
 
-/// Shows the entries of the machine's folder as links in its private stand-in.
+/// Shows the entries of the machine's folder as links in its private copy.
 fn links(path: &str) -> io::Result<()> {
     for entry in fs::read_dir(format!("{BELOW}{path}"))? {
         let entry = entry?;
@@ -104,7 +104,7 @@ pub fn folder(path: &str) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
-/// Writes a file with this mode, replacing whatever link or file stands there.
+/// Writes a file with this mode, replacing a link or file of that name.
 pub fn file(path: &str, content: &[u8], mode: u32) -> io::Result<()> {
     if let Some(parent) = Path::new(path).parent().and_then(Path::to_str) {
         folder(parent)?;
@@ -124,4 +124,17 @@ pub fn replace(path: &str) -> io::Result<()> {
         _ => {}
     }
     folder(path)
+}
+
+/// Replaces a link to one of the machine's folders by a private folder with links to what is in it.
+pub fn unfold(path: &str) -> io::Result<()> {
+    let entries = fs::read_dir(path).map_or_else(|_| Vec::new(), |all| all.flatten().collect());
+    let targets: Vec<_> = entries.iter().map(|entry| (fs::canonicalize(entry.path()), entry.file_name())).collect();
+    replace(path)?;
+    for (target, name) in targets {
+        if let Ok(target) = target {
+            symlink(target, Path::new(path).join(name))?;
+        }
+    }
+    Ok(())
 }

@@ -68,7 +68,7 @@ fn split_text(bytes: &[u8]) -> io::Result<(String, &[u8])> {
 
 /// One client's visit as a broker saw it.
 #[derive(Debug, Clone)]
-pub struct Visit {
+pub struct Session {
     /// The broker's name.
     pub broker: String,
     /// The client's own name from its CONNECT.
@@ -79,13 +79,13 @@ pub struct Visit {
     pub announced: Option<IpAddr>,
 }
 
-type Outlet = Arc<Mutex<Box<dyn Write + Send>>>;
+type Writer = Arc<Mutex<Box<dyn Write + Send>>>;
 
 /// What the brokers of one cluster share: subscriptions, and a record of who was there.
 #[derive(Default)]
 pub struct Exchange {
-    subscribers: Mutex<Vec<(u64, String, Outlet)>>,
-    visits: Mutex<Vec<Visit>>,
+    subscribers: Mutex<Vec<(u64, String, Writer)>>,
+    visits: Mutex<Vec<Session>>,
     next: AtomicU64,
 }
 
@@ -97,7 +97,7 @@ impl std::fmt::Debug for Exchange {
 
 impl Exchange {
     /// Everyone who has connected so far.
-    pub fn visits(&self) -> Vec<Visit> {
+    pub fn visits(&self) -> Vec<Session> {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -137,11 +137,11 @@ impl Exchange {
         writer: impl Write + Send + 'static,
     ) -> io::Result<()> {
         let me = self.next.fetch_add(1, Ordering::Relaxed);
-        let outlet: Outlet = Arc::new(Mutex::new(Box::new(writer)));
+        let outlet: Writer = Arc::new(Mutex::new(Box::new(writer)));
         let result = loop {
             match read_packet(&mut reader).and_then(|packet| self.answer(me, packet, &outlet)) {
                 Ok(Step::Connected(client)) => {
-                    let visit = Visit { broker: broker.to_owned(), client, from: from.ip(), announced };
+                    let visit = Session { broker: broker.to_owned(), client, from: from.ip(), announced };
                     self.visits.lock().unwrap_or_else(PoisonError::into_inner).push(visit);
                     send(&outlet, &packet(CONNACK, 0, &[0, 0]))?;
                 }
@@ -154,7 +154,7 @@ impl Exchange {
         result
     }
 
-    fn answer(&self, me: u64, (kind, body): Packet, outlet: &Outlet) -> io::Result<Step> {
+    fn answer(&self, me: u64, (kind, body): Packet, outlet: &Writer) -> io::Result<Step> {
         match kind {
             CONNECT => {
                 let (protocol, rest) = split_text(&body)?;
@@ -194,7 +194,7 @@ enum Step {
     Leaves,
 }
 
-fn send(outlet: &Outlet, bytes: &[u8]) -> io::Result<()> {
+fn send(outlet: &Writer, bytes: &[u8]) -> io::Result<()> {
     outlet.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes)
 }
 

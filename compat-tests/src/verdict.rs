@@ -158,7 +158,7 @@ fn prepare(text: &[u8], side: &[(String, Vec<u8>)]) -> io::Result<()> {
     fs::write(conf.join("nginx.conf"), text)
 }
 
-/// The files that stand beside every configuration: those of the fixtures, and certificates.
+/// The files beside every configuration: those of the fixtures, and certificates.
 pub fn side_files() -> io::Result<&'static [(String, Vec<u8>)]> {
     static FILES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
     if let Some(files) = FILES.get() {

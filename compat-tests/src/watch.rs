@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 pub struct Watch {
     stop: Arc<AtomicBool>,
     answers: Arc<Mutex<Vec<Instant>>>,
+    lost: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -28,16 +29,20 @@ impl Watch {
     /// Starts a user on this host. `attempt` is called again and again and says whether it worked.
     pub fn start(host: &Host, mut attempt: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Result<Self> {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&answers));
+        let lost = Arc::new(AtomicUsize::new(0));
+        let (stopped, kept, failed) = (Arc::clone(&stop), Arc::clone(&answers), Arc::clone(&lost));
         let thread = host.spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                if attempt().is_ok() {
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+                match attempt() {
+                    Ok(()) => kept.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now()),
+                    Err(_) => {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
                 std::thread::sleep(PAUSE);
             }
         })?;
-        Ok(Self { stop, answers, thread: Some(thread) })
+        Ok(Self { stop, answers, lost, thread: Some(thread) })
     }
 
     /// A user of the web application, with a connection per request.
@@ -72,6 +77,12 @@ impl Watch {
     /// The last answer, if there was one.
     pub fn last(&self) -> Option<Instant> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).last().copied()
+    }
+
+    /// How many attempts were answered, and how many were not.
+    pub fn attempts(&self) -> (usize, usize) {
+        let answered = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (answered, self.lost.load(Ordering::Relaxed))
     }
 
     /// The longest time without an answer between two moments (a moment without answers counts up to `until`).

@@ -1,4 +1,4 @@
-//! What goes over the lab's wire: adverts and announcements, heard by a host that takes no part.
+//! Captures the lab's packets: adverts and announcements, on a host that runs no daemon.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -27,19 +27,19 @@ type Heard = Arc<Mutex<Vec<(Instant, Frame)>>>;
 
 /// A host's ear on the wire.
 #[derive(Debug)]
-pub struct Ear {
+pub struct Sniffer {
     heard: Heard,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Ear {
+impl Sniffer {
     /// Listens on every link of the host from now on.
     pub fn open(host: &Host) -> io::Result<Self> {
         let (heard, stop) = (Heard::default(), Arc::new(AtomicBool::new(false)));
         let (kept, stopped) = (Arc::clone(&heard), Arc::clone(&stop));
         let thread = host.spawn(move || {
-            // A lab without packet sockets hears nothing, and its tests fail by that.
+            // Without packet sockets nothing is captured, and the tests fail.
             let _ = listen(&kept, &stopped);
         })?;
         Ok(Self { heard, stop, thread: Some(thread) })
@@ -75,7 +75,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for Sniffer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -85,11 +85,11 @@ impl Drop for Ear {
 }
 
 fn listen(heard: &Heard, stop: &AtomicBool) -> io::Result<()> {
-    let ear = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
-    setsockopt(&ear, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000))?;
+    let sniffer = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
+    setsockopt(&sniffer, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000))?;
     let mut bytes = [0; 2048];
     while !stop.load(Ordering::Relaxed) {
-        let Ok(length) = recv(ear.as_raw_fd(), &mut bytes, MsgFlags::empty()) else {
+        let Ok(length) = recv(sniffer.as_raw_fd(), &mut bytes, MsgFlags::empty()) else {
             std::thread::sleep(Duration::from_micros(200));
             continue;
         };

@@ -6,7 +6,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use compat_tests::cluster::{Cluster, NGINX, Parts, address, virtual_socket};
+use compat_tests::cluster::{Backends, Cluster, NGINX, address, virtual_socket};
 use compat_tests::mqtt::Client;
 use compat_tests::process::{Running, listens};
 use compat_tests::program::{Program, installed};
@@ -174,10 +174,10 @@ fn exchange_over_websocket(cluster: &Cluster) -> io::Result<()> {
 fn the_article_runs_with_tomcat_a_real_broker_and_mqtt_clients() {
     if let Some(name) = missing() {
         assert!(std::env::var_os("CI").is_none(), "{name} is not installed");
-        println!("skipped: {name} is not installed");
+        compat_tests::skipped("the article with Tomcat and a real broker", &format!("{name} is not installed"));
         return;
     }
-    let mut cluster = Cluster::new(program(), program(), Parts::None).expect("a network");
+    let mut cluster = Cluster::new(program(), program(), Backends::None).expect("a network");
     for number in [57, 58, 60] {
         cluster.boot(number).expect("a host");
     }

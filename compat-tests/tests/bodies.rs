@@ -2,15 +2,21 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use compat_tests::arena::pattern;
 use compat_tests::client;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const CONF: &str = "worker_processes 1;
+error_log logs/error.log info;
 events { }
 http {
     access_log off;
@@ -25,6 +31,7 @@ http {
         location /kept { proxy_pass http://kept; proxy_set_header Connection \"\"; }
         location /next { proxy_pass http://pair; }
         location /page { proxy_pass http://127.0.0.1:9102; error_page 502 = @other; }
+        location /stopped { proxy_pass http://127.0.0.1:9103; }
         location @other { proxy_pass http://127.0.0.1:9101; }
     }
 }
@@ -51,20 +58,20 @@ fn echo(stream: TcpStream, port: u16) -> io::Result<()> {
     }
 }
 
-fn backends(stand: &Stand) -> Vec<Service> {
-    let listen = |port| stand.host().run(move || TcpListener::bind(local(port))).expect("a host").expect("a port");
+fn backends(testbed: &TestBed) -> Vec<Service> {
+    let listen = |port| testbed.host().run(move || TcpListener::bind(local(port))).expect("a host").expect("a port");
     let start = |port| Service::start(listen(port), move |stream, _| drop(echo(stream, port))).expect("a backend");
     [9101, 9102].map(start).into()
 }
 
 /// A program that serves, and the servers behind it.
-fn started(program: Program) -> (Stand, Vec<Service>) {
-    let stand = Stand::new(program).expect("a host");
-    let behind = backends(&stand);
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
-    (stand, behind)
+fn started(program: Program) -> (TestBed, Vec<Service>) {
+    let testbed = TestBed::new(program).expect("a host");
+    let behind = backends(&testbed);
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+    (testbed, behind)
 }
 
 /// How a client sends.
@@ -110,7 +117,7 @@ fn sent_and_back(stream: &mut TcpStream, how: (&str, Sends, bool), body: &[u8]) 
 fn large_bodies_arrive_whole_both_ways() {
     let sizes = [16_384, 16_385, 40_000, 65_536, 200_000, 262_144, 278_000, 300_000];
     for program in [Program::Original, Program::Ours] {
-        let (stand, _backends) = started(program);
+        let (testbed, _backends) = started(program);
         let mut count = 0;
         for request in ["POST /one", "POST /kept", "PUT /next", "POST /page"] {
             for sends in [Sends::AtOnce, Sends::InSmallPieces] {
@@ -123,7 +130,7 @@ fn large_bodies_arrive_whole_both_ways() {
                     };
                     sizes.into_iter().map(same).collect()
                 };
-                let same = stand.host().run(talk).expect("a host");
+                let same = testbed.host().run(talk).expect("a host");
                 let same = same.unwrap_or_else(|error| panic!("{program:?}, {request}, {sends:?}: {error}"));
                 assert_eq!(same, [true; 8], "{program:?}, {request}, {sends:?}: the bodies of {sizes:?}");
                 count += same.len();
@@ -136,23 +143,23 @@ fn large_bodies_arrive_whole_both_ways() {
 #[test]
 fn a_slow_reader_gets_every_byte() {
     for program in [Program::Original, Program::Ours] {
-        let (stand, _backends) = started(program);
+        let (testbed, _backends) = started(program);
         let talk = || -> io::Result<bool> {
             let mut stream = client::connect(local(8080), LIMIT)?;
             let body = pattern(9_000_000);
             Ok(sent_and_back(&mut stream, ("POST /kept", Sends::AtOnce, true), &body)? == body)
         };
-        let same = stand.host().run(talk).expect("a host").expect("an answer");
+        let same = testbed.host().run(talk).expect("a host").expect("an answer");
         assert!(same, "{program:?}: a response of 9 MB that is read slowly");
     }
 }
 
 #[test]
 fn a_body_that_is_only_announced_takes_no_memory_from_others() {
-    let (stand, _backends) = started(Program::Ours);
-    stand.write(&CONF.replace("10m", "0")).expect("a configuration");
-    stand.command(&["-s", "reload"]).expect("-s reload");
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
+    let (testbed, _backends) = started(Program::Ours);
+    testbed.write(&CONF.replace("10m", "0")).expect("a configuration");
+    testbed.command(&["-s", "reload"]).expect("-s reload");
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
     let talk = || -> io::Result<bool> {
         let mut idle = client::connect(local(8080), LIMIT)?;
         idle.write_all(b"POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 63000000\r\n\r\nx")?;
@@ -161,7 +168,99 @@ fn a_body_that_is_only_announced_takes_no_memory_from_others() {
         let mut stream = client::connect(local(8080), LIMIT)?;
         Ok(sent_and_back(&mut stream, ("POST /one", Sends::AtOnce, false), &body)? == body)
     };
-    assert!(stand.host().run(talk).expect("a host").expect("an answer"), "a body of 5 MB");
-    let log = stand.file("logs/error.log").expect("a log");
+    assert!(testbed.host().run(talk).expect("a host").expect("an answer"), "a body of 5 MB");
+    let log = testbed.file("logs/error.log").expect("a log");
     assert!(!log.contains("buffered to a temporary file"), "{log}");
+}
+
+/// Sends a large response that is in the worker's socket, as far as it holds it, before the worker runs again.
+fn send_to_a_stopped(worker: Pid, mut stream: TcpStream, size: usize) -> io::Result<()> {
+    client::headers(&mut BufReader::new(stream.try_clone()?))?;
+    kill(worker, Signal::SIGSTOP)?;
+    stream.set_write_timeout(Some(Duration::from_millis(100)))?;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+    let response = [head.as_bytes(), &pattern(size)].concat();
+    let mut rest = response.as_slice();
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if client::silence(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    kill(worker, Signal::SIGCONT)?;
+    stream.set_write_timeout(None)?;
+    stream.write_all(rest)
+}
+
+#[test]
+fn what_a_client_takes_at_once_is_not_put_into_a_file() {
+    for program in [Program::Original, Program::Ours] {
+        let (testbed, _backends) = started(program);
+        // Sockets take megabytes before anybody reads them.
+        let roomy = || std::fs::write("/proc/sys/net/ipv4/tcp_rmem", "4096 4194304 6291456");
+        testbed.host().run(roomy).expect("a host").expect("larger buffers");
+        let worker = testbed.workers(testbed.master().expect("a master")).expect("workers")[0];
+        let listener = testbed.host().run(|| TcpListener::bind(local(9103))).expect("a host").expect("a port");
+        let size = Arc::new(AtomicUsize::new(0));
+        let sent = Arc::clone(&size);
+        let backend =
+            Service::start(listener, move |stream, _| drop(send_to_a_stopped(worker, stream, sent.load(Relaxed))));
+        let talk = move || -> io::Result<()> {
+            for wanted in [100_000, 250_000, 300_000, 1_000_000] {
+                size.store(wanted, Relaxed);
+                let mut stream = client::connect(local(8080), LIMIT)?;
+                write!(stream, "GET /stopped HTTP/1.1\r\nHost: x\r\n\r\n")?;
+                let answer = client::response(&mut BufReader::new(stream), false)?;
+                assert!(answer.body == pattern(wanted), "{wanted} bytes");
+            }
+            Ok(())
+        };
+        testbed.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        drop(backend);
+        let log = testbed.file("logs/error.log").expect("a log");
+        assert!(!log.contains("upstream response is buffered"), "{program:?}: {log}");
+    }
+}
+
+#[test]
+fn a_body_is_read_before_a_location_is_chosen_where_that_is_asked_for() {
+    let testbed = TestBed::new(Program::Ours).expect("a host");
+    let conf = "worker_processes 1;
+events { }
+http {
+    access_log off;
+    map $http_content_type $is_json { application/json 1; }
+    server {
+        listen 127.0.0.1:8080;
+        client_body_early_read $is_json;
+        client_max_body_size 256;
+        client_body_buffer_size 256;
+        location / { return 200 \"got '$request_body' $request_body_file\\n\"; }
+        location /ready { return 200 \"ready\\n\"; }
+    }
+}
+";
+    testbed.write(conf).expect("a configuration");
+    testbed.command(&[]).expect("a start");
+    testbed.wait_for_text(8080, "/ready", "ready").expect("an answer");
+    let ask = |kind: &'static str, framing: &'static str, body: String| {
+        let text =
+            format!("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n{framing}\r\n{body}");
+        let bytes = testbed.host().run(move || client::raw(local(8080), text.as_bytes(), LIMIT)).expect("a host");
+        let text = String::from_utf8_lossy(&bytes.expect("an answer")).into_owned();
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        (line, text.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned())
+    };
+    let ok = "HTTP/1.1 200 OK".to_owned();
+    let json = "application/json";
+    let four = || "{  }".to_owned();
+    assert_eq!(ask(json, "Content-Length: 4\r\n", four()), (ok.clone(), "got '{  }' \n".to_owned()));
+    assert_eq!(ask("text/plain", "Content-Length: 4\r\n", four()), (ok.clone(), "got '' \n".to_owned()));
+    let chunks = "4\r\n{  }\r\n0\r\n\r\n".to_owned();
+    assert_eq!(ask(json, "Transfer-Encoding: chunked\r\n", chunks), (ok, "got '{  }' \n".to_owned()));
+    let large = ask(json, "Content-Length: 300\r\n", "x".repeat(300)).0;
+    assert_eq!(large, "HTTP/1.1 413 Request Entity Too Large");
+    let large = ask(json, "Transfer-Encoding: chunked\r\n", format!("12c\r\n{}\r\n0\r\n\r\n", "x".repeat(300))).0;
+    assert_eq!(large, "HTTP/1.1 413 Request Entity Too Large");
 }

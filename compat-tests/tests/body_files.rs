@@ -6,7 +6,7 @@ use std::path::Path;
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 use crate::filters::texts;
@@ -84,12 +84,12 @@ fn files(folder: &Path) -> io::Result<Vec<(String, u32, String)>> {
 type Seen = (Vec<(String, String)>, Vec<(String, u32, String)>, Vec<String>);
 
 fn seen(program: Program) -> io::Result<Seen> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
-    stand.host().run(|| mount::folder(&format!("{PREFIX}/html")))??;
-    stand.command(&[])?;
-    stand.wait_for_text(8081, "/", "file")?;
-    let answers = stand.host().run(|| {
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
+    testbed.host().run(|| mount::folder(&format!("{PREFIX}/html")))??;
+    testbed.command(&[])?;
+    testbed.wait_for_text(8081, "/", "file")?;
+    let answers = testbed.host().run(|| {
         let mut answers = Vec::new();
         for (place, request) in PLACES.iter().flat_map(|place| requests(place).into_iter().map(move |one| (place, one)))
         {
@@ -100,11 +100,11 @@ fn seen(program: Program) -> io::Result<Seen> {
         }
         io::Result::Ok(answers)
     })??;
-    let master = stand.master()?;
-    stand.command(&["-s", "quit"])?;
-    stand.wait_for_end(master)?;
-    let left = stand.host().run(|| files(Path::new(&format!("{PREFIX}/html/bodies"))))??;
-    let log = stand.file("logs/error.log")?;
+    let master = testbed.master()?;
+    testbed.command(&["-s", "quit"])?;
+    testbed.wait_for_end(master)?;
+    let left = testbed.host().run(|| files(Path::new(&format!("{PREFIX}/html/bodies"))))??;
+    let log = testbed.file("logs/error.log")?;
     let lines = log.lines().filter(|line| line.contains("client request body is buffered"));
     let lines = lines
         .map(|line| line.split_once("] ").map_or(line, |(start, _)| start).rsplit(' ').next().unwrap_or("").to_owned());
@@ -125,8 +125,8 @@ fn bodies_are_in_files_where_nginx_has_them_there() {
 
 #[test]
 fn a_file_of_an_earlier_process_is_not_in_the_way() {
-    let stand = Stand::new(Program::Ours).expect("a host");
-    stand.write(CONF).expect("a configuration");
+    let testbed = TestBed::new(Program::Ours).expect("a host");
+    testbed.write(CONF).expect("a configuration");
     let taken = || -> io::Result<()> {
         for process in 1..100_u64 {
             for serial in 0..20 {
@@ -143,9 +143,9 @@ fn a_file_of_an_earlier_process_is_not_in_the_way() {
         }
         Ok(())
     };
-    stand.host().run(taken).expect("a host").expect("files");
-    stand.command(&[]).expect("a start");
-    stand.wait_for_text(8081, "/", "file").expect("an answer");
+    testbed.host().run(taken).expect("a host").expect("files");
+    testbed.command(&[]).expect("a start");
+    testbed.wait_for_text(8081, "/", "file").expect("an answer");
     let send = || -> io::Result<Vec<(String, u32, String)>> {
         for _ in 0..5 {
             let answer = client::raw(local(8080), requests("on")[3].as_bytes(), LIMIT)?;
@@ -153,18 +153,18 @@ fn a_file_of_an_earlier_process_is_not_in_the_way() {
         }
         files(Path::new(&format!("{PREFIX}/html/bodies")))
     };
-    let left = stand.host().run(send).expect("a host").expect("files");
+    let left = testbed.host().run(send).expect("a host").expect("files");
     let of = |text: &str| left.iter().filter(|(_, _, content)| content == text).count();
     assert_eq!((of("earlier"), of(&"x".repeat(10)), left.len()), (1980, 5, 1985));
 }
 
 #[test]
 fn half_a_body_leaves_no_file() {
-    let stand = Stand::new(Program::Ours).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.host().run(|| mount::folder(&format!("{PREFIX}/html"))).expect("a host").expect("a folder");
-    stand.command(&[]).expect("a start");
-    stand.wait_for_text(8081, "/", "file").expect("an answer");
+    let testbed = TestBed::new(Program::Ours).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.host().run(|| mount::folder(&format!("{PREFIX}/html"))).expect("a host").expect("a folder");
+    testbed.command(&[]).expect("a start");
+    testbed.wait_for_text(8081, "/", "file").expect("an answer");
     let leave = || -> io::Result<()> {
         for place in ["on", "clean"] {
             let mut stream = client::connect(local(8080), LIMIT)?;
@@ -173,13 +173,13 @@ fn half_a_body_leaves_no_file() {
         }
         Ok(())
     };
-    stand.host().run(leave).expect("a host").expect("requests");
+    testbed.host().run(leave).expect("a host").expect("requests");
     let left = || {
-        let log = stand.file("logs/error.log").ok()?;
+        let log = testbed.file("logs/error.log").ok()?;
         let info = log.matches("client prematurely closed connection").count();
         (info == 2).then_some(())
     };
     wait_for("both clients to be missed", LIMIT, left).expect("lines");
     let folder = || files(Path::new(&format!("{PREFIX}/html/bodies")));
-    assert_eq!(stand.host().run(folder).expect("a host").expect("files"), []);
+    assert_eq!(testbed.host().run(folder).expect("a host").expect("files"), []);
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use bench::{Bench, CONF, PATHS, get, timeless};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 /// Both programs with the same configuration.
@@ -47,10 +47,10 @@ fn same_files(original: &Bench, ours: &Bench, folder: &str) {
 /// Copies the files below folders to another host.
 fn move_files(from: &Bench, to: &Bench, folders: &[&str]) {
     for (path, bytes) in folders.iter().flat_map(|folder| from.files(folder)) {
-        to.stand.host().run(move || mount::file(&path, &bytes, 0o644)).expect("a host").expect("a file");
+        to.testbed.host().run(move || mount::file(&path, &bytes, 0o644)).expect("a host").expect("a file");
     }
     let open = || std::process::Command::new("chmod").args(["-R", "a+rwX", PREFIX]).status().map(|_| ());
-    to.stand.host().run(open).expect("a host").expect("rights");
+    to.testbed.host().run(open).expect("a host").expect("rights");
 }
 
 /// The statuses of the cache in log lines.
@@ -282,7 +282,7 @@ fn begin(bench: &Bench, target: &str) -> std::net::TcpStream {
         stream.write_all(text.as_bytes())?;
         Ok(stream)
     };
-    bench.stand.host().run(open).expect("a host").expect("a request")
+    bench.testbed.host().run(open).expect("a host").expect("a request")
 }
 
 fn end(stream: std::net::TcpStream) -> String {
@@ -340,7 +340,7 @@ fn who_waits_too_long_is_answered_past_the_cache() {
         for stream in [first, second, third, fourth] {
             assert!(end(stream).contains("200 OK"));
         }
-        assert!(bench.stand.file("logs/info.log").expect("a log").contains("cache lock timeout"));
+        assert!(bench.testbed.file("logs/info.log").expect("a log").contains("cache lock timeout"));
         assert_eq!(bench.files("cache").len(), 2);
     }
 }
@@ -401,13 +401,13 @@ fn a_full_disk_loses_no_answer() {
         let mount = ["-t", "tmpfs", "-o", "size=64k,mode=777", "none", &format!("{PREFIX}/cache")];
         std::process::Command::new("mount").args(mount).status().map(|_| ())
     };
-    bench.stand.host().run(small).expect("a host").expect("a small disk");
+    bench.testbed.host().run(small).expect("a host").expect("a small disk");
     bench.start();
     let target = "/large?Cache-Control=max-age=100";
     for count in 1..=2 {
         let answer = bench.get(target);
         assert!(answer.contains(&format!("X-Count: {count}")) && answer.len() > 300_000, "{}", answer.len());
-        let log = bench.stand.file("logs/info.log").expect("a log");
+        let log = bench.testbed.file("logs/info.log").expect("a log");
         assert_eq!(log.matches("failed (28: No space left on device)").count(), count, "{log}");
     }
     assert_eq!(bench.files("cache"), []);
@@ -483,7 +483,7 @@ fn answers_become_files_as_by_nginx() {
             }
             Ok(())
         };
-        bench.stand.host().run(folders).expect("a host").expect("folders");
+        bench.testbed.host().run(folders).expect("a host").expect("folders");
         bench.start();
         bench
     });
@@ -511,7 +511,7 @@ fn answers_become_files_as_by_nginx() {
             lines.sort();
             Ok(lines.join("\n"))
         };
-        bench.stand.host().run(list).expect("a host").expect("files")
+        bench.testbed.host().run(list).expect("a host").expect("files")
     };
     for bench in [&original, &ours] {
         bench.lines(targets.len());
@@ -533,11 +533,11 @@ fn a_server_that_is_killed_leaves_no_half_of_an_answer() {
         (written > 30_000).then_some(())
     })
     .expect("a temporary file");
-    let master = bench.stand.master().expect("a master");
-    let workers = bench.stand.workers(master).expect("workers");
+    let master = bench.testbed.master().expect("a master");
+    let workers = bench.testbed.workers(master).expect("workers");
     for pid in [master].into_iter().chain(workers) {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("a signal");
-        bench.stand.wait_for_end(pid).expect("its end");
+        bench.testbed.wait_for_end(pid).expect("its end");
     }
     drop(first);
     let names: Vec<String> = bench.files("cache").into_iter().map(|(name, _)| name).collect();
@@ -555,11 +555,11 @@ fn a_reload_keeps_what_a_cache_knows() {
     let target = "/a?Cache-Control=max-age=1000";
     assert!(bench.get(target).contains("X-Count: 1"));
     let reload = |paths: &str, text: &str| {
-        bench.stand.write(&CONF.replace("PATHS", paths).replace("PLACES", &places(text))).expect("a configuration");
-        bench.stand.command(&["-s", "reload"])
+        bench.testbed.write(&CONF.replace("PATHS", paths).replace("PLACES", &places(text))).expect("a configuration");
+        bench.testbed.command(&["-s", "reload"])
     };
     reload(PATHS, "second").expect("-s reload");
-    bench.stand.wait_for_text(8080, "/marker", "second").expect("the reload");
+    bench.testbed.wait_for_text(8080, "/marker", "second").expect("the reload");
     assert!(bench.get(target).contains("X-Count: 2"), "the first use is remembered: this one is kept");
     assert!(bench.get(target).contains("X-Count: 2"));
     let moved = PATHS.replace("cache levels", "elsewhere levels");
@@ -568,7 +568,7 @@ fn a_reload_keeps_what_a_cache_knows() {
         "cache \"a\" uses the \"{PREFIX}/elsewhere\" cache path while previously it used the \"{PREFIX}/cache\" cache path"
     );
     wait_for("the refusal", LIMIT, || {
-        bench.stand.file("logs/info.log").ok().filter(|log| log.contains(&text)).map(|_| ())
+        bench.testbed.file("logs/info.log").ok().filter(|log| log.contains(&text)).map(|_| ())
     })
     .expect("a refusal");
     assert!(bench.get("/marker").contains("second"));
@@ -589,13 +589,13 @@ http {{
 "
     );
     let statuses = [Program::Original, Program::Ours].map(|program| {
-        let stand = Stand::new(program).expect("a host");
-        stand.write(&conf).expect("a configuration");
-        stand.command(&[]).expect("a start");
-        stand.wait_for_text(8081, "/", "answer").expect("an answer");
+        let testbed = TestBed::new(program).expect("a host");
+        testbed.write(&conf).expect("a configuration");
+        testbed.command(&[]).expect("a start");
+        testbed.wait_for_text(8081, "/", "answer").expect("an answer");
         let long = format!("/{}", "k".repeat(300));
         // The same head behind a short key has room.
-        ["/", &long].map(|target| stand.get(8080, target).expect("an answer").status)
+        ["/", &long].map(|target| testbed.get(8080, target).expect("an answer").status)
     });
     assert_eq!(statuses, [[200, 502], [200, 200]]);
 }

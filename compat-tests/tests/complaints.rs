@@ -3,6 +3,8 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
 use compat_tests::net::{Host, Switch};
 use compat_tests::program::Program;
@@ -117,5 +119,31 @@ fn a_file_that_cannot_be_read_fails_the_test() -> io::Result<()> {
     let lines = "(/etc/keepalived/a.conf: Line 1) Unknown keyword 'foo' | (/etc/keepalived/b.conf: Line 1) Unknown \
                  keyword 'bar'";
     assert_eq!(both, format!("{warning}{lines} | {lines} | {lines}"));
+    Ok(())
+}
+
+#[test]
+fn a_file_that_must_be_there_fails_the_test_and_the_start() -> io::Result<()> {
+    let host = Host::new("reader")?;
+    host.run(|| mount::replace("/etc/keepalived"))??;
+    for program in [Program::Original, Program::Ours] {
+        let keepalived = program.keepalived()?;
+        let told = |text: &'static str| -> io::Result<String> {
+            host.run(move || mount::file(FILE, text.as_bytes(), 0o644))??;
+            recorded::told(&host, &keepalived, FILE)
+        };
+        let missing = told("global_defs {\n}\nincludem none.conf\nfoo\n")?;
+        assert!(missing.starts_with("6 | "), "{}: {missing}", program.name());
+        assert_eq!(missing.matches("Config files missing 'none.conf'.").count(), 1, "{}: {missing}", program.name());
+        assert!(told("global_defs {\n}\nincluder none.conf\n")?.starts_with("0 | "), "{}", program.name());
+        let mut start = Command::new(&keepalived);
+        host.run(|| mount::file(FILE, b"global_defs {\n}\nincludem none.conf\n", 0o644))??;
+        start.args(["-n", "-l", "-f", FILE]);
+        let ended = host.start(start)?.wait(Duration::from_secs(20))?;
+        assert_eq!(ended.code(), Some(6), "{}", program.name());
+    }
+    let ours = Program::Ours.keepalived()?;
+    host.run(|| mount::file(FILE, b"global_defs {\n include_check\n}\ninclude none.conf\n", 0o644))??;
+    assert!(recorded::told(&host, &ours, FILE)?.starts_with("6 | "));
     Ok(())
 }

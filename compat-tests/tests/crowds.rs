@@ -1,14 +1,17 @@
 //! Many connections at once, and one that always has more: nobody waits for the others.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use compat_tests::arena::raise_limit;
 use compat_tests::client;
+use compat_tests::idle::{UPGRADE, open};
 use compat_tests::measure::{memory, tree};
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::reflect::{Manner, Reflector};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use nix::sys::signal::{Signal, kill};
 
 const CONF: &str = "worker_processes 1;
@@ -22,25 +25,31 @@ http {
         listen 127.0.0.1:8080 backlog=4096;
         location / { return 200 \"ready\\n\"; }
         location /saved { proxy_pass http://127.0.0.1:8080/; }
+        location /mqtt {
+            proxy_pass http://127.0.0.1:9101;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+        }
     }
 }
 ";
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+    testbed
 }
 
 #[test]
 fn every_request_of_bursts_over_many_kept_connections_is_answered() {
     raise_limit().expect("a limit");
     for program in [Program::Original, Program::Ours] {
-        let stand = started(program);
-        let worker = *stand.workers(stand.master().expect("a master")).expect("workers").first().expect("a worker");
-        let talk = move || -> std::io::Result<usize> {
+        let testbed = started(program);
+        let worker = *testbed.workers(testbed.master().expect("a master")).expect("workers").first().expect("a worker");
+        let talk = move || -> io::Result<usize> {
             let mut streams = Vec::new();
             for _ in 0..1500 {
                 streams.push(client::connect(local(8080), LIMIT)?);
@@ -67,7 +76,7 @@ fn every_request_of_bursts_over_many_kept_connections_is_answered() {
             }
             Ok(answered)
         };
-        let answered = stand.host().run(talk).expect("a host").expect("answers to all");
+        let answered = testbed.host().run(talk).expect("a host").expect("answers to all");
         assert_eq!(answered, 5 * 1500, "{program:?}");
     }
 }
@@ -76,8 +85,8 @@ fn every_request_of_bursts_over_many_kept_connections_is_answered() {
 fn a_listener_survives_thousands_of_half_requests_closed_at_once() {
     raise_limit().expect("a limit");
     for program in [Program::Original, Program::Ours] {
-        let stand = started(program);
-        let talk = || -> std::io::Result<()> {
+        let testbed = started(program);
+        let talk = || -> io::Result<()> {
             let mut streams = Vec::new();
             for _ in 0..3000 {
                 let mut stream = client::connect(local(8080), LIMIT)?;
@@ -91,7 +100,7 @@ fn a_listener_survives_thousands_of_half_requests_closed_at_once() {
             }
             Ok(())
         };
-        stand.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        testbed.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
     }
 }
 
@@ -101,12 +110,12 @@ const BODY: usize = 256 << 20;
 #[test]
 fn others_are_served_while_a_large_body_is_saved() {
     for program in [Program::Original, Program::Ours] {
-        let stand = started(program);
-        let talk = move || -> std::io::Result<usize> {
+        let testbed = started(program);
+        let talk = move || -> io::Result<usize> {
             let ended = Arc::new(AtomicBool::new(false));
             let flag = ended.clone();
             std::thread::scope(|scope| {
-                let upload = scope.spawn(move || -> std::io::Result<()> {
+                let upload = scope.spawn(move || -> io::Result<()> {
                     let mut stream = client::connect(local(8080), LIMIT)?;
                     write!(stream, "POST /saved HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n")?;
                     let piece = vec![b'x'; 1 << 20];
@@ -120,10 +129,11 @@ fn others_are_served_while_a_large_body_is_saved() {
                     assert_eq!(answer.text(), "ready\n");
                     meanwhile += usize::from(!ended.load(Ordering::Relaxed));
                 }
-                upload.join().map_err(|_| std::io::Error::other("the upload panicked"))?.map(|()| meanwhile)
+                upload.join().map_err(|_| io::Error::other("the upload panicked"))?.map(|()| meanwhile)
             })
         };
-        let meanwhile = stand.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let meanwhile =
+            testbed.host().run(talk).expect("a host").unwrap_or_else(|error| panic!("{program:?}: {error}"));
         assert!(meanwhile >= 10, "{program:?}: {meanwhile} answers before the body was there");
     }
 }
@@ -135,11 +145,11 @@ const SLOW: usize = 500;
 fn a_slow_upload_holds_no_more_than_it_has_sent() {
     raise_limit().expect("a limit");
     for program in [Program::Original, Program::Ours] {
-        let stand = started(program);
-        let master = stand.master().expect("a master");
+        let testbed = started(program);
+        let master = testbed.master().expect("a master");
         let processes = || tree(master).expect("processes");
         let before = memory(&processes());
-        let open = || -> std::io::Result<Vec<std::net::TcpStream>> {
+        let open = || -> io::Result<Vec<std::net::TcpStream>> {
             let head = format!("POST /saved HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\nx", 100_000);
             (0..SLOW)
                 .map(|_| {
@@ -149,7 +159,7 @@ fn a_slow_upload_holds_no_more_than_it_has_sent() {
                 })
                 .collect()
         };
-        let mut streams = stand.host().run(open).expect("a host").expect("connections");
+        let mut streams = testbed.host().run(open).expect("a host").expect("connections");
         std::thread::sleep(std::time::Duration::from_millis(300));
         // Another byte, behind the head's own read.
         streams.iter_mut().for_each(|stream| stream.write_all(b"y").expect("a byte"));
@@ -157,4 +167,28 @@ fn a_slow_upload_holds_no_more_than_it_has_sent() {
         let each = memory(&processes()).saturating_sub(before) / SLOW as u64;
         assert!(each < 32 * 1024, "{program:?}: {each} bytes a client");
     }
+}
+
+#[test]
+fn an_idle_tunnel_takes_little_memory() {
+    const TUNNELS: usize = 1500;
+    raise_limit().expect("descriptors");
+    let testbed = started(Program::Ours);
+    let listener = testbed.host().run(|| -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(local(9101))?;
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(4095)?)?;
+        Ok(listener)
+    });
+    let listener = listener.expect("a host").expect("a port");
+    let _backend = Reflector::start(vec![(listener, Manner::Upgrade)], || ()).expect("a backend");
+    let tunnels =
+        |count| testbed.host().run(move || open(local(8080), count, UPGRADE)).expect("a host").expect("tunnels");
+    let pids = tree(testbed.master().expect("a master")).expect("processes");
+    // The first take what is no connection's: code pages, tables.
+    let _first = tunnels(100);
+    let before = memory(&pids);
+    let _all = tunnels(TUNNELS);
+    let each = memory(&pids).saturating_sub(before) / TUNNELS as u64;
+    assert!(each > 500, "{each} bytes: there are none");
+    assert!(each < 3000, "{each} bytes a tunnel; it is about 2500 where the request waits in little memory");
 }

@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 use compat_tests::net::{Host, Switch};
 use compat_tests::program::Program;
 use compat_tests::root;
+use serde_json::Value;
 
 /// The files with mistakes of one dialect, sorted.
 fn cases(dialect: &str) -> io::Result<Vec<PathBuf>> {
@@ -72,8 +73,35 @@ fn hold(expected: &Path, have: &str, wrong: &mut Vec<String>) -> io::Result<()> 
     Ok(())
 }
 
+/// The schema of what one program prints.
+pub fn schema(name: &str) -> io::Result<jsonschema::Validator> {
+    let text = fs::read_to_string(root().join(format!("fixtures/schema/{name}.schema.json")))?;
+    let schema: Value = serde_json::from_str(&text).map_err(io::Error::other)?;
+    jsonschema::validator_for(&schema).map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// JSON as its schema has it, and a SARIF result for every complaint with the same lines.
+fn shape(schema: &jsonschema::Validator, json: &[u8], sarif: &[u8]) -> Result<(), String> {
+    let read = |text: &[u8]| serde_json::from_slice::<Value>(text).map_err(|error| error.to_string());
+    let (json, sarif) = (read(json)?, read(sarif)?);
+    if let Some(error) = schema.iter_errors(&json).next() {
+        return Err(format!("{error} at {}", error.instance_path()));
+    }
+    let list = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
+    let place = "/locations/0/physicalLocation/region/startLine";
+    let ours: Vec<_> = list(&json, "/diagnostics").iter().map(|one| one.pointer("/span/line").cloned()).collect();
+    let theirs: Vec<_> = list(&sarif, "/runs/0/results").iter().map(|one| one.pointer(place).cloned()).collect();
+    let rules: Vec<_> = list(&sarif, "/runs/0/tool/driver/rules").iter().map(|rule| rule["id"].clone()).collect();
+    let known = list(&sarif, "/runs/0/results").iter().all(|one| rules.contains(&one["ruleId"]));
+    if ours.is_empty() || ours != theirs || !known || sarif["version"] != "2.1.0" {
+        return Err(format!("lines {ours:?} in JSON, {theirs:?} in SARIF"));
+    }
+    Ok(())
+}
+
 fn compare(dialect: &str, least: usize) -> io::Result<()> {
     let (files, mut wrong) = (cases(dialect)?, Vec::new());
+    let schema = schema("test")?;
     assert!(files.len() >= least, "{} files", files.len());
     let (switch, host) = (Switch::new()?, Host::new("reader")?);
     switch.plug(&host, "ens33", Ipv4Addr::new(192, 0, 2, 11), 24)?;
@@ -81,10 +109,14 @@ fn compare(dialect: &str, least: usize) -> io::Result<()> {
         let plain = test(&host, dialect, file, &[])?;
         let explained = test(&host, dialect, file, &["--explain"])?;
         let data = test(&host, dialect, file, &["--json"])?;
+        let sarif = test(&host, dialect, file, &["--sarif"])?;
         let (shown, json) = (text(&explained.stderr, file), text(&data.stdout, file));
         hold(&file.with_extension("explain"), &shown, &mut wrong)?;
         hold(&file.with_extension("json"), &json, &mut wrong)?;
-        let codes = [&plain, &explained, &data].map(|output| output.status.code());
+        wrong.extend(
+            shape(&schema, &data.stdout, &sarif.stdout).err().map(|what| format!("{}: {what}", file.display())),
+        );
+        let codes = [&plain, &explained, &data, &sarif].map(|output| output.status.code());
         if codes.iter().any(|code| *code != codes[0]) || !data.stderr.is_empty() || shown.contains('\x1b') {
             wrong.push(format!("{}: {codes:?} {}", file.display(), text(&data.stderr, file)));
         }

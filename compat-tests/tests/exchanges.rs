@@ -13,7 +13,7 @@ use compat_tests::client;
 use compat_tests::mount;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 
 /// What the first server does with the request.
@@ -181,8 +181,8 @@ fn until_closed(reader: &mut impl Read, writer: &mut impl Write, end: &str, note
     Ok(())
 }
 
-fn backends(stand: &Stand, executed: &Executed) -> Vec<Service> {
-    let listen = |port| stand.host().run(move || TcpListener::bind(local(port))).expect("a host").expect("a port");
+fn backends(testbed: &TestBed, executed: &Executed) -> Vec<Service> {
+    let listen = |port| testbed.host().run(move || TcpListener::bind(local(port))).expect("a host").expect("a port");
     let start = |port| {
         let executed = executed.clone();
         Service::start(listen(port), move |stream, _| {
@@ -254,19 +254,19 @@ fn live(case: &Case) -> io::Result<String> {
 
 /// Starts a program with these cases and lives through all of them, several at a time.
 fn all(program: Program, cases: &[Case], live: fn(&Case) -> io::Result<String>) -> Vec<String> {
-    let stand = Stand::new(program).expect("a host");
+    let testbed = TestBed::new(program).expect("a host");
     let executed = Executed::default();
-    let _behind = backends(&stand, &executed);
-    stand.write(&conf(cases)).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
+    let _behind = backends(&testbed, &executed);
+    testbed.write(&conf(cases)).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
     let mut seen = vec![String::new(); cases.len()];
     let shares: Vec<Vec<Case>> = (0..8).map(|share| cases.iter().skip(share).step_by(8).copied().collect()).collect();
     let threads: Vec<_> = shares
         .into_iter()
         .map(|share| {
             let work = move || share.iter().map(|case| (case.number, live(case))).collect::<Vec<_>>();
-            stand.host().spawn(work).expect("a thread")
+            testbed.host().spawn(work).expect("a thread")
         })
         .collect();
     for thread in threads {
@@ -354,10 +354,10 @@ fn a_backend_is_left_as_soon_as_its_client_has_gone() {
 
 #[test]
 fn a_streamed_body_is_not_sent_twice() {
-    let stand = Stand::new(Program::Ours).expect("a host");
+    let testbed = TestBed::new(Program::Ours).expect("a host");
     let executed = Executed::default();
-    let _behind = backends(&stand, &executed);
-    stand
+    let _behind = backends(&testbed, &executed);
+    testbed
         .write(
             "events { }
 http {
@@ -375,10 +375,10 @@ http {
 ",
         )
         .expect("a configuration");
-    stand.command(&[]).expect("it starts");
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
+    testbed.command(&[]).expect("it starts");
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
     let asked = |sends: &'static str| {
-        stand
+        testbed
             .host()
             .run(move || {
                 let mut stream = client::connect(local(8080), LIMIT)?;
@@ -402,9 +402,9 @@ http {
 const LARGE: usize = 20 << 20;
 
 /// A program before a backend that answers every request with `reply`, and the flag that says that all was written.
-fn behind(program: Program, conf: &str, reply: Vec<u8>, end: bool) -> (Stand, Service, Arc<AtomicBool>) {
-    let stand = Stand::new(program).expect("a host");
-    let listener = stand.host().run(|| TcpListener::bind(local(9101))).expect("a host").expect("a port");
+fn behind(program: Program, conf: &str, reply: Vec<u8>, end: bool) -> (TestBed, Service, Arc<AtomicBool>) {
+    let testbed = TestBed::new(program).expect("a host");
+    let listener = testbed.host().run(|| TcpListener::bind(local(9101))).expect("a host").expect("a port");
     let written = Arc::new(AtomicBool::new(false));
     let flag = written.clone();
     let serve = move |mut stream: TcpStream, _| {
@@ -418,8 +418,8 @@ fn behind(program: Program, conf: &str, reply: Vec<u8>, end: bool) -> (Stand, Se
         }
     };
     let service = Service::start(listener, serve).expect("a backend");
-    stand.write(conf).expect("a configuration");
-    (stand, service, written)
+    testbed.write(conf).expect("a configuration");
+    (testbed, service, written)
 }
 
 const BUFFERED: &str = "events { }
@@ -441,20 +441,20 @@ fn large() -> Vec<u8> {
 }
 
 /// Mounts the folder of temporary files.
-fn small(stand: &Stand, options: &'static str) {
+fn small(testbed: &TestBed, options: &'static str) {
     let mount = move || mount::folder("/tmp/small").and_then(|()| mount::tmpfs("/tmp/small", options));
-    stand.host().run(mount).expect("a host").expect("a folder");
+    testbed.host().run(mount).expect("a host").expect("a folder");
 }
 
 /// Asks for the large response; reads it when `first` is done.
-fn read_later(stand: &Stand, first: impl Fn() + Send + 'static) -> Vec<u8> {
+fn read_later(testbed: &TestBed, first: impl Fn() + Send + 'static) -> Vec<u8> {
     let talk = move || {
         let mut stream = client::connect(local(8080), LIMIT)?;
         stream.write_all(b"GET /large HTTP/1.0\r\n\r\n")?;
         first();
         Ok(client::response(&mut BufReader::new(stream), false)?.body)
     };
-    let body: io::Result<_> = stand.host().run(talk).expect("a host");
+    let body: io::Result<_> = testbed.host().run(talk).expect("a host");
     body.expect("a response")
 }
 
@@ -463,10 +463,10 @@ fn a_backend_is_free_before_a_slow_client_has_its_answer() {
     for program in [Program::Original, Program::Ours] {
         // In the folder that is made at the start, and belongs to the worker's user.
         let conf = BUFFERED.replace("proxy_temp_path /tmp/small;", "");
-        let (stand, _service, written) = behind(program, &conf, large(), true);
-        stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-        stand.wait_for_text(8080, "/", "ready").expect("an answer");
-        let body = read_later(&stand, move || {
+        let (testbed, _service, written) = behind(program, &conf, large(), true);
+        testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+        testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+        let body = read_later(&testbed, move || {
             wait_for("the backend to be free", LIMIT, || written.load(Ordering::SeqCst).then_some(())).expect("free");
         });
         assert!(body == pattern(LARGE), "{program:?}");
@@ -475,24 +475,24 @@ fn a_backend_is_free_before_a_slow_client_has_its_answer() {
 
 #[test]
 fn a_response_goes_on_when_its_file_takes_no_more() {
-    let (stand, _service, _) = behind(Program::Ours, BUFFERED, large(), true);
-    small(&stand, "777,size=1m");
-    stand.command(&[]).expect("it starts");
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
-    let body = read_later(&stand, || std::thread::sleep(Duration::from_millis(300)));
+    let (testbed, _service, _) = behind(Program::Ours, BUFFERED, large(), true);
+    small(&testbed, "777,size=1m");
+    testbed.command(&[]).expect("it starts");
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+    let body = read_later(&testbed, || std::thread::sleep(Duration::from_millis(300)));
     assert!(body == pattern(LARGE));
-    let log = stand.file("logs/error.log").expect("a log");
+    let log = testbed.file("logs/error.log").expect("a log");
     assert!(log.contains("No space left on device"), "{log}");
 }
 
 #[test]
 fn a_backend_that_only_announces_is_given_up() {
     let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n".to_vec();
-    let (stand, _service, given_up) = behind(Program::Ours, BUFFERED, interim, false);
-    small(&stand, "777,size=1m");
-    stand.command(&[]).expect("it starts");
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
-    assert_eq!(stand.get(8080, "/large").expect("an answer").status, 502);
+    let (testbed, _service, given_up) = behind(Program::Ours, BUFFERED, interim, false);
+    small(&testbed, "777,size=1m");
+    testbed.command(&[]).expect("it starts");
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+    assert_eq!(testbed.get(8080, "/large").expect("an answer").status, 502);
     wait_for("the backend's connection to end", LIMIT, || given_up.load(Ordering::SeqCst).then_some(()))
         .expect("an end");
 }
@@ -503,11 +503,11 @@ fn a_switch_of_protocols_that_nobody_asked_for_ends_the_connection() {
         HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
     let conf = BUFFERED.replace("9101;", "9101; proxy_http_version 1.1; proxy_read_timeout 1s;");
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let (stand, _service, _) = behind(program, &conf, reply.to_vec(), true);
-        stand.command(&[]).expect("it starts");
-        stand.wait_for_text(8080, "/", "ready").expect("an answer");
+        let (testbed, _service, _) = behind(program, &conf, reply.to_vec(), true);
+        testbed.command(&[]).expect("it starts");
+        testbed.wait_for_text(8080, "/", "ready").expect("an answer");
         let text = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n";
-        let answer = stand.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host").expect("an answer");
+        let answer = testbed.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host").expect("an answer");
         String::from_utf8_lossy(&answer).into_owned()
     });
     let lines = |answer: &str| -> Vec<String> {

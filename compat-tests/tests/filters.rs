@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use compat_tests::compare::both;
 use compat_tests::http2::{Request, exchange};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 const CONF: &str = r#"worker_processes 1;
@@ -155,11 +156,11 @@ pub fn texts(log: &str) -> Vec<String> {
     texts
 }
 
-fn started(program: Program) -> io::Result<Stand> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
+fn started(program: Program) -> io::Result<TestBed> {
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
     let files = files()?;
-    stand.host().run(move || {
+    testbed.host().run(move || {
         for (name, bytes) in files {
             let path = format!("{PREFIX}/html/{name}");
             mount::file(&path, &bytes, 0o644)?;
@@ -168,8 +169,8 @@ fn started(program: Program) -> io::Result<Stand> {
         }
         io::Result::Ok(())
     })??;
-    stand.command(&[])?;
-    Ok(stand)
+    testbed.command(&[])?;
+    Ok(testbed)
 }
 
 fn targets(places: &[&str]) -> Vec<String> {
@@ -180,9 +181,9 @@ fn targets(places: &[&str]) -> Vec<String> {
 }
 
 /// One after the other over HTTP/1.1: GET and HEAD.
-fn over_http1(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
+fn over_http1(testbed: &TestBed, places: &[&str]) -> io::Result<Vec<Seen>> {
     let targets = targets(places);
-    stand.host().run(move || {
+    testbed.host().run(move || {
         let mut all = Vec::new();
         for target in targets {
             for headers in headers_of(&target) {
@@ -210,9 +211,9 @@ fn over_http1(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
 }
 
 /// The same GETs over HTTP/2.
-fn over_http2(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
+fn over_http2(testbed: &TestBed, places: &[&str]) -> io::Result<Vec<Seen>> {
     let targets = targets(places);
-    stand.host().run(move || {
+    testbed.host().run(move || {
         let mut all = Vec::new();
         for target in targets {
             for headers in headers_of(&target) {
@@ -231,9 +232,9 @@ fn over_http2(stand: &Stand, places: &[&str]) -> io::Result<Vec<Seen>> {
 }
 
 fn outcome(program: Program, places: &[&str]) -> io::Result<(Vec<Seen>, Vec<String>, Vec<String>)> {
-    let stand = started(program)?;
-    let mut seen = over_http1(&stand, places)?;
-    seen.extend(over_http2(&stand, places)?);
+    let testbed = started(program)?;
+    let mut seen = over_http1(&testbed, places)?;
+    seen.extend(over_http2(&testbed, places)?);
     for seen in seen.iter_mut().filter(|seen| is_of_compressed(seen.what.trim_start_matches("HEAD "))) {
         seen.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Accept-Ranges"));
         if seen.what.starts_with("HEAD ") {
@@ -241,16 +242,15 @@ fn outcome(program: Program, places: &[&str]) -> io::Result<(Vec<Seen>, Vec<Stri
         }
     }
     let lines = wait_for("a line for each request", LIMIT, || {
-        let log = stand.file("logs/access.log").ok()?;
+        let log = testbed.file("logs/access.log").ok()?;
         (log.lines().count() == seen.len()).then(|| log.lines().map(str::to_owned).collect())
     })?;
-    Ok((seen, lines, texts(&stand.file("logs/error.log")?)))
+    Ok((seen, lines, texts(&testbed.file("logs/error.log")?)))
 }
 
 /// Compares both programs.
 fn same(places: &[&str]) {
-    let [original, ours] = [Program::Original, Program::Ours]
-        .map(|program| outcome(program, places).unwrap_or_else(|error| panic!("{program:?}: {error}")));
+    let [original, ours] = both(|program| outcome(program, places));
     for (original, ours) in original.0.iter().zip(&ours.0) {
         assert_eq!(original.what, ours.what);
         let about = |seen: &Seen| (seen.status, seen.headers.clone(), seen.body.len());
@@ -295,7 +295,7 @@ fn responses_are_added_as_by_nginx() {
 fn trailers_follow_as_by_nginx() {
     same(TRAILERS);
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program).expect("a host");
+        let testbed = started(program).expect("a host");
         let ask = || {
             let paths = ["/trailers/short.html", "/trailers/empty.html", "/always/z.html", "/always/none.html"];
             paths.map(|path| {
@@ -306,7 +306,7 @@ fn trailers_follow_as_by_nginx() {
                 kept.collect::<Vec<_>>().join("\n")
             })
         };
-        stand.host().run(ask).expect("a host")
+        testbed.host().run(ask).expect("a host")
     });
     assert_eq!(original, ours);
     assert!(ours[0].ends_with("0\nX-Sum: /trailers/short.html\n"), "{}", ours[0]);
@@ -314,8 +314,8 @@ fn trailers_follow_as_by_nginx() {
 
 #[test]
 fn trailers_are_sent_once() {
-    let stand = started(Program::Ours).expect("a host");
+    let testbed = started(Program::Ours).expect("a host");
     let ask = || exchange(local(8082), &[Request::get("/once/short.html")], LIMIT);
-    let answers = stand.host().run(ask).expect("a host").expect("an answer");
+    let answers = testbed.host().run(ask).expect("a host").expect("an answer");
     assert_eq!(answers[0].trailers, [("x-once".to_owned(), "200".to_owned())]);
 }

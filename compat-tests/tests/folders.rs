@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount};
 
 use crate::filters::texts;
@@ -44,8 +44,8 @@ http {
 "#;
 
 /// Makes the files, all of the same time.
-fn made(stand: &Stand) -> io::Result<()> {
-    stand.host().run(|| {
+fn made(testbed: &TestBed) -> io::Result<()> {
+    testbed.host().run(|| {
         let long = "n".repeat(60);
         let wide = "ж".repeat(55);
         let names = [
@@ -105,20 +105,20 @@ fn dated(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
 }
 
-fn started(program: Program) -> io::Result<Stand> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
-    made(&stand)?;
-    stand.command(&[])?;
-    Ok(stand)
+fn started(program: Program) -> io::Result<TestBed> {
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
+    made(&testbed)?;
+    testbed.command(&[])?;
+    Ok(testbed)
 }
 
 /// Requests: method, target, headers, body.
 type Asked = (&'static str, &'static str, &'static str, &'static str);
 
 /// What comes back, without what differs from run to run.
-fn answers(stand: &Stand, requests: &'static [Asked]) -> io::Result<Vec<String>> {
-    stand.host().run(move || {
+fn answers(testbed: &TestBed, requests: &'static [Asked]) -> io::Result<Vec<String>> {
+    testbed.host().run(move || {
         let mut answers = Vec::new();
         for (method, target, headers, body) in requests {
             let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -154,13 +154,13 @@ fn listed(path: &Path, all: &mut Vec<String>) -> io::Result<()> {
 /// Compares answers, files and logs.
 fn same(requests: &'static [Asked]) {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program).expect("a host");
-        let answers = answers(&stand, requests).expect("answers");
-        let files = stand.host().run(|| {
+        let testbed = started(program).expect("a host");
+        let answers = answers(&testbed, requests).expect("answers");
+        let files = testbed.host().run(|| {
             let mut files = Vec::new();
             listed(Path::new(&format!("{PREFIX}/html/dav")), &mut files).map(|()| files)
         });
-        let log = texts(&stand.file("logs/error.log").expect("a log"));
+        let log = texts(&testbed.file("logs/error.log").expect("a log"));
         // The names of temporary files are numbers.
         let log = log.into_iter().map(|line| line.split("/temp/").next().unwrap_or_default().to_owned());
         (answers, files.expect("a host").expect("files"), log.collect::<Vec<_>>())
@@ -281,12 +281,12 @@ fn files_are_changed_as_by_nginx() {
 /// nginx deletes what is in a folder that a link leads to.
 #[test]
 fn links_in_deleted_folders_are_not_followed() {
-    let stand = started(Program::Ours).expect("a host");
+    let testbed = started(Program::Ours).expect("a host");
     let link = || symlink("../other", format!("{PREFIX}/html/dav/tree/link"));
-    stand.host().run(link).expect("a host").expect("a link");
-    let answers = answers(&stand, &[("DELETE", "/dav/tree/", "", "")]).expect("an answer");
+    testbed.host().run(link).expect("a host").expect("a link");
+    let answers = answers(&testbed, &[("DELETE", "/dav/tree/", "", "")]).expect("an answer");
     assert!(answers[0].contains(" 204 "), "{answers:?}");
     let left =
-        stand.host().run(|| ["tree", "other/c"].map(|name| Path::new(&format!("{PREFIX}/html/dav/{name}")).exists()));
+        testbed.host().run(|| ["tree", "other/c"].map(|name| Path::new(&format!("{PREFIX}/html/dav/{name}")).exists()));
     assert_eq!(left.expect("a host"), [false, true]);
 }

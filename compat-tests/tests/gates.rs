@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 const PROGRAMS: [Program; 2] = [Program::Original, Program::Ours];
@@ -33,12 +33,12 @@ http {{
 }
 
 /// A host with files below the prefix and a program that runs.
-fn started(program: Program, conf: &str, files: &[(&str, &str)]) -> io::Result<Stand> {
-    let stand = Stand::new(program)?;
-    stand.write(conf)?;
+fn started(program: Program, conf: &str, files: &[(&str, &str)]) -> io::Result<TestBed> {
+    let testbed = TestBed::new(program)?;
+    testbed.write(conf)?;
     let files: Vec<(String, Vec<u8>)> =
         files.iter().map(|(name, text)| (format!("{PREFIX}/{name}"), text.as_bytes().to_vec())).collect();
-    stand.host().run(move || {
+    testbed.host().run(move || {
         for (path, bytes) in files {
             mount::file(&path, &bytes, 0o644)?;
             let file = std::fs::File::options().write(true).open(path)?;
@@ -46,8 +46,8 @@ fn started(program: Program, conf: &str, files: &[(&str, &str)]) -> io::Result<S
         }
         io::Result::Ok(())
     })??;
-    stand.command(&[])?;
-    Ok(stand)
+    testbed.command(&[])?;
+    Ok(testbed)
 }
 
 /// `GET` with more header lines.
@@ -60,9 +60,9 @@ fn request(method: &str, target: &str, headers: &str) -> String {
 }
 
 /// Answers one after the other, without what differs from run to run.
-fn answers(stand: &Stand, requests: &[String]) -> io::Result<Vec<String>> {
+fn answers(testbed: &TestBed, requests: &[String]) -> io::Result<Vec<String>> {
     let sent = requests.to_vec();
-    let answers = stand.host().run(move || {
+    let answers = testbed.host().run(move || {
         sent.iter().map(|text| client::raw(local(8080), text.as_bytes(), LIMIT)).collect::<io::Result<Vec<_>>>()
     })??;
     let lines = answers.iter().map(|bytes| {
@@ -73,16 +73,16 @@ fn answers(stand: &Stand, requests: &[String]) -> io::Result<Vec<String>> {
 }
 
 /// The lines of the access log, of which there are to be so many.
-fn access(stand: &Stand, count: usize) -> io::Result<Vec<String>> {
+fn access(testbed: &TestBed, count: usize) -> io::Result<Vec<String>> {
     wait_for("a line for each request", LIMIT, || {
-        let log = stand.file("logs/access.log").ok()?;
+        let log = testbed.file("logs/access.log").ok()?;
         (log.lines().count() == count).then(|| log.lines().map(str::to_owned).collect())
     })
 }
 
 /// The lines of the error log about requests, whose numbers are shown as 0.
-fn errors(stand: &Stand) -> Vec<String> {
-    let log = stand.file("logs/error.log").unwrap_or_default();
+fn errors(testbed: &TestBed) -> Vec<String> {
+    let log = testbed.file("logs/error.log").unwrap_or_default();
     let line = |line: &str| {
         let (level, text) = line.split_once("] ")?;
         let (_, level) = level.split_once('[')?;
@@ -112,10 +112,10 @@ fn both(
 ) -> [(Vec<String>, Vec<String>, Vec<String>); 2] {
     let conf = conf(http, server);
     PROGRAMS.map(|program| {
-        let stand = started(program, &conf, files).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-        let answers = answers(&stand, requests).unwrap_or_else(|error| panic!("{program:?} answers: {error}"));
-        let lines = access(&stand, requests.len()).unwrap_or_else(|error| panic!("{program:?} logs: {error}"));
-        (answers, lines, errors(&stand))
+        let testbed = started(program, &conf, files).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+        let answers = answers(&testbed, requests).unwrap_or_else(|error| panic!("{program:?} answers: {error}"));
+        let lines = access(&testbed, requests.len()).unwrap_or_else(|error| panic!("{program:?} logs: {error}"));
+        (answers, lines, errors(&testbed))
     })
 }
 
@@ -284,14 +284,14 @@ fn a_request_that_waits_for_its_turn_is_delayed_and_says_so() {
     let http = "limit_req_zone $host zone=z:64k rate=20r/s; log_format status $limit_req_status;";
     let server = "access_log logs/access.log status; location / { limit_req zone=z burst=5; alias html/; }";
     for program in PROGRAMS {
-        let stand = started(program, &conf(http, server), &[("html/a.txt", "file\n")]).expect("a host");
+        let testbed = started(program, &conf(http, server), &[("html/a.txt", "file\n")]).expect("a host");
         let requests = vec![get("/a.txt", ""); 4];
-        let answered = answers(&stand, &requests).expect("answers");
+        let answered = answers(&testbed, &requests).expect("answers");
         assert!(answered.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{program:?}: {answered:#?}");
-        let lines = access(&stand, 4).expect("lines");
+        let lines = access(&testbed, 4).expect("lines");
         assert_eq!(lines[0], "PASSED", "{program:?}");
         let late = lines.iter().filter(|line| *line == "DELAYED").count();
-        let logged = errors(&stand)
+        let logged = errors(&testbed)
             .iter()
             .filter(|line| line.starts_with("[warn] delaying request, excess: 0, by zone \"z\""))
             .count();
@@ -308,30 +308,30 @@ fn a_reload_keeps_the_counts_of_a_zone_and_refuses_another_key() {
         conf(&http, server)
     };
     for program in PROGRAMS {
-        let stand = started(program, &with("$server_name$host", "64k"), &[("html/a.txt", "file\n")]).expect("a host");
-        let status = || stand.get(8080, "/a.txt").expect("an answer").status;
+        let testbed = started(program, &with("$server_name$host", "64k"), &[("html/a.txt", "file\n")]).expect("a host");
+        let status = || testbed.get(8080, "/a.txt").expect("an answer").status;
         assert_eq!((status(), status()), (200, 503), "{program:?}");
         let reload = |text: &str, wait: &str| {
-            stand.write(text).expect("a configuration");
-            let before = stand.file("logs/error.log").unwrap_or_default().matches(wait).count();
-            let _ = stand.command(&["-s", "reload"]);
+            testbed.write(text).expect("a configuration");
+            let before = testbed.file("logs/error.log").unwrap_or_default().matches(wait).count();
+            let _ = testbed.command(&["-s", "reload"]);
             let more =
-                || (stand.file("logs/error.log").unwrap_or_default().matches(wait).count() > before).then_some(());
+                || (testbed.file("logs/error.log").unwrap_or_default().matches(wait).count() > before).then_some(());
             wait_for(wait, LIMIT, more).unwrap_or_else(|error| panic!("{program:?}: {error}"));
         };
         let other = "limit_req \"z\" uses the \"$host\" key while previously it used the \"$server_name$host\" key";
         reload(&with("$host", "64k"), other);
         assert_eq!(status(), 503, "{program:?}: the configuration before goes on");
-        stand.write(&with("$server_name$host", "64k").replace("$pid", "again")).expect("a configuration");
-        let _ = stand.command(&["-s", "reload"]);
-        stand.wait_for_text(8080, "/ready", "again").expect("a reload");
+        testbed.write(&with("$server_name$host", "64k").replace("$pid", "again")).expect("a configuration");
+        let _ = testbed.command(&["-s", "reload"]);
+        testbed.wait_for_text(8080, "/ready", "again").expect("a reload");
         assert_eq!(status(), 503, "{program:?}: the counts are kept");
-        stand.write(&with("$host", "128k").replace("$pid", "larger")).expect("a configuration");
-        let _ = stand.command(&["-s", "reload"]);
-        stand.wait_for_text(8080, "/ready", "larger").expect("a reload");
+        testbed.write(&with("$host", "128k").replace("$pid", "larger")).expect("a configuration");
+        let _ = testbed.command(&["-s", "reload"]);
+        testbed.wait_for_text(8080, "/ready", "larger").expect("a reload");
         // nginx's worker of the configuration before takes connections for a moment.
-        let master = stand.master().expect("a master");
-        let alone = || stand.workers(master).ok().filter(|workers| workers.len() == 1).map(|_| ());
+        let master = testbed.master().expect("a master");
+        let alone = || testbed.workers(master).ok().filter(|workers| workers.len() == 1).map(|_| ());
         wait_for("one worker", LIMIT, alone).expect("one worker");
         assert_eq!(status(), 200, "{program:?}: a zone of another size is another one");
     }
@@ -362,9 +362,9 @@ fn other_methods_have_settings_of_their_own() {
 }
 
 /// What comes of a response in one read, and in all of it.
-fn first_and_all(stand: &Stand, target: &str) -> io::Result<(usize, usize)> {
+fn first_and_all(testbed: &TestBed, target: &str) -> io::Result<(usize, usize)> {
     let target = target.to_owned();
-    stand.host().run(move || {
+    testbed.host().run(move || {
         let mut stream = client::connect(local(8080), LIMIT)?;
         stream.write_all(get(&target, "").as_bytes())?;
         let mut piece = vec![0; 1 << 20];
@@ -396,7 +396,7 @@ fn a_rate_holds_responses_back() {
     "#;
     let mut logs = Vec::new();
     for program in PROGRAMS {
-        let stand = started(program, &conf("", server), &[("html/big", &big)]).expect("a host");
+        let testbed = started(program, &conf("", server), &[("html/big", &big)]).expect("a host");
         let mut sizes = Vec::new();
         for (target, held) in [
             ("/fixed/big", true),
@@ -411,12 +411,12 @@ fn a_rate_holds_responses_back() {
             ("/upstream/big", true),
         ] {
             let (first, all) =
-                first_and_all(&stand, target).unwrap_or_else(|error| panic!("{program:?} {target}: {error}"));
+                first_and_all(&testbed, target).unwrap_or_else(|error| panic!("{program:?} {target}: {error}"));
             assert!(all > 50_000, "{program:?} {target}: {all}");
             assert!(!held || first < 50_000, "{program:?} {target}: {first} at once");
             sizes.push(all);
         }
-        logs.push((sizes, errors(&stand)));
+        logs.push((sizes, errors(&testbed)));
     }
     assert_eq!(logs[0], logs[1]);
 }
@@ -603,9 +603,9 @@ fn browsers_are_modern_or_ancient_as_nginx_says() {
 #[test]
 fn modern_browsers_of_the_http_block_hold_for_its_servers() {
     let server = r#"location / { return 200 "[$modern_browser][$ancient_browser]\n"; }"#;
-    let stand = started(Program::Ours, &conf("modern_browser msie 5.5;", server), &[]).expect("a host");
+    let testbed = started(Program::Ours, &conf("modern_browser msie 5.5;", server), &[]).expect("a host");
     let agent = |version: &str| get("/", &format!("User-Agent: Mozilla/4.0 (compatible; MSIE {version}; Windows)\r\n"));
-    let answered = answers(&stand, &[agent("6.0"), agent("5.0")]).expect("answers");
+    let answered = answers(&testbed, &[agent("6.0"), agent("5.0")]).expect("answers");
     assert!(answered[0].ends_with("[1][]") && answered[1].ends_with("[][1]"), "{answered:#?}");
 }
 
@@ -643,10 +643,10 @@ fn copies_of_requests_go_to_mirrors() {
     requests.push(get("/odd/", ""));
     let conf = conf(&format!("{http}\n{backend}"), server);
     let [original, ours] = PROGRAMS.map(|program| {
-        let stand = started(program, &conf, &[("html/a.txt", "file\n")]).expect("a host");
-        let answered = answers(&stand, &requests).unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let testbed = started(program, &conf, &[("html/a.txt", "file\n")]).expect("a host");
+        let answered = answers(&testbed, &requests).unwrap_or_else(|error| panic!("{program:?}: {error}"));
         let copies = || {
-            let log = stand.file("logs/copies.log").ok()?;
+            let log = testbed.file("logs/copies.log").ok()?;
             let mut lines: Vec<String> = log.lines().map(str::to_owned).collect();
             lines.sort();
             (lines.len() >= 8).then_some(lines)
@@ -661,8 +661,8 @@ fn mirrors_do_not_hold_up_the_next_request() {
     // Nobody answers on the port of the mirror.
     let server = "location / { mirror /copy; proxy_pass http://127.0.0.1:8081; }
         location = /copy { internal; proxy_pass http://127.0.0.1:8083; proxy_read_timeout 1h; }";
-    let stand = started(Program::Ours, &conf("", server), &[]).expect("a host");
-    let answer = stand.host().run(|| {
+    let testbed = started(Program::Ours, &conf("", server), &[]).expect("a host");
+    let answer = testbed.host().run(|| {
         let silent = std::net::TcpListener::bind("127.0.0.1:8083")?;
         let two = "GET /one HTTP/1.1\r\nHost: localhost\r\n\r\nGET /two HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let mut stream = client::connect(local(8080), LIMIT)?;
@@ -679,16 +679,16 @@ fn mirrors_do_not_hold_up_the_next_request() {
 
 #[test]
 fn requests_with_too_many_headers_are_refused() {
-    let stand = started(Program::Ours, &conf("", "max_headers 3; location / { return 204; }"), &[]).expect("a host");
+    let testbed = started(Program::Ours, &conf("", "max_headers 3; location / { return 204; }"), &[]).expect("a host");
     let requests = [get("/", "A: 1\r\n"), get("/", "A: 1\r\nB: 2\r\n")];
-    let answered = answers(&stand, &requests).expect("answers");
+    let answered = answers(&testbed, &requests).expect("answers");
     assert!(answered[0].starts_with("HTTP/1.1 204"), "{answered:#?}");
     assert!(
         answered[1].starts_with("HTTP/1.1 400") && answered[1].contains("Header Or Cookie Too Large"),
         "{answered:#?}"
     );
     let text = "[info] client sent too many header lines while reading client request headers";
-    assert!(errors(&stand).iter().any(|line| line.starts_with(text)), "{:#?}", errors(&stand));
+    assert!(errors(&testbed).iter().any(|line| line.starts_with(text)), "{:#?}", errors(&testbed));
 }
 
 #[test]
@@ -700,9 +700,9 @@ fn added_headers_are_inherited_as_a_block_says() {
         location /off/ { add_header_inherit off; return 204; }
         location /none/ { return 204; }
     "#;
-    let stand = started(Program::Ours, &conf("", server), &[]).expect("a host");
+    let testbed = started(Program::Ours, &conf("", server), &[]).expect("a host");
     let requests = ["on", "merge", "off", "none"].map(|place| get(&format!("/{place}/"), ""));
-    let answered = answers(&stand, &requests).expect("answers");
+    let answered = answers(&testbed, &requests).expect("answers");
     let added = answered
         .iter()
         .map(|answer| answer.lines().filter(|line| line.starts_with("X-")).collect::<Vec<_>>().join(" "));
@@ -719,9 +719,9 @@ fn added_trailers_are_inherited_as_a_block_says() {
         location /off/ { add_trailer_inherit off; alias html/; }
         location /none/ { alias html/; }
     "#;
-    let stand = started(Program::Ours, &conf("", server), &[("html/a.txt", "file\n")]).expect("a host");
+    let testbed = started(Program::Ours, &conf("", server), &[("html/a.txt", "file\n")]).expect("a host");
     let requests = ["on", "merge", "off", "none"].map(|place| get(&format!("/{place}/a.txt"), ""));
-    let answered = answers(&stand, &requests).expect("answers");
+    let answered = answers(&testbed, &requests).expect("answers");
     let added = answered
         .iter()
         .map(|answer| answer.lines().filter(|line| line.starts_with("X-")).collect::<Vec<_>>().join(" "));
@@ -754,23 +754,23 @@ fn an_ended_request_goes_to_its_post_action() {
         }
     }
     let [original, ours] = PROGRAMS.map(|program| {
-        let stand = started(program, &conf, &[("html/a.txt", "file\n")]).expect("a host");
-        let answered = answers(&stand, &requests).unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let testbed = started(program, &conf, &[("html/a.txt", "file\n")]).expect("a host");
+        let answered = answers(&testbed, &requests).unwrap_or_else(|error| panic!("{program:?}: {error}"));
         let lines = |name: &str, count: usize| {
             wait_for(name, LIMIT, || {
-                let log = stand.file(&format!("logs/{name}.log")).ok()?;
+                let log = testbed.file(&format!("logs/{name}.log")).ok()?;
                 (log.lines().count() == count).then(|| log.lines().map(str::to_owned).collect::<Vec<_>>())
             })
-            .unwrap_or_else(|error| panic!("{program:?}: {error}: {:?}", stand.file(&format!("logs/{name}.log"))))
+            .unwrap_or_else(|error| panic!("{program:?}: {error}: {:?}", testbed.file(&format!("logs/{name}.log"))))
         };
-        (answered, lines("access", 8), lines("post", 6), lines("asked", 4), errors(&stand))
+        (answered, lines("access", 8), lines("post", 6), lines("asked", 4), errors(&testbed))
     });
     assert_eq!(original, ours);
     // Everything of the server goes there, the place itself included: once.
     let server = "post_action /post/; location / { return 200; } location /post/ { proxy_pass http://127.0.0.1:8082; }";
     let text = self::conf(&format!("{http}{backend}"), server);
-    let stand = started(Program::Ours, &text, &[]).expect("a host");
-    answers(&stand, &[get("/", ""), get("/", "")]).expect("answers");
-    access(&stand, 2).expect("lines");
-    assert_eq!(stand.file("logs/asked.log").expect("a log").lines().count(), 2);
+    let testbed = started(Program::Ours, &text, &[]).expect("a host");
+    answers(&testbed, &[get("/", ""), get("/", "")]).expect("answers");
+    access(&testbed, 2).expect("lines");
+    assert_eq!(testbed.file("logs/asked.log").expect("a log").lines().count(), 2);
 }

@@ -4,8 +4,9 @@
 use std::io;
 
 use compat_tests::client;
+use compat_tests::compare::both;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 
 const CONF: &str = r#"worker_processes 1;
@@ -111,25 +112,23 @@ fn outcome(answer: &[u8]) -> String {
 }
 
 /// Sends what belongs to one connection at a time; the answers.
-fn ask(stand: &Stand, port: u16, sent: Vec<String>) -> io::Result<Vec<String>> {
-    stand.host().run(move || {
+fn ask(testbed: &TestBed, port: u16, sent: Vec<String>) -> io::Result<Vec<String>> {
+    testbed.host().run(move || {
         let answer = |text: &String| client::raw(local(port), text.as_bytes(), LIMIT).map(|answer| outcome(&answer));
         sent.iter().map(answer).collect()
     })?
 }
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "[/]").expect("an answer");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "[/]").expect("an answer");
+    testbed
 }
 
 fn same(port: u16, sent: &[String]) {
-    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        ask(&started(program), port, sent.to_vec()).unwrap_or_else(|error| panic!("{program:?}: {error}"))
-    });
+    let [original, ours] = both(|program| ask(&started(program), port, sent.to_vec()));
     let different = sent.iter().zip(original.iter().zip(&ours)).filter(|(_, (original, ours))| original != ours);
     let different: Vec<String> = different.map(|(sent, pair)| format!("{sent:?}: {pair:?}")).collect();
     assert!(
@@ -153,18 +152,18 @@ fn paths_of_all_segments_are_nginxs_with_and_without_merge_slashes() {
 fn an_expression_that_reaches_a_limit_refuses_as_in_nginx() {
     let paths = ["/find/@", "/if/@", "/unless/?text=@", "/rewrite/@", "/page/@", "/map/?text=@"];
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let mut sent: Vec<String> =
             paths.iter().map(|path| format!("GET {} HTTP/1.0\r\n\r\n", path.replace('@', GIVEN_UP))).collect();
         sent.push(format!("GET /find/ HTTP/1.0\r\nHost: {GIVEN_UP}\r\n\r\n"));
-        let answers = ask(&stand, 8082, sent).expect("answers");
-        let log = stand.file("logs/error.log").expect("a log");
+        let answers = ask(&testbed, 8082, sent).expect("answers");
+        let log = testbed.file("logs/error.log").expect("a log");
         // nginx 1.22 names the expression of a map wrongly.
         let alerts = log.lines().filter_map(|line| line.split_once("pcre2_match() failed")?.1.split_once(" using "));
         let alerts: Vec<(String, bool)> = alerts
             .map(|(text, rest)| (text.to_owned(), rest.contains("\" while reading client request headers, client: ")))
             .collect();
-        let refused = || stand.file("logs/access.log").ok().filter(|log| log.matches("500\n").count() == 6);
+        let refused = || testbed.file("logs/access.log").ok().filter(|log| log.matches("500\n").count() == 6);
         wait_for("lines of refused requests", LIMIT, refused).expect("lines of refused requests");
         (answers, alerts)
     });
@@ -216,14 +215,14 @@ fn cookies_are_found_as_in_nginx_1_23() {
 
 #[test]
 fn domains_of_cookies_and_challenges_pass_as_in_nginx_1_23() {
-    let stand = started(Program::Ours);
+    let testbed = started(Program::Ours);
     for (path, wanted) in [
         ("/cookies", "Set-Cookie: x=1; Domain=.b.com\r\n"),
         ("/cookies/expression", "Set-Cookie: x=1; Domain=b.com\r\n"),
         ("/auth", "WWW-Authenticate: Basic a\r\nWWW-Authenticate: Digest b\r\n"),
     ] {
         let sent = format!("GET {path} HTTP/1.0\r\n\r\n");
-        let answer = stand.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
+        let answer = testbed.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
         let answer = String::from_utf8_lossy(&answer.expect("an answer")).into_owned();
         assert!(answer.contains(wanted), "{path}: {answer}");
     }
@@ -253,7 +252,7 @@ fn a_refused_head_is_answered_by_its_error_page() {
 
 #[test]
 fn settings_of_the_location_decide_what_a_response_says() {
-    let stand = started(Program::Ours);
+    let testbed = started(Program::Ours);
     let post = "POST /browser HTTP/1.1\r\nHost: x\r\nUser-Agent: MSIE 5.0\r\nContent-Length: 0\r\n\r\n";
     for (sent, wanted, there) in [
         (post, "Connection: keep-alive\r\n", true),
@@ -262,7 +261,7 @@ fn settings_of_the_location_decide_what_a_response_says() {
         ("GET /expires?time=epoch HTTP/1.0\r\n\r\n", "Expires:", false),
         ("GET /expires?time=max HTTP/1.0\r\n\r\n", "Expires:", false),
     ] {
-        let answer = stand.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
+        let answer = testbed.host().run(move || client::raw(local(8084), sent.as_bytes(), LIMIT)).expect("a host");
         let answer = String::from_utf8_lossy(&answer.expect("an answer")).into_owned();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{sent}: {answer}");
         assert_eq!(answer.contains(wanted), there, "{sent}: {answer}");

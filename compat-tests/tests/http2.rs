@@ -1,9 +1,9 @@
 //! HTTP/2, beside the installed nginx: the same requests on one connection, and what no client would send.
 
 use compat_tests::client;
-use compat_tests::http2::{Answer, Bare, Request, exchange};
+use compat_tests::http2::{Answer, RawConnection, Request, exchange};
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 
 const CONF: &str = r#"worker_processes 1;
 events { }
@@ -37,9 +37,9 @@ http {
 }
 "#;
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
     let put = || {
         let text: String = (0..60_000).map(|number| format!("{number}\n")).collect();
         compat_tests::mount::file(&format!("{}/html/big.txt", compat_tests::peer::PREFIX), text.as_bytes(), 0o644)?;
@@ -50,13 +50,13 @@ fn started(program: Program) -> Stand {
             file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
         })
     };
-    stand.host().run(put).expect("a host").expect("files");
-    stand.command(&[]).expect("a start");
-    stand
+    testbed.host().run(put).expect("a host").expect("files");
+    testbed.command(&[]).expect("a start");
+    testbed
 }
 
-fn ask(stand: &Stand, requests: Vec<Request>) -> Vec<Answer> {
-    stand.host().run(move || exchange(local(8080), &requests, LIMIT)).expect("a host").expect("answers")
+fn ask(testbed: &TestBed, requests: Vec<Request>) -> Vec<Answer> {
+    testbed.host().run(move || exchange(local(8080), &requests, LIMIT)).expect("a host").expect("answers")
 }
 
 fn requests() -> Vec<Request> {
@@ -82,8 +82,8 @@ fn requests() -> Vec<Request> {
 #[test]
 fn requests_at_once_are_answered_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let mut answers = ask(&stand, requests());
+        let testbed = started(program);
+        let mut answers = ask(&testbed, requests());
         for answer in &mut answers {
             // A file's time is that of its host's start.
             answer.headers.retain(|(name, _)| name != "last-modified" && name != "etag");
@@ -106,12 +106,12 @@ fn requests_at_once_are_answered_as_by_nginx() {
 #[test]
 fn streams_are_logged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         for request in requests() {
-            ask(&stand, vec![request]);
+            ask(&testbed, vec![request]);
         }
         let lines =
-            || stand.file("logs/access.log").ok().filter(|log| log.matches("|h2c|").count() == requests().len());
+            || testbed.file("logs/access.log").ok().filter(|log| log.matches("|h2c|").count() == requests().len());
         let log = compat_tests::wait_for("lines of all requests", LIMIT, lines).expect("lines");
         let mut lines: Vec<String> = log.lines().filter(|line| line.contains("|h2c|")).map(str::to_owned).collect();
         lines.sort();
@@ -122,17 +122,18 @@ fn streams_are_logged_as_by_nginx() {
 
 #[test]
 fn an_address_without_tls_speaks_both_versions() {
-    let stand = started(Program::Ours);
-    assert_eq!(ask(&stand, vec![Request::get("/text")])[0].body, b"text\n");
-    let plain = stand.host().run(|| client::get(local(8080), "/text", &[], LIMIT)).expect("a host").expect("an answer");
+    let testbed = started(Program::Ours);
+    assert_eq!(ask(&testbed, vec![Request::get("/text")])[0].body, b"text\n");
+    let plain =
+        testbed.host().run(|| client::get(local(8080), "/text", &[], LIMIT)).expect("a host").expect("an answer");
     assert_eq!((plain.status, plain.text().as_str()), (200, "text\n"));
 }
 
 #[test]
 fn nothing_is_pushed() {
-    let stand = started(Program::Ours);
-    let kinds = stand.host().run(|| {
-        let mut bare = Bare::new(local(8080), LIMIT)?;
+    let testbed = started(Program::Ours);
+    let kinds = testbed.host().run(|| {
+        let mut bare = RawConnection::new(local(8080), LIMIT)?;
         let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/link")];
         bare.headers(1, &fields, true)?;
         let mut kinds = Vec::new();

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::thread;
 
 use compat_tests::client;
-use compat_tests::http2::{Bare, Request, block, exchange, frame};
+use compat_tests::http2::{RawConnection, Request, block, exchange, frame};
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 
 const CONF: &str = r#"worker_processes 1;
 events { }
@@ -37,11 +37,11 @@ http {
 const PROTOCOL_ERROR: u32 = 1;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).expect("a start");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).expect("a start");
+    testbed
 }
 
 fn fields(path: &'static str) -> [(&'static str, &'static str); 4] {
@@ -49,7 +49,7 @@ fn fields(path: &'static str) -> [(&'static str, &'static str); 4] {
 }
 
 /// Sends bytes up to that often while the other side is read; the error of the GOAWAY that comes.
-fn flood(mut bare: Bare, bytes: Vec<u8>, times: usize) -> io::Result<Option<u32>> {
+fn flood(mut bare: RawConnection, bytes: Vec<u8>, times: usize) -> io::Result<Option<u32>> {
     let mut reader = bare.reader()?;
     let writer = thread::spawn(move || (0..times).take_while(|_| bare.raw(&bytes).is_ok()).count());
     let code = reader.goaway();
@@ -57,8 +57,8 @@ fn flood(mut bare: Bare, bytes: Vec<u8>, times: usize) -> io::Result<Option<u32>
     code
 }
 
-fn lines(stand: &Stand, text: &str) -> usize {
-    stand.file("logs/error.log").expect("a log").matches(text).count()
+fn lines(testbed: &TestBed, text: &str) -> usize {
+    testbed.file("logs/error.log").expect("a log").matches(text).count()
 }
 
 #[test]
@@ -69,13 +69,13 @@ fn frames_that_are_all_overhead_end_the_connection_as_in_nginx() {
         ("unknown", frame(99, 0, 0, &[0; 8])),
     ];
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let codes = kinds.clone().map(|(kind, one)| {
             let bytes = one.repeat(65_536 / one.len());
-            let code = stand.host().run(move || flood(Bare::new(local(8080), LIMIT)?, bytes, 1000));
+            let code = testbed.host().run(move || flood(RawConnection::new(local(8080), LIMIT)?, bytes, 1000));
             (kind, code.expect("a host").unwrap_or(None))
         });
-        (codes, lines(&stand, "http2 flood detected while processing HTTP/2 connection"))
+        (codes, lines(&testbed, "http2 flood detected while processing HTTP/2 connection"))
     });
     assert_eq!(told[1].1, kinds.len(), "{:?}", told[1].0);
     assert_eq!(told[0], told[1]);
@@ -83,10 +83,10 @@ fn frames_that_are_all_overhead_end_the_connection_as_in_nginx() {
 
 #[test]
 fn a_flood_does_not_keep_others_waiting() {
-    let stand = started(Program::Ours);
-    let served = stand.host().run(|| {
+    let testbed = started(Program::Ours);
+    let served = testbed.host().run(|| {
         let bytes = frame(6, 0, 0, &[0; 8]).repeat(4096);
-        let bare = Bare::new(local(8080), LIMIT)?;
+        let bare = RawConnection::new(local(8080), LIMIT)?;
         let flooder = thread::spawn(move || flood(bare, bytes, 1000));
         let mut served = 0;
         while !flooder.is_finished() {
@@ -101,10 +101,10 @@ fn a_flood_does_not_keep_others_waiting() {
 
 #[test]
 fn streams_opened_to_be_reset_end_the_connection() {
-    let stand = started(Program::Ours);
-    let code = stand.host().run(|| {
+    let testbed = started(Program::Ours);
+    let code = testbed.host().run(|| {
         let _silent = TcpListener::bind(local(8089))?;
-        let mut bare = Bare::new(local(8080), LIMIT)?;
+        let mut bare = RawConnection::new(local(8080), LIMIT)?;
         let head = block(&fields("/wait"));
         for round in 0..400_u32 {
             let streams = (0..10).map(|one| (round * 10 + one) * 2 + 1);
@@ -132,16 +132,16 @@ fn streams_opened_to_be_reset_end_the_connection() {
     });
     let code: io::Result<Option<Vec<u8>>> = code.expect("a host");
     assert_eq!(code.expect("frames"), Some(ENHANCE_YOUR_CALM.to_be_bytes().to_vec()));
-    assert_eq!(lines(&stand, "client sent too many refused streams while processing HTTP/2 connection"), 1);
-    stand.wait_for_text(8082, "/", "text").expect("others are served");
+    assert_eq!(lines(&testbed, "client sent too many refused streams while processing HTTP/2 connection"), 1);
+    testbed.wait_for_text(8082, "/", "text").expect("others are served");
 }
 
 #[test]
 fn streams_beyond_the_limit_are_refused_and_then_end_the_connection() {
-    let stand = started(Program::Ours);
-    let seen = stand.host().run(|| {
+    let testbed = started(Program::Ours);
+    let seen = testbed.host().run(|| {
         let _silent = TcpListener::bind(local(8089))?;
-        let mut bare = Bare::new(local(8080), LIMIT)?;
+        let mut bare = RawConnection::new(local(8080), LIMIT)?;
         let head = block(&fields("/wait"));
         let bytes: Vec<u8> = (0..1000_u32).flat_map(|one| frame(1, 5, one * 2 + 1, &head)).collect();
         // What is left over cannot be written any more.
@@ -163,9 +163,9 @@ fn streams_beyond_the_limit_are_refused_and_then_end_the_connection() {
 
 #[test]
 fn a_head_without_end_is_cut_off() {
-    let stand = started(Program::Ours);
-    let code = stand.host().run(|| {
-        let mut bare = Bare::new(local(8080), LIMIT)?;
+    let testbed = started(Program::Ours);
+    let code = testbed.host().run(|| {
+        let mut bare = RawConnection::new(local(8080), LIMIT)?;
         bare.send(1, 1, 1, &block(&fields("/")))?;
         flood(bare, frame(9, 0, 1, &block(&[("x-a", &"x".repeat(8000))])), 1000)
     });
@@ -174,26 +174,26 @@ fn a_head_without_end_is_cut_off() {
 
 #[test]
 fn half_a_head_is_waited_for_as_long_as_client_header_timeout_says() {
-    let stand = started(Program::Ours);
+    let testbed = started(Program::Ours);
     let head = frame(1, 5, 1, &block(&fields("/")));
     let unended = frame(1, 1, 1, &block(&fields("/")));
     for half in [head[..head.len() - 1].to_vec(), unended] {
-        let code = stand.host().run(move || {
-            let mut bare = Bare::new(local(8080), LIMIT)?;
+        let code = testbed.host().run(move || {
+            let mut bare = RawConnection::new(local(8080), LIMIT)?;
             bare.raw(&half)?;
             bare.goaway()
         });
         assert_eq!(code.expect("a host").expect("frames"), Some(PROTOCOL_ERROR));
     }
     let line = "client timed out (110: Connection timed out) while processing HTTP/2 connection";
-    assert_eq!(lines(&stand, line), 2);
+    assert_eq!(lines(&testbed, line), 2);
 }
 
 #[test]
 fn a_client_that_does_not_heed_goaway_is_cut_off() {
-    let stand = started(Program::Ours);
-    let answered = stand.host().run(|| {
-        let mut bare = Bare::new(local(8081), LIMIT)?;
+    let testbed = started(Program::Ours);
+    let answered = testbed.host().run(|| {
+        let mut bare = RawConnection::new(local(8081), LIMIT)?;
         let head = block(&fields("/"));
         let mut answered = 0;
         for one in 0..5000_u32 {
@@ -221,11 +221,11 @@ fn a_client_that_does_not_heed_goaway_is_cut_off() {
 fn window_updates_of_zero_and_beyond_the_most_are_errors_as_in_nginx() {
     let updates: [(u32, u32); 4] = [(0, 0), (0, 0x7fff_ffff), (1, 0), (1, 0x7fff_ffff)];
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         updates.map(|(stream, by)| {
-            let error = stand.host().run(move || {
+            let error = testbed.host().run(move || {
                 let _silent = TcpListener::bind(local(8089))?;
-                let mut bare = Bare::new(local(8080), LIMIT)?;
+                let mut bare = RawConnection::new(local(8080), LIMIT)?;
                 bare.headers(1, &fields("/wait"), true)?;
                 bare.send(8, 0, stream, &by.to_be_bytes())?;
                 while let Some(frame) = bare.frame()? {
@@ -247,13 +247,13 @@ fn window_updates_of_zero_and_beyond_the_most_are_errors_as_in_nginx() {
 fn heads_that_are_too_large_are_refused_and_the_connection_serves_on() {
     let heads = [(1, 20_000), (6, 7000), (40, 900), (400, 60)];
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         heads.map(|(count, length)| {
             let mut request = Request::get("/");
             for number in 0..count {
                 request = request.header(&format!("x-{number}"), &"v".repeat(length));
             }
-            let answers = stand.host().run(move || exchange(local(8080), &[request, Request::get("/")], LIMIT));
+            let answers = testbed.host().run(move || exchange(local(8080), &[request, Request::get("/")], LIMIT));
             answers.expect("a host").map_or([0, 0], |answers| [answers[0].status, answers[1].status])
         })
     });
@@ -264,9 +264,9 @@ fn heads_that_are_too_large_are_refused_and_the_connection_serves_on() {
 
 #[test]
 fn a_small_block_that_unpacks_to_much_ends_the_connection() {
-    let stand = started(Program::Ours);
-    let kinds = stand.host().run(|| {
-        let mut bare = Bare::new(local(8080), LIMIT)?;
+    let testbed = started(Program::Ours);
+    let kinds = testbed.host().run(|| {
+        let mut bare = RawConnection::new(local(8080), LIMIT)?;
         let mut head = block(&fields("/"));
         // A field of 4,000 bytes goes into the table, and is then named by one byte each.
         let mut bomb = block(&[("x", &"v".repeat(4000))]);
@@ -282,5 +282,5 @@ fn a_small_block_that_unpacks_to_much_ends_the_connection() {
     });
     let kinds = kinds.expect("a host").expect("frames");
     assert!(kinds.contains(&7) && !kinds.contains(&0), "{kinds:?}");
-    stand.wait_for_text(8082, "/", "text").expect("others are served");
+    testbed.wait_for_text(8082, "/", "text").expect("others are served");
 }

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use compat_tests::http2::{Bare, Frame, block, frame, status};
+use compat_tests::http2::{Frame, RawConnection, block, frame, status};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{mount, wait_for};
 
 const CONF: &str = r#"worker_processes 1;
@@ -54,11 +54,11 @@ const WITH_PRIORITY: u8 = 0x20;
 /// How long an end is waited for that must not come.
 const SILENCE: Duration = Duration::from_secs(3);
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).expect("a start");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).expect("a start");
+    testbed
 }
 
 fn head(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
@@ -76,7 +76,7 @@ fn opens(stream: u32, block: &[u8], ends: bool) -> Vec<u8> {
 }
 
 /// What happened to a stream and its connection: every kind of news in the order it came.
-fn news(bare: &mut Bare) -> io::Result<Vec<String>> {
+fn news(bare: &mut RawConnection) -> io::Result<Vec<String>> {
     let mut seen = Vec::new();
     let mut lengths = std::collections::BTreeMap::<u32, usize>::new();
     let (mut open, mut asked) = (1_usize, false);
@@ -126,11 +126,11 @@ fn news(bare: &mut Bare) -> io::Result<Vec<String>> {
 /// The same bytes to both programs on a connection each: what came back.
 fn compared(cases: &[Case]) -> [Vec<(&'static str, Vec<String>)>; 2] {
     [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let one = |(name, bytes): &Case| {
             let bytes = bytes.clone();
-            let seen = stand.host().run(move || {
-                let mut bare = Bare::new(local(8080), SILENCE)?;
+            let seen = testbed.host().run(move || {
+                let mut bare = RawConnection::new(local(8080), SILENCE)?;
                 bare.raw(&bytes)?;
                 news(&mut bare)
             });
@@ -406,10 +406,10 @@ fn malformed_messages_end_their_stream_or_connection() {
 #[test]
 fn a_client_that_leaves_within_a_file_does_not_hold_up_others() {
     for resets in [true, false] {
-        let stand = started(Program::Ours);
-        let served = stand.host().run(move || {
+        let testbed = started(Program::Ours);
+        let served = testbed.host().run(move || {
             mount::file(&format!("{PREFIX}/html/big.bin"), &vec![b'x'; 1 << 20], 0o644)?;
-            let mut bare = Bare::new(local(8086), SILENCE)?;
+            let mut bare = RawConnection::new(local(8086), SILENCE)?;
             bare.raw(&opens(1, &head("GET", "/big.bin", &[]), true))?;
             let mut left = 65_535;
             while left > 0 {
@@ -427,8 +427,8 @@ fn a_client_that_leaves_within_a_file_does_not_hold_up_others() {
             io::Result::Ok(true)
         });
         assert!(served.expect("a host").expect("frames"), "resets {resets}");
-        stand.wait_for_text(8082, "/", "GET").expect("others are served");
-        let lines = || stand.file("logs/access.log").ok().filter(|log| log.contains("/big.bin"));
+        testbed.wait_for_text(8082, "/", "GET").expect("others are served");
+        let lines = || testbed.file("logs/access.log").ok().filter(|log| log.contains("/big.bin"));
         let log = wait_for("the request's line", LIMIT, lines).expect("a line");
         assert!(log.lines().any(|line| line.starts_with("200|GET|/big.bin|first|") && line.ends_with('|')), "{log}");
     }
@@ -438,15 +438,15 @@ fn a_client_that_leaves_within_a_file_does_not_hold_up_others() {
 #[test]
 fn a_client_that_takes_nothing_is_cut_off_after_send_timeout() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let codes = stand.host().run(|| {
+        let testbed = started(program);
+        let codes = testbed.host().run(|| {
             mount::file(&format!("{PREFIX}/html/big.bin"), &vec![b'x'; 8 << 20], 0o644)?;
             // The windows stay as they are: the stream's, then the connection's is used up.
-            let mut bare = Bare::new(local(8086), LIMIT)?;
+            let mut bare = RawConnection::new(local(8086), LIMIT)?;
             bare.raw(&opens(1, &head("GET", "/big.bin", &[]), true))?;
             let stream = bare.wait_for(RST_STREAM)?.map(|frame| frame.payload);
             // The windows are wide open, but nothing is read.
-            let mut wide = Bare::new(local(8086), LIMIT)?;
+            let mut wide = RawConnection::new(local(8086), LIMIT)?;
             wide.send(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])?;
             wide.send(8, 0, 0, &0x7000_0000_u32.to_be_bytes())?;
             wide.raw(&opens(1, &head("GET", "/big.bin", &[]), true))?;
@@ -467,7 +467,7 @@ fn a_client_that_takes_nothing_is_cut_off_after_send_timeout() {
             io::Result::Ok((stream, whole, length < 8 << 20))
         });
         let codes = codes.expect("a host").expect("frames");
-        let log = stand.file("logs/error.log").expect("a log");
+        let log = testbed.file("logs/error.log").expect("a log");
         (codes, log.contains("client timed out (110: Connection timed out)"))
     });
     assert_eq!(told[1], ((Some(vec![0, 0, 0, 1]), false, true), true));
@@ -478,10 +478,10 @@ fn a_client_that_takes_nothing_is_cut_off_after_send_timeout() {
 #[test]
 fn keepalive_timeout_does_not_cut_a_response() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let length = stand.host().run(|| {
+        let testbed = started(program);
+        let length = testbed.host().run(|| {
             mount::file(&format!("{PREFIX}/html/big.bin"), &vec![b'x'; 8 << 20], 0o644)?;
-            let mut bare = Bare::new(local(8085), LIMIT)?;
+            let mut bare = RawConnection::new(local(8085), LIMIT)?;
             bare.send(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])?;
             bare.send(8, 0, 0, &0x7000_0000_u32.to_be_bytes())?;
             // Many at once fill what the system and the server keep.
@@ -504,10 +504,10 @@ fn keepalive_timeout_does_not_cut_a_response() {
 #[test]
 fn limit_conn_counts_streams() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let seen = stand.host().run(|| {
+        let testbed = started(program);
+        let seen = testbed.host().run(|| {
             let silent = TcpListener::bind(local(8083))?;
-            let mut bare = Bare::new(local(8080), SILENCE)?;
+            let mut bare = RawConnection::new(local(8080), SILENCE)?;
             bare.raw(&opens(1, &head("GET", "/few", &[]), true))?;
             let (waiting, _) = silent.accept()?;
             bare.raw(&opens(3, &head("GET", "/few", &[]), true))?;
@@ -533,9 +533,9 @@ fn limit_conn_counts_streams() {
 fn connections_end_after_their_requests_and_time() {
     for port in [8081, 8084] {
         let told = [Program::Original, Program::Ours].map(|program| {
-            let stand = started(program);
-            let seen = stand.host().run(move || {
-                let mut bare = Bare::new(local(port), LIMIT)?;
+            let testbed = started(program);
+            let seen = testbed.host().run(move || {
+                let mut bare = RawConnection::new(local(port), LIMIT)?;
                 bare.raw(&opens(1, &head("GET", "/", &[]), true))?;
                 bare.wait_for(DATA)?;
                 std::thread::sleep(Duration::from_millis(50));

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use compat_tests::http2::{Request, exchange};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 use nix::unistd::Pid;
@@ -140,14 +140,14 @@ fn long() -> String {
     (0..6000).map(line).collect()
 }
 
-fn started(program: Program) -> io::Result<Stand> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
+fn started(program: Program) -> io::Result<TestBed> {
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
     let mut files: Vec<(&str, Vec<u8>)> = PAGES.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
     files.push(("long.html", long().into_bytes()));
     files.push(("zipped.html.gz", packed(long().as_bytes())?));
     files.push(("bomb.html.gz", packed(&vec![b' '; 55 << 20])?));
-    stand.host().run(move || {
+    testbed.host().run(move || {
         for (name, bytes) in files {
             let path = format!("{PREFIX}/html/{name}");
             mount::file(&path, &bytes, 0o644)?;
@@ -156,15 +156,15 @@ fn started(program: Program) -> io::Result<Stand> {
         }
         io::Result::Ok(())
     })??;
-    stand.command(&[])?;
-    Ok(stand)
+    testbed.command(&[])?;
+    Ok(testbed)
 }
 
 /// What a client saw of each page: over HTTP/1.0 and 1.1, GET and HEAD, and over HTTP/2.
 type Seen = Vec<(String, Vec<u8>)>;
 
-fn seen(stand: &Stand) -> io::Result<Seen> {
-    stand.host().run(|| {
+fn seen(testbed: &TestBed) -> io::Result<Seen> {
+    testbed.host().run(|| {
         let mut seen = Vec::new();
         for target in TARGETS {
             for (method, version) in [("GET", "1.0"), ("GET", "1.1"), ("HEAD", "1.1")] {
@@ -196,13 +196,13 @@ fn seen(stand: &Stand) -> io::Result<Seen> {
 #[test]
 fn pages_with_commands_are_nginxs_pages() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program).expect("a host");
-        let seen = seen(&stand).expect("answers");
-        let log = texts(&stand.file("logs/error.log").expect("a log"));
+        let testbed = started(program).expect("a host");
+        let seen = seen(&testbed).expect("answers");
+        let log = texts(&testbed.file("logs/error.log").expect("a log"));
         // Lines are written after their responses: the last one tells that all are there.
-        stand.get(8080, "/seen?last").expect("an answer");
+        testbed.get(8080, "/seen?last").expect("an answer");
         let lines = wait_for("the last line", LIMIT, || {
-            let log = stand.file("logs/access.log").ok()?;
+            let log = testbed.file("logs/access.log").ok()?;
             log.contains("/seen?last").then_some(log)
         })
         .expect("a log");
@@ -238,8 +238,8 @@ fn pages_with_commands_are_nginxs_pages() {
 /// The end of a page that looks like the begin of a command is text.
 #[test]
 fn the_end_of_a_page_is_sent() {
-    let stand = started(Program::Ours).expect("a host");
-    assert_eq!(stand.get(8080, "/last.html").expect("an answer").text(), "end<");
+    let testbed = started(Program::Ours).expect("a host");
+    assert_eq!(testbed.get(8080, "/last.html").expect("an answer").text(), "end<");
 }
 
 /// The most memory any of these processes has had.
@@ -255,10 +255,10 @@ fn peak(pids: &[Pid]) -> u64 {
 /// A response that grows a thousandfold when it is decompressed is never in memory as a whole, nor is a large part of it.
 #[test]
 fn decompression_takes_no_more_memory_than_a_piece() {
-    let stand = started(Program::Ours).expect("a host");
-    let workers = stand.workers(stand.master().expect("a master")).expect("workers");
+    let testbed = started(Program::Ours).expect("a host");
+    let workers = testbed.workers(testbed.master().expect("a master")).expect("workers");
     let before = peak(&workers);
-    let answer = stand.get(8080, "/bomb/bomb.html").expect("an answer");
+    let answer = testbed.get(8080, "/bomb/bomb.html").expect("an answer");
     assert_eq!(answer.body.len(), 55 << 20);
     let after = peak(&workers);
     assert!(after < before + (16 << 20), "{before} bytes before, {after} after");

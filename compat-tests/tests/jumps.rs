@@ -2,14 +2,15 @@
 //! by the installed nginx and by ours.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener};
 use std::time::{Duration, SystemTime};
 
 use compat_tests::client;
 use compat_tests::mount;
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 
 /// How a request gets from one location to another; `@E@` is where.
@@ -58,6 +59,29 @@ const ENDS: &[(&str, &str)] = &[
     ("gone", "return 410;"),
     ("null", "return 204;"),
     ("chunked", "proxy_http_version 1.1; rewrite ^ /chunked break; proxy_pass http://127.0.0.1:8083;"),
+    (
+        TUNNEL,
+        "proxy_http_version 1.1; proxy_set_header Upgrade x; proxy_set_header Connection upgrade; add_header X-Page $uri always;
+         proxy_pass http://127.0.0.1:8084;",
+    ),
+];
+
+/// The end at which a server changes the protocol.
+const TUNNEL: &str = "tunnel";
+
+/// The jumps after which the status is that of the server's answer.
+const TO_TUNNELS: &[&str] = &[
+    "error_uri_eq",
+    "error_named_eq",
+    "accel_uri",
+    "accel_named",
+    "try_uri",
+    "try_named",
+    "auth_ok",
+    "auth_403",
+    "rewrite_last",
+    "rewrite_break",
+    "direct",
 ];
 
 /// `$upstream_...`
@@ -86,6 +110,7 @@ const SENT: &[&str] = &[
     "location",
     "last_modified",
     "connection",
+    "upgrade",
     "keep_alive",
     "transfer_encoding",
     "cache_control",
@@ -123,6 +148,10 @@ const OTHER: &[&str] = &[
     "host",
     "server_name",
     "http_host",
+    "http_x_b",
+    "http_upgrade",
+    "cookie_c",
+    "connection_requests",
     "content_length",
     "content_type",
     "proxy_host",
@@ -227,33 +256,60 @@ http {{
 
 /// Every jump to every end, by GET, HEAD and POST.
 fn requests() -> Vec<String> {
-    let mut paths: Vec<String> =
-        JUMPS.iter().flat_map(|(jump, _)| ENDS.iter().map(move |(end, _)| format!("/{jump}/{end}"))).collect();
+    // An error page keeps the error's status, and a tunnel behind another status than 101 is no HTTP in either program.
+    let keeps = |jump: &str, end: &str| end != TUNNEL || TO_TUNNELS.contains(&jump);
+    let mut paths: Vec<String> = JUMPS
+        .iter()
+        .flat_map(|(jump, _)| ENDS.iter().map(move |(end, _)| (jump, end)))
+        .filter(|(jump, end)| keeps(jump, end))
+        .map(|(jump, end)| format!("/{jump}/{end}"))
+        .collect();
     paths.push("/index/".to_owned());
     let mut all = Vec::new();
     for path in paths {
         for (method, rest) in
             [("GET", "\r\n"), ("HEAD", "\r\n"), ("POST", "Content-Type: text/x\r\nContent-Length: 4\r\n\r\nbody")]
         {
-            all.push(format!("{method} {path}?a=1 HTTP/1.1\r\nHost: one\r\nConnection: close\r\n{rest}"));
+            let upgrade = if path.ends_with(TUNNEL) { "Upgrade: x\r\nX-B: y\r\nCookie: c=1\r\n" } else { "" };
+            all.push(format!("{method} {path}?a=1 HTTP/1.1\r\nHost: one\r\n{upgrade}Connection: close\r\n{rest}"));
         }
     }
     all
 }
 
+/// Answers every request with a 101 and a line behind it, then closes.
+fn change_protocols(listener: &TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        let mut seen = Vec::new();
+        let mut piece = [0; 1024];
+        while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
+            match stream.read(&mut piece) {
+                Ok(count) if count > 0 => seen.extend_from_slice(&piece[..count]),
+                _ => break,
+            }
+        }
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\nX-Name: up\r\nSet-Cookie: c=up\r\n";
+        let _ = stream.write_all(format!("{head}\r\nfirst\n").as_bytes());
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut seen);
+    }
+}
+
 /// The answers without their dates, and the lines of the access log.
 fn outcome(program: Program, requests: &[String]) -> io::Result<(Vec<String>, Vec<String>)> {
-    let stand = Stand::new(program)?;
-    stand.write(&conf())?;
-    stand.host().run(|| {
+    let testbed = TestBed::new(program)?;
+    testbed.write(&conf())?;
+    testbed.host().run(|| {
         let path = format!("{PREFIX}/html/file.html");
         mount::file(&path, b"file\n", 0o644)?;
         let file = std::fs::File::options().write(true).open(path)?;
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
     })??;
-    stand.command(&[])?;
+    let listener = testbed.host().run(|| TcpListener::bind(local(8084)))??;
+    testbed.host().spawn(move || change_protocols(&listener))?;
+    testbed.command(&[])?;
     let sent = requests.to_vec();
-    let answers = stand.host().run(move || {
+    let answers = testbed.host().run(move || {
         let ask = |text: &String| client::raw(local(8080), text.as_bytes(), LIMIT);
         sent.iter().map(ask).collect::<io::Result<Vec<_>>>()
     })??;
@@ -265,7 +321,7 @@ fn outcome(program: Program, requests: &[String]) -> io::Result<(Vec<String>, Ve
     });
     let answers = answers.collect();
     let lines = || {
-        let log = stand.file("logs/access.log").ok()?;
+        let log = testbed.file("logs/access.log").ok()?;
         (log.lines().count() == requests.len()).then(|| log.lines().map(str::to_owned).collect())
     };
     let lines: Vec<String> = wait_for("a line for each request", LIMIT, lines)?;

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{mount, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,12 +28,12 @@ http {{
     )
 }
 
-fn started(program: Program, text: &str) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(text).expect("a configuration");
-    stand.command(&["-e", "logs/life.log"]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "ready").expect("an answer");
-    stand
+fn started(program: Program, text: &str) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(text).expect("a configuration");
+    testbed.command(&["-e", "logs/life.log"]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "ready").expect("an answer");
+    testbed
 }
 
 /// A line without the numbers of processes.
@@ -55,8 +55,8 @@ fn unnumbered(text: &str) -> String {
 
 /// The log's lines without stamps and process ids. The program's own name, its compiler and nginx's channel between
 /// processes (SIGIO) are left out.
-fn words(stand: &Stand) -> Vec<String> {
-    let log = stand.file("logs/life.log").unwrap_or_default();
+fn words(testbed: &TestBed) -> Vec<String> {
+    let log = testbed.file("logs/life.log").unwrap_or_default();
     let own = |line: &String| line.contains("] nginx/") || line.contains("] built by") || line.contains("SIGIO");
     let line = |line: &str| {
         let (_, rest) = line.split_once('[')?;
@@ -68,37 +68,40 @@ fn words(stand: &Stand) -> Vec<String> {
 }
 
 /// Waits until the log ends in these lines, and has more lines than before.
-fn wait_for_lines(stand: &Stand, before: usize, last: &[&str]) -> Vec<String> {
-    let ended = || Some(words(stand)).filter(|lines| lines.len() > before && lines.ends_with(&owned(last)));
-    wait_for(&format!("{last:?}"), LIMIT, ended).unwrap_or_else(|error| panic!("{error}: {:#?}", words(stand)))
+fn wait_for_lines(testbed: &TestBed, before: usize, last: &[&str]) -> Vec<String> {
+    let ended = || Some(words(testbed)).filter(|lines| lines.len() > before && lines.ends_with(&owned(last)));
+    wait_for(&format!("{last:?}"), LIMIT, ended).unwrap_or_else(|error| panic!("{error}: {:#?}", words(testbed)))
 }
 
 fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-fn worker(stand: &Stand) -> Pid {
-    let master = stand.master().expect("a master");
-    *stand.workers(master).expect("workers").first().expect("a worker")
+fn worker(testbed: &TestBed) -> Pid {
+    let master = testbed.master().expect("a master");
+    *testbed.workers(master).expect("workers").first().expect("a worker")
 }
 
 /// What happens to a server, and the lines that end it.
-type Step = (fn(&Stand), &'static [&'static str]);
+type Step = (fn(&TestBed), &'static [&'static str]);
 
 const STARTED: &[&str] = &["[notice] start worker process N"];
 
 const LIFE: &[Step] = &[
-    (|stand| kill(worker(stand), Signal::SIGKILL).expect("a worker"), STARTED),
-    (|stand| kill(worker(stand), Signal::SIGTERM).expect("a worker"), STARTED),
-    (|stand| stand.signal(Signal::SIGUSR1).expect("a master"), &["[notice] reopening logs", "[notice] reopening logs"]),
+    (|testbed| kill(worker(testbed), Signal::SIGKILL).expect("a worker"), STARTED),
+    (|testbed| kill(worker(testbed), Signal::SIGTERM).expect("a worker"), STARTED),
     (
-        |stand| drop(stand.command(&["-e", "logs/life.log", "-s", "reopen"]).expect("-s reopen")),
+        |testbed| testbed.signal(Signal::SIGUSR1).expect("a master"),
         &["[notice] reopening logs", "[notice] reopening logs"],
     ),
-    (|stand| stand.signal(Signal::SIGWINCH).expect("a master"), &["[notice] worker process N exited with code 0"]),
-    (|stand| stand.signal(Signal::SIGHUP).expect("a master"), STARTED),
     (
-        |stand| drop(stand.command(&["-e", "logs/life.log", "-s", "quit"]).expect("-s quit")),
+        |testbed| drop(testbed.command(&["-e", "logs/life.log", "-s", "reopen"]).expect("-s reopen")),
+        &["[notice] reopening logs", "[notice] reopening logs"],
+    ),
+    (|testbed| testbed.signal(Signal::SIGWINCH).expect("a master"), &["[notice] worker process N exited with code 0"]),
+    (|testbed| testbed.signal(Signal::SIGHUP).expect("a master"), STARTED),
+    (
+        |testbed| drop(testbed.command(&["-e", "logs/life.log", "-s", "quit"]).expect("-s quit")),
         &["[notice] worker process N exited with code 0", "[notice] exit"],
     ),
 ];
@@ -106,15 +109,15 @@ const LIFE: &[Step] = &[
 #[test]
 fn a_life_is_logged_as_nginx_logs_it() {
     let [theirs, ours] = PROGRAMS.map(|program| {
-        let stand = started(program, &conf(""));
-        let mut lines = wait_for_lines(&stand, 0, STARTED);
-        for pid in [stand.master().expect("a master"), worker(&stand)] {
+        let testbed = started(program, &conf(""));
+        let mut lines = wait_for_lines(&testbed, 0, STARTED);
+        for pid in [testbed.master().expect("a master"), worker(&testbed)] {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
             assert!(status.contains("Umask:\t0000"), "{program:?}: {status}");
         }
         for (act, last) in LIFE {
-            act(&stand);
-            lines = wait_for_lines(&stand, lines.len(), last);
+            act(&testbed);
+            lines = wait_for_lines(&testbed, lines.len(), last);
         }
         lines
     });
@@ -124,12 +127,12 @@ fn a_life_is_logged_as_nginx_logs_it() {
 
 /// Starts the program on another file; what it printed and logged.
 fn refused(program: Program, text: &str) -> (String, Vec<String>) {
-    let stand = Stand::new(program).expect("a host");
+    let testbed = TestBed::new(program).expect("a host");
     let text = text.to_owned();
     let write = move || mount::file(&format!("{PREFIX}/conf/other.conf"), text.as_bytes(), 0o644);
-    stand.host().run(write).expect("a host").expect("a file");
-    let error = stand.command(&["-e", "logs/life.log", "-c", "conf/other.conf"]).expect_err("a start that fails");
-    (error.to_string(), words(&stand))
+    testbed.host().run(write).expect("a host").expect("a file");
+    let error = testbed.command(&["-e", "logs/life.log", "-c", "conf/other.conf"]).expect_err("a start that fails");
+    (error.to_string(), words(&testbed))
 }
 
 #[test]
@@ -160,10 +163,10 @@ fn why_a_start_is_refused_is_in_the_error_log() {
 #[test]
 fn an_address_in_use_is_in_the_error_log_with_every_try() {
     let logged = PROGRAMS.map(|program| {
-        let stand = started(program, &conf(""));
-        let before = wait_for_lines(&stand, 0, STARTED).len();
-        stand.command(&["-e", "logs/life.log"]).expect_err("the port is taken");
-        words(&stand).split_off(before)
+        let testbed = started(program, &conf(""));
+        let before = wait_for_lines(&testbed, 0, STARTED).len();
+        testbed.command(&["-e", "logs/life.log"]).expect_err("the port is taken");
+        words(&testbed).split_off(before)
     });
     let [theirs, ours] = logged;
     assert_eq!(ours, theirs);
@@ -173,14 +176,14 @@ fn an_address_in_use_is_in_the_error_log_with_every_try() {
 #[test]
 fn a_full_disk_under_the_access_log_is_an_alert() {
     for program in PROGRAMS {
-        let stand = started(program, &conf("").replace("access_log off", "access_log /dev/full"));
+        let testbed = started(program, &conf("").replace("access_log off", "access_log /dev/full"));
         for _ in 0..5 {
-            stand.get(8080, "/").expect("an answer");
+            testbed.get(8080, "/").expect("an answer");
         }
         let text = "write() to \"/dev/full\" failed (28: No space left on device) while logging request";
-        let alerts = || -> Vec<_> { words(&stand).into_iter().filter(|line| line.contains(text)).collect() };
+        let alerts = || -> Vec<_> { words(&testbed).into_iter().filter(|line| line.contains(text)).collect() };
         wait_for("an alert", LIMIT, || (!alerts().is_empty()).then_some(()))
-            .unwrap_or_else(|error| panic!("{program:?}: {error}: {:#?}", words(&stand)));
+            .unwrap_or_else(|error| panic!("{program:?}: {error}: {:#?}", words(&testbed)));
         // Once a minute.
         assert_eq!(alerts().len(), 1, "{program:?}");
         assert!(alerts().iter().all(|line| line.starts_with("[alert] ")), "{program:?}: {:#?}", alerts());
@@ -190,11 +193,11 @@ fn a_full_disk_under_the_access_log_is_an_alert() {
 #[test]
 fn lines_to_syslog_have_their_time_stamp() -> io::Result<()> {
     for program in PROGRAMS {
-        let stand = Stand::new(program)?;
-        let server = stand.host().run(|| UdpSocket::bind(local(5514)))??;
+        let testbed = TestBed::new(program)?;
+        let server = testbed.host().run(|| UdpSocket::bind(local(5514)))??;
         server.set_read_timeout(Some(LIMIT))?;
-        stand.write(&conf("").replace("logs/life.log", "syslog:server=127.0.0.1:5514,tag=web,nohostname"))?;
-        stand.command(&["-e", "logs/life.log"])?;
+        testbed.write(&conf("").replace("logs/life.log", "syslog:server=127.0.0.1:5514,tag=web,nohostname"))?;
+        testbed.command(&["-e", "logs/life.log"])?;
         let mut packet = [0; 2000];
         let length = server.recv(&mut packet)?;
         let text = String::from_utf8_lossy(&packet[..length]).into_owned();
@@ -208,15 +211,15 @@ fn lines_to_syslog_have_their_time_stamp() -> io::Result<()> {
 #[test]
 fn lines_of_before_usr1_are_in_the_old_access_log() {
     for program in PROGRAMS {
-        let stand =
+        let testbed =
             started(program, &conf("").replace("access_log off", "access_log logs/access.log combined buffer=64k"));
-        stand.get(8080, "/before").expect("an answer");
-        assert_eq!(stand.file("logs/access.log").expect("a log"), "", "{program:?}: lines wait");
-        stand.rename("logs/access.log", "logs/old.log").expect("a log");
-        stand.signal(Signal::SIGUSR1).expect("a master");
-        let has = || stand.file("logs/old.log").ok().filter(|log| log.contains("/before"));
+        testbed.get(8080, "/before").expect("an answer");
+        assert_eq!(testbed.file("logs/access.log").expect("a log"), "", "{program:?}: lines wait");
+        testbed.rename("logs/access.log", "logs/old.log").expect("a log");
+        testbed.signal(Signal::SIGUSR1).expect("a master");
+        let has = || testbed.file("logs/old.log").ok().filter(|log| log.contains("/before"));
         wait_for("the line in the old log", LIMIT, has).unwrap_or_else(|error| panic!("{program:?}: {error}"));
-        let new = wait_for("a new log", LIMIT, || stand.file("logs/access.log").ok()).expect("a new log");
+        let new = wait_for("a new log", LIMIT, || testbed.file("logs/access.log").ok()).expect("a new log");
         assert!(!new.contains("/before"), "{program:?}: {new}");
     }
 }
@@ -224,22 +227,23 @@ fn lines_of_before_usr1_are_in_the_old_access_log() {
 #[test]
 fn a_second_change_of_the_binary_is_ignored() {
     for program in PROGRAMS {
-        let stand = started(program, &conf(""));
-        let old = stand.master().expect("a master");
+        let testbed = started(program, &conf(""));
+        let old = testbed.master().expect("a master");
         kill(old, Signal::SIGUSR2).expect("a master");
-        let new = wait_for("a new master", LIMIT, || stand.master().ok().filter(|pid| *pid != old))
+        let new = wait_for("a new master", LIMIT, || testbed.master().ok().filter(|pid| *pid != old))
             .unwrap_or_else(|error| panic!("{program:?}: {error}"));
-        wait_for("new workers", LIMIT, || stand.workers(new).ok().filter(|all| !all.is_empty())).expect("new workers");
+        wait_for("new workers", LIMIT, || testbed.workers(new).ok().filter(|all| !all.is_empty()))
+            .expect("new workers");
         for (count, master) in [(1, old), (2, new)] {
             kill(master, Signal::SIGUSR2).expect("a master");
             let text = "[crit] the changing binary signal is ignored: you should shutdown or terminate before either old \
                         or new binary's process";
-            let said = || (words(&stand).iter().filter(|line| *line == text).count() == count).then_some(());
+            let said = || (words(&testbed).iter().filter(|line| *line == text).count() == count).then_some(());
             wait_for("the refusal", LIMIT, said)
-                .unwrap_or_else(|error| panic!("{program:?}: {error}: {:#?}", words(&stand)));
+                .unwrap_or_else(|error| panic!("{program:?}: {error}: {:#?}", words(&testbed)));
         }
         kill(new, Signal::SIGTERM).expect("the new master");
-        stand.wait_for_end(new).unwrap_or_else(|error| panic!("{program:?}: {error}"));
-        stand.wait_for_text(8080, "/", "ready").expect("the old one serves");
+        testbed.wait_for_end(new).unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        testbed.wait_for_text(8080, "/", "ready").expect("the old one serves");
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use compat_tests::{Scratch, root};
 use rha::migrate::cli::answer;
+use serde_json::Value;
 
 /// What lint says, and its exit code.
 fn lint(words: &[&str]) -> (String, u8) {
@@ -74,6 +75,57 @@ fn every_rule_finds_its_mistake_and_leaves_the_near_miss_alone() {
     });
     wrong.extend(stray.map(|entry| format!("{:?} is no rule's", entry.file_name())));
     assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
+}
+
+/// The first finding of a rule in a half of its fixture: what lint says, and what would help.
+fn said(half: &str, rule: &str) -> Option<(String, Option<String>)> {
+    let scratch = Scratch::new("lint").expect("a folder");
+    let words = written(half, scratch.path());
+    let (text, _) = lint(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let answer: Value = serde_json::from_str(&text).ok()?;
+    let parts = answer["sections"].as_array()?.iter().filter_map(|section| section["parts"].as_array()).flatten();
+    let mut findings = parts.filter_map(|part| part["findings"].as_array()).flatten();
+    let finding = findings.find(|finding| finding["rule"] == rule)?;
+    let folder = format!("{}/", scratch.path().display());
+    let plain = |value: &Value| value.as_str().map(|text| text.replace(&folder, ""));
+    Some((plain(&finding["text"])?, plain(&finding["help"])))
+}
+
+/// docs/lint.md: each rule with the files of its fixture, what it says of them, and what would help.
+fn page() -> String {
+    let (list, _) = answer(&["rmigrate", "lint", "--rules", "--format", "json"]);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let rows = list["sections"][0]["parts"][0]["rows"].as_array().cloned().unwrap_or_default();
+    let mut out = String::from(
+        "# The rules of rmigrate lint\n\nMade from the rules and their fixtures. Each has files in which it finds something, \
+         what it says of them, what would help, and files that are near it and well.\n",
+    );
+    for row in rows {
+        let cell = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let rule = cell("rule");
+        out.push_str(&format!("\n## {rule}\n\n{}: {}.\n", cell("severity"), cell("what is looked for")));
+        let path = root().join(format!("fixtures/migrate/lint/rules/{rule}.txt"));
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let Some((found, quiet)) = text.split_once("=== quiet\n") else { continue };
+        let found = found.trim_start_matches("=== found\n");
+        out.push_str(&format!("\n```\n{}\n```\n", found.trim_end()));
+        if let Some((text, help)) = said(found, &rule) {
+            out.push_str(&format!("\n> {}\n", text.replace('\n', "\n> ")));
+            out.push_str(&help.map(|help| format!(">\n> help: {}\n", help.replace('\n', "\n> "))).unwrap_or_default());
+        }
+        out.push_str(&format!("\nNothing is found in:\n\n```\n{}\n```\n", quiet.trim_end()));
+    }
+    out
+}
+
+#[test]
+fn the_page_of_the_rules_is_what_they_say() {
+    let (path, page) = (root().join("docs/lint.md"), page());
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &page).expect("the page can be written");
+    }
+    assert!(page.matches("\n> ").count() > 60 && !page.contains("/tmp/"), "{page}");
+    assert!(fs::read_to_string(&path).unwrap_or_default() == page, "write it anew with BLESS=1");
 }
 
 #[test]
@@ -189,7 +241,7 @@ fn lint_and_survey_fail_on_what_nginx_refuses() {
 
 #[test]
 fn a_survey_judges_values() {
-    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; msie_refresh off; mp4_buffer_size 1m; \
+    let plain = "events { } env PATH; http { server { listen 80; access_log logs/a.log; xslt_last_modified off; xslt_types text/a; \
         location / { proxy_pass http://127.0.0.1:1; proxy_bind 127.0.0.1; } } } \
         stream { server { listen 81; proxy_pass 127.0.0.1:1; } }";
     let (survey, code) = said_of(plain, &["survey"]);
@@ -197,11 +249,14 @@ fn a_survey_judges_values() {
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && survey.contains(" 0 served with a difference"), "{survey}");
     for why in [
-        "msie_refresh has no effect: it asks for what is done without it",
-        "mp4_buffer_size has no effect: nothing has \"mp4\" where it holds",
+        "xslt_last_modified has no effect: it asks for what is done without it",
+        "xslt_types has no effect: nothing has \"xslt_stylesheet\" where it holds",
     ] {
         assert!(survey.contains(why), "{survey}");
     }
     let (survey, code) = said_of("events { } http { server { location / { perl a::handler; } } }", &["survey"]);
     assert!(code == 1 && survey.contains("\"perl\" is not served"), "{survey}");
+    let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(survey.contains("is not served, and never will be: no program is run inside the server"), "{survey}");
+    assert_eq!(survey.matches("\"perl\" is not served").count(), 1, "{survey}");
 }

@@ -4,10 +4,11 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use compat_tests::client;
+use compat_tests::compare::{self, alike, both};
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
-use compat_tests::{client, wait_for};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 
 const CONF: &str = r#"worker_processes 1;
 error_log logs/error.log info;
@@ -138,32 +139,28 @@ fn always(stream: TcpStream, line: &[u8]) -> io::Result<()> {
 type Outcome = (Vec<(String, String)>, Vec<String>, Vec<String>);
 
 fn outcome(program: Program, asked: Vec<String>) -> io::Result<Outcome> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
     let mut services = Vec::new();
-    let listener = stand.host().run(|| TcpListener::bind(local(9111)))??;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9111)))??;
     let number = AtomicUsize::new(0);
     services.push(Service::start(listener, move |stream, _| {
         drop(serve(stream, number.fetch_add(1, Ordering::Relaxed)));
     })?);
-    let listener = stand.host().run(|| TcpListener::bind(local(9112)))??;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9112)))??;
     services.push(Service::start(listener, move |stream, _| drop(always(stream, b"END\r\n")))?);
-    stand.command(&[])?;
-    let connects = move || client::connect(local(8080), LIMIT).is_ok();
-    wait_for("the server to listen", LIMIT, || stand.host().run(connects).ok()?.then_some(()))?;
+    testbed.command(&[])?;
+    testbed.wait_for_listener()?;
     let count = asked.len();
-    let answers = stand.host().run(move || {
+    let answers = testbed.host().run(move || {
         asked
             .into_iter()
             .map(|text| Ok((text.clone(), steady(&client::raw(local(8080), text.as_bytes(), LIMIT)?))))
             .collect::<io::Result<Vec<_>>>()
     })??;
-    let lines: Vec<String> = wait_for("a line for each request", LIMIT, || {
-        let log = stand.file("logs/access.log").ok()?;
-        (log.lines().count() >= count).then(|| log.lines().map(str::to_owned).collect())
-    })?;
+    let lines = testbed.access_lines(count)?;
     let text = |line: &str| Some(line.split_once(": *")?.1.split_once(' ')?.1.split(", client: ").next()?.to_owned());
-    let log = stand.file("logs/error.log")?;
+    let log = testbed.file("logs/error.log")?;
     let about = |line: &&str| line.contains("memcached");
     let mut errors: Vec<String> = log.lines().filter(about).filter_map(text).collect();
     // The original logs errors a second time, into its file of the command line.
@@ -177,11 +174,7 @@ fn outcome(program: Program, asked: Vec<String>) -> io::Result<Outcome> {
 }
 
 fn steady(answer: &[u8]) -> String {
-    let text = answer.escape_ascii().to_string().replace("\\r\\n", "\n");
-    text.lines()
-        .filter(|line| !line.starts_with("Date: ") && !line.starts_with("Server: "))
-        .collect::<Vec<_>>()
-        .join("\n")
+    compare::steady(&answer.escape_ascii().to_string().replace("\\r\\n", "\n"))
 }
 
 fn get(method: &str, target: &str, headers: &str) -> String {
@@ -190,15 +183,10 @@ fn get(method: &str, target: &str, headers: &str) -> String {
 
 /// Compares both programs.
 fn same(asked: &[String]) -> Outcome {
-    let [original, ours] = [Program::Original, Program::Ours]
-        .map(|program| outcome(program, asked.to_vec()).unwrap_or_else(|error| panic!("{program:?}: {error}")));
-    for (original, ours) in original.0.iter().zip(&ours.0) {
-        assert_eq!(original, ours);
-    }
-    for (original, ours) in original.1.iter().zip(&ours.1).chain(original.2.iter().zip(&ours.2)) {
-        assert_eq!(original, ours);
-    }
-    assert_eq!((original.1.len(), original.2.len()), (ours.1.len(), ours.2.len()));
+    let [original, ours] = both(|program| outcome(program, asked.to_vec()));
+    alike("answer", &original.0, &ours.0);
+    alike("access log", &original.1, &ours.1);
+    alike("error log", &original.2, &ours.2);
     ours
 }
 

@@ -2,13 +2,23 @@
 //!
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
+mod bfd;
+mod checkers;
+mod conflict;
+mod dumps;
 mod fault;
 mod firewall;
+mod linkbeat;
 mod mails;
+mod namespace;
 mod pair;
+mod reloads;
+mod schedule;
 mod scripts;
 mod statics;
+mod status;
 mod story;
+mod trailers;
 mod vmac;
 mod ways;
 
@@ -44,9 +54,9 @@ fn a_master_that_stops_is_followed_and_takes_over_again() -> io::Result<()> {
         pair.a.stop()?;
         pair.b.becomes_master()?;
         let gave_up =
-            wait_for("priority 0", LIMIT, || pair.ear.advert(pair.a.address, asked, |priority| priority == 0))?;
+            wait_for("priority 0", LIMIT, || pair.sniffer.advert(pair.a.address, asked, |priority| priority == 0))?;
         let took =
-            wait_for("an advert", LIMIT, || pair.ear.advert(pair.b.address, gave_up.0, |priority| priority > 0))?;
+            wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.b.address, gave_up.0, |priority| priority > 0))?;
         report("TERM", (a, b), gave_up.0, took.0);
         pair.a.restart()?;
         pair.a.becomes_master()?;
@@ -109,16 +119,16 @@ fn a_killed_master_is_followed_after_three_intervals() -> io::Result<()> {
         let pair = Pair::started(a, b, TRACKED)?;
         // Until B has heard A, B's own clock runs from its start.
         wait_for("an advert of the master", LIMIT, || {
-            pair.ear
+            pair.sniffer
                 .advert(pair.a.address, Instant::now(), |_| true)
-                .or_else(|| pair.ear.last_advert(pair.a.address, Instant::now()).map(|at| (at, 120)))
+                .or_else(|| pair.sniffer.last_advert(pair.a.address, Instant::now()).map(|at| (at, 120)))
         })?;
         let killed = Instant::now();
         pair.a.kill()?;
         pair.b.becomes_master()?;
-        let took = wait_for("an advert", LIMIT, || pair.ear.advert(pair.b.address, killed, |_| true))?;
+        let took = wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.b.address, killed, |_| true))?;
         report("KILL", (a, b), killed, took.0);
-        if let Some(last) = pair.ear.last_advert(pair.a.address, took.0) {
+        if let Some(last) = pair.sniffer.last_advert(pair.a.address, took.0) {
             report("KILL since the last advert", (a, b), last, took.0);
         }
         assert!(pair.a.is_master(), "the kernel keeps the address of a killed daemon");
@@ -154,9 +164,9 @@ fn a_failed_script_gives_the_address_away_until_it_succeeds() -> io::Result<()> 
         pair.a.says("VRRP_Script(check) failed (exited with status 1)")?;
         pair.a.says("(nginx) Entering FAULT STATE")?;
         let gave_up =
-            wait_for("priority 0", LIMIT, || pair.ear.advert(pair.a.address, asked, |priority| priority == 0))?;
+            wait_for("priority 0", LIMIT, || pair.sniffer.advert(pair.a.address, asked, |priority| priority == 0))?;
         let took =
-            wait_for("an advert", LIMIT, || pair.ear.advert(pair.b.address, gave_up.0, |priority| priority > 0))?;
+            wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.b.address, gave_up.0, |priority| priority > 0))?;
         report("script", (a, b), gave_up.0, took.0);
         pair.a.host.run(|| fs::remove_file("/tmp/broken"))??;
         pair.a.becomes_master()?;
@@ -189,7 +199,7 @@ fn advert_of(program: Program) -> io::Result<Vec<u8>> {
     pair.a.start(&configuration("BACKUP", 120, ""))?;
     pair.a.becomes_master()?;
     let bytes = wait_for("an advert", LIMIT, || {
-        pair.ear.heard().into_iter().find_map(|(_, frame)| match frame {
+        pair.sniffer.heard().into_iter().find_map(|(_, frame)| match frame {
             Frame::Advert(from, 120, bytes) if from == pair.a.address => Some(bytes),
             _ => None,
         })
@@ -213,8 +223,8 @@ fn every_announcement_of_the_articles_pace_is_sent() -> io::Result<()> {
     let paced = configuration("BACKUP", 120, "").replace(" router_id x", " router_id x\n vrrp_garp_interval 0.001");
     let began = Instant::now();
     pair.a.start(&paced)?;
-    wait_for("ten announcements", LIMIT, || (pair.ear.announcements(VIRTUAL, began) >= 10).then_some(()))?;
-    assert_eq!(pair.ear.announcements(VIRTUAL, began), 10);
+    wait_for("ten announcements", LIMIT, || (pair.sniffer.announcements(VIRTUAL, began) >= 10).then_some(()))?;
+    assert_eq!(pair.sniffer.announcements(VIRTUAL, began), 10);
     Ok(())
 }
 
@@ -268,7 +278,7 @@ fn an_interface_that_is_made_anew_is_used_again() -> io::Result<()> {
     pair.switch.plug(&pair.a.host, PORT, pair.a.address, 24)?;
     pair.a.says("Interface ens33 added")?;
     pair.a.becomes_master()?;
-    wait_for("an advert", LIMIT, || pair.ear.advert(pair.a.address, again, |priority| priority == 120))?;
+    wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.a.address, again, |priority| priority == 120))?;
     Ok(())
 }
 
@@ -285,15 +295,15 @@ fn a_reload_keeps_the_master_and_changes_what_it_holds() -> io::Result<()> {
     pair.a.signal(Signal::SIGHUP);
     let second = Ipv4Addr::new(192, 168, 110, 20);
     wait_for("the second address", LIMIT, || pair.a.host.addresses(PORT).ok()?.contains(&second).then_some(()))?;
-    wait_for("the new priority", LIMIT, || pair.ear.advert(pair.a.address, asked, |priority| priority == 130))?;
+    wait_for("the new priority", LIMIT, || pair.sniffer.advert(pair.a.address, asked, |priority| priority == 130))?;
     pair.a.configure(&first)?;
     pair.a.signal(Signal::SIGHUP);
     wait_for("one address", LIMIT, || (!pair.a.host.addresses(PORT).ok()?.contains(&second)).then_some(()))?;
     assert!(pair.a.is_master());
-    assert!(pair.ear.advert(pair.a.address, asked, |priority| priority == 0).is_none(), "it never gave up");
+    assert!(pair.sniffer.advert(pair.a.address, asked, |priority| priority == 0).is_none(), "it never gave up");
     // The address that went is no news, nor is the one that stayed.
     let since = Instant::now();
-    wait_for("an advert", LIMIT, || pair.ear.advert(pair.a.address, since, |priority| priority == 120))?;
+    wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.a.address, since, |priority| priority == 120))?;
     let log = pair.a.log();
     assert_eq!(log.matches("Entering MASTER STATE").count(), 1, "{log}");
     assert!(!log.contains("Deassigned address") && !log.contains("Assigned address 192.168.110.10 "), "{log}");

@@ -7,7 +7,7 @@ use crate::resolver::NameServer;
 use compat_tests::peer::PREFIX;
 use compat_tests::process::Running;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand};
+use compat_tests::testbed::{LIMIT, TestBed};
 use compat_tests::wait_for;
 
 const CONF: &str = r#"worker_processes 1;
@@ -67,40 +67,40 @@ printf 'R\t401231000000Z\t260101000000Z\t12\tunknown\t/CN=revoked\n' >> index
 ";
 
 /// What a command of the shell prints; how it ends does not matter.
-fn shell(stand: &Stand, text: &str) -> String {
+fn shell(testbed: &TestBed, text: &str) -> String {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("cd {PREFIX}/conf\n{text}")).current_dir("/");
-    let running = stand.host().start(command).expect("a shell");
+    let running = testbed.host().start(command).expect("a shell");
     let _ = running.success(LIMIT);
     running.output()
 }
 
 /// The program, and a responder beside it.
-fn started(program: Program, (make, conf): (&str, &str)) -> (Stand, Running) {
-    let stand = Stand::new(program).expect("a host");
-    shell(&stand, make);
+fn started(program: Program, (make, conf): (&str, &str)) -> (TestBed, Running) {
+    let testbed = TestBed::new(program).expect("a host");
+    shell(&testbed, make);
     let mut command = Command::new("sh");
     let serve = "exec openssl ocsp -port 8888 -index index -CA root.pem -rsigner root.pem -rkey root.key -ndays 1";
     command.arg("-c").arg(format!("cd {PREFIX}/conf && {serve}")).current_dir("/");
-    let responder = stand.host().start(command).expect("a responder");
+    let responder = testbed.host().start(command).expect("a responder");
     let ask = "openssl ocsp -issuer root.pem -cert good.pem -url http://127.0.0.1:8888/ -CAfile root.pem 2>&1";
-    let up = || shell(&stand, ask).contains("good.pem: good").then_some(());
+    let up = || shell(&testbed, ask).contains("good.pem: good").then_some(());
     wait_for("the responder", LIMIT, up).expect("a responder");
-    stand.write(conf).expect("a configuration");
-    stand.command(&[]).expect("a start");
-    (stand, responder)
+    testbed.write(conf).expect("a configuration");
+    testbed.command(&[]).expect("a start");
+    (testbed, responder)
 }
 
 /// What a handshake staples: the status in the response, if there is one.
-fn stapled(stand: &Stand, port: u16) -> Option<String> {
-    let said = shell(stand, &format!("echo | openssl s_client -status -connect 127.0.0.1:{port} 2>&1"));
+fn stapled(testbed: &TestBed, port: u16) -> Option<String> {
+    let said = shell(testbed, &format!("echo | openssl s_client -status -connect 127.0.0.1:{port} 2>&1"));
     assert!(said.contains("OCSP response"), "{said}");
     said.lines().find_map(|line| line.trim().strip_prefix("Cert Status: ").map(str::to_owned))
 }
 
 /// The texts of the log's lines about responders.
-fn complaints(stand: &Stand) -> Vec<String> {
-    let log = stand.file("logs/error.log").expect("a log");
+fn complaints(testbed: &TestBed) -> Vec<String> {
+    let log = testbed.file("logs/error.log").expect("a log");
     let lines = log.lines().filter(|line| line.contains("requesting certificate status"));
     let mut texts: Vec<String> = lines
         .filter_map(|line| line.split_once("[error] ")?.1.split_once(": "))
@@ -119,14 +119,14 @@ fn complaints(stand: &Stand) -> Vec<String> {
 #[test]
 fn responses_are_stapled_as_by_nginx() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let (stand, _responder) = started(program, (MAKE, CONF));
-        let first = [8441, 8442, 8443, 8444].map(|port| stapled(&stand, port));
+        let (testbed, _responder) = started(program, (MAKE, CONF));
+        let first = [8441, 8442, 8443, 8444].map(|port| stapled(&testbed, port));
         for port in [8441, 8444] {
-            wait_for("a stapled response", LIMIT, || stapled(&stand, port)).expect("a response");
+            wait_for("a stapled response", LIMIT, || stapled(&testbed, port)).expect("a response");
         }
-        let lines = || Some(complaints(&stand)).filter(|lines| lines.len() >= 2);
+        let lines = || Some(complaints(&testbed)).filter(|lines| lines.len() >= 2);
         let lines = wait_for("complaints", LIMIT, lines).expect("complaints");
-        (first, [8441, 8442, 8443, 8444].map(|port| stapled(&stand, port)), lines)
+        (first, [8441, 8442, 8443, 8444].map(|port| stapled(&testbed, port)), lines)
     });
     assert_eq!(told[1].0, [const { None }; 4]);
     assert_eq!(told[1].1, [Some("good".to_owned()), None, None, Some("good".to_owned())]);
@@ -136,16 +136,16 @@ fn responses_are_stapled_as_by_nginx() {
 #[test]
 fn clients_are_asked_about_as_by_nginx() {
     let told = [Program::Original, Program::Ours].map(|program| {
-        let (stand, responder) = started(program, (MAKE, CONF));
+        let (testbed, responder) = started(program, (MAKE, CONF));
         let ask = |name: &str, port: u16| {
-            shell(&stand, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
+            shell(&testbed, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
         };
         let mut said = ["good", "revoked", "unknown"].map(|name| ask(name, 8445)).to_vec();
         said.push(ask("good", 8446));
         responder.stop(LIMIT).expect("an end");
         // Kept answers need no responder.
         said.extend(["good", "revoked", "server"].map(|name| ask(name, 8445)));
-        (said, complaints(&stand))
+        (said, complaints(&testbed))
     });
     let failed = "FAILED:certificate status request failed\n";
     let (good, revoked) = ("SUCCESS\n", "FAILED:certificate revoked\n");
@@ -196,21 +196,21 @@ http {
 fn responders_are_looked_up_as_by_nginx() {
     let make = MAKE.replace("URI:http://127.0.0.1:8888/", "URI:http://'$name'.ex:8888/");
     let told = [Program::Original, Program::Ours].map(|program| {
-        let (stand, _responder) = started(program, (&make, NAMED));
-        let names = NameServer::start(&stand, 5353, false).expect("a name server");
+        let (testbed, _responder) = started(program, (&make, NAMED));
+        let names = NameServer::start(&testbed, 5353, false).expect("a name server");
         let staples = [8441, 8442]
-            .map(|port| wait_for("a stapled response", LIMIT, || stapled(&stand, port)).expect("a response"));
+            .map(|port| wait_for("a stapled response", LIMIT, || stapled(&testbed, port)).expect("a response"));
         let ask = |name: &str, port: u16| {
-            shell(&stand, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
+            shell(&testbed, &format!("curl -sk -m 8 --cert {name}.pem --key {name}.key https://127.0.0.1:{port}/"))
         };
         let said =
             [("good", 8445), ("revoked", 8445), ("unknown", 8445), ("good", 8446)].map(|(name, port)| ask(name, port));
-        let log = stand.file("logs/error.log").expect("a log");
+        let log = testbed.file("logs/error.log").expect("a log");
         let warned = log.lines().any(|line| {
             line.contains("[warn]")
                 && line.contains("no resolver defined to resolve localhost while requesting certificate")
         });
-        (staples, said, complaints(&stand), warned, names.asked())
+        (staples, said, complaints(&testbed), warned, names.asked())
     });
     assert_eq!(told[1].0, ["good", "good"]);
     let failed = "FAILED:certificate status request failed\n";

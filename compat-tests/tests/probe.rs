@@ -25,10 +25,18 @@ fn both_programs_answer_a_site_the_same() {
     let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
     let Some((said, code)) = probe(None, &[&conf, "--requests", &requests]) else { return };
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("24 requests, no difference"), "{said}");
-    for status in
-        ["200", "206", "301", "403", "404", "nobody listens on port 99", "closed", "nobody listens on port 80"]
-    {
+    assert!(said.contains("28 requests, no difference"), "{said}");
+    for status in [
+        "200",
+        "206",
+        "301",
+        "403",
+        "404",
+        "nobody listens on port 99",
+        "closed",
+        "nobody listens on port 80",
+        "1 datagrams",
+    ] {
         assert!(said.contains(status), "{status}: {said}");
     }
     for path in ["/run/probe.pid", "/var/log/probe"] {
@@ -74,6 +82,7 @@ fn what_is_answered_or_asked_otherwise_is_told() {
         ("X-Upstream-Status", "X-Other", "header x-other"),
         ("proxy_protocol on", "proxy_protocol off", "10.9.9.7:1883 was told hello behind a header"),
         ("came to", "went to", "127.0.0.1 went to TCP"),
+        (" sent ", " gave ", "127.0.0.1 gave UDP"),
     ] {
         let scratch = Scratch::new("probe").expect("a folder");
         let program = deceiver(&scratch, from, to);

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use compat_tests::compare::{self, alike, both};
 use compat_tests::peer::PREFIX;
 use compat_tests::process::Running;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{certificates, client, mount, wait_for};
 
 const CONF: &str = r#"worker_processes 1;
@@ -259,9 +260,7 @@ fn steady(answer: &[u8]) -> String {
     } else {
         body.to_vec()
     };
-    let text = String::from_utf8_lossy(&[head, &body].concat()).into_owned();
-    let kept = text.lines().filter(|line| !line.starts_with("Date: ") && !line.starts_with("Server: "));
-    kept.collect::<Vec<_>>().join("\n")
+    compare::steady(&String::from_utf8_lossy(&[head, &body].concat()))
 }
 
 /// Answers and log lines.
@@ -269,15 +268,15 @@ type Outcome = (Vec<(String, String)>, Vec<String>, Vec<String>);
 
 /// A host with its servers.
 struct Stage {
-    stand: Stand,
+    testbed: TestBed,
     _servers: Vec<Running>,
     _services: Vec<Service>,
 }
 
 fn stage(program: Program) -> io::Result<Stage> {
-    let stand = Stand::new(program)?;
-    stand.write(CONF)?;
-    stand.host().run(|| {
+    let testbed = TestBed::new(program)?;
+    testbed.write(CONF)?;
+    testbed.host().run(|| {
         mount::file(&format!("{PREFIX}/html/index.php"), PHP.as_bytes(), 0o644)?;
         mount::file("/tmp/fpm.conf", FPM.as_bytes(), 0o644)?;
         for (name, bytes) in certificates::all()? {
@@ -287,18 +286,18 @@ fn stage(program: Program) -> io::Result<Stage> {
     })??;
     let mut services = Vec::new();
     for (port, make, ends) in [(9102, scgi as fn(&str) -> Vec<u8>, &b","[..]), (9103, bad, &[1, 5, 0, 1, 0, 0, 0, 0])] {
-        let listener = stand.host().run(move || TcpListener::bind(local(port)))??;
+        let listener = testbed.host().run(move || TcpListener::bind(local(port)))??;
         services.push(Service::start(listener, move |stream, _| drop(answer(stream, make, ends)))?);
     }
-    let listener = stand.host().run(|| TcpListener::bind(local(9104)))??;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9104)))??;
     let number = AtomicUsize::new(0);
     services.push(Service::start(listener, move |stream, _| {
         let number = number.fetch_add(1, Ordering::Relaxed);
         drop(counts(stream, number));
     })?);
-    let listener = stand.host().run(|| TcpListener::bind(local(9106)))??;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9106)))??;
     services.push(Service::start(listener, |stream, _| drop(tells(stream)))?);
-    let listener = stand.host().run(|| TcpListener::bind(local(9107)))??;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9107)))??;
     services.push(Service::start(listener, |mut stream, _| {
         let errors = record(7, &[b'x'; 8192]).repeat(32);
         while stream.write_all(&errors).is_ok() {}
@@ -311,19 +310,19 @@ fn stage(program: Program) -> io::Result<Stage> {
     php.args(["-F", "-n", "-y", "/tmp/fpm.conf"]);
     let mut uwsgi = Command::new("uwsgi");
     uwsgi.args(["--plugin", "python3", "--socket", "127.0.0.1:9101", "--wsgi-file", "/tmp/app.py", "--die-on-term"]);
-    let servers = vec![stand.host().start(php)?, stand.host().start(uwsgi)?];
-    stand.command(&[])?;
+    let servers = vec![testbed.host().start(php)?, testbed.host().start(uwsgi)?];
+    testbed.command(&[])?;
     for port in [9100, 9101] {
         let connects = move || client::connect(local(port), LIMIT).is_ok();
-        wait_for("the servers to listen", LIMIT, || stand.host().run(connects).ok()?.then_some(()))?;
+        wait_for("the servers to listen", LIMIT, || testbed.host().run(connects).ok()?.then_some(()))?;
     }
-    Ok(Stage { stand, _servers: servers, _services: services })
+    Ok(Stage { testbed, _servers: servers, _services: services })
 }
 
 fn outcome(program: Program, asked: Vec<Vec<u8>>) -> io::Result<Outcome> {
     let stage = stage(program)?;
     let count = asked.len();
-    let answers = stage.stand.host().run(move || {
+    let answers = stage.testbed.host().run(move || {
         asked
             .into_iter()
             .map(|bytes| {
@@ -333,12 +332,11 @@ fn outcome(program: Program, asked: Vec<Vec<u8>>) -> io::Result<Outcome> {
             })
             .collect::<io::Result<Vec<_>>>()
     })??;
-    let lines: Vec<String> = wait_for("a line for each request", LIMIT, || {
-        let log = stage.stand.file("logs/access.log").ok()?;
-        (log.lines().count() >= count).then(|| log.lines().map(str::to_owned).collect())
-    })?;
+    let mut lines = stage.testbed.access_lines(count)?;
+    // nginx writes a line when the connection has lingered, which the next request need not await.
+    lines.sort();
     let text = |line: &str| Some(line.split_once(": *")?.1.split_once(' ')?.1.split(", host: ").next()?.to_owned());
-    let log = stage.stand.file("logs/error.log")?;
+    let log = stage.testbed.file("logs/error.log")?;
     // nginx cuts lines off.
     let short = |text: String| text.chars().take(200).collect();
     let errors = log.lines().filter_map(text).filter(|text| !text.contains("temporary file")).map(short).collect();
@@ -347,15 +345,10 @@ fn outcome(program: Program, asked: Vec<Vec<u8>>) -> io::Result<Outcome> {
 
 /// Compares both programs.
 fn same(asked: &[Vec<u8>]) -> Outcome {
-    let [original, ours] = [Program::Original, Program::Ours]
-        .map(|program| outcome(program, asked.to_vec()).unwrap_or_else(|error| panic!("{program:?}: {error}")));
-    for (original, ours) in original.0.iter().zip(&ours.0) {
-        assert_eq!(original, ours);
-    }
-    for (original, ours) in original.1.iter().zip(&ours.1).chain(original.2.iter().zip(&ours.2)) {
-        assert_eq!(original, ours);
-    }
-    assert_eq!((original.1.len(), original.2.len()), (ours.1.len(), ours.2.len()));
+    let [original, ours] = both(|program| outcome(program, asked.to_vec()));
+    alike("answer", &original.0, &ours.0);
+    alike("access log", &original.1, &ours.1);
+    alike("error log", &original.2, &ours.2);
     ours
 }
 
@@ -429,7 +422,7 @@ fn uwsgi_and_scgi_are_spoken_as_by_nginx() {
 #[test]
 fn a_program_that_only_complains_does_not_hold_up_others() {
     let stage = stage(Program::Ours).expect("a host");
-    let answer = stage.stand.host().run(|| {
+    let answer = stage.testbed.host().run(|| {
         let mut flooded = client::connect(local(8080), LIMIT)?;
         flooded.write_all(b"GET /flood/ HTTP/1.1\r\nHost: x\r\n\r\n")?;
         let text = b"GET /index.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -446,7 +439,7 @@ fn answering<T: Send + 'static>(
     stage: &Stage,
     work: impl Fn(TcpStream) -> T + Send + Sync + 'static,
 ) -> (Service, mpsc::Receiver<T>) {
-    let listener = stage.stand.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
+    let listener = stage.testbed.host().run(|| TcpListener::bind(local(9108))).expect("a host").expect("a port");
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let service = Service::start(listener, move |stream, _| drop(tell.lock().map(|tell| tell.send(work(stream)))));
@@ -475,7 +468,7 @@ fn a_request_ends_where_the_fastcgi_server_ends_it() {
         let stage = stage(program).expect("a host");
         let (_service, told) = answering(&stage, |stream| ends_in_parts(stream).map_err(|error| error.to_string()));
         let text = b"GET /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        let answer = stage.stand.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host");
+        let answer = stage.testbed.host().run(|| client::raw(local(8080), text, LIMIT)).expect("a host");
         assert!(steady(&answer.expect("an answer")).ends_with("answer"), "{program:?}");
         assert_eq!(told.recv_timeout(LIMIT).expect("an end"), Ok(()), "{program:?}");
     }
@@ -521,7 +514,7 @@ fn a_small_request_comes_to_a_fastcgi_server_at_once() {
         {
             let end = if body.is_empty() { "\r\n" } else { "" };
             let text = format!("POST /parts/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{body}{end}");
-            let answer = stage.stand.host().run(move || client::raw(local(8080), text.as_bytes(), LIMIT));
+            let answer = stage.testbed.host().run(move || client::raw(local(8080), text.as_bytes(), LIMIT));
             assert!(steady(&answer.expect("a host").expect("an answer")).ends_with("answer"), "{program:?} {body}");
             assert_eq!(told.recv_timeout(LIMIT), Ok(true), "{program:?} {body}");
         }

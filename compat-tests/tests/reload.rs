@@ -9,7 +9,7 @@ use std::time::Duration;
 use compat_tests::load::{Plan, run};
 use compat_tests::program::Program;
 use compat_tests::reflect::{Manner, Reflector};
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, wait_for};
 
 /// The configuration of a generation.
@@ -33,30 +33,31 @@ stream {{ server {{ listen 127.0.0.1:8090; proxy_pass 127.0.0.1:9102; }} }}
     )
 }
 
-fn started(program: Program) -> (Stand, Reflector) {
-    let stand = Stand::new(program).expect("a host");
+fn started(program: Program) -> (TestBed, Reflector) {
+    let testbed = TestBed::new(program).expect("a host");
     let listen =
-        |port| stand.host().run(move || std::net::TcpListener::bind(local(port))).expect("a host").expect("a port");
+        |port| testbed.host().run(move || std::net::TcpListener::bind(local(port))).expect("a host").expect("a port");
     let listeners = vec![(listen(9101), Manner::Upgrade), (listen(9102), Manner::Echo)];
     let reflector = Reflector::start(listeners, || ()).expect("backends");
-    stand.write(&conf(0, "")).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "generation    0").expect("an answer");
-    (stand, reflector)
+    testbed.write(&conf(0, "")).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "generation    0").expect("an answer");
+    (testbed, reflector)
 }
 
 #[test]
 fn a_reload_changes_answers_and_listening_ports() {
     for program in [Program::Original, Program::Ours] {
-        let (stand, _backends) = started(program);
-        stand.write(&conf(1, "server { listen 127.0.0.1:8081; return 200 \"more\\n\"; }")).expect("a configuration");
-        stand.command(&["-s", "reload"]).expect("-s reload");
-        stand.wait_for_text(8080, "/", "generation    1").expect("the new answer");
-        stand.wait_for_text(8081, "/", "more").expect("the new port");
-        stand.write(&conf(2, "")).expect("a configuration");
-        stand.command(&["-s", "reload"]).expect("-s reload");
-        stand.wait_for_text(8080, "/", "generation    2").expect("the new answer");
-        wait_for("the port to close", LIMIT, || stand.get(8081, "/").is_err().then_some(())).expect("the port closes");
+        let (testbed, _backends) = started(program);
+        testbed.write(&conf(1, "server { listen 127.0.0.1:8081; return 200 \"more\\n\"; }")).expect("a configuration");
+        testbed.command(&["-s", "reload"]).expect("-s reload");
+        testbed.wait_for_text(8080, "/", "generation    1").expect("the new answer");
+        testbed.wait_for_text(8081, "/", "more").expect("the new port");
+        testbed.write(&conf(2, "")).expect("a configuration");
+        testbed.command(&["-s", "reload"]).expect("-s reload");
+        testbed.wait_for_text(8080, "/", "generation    2").expect("the new answer");
+        wait_for("the port to close", LIMIT, || testbed.get(8081, "/").is_err().then_some(()))
+            .expect("the port closes");
     }
 }
 
@@ -64,14 +65,14 @@ const UPGRADE: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A WebSocket and a stream connection, both in use.
-fn tunnels(stand: &Stand) -> Vec<TcpStream> {
+fn tunnels(testbed: &TestBed) -> Vec<TcpStream> {
     let open = || -> std::io::Result<Vec<TcpStream>> {
         let mut web = client::connect(local(8080), LIMIT)?;
         web.write_all(UPGRADE)?;
         client::response(&mut std::io::BufReader::with_capacity(1, web.try_clone()?), false)?;
         Ok(vec![web, client::connect(local(8090), LIMIT)?])
     };
-    stand.host().run(open).expect("a host").expect("two tunnels")
+    testbed.host().run(open).expect("a host").expect("two tunnels")
 }
 
 fn alive(mut stream: &TcpStream) -> bool {
@@ -81,8 +82,8 @@ fn alive(mut stream: &TcpStream) -> bool {
 
 #[test]
 fn reloads_under_load_fail_no_request_and_cut_no_tunnel() {
-    let (stand, _backends) = started(Program::Ours);
-    let master = stand.master().expect("a master");
+    let (testbed, _backends) = started(Program::Ours);
+    let master = testbed.master().expect("a master");
     let stop = Arc::new(AtomicBool::new(false));
     let loads: Vec<_> = [false, true]
         .into_iter()
@@ -97,17 +98,17 @@ fn reloads_under_load_fail_no_request_and_cut_no_tunnel() {
                 fresh,
             };
             let stopped = Arc::clone(&stop);
-            stand.host().spawn(move || run(&plan, Duration::from_secs(120), &stopped)).expect("a host")
+            testbed.host().spawn(move || run(&plan, Duration::from_secs(120), &stopped)).expect("a host")
         })
         .collect();
     let mut open = Vec::new();
     for generation in 1..=20 {
-        open.extend(tunnels(&stand));
-        stand.write(&conf(generation, "")).expect("a configuration");
-        stand.command(&["-s", "reload"]).expect("-s reload");
-        stand.wait_for_text(8080, "/", &format!("generation {generation:4}")).expect("the new answer");
+        open.extend(tunnels(&testbed));
+        testbed.write(&conf(generation, "")).expect("a configuration");
+        testbed.command(&["-s", "reload"]).expect("-s reload");
+        testbed.wait_for_text(8080, "/", &format!("generation {generation:4}")).expect("the new answer");
     }
-    let workers = stand.workers(master).expect("workers");
+    let workers = testbed.workers(master).expect("workers");
     assert_eq!(workers.len(), 1, "one worker process, however many generations have tunnels");
     stop.store(true, Ordering::Relaxed);
     for load in loads {

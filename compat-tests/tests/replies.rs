@@ -6,11 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, SystemTime};
 
 use compat_tests::client;
+use compat_tests::compare::both;
 use compat_tests::mount;
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 
 const CONF: &str = r#"worker_processes 1;
@@ -28,6 +29,8 @@ http {
             proxy_pass http://127.0.0.1:9101/;
         }
         location /flags/ { proxy_cookie_flags ~ httponly secure samesite=lax; proxy_pass http://127.0.0.1:9101/; }
+        location /flagged/ { proxy_cookie_flags $arg_cookie $arg_a $arg_b NoSameSite; proxy_pass http://127.0.0.1:9101/; }
+        location /cased/ { proxy_cookie_flags ~^[ABC]$ httponly secure; proxy_pass http://127.0.0.1:9101/; }
         location /bare/ { proxy_cookie_flags ~ nosecure nohttponly; proxy_pass http://127.0.0.1:9101/; }
         location /page/ { error_page 412 416 = /shown; root html; try_files /file.html =404; }
         location /kept/ { error_page 412 416 /shown; root html; try_files /file.html =404; }
@@ -77,7 +80,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut head = [0; 4096];
     let length = stream.read(&mut head)?;
     let text = String::from_utf8_lossy(&head[..length]).into_owned();
-    let path = text.split(' ').nth(1).unwrap_or_default();
+    let path = text.split([' ', '?']).nth(1).unwrap_or_default();
     let reply = REPLIES.iter().find(|(known, _)| *known == path).map(|(_, reply)| *reply).unwrap_or_default();
     stream.write_all(reply.as_bytes())
 }
@@ -109,27 +112,27 @@ fn texts(log: &[u8]) -> Vec<String> {
 
 /// The answers to these, the lines of the access log and the texts of the error log.
 fn outcome(program: Program, requests: &[String]) -> io::Result<(Vec<String>, Vec<String>, Vec<String>)> {
-    let stand = Stand::new(program)?;
-    let listener = stand.host().run(|| TcpListener::bind(local(9101)))??;
+    let testbed = TestBed::new(program)?;
+    let listener = testbed.host().run(|| TcpListener::bind(local(9101)))??;
     let _backend = Service::start(listener, |stream, _| drop(serve(stream)))?;
-    stand.write(CONF)?;
-    stand.host().run(|| {
+    testbed.write(CONF)?;
+    testbed.host().run(|| {
         let path = format!("{PREFIX}/html/file.html");
         mount::file(&path, b"0123456789\n", 0o644)?;
         let file = std::fs::File::options().write(true).open(path)?;
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
     })??;
-    stand.command(&[])?;
+    testbed.command(&[])?;
     let sent = requests.to_vec();
-    let answers = stand.host().run(move || {
+    let answers = testbed.host().run(move || {
         let ask = |text: &String| client::raw(local(8080), text.as_bytes(), LIMIT).map(|answer| comparable(&answer));
         sent.iter().map(ask).collect::<io::Result<Vec<_>>>()
     })??;
     let lines = wait_for("a line for each request", LIMIT, || {
-        let log = stand.file("logs/access.log").ok()?;
+        let log = testbed.file("logs/access.log").ok()?;
         (log.lines().count() == requests.len()).then(|| log.lines().map(str::to_owned).collect())
     })?;
-    let log = stand.host().run(|| std::fs::read(format!("{PREFIX}/logs/error.log")))??;
+    let log = testbed.host().run(|| std::fs::read(format!("{PREFIX}/logs/error.log")))??;
     Ok((answers, lines, texts(&log)))
 }
 
@@ -139,8 +142,7 @@ fn request(method: &str, path: &str, header: &str) -> String {
 
 /// Compares both programs.
 fn same(requests: &[String]) {
-    let [original, ours] = [Program::Original, Program::Ours]
-        .map(|program| outcome(program, requests).unwrap_or_else(|error| panic!("{program:?}: {error}")));
+    let [original, ours] = both(|program| outcome(program, requests));
     for (at, request) in requests.iter().enumerate() {
         assert_eq!(original.0[at], ours.0[at], "{request}");
         assert_eq!(original.1[at], ours.1[at], "{request}");
@@ -151,7 +153,18 @@ fn same(requests: &[String]) {
 #[test]
 fn odd_replies_are_passed_on_as_nginx_passes_them() {
     let mut requests = vec![request("GET", "/reply/headless", "")];
-    for path in ["/reply/204", "/reply/304", "/domain/cookies", "/flags/cookies", "/bare/cookies"] {
+    const COOKIES: [&str; 9] = [
+        "/cased/cookies",
+        "/reply/204",
+        "/reply/304",
+        "/domain/cookies",
+        "/flags/cookies",
+        "/bare/cookies",
+        "/flagged/cookies?cookie=a&a=SECURE&b=httponly",
+        "/flagged/cookies?cookie=B&a=nonsense&b=Secure",
+        "/flagged/cookies?cookie=d&a=&b=samesite=lax",
+    ];
+    for path in COOKIES {
         requests.extend([request("GET", path, ""), request("HEAD", path, "")]);
     }
     same(&requests);

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use compat_tests::compare::{self, alike, both};
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, wait_for};
 
 const A: u16 = 1;
@@ -33,10 +34,10 @@ pub struct NameServer {
 
 impl NameServer {
     /// Starts one that answers by the first label of the name, or nobody at all.
-    pub fn start(stand: &Stand, port: u16, silent: bool) -> io::Result<Self> {
-        let socket = stand.host().run(move || UdpSocket::bind(local(port)))??;
-        let liar = stand.host().run(|| UdpSocket::bind(local(0)))??;
-        let listener = stand.host().run(move || TcpListener::bind(local(port)))??;
+    pub fn start(testbed: &TestBed, port: u16, silent: bool) -> io::Result<Self> {
+        let socket = testbed.host().run(move || UdpSocket::bind(local(port)))??;
+        let liar = testbed.host().run(|| UdpSocket::bind(local(0)))??;
+        let listener = testbed.host().run(move || TcpListener::bind(local(port)))??;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let (asked, stop) = (Asked::default(), Arc::new(AtomicBool::new(false)));
         let (noted, stopped) = (Arc::clone(&asked), Arc::clone(&stop));
@@ -266,7 +267,7 @@ fn backend(mut stream: TcpStream, port: u16) -> io::Result<()> {
 
 /// A running server, its name servers and backends.
 struct Lab {
-    stand: Stand,
+    testbed: TestBed,
     names: Vec<NameServer>,
     _backends: Vec<Service>,
 }
@@ -276,24 +277,24 @@ type Outcome = (Vec<(String, String)>, Vec<String>, Vec<String>, Vec<String>);
 
 impl Lab {
     fn start(program: Program, conf: &str) -> io::Result<Self> {
-        let stand = Stand::new(program)?;
-        stand.write(conf)?;
+        let testbed = TestBed::new(program)?;
+        testbed.write(conf)?;
         let mut backends = Vec::new();
         for port in [9111, 9112, 9113] {
-            let listener = stand.host().run(move || TcpListener::bind(local(port)))??;
+            let listener = testbed.host().run(move || TcpListener::bind(local(port)))??;
             backends.push(Service::start(listener, move |stream, _| drop(backend(stream, port)))?);
         }
-        let names = vec![NameServer::start(&stand, 5353, false)?, NameServer::start(&stand, 5354, true)?];
-        stand.command(&[])?;
+        let names = vec![NameServer::start(&testbed, 5353, false)?, NameServer::start(&testbed, 5354, true)?];
+        testbed.command(&[])?;
         let connects = move || client::connect(local(8080), LIMIT).is_ok();
-        wait_for("the server to listen", LIMIT, || stand.host().run(connects).ok()?.then_some(()))?;
-        Ok(Self { stand, names, _backends: backends })
+        wait_for("the server to listen", LIMIT, || testbed.host().run(connects).ok()?.then_some(()))?;
+        Ok(Self { testbed, names, _backends: backends })
     }
 
     /// Sends requests one after the other, each to a port with a target.
     fn outcome(&self, asked: Vec<(u16, String)>) -> io::Result<Outcome> {
         let lines = asked.iter().filter(|(port, _)| *port < 8090).count();
-        let answers = self.stand.host().run(move || {
+        let answers = self.testbed.host().run(move || {
             let ask = |(port, target): (u16, String)| {
                 let text = format!("GET {target} HTTP/1.0\r\nHost: x\r\n\r\n");
                 let answer = client::raw(local(port), text.as_bytes(), LIMIT).unwrap_or_default();
@@ -302,18 +303,16 @@ impl Lab {
             asked.into_iter().map(ask).collect::<io::Result<Vec<_>>>()
         })??;
         let log: Vec<String> = wait_for("a line for each request", LIMIT, || {
-            let log = self.stand.file("logs/access.log").ok()?;
+            let log = self.testbed.file("logs/access.log").ok()?;
             (log.lines().count() >= lines).then(|| log.lines().map(str::to_owned).collect())
         })?;
-        let errors = errors(&self.stand.file("logs/error.log")?);
+        let errors = errors(&self.testbed.file("logs/error.log")?);
         Ok((answers, log, errors, self.names.iter().flat_map(NameServer::asked).collect()))
     }
 }
 
 fn steady(answer: &[u8]) -> String {
-    let text = String::from_utf8_lossy(answer).replace('\r', "");
-    let changes = |line: &&str| line.starts_with("Date: ") || line.starts_with("Server: ");
-    text.lines().filter(|line| !changes(line)).collect::<Vec<_>>().join("\n")
+    compare::steady(&String::from_utf8_lossy(answer).replace('\r', ""))
 }
 
 /// What an error log says about names, without what differs from run to run.
@@ -344,13 +343,8 @@ fn errors(log: &str) -> Vec<String> {
 /// Compares both programs.
 fn same(conf: &str, asked: &[(u16, &str)]) -> Outcome {
     let asked: Vec<(u16, String)> = asked.iter().map(|(port, target)| (*port, (*target).to_owned())).collect();
-    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let outcome = Lab::start(program, conf).and_then(|lab| lab.outcome(asked.clone()));
-        outcome.unwrap_or_else(|error| panic!("{program:?}: {error}"))
-    });
-    for (original, ours) in original.0.iter().zip(&ours.0) {
-        assert_eq!(original, ours);
-    }
+    let [original, ours] = both(|program| Lab::start(program, conf).and_then(|lab| lab.outcome(asked.clone())));
+    alike("answer", &original.0, &ours.0);
     assert_eq!(original.1, ours.1, "access log");
     assert_eq!(original.2, ours.2, "error log");
     assert_eq!(original.3, ours.3, "queries");
@@ -430,14 +424,14 @@ fn who_is_not_answered_is_told_so_after_resolver_timeout() {
 fn a_client_that_leaves_ends_its_wait() {
     let outcome = |program| {
         let lab = Lab::start(program, CONF)?;
-        lab.stand.host().run(|| {
+        lab.testbed.host().run(|| {
             let mut stream = client::connect(local(8080), LIMIT)?;
             stream.write_all(b"GET /late/?h=none.ex HTTP/1.0\r\n\r\n")
         })??;
         let log = wait_for("the line of the request", LIMIT, || {
-            lab.stand.file("logs/access.log").ok().filter(|log| !log.is_empty())
+            lab.testbed.file("logs/access.log").ok().filter(|log| !log.is_empty())
         })?;
-        Ok::<_, io::Error>((log, errors(&lab.stand.file("logs/error.log")?)))
+        Ok::<_, io::Error>((log, errors(&lab.testbed.file("logs/error.log")?)))
     };
     let [original, ours] = [Program::Original, Program::Ours]
         .map(|program| outcome(program).unwrap_or_else(|error| panic!("{program:?}: {error}")));
@@ -493,7 +487,7 @@ fn addressed(mut stream: TcpStream, gate: &AtomicBool) -> io::Result<()> {
 
 /// A server with groups that move, the name server, and who answers at 127.0.0.1 and 127.0.0.2.
 struct Movers {
-    stand: Stand,
+    testbed: TestBed,
     names: NameServer,
     gate: Arc<AtomicBool>,
     _backends: Vec<Service>,
@@ -501,32 +495,32 @@ struct Movers {
 
 impl Movers {
     fn start(first: Option<Result<&[u8], u16>>) -> io::Result<Self> {
-        let stand = Stand::new(Program::Ours)?;
-        stand.write(MOVING)?;
+        let testbed = TestBed::new(Program::Ours)?;
+        testbed.write(MOVING)?;
         let gate = Arc::new(AtomicBool::new(false));
         let mut backends = Vec::new();
         for last in [1, 2] {
-            let listener = stand.host().run(move || TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 9121)))??;
+            let listener = testbed.host().run(move || TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 9121)))??;
             let gate = Arc::clone(&gate);
             backends.push(Service::start(listener, move |stream, _| drop(addressed(stream, &gate)))?);
         }
-        let names = NameServer::start(&stand, 5353, false)?;
+        let names = NameServer::start(&testbed, 5353, false)?;
         names.moves(first);
-        stand.command(&[])?;
+        testbed.command(&[])?;
         let connects = move || client::connect(local(8080), LIMIT).is_ok();
-        wait_for("the server to listen", LIMIT, || stand.host().run(connects).ok()?.then_some(()))?;
-        Ok(Self { stand, names, gate, _backends: backends })
+        wait_for("the server to listen", LIMIT, || testbed.host().run(connects).ok()?.then_some(()))?;
+        Ok(Self { testbed, names, gate, _backends: backends })
     }
 }
 
 #[test]
 fn servers_follow_their_names_and_requests_in_progress_go_on() {
     let lab = Movers::start(Some(Ok(&[1]))).expect("a server");
-    let stand = &lab.stand;
+    let testbed = &lab.testbed;
     for (port, target) in [(8080, "/"), (8080, "/both/"), (8080, "/name/"), (8091, "/")] {
-        stand.wait_for_text(port, target, "from 127.0.0.1").expect("an answer of the first address");
+        testbed.wait_for_text(port, target, "from 127.0.0.1").expect("an answer of the first address");
     }
-    let slow = stand.host().run(|| {
+    let slow = testbed.host().run(|| {
         let mut stream = client::connect(local(8080), LIMIT)?;
         stream.write_all(b"GET /slow HTTP/1.0\r\n\r\n")?;
         Ok::<_, io::Error>(stream)
@@ -536,10 +530,10 @@ fn servers_follow_their_names_and_requests_in_progress_go_on() {
     let mut read = slow.read(&mut answer).expect("a head");
     lab.names.moves(Some(Ok(&[2])));
     for (port, target) in [(8080, "/"), (8080, "/both/"), (8080, "/name/"), (8091, "/")] {
-        stand.wait_for_text(port, target, "from 127.0.0.2").expect("an answer of the second address");
+        testbed.wait_for_text(port, target, "from 127.0.0.2").expect("an answer of the second address");
     }
     for _ in 0..20 {
-        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.2"));
+        assert!(testbed.get(8080, "/").expect("an answer").text().contains("from 127.0.0.2"));
     }
     lab.gate.store(true, Ordering::Release);
     while let Ok(count @ 1..) = slow.read(&mut answer[read..]) {
@@ -547,38 +541,38 @@ fn servers_follow_their_names_and_requests_in_progress_go_on() {
     }
     assert!(answer[..read].ends_with(b"from 127.0.0.1\n"), "{:?}", String::from_utf8_lossy(&answer[..read]));
     lab.names.moves(Some(Ok(&[1, 2])));
-    stand.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer of both");
-    stand.wait_for_text(8080, "/", "from 127.0.0.2").expect("an answer of both");
+    testbed.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer of both");
+    testbed.wait_for_text(8080, "/", "from 127.0.0.2").expect("an answer of both");
 }
 
 #[test]
 fn a_name_that_is_gone_has_no_servers_and_one_that_is_not_answered_keeps_them() {
     let lab = Movers::start(Some(Ok(&[1]))).expect("a server");
-    let stand = &lab.stand;
-    stand.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer");
+    let testbed = &lab.testbed;
+    testbed.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer");
     // Neither silence nor an error of the name server says that the addresses are gone.
     for (state, line) in [(Some(Err(2)), "(2: Server failure)"), (None, "(110: Operation timed out)")] {
         lab.names.moves(state);
         wait_for("the error", LIMIT, || {
-            let log = stand.file("logs/error.log").ok()?;
+            let log = testbed.file("logs/error.log").ok()?;
             log.contains(&format!("[error] {}: moving.ex could not be resolved {line}\n", ids(&log)?)).then_some(())
         })
         .expect("a line in the error log");
-        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
+        assert!(testbed.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
     }
     // A reload keeps them as well, although nobody answers.
-    stand.command(&["-s", "reload"]).expect("a reload");
-    wait_for("the reload", LIMIT, || stand.file("logs/error.log").ok()?.contains("signal 1").then_some(()))
+    testbed.command(&["-s", "reload"]).expect("a reload");
+    wait_for("the reload", LIMIT, || testbed.file("logs/error.log").ok()?.contains("signal 1").then_some(()))
         .expect("a line");
     for _ in 0..50 {
-        assert!(stand.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
+        assert!(testbed.get(8080, "/").expect("an answer").text().contains("from 127.0.0.1"));
     }
     lab.names.moves(Some(Err(3)));
-    wait_for("502", LIMIT, || (stand.get(8080, "/").ok()?.status == 502).then_some(())).expect("502");
-    assert!(stand.file("logs/error.log").expect("a log").contains("no live upstreams while connecting to upstream"));
+    wait_for("502", LIMIT, || (testbed.get(8080, "/").ok()?.status == 502).then_some(())).expect("502");
+    assert!(testbed.file("logs/error.log").expect("a log").contains("no live upstreams while connecting to upstream"));
     lab.names.moves(Some(Ok(&[2])));
     wait_for("the name to be back", LIMIT * 2, || {
-        stand.get(8080, "/").ok()?.text().contains("from 127.0.0.2").then_some(())
+        testbed.get(8080, "/").ok()?.text().contains("from 127.0.0.2").then_some(())
     })
     .expect("an answer");
 }
@@ -590,13 +584,13 @@ fn ids(log: &str) -> Option<&str> {
 
 #[test]
 fn names_at_run_time_need_a_zone_and_a_resolver() {
-    let stand = Stand::new(Program::Ours).expect("a stand");
+    let testbed = TestBed::new(Program::Ours).expect("a stand");
     for (group, complaint) in [
         ("server a.ex resolve;", "resolving names at run time requires upstream \"u\" to be in shared memory"),
         ("zone z 64k; server a.ex resolve;", "no resolver defined to resolve names at run time in upstream \"u\""),
     ] {
-        stand.write(&format!("events {{ }} http {{ upstream u {{ {group} }} }}")).expect("a file");
-        let refused = stand.command(&["-t"]).expect_err("a refusal").to_string();
+        testbed.write(&format!("events {{ }} http {{ upstream u {{ {group} }} }}")).expect("a file");
+        let refused = testbed.command(&["-t"]).expect_err("a refusal").to_string();
         assert!(refused.contains(complaint), "{refused}");
     }
 }

@@ -12,7 +12,7 @@ use compat_tests::net::{Host, Switch};
 use compat_tests::peer::PREFIX;
 use compat_tests::process::Running;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand};
+use compat_tests::testbed::{LIMIT, TestBed};
 use compat_tests::wait_for;
 use nix::sys::signal::{Signal, kill};
 
@@ -70,50 +70,50 @@ const CONF: &str = "events { }
 http { access_log off; server { listen 127.0.0.1:8080; } }
 ";
 
-fn nginx(stand: &Stand, words: &[&str]) -> io::Result<Running> {
+fn nginx(testbed: &TestBed, words: &[&str]) -> io::Result<Running> {
     let mut command = Command::new(format!("{PREFIX}/sbin/nginx"));
     command.args(["-p", PREFIX, "-c", "conf/nginx.conf"]).args(words);
-    start(stand.host(), command)
+    start(testbed.host(), command)
 }
 
 #[test]
 fn rnginx_says_when_it_serves_reloads_changes_its_binary_and_stops() -> io::Result<()> {
-    let stand = Stand::new(Program::Ours)?;
-    let manager = Manager::listen(stand.host())?;
-    stand.write(CONF)?;
-    nginx(&stand, &[])?.success(LIMIT)?;
-    let main = |file: &str| Ok::<_, io::Error>(format!("MAINPID={}", stand.file(file)?.trim()));
+    let testbed = TestBed::new(Program::Ours)?;
+    let manager = Manager::listen(testbed.host())?;
+    testbed.write(CONF)?;
+    nginx(&testbed, &[])?.success(LIMIT)?;
+    let main = |file: &str| Ok::<_, io::Error>(format!("MAINPID={}", testbed.file(file)?.trim()));
     manager.expect(&["READY=1", &main("logs/nginx.pid")?, "STATUS=Serving"]);
     manager.hears_signs_of_life(2);
-    stand.signal(Signal::SIGHUP)?;
+    testbed.signal(Signal::SIGHUP)?;
     manager.expect(&["RELOADING=1", "MONOTONIC_USEC="]);
     manager.expect(&["READY=1", "STATUS=Serving"]);
-    stand.write("nonsense;")?;
-    stand.signal(Signal::SIGHUP)?;
+    testbed.write("nonsense;")?;
+    testbed.signal(Signal::SIGHUP)?;
     manager.expect(&["RELOADING=1"]);
     manager.expect(&["READY=1", "STATUS=Serving the previous configuration; the reload failed: unknown directive"]);
-    stand.write(CONF)?;
-    let old = stand.master()?;
+    testbed.write(CONF)?;
+    let old = testbed.master()?;
     kill(old, Signal::SIGUSR2)?;
     assert_eq!(manager.next()?, "READY=1", "the new binary serves beside the main process");
     let new = main("logs/nginx.pid")?;
     kill(old, Signal::SIGQUIT)?;
     assert_eq!(manager.next()?, new, "the old binary names its successor");
-    stand.wait_for_end(old)?;
-    stand.signal(Signal::SIGHUP)?;
+    testbed.wait_for_end(old)?;
+    testbed.signal(Signal::SIGHUP)?;
     manager.expect(&["RELOADING=1"]);
     manager.expect(&["READY=1", &new]);
-    stand.signal(Signal::SIGTERM)?;
+    testbed.signal(Signal::SIGTERM)?;
     manager.expect(&["STOPPING=1"]);
     Ok(())
 }
 
 #[test]
 fn rnginx_without_a_master_speaks_with_the_manager_itself() -> io::Result<()> {
-    let stand = Stand::new(Program::Ours)?;
-    let manager = Manager::listen(stand.host())?;
-    stand.write(CONF)?;
-    let running = nginx(&stand, &["-g", "daemon off; master_process off;"])?;
+    let testbed = TestBed::new(Program::Ours)?;
+    let manager = Manager::listen(testbed.host())?;
+    testbed.write(CONF)?;
+    let running = nginx(&testbed, &["-g", "daemon off; master_process off;"])?;
     manager.expect(&["READY=1", "MAINPID="]);
     manager.hears_signs_of_life(2);
     running.signal(Signal::SIGQUIT);

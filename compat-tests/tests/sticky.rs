@@ -4,7 +4,7 @@ use std::io;
 
 use compat_tests::client::{self, Response};
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 
 const CONF: &str = r#"worker_processes 2;
@@ -49,21 +49,21 @@ http {
 }
 "#;
 
-fn stand() -> io::Result<Stand> {
+fn testbed() -> io::Result<TestBed> {
     stand_with(CONF)
 }
 
-fn stand_with(conf: &str) -> io::Result<Stand> {
-    let stand = Stand::new(Program::Ours)?;
-    stand.write(conf)?;
-    stand.command(&[])?;
-    stand.wait_for_text(8080, "/", "910")?;
-    Ok(stand)
+fn stand_with(conf: &str) -> io::Result<TestBed> {
+    let testbed = TestBed::new(Program::Ours)?;
+    testbed.write(conf)?;
+    testbed.command(&[])?;
+    testbed.wait_for_text(8080, "/", "910")?;
+    Ok(testbed)
 }
 
-fn get(stand: &Stand, target: &str, cookie: &str) -> io::Result<Response> {
+fn get(testbed: &TestBed, target: &str, cookie: &str) -> io::Result<Response> {
     let (target, cookie) = (target.to_owned(), cookie.to_owned());
-    stand.host().run(move || client::get(local(8080), &target, &[("Cookie", &cookie)], LIMIT))?
+    testbed.host().run(move || client::get(local(8080), &target, &[("Cookie", &cookie)], LIMIT))?
 }
 
 /// The cookies of a response, in order.
@@ -74,8 +74,8 @@ fn cookies(response: &Response) -> Vec<&str> {
 
 #[test]
 fn a_cookie_names_the_server_of_a_session() {
-    let stand = stand().expect("a server");
-    let first = get(&stand, "/?same=lax&domain=x.ex", "").expect("an answer");
+    let testbed = testbed().expect("a server");
+    let first = get(&testbed, "/?same=lax&domain=x.ex", "").expect("an answer");
     let [ours, own] = cookies(&first)[..] else { panic!("two cookies: {first:?}") };
     assert_eq!(own, "own=1");
     let (pair, attributes) = ours.split_once("; ").expect("attributes");
@@ -83,17 +83,17 @@ fn a_cookie_names_the_server_of_a_session() {
     assert!(expires.starts_with("expires="), "{ours}");
     assert_eq!(rest, "max-age=3600; domain=x.ex; httponly; secure; samesite=lax; path=/");
     for _ in 0..6 {
-        let answer = get(&stand, "/?same=odd", &format!("a=b; {pair}")).expect("an answer");
+        let answer = get(&testbed, "/?same=odd", &format!("a=b; {pair}")).expect("an answer");
         assert_eq!(answer.text(), first.text());
         assert!(cookies(&answer)[0].starts_with(pair) && cookies(&answer)[0].contains("samesite=strict"), "{answer:?}");
     }
-    let others: Vec<String> = (0..4).map(|_| get(&stand, "/", "srv=unknown").expect("an answer").text()).collect();
+    let others: Vec<String> = (0..4).map(|_| get(&testbed, "/", "srv=unknown").expect("an answer").text()).collect();
     assert!(others.iter().any(|text| *text != first.text()), "{others:?}");
 }
 
 #[test]
 fn variables_name_the_server_and_one_that_drains_has_its_sessions_alone() {
-    let stand = stand().expect("a server");
+    let testbed = testbed().expect("a server");
     for (target, cookie, expected) in [
         ("/route?first=b", "", "9102\n"),
         ("/route?first=a", "second=b", "9101\n"),
@@ -103,7 +103,7 @@ fn variables_name_the_server_and_one_that_drains_has_its_sessions_alone() {
         ("/route?first=c", "", "9101\n"),
     ] {
         for _ in 0..4 {
-            let answer = get(&stand, target, cookie).expect("an answer");
+            let answer = get(&testbed, target, cookie).expect("an answer");
             assert_eq!((answer.text().as_str(), cookies(&answer)), (expected, vec!["own=1"]), "{target} {cookie}");
         }
     }
@@ -111,31 +111,31 @@ fn variables_name_the_server_and_one_that_drains_has_its_sessions_alone() {
 
 #[test]
 fn the_cookie_is_that_of_the_server_that_answered() {
-    let stand = stand().expect("a server");
+    let testbed = testbed().expect("a server");
     let forever = "expires=Thu, 31-Dec-37 23:55:55 GMT; max-age=315360000";
     for target in ["/next", "/page"] {
-        let answer = get(&stand, target, "srv=dead").expect("an answer");
+        let answer = get(&testbed, target, "srv=dead").expect("an answer");
         assert_eq!(cookies(&answer), [&*format!("srv=b; {forever}"), "own=1"], "{target}");
     }
-    wait_for("the server", LIMIT, || (get(&stand, "/next", "srv=b").ok()?.text() == "9102\n").then_some(()))
+    wait_for("the server", LIMIT, || (get(&testbed, "/next", "srv=b").ok()?.text() == "9102\n").then_some(()))
         .expect("an answer");
 }
 
 #[test]
 fn a_session_that_a_server_begins_stays_with_it() {
     // It is known when its response has ended: another worker might have the next request before.
-    let stand = stand_with(&CONF.replace("worker_processes 2", "worker_processes 1")).expect("a server");
+    let testbed = stand_with(&CONF.replace("worker_processes 2", "worker_processes 1")).expect("a server");
     for _ in 0..4 {
-        let first = get(&stand, "/learn/begin", "").expect("an answer");
+        let first = get(&testbed, "/learn/begin", "").expect("an answer");
         let [session] = cookies(&first)[..] else { panic!("one cookie: {first:?}") };
         for _ in 0..4 {
-            assert_eq!(get(&stand, "/learn/on", session).expect("an answer").text(), first.text());
+            assert_eq!(get(&testbed, "/learn/on", session).expect("an answer").text(), first.text());
         }
         // It outlives a reload.
-        stand.command(&["-s", "reload"]).expect("a reload");
-        assert_eq!(get(&stand, "/learn/on", session).expect("an answer").text(), first.text());
+        testbed.command(&["-s", "reload"]).expect("a reload");
+        assert_eq!(get(&testbed, "/learn/on", session).expect("an answer").text(), first.text());
     }
     let strangers: Vec<String> =
-        (0..6).map(|_| get(&stand, "/learn/on", "session=other").expect("an answer").text()).collect();
+        (0..6).map(|_| get(&testbed, "/learn/on", "session=other").expect("an answer").text()).collect();
     assert!(strangers.iter().any(|text| *text != strangers[0]), "{strangers:?}");
 }

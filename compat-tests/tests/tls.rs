@@ -6,7 +6,7 @@ use std::process::Command;
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{certificates, client, mount, wait_for};
 
 const CONF: &str = r#"worker_processes 1;
@@ -94,8 +94,8 @@ stream {
 "#;
 
 /// A host with all certificates and this configuration, on which nothing runs.
-pub fn prepared(program: Program, conf: &str) -> Stand {
-    let stand = Stand::new(program).expect("a host");
+pub fn prepared(program: Program, conf: &str) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
     let files = certificates::all().expect("certificates");
     let put = move || {
         for (name, bytes) in files {
@@ -104,30 +104,30 @@ pub fn prepared(program: Program, conf: &str) -> Stand {
         let text: String = (0..200_000).map(|number| format!("{number}\n")).collect();
         mount::file(&format!("{PREFIX}/html/big.txt"), text.as_bytes(), 0o644)
     };
-    stand.host().run(put).expect("a host").expect("files");
-    stand.write(conf).expect("a configuration");
-    stand
+    testbed.host().run(put).expect("a host").expect("files");
+    testbed.write(conf).expect("a configuration");
+    testbed
 }
 
-fn started(program: Program) -> Stand {
-    let stand = prepared(program, CONF);
-    stand.command(&[]).expect("a start");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = prepared(program, CONF);
+    testbed.command(&[]).expect("a start");
+    testbed
 }
 
 /// What a command of the shell prints; how it ends does not matter.
-pub fn shell(stand: &Stand, text: &str) -> String {
+pub fn shell(testbed: &TestBed, text: &str) -> String {
     let mut command = Command::new("sh");
     command.arg("-c").arg(text).current_dir("/");
-    let running = stand.host().start(command).expect("a shell");
+    let running = testbed.host().start(command).expect("a shell");
     let _ = running.success(LIMIT);
     running.output()
 }
 
 /// One request by curl: the body, the status and the version; `words` are curl's.
-pub fn curl(stand: &Stand, words: &str) -> String {
+pub fn curl(testbed: &TestBed, words: &str) -> String {
     let ask = "curl -sk -m 8 --cacert /dev/null";
-    shell(stand, &format!("cd {PREFIX}/conf && {ask} -w '|%{{http_code}}|%{{http_version}}' {words} 2>&1"))
+    shell(testbed, &format!("cd {PREFIX}/conf && {ask} -w '|%{{http_code}}|%{{http_version}}' {words} 2>&1"))
 }
 
 const TO: &str = "--connect-to ::127.0.0.1:8443";
@@ -168,9 +168,9 @@ fn requests() -> Vec<String> {
 #[test]
 fn requests_over_tls_are_answered_and_logged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let answers: Vec<String> = requests().iter().map(|words| curl(&stand, words)).collect();
-        let last = || stand.file("logs/access.log").ok().filter(|log| log.contains("|GET / HTTP/1.1\n"));
+        let testbed = started(program);
+        let answers: Vec<String> = requests().iter().map(|words| curl(&testbed, words)).collect();
+        let last = || testbed.file("logs/access.log").ok().filter(|log| log.contains("|GET / HTTP/1.1\n"));
         let log = wait_for("lines of requests", LIMIT, last).expect("lines");
         // A hello where plain HTTP is spoken is random; of a misdirected stream nginx has no request line yet.
         let lines = log.lines().filter(|line| !line.contains("\\x16"));
@@ -191,9 +191,9 @@ fn requests_over_tls_are_answered_and_logged_as_by_nginx() {
 #[test]
 fn what_is_refused_gets_nginxs_alert() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["8443 -servername refused", "9107 -alpn other"].map(|words| {
-            let said = shell(&stand, &format!("echo | openssl s_client -connect 127.0.0.1:{words} 2>&1"));
+            let said = shell(&testbed, &format!("echo | openssl s_client -connect 127.0.0.1:{words} 2>&1"));
             let number = said.lines().find_map(|line| line.rsplit_once("SSL alert number "));
             number.map(|(_, number)| number.to_owned())
         })
@@ -205,13 +205,13 @@ fn what_is_refused_gets_nginxs_alert() {
 #[test]
 fn sessions_are_resumed_with_both_versions() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["-tls1_2", "-tls1_3"].map(|version| {
             let get = "printf 'GET /who HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
             let ask = format!("openssl s_client -connect 127.0.0.1:8443 {version} -ign_eof");
             let text =
                 format!("cd /tmp; ({get}) | {ask} -sess_out s{version} 2>&1; ({get}) | {ask} -sess_in s{version} 2>&1");
-            let said = shell(&stand, &text);
+            let said = shell(&testbed, &text);
             let kinds: Vec<String> = said
                 .lines()
                 .filter(|line| line.starts_with("New, ") || line.starts_with("Reused, "))
@@ -225,20 +225,20 @@ fn sessions_are_resumed_with_both_versions() {
 }
 
 /// What openssl shows of a request on a connection; `words` are s_client's.
-fn request(stand: &Stand, port: u16, words: &str) -> String {
+fn request(testbed: &TestBed, port: u16, words: &str) -> String {
     let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.5";
-    shell(stand, &format!("cd /tmp; ({get}) | openssl s_client -connect 127.0.0.1:{port} -ign_eof {words} 2>&1"))
+    shell(testbed, &format!("cd /tmp; ({get}) | openssl s_client -connect 127.0.0.1:{port} -ign_eof {words} 2>&1"))
 }
 
 #[test]
 fn a_request_in_early_data_is_answered() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let ask = "openssl s_client -connect 127.0.0.1:8452 -ign_eof -tls1_3 -sess_in early -early_data get";
         let asked = || {
-            request(&stand, 8452, "-tls1_3 -sess_out early");
+            request(&testbed, 8452, "-tls1_3 -sess_out early");
             let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' > get";
-            let said = shell(&stand, &format!("cd /tmp; {get}; sleep 1 | {ask} 2>&1"));
+            let said = shell(&testbed, &format!("cd /tmp; {get}; sleep 1 | {ask} 2>&1"));
             ["Early data was accepted", "early [1]"].map(|text| said.contains(text))
         };
         // A request that is looked at when the client's last message of the handshake is there has come in time.
@@ -250,14 +250,14 @@ fn a_request_in_early_data_is_answered() {
 #[test]
 fn tickets_of_a_key_file_are_taken_after_a_restart() {
     for program in [Program::Original, Program::Ours] {
-        let stand = started(program);
-        request(&stand, 8453, "-sess_out ticket");
-        let master = stand.master().expect("a master");
-        stand.command(&["-s", "stop"]).expect("-s stop");
-        stand.wait_for_end(master).expect("it ends");
-        stand.command(&[]).expect("a start");
-        stand.wait_for_text(8080, "/", "plain").expect("an answer");
-        let said = request(&stand, 8453, "-sess_in ticket");
+        let testbed = started(program);
+        request(&testbed, 8453, "-sess_out ticket");
+        let master = testbed.master().expect("a master");
+        testbed.command(&["-s", "stop"]).expect("-s stop");
+        testbed.wait_for_end(master).expect("it ends");
+        testbed.command(&[]).expect("a start");
+        testbed.wait_for_text(8080, "/", "plain").expect("an answer");
+        let said = request(&testbed, 8453, "-sess_in ticket");
         assert!(said.contains("\n[r]"), "{program:?}: {said}");
     }
 }
@@ -265,15 +265,15 @@ fn tickets_of_a_key_file_are_taken_after_a_restart() {
 #[test]
 fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let secured = |port: u16, more: &str| {
             let text = format!(
                 "cd {PREFIX}/conf; sleep 0.5 | openssl s_client -quiet -connect 127.0.0.1:{port} {more} 2>/dev/null"
             );
-            shell(&stand, &text)
+            shell(&testbed, &text)
         };
         let plain = |port: u16| {
-            let bytes = stand.host().run(move || client::raw(local(port), b"", LIMIT)).expect("a host");
+            let bytes = testbed.host().run(move || client::raw(local(port), b"", LIMIT)).expect("a host");
             String::from_utf8_lossy(&bytes.expect("bytes")).into_owned()
         };
         let answers = vec![
@@ -283,9 +283,9 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
             secured(9105, ""),
             secured(9107, "-alpn mqtt"),
             plain(9106),
-            curl(&stand, "--connect-to ::127.0.0.1:9104 https://example.com/"),
+            curl(&testbed, "--connect-to ::127.0.0.1:9104 https://example.com/"),
         ];
-        let lines = || stand.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 10);
+        let lines = || testbed.file("logs/stream.log").ok().filter(|log| log.lines().count() >= 10);
         let log = wait_for("lines of sessions", LIMIT, lines).expect("lines");
         // How long a whole handshake is depends on the tickets in it.
         let long = |line: &str| match line.rsplit_once('|') {
@@ -302,8 +302,8 @@ fn streams_over_tls_are_relayed_and_logged_as_by_nginx() {
 #[test]
 fn a_client_hello_in_pieces_is_read_ahead_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let seen = stand.host().run(|| {
+        let testbed = started(program);
+        let seen = testbed.host().run(|| {
             let hello = hello();
             let mut stream = client::connect(local(9104), LIMIT)?;
             for byte in &hello {
@@ -353,8 +353,8 @@ fn hello() -> Vec<u8> {
 
 #[test]
 fn a_server_that_speaks_before_the_handshake_is_not_believed() {
-    let stand = started(Program::Ours);
-    let backend = stand.host().run(|| TcpListener::bind(local(9100))).expect("a host").expect("a backend");
+    let testbed = started(Program::Ours);
+    let backend = testbed.host().run(|| TcpListener::bind(local(9100))).expect("a host").expect("a backend");
     let speaks = std::thread::spawn(move || {
         let (mut stream, _) = backend.accept()?;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse")?;
@@ -362,7 +362,7 @@ fn a_server_that_speaks_before_the_handshake_is_not_believed() {
         let _ = stream.read_to_end(&mut rest);
         io::Result::Ok(rest)
     });
-    let answer = curl(&stand, &format!("{TO} https://ec/early"));
+    let answer = curl(&testbed, &format!("{TO} https://ec/early"));
     assert!(answer.contains("|502|") && !answer.contains("false"), "{answer}");
     let heard = speaks.join().expect("a thread").expect("bytes");
     let text = String::from_utf8_lossy(&heard);
@@ -371,12 +371,12 @@ fn a_server_that_speaks_before_the_handshake_is_not_believed() {
 
 #[test]
 fn a_handshake_that_is_never_finished_ends() {
-    let stand = started(Program::Ours);
-    stand.write(&CONF.replace("server_tokens off;", "server_tokens off; client_header_timeout 1s;")).expect("a file");
-    stand.command(&["-s", "reload"]).expect("a reload");
-    stand.wait_for_text(8080, "/", "plain").expect("an answer");
+    let testbed = started(Program::Ours);
+    testbed.write(&CONF.replace("server_tokens off;", "server_tokens off; client_header_timeout 1s;")).expect("a file");
+    testbed.command(&["-s", "reload"]).expect("a reload");
+    testbed.wait_for_text(8080, "/", "plain").expect("an answer");
     let ended = || {
-        let begun = stand.host().run(|| {
+        let begun = testbed.host().run(|| {
             let mut stream = client::connect(local(8443), LIMIT)?;
             stream.write_all(&hello()[..20])?;
             let mut rest = Vec::new();

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, mount, wait_for};
 
 use crate::tls::{curl, prepared, shell};
@@ -69,25 +69,25 @@ cat one.pem mid.pem > leaf.pem
 cat ca.pem ca.pem > twice.pem
 ";
 
-fn started(program: Program) -> Stand {
-    let stand = prepared(program, CONF);
-    let text = shell(&stand, &format!("cd {PREFIX}/conf; ({MAKE}) 2>&1 && echo made"));
+fn started(program: Program) -> TestBed {
+    let testbed = prepared(program, CONF);
+    let text = shell(&testbed, &format!("cd {PREFIX}/conf; ({MAKE}) 2>&1 && echo made"));
     assert!(text.ends_with("made\n"), "{text}");
-    stand.command(&[]).expect("a start");
-    stand
+    testbed.command(&[]).expect("a start");
+    testbed
 }
 
 #[test]
 fn certificates_of_clients_are_judged_as_by_nginx() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let mut all = Vec::new();
         for port in 8440..=8443 {
             for name in ["client", "leaf"] {
-                all.push(curl(&stand, &format!("--cert {name}.pem --key {name}.key https://127.0.0.1:{port}/")));
+                all.push(curl(&testbed, &format!("--cert {name}.pem --key {name}.key https://127.0.0.1:{port}/")));
             }
         }
-        let log = stand.file("logs/error.log").expect("a log");
+        let log = testbed.file("logs/error.log").expect("a log");
         let lines = log.lines().filter_map(|line| line.split_once("client SSL certificate verify error"));
         let reasons: Vec<String> =
             lines.map(|(_, rest)| rest.split(" while").next().unwrap_or_default().to_owned()).collect();
@@ -108,11 +108,11 @@ http {
 #[test]
 fn a_server_without_a_certificate_still_wants_that_of_clients() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = prepared(program, BARE);
-        stand.command(&[]).expect("a start");
+        let testbed = prepared(program, BARE);
+        testbed.command(&[]).expect("a start");
         let to = "--connect-to ::127.0.0.1:8450";
         ["https://bare/", "https://first/", "-H 'Host: bare' https://first/"]
-            .map(|words| curl(&stand, &format!("-o /dev/null {to} {words}")))
+            .map(|words| curl(&testbed, &format!("-o /dev/null {to} {words}")))
     });
     assert_eq!(original, ours);
     assert!(ours[0].starts_with("|400|"), "{ours:?}");
@@ -121,8 +121,8 @@ fn a_server_without_a_certificate_still_wants_that_of_clients() {
 #[test]
 fn a_name_is_told_to_clients_once() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let text = shell(&stand, "echo | openssl s_client -connect 127.0.0.1:8444 2>&1");
+        let testbed = started(program);
+        let text = shell(&testbed, "echo | openssl s_client -connect 127.0.0.1:8444 2>&1");
         text.lines().filter(|line| *line == "CN = issuer").map(str::to_owned).collect::<Vec<_>>()
     });
     assert_eq!(original, ours);
@@ -130,10 +130,10 @@ fn a_name_is_told_to_clients_once() {
 }
 
 /// The length of the longest record of a response.
-fn longest(stand: &Stand, port: u16) -> usize {
+fn longest(testbed: &TestBed, port: u16) -> usize {
     let get = "printf 'GET /big.bin HTTP/1.0\\r\\n\\r\\n'; sleep 1";
     let ask = format!("openssl s_client -connect 127.0.0.1:{port} -tls1_2 -ign_eof -msg 2>&1");
-    let text = shell(stand, &format!("({get}) | {ask} | grep -a -A1 '^<<< .*RecordHeader' | grep -a '^    17'"));
+    let text = shell(testbed, &format!("({get}) | {ask} | grep -a -A1 '^<<< .*RecordHeader' | grep -a '^    17'"));
     let length = |line: &str| usize::from_str_radix(&line.split_whitespace().skip(3).collect::<String>(), 16).ok();
     text.lines().filter_map(length).max().unwrap_or(0)
 }
@@ -141,11 +141,11 @@ fn longest(stand: &Stand, port: u16) -> usize {
 #[test]
 fn records_are_as_long_as_ssl_buffer_size_says() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let put = || mount::file(&format!("{PREFIX}/html/big.bin"), &vec![b'x'; 200_000], 0o644);
-        stand.host().run(put).expect("a host").expect("a file");
+        testbed.host().run(put).expect("a host").expect("a file");
         // What encryption adds depends on the cipher.
-        [8445, 8446].map(|port| longest(&stand, port) / 1024)
+        [8445, 8446].map(|port| longest(&testbed, port) / 1024)
     });
     assert_eq!(original, ours);
     assert_eq!(ours, [4, 16]);
@@ -154,14 +154,14 @@ fn records_are_as_long_as_ssl_buffer_size_says() {
 #[test]
 fn sessions_end_after_ssl_session_timeout() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["-tls1_2 -no_ticket", "-tls1_2", "-tls1_3"].map(|version| {
             let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
             let ask = format!("openssl s_client -connect 127.0.0.1:8447 -ign_eof {version}");
             let text = format!(
                 "cd /tmp; ({get}) | {ask} -sess_out a 2>&1; ({get}) | {ask} -sess_in a 2>&1; sleep 4; ({get}) | {ask} -sess_in a 2>&1"
             );
-            let said = shell(&stand, &text);
+            let said = shell(&testbed, &text);
             said.lines().filter(|line| *line == "[r]" || *line == "[.]").map(str::to_owned).collect::<Vec<_>>()
         })
     });
@@ -172,9 +172,9 @@ fn sessions_end_after_ssl_session_timeout() {
 #[test]
 fn settings_of_openssl_hold() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["https://127.0.0.1:8448/", "https://127.0.0.1:8449/", "-o /dev/null --tls-max 1.2 https://127.0.0.1:8449/"]
-            .map(|words| curl(&stand, words))
+            .map(|words| curl(&testbed, words))
     });
     assert_eq!(original, ours);
     assert!(ours[0].starts_with("TLS_CHACHA20_POLY1305_SHA256\n") && ours[1].starts_with("TLSv1.3\n"), "{ours:?}");
@@ -183,9 +183,10 @@ fn settings_of_openssl_hold() {
 #[test]
 fn certificates_of_servers_are_judged_by_proxy_ssl_crl() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
-        let answers = ["/clean", "/revoked"].map(|path| stand.get(8080, path).map(|answer| answer.status).unwrap_or(0));
-        let log = stand.file("logs/error.log").expect("a log");
+        let testbed = started(program);
+        let answers =
+            ["/clean", "/revoked"].map(|path| testbed.get(8080, path).map(|answer| answer.status).unwrap_or(0));
+        let log = testbed.file("logs/error.log").expect("a log");
         let line = log.lines().find_map(|line| line.split_once("upstream SSL certificate verify error"));
         (answers, line.map(|(_, rest)| rest.split(" while").next().unwrap_or_default().to_owned()))
     });
@@ -196,9 +197,9 @@ fn certificates_of_servers_are_judged_by_proxy_ssl_crl() {
 #[test]
 fn a_certificate_whose_name_comes_to_nothing_is_not_shown() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["/shown", "/shown?name=client.pem&key=client.key"]
-            .map(|target| stand.get(8080, target).map(|answer| answer.text()).unwrap_or_default())
+            .map(|target| testbed.get(8080, target).map(|answer| answer.text()).unwrap_or_default())
     });
     assert_eq!(original, ours);
     assert_eq!(ours, ["NONE\n", "SUCCESS\n"]);
@@ -207,10 +208,10 @@ fn a_certificate_whose_name_comes_to_nothing_is_not_shown() {
 #[test]
 fn a_session_that_does_not_shake_hands_ends() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         for first in [&b""[..], &[0x16, 3, 1]] {
             let first = first.to_vec();
-            let bytes = stand.host().run(move || {
+            let bytes = testbed.host().run(move || {
                 let mut stream = client::connect(local(9101), LIMIT)?;
                 io::Write::write_all(&mut stream, &first)?;
                 let mut rest = Vec::new();
@@ -219,7 +220,7 @@ fn a_session_that_does_not_shake_hands_ends() {
             bytes.expect("a host").expect("an end");
         }
         let line = "client timed out (110: Connection timed out) while SSL handshaking";
-        let lines = || stand.file("logs/stream.log").ok().filter(|log| log.matches(line).count() == 2);
+        let lines = || testbed.file("logs/stream.log").ok().filter(|log| log.matches(line).count() == 2);
         wait_for("lines of both", LIMIT, lines).is_ok()
     });
     // nginx says nothing.
@@ -231,18 +232,18 @@ fn a_session_that_does_not_shake_hands_ends() {
 fn passwords_may_come_through_a_pipe() {
     for program in [Program::Original, Program::Ours] {
         let conf = "events { }\nhttp {\n    ssl_password_file pipe;\n    ssl_certificate cert.pem;\n    ssl_certificate_key sealed.key;\n    server { listen 127.0.0.1:8443 ssl; location / { return 200 \"opened\\n\"; } }\n}\n";
-        let stand = prepared(program, conf);
+        let testbed = prepared(program, conf);
         let program = format!("{PREFIX}/sbin/nginx -p {PREFIX} -c conf/nginx.conf");
-        shell(&stand, &format!("cd {PREFIX}/conf; mkfifo pipe; (echo secret > pipe) & timeout 8 {program}"));
-        assert_eq!(curl(&stand, "https://127.0.0.1:8443/"), "opened\n|200|1.1");
+        shell(&testbed, &format!("cd {PREFIX}/conf; mkfifo pipe; (echo secret > pipe) & timeout 8 {program}"));
+        assert_eq!(curl(&testbed, "https://127.0.0.1:8443/"), "opened\n|200|1.1");
     }
 }
 
 #[test]
 fn tools_are_told_of_sni() {
     for program in [Program::Original, Program::Ours] {
-        let stand = prepared(program, "events { }\n");
-        let told = stand.command(&["-V"]).expect("-V");
+        let testbed = prepared(program, "events { }\n");
+        let told = testbed.command(&["-V"]).expect("-V");
         assert!(told.lines().any(|line| line == "TLS SNI support enabled"), "{told}");
     }
 }
@@ -259,11 +260,11 @@ fn small_keys_are_refused() {
 #[test]
 fn no_curve_is_named_where_none_is_used() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
         let ask = "openssl s_client -connect 127.0.0.1:8453 -ign_eof -tls1_2 -curves P-256";
         let said =
-            shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1; ({get}) | {ask} -sess_in a 2>&1"));
+            shell(&testbed, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1; ({get}) | {ask} -sess_in a 2>&1"));
         let lines = said.lines().filter(|line| line.starts_with("[r]") || line.starts_with("[.]"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     });
@@ -274,9 +275,9 @@ fn no_curve_is_named_where_none_is_used() {
 #[test]
 fn sessions_with_servers_belong_to_their_location() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         ["/first", "/first", "/second"].map(|path| {
-            let text = stand.get(8080, path).map(|answer| answer.text()).unwrap_or_default();
+            let text = testbed.get(8080, path).map(|answer| answer.text()).unwrap_or_default();
             text.split(']').next().unwrap_or_default().to_owned()
         })
     });
@@ -288,16 +289,16 @@ fn sessions_with_servers_belong_to_their_location() {
 #[test]
 fn early_data_needs_stored_sessions() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
-        let stand = started(program);
+        let testbed = started(program);
         let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
         let ask = "openssl s_client -connect 127.0.0.1:8454 -ign_eof -tls1_2";
-        shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1"));
-        let master = stand.master().expect("a master");
-        stand.command(&["-s", "stop"]).expect("-s stop");
-        stand.wait_for_end(master).expect("it ends");
-        stand.command(&[]).expect("a start");
-        stand.wait_for_text(8080, "/", "plain").expect("an answer");
-        shell(&stand, &format!("cd /tmp; ({get}) | {ask} -sess_in a 2>&1")).contains("\n[r]")
+        shell(&testbed, &format!("cd /tmp; ({get}) | {ask} -sess_out a 2>&1"));
+        let master = testbed.master().expect("a master");
+        testbed.command(&["-s", "stop"]).expect("-s stop");
+        testbed.wait_for_end(master).expect("it ends");
+        testbed.command(&[]).expect("a start");
+        testbed.wait_for_text(8080, "/", "plain").expect("an answer");
+        shell(&testbed, &format!("cd /tmp; ({get}) | {ask} -sess_in a 2>&1")).contains("\n[r]")
     });
     assert_eq!((original, ours), (true, false));
 }

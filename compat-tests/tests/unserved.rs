@@ -4,7 +4,7 @@ use compat_tests::mount;
 use compat_tests::net::{Host, Switch};
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{certificates, client, wait_for};
 
 const PROTECTED: &str = "worker_processes 1; error_log logs/warn.log warn;
@@ -14,9 +14,8 @@ http {
         listen 127.0.0.1:8080;
         root html;
         location / { return 200 \"open\\n\"; }
-        location /links/ { disable_symlinks on; root html; location /links/open/ { disable_symlinks off; } }
         location /script/ { perl a::handler; if ($arg_a) { add_header X-A a; } }
-        location /except/ { disable_symlinks on; limit_except GET { allow all; } }
+        location /except/ { root html; limit_except GET { perl a::handler; } }
     }
 }
 stream {
@@ -25,12 +24,12 @@ stream {
 ";
 
 /// Every place that must stay closed.
-const CLOSED: [&str; 4] = ["/links/a.txt", "/script/a.txt", "/script/a.txt?a=1", "/except/a.txt"];
+const CLOSED: [&str; 2] = ["/script/a.txt", "/script/a.txt?a=1"];
 
-fn prepared() -> Stand {
-    let stand = Stand::new(Program::Ours).expect("a host");
+fn prepared() -> TestBed {
+    let testbed = TestBed::new(Program::Ours).expect("a host");
     let put = || -> std::io::Result<()> {
-        for folder in ["links", "links/open", "except", "script"] {
+        for folder in ["except", "script"] {
             mount::file(&format!("{PREFIX}/html/{folder}/a.txt"), b"within\n", 0o644)?;
         }
         for (name, bytes) in certificates::all()? {
@@ -38,65 +37,49 @@ fn prepared() -> Stand {
         }
         Ok(())
     };
-    stand.host().run(put).expect("a host").expect("files");
-    stand
+    testbed.host().run(put).expect("a host").expect("files");
+    testbed
 }
 
 #[test]
 fn what_protects_is_not_left_open() {
-    let stand = prepared();
-    stand.write(PROTECTED).expect("a configuration");
-    let said = stand.command(&["--allow-unserved"]).expect("it starts");
-    stand.wait_for_text(8080, "/", "open").expect("an answer");
+    let testbed = prepared();
+    testbed.write(PROTECTED).expect("a configuration");
+    let said = testbed.command(&["--allow-unserved"]).expect("it starts");
+    testbed.wait_for_text(8080, "/", "open").expect("an answer");
     for target in CLOSED {
-        let answer = stand.get(8080, target).expect("an answer");
+        let answer = testbed.get(8080, target).expect("an answer");
         assert_eq!(answer.status, 503, "{target}: {}", answer.text());
         assert!(!answer.text().contains("within"), "{target}");
     }
-    assert_eq!(stand.get(8080, "/links/open/a.txt").expect("an answer").text(), "within\n");
-    let connected = stand.host().run(|| client::connect(local(8447), LIMIT).is_ok()).expect("a host");
+    assert_eq!(testbed.get(8080, "/except/a.txt").expect("an answer").text(), "within\n");
+    let post = || client::raw(local(8080), b"POST /except/a.txt HTTP/1.0\r\nContent-Length: 0\r\n\r\n", LIMIT);
+    let answer = testbed.host().run(post).expect("a host").expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", answer.escape_ascii());
+    let connected = testbed.host().run(|| client::connect(local(8447), LIMIT).is_ok()).expect("a host");
     assert!(!connected, "somebody listens on 8447");
-    for (what, line) in [("disable_symlinks", 10), ("perl", 11), ("disable_symlinks", 12)] {
+    for line in [10, 11] {
         let line = format!(
-            "[warn] \"{what}\" is not served, left out: requests are answered with 503 in {PREFIX}/conf/nginx.conf:{line}"
+            "[warn] \"perl\" is not served, left out: requests are answered with 503 in {PREFIX}/conf/nginx.conf:{line}"
         );
         assert!(said.contains(&line), "{line}\n{said}");
     }
-    let warned = |log: &str| log.matches("\"disable_symlinks\" is not served, left out").count();
-    assert_eq!(warned(&stand.file("logs/warn.log").expect("a log")), 2, "a start says it once");
-    stand.command(&["-s", "reload"]).expect("-s reload");
+    let warned = |log: &str| log.matches("\"perl\" is not served, left out").count();
+    assert_eq!(warned(&testbed.file("logs/warn.log").expect("a log")), 2, "a start says it once");
+    testbed.command(&["-s", "reload"]).expect("-s reload");
     wait_for("the line of the reload", LIMIT, || {
-        stand.file("logs/warn.log").ok().filter(|log| warned(log) == 4).map(|_| ())
+        testbed.file("logs/warn.log").ok().filter(|log| warned(log) == 4).map(|_| ())
     })
     .expect("a reload says it once more");
-    assert_eq!(stand.get(8080, "/links/a.txt").expect("an answer").status, 503);
-}
-
-#[test]
-fn rules_that_depend_on_what_is_not_served_let_nobody_pass() {
-    let stand = prepared();
-    for rules in ["if ($geoip_org = never) { return 403; }", "set $a $geoip_org;", "if ($deny) { return 403; }"] {
-        let map = if rules.contains("deny") { "map $geoip_org $deny { never 1; }" } else { "" };
-        stand
-            .write(&format!(
-                "events {{ }} http {{ {map} server {{ listen 127.0.0.1:8080; {rules} location / {{ return 200 open; }} }} }}"
-            ))
-            .expect("a configuration");
-        stand.command(&["--allow-unserved"]).expect("it starts");
-        wait_for("an answer", LIMIT, || stand.get(8080, "/").ok()).expect("an answer");
-        assert_eq!(stand.get(8080, "/").expect("an answer").status, 503, "{rules}");
-        let master = stand.master().expect("a master");
-        stand.command(&["-s", "stop"]).expect("-s stop");
-        stand.wait_for_end(master).expect("it ends");
-    }
+    assert_eq!(testbed.get(8080, "/script/a.txt").expect("an answer").status, 503);
 }
 
 #[test]
 fn a_test_fails_where_a_start_fails() {
-    let stand = prepared();
-    stand.write(PROTECTED).expect("a configuration");
-    let start = stand.command(&[]).expect_err("a start is refused").to_string();
-    let test = stand.command(&["-t"]).expect_err("a test fails").to_string();
+    let testbed = prepared();
+    testbed.write(PROTECTED).expect("a configuration");
+    let start = testbed.command(&[]).expect_err("a start is refused").to_string();
+    let test = testbed.command(&["-t"]).expect_err("a test fails").to_string();
     let lines = |text: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.split_once("[emerg] ")).map(|(_, line)| line.to_owned()).collect()
     };
@@ -105,25 +88,25 @@ fn a_test_fails_where_a_start_fails() {
     let end = "directives are not served; --allow-unserved leaves them out";
     assert!(last.contains("will not start: ") && last.ends_with(end), "{last}");
     assert!(test.contains("test failed"), "{test}");
-    let allowed = stand.command(&["-t", "--allow-unserved"]).expect("a test with --allow-unserved");
+    let allowed = testbed.command(&["-t", "--allow-unserved"]).expect("a test with --allow-unserved");
     assert!(allowed.contains("test is successful"), "{allowed}");
 }
 
 #[test]
 fn a_reload_to_what_is_not_served_is_refused() {
-    let stand = prepared();
+    let testbed = prepared();
     let plain = "events { } http { server { listen 127.0.0.1:8080; return 200 first; } }";
-    stand.write(plain).expect("a configuration");
-    stand.command(&[]).expect("it starts");
-    stand.wait_for_text(8080, "/", "first").expect("an answer");
-    stand.write(PROTECTED).expect("a configuration");
-    let said = stand.command(&["-s", "reload"]).expect_err("-s reload fails").to_string();
+    testbed.write(plain).expect("a configuration");
+    testbed.command(&[]).expect("it starts");
+    testbed.wait_for_text(8080, "/", "first").expect("an answer");
+    testbed.write(PROTECTED).expect("a configuration");
+    let said = testbed.command(&["-s", "reload"]).expect_err("-s reload fails").to_string();
     assert!(said.contains("directives are not served"), "{said}");
-    assert_eq!(stand.get(8080, "/").expect("an answer").text(), "first");
+    assert_eq!(testbed.get(8080, "/").expect("an answer").text(), "first");
 }
 
 /// The files of `fixtures/nginx/stock`, in the place of the distribution's.
-fn stock(stand: &Stand, folder: &str) {
+fn stock(testbed: &TestBed, folder: &str) {
     let from = compat_tests::root().join("fixtures/nginx/stock").join(folder);
     let put = move || -> std::io::Result<()> {
         let mut folders = vec![from.clone()];
@@ -140,19 +123,19 @@ fn stock(stand: &Stand, folder: &str) {
         }
         mount::file(&format!("{PREFIX}/html/index.html"), b"welcome\n", 0o644)
     };
-    stand.host().run(put).expect("a host").expect("files");
+    testbed.host().run(put).expect("a host").expect("files");
 }
 
 #[test]
 fn stock_configurations_start() {
     for folder in ["debian", "nginx.org"] {
-        let stand = Stand::new(Program::Ours).expect("a host");
-        stock(&stand, folder);
-        let test = stand.command(&["-t"]).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        let testbed = TestBed::new(Program::Ours).expect("a host");
+        stock(&testbed, folder);
+        let test = testbed.command(&["-t"]).unwrap_or_else(|error| panic!("{folder}: {error}"));
         let warnings: Vec<&str> = test.lines().filter(|line| line.contains("[warn]")).collect();
         assert!(warnings.is_empty(), "{folder}: {test}");
-        stand.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
-        stand.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
+        testbed.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        testbed.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use compat_tests::load::{Plan, run};
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::wait_for;
 use nix::sys::signal::{Signal, kill};
 
@@ -21,19 +21,19 @@ http {
 /// Who is asked.
 const PROGRAMS: &[Program] = &[Program::Original, Program::Ours];
 
-fn started(program: Program) -> Stand {
-    let stand = Stand::new(program).expect("a host");
-    stand.write(CONF).expect("a configuration");
-    stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-    stand.wait_for_text(8080, "/", "first").expect("an answer");
-    stand
+fn started(program: Program) -> TestBed {
+    let testbed = TestBed::new(program).expect("a host");
+    testbed.write(CONF).expect("a configuration");
+    testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+    testbed.wait_for_text(8080, "/", "first").expect("an answer");
+    testbed
 }
 
 #[test]
 fn usr2_starts_a_new_master_beside_the_old_one_and_nobody_is_refused() {
     for program in PROGRAMS {
-        let stand = started(*program);
-        let old = stand.master().expect("a master");
+        let testbed = started(*program);
+        let old = testbed.master().expect("a master");
         let stop = Arc::new(AtomicBool::new(false));
         let plan = Plan {
             address: local(8080),
@@ -44,44 +44,46 @@ fn usr2_starts_a_new_master_beside_the_old_one_and_nobody_is_refused() {
             fresh: true,
         };
         let stopped = Arc::clone(&stop);
-        let load = stand.host().spawn(move || run(&plan, Duration::from_secs(60), &stopped)).expect("a host");
+        let load = testbed.host().spawn(move || run(&plan, Duration::from_secs(60), &stopped)).expect("a host");
         kill(old, Signal::SIGUSR2).expect("a master");
         let new =
-            wait_for("a new master", LIMIT, || stand.master().ok().filter(|pid| *pid != old)).expect("a new master");
-        assert_eq!(stand.named("logs/nginx.pid.oldbin").expect("the old pid file"), old, "{program:?}");
-        wait_for("new workers", LIMIT, || stand.workers(new).ok().filter(|all| !all.is_empty())).expect("new workers");
+            wait_for("a new master", LIMIT, || testbed.master().ok().filter(|pid| *pid != old)).expect("a new master");
+        assert_eq!(testbed.named("logs/nginx.pid.oldbin").expect("the old pid file"), old, "{program:?}");
+        wait_for("new workers", LIMIT, || testbed.workers(new).ok().filter(|all| !all.is_empty()))
+            .expect("new workers");
         kill(old, Signal::SIGQUIT).expect("the old master");
-        stand.wait_for_end(old).expect("the old master ends");
-        stand.wait_for_text(8080, "/", "first").expect("the new one serves");
+        testbed.wait_for_end(old).expect("the old master ends");
+        testbed.wait_for_text(8080, "/", "first").expect("the new one serves");
         std::thread::sleep(Duration::from_millis(100));
         stop.store(true, Ordering::Relaxed);
         let figures = load.join().expect("a client").expect("figures");
         assert!(figures.answers > 0 && figures.failed + figures.wrong == 0, "{program:?}: {figures:?}");
-        assert!(stand.file("logs/nginx.pid.oldbin").is_err(), "{program:?}: the old pid file stays");
+        assert!(testbed.file("logs/nginx.pid.oldbin").is_err(), "{program:?}: the old pid file stays");
     }
 }
 
 #[test]
 fn an_upgrade_can_be_taken_back() {
     for program in PROGRAMS {
-        let stand = started(*program);
-        let old = stand.master().expect("a master");
+        let testbed = started(*program);
+        let old = testbed.master().expect("a master");
         kill(old, Signal::SIGUSR2).expect("a master");
         let new =
-            wait_for("a new master", LIMIT, || stand.master().ok().filter(|pid| *pid != old)).expect("a new master");
-        wait_for("new workers", LIMIT, || stand.workers(new).ok().filter(|all| !all.is_empty())).expect("new workers");
+            wait_for("a new master", LIMIT, || testbed.master().ok().filter(|pid| *pid != old)).expect("a new master");
+        wait_for("new workers", LIMIT, || testbed.workers(new).ok().filter(|all| !all.is_empty()))
+            .expect("new workers");
         kill(old, Signal::SIGWINCH).expect("the old master");
-        let gone = || stand.workers(old).ok().filter(|all| all.iter().all(|pid| tree_of(new).contains(pid)));
+        let gone = || testbed.workers(old).ok().filter(|all| all.iter().all(|pid| tree_of(new).contains(pid)));
         wait_for("the old workers to end", LIMIT, gone).expect("the old workers end");
         kill(old, Signal::SIGHUP).expect("the old master");
         wait_for("the old workers", LIMIT, || {
-            stand.workers(old).ok().filter(|all| all.iter().any(|pid| !tree_of(new).contains(pid)))
+            testbed.workers(old).ok().filter(|all| all.iter().any(|pid| !tree_of(new).contains(pid)))
         })
         .expect("the old workers are back");
         kill(new, Signal::SIGQUIT).expect("the new master");
-        stand.wait_for_end(new).expect("the new master ends");
-        stand.wait_for_text(8080, "/", "first").expect("the old one serves");
-        wait_for("the pid file", LIMIT, || stand.master().ok().filter(|pid| *pid == old))
+        testbed.wait_for_end(new).expect("the new master ends");
+        testbed.wait_for_text(8080, "/", "first").expect("the old one serves");
+        wait_for("the pid file", LIMIT, || testbed.master().ok().filter(|pid| *pid == old))
             .expect("the pid file is back");
     }
 }

@@ -1,4 +1,7 @@
 //! `fixtures/vrrp/*.steps` on a fake clock: events in, and exactly the actions that stand there out.
+//!
+//! Where a file says so, keepalived 2.1.5 was run with its configuration on one end of a link, its adverts were sent from the
+//! other end at its times, and what the file has behind `say` is what keepalived logged, in this order.
 
 use compat_tests::root;
 use std::fs;
@@ -23,6 +26,6 @@ fn every_recorded_step_is_taken_again() {
             wrong.push(format!("{}: {place:?}", path.display()));
         }
     }
-    assert!(seen >= 8, "only {seen} fixtures");
+    assert!(seen >= 50, "only {seen} fixtures");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

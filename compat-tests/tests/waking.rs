@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use compat_tests::client;
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 
 const CONF: &str = "worker_processes 1;
 events { }
@@ -37,10 +37,10 @@ fn of_day(date: &str) -> Option<i64> {
 #[test]
 fn an_answer_after_a_timeout_has_its_own_time_and_the_file_of_that_moment() {
     for program in [Program::Original, Program::Ours] {
-        let stand = Stand::new(program).expect("a host");
-        stand.write(CONF).expect("a configuration");
-        stand.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
-        stand.wait_for_text(8080, "/", "ready").expect("an answer");
+        let testbed = TestBed::new(program).expect("a host");
+        testbed.write(CONF).expect("a configuration");
+        testbed.command(&[]).unwrap_or_else(|error| panic!("{program:?} starts: {error}"));
+        testbed.wait_for_text(8080, "/", "ready").expect("an answer");
         let page = Path::new(PREFIX).join("page");
         let talk = move || -> io::Result<Vec<(String, Option<i64>, i64)>> {
             // Takes connections and never answers.
@@ -71,7 +71,7 @@ fn an_answer_after_a_timeout_has_its_own_time_and_the_file_of_that_moment() {
             }
             Ok(seen)
         };
-        let seen = stand.host().run(talk).expect("a host").expect("two answers");
+        let seen = testbed.host().run(talk).expect("a host").expect("two answers");
         let bodies: Vec<_> = seen.iter().map(|(body, ..)| body.as_str()).collect();
         assert_eq!(bodies, ["old", "new"], "{program:?}");
         for (_, date, now) in &seen {

@@ -48,14 +48,28 @@ pub enum At {
     Span(Span),
 }
 
-/// What a complaint is about, for those who go on differently because of it.
+/// What a complaint is about, for programs that read them and for those who go on differently because of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Anything that makes no difference.
+    /// A value, or what values come to together.
     #[default]
     Other,
-    /// A name no row has, here or anywhere.
+    /// The text itself: a word, a brace or an end that cannot stand there.
+    Syntax,
+    /// A name no row has.
     Keyword,
+    /// A name that rows have, but not here.
+    Misplaced,
+    /// A variable nobody defines.
+    Variable,
+    /// A regular expression that cannot be compiled.
+    Pattern,
+    /// A file that cannot be read.
+    File,
+    /// A host name without addresses.
+    Host,
+    /// Something that is known and not served.
+    Unserved,
     /// A `{` where no block begins.
     Brace,
     /// A `"` without its end; the message quotes the whole line.
@@ -64,6 +78,8 @@ pub enum Kind {
     Argument,
     /// Something that was given before.
     Again,
+    /// A variable that is defined already and cannot be defined anew.
+    Redefined,
     /// The name of a block, which is wrong or taken.
     Name,
     /// A user or a group that does not exist.
@@ -72,10 +88,62 @@ pub enum Kind {
     Interface,
 }
 
+impl Kind {
+    /// The name programs know it by; it stays the same from version to version.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Other => "value",
+            Self::Syntax => "syntax",
+            Self::Keyword => "unknown-directive",
+            Self::Misplaced => "misplaced-directive",
+            Self::Variable => "unknown-variable",
+            Self::Pattern => "expression",
+            Self::File => "file",
+            Self::Host => "unknown-host",
+            Self::Unserved => "not-served",
+            Self::Brace => "brace",
+            Self::Quote => "quote",
+            Self::Argument => "arguments",
+            Self::Again | Self::Redefined => "duplicate",
+            Self::Name => "block-name",
+            Self::User => "user",
+            Self::Interface => "interface",
+        }
+    }
+}
+
 /// What the system said, without the error's number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// A second place of a complaint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Where it is.
+    pub span: Span,
+    /// What it is.
+    pub mark: Mark,
+}
+
+/// What a second place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// In a conflict, what was there first.
+    First,
+    /// The brace or quote that has no end.
+    Opened,
+}
+
+impl Mark {
+    /// What the place is called.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::First => "first defined here",
+            Self::Opened => "opened here",
+        }
+    }
 }
 
 /// One complaint.
@@ -91,8 +159,8 @@ pub struct Diagnostic {
     pub at: At,
     /// The word the long form points at, when it is narrower than `at`.
     pub point: Option<Span>,
-    /// In a conflict, what was there first.
-    pub earlier: Option<Box<Span>>,
+    /// Another place that belongs to it.
+    pub beside: Option<Box<Beside>>,
     /// It is about something that may be given elsewhere: where that was left out, nothing is wrong here.
     pub depends: bool,
     /// The original finds it as soon as it reads the line.
@@ -129,7 +197,7 @@ impl Diagnostic {
             message: message.into(),
             at: At::Nowhere,
             point: None,
-            earlier: None,
+            beside: None,
             depends: false,
             early: false,
             machine: false,
@@ -164,8 +232,27 @@ impl Diagnostic {
 
     /// The same complaint, with what was there first.
     pub fn earlier(mut self, span: Option<Span>) -> Self {
-        self.earlier = span.map(Box::new);
+        self.beside = span.map(|span| Box::new(Beside { span, mark: Mark::First }));
         self
+    }
+
+    /// The same complaint, with the brace or quote that has no end.
+    pub fn opened(mut self, span: Option<Span>) -> Self {
+        self.beside = span.map(|span| Box::new(Beside { span, mark: Mark::Opened }));
+        self
+    }
+
+    /// Whether two that are both there do not go together.
+    pub fn is_conflict(&self) -> bool {
+        self.beside.as_ref().is_some_and(|beside| beside.mark == Mark::First)
+    }
+
+    /// The name of what it is about, for programs.
+    pub fn code(&self) -> &'static str {
+        match self.kind {
+            Kind::Other if self.is_conflict() => "conflict",
+            kind => kind.code(),
+        }
     }
 
     /// The same complaint of a conflict the original names no place for: of the second one, and of the first.

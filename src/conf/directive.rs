@@ -119,6 +119,15 @@ pub enum Support {
     Inert(&'static str),
     /// Known, checked for place and arity, and refused.
     Missing,
+    /// The same, for good; why, and what to use instead.
+    Refused(&'static str),
+}
+
+impl Support {
+    /// Whether it has its effect, or needs none.
+    pub const fn is_served(self) -> bool {
+        !matches!(self, Self::Missing | Self::Refused(_))
+    }
 }
 
 /// A directive's whole definition.
@@ -189,6 +198,12 @@ impl Directive {
     /// Sets the level of support.
     pub const fn support(mut self, support: Support) -> Self {
         self.support = support;
+        self
+    }
+
+    /// Says why a row that is not served never will be, and what to use instead.
+    pub const fn refused(mut self, why: &'static str) -> Self {
+        self.support = Support::Refused(why);
         self
     }
 

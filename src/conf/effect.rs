@@ -6,7 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::diagnostic::Diagnostic;
-use super::directive::{Contexts, Directive, Support};
+use super::directive::{Contexts, Directive};
 use super::level::{Level, Levels};
 use super::registry::Registry;
 use super::tree::Word;
@@ -207,18 +207,6 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// Names the rows that the rows of a module that is not served need.
-pub const fn needing<const N: usize>(mut rows: [Directive; N], need: Need) -> [Directive; N] {
-    let mut at = 0;
-    while at < N {
-        if matches!(rows[at].support, Support::Missing) && matches!(rows[at].need, Need::Nothing) {
-            rows[at].need = need;
-        }
-        at += 1;
-    }
-    rows
 }
 
 /// The last line of a start that is refused, of a test that fails for the same reason, and of a survey.

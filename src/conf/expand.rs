@@ -7,7 +7,7 @@
 use super::brace;
 use super::diagnostic::{self, Diagnostic, Severity, reason};
 use super::source::{Kind, Loader, Named, SourceId, Sources, Span};
-use include::Include;
+use include::{Checks, Include};
 use std::collections::BTreeMap;
 
 mod include;
@@ -56,6 +56,8 @@ pub struct Environment {
     pub instance: String,
     /// What `${_RANDOM}` draws from.
     pub seed: u64,
+    /// The word of lines that say what includes insist on.
+    pub checks: Option<&'static str>,
 }
 
 /// Everything a configuration file says, expanded.
@@ -100,6 +102,7 @@ pub fn read(
         random: environment.seed,
         folder: String::new(),
         made: 0,
+        checks: Checks::default(),
     };
     for input in inputs {
         expander.file(&input.path, &input.shown, 0)?;
@@ -119,6 +122,8 @@ struct Expander<'a> {
     folder: String,
     /// Lines the current line of the file has become so far.
     made: usize,
+    /// What includes insist on from here on.
+    checks: Checks,
 }
 
 /// The start of a line, and whether a variable is being defined over several.
@@ -247,8 +252,16 @@ impl Expander<'_> {
         }
         line.bytes = unescape(&line.bytes);
         line.exact &= line.bytes == origin.bytes;
+        if let Some(words) = self.environment.checks.and_then(|keyword| include::checks(&line.bytes, keyword)) {
+            self.checks = self.checks.after(words);
+        }
         match include::find(&line.bytes) {
-            Some(include) => self.include(&include, (line.span, depth + 1)),
+            Some(include) => {
+                // What a file says of checks holds until its end.
+                let before = self.checks;
+                self.include(&include.checked(before), (line.span, depth + 1));
+                self.checks = before;
+            }
             None if line.bytes.is_empty() => {}
             None => self.out.lines.push(line),
         }

@@ -4,7 +4,8 @@
 mod json;
 mod nginx;
 mod picture;
+pub mod sarif;
 
-pub use json::{data, report};
+pub use json::Format;
 pub use nginx::{line, nginx};
-pub use picture::picture;
+pub use picture::{count, picture};

@@ -51,7 +51,7 @@ fn first(statement: &Statement) -> &[u8] {
 }
 
 fn free<T>(cx: &Setting<'_>, slot: &Option<T>) -> Result<(), Diagnostic> {
-    if slot.is_some() { Err(cx.complain("is duplicate")) } else { Ok(()) }
+    if slot.is_some() { Err(cx.duplicate()) } else { Ok(()) }
 }
 
 /// Says which words there are, and which of them may have been meant.

@@ -6,7 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::diagnostic::{self, At, Diagnostic, MOST, Severity, reason};
-use super::directive::{Contexts, Directive, Opens, Support};
+use super::directive::{Contexts, Directive, Opens};
 use super::effect::{self, Occurrence, Unserved};
 use super::level::find;
 use super::lex;
@@ -22,6 +22,7 @@ pub use super::level::{Kinds, Level, Levels};
 
 mod faults;
 mod firsts;
+mod hints;
 mod unserved;
 
 /// What differs between the two languages' manners.
@@ -57,10 +58,6 @@ pub trait Wording: Sync {
     fn origin(&self, _name: &str) -> Option<String> {
         None
     }
-    /// Whether a complaint says that a row was given before.
-    fn again(&self, _message: &str) -> bool {
-        false
-    }
     /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
     fn unserved(&self, what: &str) -> String;
     /// The blocks that only pass settings on to those inside.
@@ -90,6 +87,11 @@ impl Setting<'_> {
     /// `"name" directive …`, the form of most of nginx's complaints.
     pub fn complain(&self, what: &str) -> Diagnostic {
         Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
+    }
+
+    /// The directive was given before.
+    pub fn duplicate(&self) -> Diagnostic {
+        self.complain("is duplicate").kind(diagnostic::Kind::Again)
     }
 
     /// Adds a warning that does not stop the reading.
@@ -184,7 +186,8 @@ impl Setting<'_> {
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
         self.loader.load(path).map_err(|error| {
             let call = if error.kind() == std::io::ErrorKind::IsADirectory { "read()" } else { "open()" };
-            Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error))).machine()
+            let complaint = Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error))).machine();
+            hints::beside(complaint, path, self.loader, self.dialect)
         })
     }
 
@@ -353,7 +356,8 @@ impl<'a> Walk<'a> {
                 }
                 Node::Statement(mut statement) => {
                     self.next = next;
-                    self.statement(&mut statement).map_err(|complaint| placed(complaint, &statement))
+                    self.statement(&mut statement)
+                        .map_err(|complaint| self.hinted(placed(complaint, &statement), &statement))
                 }
                 Node::Broken(complaint) => Err(complaint),
             };
@@ -412,27 +416,26 @@ impl<'a> Walk<'a> {
             let complaint = self.stranger(&name, context).point(place);
             return Err(self.left_out(statement, complaint));
         };
-        let wording = self.dialect.wording;
         if statement.block.is_some() && row.arity.opens().is_none() {
-            let complaint = Diagnostic::emerg(wording.unterminated(&name)).kind(diagnostic::Kind::Brace);
+            let complaint = Diagnostic::emerg(self.dialect.wording.unterminated(&name)).kind(diagnostic::Kind::Brace);
             return if self.dialect.stop { Err(complaint) } else { self.stray(statement, complaint) };
         }
         if statement.block.is_none() && row.arity.needs_block() {
-            let complaint = Diagnostic::emerg(wording.no_block(&name));
+            let complaint = Diagnostic::emerg(self.dialect.wording.no_block(&name));
             return Err(match self.next.filter(|_| !self.dialect.stop) {
                 Some(next) => complaint.at(next),
                 None => complaint,
             });
         }
         if !row.arity.takes(statement.arguments().len()) {
-            let complaint = self.miscounted(statement, row);
+            let complaint = self.miscounted(&name, row);
             return Err(self.left_out(statement, complaint));
         }
         if row.set.includes() {
             return self.include(statement);
         }
         let around = self.inside_unserved;
-        if row.support == Support::Missing && !around {
+        if !row.support.is_served() && !around {
             self.omitted(row, statement, place);
             self.inside_unserved = true;
         }
@@ -478,57 +481,6 @@ impl<'a> Walk<'a> {
         self.block(block)
     }
 
-    fn stranger(&mut self, name: &str, context: Contexts) -> Diagnostic {
-        if self.registry.named(name.as_bytes()).next().is_some() {
-            let places = self.allowed(name);
-            return Diagnostic::emerg(self.dialect.wording.not_allowed(name))
-                .kind(diagnostic::Kind::Keyword)
-                .note(format!("\"{name}\" is allowed in: {places}"));
-        }
-        let complaint = Diagnostic::emerg(self.dialect.wording.unknown(name)).kind(diagnostic::Kind::Keyword);
-        if let Some(origin) = self.dialect.wording.origin(name) {
-            self.faults.foreign(name);
-            return complaint.help(origin);
-        }
-        let near = self.registry.nearest(name, context);
-        self.faults.meant(near);
-        if let Some(near) = near {
-            return complaint.help(format!("did you mean \"{near}\"?"));
-        }
-        match self.registry.nearest(name, Contexts(u64::MAX)).filter(|_| self.dialect.stop) {
-            Some(near) => {
-                let places = self.allowed(near);
-                complaint.help(format!("did you mean \"{near}\"? It is allowed in: {places}"))
-            }
-            None => complaint,
-        }
-    }
-
-    /// Where a directive is allowed, in words.
-    fn allowed(&self, name: &str) -> String {
-        let allowed = self.registry.places(name.as_bytes());
-        let places = self.dialect.wording.places().iter().filter(|(place, _)| place.meets(allowed));
-        places.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
-    }
-
-    /// A wrong number of arguments; one that is a directive and begins a line lacks a `;` before it.
-    fn miscounted(&self, statement: &Statement, row: &Directive) -> Diagnostic {
-        let name = statement.name();
-        let complaint = Diagnostic::emerg(self.dialect.wording.arity(&name))
-            .kind(diagnostic::Kind::Argument)
-            .note(format!("\"{name}\" takes {}", row.arity.words()));
-        let context = self.levels.last().map_or(Contexts(0), |level| level.context);
-        let line = |word: &Word| self.sources.position(word.span.source, word.span.start).0;
-        let swallowed = statement.words.windows(2).find_map(|pair| match pair {
-            [before, word] if line(word) > line(before) => self.registry.find(&word.bytes, context).map(|_| word),
-            _ => None,
-        });
-        match swallowed {
-            Some(word) => complaint.help(format!("is a \";\" missing before \"{}\"?", word.text())),
-            None => complaint,
-        }
-    }
-
     fn include(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let pattern = statement.arguments().first().map(Word::text).unwrap_or_default();
         let path = full(&self.bases.conf, &pattern);
@@ -565,12 +517,9 @@ impl<'a> Walk<'a> {
             level.given.push(id);
         }
         let first = self.firsts.row(row.name, self.levels.last(), statement.span);
-        let wording = self.dialect.wording;
         // What is said of a row given twice knows the first.
-        let again = |complaint: Diagnostic| match first
-            .filter(|_| complaint.kind == diagnostic::Kind::Again || wording.again(&complaint.message))
-        {
-            Some(first) if complaint.earlier.is_none() => complaint.earlier(Some(first)),
+        let again = |complaint: Diagnostic| match first.filter(|_| complaint.kind == diagnostic::Kind::Again) {
+            Some(first) if complaint.beside.is_none() => complaint.earlier(Some(first)),
             _ => complaint,
         };
         let context = match row.arity.opens() {
@@ -772,7 +721,7 @@ fn names(loader: &dyn Loader, path: &str) -> Result<Vec<String>, Diagnostic> {
 }
 
 fn load_one(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, name: &str) -> Result<Block, Diagnostic> {
-    let text = loader.load(name).map_err(|error| unreadable(name, &error))?;
+    let text = loader.load(name).map_err(|error| hints::beside(unreadable(name, &error), name, loader, dialect))?;
     let id = sources.add(name, Kind::File, text);
     let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
     Ok((dialect.lex)(&bytes, id))

@@ -6,11 +6,12 @@ use crate::kernel::packet::{Interface, Listen, OpenError, Receiver, Sender};
 use crate::vrrp::config::Authentication;
 use crate::vrrp::node::RouterId;
 use crate::vrrp::refusal::Refusal;
-use crate::vrrp::wire::{self, Datagram, PROTOCOL};
+use crate::vrrp::wire::{self, Datagram, Numbers, PROTOCOL};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Which sockets a router needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +52,11 @@ impl Key {
         let (index, protocol) = (self.port.index, self.protocol);
         format!("VRRP sockpool: [ifindex({index:3}), family({family}), proto({protocol}), fd({fd_in},{fd_out}){kind}]")
     }
+}
+
+/// The time of day, as trailers of adverts have it.
+pub fn clock() -> u64 {
+    wire::hmac::clock(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A pair of sockets.
@@ -136,11 +142,13 @@ impl Channel {
     /// The next packet.
     pub fn receive(&self) -> Option<Result<Datagram, Refusal>> {
         let received = self.receiver.receive()?;
-        if !self.key.is_ipv6() {
-            return Some(wire::ipv4_packet(&received.bytes));
-        }
-        let hops = received.hops.unwrap_or_default();
-        Some(wire::ipv6_payload((received.source, received.destination), hops, received.bytes))
+        let datagram = if self.key.is_ipv6() {
+            let hops = received.hops.unwrap_or_default();
+            wire::ipv6_payload((received.source, received.destination), hops, received.bytes)
+        } else {
+            wire::ipv4_packet(&received.bytes)
+        };
+        Some(datagram.map(|datagram| Datagram { clock: clock(), ..datagram }))
     }
 
     /// Sends an advert of `priority` to the group or to every peer; where it could not be sent to, and why.
@@ -148,12 +156,12 @@ impl Channel {
         &self,
         instance: &Instance,
         source: IpAddr,
-        (priority, id, sequence): (u8, u16, u32),
+        (priority, id, numbers): (u8, u16, Numbers),
     ) -> Vec<(IpAddr, io::Error)> {
         let peers = instance.router.peers.iter().map(|peer| peer.address);
         let destinations = instance.group.into_iter().chain(peers);
         let send = |destination| {
-            self.send(instance, (source, destination), (priority, id, sequence)).err().map(|error| (destination, error))
+            self.send(instance, (source, destination), (priority, id, numbers)).err().map(|error| (destination, error))
         };
         destinations.filter_map(send).collect()
     }
@@ -162,16 +170,16 @@ impl Channel {
         &self,
         instance: &Instance,
         (source, destination): (IpAddr, IpAddr),
-        (priority, id, sequence): (u8, u16, u32),
+        (priority, id, numbers): (u8, u16, Numbers),
     ) -> io::Result<()> {
         let hops = if instance.group.is_some() { Some(wire::HOPS) } else { instance.unicast_ttl };
         match (source, destination) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let numbers = (hops.unwrap_or(wire::HOPS), id, sequence);
+                let numbers = (hops.unwrap_or(wire::HOPS), id, numbers);
                 self.sender.send(&wire::ipv4_advert(&instance.router, priority, (from, to), numbers), destination)
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let payload = wire::emit(&instance.router, priority, source, destination);
+                let payload = wire::signed(&instance.router, priority, (source, destination), numbers.hmac);
                 self.sender.send_v6(&payload, (from, to), hops)
             }
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),

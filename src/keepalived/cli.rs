@@ -1,13 +1,18 @@
 //! The command line and the parent process: test, daemonise, keep the VRRP process alive.
 //!
+//! Differs from keepalived: a first word status, watch, explain or plan asks a running daemon. [test: a_daemon_tells_its_status]
 //! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
+use super::blocks::daemon::INCLUDE_CHECK;
 use super::blocks::instance::Notify;
 use super::interfaces::Interfaces;
 use super::log::{DAEMON, Log, Style};
+use super::namespace::{self, Namespace};
 use super::options::{Form, Options, Wish, parse, usage};
 use super::parent;
+use super::query;
 use super::read::{self, Gravity, Pass, Reading};
+use super::secret;
 use super::site::{Script, Site};
 use super::slot::{Command, Machine};
 use super::track::security::{self, Policy, Unusable};
@@ -19,9 +24,10 @@ use crate::conf::expand::{Environment, Input};
 use crate::conf::print;
 use crate::conf::source::{Loader as _, Named, Sources};
 use crate::kernel::netlink::Commands;
+use crate::run::terminal::takes_colours;
 use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The version whose behaviour this program has.
@@ -30,7 +36,8 @@ const VERSION: &str = "2.1.5";
 /// What glob(3) returns when nothing matches.
 const NO_MATCH: u8 = 3;
 
-const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
+/// The file that is read unless another is given.
+pub const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 
 /// The codes keepalived's manual documents.
 pub mod code {
@@ -38,6 +45,8 @@ pub mod code {
     pub const OK: u8 = 0;
     /// The command line, or the system.
     pub const FAILED: u8 = 1;
+    /// The system lacks what the configuration needs.
+    pub const FATAL: u8 = 2;
     /// The configuration cannot be run.
     pub const CONFIG: u8 = 3;
     /// A configuration test found mistakes.
@@ -53,6 +62,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let mut words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_else(|| "keepalived".to_owned());
     let words: Vec<String> = words.collect();
+    if words.first().is_some_and(|word| query::WORDS.contains(&word.as_str())) {
+        return ExitCode::from(query::main(&words));
+    }
     ExitCode::from(match parse(&words) {
         Wish::Run(options) => run(&program, &words, *options),
         Wish::Version => say(&format!("{}\n", version())),
@@ -97,11 +109,12 @@ fn signal(name: &str) -> u8 {
 fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     let given = options.file.clone().unwrap_or_else(|| DEFAULT_FILE.to_owned());
     let inputs = files(&given);
-    let environment = environment(&options);
+    let environment = environment(options.id.clone());
     if let Some(target) = options.test.take() {
+        let inputs = inputs.map(|inputs| (inputs, options.namespace));
         return match options.form {
             Form::Lines => test((&given, inputs), &environment, target, options.allow_unserved),
-            Form::Pictures | Form::Data => {
+            Form::Pictures | Form::Data(_) => {
                 explain((&given, inputs), &environment, options.form, options.allow_unserved)
             }
         };
@@ -123,12 +136,12 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
     if let Some(warning) = several(&given, &inputs) {
         log.say(warning);
     }
-    let reading = match look(&inputs, &environment) {
-        Ok(reading) => reading,
-        Err(error) => {
-            let complaint = format!("Unable to read configuration file {given} - {}", reason(&error));
-            return refuse(&log, &style, &complaint);
-        }
+    let read = || look(&inputs, &environment).map_err(|error| unreadable(&given, &error));
+    let (log, outcome) = enter_namespace(read, (log, &style), options.namespace.as_deref());
+    let (reading, namespace) = match outcome {
+        Ok(both) => both,
+        Err(Refusal::NoFile(complaint)) => return refuse(&log, &style, &complaint),
+        Err(Refusal::Namespace) => return code::FAILED,
     };
     let unserved: &[String] = if options.allow_unserved { &[] } else { &reading.unserved };
     if reading.worst() >= Some(Gravity::Fatal) || !unserved.is_empty() {
@@ -145,10 +158,61 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
             }
         }
         log.say("The configuration cannot be run. Terminating");
-        return code::CONFIG;
+        return if reading.worst() == Some(Gravity::NoFile) { code::NO_FILE } else { code::CONFIG };
     }
-    let invocation = parent::Invocation { inputs, environment, options, style };
+    let invocation = parent::Invocation { inputs, environment, options, style, namespace };
     parent::run(invocation, reading.into_site(), log)
+}
+
+/// What is said of a file that cannot be read.
+fn unreadable(given: &str, error: &std::io::Error) -> String {
+    format!("Unable to read configuration file {given} - {}", reason(error))
+}
+
+/// Why a start ends before its configuration is judged.
+enum Refusal {
+    /// The file cannot be read.
+    NoFile(String),
+    /// The network namespace cannot be entered; that is said.
+    Namespace,
+}
+
+/// Reads the configuration and enters the network namespace it names, or `given`, which counts before it; in one the
+/// configuration is read once more, as the interfaces are others there.
+///
+/// Differs from keepalived: it ends with code 0 where there is no such namespace. [test: a_daemon_runs_in_a_network_namespace]
+fn enter_namespace(
+    read: impl Fn() -> Result<Reading, String>,
+    (log, style): (Log, &Style),
+    given: Option<&str>,
+) -> (Log, Result<(Reading, Option<Namespace>), Refusal>) {
+    let mut reading = match read() {
+        Ok(reading) => reading,
+        Err(complaint) => return (log, Err(Refusal::NoFile(complaint))),
+    };
+    let root = &mut reading.site.root;
+    let own = given.and_then(|given| root.net_namespace.replace(given.to_owned()));
+    if let (Some(own), Some(given)) = (own, given) {
+        log.say(format!("Overriding config net_namespace '{own}' with command line namespace '{given}'"));
+    }
+    let name = root.net_namespace.clone();
+    let log = parent::renamed(&reading.site, log, style);
+    let Some(name) = name else { return (log, Ok((reading, None))) };
+    let namespace = match Namespace::open(&name, &log) {
+        Ok(namespace) => namespace,
+        Err(line) => {
+            log.say(line);
+            log.say(format!("Unable to set network namespace {name} - exiting"));
+            log.say(format!("Stopped {}", version()));
+            return (log, Err(Refusal::Namespace));
+        }
+    };
+    let again = read().map_err(Refusal::NoFile);
+    let again = again.map(|mut reading| {
+        reading.site.root.net_namespace = Some(name);
+        (reading, Some(namespace))
+    });
+    (log, again)
 }
 
 /// Ends a start without a configuration.
@@ -163,7 +227,7 @@ fn refuse(log: &Log, style: &Style, complaint: &str) -> u8 {
 
 /// The files a name or pattern stands for, by their full paths: the daemon leaves its folder. What there is to say of
 /// them is said with the complaints of the reading.
-fn files(given: &str) -> Result<Vec<Input>, String> {
+pub fn files(given: &str) -> Result<Vec<Input>, String> {
     let missing = |why: &str| Err(format!("Unable to find configuration file {given}{why}"));
     let found = brace::glob(&Disk, given);
     if found.is_empty() {
@@ -184,17 +248,18 @@ fn files(given: &str) -> Result<Vec<Input>, String> {
 }
 
 /// What there is to say of a pattern that stands for several files.
-fn several(given: &str, inputs: &[Input]) -> Option<String> {
+pub fn several(given: &str, inputs: &[Input]) -> Option<String> {
     let first = inputs.first().filter(|_| inputs.len() > 1)?;
     Some(format!("WARNING, more than one file matches configuration file {given}, using {}", first.shown))
 }
 
-fn environment(options: &Options) -> Environment {
+/// What the text of a configuration depends on; `id` is that of `-i`.
+pub fn environment(id: Option<String>) -> Environment {
     let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let short = host.split('.').next().unwrap_or_default().to_owned();
-    let id = options.id.clone().unwrap_or(short);
+    let id = id.unwrap_or(short);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1 }
+    Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1, checks: Some(INCLUDE_CHECK) }
 }
 
 /// Reads a configuration, held against the interfaces and users of this machine.
@@ -204,14 +269,14 @@ fn environment(options: &Options) -> Environment {
 pub fn look(inputs: &[Input], environment: &Environment) -> std::io::Result<Reading> {
     let interfaces = Commands::open().and_then(|mut commands| Interfaces::ask(&mut commands)).unwrap_or_default();
     let has_interface = |name: &str| interfaces.link(name).is_some();
-    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
+    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known, read_secret: &secret::read };
     read::read_all(&Disk, inputs, environment, &machine)
 }
 
 /// `--explain` and `--json`: every complaint with its place, and the code of `-t`.
 #[expect(clippy::print_stdout, reason = "the data goes to standard output")]
 fn explain(
-    (given, inputs): (&str, Result<Vec<Input>, String>),
+    (given, inputs): (&str, Result<Tested, String>),
     environment: &Environment,
     form: Form,
     allowed: bool,
@@ -230,14 +295,15 @@ fn explain(
             )
         }
     };
-    if form == Form::Data {
-        let data = said.iter().map(|complaint| print::data(complaint, sources)).collect();
-        print!("{}", print::report("rkeepalived", given, code == code::OK, data));
+    if let Form::Data(format) = form {
+        let data: Vec<_> = said.iter().map(|complaint| format.one(complaint, sources)).collect();
+        print!("{}", format.whole("rkeepalived", given, code == code::OK, &data));
         return code;
     }
     for complaint in &said {
-        say(&print::picture(complaint, sources, std::io::stderr().is_terminal()));
+        say(&print::picture(complaint, sources, takes_colours()));
     }
+    say(&print::count(&said.iter().map(|complaint| complaint.severity).collect::<Vec<_>>()));
     code
 }
 
@@ -260,6 +326,7 @@ fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
     match reading.worst_of_test() {
         _ if !allowed && !reading.unserved.is_empty() => code::CONFIG,
         Some(Gravity::Missing) => code::CONFIG,
+        Some(Gravity::NoFile) => code::NO_FILE,
         _ if counted().any(|judged| judged.violated) => code::SECURITY,
         Some(Gravity::Fatal | Gravity::Error) => code::TEST,
         _ if counted().any(|judged| !judged.lines.is_empty()) => code::TEST,
@@ -267,29 +334,50 @@ fn code_of(reading: &Reading, scripts: &[Judged], allowed: bool) -> u8 {
     }
 }
 
-/// Reads what is to be tested.
+/// The files of a test, and the network namespace of the command line.
+type Tested = (Vec<Input>, Option<String>);
+
+/// Reads what is to be tested, in the network namespace it names.
 ///
 /// Differs from keepalived: a file that is not read because somebody may execute it fails the test, as it fails the start. [test: a_file_that_cannot_be_read_fails_the_test]
-fn read_for_test(
-    given: &str,
-    inputs: Result<Vec<Input>, String>,
-    environment: &Environment,
-) -> Result<Reading, String> {
-    let read = |inputs: Vec<Input>| look(&inputs, environment);
-    inputs.and_then(|inputs| {
-        read(inputs).map_err(|error| format!("Unable to read configuration file {given} - {}", reason(&error)))
-    })
+/// Differs from keepalived: a test fails where there is no such network namespace, as the start fails. [test: a_daemon_runs_in_a_network_namespace]
+fn read_for_test(given: &str, inputs: Result<Tested, String>, environment: &Environment) -> Result<Reading, String> {
+    let (inputs, option) = inputs?;
+    let read = || look(&inputs, environment).map_err(|error| unreadable(given, &error));
+    let reading = read()?;
+    let Some(name) = option.as_ref().or(reading.site.root.net_namespace.as_ref()) else { return Ok(reading) };
+    namespace::enter(name)
+        .map_err(|line| format!("{line}\nUnable to set network namespace {name} - exiting"))
+        .and_then(|()| read())
 }
 
 /// `-t`: every complaint, and a code for the worst of them.
 fn test(
-    (given, inputs): (&str, Result<Vec<Input>, String>),
+    (given, inputs): (&str, Result<Tested, String>),
     environment: &Environment,
     target: Option<String>,
     allowed: bool,
 ) -> u8 {
-    let warning = inputs.as_ref().ok().and_then(|inputs| several(given, inputs));
-    let (lines, code) = match read_for_test(given, inputs, environment) {
+    let warning = inputs.as_ref().ok().and_then(|(inputs, _)| several(given, inputs));
+    write_outcome((given, warning), read_for_test(given, inputs, environment), target, allowed)
+}
+
+/// Tests the configuration before a reload, in the network namespace the daemon is in; whether it is right. What is
+/// wrong is written to `target`.
+pub fn is_valid(inputs: &[Input], environment: &Environment, (target, allowed): (&str, bool)) -> bool {
+    let given = inputs.first().map_or(DEFAULT_FILE, |input| &input.shown);
+    let outcome = look(inputs, environment).map_err(|error| unreadable(given, &error));
+    write_outcome((given, None), outcome, Some(target.to_owned()), allowed) == code::OK
+}
+
+/// Writes what a test found; its code.
+fn write_outcome(
+    (given, warning): (&str, Option<String>),
+    outcome: Result<Reading, String>,
+    target: Option<String>,
+    allowed: bool,
+) -> u8 {
+    let (lines, code) = match outcome {
         Err(text) => (vec![text], code::CONFIG),
         Ok(reading) => {
             let scripts = judged(&reading);
@@ -346,7 +434,7 @@ fn scripts(reading: &Reading) -> Vec<Judged> {
 
 fn judge(site: &Site, (after, whose): (Pass, &str), commands: &[Command], tracked: &[Script]) -> Judged {
     let global = &site.global;
-    let policy = Policy { enforced: global.script_security == Some(true), user: global.script_user.clone() };
+    let policy = Policy::of(global);
     let (mut lines, mut violated, mut insecure) = (Vec::new(), false, false);
     let named = tracked.iter().map(|script| (&script.command, Some(&script.name)));
     for (command, name) in named.chain(commands.iter().map(|command| (command, None))) {

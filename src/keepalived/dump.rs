@@ -2,7 +2,11 @@
 //!
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
+mod processes;
+pub mod sessions;
+
 use super::blocks::address::Address;
+use super::blocks::dumps::JsonVersion;
 use super::blocks::group::Group;
 use super::blocks::instance::Notify;
 use super::blocks::process::ParamMatch;
@@ -62,7 +66,8 @@ pub fn write(path: &str, text: &str) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-const fn word(state: StateKind) -> &'static str {
+/// A state, as the dumps have it.
+pub const fn word(state: StateKind) -> &'static str {
     match state {
         StateKind::Initialise => "INIT",
         StateKind::Backup => "BACKUP",
@@ -124,11 +129,7 @@ fn sync_group(out: &mut String, group: &Group, view: &View<'_>) {
         let _ = writeln!(out, "     {member}");
     });
     out.push_str("   Using smtp notification = no\n");
-    notify_scripts(out, &group.notify, &policy(view.site));
-}
-
-fn policy(site: &Site) -> Policy {
-    Policy { enforced: site.global.script_security == Some(true), user: site.global.script_user.clone() }
+    notify_scripts(out, &group.notify, &Policy::of(&view.site.global));
 }
 
 /// The notify scripts that may be run, with whom they run as.
@@ -231,7 +232,7 @@ fn globals(out: &mut String, site: &Site) {
     };
     let default = Announcing::default();
     let number = |value: Option<i64>, default: i64| value.unwrap_or(default);
-    line("Network namespace = (default)".to_owned());
+    line(format!("Network namespace = {}", site.root.net_namespace.as_deref().unwrap_or("(default)")));
     line(format!("Router ID = {}", global.router_id.as_deref().unwrap_or_default()));
     for mail in ["smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker"] {
         line(format!("Default {mail} = unset"));
@@ -330,10 +331,17 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
         };
         line(format!("Authentication type = {kind}"));
     }
+    if let Some(hmac) = &router.hmac {
+        line("Authentication extension = HMAC-SHA256-128".to_owned());
+        line(format!("  Keys = {}, active key id = {}", hmac.keys.len(), hmac.active));
+        line(format!("  Mode = {}", hmac.mode.word()));
+        let anti_replay = hmac.window.map(|window| format!("time, window = {window} sec"));
+        line(format!("  Anti replay = {}", anti_replay.unwrap_or_else(|| "monotonic".to_owned())));
+    }
     addresses_and_tracking(&mut line, seen);
     line(format!("Using smtp notification = {}", if instance.mails { "yes" } else { "no" }));
     line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
-    notify_scripts(out, &instance.notify, &policy(site));
+    notify_scripts(out, &instance.notify, &Policy::of(&site.global));
     let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);
     let head = format!(" VRRP Instance = {}\n", instance.name);
     let start = out.rfind("   VRRP Version").unwrap_or(out.len());
@@ -384,14 +392,16 @@ fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
     let files = tracked(|what| matches!(what, What::File(_))).collect();
     let others = interfaces.into_iter().filter(|one| one.what != What::Interface(instance.interface.clone())).collect();
     let processes = tracked(|what| matches!(what, What::Process(_))).collect();
-    let lists: [(&str, Vec<&Tracking>); 4] =
-        [("interfaces", others), ("scripts", scripts), ("files", files), ("processes", processes)];
+    let sessions = tracked(|what| matches!(what, What::Session(_))).collect();
+    let lists: [(&str, Vec<&Tracking>); 5] =
+        [("interfaces", others), ("scripts", scripts), ("files", files), ("processes", processes), ("BFDs", sessions)];
     for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         line(format!("Tracked {title} :"));
         for Tracking { what, weight, reverse } in list {
             let (name, comma) = match what {
                 What::Interface(name) | What::Script(name) => (name, ""),
                 What::File(name) | What::Process(name) => (name, ","),
+                What::Session(name) => (name, ":"),
             };
             line(format!("  {name}{comma} weight {weight}{}", if *reverse { " reverse" } else { "" }));
         }
@@ -460,7 +470,7 @@ pub fn stats(view: &View<'_>) -> String {
             out,
             "VRRP Instance: {}\n  Advertisements:\n    Received: {}\n    Sent: {}\n  Became master: {}\n  Released master: {}\n  \
              Packet Errors:\n    Length: {}\n    TTL: {}\n    Invalid Type: {}\n    Advertisement Interval: {}\n    \
-             Address List: {}\n  Authentication Errors:\n    Invalid Type: {}\n    Type Mismatch: {}\n    Failure: {}\n  \
+             Address List: {}\n  Authentication Errors:\n    Invalid Type: {}\n    Type Mismatch: {}\n    Failure: {}\n{}  \
              Priority Zero:\n    Received: {}\n    Sent: {}\n",
             seen.instance.name,
             c.received,
@@ -475,6 +485,7 @@ pub fn stats(view: &View<'_>) -> String {
             c.auth_invalid,
             c.auth_mismatch,
             c.auth_failure,
+            trailer_stats(seen),
             c.zero_received,
             c.zero_sent
         );
@@ -482,10 +493,41 @@ pub fn stats(view: &View<'_>) -> String {
     out
 }
 
+/// The errors of trailers by keepalived's names, of an instance that has them.
+fn trailer_errors(seen: &Seen<'_>) -> Option<[(&'static str, &'static str, u64); 6]> {
+    seen.instance.router.hmac.as_ref()?;
+    let errors = &seen.machine.counters().trailers;
+    Some([
+        ("Missing", "auth_ext_missing", errors.missing),
+        ("Malformed", "auth_ext_malformed", errors.malformed),
+        ("Unknown Key", "auth_ext_unknown_key", errors.unknown_key),
+        ("Invalid HMAC", "auth_ext_invalid_hmac", errors.invalid_hmac),
+        ("Stale", "auth_ext_stale", errors.stale),
+        ("Replay", "auth_ext_replay", errors.replayed),
+    ])
+}
+
+/// The lines of keepalived.stats about trailers.
+fn trailer_stats(seen: &Seen<'_>) -> String {
+    let Some(errors) = trailer_errors(seen) else { return String::new() };
+    let lines = errors.iter().map(|(name, _, count)| format!("    {name}: {count}\n"));
+    std::iter::once("  Authentication Extension Errors:\n".to_owned()).chain(lines).collect()
+}
+
 /// keepalived.json.
 pub fn json(view: &View<'_>) -> String {
     let instances: Vec<String> = view.instances.iter().map(|seen| json_instance(seen, view)).collect();
-    format!("[{}]\n", instances.join(","))
+    let list = format!("[{}]", instances.join(","));
+    if view.site.global.dumps.json_version == JsonVersion::One {
+        return format!("{list}\n");
+    }
+    let mut whole = Members::default();
+    whole.add("vrrp", list);
+    if !view.processes.is_empty() {
+        let processes: Vec<String> = view.processes.iter().map(processes::json).collect();
+        whole.add("track_process", format!("[{}]", processes.join(",")));
+    }
+    format!("{}\n", whole.object())
 }
 
 /// The members of an object, in order: a name and a value that is JSON.
@@ -557,7 +599,7 @@ fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     data.add("auth_type", router.authentication.number());
     let mut both = Members::default();
     both.add("data", data.object());
-    both.add("stats", json_counters(machine));
+    both.add("stats", json_counters(seen));
     both.object()
 }
 
@@ -619,8 +661,8 @@ fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
     data.list("track_script", scripts.map(|script| command_line(&script.command)));
 }
 
-fn json_counters(machine: &Router) -> String {
-    let c = machine.counters();
+fn json_counters(seen: &Seen<'_>) -> String {
+    let c = seen.machine.counters();
     let counters = [
         ("advert_rcvd", c.received),
         ("advert_sent", c.sent),
@@ -634,11 +676,11 @@ fn json_counters(machine: &Router) -> String {
         ("invalid_authtype", c.auth_invalid),
         ("authtype_mismatch", c.auth_mismatch),
         ("auth_failure", c.auth_failure),
-        ("pri_zero_rcvd", c.zero_received),
-        ("pri_zero_sent", c.zero_sent),
     ];
+    let trailers = trailer_errors(seen).into_iter().flatten().map(|(_, name, count)| (name, count));
+    let zero = [("pri_zero_rcvd", c.zero_received), ("pri_zero_sent", c.zero_sent)];
     let mut stats = Members::default();
-    counters.iter().for_each(|(name, count)| stats.add(name, count));
+    counters.into_iter().chain(trailers).chain(zero).for_each(|(name, count)| stats.add(name, count));
     stats.object()
 }
 
@@ -668,7 +710,7 @@ mod tests {
     #[test]
     fn a_dump_never_shows_a_password() {
         let text = include_str!("read/article.conf");
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let machines: Vec<Router> = site.instances.iter().map(|one| Router::new(one.router.clone(), None)).collect();
         let instances = site.instances.iter().zip(&machines);
@@ -726,7 +768,7 @@ mod tests {
                     virtual_router_id 5\n advert_int 1\n notify_master '/nowhere/n m'\n virtual_ipaddress {\n 10.9.0.100/24 label \
                     eth0:1\n 10.9.0.101\n 10.9.0.102/24 brd +\n }\n virtual_ipaddress_excluded {\n fe80::99/64\n \
                     fe80::98\n }\n track_script {\n s\n }\n track_interface {\n eth1\n }\n}\n";
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let router = Router::new(site.instances[0].router.clone(), None);
         let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };

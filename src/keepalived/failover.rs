@@ -3,6 +3,7 @@
 //! Nothing is computed by formula: who becomes master, and when, is what the machines of `crate::vrrp` do. Where a time
 //! depends on the moment of a failure, it is tried right after an advert (or a script's run) and right before one.
 
+use super::blocks::daemon::INCLUDE_CHECK;
 use super::read::{self, read};
 use super::site::{Instance, Script, Site, What};
 use super::slot::Machine;
@@ -72,8 +73,9 @@ impl Pair {
     /// # Errors
     /// Which file cannot be read, and what the system said.
     pub fn read(loader: &dyn Loader, paths: [&str; 2], id: &str) -> Result<Self, (String, io::Error)> {
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
-        let environment = Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1 };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+        let environment =
+            Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1, checks: Some(INCLUDE_CHECK) };
         let one = |path: &str| read(loader, path, &environment, &machine).map_err(|error| (path.to_owned(), error));
         let [a, b] = paths;
         let (a, b) = (one(a)?, one(b)?);
@@ -213,7 +215,7 @@ impl<'a> Lab<'a> {
         }
         for (thing, what) in side.things.iter().enumerate() {
             let reading = match what {
-                What::Interface(_) | What::Process(_) => Reading::Good,
+                What::Interface(_) | What::Process(_) | What::Session(_) => Reading::Good,
                 What::Script(_) => Reading::Unknown,
                 // A file holds nothing that changes anything.
                 What::File(_) => Reading::Unused,

@@ -13,6 +13,8 @@ use std::net::IpAddr;
 pub struct Interfaces {
     links: BTreeMap<u32, Link>,
     addresses: Vec<Address>,
+    /// The state of links whose drivers are asked; what the kernel tells of it does not count.
+    polled: BTreeMap<String, bool>,
 }
 
 /// A change that is worth a line or an action.
@@ -39,7 +41,7 @@ impl Interfaces {
     /// What the kernel answered.
     pub fn ask(commands: &mut Commands) -> io::Result<Self> {
         let links = commands.links()?.into_iter().map(|link| (link.index, link)).collect();
-        Ok(Self { links, addresses: commands.addresses()? })
+        Ok(Self { links, addresses: commands.addresses()?, polled: BTreeMap::new() })
     }
 
     /// The interface called `name`.
@@ -64,7 +66,17 @@ impl Interfaces {
 
     /// Whether the interface called `name` is there, up, and has carrier.
     pub fn is_up(&self, name: &str) -> bool {
-        self.link(name).is_some_and(|link| link.up)
+        self.link(name).is_some_and(|link| self.polled.get(name).copied().unwrap_or(link.up))
+    }
+
+    /// Takes what the driver of a link says from now on; what was known before.
+    pub fn set_polled(&mut self, name: &str, up: bool) -> Option<bool> {
+        self.polled.insert(name.to_owned(), up)
+    }
+
+    /// No driver is asked any more.
+    pub fn forget_polled(&mut self) {
+        self.polled.clear();
     }
 
     /// The address adverts from `name` carry: its first one that is not in `virtual_addresses`; link-local for IPv6. One
@@ -93,6 +105,7 @@ impl Interfaces {
             Change::Link(link) => match self.links.insert(link.index, link.clone()) {
                 None => Some(InterfaceEvent::Added(link)),
                 Some(before) if before.name != link.name => Some(InterfaceEvent::Renamed(before.name, link)),
+                Some(_) if self.polled.contains_key(&link.name) => None,
                 Some(before) => (before.up != link.up).then_some(InterfaceEvent::Moved(link)),
             },
             Change::LinkGone(link) => {
@@ -139,6 +152,7 @@ mod tests {
         Link {
             index,
             name: name.to_owned(),
+            flags: if up { 0x1043 } else { 0x1002 },
             up,
             loopback: false,
             mac: None,
@@ -154,7 +168,7 @@ mod tests {
 
     fn interfaces(links: &[Link], addresses: &[Address]) -> Interfaces {
         let links = links.iter().map(|link| (link.index, link.clone())).collect();
-        Interfaces { links, addresses: addresses.to_vec() }
+        Interfaces { links, addresses: addresses.to_vec(), polled: BTreeMap::new() }
     }
 
     #[test]

@@ -4,27 +4,37 @@
 //! the child is `router`, a loop that turns netlink messages, packets and script results into events for the machines of
 //! `crate::vrrp` and their actions into system calls. `replay` runs the same machines on a fake clock.
 
+mod bfd;
 mod blocks;
 mod channel;
+mod checkers;
 mod contexts;
+mod control;
 mod dump;
 pub mod failover;
+mod fifo;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod interfaces;
 mod log;
 mod mail;
+mod names;
+mod namespace;
 mod notify;
 mod options;
 mod parent;
 mod plan;
+mod query;
 mod read;
 mod record;
 mod report;
 mod router;
+mod scheduling;
+mod secret;
 mod shown;
 mod site;
 mod slot;
+mod status;
 mod track;
 pub mod view;
 

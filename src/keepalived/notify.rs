@@ -1,5 +1,6 @@
 //! Telling others of changes: scripts and FIFOs.
 
+use super::fifo::Fifos;
 use super::log::Log;
 use super::mail::{self, Mail, Mailer};
 use super::site::{Instance, Site};
@@ -7,31 +8,11 @@ use super::slot::Command as Given;
 use super::track::script::command;
 use super::track::security::Policy;
 use crate::conf::diagnostic::reason;
-use crate::sys::process::on_its_own;
 use crate::vrrp::machine::StateKind;
 use crate::vrrp::node::Occasion;
-use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::Mode;
-use nix::unistd::Pid;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
 use std::time::Duration;
-
-/// A FIFO, and the script that reads it.
-struct Fifo {
-    file: File,
-    path: String,
-    /// It was made here.
-    made: bool,
-    /// The script as configured.
-    given: Option<Given>,
-    /// The script while it runs.
-    reader: Option<Child>,
-}
 
 /// How long the end waits for one more mail.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Notifier {
     policy: Policy,
-    fifos: Vec<Fifo>,
+    fifos: Fifos,
     children: Vec<Child>,
     /// How mail is sent, if any is.
     settings: Option<mail::Settings>,
@@ -70,43 +51,7 @@ impl Notifier {
         .into_iter()
         .filter_map(|(path, script)| Some((path.as_ref()?, script)))
         .collect();
-        let stays = |fifo: &Fifo| wanted.contains(&(&fifo.path, fifo.given.as_ref()));
-        let (kept, gone) = std::mem::take(&mut self.fifos).into_iter().partition(stays);
-        self.fifos = gone;
-        self.close();
-        self.fifos = kept;
-        for (path, given) in wanted {
-            if self.fifos.iter().any(|fifo| fifo.path == *path) {
-                continue;
-            }
-            let made = nix::unistd::mkfifo(path.as_str(), Mode::from_bits_truncate(0o600)).is_ok();
-            // Read and write: a line written before the reader comes stays in the pipe.
-            let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
-            match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
-                Ok(file) => {
-                    let reader = given.and_then(|given| self.reader(given, path, log));
-                    let (path, given) = (path.clone(), given.cloned());
-                    self.fifos.push(Fifo { file, path, made, given, reader });
-                }
-                Err(error) => log.say(format!("Unable to open fifo {path} - {}", reason(&error))),
-            }
-        }
-    }
-
-    /// Starts the script that reads a FIFO, whose path is its last argument.
-    fn reader(&self, given: &Given, path: &str, log: &Log) -> Option<Child> {
-        // What is wrong with it was said at the start.
-        let program = self.policy.judge(given).program?;
-        let mut command = command(&program);
-        command.arg(path);
-        on_its_own(&mut command, Signal::SIGTERM);
-        match command.spawn() {
-            Ok(child) => Some(child),
-            Err(error) => {
-                log.say(format!("Unable to execute FIFO notify script {program}: {}", reason(&error)));
-                None
-            }
-        }
+        self.children.extend(self.fifos.adopt(&wanted, &self.policy, log));
     }
 
     /// Tells of a change of an instance.
@@ -162,6 +107,21 @@ impl Notifier {
         self.mailer.send(settings, mail, log);
     }
 
+    /// Writes a state to the FIFOs alone.
+    pub fn write_state(&mut self, (kind, name): (&str, &str), (occasion, priority): (Occasion, u8), log: &Log) {
+        self.write_line((kind, name), &format!("{} {priority}", occasion.word()), log);
+    }
+
+    fn write_line(&mut self, (kind, name): (&str, &str), what: &str, log: &Log) {
+        let line = format!("{kind} \"{name}\" {what}\n");
+        self.fifos.write(&line, &format!("{kind} {name}"), log);
+    }
+
+    /// Writes to the FIFOs that another host holds the addresses of an instance.
+    pub fn write_conflict(&mut self, name: &str, priority: u8, log: &Log) {
+        self.write_line(("INSTANCE", name), &format!("CONFLICT {priority}"), log);
+    }
+
     fn tell(
         &mut self,
         (kind, name): (&str, &str),
@@ -169,14 +129,7 @@ impl Notifier {
         (occasion, priority): (Occasion, u8),
         log: &Log,
     ) {
-        let line = format!("{kind} \"{name}\" {} {priority}\n", occasion.word());
-        for Fifo { file, path, .. } in &mut self.fifos {
-            // A pipe nobody empties is full some day; the daemon must not wait for it.
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                let words = reason(&error);
-                log.say(format!("Failed to write fifo {path} for {kind} {name} - {words}"));
-            }
-        }
+        self.write_state((kind, name), (occasion, priority), log);
         if let Some(own) = own {
             self.run(own, &[], log);
         }
@@ -197,12 +150,7 @@ impl Notifier {
 
     /// Forgets the scripts that have ended.
     pub fn reap(&mut self, log: &Log) {
-        for fifo in &mut self.fifos {
-            if fifo.reader.as_mut().is_some_and(|reader| !matches!(reader.try_wait(), Ok(None))) {
-                fifo.reader = None;
-                log.say("vrrp notify fifo script terminated");
-            }
-        }
+        self.fifos.reap("vrrp", log);
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
@@ -213,16 +161,6 @@ impl Notifier {
 
     /// Takes away the FIFOs that were made here.
     pub fn close(&mut self) {
-        for Fifo { path, made, reader, .. } in std::mem::take(&mut self.fifos) {
-            if let Some(reader) = reader {
-                // A group that is gone already has nothing left to end.
-                let _ = killpg(Pid::from_raw(reader.id() as i32), Signal::SIGTERM);
-                self.children.push(reader);
-            }
-            if made {
-                // One that is gone already is as good.
-                let _ = std::fs::remove_file(path);
-            }
-        }
+        self.children.extend(self.fifos.close());
     }
 }

@@ -1,5 +1,8 @@
 //! The command line, as getopt_long(3) reads it.
 
+use crate::conf::print::Format;
+use std::net::SocketAddr;
+
 /// What the command line asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -20,6 +23,10 @@ pub struct Options {
     pub dump: bool,
     /// `-V`.
     pub keep_addresses: bool,
+    /// `-B` was not given.
+    pub bfd: bool,
+    /// `-b`.
+    pub bfd_pid: Option<String>,
     /// `-R`.
     pub no_respawn: bool,
     /// `-a`.
@@ -30,20 +37,42 @@ pub struct Options {
     pub vrrp_pid: Option<String>,
     /// `-i`.
     pub id: Option<String>,
+    /// `-s`.
+    pub namespace: Option<String>,
     /// `-t`, with the file its lines go to.
     pub test: Option<Option<String>>,
     /// `-u`.
     pub umask: Option<u32>,
     /// `-m`.
     pub core: bool,
-    /// `-P` was given, or `--all`, or neither `-C` nor `-B` stands alone.
+    /// `-C` was not given.
     pub vrrp: bool,
+    /// `-P` was not given.
+    pub checkers: bool,
+    /// `-c`.
+    pub checkers_pid: Option<String>,
+    /// `--all`.
+    pub all: bool,
+    /// `-I`.
+    pub keep_servers: bool,
+    /// `--simulate-ipvs`.
+    pub simulate_ipvs: bool,
     /// `--allow-unserved`.
     pub allow_unserved: bool,
     /// `--fault-on-disabled-script`.
     pub fault_on_disabled_script: bool,
     /// `--read-processes`.
     pub read_processes: bool,
+    /// `--detect-conflicts`.
+    pub detect_conflicts: bool,
+    /// `--explain-start`.
+    pub explain_start: bool,
+    /// `--control-socket`.
+    pub control_socket: Option<String>,
+    /// `--no-control-socket`.
+    pub no_control_socket: bool,
+    /// `--metrics-address`.
+    pub metrics: Option<SocketAddr>,
     /// `--explain` or `--json`, which are tests.
     pub form: Form,
     /// `--record`.
@@ -61,7 +90,7 @@ pub enum Form {
     /// Pictures of the places.
     Pictures,
     /// Data.
-    Data,
+    Data(Format),
 }
 
 /// What is to be done.
@@ -130,8 +159,25 @@ const TABLE: &[(char, &str, Takes, &str)] = &[
         Nothing,
         "Read the list of processes each second where the kernel does not report them",
     ),
+    (
+        '\u{10d}',
+        "detect-conflicts",
+        Nothing,
+        "Report other hosts that hold the addresses of a master, found in adverts, ARP packets and neighbour advertisements",
+    ),
+    ('\u{10e}', "explain-start", Nothing, "Log at the start what keeps each instance from being master"),
+    (
+        '\u{10f}',
+        "simulate-ipvs",
+        Nothing,
+        "Keep virtual servers in memory, check their real servers, and program no kernel",
+    ),
+    ('\u{10a}', "control-socket", Argument, "Answer `rkeepalived status` at this socket, not beside the pid file"),
+    ('\u{10b}', "no-control-socket", Nothing, "Answer at no socket"),
+    ('\u{10c}', "metrics-address", Argument, "Tell Prometheus the numbers at this IP:PORT"),
     ('\u{105}', "explain", Nothing, "Check the configuration and show the places of its errors"),
     ('\u{106}', "json", Nothing, "Check the configuration and print its errors as JSON"),
+    ('\u{109}', "sarif", Nothing, "Check the configuration and print its errors as SARIF"),
     ('v', "version", Nothing, "Display the version number"),
     ('h', "help", Nothing, "Display this help message"),
 ];
@@ -146,7 +192,7 @@ pub fn all() -> impl Iterator<Item = (Option<char>, Option<&'static str>, Option
 
 /// Reads the arguments behind the program's name.
 pub fn parse(arguments: &[String]) -> Wish {
-    let mut options = Options { vrrp: true, ..Options::default() };
+    let mut options = Options { vrrp: true, checkers: true, bfd: true, ..Options::default() };
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
         if word == "--" {
@@ -226,31 +272,53 @@ fn one(
         'p' => options.pid = value,
         'r' => options.vrrp_pid = value,
         'i' => options.id = value,
+        's' => options.namespace = value,
         't' => options.test = Some(value),
         'u' => {
             let mask = value.as_deref().and_then(|text| u32::from_str_radix(text, 8).ok());
             options.umask = Some(mask.filter(|mask| *mask <= 0o777).ok_or_else(|| wrong("umask"))?);
         }
         'm' => options.core = true,
+        'B' => options.bfd = false,
+        'b' => options.bfd_pid = value,
         'C' => options.vrrp = false,
-        'P' => options.vrrp = true,
+        'P' => options.checkers = false,
+        'c' => options.checkers_pid = value,
+        '\u{100}' => {
+            options.all = true;
+            (options.vrrp, options.checkers, options.bfd) = (true, true, true);
+        }
         '\u{102}' => return Err(Wish::Signal(value.unwrap_or_default())),
         '\u{103}' => options.record = value,
         '\u{104}' => options.allow_unserved = true,
         '\u{107}' => options.fault_on_disabled_script = true,
         '\u{108}' => options.read_processes = true,
+        '\u{10d}' => options.detect_conflicts = true,
+        '\u{10e}' => options.explain_start = true,
+        '\u{10f}' => options.simulate_ipvs = true,
+        'I' => options.keep_servers = true,
+        '\u{10a}' => options.control_socket = value,
+        '\u{10b}' => options.no_control_socket = true,
+        '\u{10c}' => {
+            let address = value.as_deref().and_then(|text| text.parse().ok());
+            options.metrics = Some(address.ok_or_else(|| wrong("metrics address"))?);
+        }
         '\u{105}' => {
             options.form = Form::Pictures;
             options.test.get_or_insert_default();
         }
         '\u{106}' => {
-            options.form = Form::Data;
+            options.form = Form::Data(Format::Json);
+            options.test.get_or_insert_default();
+        }
+        '\u{109}' => {
+            options.form = Form::Data(Format::Sarif);
             options.test.get_or_insert_default();
         }
         'v' => return Err(Wish::Version),
         'h' => return Err(Wish::Help),
-        // Accepted because what they speak of is not there: checkers, BFD, IPVS, and releasing addresses is the rule.
-        'B' | 'I' | 'X' | 'c' | 'b' | '\u{100}' | '\u{101}' => {}
+        // Accepted because what they speak of is not there: a log file, and releasing addresses is the rule.
+        'X' | '\u{101}' => {}
         _ => return Err(Wish::Usage(format!("option '{shown}' is known but not supported yet"))),
     }
     Ok(())
@@ -293,12 +361,22 @@ mod tests {
         assert_eq!(options("-t/x").test, Some(Some("/x".to_owned())));
         assert_eq!(options("--config-test=/x").test, Some(Some("/x".to_owned())));
         assert_eq!(options("-S 3").facility, Some(19));
+        assert_eq!(options("--metrics-address=[::1]:9100").metrics, "[::1]:9100".parse().ok());
         assert_eq!(options("a -n b").stray, ["a", "b"]);
+        let parts = |line: &str| {
+            let options = options(line);
+            [options.vrrp, options.checkers, options.bfd, options.all]
+        };
+        assert_eq!(parts("-n"), [true, true, true, false]);
+        assert_eq!(parts("-P -B"), [true, false, false, false]);
+        assert_eq!(parts("-C -P"), [false, false, true, false]);
+        assert_eq!(parts("-C -B --all"), [true, true, true, true]);
     }
 
     #[test]
     fn what_is_wrong_ends_in_usage() {
-        for line in ["-Z", "--nothing", "-f", "-S 9", "-n --pid"] {
+        for line in ["-Z", "--nothing", "-f", "-S 9", "-n --pid", "--metrics-address 9100", "--metrics-address host:1"]
+        {
             assert!(matches!(wish(line), Wish::Usage(_)), "{line}");
         }
         assert_eq!(

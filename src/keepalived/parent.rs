@@ -1,12 +1,23 @@
-//! The parent: it holds the pid file, passes signals on, and starts the VRRP process again when that dies.
+//! The parent: it holds the pid file, passes signals on, and starts its processes again when they die.
 
+mod mark;
+mod part;
+mod schedule;
 mod script;
 
+use self::mark::ReloadMark;
+use self::part::{Child, Part, Role};
+use self::schedule::ReloadSchedule;
 use self::script::{Phase, ProcessScript};
-use super::cli::{code, look, version};
-use super::log::{Log, Style};
+use super::bfd::{self, EventSocket};
+use super::checkers;
+use super::cli::{code, is_valid, look, version};
+use super::control::{self, Control};
+use super::dump;
+use super::log::{Log, Style, cause};
+use super::namespace::{self, Namespace};
 use super::options::Options;
-use super::read::Gravity;
+use super::read::{Gravity, Reading};
 use super::report::{self, Report, Reporter};
 use super::router::{self, End, Start};
 use super::site::Site;
@@ -14,7 +25,6 @@ use crate::conf::diagnostic::reason;
 use crate::conf::expand::{Environment, Input};
 use crate::run::pidfile::{Named, PidFile, named};
 use crate::run::service::ServiceManager;
-use crate::run::supervise::Respawn;
 use crate::sys::process::{self, Daemon, Ready, Side};
 use crate::sys::signal::{SignalQueue, realtime_first, realtime_last};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -22,9 +32,11 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::fs::DirBuilder;
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What the program was started with.
 pub struct Invocation {
@@ -36,56 +48,63 @@ pub struct Invocation {
     pub options: Options,
     /// How lines are written.
     pub style: Style,
-}
-
-/// The VRRP process.
-enum Child {
-    /// There is nothing for it to do.
-    None,
-    Running {
-        pid: Pid,
-        since: Instant,
-    },
-    /// It died and is started again then.
-    Waiting {
-        until: Instant,
-    },
+    /// The network namespace the daemon runs in, if it is one of its own.
+    pub namespace: Option<Namespace>,
 }
 
 struct Parent<'a> {
     invocation: &'a Invocation,
     site: Site,
-    /// There are virtual routers to run.
-    routers: bool,
     log: Log,
-    child: Child,
-    respawn: Respawn,
-    vrrp_pid: PathBuf,
+    /// The processes, in the order of [`Role::ALL`].
+    parts: [Part; 3],
+    /// The way from the BFD process to the VRRP process, kept open for those that are started again.
+    sessions: Option<(EventSocket, EventSocket)>,
     manager: ServiceManager,
     /// The startup script while it runs: the VRRP process starts after it.
     startup: Option<ProcessScript>,
-    /// What the VRRP process reports.
-    reports: Option<report::Receiver>,
+    /// The status, and who asks for it.
+    control: Option<Control>,
+    /// The time of the next reload.
+    schedule: Option<ReloadSchedule>,
+    /// The file that is there while the configuration is read.
+    reload_file: Option<ReloadMark>,
+    /// Configurations that were kept in `config_save_dir`.
+    saved: u32,
 }
+
+/// Reports that are taken before everybody else has a turn.
+const REPORTS: usize = 4096;
 
 /// What the service manager shows while all is well.
 const RUNNING: &str = "Running";
 
-/// What a process calls itself in the log: an instance has its name in it.
+/// What a process calls itself in the log: network namespace and instance have their names in it.
 fn ident(site: &Site, process: &str) -> String {
-    site.root.instance.as_ref().map_or_else(|| process.to_owned(), |instance| format!("{process}_{instance}"))
+    let names = [&site.root.net_namespace, &site.root.instance];
+    names.into_iter().flatten().fold(process.to_owned(), |ident, name| format!("{ident}_{name}"))
+}
+
+/// The log under the name that network namespace and instance give it.
+pub fn renamed(site: &Site, log: Log, style: &Style) -> Log {
+    let ident = ident(site, "Keepalived");
+    if ident == "Keepalived" {
+        return log;
+    }
+    log.say(format!("Changing syslog ident to {ident}"));
+    Log::new(&ident, style)
 }
 
 /// Runs the daemon; the code is the process's.
-pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
-    if site.root.instance.is_some() {
-        let ident = ident(&site, "Keepalived");
-        log.say(format!("Changing syslog ident to {ident}"));
-        log = Log::new(&ident, &invocation.style);
-    }
-    let pid = path(invocation.options.pid.as_deref(), &site, "keepalived");
-    let vrrp_pid = path(invocation.options.vrrp_pid.as_deref(), &site, "vrrp");
-    for file in [&pid, &vrrp_pid] {
+pub fn run(invocation: Invocation, site: Site, log: Log) -> u8 {
+    let options = &invocation.options;
+    let pid = path(options.pid.as_deref(), &site, "keepalived");
+    let parts = Role::ALL.map(|role| {
+        let pid_file = path(role.given_pid_file(options), &site, role.names().pid_file);
+        Part::new(role, role.is_wanted(&site, options), pid_file)
+    });
+    let allowed = parts.iter().filter(|part| part.role.is_allowed(options));
+    for file in std::iter::once(&pid).chain(allowed.map(|part| &part.pid_file)) {
         if is_running(file, &mut |line| log.say(line)) {
             log.say("daemon is already running");
             return code::OK;
@@ -126,22 +145,32 @@ pub fn run(invocation: Invocation, site: Site, mut log: Log) -> u8 {
         process::rename(name);
     }
     // A process of its own reads and keeps what virtual routers are; what this one keeps, that one gets as well.
-    let (routers, site) = (!site.instances.is_empty(), site.without_routers());
+    let name = ident(&site, "Keepalived");
+    let site = site.without_routers();
     process::trim_memory();
     let parent = Parent {
         invocation: &invocation,
         site,
-        routers,
-        log,
-        child: Child::None,
-        respawn: Respawn::default(),
-        vrrp_pid,
+        parts,
+        sessions: bfd::channel().ok(),
         manager,
         startup: None,
-        reports: None,
+        control: open_control(&invocation, &pid, &log),
+        schedule: None,
+        reload_file: None,
+        saved: 0,
+        log,
     };
+    let own = std::process::id();
     let code = parent.live(ready);
     drop(file);
+    // A child that ends comes by here too.
+    if std::process::id() == own {
+        let log = Log::new(&name, &invocation.style);
+        invocation.namespace.iter().for_each(|namespace| namespace.close(&log));
+        // Another daemon may have its files there.
+        let _ = std::fs::remove_dir(namespace::PID_FOLDER);
+    }
     code
 }
 
@@ -161,10 +190,25 @@ fn is_running(pid_file: &Path, say: &mut dyn FnMut(String)) -> bool {
     false
 }
 
+/// The status of this daemon, and where it is asked for.
+fn open_control(invocation: &Invocation, pid: &Path, log: &Log) -> Option<Control> {
+    let options = &invocation.options;
+    let mut control = Control::new(env!("CARGO_PKG_VERSION"));
+    if !options.no_control_socket {
+        let path = options.control_socket.as_ref().map_or_else(|| control::path(pid), PathBuf::from);
+        control.listen_at(&path, log);
+    }
+    if let Some(address) = options.metrics {
+        control.tell_metrics_at(address, log);
+    }
+    control.is_open().then_some(control)
+}
+
 /// A pid file's path: an instance has its name in the file's, in the folder of pid files.
 fn path(given: Option<&str>, site: &Site, name: &str) -> PathBuf {
     let root = &site.root;
-    let folder = if root.instance.is_some() || root.use_pid_dir == Some(true) { "/run/keepalived" } else { "/run" };
+    let own = root.instance.is_some() || root.net_namespace.is_some() || root.use_pid_dir == Some(true);
+    let folder = if own { namespace::PID_FOLDER } else { "/run" };
     let suffix = root.instance.as_ref().map(|instance| format!("_{instance}")).unwrap_or_default();
     given.map_or_else(|| Path::new(folder).join(format!("{name}{suffix}.pid")), PathBuf::from)
 }
@@ -185,6 +229,11 @@ impl Parent<'_> {
                 return code::FAILED;
             }
         };
+        if self.site.global.config_save_dir.is_some()
+            && let Ok(reading) = look(&self.invocation.inputs, &self.invocation.environment)
+        {
+            self.save(&reading);
+        }
         self.startup = self.run_script(Phase::Startup);
         if self.startup.is_none()
             && let Some(code) = self.begin()
@@ -201,6 +250,9 @@ impl Parent<'_> {
             self.sleep(&queue);
             self.manager.sign_of_life(Instant::now());
             self.hear();
+            if let Some(control) = &mut self.control {
+                control.run(Instant::now());
+            }
             while let Some(signal) = queue.next() {
                 match signal.number {
                     n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => return self.stop(&queue),
@@ -209,31 +261,51 @@ impl Parent<'_> {
                     other => self.pass(other),
                 }
             }
+            if self.schedule.as_mut().is_some_and(|schedule| !schedule.look(&self.log)) {
+                self.schedule = None;
+            }
+            if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(SystemTime::now())) {
+                self.reload();
+            }
             if self.startup.as_mut().is_some_and(|script| script.has_ended(Instant::now(), &self.log)) {
                 self.startup = None;
                 if let Some(code) = self.begin() {
                     return code;
                 }
             }
-            if let Some(code) = self.reap() {
-                return code;
-            }
-            if let Child::Waiting { until } = self.child
-                && until <= Instant::now()
-                && let Some(code) = self.fork()
-            {
-                return code;
+            for at in 0..self.parts.len() {
+                if let Some(code) = self.reap(at) {
+                    return code;
+                }
+                let due = self.parts.get(at).and_then(Part::poll_timeout);
+                if due.is_some_and(|until| until <= Instant::now())
+                    && let Some(code) = self.fork(at)
+                {
+                    return code;
+                }
             }
         }
     }
 
-    /// Starts what the configuration asks for, after the startup script; in the VRRP process, the code it ends with.
+    /// Starts what the configuration asks for, after the startup script; in a process of its own, the code that ends with.
     fn begin(&mut self) -> Option<u8> {
-        if !self.routers || !self.invocation.options.vrrp {
+        let mut idle = true;
+        for role in Role::START {
+            let options = &self.invocation.options;
+            let wanted = |part: &Part| part.role == role && part.wanted && role.is_allowed(options);
+            let Some(at) = self.parts.iter().position(wanted) else { continue };
+            idle = false;
+            if let Some(code) = self.fork(at) {
+                return Some(code);
+            }
+        }
+        if !self.runs(Role::Vrrp) && !idle {
+            self.manager.ready(RUNNING);
+        }
+        self.schedule = ReloadSchedule::start(&self.site.global, &self.log);
+        if idle {
             self.log.say("Warning - keepalived has no configuration to run");
             self.manager.ready("No configuration to run");
-        } else if let Some(code) = self.fork() {
-            return Some(code);
         }
         self.log.say("Startup complete");
         None
@@ -258,59 +330,97 @@ impl Parent<'_> {
     }
 
     fn sleep(&self, queue: &SignalQueue) {
-        let restart = match self.child {
-            Child::Waiting { until } => Some(until),
-            Child::None | Child::Running { .. } => None,
-        };
+        let restart = self.parts.iter().filter_map(Part::poll_timeout);
         let script = self.startup.as_ref().map(ProcessScript::poll_timeout);
-        let due = restart.into_iter().chain(script).chain(self.manager.poll_timeout()).min();
+        let now = Instant::now();
+        let clients = self.control.as_ref().and_then(|control| control.poll_timeout(now));
+        let due = restart.chain(script).chain(self.manager.poll_timeout()).chain(clients);
+        let reload = self.schedule.as_ref().and_then(|schedule| schedule.poll_timeout(SystemTime::now()));
+        let due = due.chain(reload.map(|left| now + left)).min();
         let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds = vec![PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.reports.as_ref().map(|reports| PollFd::new(reports.as_fd(), PollFlags::POLLIN)));
+        let reports = self.parts.iter().filter_map(|part| part.reports.as_ref());
+        fds.extend(reports.map(|reports| PollFd::new(reports.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.schedule.as_ref().map(|schedule| PollFd::new(schedule.as_fd(), PollFlags::POLLIN)));
+        let clients = self.control.iter().flat_map(|control| control.interests(now));
+        fds.extend(clients.map(|(fd, flags)| PollFd::new(fd, flags)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
     }
 
-    /// Tells the service manager what the VRRP process has reported.
+    /// Takes what processes have reported, for the service manager and those who ask.
     fn hear(&mut self) {
-        match self.reports.as_ref().and_then(report::Receiver::next) {
-            None => {}
-            Some(Report::Running) => self.manager.ready(RUNNING),
-            Some(Report::Refused) => {
-                self.manager.ready("Running with the previous configuration; the new one cannot be run");
+        for part in &mut self.parts {
+            for _ in 0..REPORTS {
+                let Some(report) = part.reports.as_mut().and_then(report::Receiver::next) else { break };
+                part.reading &= !matches!(report, Report::Running | Report::Refused | Report::Read | Report::Ended);
+                match &report {
+                    Report::Running => self.manager.ready(RUNNING),
+                    Report::Refused => {
+                        self.manager.ready("Running with the previous configuration; the new one cannot be run");
+                    }
+                    Report::Ended => part.reports = None,
+                    _ => {}
+                }
+                if let Some(control) = &mut self.control {
+                    control.take(report);
+                }
             }
-            Some(Report::Ended) => self.reports = None,
+        }
+        if !self.parts.iter().any(|part| part.reading) {
+            self.reload_file = None;
         }
     }
 
-    /// Starts the VRRP process; in that process, the code it ends with.
-    fn fork(&mut self) -> Option<u8> {
+    /// Whether a process runs.
+    fn runs(&self, role: Role) -> bool {
+        self.parts.iter().any(|part| part.role == role && part.pid().is_some())
+    }
+
+    /// Starts a process; in that process, the code it ends with.
+    fn fork(&mut self, at: usize) -> Option<u8> {
+        let role = self.parts.get(at).map(|part| part.role)?;
         let before = std::process::id();
-        // Without a channel the VRRP process runs all the same, and nothing is sent to the service manager.
-        let (reporter, reports) =
-            report::channel().map_or_else(|_| (Reporter::default(), None), |(to, from)| (to, Some(from)));
-        self.reports = reports;
+        // Without a channel it runs all the same, and nothing is sent to the service manager.
+        let (reporter, reports) = role.reports().then(report::channel).and_then(Result::ok).unzip();
+        let reporter = reporter.unwrap_or_default();
+        if let Some(part) = self.parts.get_mut(at) {
+            (part.reading, part.reports) = (reports.is_some(), reports);
+        }
         match process::fork() {
             Ok(Side::Parent(pid)) => {
-                self.log.say(format!("Starting VRRP child process, pid={pid}"));
-                self.child = Child::Running { pid, since: Instant::now() };
+                self.log.say(format!("Starting {} child process, pid={pid}", role.names().line));
+                self.set(at, Child::Running { pid, since: Instant::now() });
+                if let Some(control) = self.control.as_mut().filter(|_| role == Role::Vrrp) {
+                    control.set_process(Some(pid.as_raw()));
+                }
                 None
             }
             Ok(Side::Child) => {
-                self.reports = None;
-                Some(self.become_child(before, reporter))
+                let reports_status = self.control.is_some();
+                self.parts.iter_mut().for_each(|part| part.reports = None);
+                (self.control, self.schedule) = (None, None);
+                Some(self.become_child(at, before, (reporter, reports_status)))
             }
             Err(error) => {
-                self.log.say(format!("VRRP child process: fork error({})", reason(&error)));
-                self.child = Child::Waiting { until: Instant::now() + Duration::from_secs(1) };
+                self.log.say(format!("{} child process: fork error({})", role.names().line, reason(&error)));
+                self.set(at, Child::Waiting { until: Instant::now() + Duration::from_secs(1) });
                 None
             }
         }
     }
 
-    fn become_child(&self, parent: u32, reporter: Reporter) -> u8 {
-        let log = Log::new(&ident(&self.site, "Keepalived_vrrp"), &self.invocation.style);
-        if let Some(name) = &self.site.global.vrrp_process_name {
+    fn set(&mut self, at: usize, child: Child) {
+        if let Some(part) = self.parts.get_mut(at) {
+            part.child = child;
+        }
+    }
+
+    fn become_child(&self, at: usize, parent: u32, (reporter, reports_status): (Reporter, bool)) -> u8 {
+        let Some(part) = self.parts.get(at) else { return code::FAILED };
+        let names = part.role.names();
+        let log = Log::new(&ident(&self.site, names.program), &self.invocation.style);
+        if let Some(name) = part.role.process_name(&self.site.global) {
             process::rename(name);
         }
         // A parent that died before this line would never be noticed otherwise.
@@ -324,10 +434,52 @@ impl Parent<'_> {
             // The parent's pipes and terminal are not the child's.
             let _ = process::silence();
         }
-        let file = PidFile::write(&self.vrrp_pid);
+        let file = PidFile::write(&part.pid_file);
         if let Err(error) = &file {
-            log.say(format!("VRRP child process: cannot write pidfile - {}", reason(error)));
+            log.say(format!("{} child process: cannot write pidfile - {}", names.line, reason(error)));
         }
+        let code = match part.role {
+            Role::Vrrp => self.run_routers(log, &queue, (reporter, reports_status)),
+            Role::Checkers => self.run_checkers(log, &queue),
+            Role::Bfd => self.run_sessions(log, &queue, reporter),
+        };
+        drop(file);
+        code
+    }
+
+    fn run_checkers(&self, log: Log, queue: &SignalQueue) -> u8 {
+        let options = &self.invocation.options;
+        let start = checkers::Start {
+            inputs: self.invocation.inputs.clone(),
+            environment: self.invocation.environment.clone(),
+            allow_unserved: options.allow_unserved,
+            simulate: options.simulate_ipvs,
+            keep_servers: options.keep_servers,
+        };
+        match checkers::run(&start, log, queue) {
+            checkers::End::Stopped => code::OK,
+            checkers::End::Config => code::CONFIG,
+            checkers::End::Fatal => code::FATAL,
+        }
+    }
+
+    fn run_sessions(&self, log: Log, queue: &SignalQueue, reporter: Reporter) -> u8 {
+        let Some((events, _)) = &self.sessions else { return code::FAILED };
+        let start = bfd::Start {
+            inputs: self.invocation.inputs.clone(),
+            environment: self.invocation.environment.clone(),
+            allow_unserved: self.invocation.options.allow_unserved,
+            events: events.clone(),
+            reporter,
+        };
+        match bfd::run(start, log, queue) {
+            bfd::End::Stopped => code::OK,
+            bfd::End::Config => code::CONFIG,
+            bfd::End::System => code::FAILED,
+        }
+    }
+
+    fn run_routers(&self, log: Log, queue: &SignalQueue, (reporter, reports_status): (Reporter, bool)) -> u8 {
         let options = &self.invocation.options;
         let start = Start {
             inputs: self.invocation.inputs.clone(),
@@ -336,23 +488,29 @@ impl Parent<'_> {
             watch_addresses: options.watch_addresses,
             dump: options.dump,
             allow_unserved: options.allow_unserved,
+            simulate_ipvs: options.simulate_ipvs,
             fault_on_disabled_script: options.fault_on_disabled_script,
             read_processes: options.read_processes,
+            detect_conflicts: options.detect_conflicts,
+            explain_start: options.explain_start,
             umask: options.umask,
             record: options.record.clone(),
             reporter,
+            reports_status,
+            sessions: self.sessions.as_ref().map(|(_, sessions)| sessions.clone()),
+            namespace: self.site.root.net_namespace.clone(),
+            process_monitor: self.invocation.namespace.as_ref().and_then(Namespace::process_monitor),
         };
-        let end = router::run(start, log, &queue);
-        drop(file);
-        match end {
+        match router::run(start, log, queue) {
             End::Stopped => code::OK,
             End::Config => code::CONFIG,
             End::System => code::FAILED,
+            End::Fatal => code::FATAL,
         }
     }
 
     fn pass(&self, number: i32) {
-        if let Child::Running { pid, .. } = self.child {
+        for pid in self.parts.iter().filter(|part| part.role.takes(number)).filter_map(Part::pid) {
             // A child that is gone is noticed by its own signal.
             let _ = process::signal(pid, number);
         }
@@ -362,36 +520,104 @@ impl Parent<'_> {
     ///
     /// Differs from keepalived: a reload during the startup script does not start the VRRP process before that script ends. [test: a_reload_during_the_startup_script_waits_for_it]
     fn reload(&mut self) {
+        self.reload_file = ReloadMark::set(&self.site, &self.log);
+        if let Some(target) = &self.site.global.reload_check {
+            self.log.detail("validate conf before Reload");
+            let Invocation { inputs, environment, options, .. } = self.invocation;
+            if !is_valid(inputs, environment, (target, options.allow_unserved)) {
+                self.log.say(format!("New config failed validation, see {target} for details"));
+                self.reload_file = None;
+                return;
+            }
+        }
         self.log.say("Reloading ...");
         self.manager.reloading();
-        self.adopt_scripts();
-        match self.child {
-            // The process reads the configuration when it starts.
-            Child::None if self.startup.is_some() => {}
-            Child::Running { .. } => self.pass(Signal::SIGHUP as i32),
-            // Perhaps there is something to run now.
-            Child::None if self.invocation.options.vrrp => self.child = Child::Waiting { until: Instant::now() },
-            Child::None => self.manager.ready("No configuration to run"),
-            Child::Waiting { .. } => {}
+        self.schedule = None;
+        // One that cannot be read is refused by the process that runs it.
+        if let Ok(reading) = look(&self.invocation.inputs, &self.invocation.environment) {
+            self.save(&reading);
+            if self.is_unsupported_change(&reading.site) {
+                self.schedule = ReloadSchedule::start(&self.site.global, &self.log);
+                return self.manager.ready(RUNNING);
+            }
+            self.adopt_scripts(reading);
+        }
+        if self.startup.is_none() {
+            self.schedule = ReloadSchedule::start(&self.site.global, &self.log);
+        }
+        self.pass(Signal::SIGHUP as i32);
+        for part in &mut self.parts {
+            part.reading = part.role.reports() && part.pid().is_some();
+        }
+        // A process reads the configuration when it starts.
+        if self.startup.is_some() {
+            return;
+        }
+        let options = &self.invocation.options;
+        let idle = self.parts.iter().all(|part| matches!(part.child, Child::None));
+        for part in &mut self.parts {
+            // Perhaps there is something to run now; where nothing runs, one process says what is wrong.
+            let wanted = part.wanted || idle && part.role == Role::Vrrp;
+            if matches!(part.child, Child::None) && wanted && part.role.is_allowed(options) {
+                part.child = Child::Waiting { until: Instant::now() };
+            }
+        }
+        if self.parts.iter().all(|part| matches!(part.child, Child::None)) {
+            self.manager.ready("No configuration to run");
         }
     }
 
+    /// Keeps the text of a configuration, where it asks for that; the passwords in it are for its owner alone.
+    fn save(&mut self, reading: &Reading) {
+        let Some(folder) = &reading.site.global.config_save_dir else { return };
+        let folder = folder.strip_suffix('/').unwrap_or(folder);
+        let made = DirBuilder::new().mode(0o700).create(folder);
+        if let Err(error) = made.or_else(|error| if Path::new(folder).is_dir() { Ok(()) } else { Err(error) }) {
+            let (number, text) = cause(&error);
+            self.log.say(format!("Unable to create config_save_dir {folder} (error {number} - {text})"));
+            return;
+        }
+        let path = format!("{folder}/keepalived.conf.{}.{}", std::process::id(), self.saved);
+        self.saved += 1;
+        if let Err(error) = dump::write(&path, &reading.text) {
+            self.log.say(format!("Failed to open config_save file {path} - {}", reason(&error)));
+        }
+    }
+
+    /// Whether the configuration as it is now has what no reload can change, which is logged: nothing is reloaded then.
+    fn is_unsupported_change(&self, new: &Site) -> bool {
+        let old = &self.site;
+        let namespace = self.invocation.options.namespace.as_ref().or(new.root.net_namespace.as_ref());
+        let table = |site: &Site| site.global.nftables.clone();
+        let changes = [
+            (old.root.net_namespace.as_ref() != namespace, "network namespace"),
+            (old.root.instance != new.root.instance, "instance name"),
+            (table(old) != table(new), "nftables table name"),
+        ];
+        for (_, what) in changes.iter().filter(|(changed, _)| *changed) {
+            self.log.say(format!("Cannot change {what} at a reload - please restart keepalived"));
+        }
+        changes.iter().any(|(changed, _)| *changed)
+    }
+
     /// Takes the scripts of the configuration as it is now, unless it cannot be run.
-    fn adopt_scripts(&mut self) {
-        let Ok(reading) = look(&self.invocation.inputs, &self.invocation.environment) else { return };
+    fn adopt_scripts(&mut self, reading: Reading) {
         let refused = !self.invocation.options.allow_unserved && !reading.unserved.is_empty();
         if refused || reading.worst() >= Some(Gravity::Fatal) {
             return;
         }
-        let Site { global, instances, .. } = reading.into_site();
-        self.routers = !instances.is_empty();
-        self.site.global = global;
+        let site = reading.into_site();
+        for part in &mut self.parts {
+            part.wanted = part.role.is_wanted(&site, &self.invocation.options);
+        }
+        self.site.global = site.global;
         process::trim_memory();
     }
 
-    /// Looks whether the child has ended; a code when the daemon must end with it.
-    fn reap(&mut self) -> Option<u8> {
-        let Child::Running { pid, since } = self.child else { return None };
+    /// Looks whether a process has ended; a code when the daemon must end with it.
+    fn reap(&mut self, at: usize) -> Option<u8> {
+        let part = self.parts.get(at)?;
+        let (Child::Running { pid, since }, role) = (part.child, part.role) else { return None };
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok()?;
         match status {
             WaitStatus::StillAlive => return None,
@@ -399,45 +625,64 @@ impl Parent<'_> {
                 self.log.alert(format!("pid {pid} exited with permanent error CONFIG. Terminating"));
                 return Some(code::CONFIG);
             }
+            WaitStatus::Exited(_, status) if status == i32::from(code::FATAL) => {
+                self.log.alert(format!("pid {pid} exited with permanent error FATAL. Terminating"));
+                self.log.say(format!("Stopped {}", version()));
+                // As keepalived does, without an error in the exit code.
+                return Some(code::OK);
+            }
             WaitStatus::Signaled(_, Signal::SIGSEGV, _) => {
-                self.log.alert("Keepalived_vrrp exited due to segmentation fault (SIGSEGV).");
+                let name = role.names().program;
+                self.log.alert(format!("{name} exited due to segmentation fault (SIGSEGV)."));
             }
             _ => {}
         }
+        let name = role.names().line;
+        if let Some(part) = self.parts.get_mut(at) {
+            part.reading = false;
+        }
+        if let Some(control) = self.control.as_mut().filter(|_| role == Role::Vrrp) {
+            control.set_process(None);
+        }
         if self.invocation.options.no_respawn {
-            self.log.alert(format!("VRRP child process({pid}) died: Exiting"));
+            self.log.alert(format!("{name} child process({pid}) died: Exiting"));
             return Some(code::FAILED);
         }
         let now = Instant::now();
-        let wait = self.respawn.after(since, now);
-        self.log.alert(format!("VRRP child process({pid}) died: Respawning"));
+        let wait = self.parts.get_mut(at)?.respawn.after(since, now);
+        self.log.alert(format!("{name} child process({pid}) died: Respawning"));
         if !wait.is_zero() {
             let seconds = wait.as_secs();
-            self.log.alert(format!("Restart of VRRP process delayed {seconds} seconds to limit respawn rate"));
+            self.log.alert(format!("Restart of {name} process delayed {seconds} seconds to limit respawn rate"));
         }
-        self.child = Child::Waiting { until: now + wait };
+        self.set(at, Child::Waiting { until: now + wait });
         None
     }
 
-    /// Stops the VRRP process, then runs the shutdown script.
+    /// Stops all processes, then runs the shutdown script.
     ///
     /// Differs from keepalived: a startup script that still runs is ended first. [test: a_startup_script_ends_before_the_shutdown_script_is_run]
     fn stop(&mut self, queue: &SignalQueue) -> u8 {
         self.log.say("Stopping");
         self.manager.stopping();
+        (self.control, self.schedule) = (None, None);
         if let Some(mut script) = self.startup.take() {
             script.terminate(Instant::now());
             self.await_script(script, queue);
         }
-        if let Child::Running { pid, .. } = self.child {
+        let running: Vec<(&'static str, Pid)> =
+            self.parts.iter().filter_map(|part| Some((part.role.names().short, part.pid()?))).collect();
+        for (_, pid) in &running {
             // A child that is gone already has stopped.
-            let _ = kill(pid, Signal::SIGTERM);
+            let _ = kill(*pid, Signal::SIGTERM);
+        }
+        for (name, pid) in running {
             let patience = self.site.root.child_wait_time.unwrap_or(5).max(0) as u64;
             let until = Instant::now() + Duration::from_secs(patience);
             while matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    self.log.say("vrrp process failed to die - forcing termination");
+                    self.log.say(format!("{name} process failed to die - forcing termination"));
                     let _ = kill(pid, Signal::SIGKILL);
                     let _ = waitpid(pid, None);
                     break;

@@ -69,7 +69,7 @@ mod tests {
                 format!("vrrp_instance {name} {{\ninterface e\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n{ip}\n}}\n}}\n")
             })
             .collect();
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
         read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap().site
     }
 

@@ -3,11 +3,15 @@
 use super::blocks::MODULES;
 use super::blocks::fixed::TrackGroup;
 use super::blocks::interface::Pace;
-use super::blocks::server::{self, Server};
+use super::blocks::lvs::Lvs;
+use super::blocks::real::Real;
+use super::blocks::server::Server;
 use super::blocks::{
-    file::File, global::Global, group::Group, instance::Instance, process::Process, root::Root, script::Script,
+    bfd::Bfd, file::File, global::Global, group::Group, instance::Instance, process::Process, root::Root,
+    script::Script,
 };
-use super::contexts::{FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT, TRACK_GROUP};
+use super::contexts::{BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT, TRACK_GROUP};
+use super::names;
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
 use crate::conf::diagnostic::{self, At, Diagnostic, Severity};
@@ -73,6 +77,8 @@ pub enum Gravity {
     Error,
     /// The configuration cannot be run.
     Fatal,
+    /// A required include file is missing.
+    NoFile,
     /// A keyword lacks its argument.
     Missing,
 }
@@ -92,7 +98,7 @@ impl Reading {
     /// reads the file last, that of virtual routers, forgets what the others found.
     pub fn worst_of_test(&self) -> Option<Gravity> {
         let counts = |one: &&Complaint| {
-            one.pass >= Pass::Router || one.also.contains(&Pass::Router) || one.gravity == Gravity::Missing
+            one.pass >= Pass::Router || one.also.contains(&Pass::Router) || one.gravity >= Gravity::NoFile
         };
         self.complaints.iter().filter(counts).map(|complaint| complaint.gravity).max()
     }
@@ -108,6 +114,10 @@ impl Reading {
                 let at = told.iter().position(|(of, other)| *of > pass || *of == pass && later(other));
                 told.insert(at.unwrap_or(told.len()), (pass, one));
             }
+        }
+        if self.complaints.iter().any(|complaint| complaint.gravity == Gravity::NoFile) {
+            // The parent ends before the others start.
+            told.retain(|(pass, _)| *pass == Pass::Parent);
         }
         let end = told.iter().position(|(_, complaint)| complaint.gravity == Gravity::Missing);
         told.truncate(end.map_or(told.len(), |end| end + 1));
@@ -186,14 +196,16 @@ pub fn read_all(
     let keywords = lex::keepalived::Keywords { opens: &opens, command: &command };
     let (mut tree, shape) = lex::keepalived::tree(&expanded.lines, &keywords);
     let mut passes: Vec<(Pass, &'static [Pass])> = Vec::new();
-    let mut nodes = tree.nodes.iter().enumerate();
+    let mut numbered = tree.clone();
+    names::resolve(&mut numbered, loader);
+    let mut nodes = numbered.nodes.iter().enumerate();
     while let Some((at, node)) = nodes.next() {
-        let end = tree.nodes.get(at + 1).and_then(Node::place).or(tree.end);
+        let end = numbered.nodes.get(at + 1).and_then(Node::place).or(numbered.end);
         let alone = Block { nodes: vec![node.clone()], end, ..Block::default() };
         // A dialect that goes on never ends the walk.
         let _ = walk.tree(alone);
         passes.resize(walk.found(), (Pass::of(node), repeated(node, &registry)));
-        if let Some(whole) = unopened(node, tree.nodes.get(at + 1..).unwrap_or_default()) {
+        if let Some(whole) = unopened(node, numbered.nodes.get(at + 1..).unwrap_or_default()) {
             let length = whole.block.as_ref().map_or(0, |block| block.nodes.len());
             let _ = walk.tree(Block { nodes: vec![Node::Statement(whole)], ..Block::default() });
             passes.resize(walk.found(), (Pass::Parent, &[]));
@@ -201,20 +213,26 @@ pub fn read_all(
         }
     }
     let walked = walk.finish(None);
-    let (site, finishing) = site::complete(blocks(&walked.level), machine);
+    let (mut site, mut finishing) = site::complete(blocks(&walked.level), machine);
+    let given: Vec<&Server> = walked.level.children.iter().filter_map(|level| level.own::<Server>()).collect();
+    let checks = given.iter().flat_map(|server| scripts(server)).collect();
+    site.lvs = each::<Lvs>(&walked.level, GLOBAL).pop().unwrap_or_default();
+    finishing.extend(site.follow_router());
+    let defaults = site::server::Defaults { lvs: &site.lvs, smtp_alert: site.global.smtp_alert };
+    let (servers, about_servers) = site::server::complete(&given, &site.root.server_groups, defaults);
+    (site.servers, site.has_servers) = (servers, !given.is_empty());
     let mut found: Vec<Found> = Vec::new();
     found.extend(walked.complaints.into_iter().zip(passes).map(|(complaint, (pass, also))| Found {
         pass: pass.but(&complaint),
         also,
         ..Found::new(Pass::Parent, complaint)
     }));
-    let servers = || walked.level.children.iter().filter_map(|level| level.own::<Server>());
-    found.extend(servers().flat_map(server::complete).map(|complaint| Found::new(Pass::CheckersEnd, complaint)));
+    found.extend(about_servers.into_iter().map(|complaint| Found::new(Pass::CheckersEnd, complaint)));
     found.sort_by_key(|one| one.pass);
     let order = Order::of(&expanded.lines);
     tree.nodes.extend(shape.iter().cloned().map(Node::Broken));
     for complaint in shape.into_iter().rev().chain(expanded.complaints.into_iter().rev()) {
-        let also = if complaint.is_error() { OTHERS } else { &[] };
+        let also = if complaint.is_error() && complaint.kind != diagnostic::Kind::File { OTHERS } else { &[] };
         settle(&mut found, Found { also, ..Found::new(Pass::Parent, complaint) }, &order);
     }
     for complaint in finishing {
@@ -234,7 +252,6 @@ pub fn read_all(
     let refusing: Vec<&Diagnostic> = places.iter().filter(|one| one.refuses()).map(|one| &one.complaint).collect();
     let diagnostics = diagnostics(&found, &refusing);
     let text = expanded.lines.iter().map(|line| format!("{}\n", as_written(&line.bytes))).collect();
-    let checks = servers().flat_map(scripts).collect();
     let mut unserved: Vec<String> = Vec::new();
     for complaint in &refusing {
         let line = format!("not served: {}", shown(&sources, complaint, " "));
@@ -286,7 +303,7 @@ fn diagnostics(found: &[Found], unserved: &[&Diagnostic]) -> Vec<Diagnostic> {
     });
     let unserved = unserved.iter().map(|complaint| {
         let message = format!("not served: {}", complaint.message);
-        Diagnostic { severity: Severity::Warn, message, ..(*complaint).clone() }
+        Diagnostic { severity: Severity::Warn, kind: diagnostic::Kind::Unserved, message, ..(*complaint).clone() }
     });
     told.chain(unserved).collect()
 }
@@ -359,7 +376,13 @@ impl Pass {
     /// Who says a thing first: the checkers need to know of sessions.
     fn but(self, complaint: &Diagnostic) -> Self {
         match (self, complaint.kind) {
-            (Self::Bfd, diagnostic::Kind::Keyword | diagnostic::Kind::Name | diagnostic::Kind::Brace) => Self::Checkers,
+            (
+                Self::Bfd,
+                diagnostic::Kind::Keyword
+                | diagnostic::Kind::Misplaced
+                | diagnostic::Kind::Name
+                | diagnostic::Kind::Brace,
+            ) => Self::Checkers,
             _ => self,
         }
     }
@@ -401,8 +424,10 @@ fn settle(found: &mut Vec<Found>, own: Found, order: &Order) {
 }
 
 fn scripts(server: &Server) -> Vec<Command> {
-    let reals = server.reals.iter().flat_map(|real| real.up.iter().chain(&real.down).chain(&real.checks));
-    server.up.iter().chain(&server.down).chain(reals).cloned().collect()
+    let checks = |real: &Real| real.checks.iter().filter_map(|check| check.command.clone()).collect::<Vec<_>>();
+    let own = |real: &Real| real.up.iter().chain(&real.down).cloned().collect::<Vec<_>>();
+    let reals = server.reals.iter().flat_map(|real| own(real).into_iter().chain(checks(real)));
+    server.up.iter().chain(&server.down).cloned().chain(reals).collect()
 }
 
 /// A complaint with its place before it.
@@ -423,6 +448,7 @@ fn line(sources: &Sources, found: &Found, order: &Order) -> Complaint {
         Severity::Notice => Gravity::Notice,
         Severity::Warn => Gravity::Warning,
         _ if complaint.kind == diagnostic::Kind::Argument => Gravity::Missing,
+        Severity::Error if complaint.kind == diagnostic::Kind::File => Gravity::NoFile,
         Severity::Emerg if found.finishing => Gravity::Fatal,
         Severity::Emerg | Severity::Crit | Severity::Alert | Severity::Error => Gravity::Error,
     };
@@ -439,11 +465,12 @@ fn line(sources: &Sources, found: &Found, order: &Order) -> Complaint {
 
 /// A complaint that quotes a whole line must not quote a password.
 fn without_secrets(complaint: &Diagnostic) -> String {
-    const KEYWORD: &str = "auth_pass";
+    const KEYWORDS: [&str; 2] = ["auth_pass", "'key "];
     let message = &complaint.message;
-    match message.find(KEYWORD) {
-        Some(at) if complaint.kind == diagnostic::Kind::Quote => {
-            format!("{}{KEYWORD} …'", message.get(..at).unwrap_or_default())
+    let secret = |keyword: &&str| Some(message.find(*keyword)? + keyword.trim_end().len());
+    match KEYWORDS.iter().find_map(secret) {
+        Some(end) if complaint.kind == diagnostic::Kind::Quote => {
+            format!("{} …'", message.get(..end).unwrap_or_default())
         }
         _ => message.clone(),
     }
@@ -462,6 +489,7 @@ fn blocks(level: &Level) -> Blocks {
         instances: each::<Instance>(level, INSTANCE),
         groups: each::<Group>(level, GROUP),
         paces: each::<Pace>(level, GARP_GROUP),
+        sessions: each::<Bfd>(level, BFD),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events and actions as lines: a bug report, and a test that `replay` can run.
 
+use super::secret::covered;
 use super::site::Instance;
 use crate::vrrp::machine::{Action, Event, StateKind};
 use crate::vrrp::wire;
@@ -35,7 +36,9 @@ impl Recorder {
         let text = event_text(event, instance);
         match event {
             // What is no advert cannot be made again.
-            Event::Received(datagram) if wire::receive(datagram, &instance.router, false, &mut 0).is_err() => {
+            Event::Received(datagram)
+                if wire::receive(datagram, &instance.router, false, &mut wire::Memory::default()).is_err() =>
+            {
                 self.line(&format!("# {} {text}", instance.name));
             }
             _ => self.at(now, &instance.name, &text),
@@ -82,7 +85,7 @@ impl Recorder {
 
 /// The configuration a recording begins with, what there is to say about it, and that the clock is the recording's own.
 fn head(text: &str) -> String {
-    let covered: Vec<String> = text.lines().map(cover).collect();
+    let covered: Vec<String> = text.lines().map(covered).collect();
     let configuration = covered.join("\n");
     let complaints = super::replay::complaints(&configuration);
     format!("{configuration}\n----\n{complaints}{RECORDED}")
@@ -91,14 +94,6 @@ fn head(text: &str) -> String {
 /// The line that says that deadlines stand where they were met.
 pub const RECORDED: &str = "recorded";
 
-/// A line without the password in it; what stands there instead is as good for a test.
-fn cover(line: &str) -> String {
-    match line.split_once("auth_pass") {
-        Some((before, _)) => format!("{before}auth_pass ********"),
-        None => line.to_owned(),
-    }
-}
-
 fn shown(source: Option<IpAddr>) -> String {
     source.map_or_else(|| "none".to_owned(), |ip| ip.to_string())
 }
@@ -106,15 +101,17 @@ fn shown(source: Option<IpAddr>) -> String {
 /// An event as a line.
 pub fn event_text(event: &Event, instance: &Instance) -> String {
     match event {
-        Event::Standing(standing) => {
-            let fault = if standing.fault { " fault" } else { "" };
-            let waiting = if standing.waiting { " waiting" } else { "" };
-            format!("standing {}{fault}{waiting}", standing.priority)
+        Event::Eligibility(eligibility) => {
+            let fault = if eligibility.fault { " fault" } else { "" };
+            let waiting = if eligibility.waiting { " waiting" } else { "" };
+            format!("standing {}{fault}{waiting}", eligibility.priority)
         }
-        Event::Received(datagram) => match wire::receive(datagram, &instance.router, false, &mut 0) {
-            Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
-            Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
-        },
+        Event::Received(datagram) => {
+            match wire::receive(datagram, &instance.router, false, &mut wire::Memory::default()) {
+                Ok(advert) => format!("advert {} prio {}", datagram.source, advert.priority),
+                Err(refusal) => format!("packet {} refused: {refusal}", datagram.source),
+            }
+        }
         Event::Source(source) => format!("source {}", shown(*source)),
         Event::AddressLost => "address lost".to_owned(),
         Event::Follow(state) => format!("follow {}", state_text(*state)),

@@ -20,7 +20,7 @@ use crate::conf::expand::Environment;
 use crate::conf::source::Memory;
 use crate::vrrp::config::Config;
 use crate::vrrp::machine::{Event, Router, StateKind};
-use crate::vrrp::weight::Standing;
+use crate::vrrp::weight::Eligibility;
 use crate::vrrp::wire::{self, HOPS};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub fn replay(text: &str) -> Result<String, String> {
 
 fn reading(configuration: &str) -> std::io::Result<Reading> {
     let memory = Memory::of("steps", configuration);
-    let anywhere = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+    let anywhere = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
     read(&memory, "steps", &Environment::default(), &anywhere)
 }
 
@@ -165,7 +165,7 @@ fn known(source: &str) -> Result<Option<IpAddr>, String> {
 
 fn event(words: &[&str], instance: &Instance, sequence: u32) -> Result<Event, String> {
     let event = match words {
-        ["standing", priority, flags @ ..] => Event::Standing(Standing {
+        ["standing", priority, flags @ ..] => Event::Eligibility(Eligibility {
             priority: priority.parse().map_err(|_| "no priority")?,
             fault: flags.contains(&"fault"),
             waiting: flags.contains(&"waiting"),
@@ -213,8 +213,9 @@ fn advert(
             _ => return Err("no such change".to_owned()),
         }
     }
+    let numbers = wire::Numbers { ah: sequence, hmac: u64::from(sequence) };
     let mut datagram =
-        wire::datagram(&router, priority, (source, destination), (hops, sequence)).ok_or("families do not match")?;
+        wire::datagram(&router, priority, (source, destination), (hops, numbers)).ok_or("families do not match")?;
     for (offset, byte) in spoilt {
         *datagram.payload.get_mut(offset).ok_or("no such offset")? = byte;
     }

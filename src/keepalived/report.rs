@@ -1,71 +1,156 @@
-//! What the VRRP process tells the parent, which alone speaks with the service manager: it runs, or it refused a reload.
+//! What the VRRP process reports to the parent, which alone speaks with the service manager and answers queries.
+//!
+//! Messages go one way, over a pair of sockets that keep their boundaries, and nobody waits: a parent that does not read is
+//! told later.
 
-use nix::fcntl::OFlag;
-use std::fs::File;
+use super::status::{Group, Instance, Lateness, Script};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+
+/// The longest message.
+const LONGEST: usize = 64 * 1024;
+/// A piece of the configuration in one message; JSON may make it six times as long.
+const PIECE: usize = 8 * 1024;
 
 /// What is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// The configuration is in use.
     Running,
     /// A new configuration cannot be run; the previous one is in use.
     Refused,
+    /// The configuration was read, and is in use or refused.
+    Read,
+    /// Part of the text of the configuration in use.
+    Configuration {
+        /// It begins here.
+        first: bool,
+        /// The text.
+        text: String,
+    },
+    /// How many instances, groups and scripts there are.
+    Count(usize, usize, usize),
+    /// How late the loop is.
+    Lateness(Lateness),
+    /// An instance, by its place.
+    Instance(usize, Box<Instance>),
+    /// A group, by its place.
+    Group(usize, Group),
+    /// A script, by its place.
+    Script(usize, Script),
     /// The process has ended.
     Ended,
 }
 
 /// The VRRP process's end.
-#[derive(Clone, Debug, Default)]
-pub struct Reporter(Option<Arc<File>>);
+#[derive(Debug, Default)]
+pub struct Reporter {
+    socket: Option<Socket>,
+    /// Messages that must arrive and found no room; whether one is part of the configuration.
+    waiting: RefCell<VecDeque<(bool, Vec<u8>)>>,
+}
 
 /// The parent's end.
 #[derive(Debug)]
-pub struct Receiver(File);
+pub struct Receiver {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
 
 /// Both ends, closed on exec; neither waits.
 ///
 /// # Errors
-/// What pipe2(2) said.
+/// What socketpair(2) said.
 pub fn channel() -> io::Result<(Reporter, Receiver)> {
-    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    Ok((Reporter(Some(Arc::new(File::from(writer)))), Receiver(File::from(reader))))
+    let (reporter, receiver) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+    reporter.set_nonblocking(true)?;
+    receiver.set_nonblocking(true)?;
+    let receiver = Receiver { socket: receiver, buffer: vec![0; LONGEST] };
+    Ok((Reporter { socket: Some(reporter), waiting: RefCell::default() }, receiver))
 }
 
 impl Reporter {
-    /// Tells the parent.
-    pub fn tell(&self, report: Report) {
-        let byte = match report {
-            Report::Running => b'+',
-            Report::Refused => b'-',
-            Report::Ended => return,
-        };
-        if let Some(pipe) = &self.0 {
-            // A parent that is gone takes this process with it.
-            let _ = pipe.as_ref().write_all(&[byte]);
+    /// Tells the parent, now or as soon as there is room.
+    pub fn tell(&self, report: &Report) {
+        self.push(false, report);
+        self.flush();
+    }
+
+    /// Tells the parent the text of the configuration in use.
+    pub fn tell_configuration(&self, text: &str) {
+        self.waiting.borrow_mut().retain(|(configuration, _)| !configuration);
+        let mut rest = text;
+        loop {
+            let end = rest.floor_char_boundary(PIECE);
+            let (piece, after) = rest.split_at(end);
+            self.push(true, &Report::Configuration { first: rest.len() == text.len(), text: piece.to_owned() });
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
         }
+        self.flush();
+    }
+
+    fn push(&self, configuration: bool, report: &Report) {
+        if self.socket.is_some()
+            && let Ok(bytes) = serde_json::to_vec(report)
+        {
+            self.waiting.borrow_mut().push_back((configuration, bytes));
+        }
+    }
+
+    /// Sends what waits; whether nothing waits any more.
+    fn flush(&self) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some((_, bytes)) = waiting.front() {
+            if !self.send(bytes) {
+                return false;
+            }
+            waiting.pop_front();
+        }
+        true
+    }
+
+    /// Sends a message that may be left out, for a newer one follows; whether it was sent.
+    pub fn offer(&self, message: &[u8]) -> bool {
+        self.flush() && self.send(message)
+    }
+
+    /// Whether a message was sent, or can never be.
+    fn send(&self, bytes: &[u8]) -> bool {
+        let Some(mut socket) = self.socket.as_ref() else { return true };
+        // A parent that is gone takes this process with it.
+        !matches!(socket.write(bytes), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 }
 
 impl Receiver {
     /// The next report, if one has come.
-    pub fn next(&self) -> Option<Report> {
-        let mut byte = [0];
-        match (&self.0).read(&mut byte) {
-            Ok(0) => Some(Report::Ended),
-            Ok(_) if byte == [b'+'] => Some(Report::Running),
-            Ok(_) => Some(Report::Refused),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => None,
-            Err(_) => Some(Report::Ended),
+    pub fn next(&mut self) -> Option<Report> {
+        loop {
+            let length = match (&self.socket).read(&mut self.buffer) {
+                Ok(0) => return Some(Report::Ended),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Report::Ended),
+            };
+            // One that was longer than the buffer is cut off, and left out: a newer one follows.
+            if let Some(report) = self.buffer.get(..length).and_then(|bytes| serde_json::from_slice(bytes).ok()) {
+                return Some(report);
+            }
         }
     }
 }
 
 impl AsFd for Receiver {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -75,12 +160,39 @@ mod tests {
 
     #[test]
     fn reports_come_in_their_order_and_the_end_last() {
-        let (reporter, receiver) = channel().unwrap();
+        let (reporter, mut receiver) = channel().unwrap();
         assert_eq!(receiver.next(), None);
-        reporter.tell(Report::Running);
-        reporter.tell(Report::Refused);
+        reporter.tell(&Report::Running);
+        reporter.tell(&Report::Refused);
         drop(reporter);
         let all = [receiver.next(), receiver.next(), receiver.next()];
         assert_eq!(all, [Report::Running, Report::Refused, Report::Ended].map(Some));
+    }
+
+    #[test]
+    fn a_parent_that_does_not_read_is_told_later_and_nothing_piles_up() {
+        let (reporter, mut receiver) = channel().unwrap();
+        let big = vec![b' '; LONGEST / 2];
+        let sent = (0..1000).take_while(|_| reporter.offer(&big)).count();
+        assert!(sent < 1000, "nobody reads, and everything was sent");
+        for round in 0..3 {
+            reporter.tell_configuration(&format!("{round} {}", "ä".repeat(3 * PIECE)));
+        }
+        reporter.tell(&Report::Running);
+        assert!(reporter.waiting.borrow().len() < 10, "{}", reporter.waiting.borrow().len());
+        let mut text = String::new();
+        loop {
+            match receiver.next() {
+                Some(Report::Configuration { first, text: piece }) => {
+                    text = if first { piece } else { text + &piece };
+                }
+                Some(Report::Running) => break,
+                Some(other) => panic!("{other:?}"),
+                None => {
+                    reporter.offer(b"{}");
+                }
+            }
+        }
+        assert_eq!(text, format!("2 {}", "ä".repeat(3 * PIECE)));
     }
 }

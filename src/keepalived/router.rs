@@ -3,27 +3,39 @@
 //! One thread, one loop, no timers but the machines' own deadlines: the loop sleeps until the nearest of them.
 
 mod act;
+mod conflicts;
+mod faults;
 mod firewall;
 mod holding;
+mod link_delays;
+mod linkbeat;
 mod pace;
 mod process;
 mod processes;
 mod reload;
 mod sockets;
+mod status;
+mod sync;
 mod vmac;
 mod watch;
 
+use self::conflicts::{ClaimListeners, Conflicts};
 use self::firewall::Firewall;
 use self::holding::Held;
+use self::link_delays::LinkDelays;
+use self::linkbeat::Linkbeat;
 use self::pace::Pacer;
+use self::status::{History, Reporting};
 use self::vmac::Vmacs;
+use super::bfd::EventSocket;
 use super::channel::{Key, SocketPool};
 use super::interfaces::Interfaces;
 use super::log::Log;
 use super::notify::Notifier;
-use super::read::{self, Gravity};
+use super::read::{self, Gravity, Pass};
 use super::record::Recorder;
 use super::report::{Report, Reporter};
+use super::secret;
 use super::site::{Instance, Site, What};
 use super::slot::Machine;
 use super::track::file::FileRunner;
@@ -45,7 +57,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::CpuSet;
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -53,7 +65,6 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// What the process is started with.
-#[derive(Clone, Debug)]
 pub struct Start {
     /// The configuration file.
     pub inputs: Vec<Input>,
@@ -67,16 +78,30 @@ pub struct Start {
     pub dump: bool,
     /// Run although some keywords are not served.
     pub allow_unserved: bool,
+    /// Keep virtual servers in memory and program no kernel.
+    pub simulate_ipvs: bool,
     /// A router whose tracked script may not be run is in fault.
     pub fault_on_disabled_script: bool,
     /// `--read-processes`: the list of processes is read where the kernel does not report them.
     pub read_processes: bool,
+    /// `--detect-conflicts`: other hosts that hold the addresses of a master are reported.
+    pub detect_conflicts: bool,
+    /// `--explain-start`: what keeps each instance from being master is logged at the start.
+    pub explain_start: bool,
     /// The umask, where one is given.
     pub umask: Option<u32>,
     /// Write events and actions to this file.
     pub record: Option<String>,
     /// Tells the parent how it goes.
     pub reporter: Reporter,
+    /// The parent answers queries: it is told everything.
+    pub reports_status: bool,
+    /// Where the BFD process tells of its sessions.
+    pub sessions: Option<EventSocket>,
+    /// The network namespace the process runs in.
+    pub namespace: Option<String>,
+    /// Which processes the kernel reports, where it reports none in that namespace.
+    pub process_monitor: Option<ProcessMonitor>,
 }
 
 /// How the process ended.
@@ -88,6 +113,8 @@ pub enum End {
     Config,
     /// The system does not let it work.
     System,
+    /// It lacks what the configuration needs, and always will.
+    Fatal,
 }
 
 /// An instance, and what the process knows about it; its router is the one of the same place in the node.
@@ -103,6 +130,8 @@ struct InstanceState {
     refused: Option<i32>,
     /// The IP id of the last advert, one more each time.
     id: u16,
+    /// The sequence in the trailer of the last advert.
+    trailer: u64,
     /// The last advert left this host.
     sent: bool,
     /// The last errors of sending, each said once.
@@ -111,6 +140,10 @@ struct InstanceState {
     held: Held,
     /// When its state changed last.
     since: SystemTime,
+    /// Its latest changes, for the status.
+    history: History,
+    /// Other hosts that hold its addresses as well.
+    conflicts: Conflicts,
 }
 
 /// The process.
@@ -142,6 +175,8 @@ pub struct Process {
     monitor: Monitor,
     frames: Frames,
     notifier: Notifier,
+    /// The sync daemon of IPVS, where it follows a virtual router.
+    sync: sync::SyncFollower,
     recorder: Recorder,
     /// Static routes and rules that are in the kernel.
     static_held: Held,
@@ -163,6 +198,20 @@ pub struct Process {
     igmp: Option<String>,
     /// The processors the process could run on before it was told which.
     processors: Option<CpuSet>,
+    /// Reloads so far.
+    reloads: u32,
+    /// Lines about what was removed at the start, by instance, until they are said.
+    cleared: Vec<(String, &'static str)>,
+    /// What was reported, and when there is more.
+    reporting: Reporting,
+    /// The interfaces whose drivers are asked.
+    linkbeat: Linkbeat,
+    /// Where other hosts say which addresses they hold, if conflicts are to be found.
+    claims: ClaimListeners,
+    /// The links whose new state does not count yet.
+    link_delays: LinkDelays,
+    /// The BFD sessions that were heard of, and whether they are up.
+    sessions: BTreeMap<String, bool>,
 }
 
 impl InstanceState {
@@ -175,10 +224,13 @@ impl InstanceState {
             key: None,
             refused: None,
             id: 0,
+            trailer: 0,
             sent: false,
             failing: Vec::new(),
             held: Held::default(),
             since: SystemTime::now(),
+            history: History::default(),
+            conflicts: Conflicts::default(),
         }
     }
 }
@@ -187,7 +239,7 @@ impl InstanceState {
 pub fn run(start: Start, log: Log, signals: &SignalQueue) -> End {
     match Process::open(start, log) {
         Ok(mut process) => {
-            process.start.reporter.tell(Report::Running);
+            process.start.reporter.tell(&Report::Running);
             process.serve(signals)
         }
         Err(end) => end,
@@ -210,7 +262,7 @@ impl Process {
         trim_memory();
         let frames = Frames::open().map_err(|error| failed(&log, error))?;
         let recorder = Recorder::open(start.record.as_deref(), &text);
-        let policy = policy(&site);
+        let policy = Policy::of(&site.global);
         let notifier = Notifier::open(&site, policy.clone(), &log);
         let mut process = Self {
             start,
@@ -233,6 +285,7 @@ impl Process {
             monitor,
             frames,
             notifier,
+            sync: sync::SyncFollower::default(),
             recorder,
             static_held: Held::default(),
             watches_ways: false,
@@ -243,9 +296,22 @@ impl Process {
             firewall: Firewall::default(),
             pacers: Vec::new(),
             igmp: None,
+            reloads: 0,
+            cleared: Vec::new(),
             processors: None,
+            reporting: Reporting::default(),
+            linkbeat: Linkbeat::default(),
+            claims: ClaimListeners::default(),
+            link_delays: LinkDelays::default(),
+            sessions: BTreeMap::new(),
             site,
         };
+        process.report_configuration(&text);
+        let wanted = process.site.lvs.sync.clone();
+        if !process.sync.adopt(wanted.as_ref(), process.start.simulate_ipvs, &process.log) {
+            process.log.say_stopped();
+            return Err(End::Fatal);
+        }
         process.begin();
         Ok(process)
     }
@@ -257,7 +323,7 @@ impl Process {
         self.greet();
         self.seats = self.site.instances.iter().cloned().map(InstanceState::new).collect();
         self.configure_firewall();
-        self.pacers = Pacer::all(&self.site.paces, Vec::new());
+        self.pacers = Pacer::all(&self.site, Vec::new());
         let made = self.make_vmacs();
         self.log.detail("Registering gratuitous ARP shared channel");
         let delay = self.site.global.startup_delay.into_iter().chain(self.after_boot()).max();
@@ -270,22 +336,18 @@ impl Process {
         }
         for seat in self.seats.iter().zip(0..).filter(|(_, at)| !made.contains(at)).map(|(seat, _)| seat) {
             let instance = &seat.instance;
-            if instance.router.has_rules {
-                self.log.detail(format!("({}) removing Virtual Rules", instance.name));
-            }
+            let lines = [
+                (instance.router.has_rules, "removing Virtual Rules"),
+                (instance.router.has_routes, "removing Virtual Routes"),
+                (true, "removing VIPs."),
+                (!instance.router.excluded.is_empty(), "removing E-VIPs."),
+                (instance.router.no_accept, "removing firewall drop rule"),
+            ];
+            let lines = lines.into_iter().filter(|(said, _)| *said).map(|(_, line)| line);
+            self.cleared.extend(lines.map(|line| (instance.name.clone(), line)));
             for given in &instance.rules {
                 // What an earlier life left behind; mostly nothing.
                 let _ = given.rule.remove(&mut self.commands);
-            }
-            if instance.router.has_routes {
-                self.log.detail(format!("({}) removing Virtual Routes", instance.name));
-            }
-            self.log.detail(format!("({}) removing VIPs.", seat.instance.name));
-            if !seat.instance.router.excluded.is_empty() {
-                self.log.detail(format!("({}) removing E-VIPs.", seat.instance.name));
-            }
-            if seat.instance.router.no_accept {
-                self.log.detail(format!("({}) removing firewall drop rule", seat.instance.name));
             }
             for wanted in
                 seat.instance.addresses.iter().filter_map(|one| wanted(&self.interfaces, seat.instance.device(), one))
@@ -299,6 +361,8 @@ impl Process {
         self.scripts = self.script_runners(now + delay.unwrap_or_default());
         self.track_files(now, true);
         self.track_processes(now);
+        self.start_linkbeat(now);
+        self.start_conflicts();
         self.tell_readings(now);
         if let Some(delay) = delay {
             self.log.say(format!("Delaying startup for {} seconds", delay.as_secs_f64()));
@@ -309,7 +373,18 @@ impl Process {
             }
         }
         self.settle(now);
+        self.say_cleared();
         self.describe_channels();
+        if self.start.explain_start {
+            self.explain_start(now);
+        }
+    }
+
+    /// Says what was removed at the start: after the faults, and before any router listens.
+    fn say_cleared(&mut self) {
+        for (name, line) in std::mem::take(&mut self.cleared) {
+            self.log.detail_of(&name, line);
+        }
     }
 
     /// The loop.
@@ -328,15 +403,20 @@ impl Process {
             }
             self.track(now);
             self.hear_processes(now);
+            self.hear_sessions(now);
+            self.run_linkbeat(now);
+            self.run_link_delays(now);
+            self.hear_claims(now);
             self.settle(now);
             self.node.handle_timeout(now);
             self.perform_acts();
             self.run_pacers();
+            self.report_status(Instant::now());
         }
     }
 
     /// Waits for something to do; the sockets on which packets have come.
-    fn sleep(&self, signals: &SignalQueue) -> Vec<u64> {
+    fn sleep(&mut self, signals: &SignalQueue) -> Vec<u64> {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
         let processes = self.processes.iter().filter_map(ProcessRunner::poll_timeout).chain(self.recount_at);
@@ -347,16 +427,23 @@ impl Process {
             .chain(processes)
             .chain(self.node.poll_timeout())
             .chain(self.retry_at)
+            .chain(self.linkbeat.poll_timeout())
+            .chain(self.link_delays.poll_timeout())
+            .chain(self.poll_conflicts())
             .min();
-        let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let wake = due.into_iter().chain(self.poll_report()).min();
+        let wait = wake.map(|due| due.saturating_duration_since(Instant::now()));
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.process_monitor.as_ref().map(|monitor| PollFd::new(monitor.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.claims.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(self.start.sessions.as_ref().map(|sessions| PollFd::new(sessions.as_fd(), PollFlags::POLLIN)));
         let others = fds.len();
         fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.receiver.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
+        self.reporting.woke(Instant::now(), due);
         let sockets = self.pool.iter().map(|(serial, _)| serial).zip(fds.iter().skip(others));
         sockets
             .filter(|(_, fd)| fd.revents().is_some_and(|events| !events.is_empty()))
@@ -373,6 +460,7 @@ impl Process {
 
     fn stop(&mut self) {
         let now = Instant::now();
+        self.sync.stop(&self.log);
         self.node.stop(now);
         self.perform_acts();
         self.release_static_all();
@@ -386,14 +474,7 @@ impl Process {
         self.scripts.iter_mut().for_each(ScriptRunner::abandon);
         self.notifier.close();
         self.notifier.finish_mail();
-        let usage = |who| {
-            let usage = nix::sys::resource::getrusage(who).ok()?;
-            let (user, system) = (usage.user_time(), usage.system_time());
-            let decimal = |seconds: i64, micros: i64| format!("{seconds}.{micros:06}");
-            Some((decimal(user.tv_sec(), user.tv_usec()), decimal(system.tv_sec(), system.tv_usec())))
-        };
-        let (user, system) = usage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap_or_default();
-        self.log.say(format!("Stopped - used {user} user time, {system} system time"));
+        self.log.say_stopped();
     }
 
     /// The addresses of the interfaces that are used.
@@ -434,10 +515,12 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
         log.say(format!("Opening file '{}'.", input.shown));
     }
     let has_interface = |name: &str| interfaces.link(name).is_some();
-    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known };
+    let machine = Machine { has_interface: &has_interface, has_user: &security::is_known, read_secret: &secret::read };
     match read::read_all(&Disk, &start.inputs, &start.environment, &machine) {
         Ok(reading) => {
-            reading.complaints.iter().for_each(|complaint| log.say(&complaint.text));
+            // What is wrong with virtual servers the process of their checks says.
+            let own = |pass| !reading.site.has_servers || !matches!(pass, Pass::Checkers | Pass::CheckersEnd);
+            reading.complaints.iter().filter(|one| own(one.pass)).for_each(|one| log.say(&one.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
             let end = if unserved { "" } else { ", left out" };
             reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
@@ -448,6 +531,8 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
                 return None;
             }
             let mut site = reading.site;
+            // The command line may name another one, and neither changes while the daemon runs.
+            site.root.net_namespace.clone_from(&start.namespace);
             vmac::choose_names(&mut site, interfaces, log);
             Some((site, reading.text))
         }
@@ -456,11 +541,6 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
             None
         }
     }
-}
-
-/// The rules for the scripts of `site`.
-pub fn policy(site: &Site) -> Policy {
-    Policy { enforced: site.global.script_security == Some(true), user: site.global.script_user.clone() }
 }
 
 /// What the kernel is to hold for an address of an instance at `interface`; `None` while its interface is missing.

@@ -304,7 +304,7 @@ mod tests {
             lines(&ROUTES),
             lines(&RULES)
         );
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
         let reading = read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap();
         assert!(reading.unserved.is_empty(), "{:?}", reading.unserved);
         let instance = &reading.site.instances[0];
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_route_with_an_encapsulation_is_not_served() {
         let text = "static_routes {\n 203.0.113.0/24 via 10.1.0.254 dev e0 encap mpls 100\n}\n";
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
         let reading = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap();
         assert_eq!(reading.unserved.len(), 1, "{:?}", reading.unserved);
         assert!(reading.unserved[0].contains("encap"), "{:?}", reading.unserved);

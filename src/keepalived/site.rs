@@ -1,19 +1,24 @@
 //! A configuration checked and completed: what the router process runs.
 
+mod hmac;
 mod instance;
+pub mod server;
 
 use self::instance::Completion;
+use super::bfd::Session;
 use super::blocks::address::Address;
+use super::blocks::bfd::Bfd;
 use super::blocks::file::File;
 use super::blocks::global::Global;
 use super::blocks::group::Group;
 use super::blocks::instance::{Instance as Given, Notify};
 use super::blocks::interface::Pace;
+use super::blocks::lvs::Lvs;
 use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
 use super::blocks::track::Track;
-use super::blocks::{fixed, route, rule};
+use super::blocks::{bfd, fixed, route, rule};
 use super::mail::Settings;
 use super::slot::{Command, Machine, complain};
 use crate::conf::diagnostic::{At, Diagnostic, Kind, Severity};
@@ -45,6 +50,16 @@ pub struct Site {
     pub groups: Vec<Group>,
     /// The paces of announcements.
     pub paces: Vec<Pace>,
+    /// The BFD sessions.
+    pub sessions: Vec<Session>,
+    /// What `global_defs` says about virtual servers.
+    pub lvs: Lvs,
+    /// The virtual servers, in order.
+    pub servers: Vec<server::VirtualServer>,
+    /// There is a BFD session in the file, whether or not it can be run.
+    pub has_sessions: bool,
+    /// There is a virtual server in the file, whether or not it can be run.
+    pub has_servers: bool,
     /// There is a virtual router in the file, whether or not it can be run.
     pub configured: bool,
 }
@@ -81,6 +96,8 @@ pub enum What {
     File(String),
     /// A process, by name.
     Process(String),
+    /// A BFD session, by name.
+    Session(String),
 }
 
 /// Something tracked, and what it weighs for an instance.
@@ -133,6 +150,8 @@ pub struct Instance {
     pub notify_priority_changes: bool,
     /// Keep other addresses of a network when the first goes.
     pub promote_secondaries: bool,
+    /// The driver of its interface is asked for the state of the link.
+    pub linkbeat: bool,
     /// It is for unicast and has no peers: it stays in fault.
     pub lacks_peers: bool,
     /// It asks for something that is not served and must not be left out: it stays in fault.
@@ -191,6 +210,8 @@ pub struct Blocks {
     pub groups: Vec<Group>,
     /// `garp_group`.
     pub paces: Vec<Pace>,
+    /// `bfd_instance`.
+    pub sessions: Vec<Bfd>,
 }
 
 /// Why weights of a member do not count.
@@ -204,7 +225,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut complaints = Vec::new();
     let has_interface = machine.has_interface;
     users(&mut given, machine, &mut complaints);
-    let Blocks { global, root, scripts, files, mut processes, instances, groups, mut paces } = given;
+    let Blocks { global, root, scripts, files, mut processes, instances, groups, mut paces, sessions } = given;
     // One without a program has been complained of.
     processes.retain(|process| !process.path.is_empty());
     let mut vital = static_addresses(&root, has_interface, &mut complaints);
@@ -218,28 +239,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     paces.retain(|pace| pace.arp.is_some() || pace.na.is_some());
     let configured = !instances.is_empty();
     let scripts: Vec<Script> = scripts.into_iter().filter_map(script).collect();
-    if global.dynamic_interfaces != Some(true) {
-        let own = instances.iter().map(|one| (&one.name, &one.interfaces));
-        for (name, tracks) in own.chain(groups.iter().map(|one| (&one.name, &one.interfaces))) {
-            for track in tracks.iter().filter(|track| !has_interface(&track.name)) {
-                vital = true;
-                let text = format!("({name}) tracked interface {} doesn't exist", track.name);
-                complaints.push(complain(text).at(track.span));
-            }
-        }
-    }
-    for given in &instances {
-        let Some(name) = given.interface.as_ref().filter(|name| !has_interface(name)) else { continue };
-        if global.dynamic_interfaces == Some(true) {
-            let text =
-                format!("Configuration specifies interface {name} which doesn't currently exist - will use if created");
-            complaints.push(Diagnostic::new(Severity::Notice, text));
-        } else {
-            vital = true;
-            let text = format!("WARNING - interface {name} for vrrp_instance {} doesn't exist", given.name);
-            complaints.push(placed(complain(text), given.interface_span));
-        }
-    }
+    vital |= absent_interfaces((&global, &instances, &groups), has_interface, &mut complaints);
     let groups = membership(groups, &instances, &mut complaints);
     let mut instances = instances;
     let mut about_groups = grouped(&groups, &mut instances);
@@ -248,10 +248,18 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     let mut instances: Vec<Instance> = instances
         .into_iter()
         .filter_map(|given| {
-            let (scripts, files, processes) = (&scripts, &files, &processes);
+            let (scripts, files, processes, sessions) = (&scripts, &files, &processes, &sessions);
             let (complaints, firewall) = (&mut complaints, &mut firewall);
-            let mut cx = Completion { global: &global, scripts, files, processes, paces: &paces, complaints, firewall };
-            cx.instance(given, has_interface)
+            let (global, paces) = (&global, &paces);
+            let read_secret = machine.read_secret;
+            let mut cx =
+                Completion { global, scripts, files, processes, sessions, paces, complaints, firewall, read_secret };
+            let instance = cx.instance(given, has_interface)?;
+            let timers = (instance.router.down_timer_adverts, instance.router.interval);
+            let own = root.delays.iter().filter(|delay| delay.name == instance.interface);
+            let long = own.filter_map(|delay| delay.complaint(&instance.name, timers));
+            complaints.extend(long.map(|text| Diagnostic::new(Severity::Notice, text)));
+            Some(instance)
         })
         .collect();
     vital |= complaints.iter().any(|complaint| complaint.kind == Kind::Interface);
@@ -263,8 +271,24 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     if !vital {
         duplicates(&instances, &places, &mut complaints);
     }
-    let mut site = Site { global, root, scripts, files, processes, instances: Vec::new(), groups, paces, configured };
-    site.groups(&mut instances, &mut about_groups);
+    let has_sessions = !sessions.is_empty();
+    let mut site = Site {
+        global,
+        root,
+        scripts,
+        files,
+        processes,
+        instances: Vec::new(),
+        groups,
+        paces,
+        sessions: bfd::sessions(&sessions),
+        lvs: Lvs::default(),
+        servers: Vec::new(),
+        has_servers: false,
+        has_sessions,
+        configured,
+    };
+    site.groups(&mut instances, &sessions, &mut about_groups);
     site.track_groups(&mut instances, &mut about_groups);
     site.instances = instances.into_iter().map(Arc::new).collect();
     if !vital {
@@ -277,6 +301,38 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
         }
     }
     (site, complaints)
+}
+
+/// The interfaces that instances are on and that they and groups track are there; whether one is missing and must not be.
+fn absent_interfaces(
+    (global, instances, groups): (&Global, &[Given], &[Group]),
+    has_interface: &dyn Fn(&str) -> bool,
+    complaints: &mut Vec<Diagnostic>,
+) -> bool {
+    let mut vital = false;
+    if global.dynamic_interfaces != Some(true) {
+        let own = instances.iter().map(|one| (&one.name, &one.interfaces));
+        for (name, tracks) in own.chain(groups.iter().map(|one| (&one.name, &one.interfaces))) {
+            for track in tracks.iter().filter(|track| !has_interface(&track.name)) {
+                vital = true;
+                let text = format!("({name}) tracked interface {} doesn't exist", track.name);
+                complaints.push(complain(text).at(track.span));
+            }
+        }
+    }
+    for given in instances {
+        let Some(name) = given.interface.as_ref().filter(|name| !has_interface(name)) else { continue };
+        if global.dynamic_interfaces == Some(true) {
+            let text =
+                format!("Configuration specifies interface {name} which doesn't currently exist - will use if created");
+            complaints.push(Diagnostic::new(Severity::Notice, text));
+        } else {
+            vital = true;
+            let text = format!("WARNING - interface {name} for vrrp_instance {} doesn't exist", given.name);
+            complaints.push(placed(complain(text), given.interface_span));
+        }
+    }
+    vital
 }
 
 /// Static addresses are on interfaces that are there; whether one is not.
@@ -399,8 +455,22 @@ fn grouped(groups: &[Group], instances: &mut [Given]) -> Vec<Diagnostic> {
 impl Site {
     /// What concerns all processes, without the virtual routers.
     pub fn without_routers(self) -> Self {
-        let Self { global, root, configured, .. } = self;
-        Self { global, root, configured, ..Self::default() }
+        let Self { global, root, configured, has_sessions, has_servers, .. } = self;
+        Self { global, root, configured, has_sessions, has_servers, ..Self::default() }
+    }
+
+    /// Gives the sync daemon the number of the virtual router it follows; what is said where there is none of that name.
+    pub fn follow_router(&mut self) -> Option<Diagnostic> {
+        let name = self.lvs.sync.as_ref()?.instance.clone()?;
+        let Some(instance) = self.instances.iter().find(|instance| instance.name == name) else {
+            self.lvs.sync = None;
+            let text = format!("Unable to find vrrp instance {name} for lvs_syncd - clearing lvs_syncd config");
+            return Some(complain(text));
+        };
+        if let Some(sync) = self.lvs.sync.as_mut().filter(|sync| !sync.has_id) {
+            sync.daemon.id = u32::from(instance.router.vrid);
+        }
+        None
     }
 
     /// How mail is sent, if anybody is to get any.
@@ -496,7 +566,7 @@ impl Site {
     }
 
     /// Members must exist; what a group tracks all its members track.
-    fn groups(&mut self, instances: &mut [Instance], complaints: &mut Vec<Diagnostic>) {
+    fn groups(&mut self, instances: &mut [Instance], sessions: &[Bfd], complaints: &mut Vec<Diagnostic>) {
         let names: Vec<String> = instances.iter().map(|instance| instance.name.clone()).collect();
         for group in &mut self.groups {
             group.members.retain(|member| names.contains(member));
@@ -512,8 +582,9 @@ impl Site {
             });
             let interfaces =
                 group.interfaces.iter().map(|track| one(track, What::Interface(track.name.clone()), (0, false)));
+            let bfd = group.sessions.iter().filter_map(|track| session(track, sessions));
             // As in 2.1.5, the processes of a group are read, and nobody tracks them.
-            let mut all: Vec<Tracking> = scripts.chain(files).chain(interfaces).collect();
+            let mut all: Vec<Tracking> = scripts.chain(files).chain(bfd).chain(interfaces).collect();
             for tracking in all.iter_mut().filter(|tracking| owner && tracking.weight != 0) {
                 tracking.weight = 0;
                 complaints.push(complain(unweighted(&group.name, &tracking.what)));
@@ -535,6 +606,7 @@ fn unweighted(group: &str, what: &What) -> String {
         What::File(name) => ("file", name, "setting weight 0"),
         What::Interface(name) => ("interface", name, "clearing weight"),
         What::Process(name) => ("process", name, "clearing weight"),
+        What::Session(name) => ("bfd", name, "setting weight 0"),
     };
     format!("({group}) Cannot have weighted track {kind} '{name}' with member having priority 255 - {end}")
 }
@@ -590,6 +662,12 @@ fn placed(complaint: Diagnostic, span: Option<Span>) -> Diagnostic {
         Some(span) => complaint.at(span),
         None => complaint,
     }
+}
+
+/// A tracked session, with the weight it has where it is defined.
+fn session(track: &Track, sessions: &[Bfd]) -> Option<Tracking> {
+    let session = sessions.iter().find(|session| session.name == track.name)?;
+    Some(one(track, What::Session(track.name.clone()), session.weight()))
 }
 
 fn one(track: &Track, what: What, (weight, reverse): (i32, bool)) -> Tracking {

@@ -57,6 +57,26 @@ pub struct Machine<'a> {
     pub has_interface: &'a dyn Fn(&str) -> bool,
     /// Whether there is a user of this name, and a group of that.
     pub has_user: &'a dyn Fn(&str, Option<&str>) -> bool,
+    /// What is in the file of a key; nothing where it cannot be opened.
+    pub read_secret: &'a dyn Fn(&str) -> Option<SecretFile>,
+}
+
+/// The file of a key.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretFile {
+    /// What is in it, at most one byte more than [`LONGEST_SECRET`].
+    pub bytes: Vec<u8>,
+    /// Others than its owner may open it.
+    pub exposed: bool,
+}
+
+/// The longest file of a key.
+pub const LONGEST_SECRET: usize = 139;
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretFile(…)")
+    }
 }
 
 /// A complaint after which reading goes on.

@@ -4,6 +4,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_CONNECTOR};
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 /// Index and value of the process connector, and its multicast group.
 const CN_PROC: u32 = 1;
@@ -40,7 +41,7 @@ pub enum ProcessEvent {
 
 /// A socket that receives the events of processes.
 pub struct ProcessMonitor {
-    socket: Socket,
+    socket: Arc<Socket>,
     buffer: Vec<u8>,
 }
 
@@ -55,7 +56,7 @@ impl ProcessMonitor {
         socket.set_non_blocking(true)?;
         // A burst of forks must fit; a kernel that refuses leaves its default.
         let _ = socket.set_rx_buf_sz(1_i32 << 20);
-        let mut monitor = Self { socket, buffer: vec![0; 4096] };
+        let mut monitor = Self { socket: Arc::new(socket), buffer: vec![0; 4096] };
         monitor.socket.send(&listen(), 0)?;
         // The kernel answers while it takes the request.
         let (mut confirmed, mut refusal) = (false, 0);
@@ -70,6 +71,17 @@ impl ProcessMonitor {
             (true, errno) => Err(io::Error::from_raw_os_error(errno as i32)),
             (false, _) => Err(io::Error::from(Errno::ENOTSUP)),
         }
+    }
+
+    /// The same socket for another reader, without the events that have come so far.
+    pub fn renewed(&self) -> Self {
+        let mut monitor = Self { socket: Arc::clone(&self.socket), buffer: vec![0; 4096] };
+        let mut events = Vec::new();
+        monitor.read(&mut events);
+        while !std::mem::take(&mut events).is_empty() {
+            monitor.read(&mut events);
+        }
+        monitor
     }
 
     /// Reads the events that are there.

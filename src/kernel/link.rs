@@ -26,6 +26,8 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Its flags (IFF_*).
+    pub flags: u32,
     /// Administratively up, with carrier.
     pub up: bool,
     /// It reaches this host only.
@@ -64,6 +66,7 @@ impl Link {
         let mut link = Self {
             index,
             name: String::new(),
+            flags,
             up: flags & IFF_UP != 0 && flags & IFF_RUNNING != 0,
             loopback: flags & IFF_LOOPBACK != 0,
             mac: None,

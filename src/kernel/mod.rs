@@ -4,7 +4,10 @@
 //! unknown is skipped.
 
 pub mod address;
+pub mod advertisement;
+pub mod arp;
 pub mod connector;
+pub mod ipvs;
 pub mod link;
 mod message;
 pub mod netlink;
@@ -12,3 +15,4 @@ pub mod nftables;
 pub mod packet;
 pub mod route;
 pub mod rule;
+pub mod udp;

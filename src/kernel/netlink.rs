@@ -257,7 +257,11 @@ impl Commands {
     }
 }
 
-fn verdict(body: &[u8]) -> io::Result<()> {
+/// The result that an acknowledgement carries.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn verdict(body: &[u8]) -> io::Result<()> {
     match body.first_chunk().map(|code| i32::from_ne_bytes(*code)) {
         Some(0) => Ok(()),
         Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
@@ -279,7 +283,7 @@ fn change(kind: u16, body: &[u8]) -> Option<Change> {
 }
 
 /// The messages of a datagram: type and body.
-struct Messages<'a>(&'a [u8]);
+pub struct Messages<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = (u16, &'a [u8]);

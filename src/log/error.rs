@@ -112,7 +112,7 @@ impl Log {
     /// Writes a line; `connection` is nginx's `*7`. What it says need not be UTF-8: names of files and hosts are not.
     pub fn write(&self, level: Level, connection: Option<u64>, message: &(impl AsRef<[u8]> + ?Sized)) {
         if self.takes(level) {
-            event::send(&self.lines, Line { level, connection, message: message.as_ref() });
+            event::send(&self.lines, Line { level, connection, instance: None, message: message.as_ref() });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Lines as `tracing` events: a log is a subscriber of its own, and its layer prints the daemon's exact lines.
 //!
-//! What an event carries: `severity` (a [`Level`]), `connection` where there is one, and `message`, which need not be
-//! UTF-8. Events of libraries are nobody's lines.
+//! What an event carries: `severity` (a [`Level`]), `connection` or `instance` where there is one, and `message`, which
+//! need not be UTF-8. Events of libraries are nobody's lines.
 
 use super::error::Level;
 use std::fmt::Debug;
@@ -20,6 +20,8 @@ pub struct Line<'a> {
     pub level: Level,
     /// nginx's `*7`.
     pub connection: Option<u64>,
+    /// The VRRP instance it is about.
+    pub instance: Option<&'a str>,
     /// What it says.
     pub message: &'a [u8],
 }
@@ -47,6 +49,7 @@ pub fn send(to: &Dispatch, line: Line<'_>) {
                 tracing::Level::$level,
                 severity = line.level as u64,
                 connection = line.connection,
+                instance = line.instance,
                 message = line.message
             )
         };
@@ -72,7 +75,12 @@ impl<P: Prints> Subscriber for Printer<P> {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Some(level) = fields.severity.and_then(Level::of) else { return };
-        self.0.print(Line { level, connection: fields.connection, message: &fields.message });
+        self.0.print(Line {
+            level,
+            connection: fields.connection,
+            instance: fields.instance.as_deref(),
+            message: &fields.message,
+        });
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -93,6 +101,7 @@ impl<P: Prints> Subscriber for Printer<P> {
 struct Fields {
     severity: Option<u64>,
     connection: Option<u64>,
+    instance: Option<String>,
     message: Vec<u8>,
 }
 
@@ -102,6 +111,12 @@ impl Visit for Fields {
             "severity" => self.severity = Some(value),
             "connection" => self.connection = Some(value),
             _ => {}
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "instance" {
+            self.instance = Some(value.to_owned());
         }
     }
 

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod journal;
 pub mod syslog;
 
 pub use error::{Level, Log, Sink};

@@ -108,7 +108,7 @@ fn has_server(levels: &Levels<'_>) -> bool {
 
 fn mail(cx: &mut Setting<'_>, _: &mut Main, _: &Statement) -> Result<(), Diagnostic> {
     let again = cx.around().is_some_and(|main| main.children.iter().any(|level| level.context == MAIL));
-    if again { Err(cx.complain("is duplicate")) } else { Ok(()) }
+    if again { Err(cx.duplicate()) } else { Ok(()) }
 }
 
 fn close(cx: &mut Setting<'_>) -> Result<(), Diagnostic> {
@@ -131,7 +131,7 @@ fn protocol(_: &mut Setting<'_>, conf: &mut Server, statement: &Statement) -> Re
 
 fn resolver(cx: &mut Setting<'_>, conf: &mut MailConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.resolver.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let off = statement.arguments().first().is_some_and(|word| word.is("off"));
     conf.resolver = Some(if off { None } else { Some(resolver::parse(statement)?) });

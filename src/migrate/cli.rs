@@ -4,14 +4,20 @@
 //! command line is wrong or an input cannot be read.
 
 use super::input::Given;
-use super::render::{Format, render};
+use super::render::{Beside, Format, render};
 use super::report::{Failure, Report};
+use super::secret;
 use super::{diff, explain, lint, probe, survey};
+use crate::conf::source::Loader as _;
+use crate::log::clock;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Tells before a switch what will be the same and what will differ.
 ///
@@ -67,7 +73,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match report(&parsed).and_then(|report| write(&report, &parsed.output).map(|()| report.verdict.exit)) {
+    match report(&parsed).and_then(|report| write(&report, &parsed).map(|()| report.verdict.exit)) {
         Ok(exit) => ExitCode::from(exit),
         Err(Failure(text)) => {
             let _ = writeln!(std::io::stderr(), "rmigrate: {text}");
@@ -83,7 +89,7 @@ pub fn answer(arguments: &[&str]) -> (String, u8) {
         Err(error) => return (error.to_string(), u8::try_from(error.exit_code()).unwrap_or(2)),
     };
     match report(&parsed) {
-        Ok(report) => (render(&report, parsed.output.format), report.verdict.exit),
+        Ok(report) => (rendered(&report, &parsed, None), report.verdict.exit),
         Err(Failure(text)) => (format!("rmigrate: {text}\n"), 2),
     }
 }
@@ -98,9 +104,32 @@ fn report(parsed: &Arguments) -> Result<Report, Failure> {
     }
 }
 
-fn write(report: &Report, output: &Output) -> Result<(), Failure> {
-    let text = render(report, output.format);
-    match &output.output {
+/// The report in its format, with lines of the files that its findings name.
+fn rendered(report: &Report, parsed: &Arguments, made: Option<String>) -> String {
+    let known = RefCell::new(BTreeMap::new());
+    let lines = |file: &str| {
+        let mut known = known.borrow_mut();
+        let lines: &Option<Rc<[String]>> = known.entry(file.to_owned()).or_insert_with(|| {
+            let text = parsed.given.load(file).ok()?;
+            let mut seen = Vec::new();
+            Some(String::from_utf8_lossy(&text).lines().map(|line| secret::line(line, &mut seen)).collect())
+        });
+        lines.clone()
+    };
+    render(report, parsed.output.format, &Beside { made, lines: &lines })
+}
+
+/// Who makes a report, where and when.
+fn made() -> String {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let date = clock::http_date(i64::try_from(since.as_secs()).unwrap_or_default());
+    format!("rmigrate {} on {host}, {date}", env!("CARGO_PKG_VERSION"))
+}
+
+fn write(report: &Report, parsed: &Arguments) -> Result<(), Failure> {
+    let text = rendered(report, parsed, Some(made()));
+    match &parsed.output.output {
         Some(path) => std::fs::write(path, text).map_err(|error| Failure::file(&path.to_string_lossy(), &error)),
         // A reader that has seen enough (`| head`) is no failure.
         None => std::io::stdout().write_all(text.as_bytes()).or_else(closed),

@@ -40,7 +40,8 @@ impl Dialect {
         if first.is_empty() {
             return None;
         }
-        if line.ends_with(';') || rest.starts_with('{') && matches!(first, "events" | "http" | "stream" | "mail") {
+        let ends = line.ends_with(';') || line.contains(';') && line.ends_with('}');
+        if ends || rest.starts_with('{') && matches!(first, "events" | "http" | "stream" | "mail") {
             return Some(Self::Nginx);
         }
         if rest.starts_with('=') {
@@ -59,6 +60,7 @@ mod tests {
         let told = |text: &str| Dialect::of(text.as_bytes());
         assert_eq!(told("events {}\nhttp { server { listen 80; } }"), Some(Dialect::Nginx));
         assert_eq!(told("server {\n  # state MASTER\n  listen 80;\n  root /x;\n}"), Some(Dialect::Nginx));
+        assert_eq!(told("server { listen 80; location / { root /x; } }"), Some(Dialect::Nginx));
         assert_eq!(
             told("! head\nvrrp_instance VI_1 {\n  state MASTER\n  virtual_router_id 51\n}"),
             Some(Dialect::Keepalived)

@@ -4,11 +4,11 @@ mod keepalived;
 mod model;
 mod nginx;
 mod order;
-mod secret;
 
 use super::dialect::Dialect;
 use super::input::{Given, Text};
 use super::report::{Failure, Report, Section, Table};
+use super::secret;
 use crate::conf::registry::Registry;
 use model::{Change, compare};
 use similar::TextDiff;

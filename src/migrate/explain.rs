@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// What `explain` is asked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The request: `http://HOST[:PORT]/PATH`, `https://...`, or `tcp://IP:PORT` for a connection to the stream server.
+    /// The request: `http://HOST[:PORT]/PATH`, `https://...`, or `tcp://IP:PORT` for a connection to the stream server, or `udp://IP:PORT` for datagrams.
     #[arg(required_unless_present = "vrrp")]
     url: Option<String>,
     /// The configuration that serves it.

@@ -12,7 +12,7 @@ use crate::conf::registry::Registry;
 use crate::conf::source::{Kind, Loader, Named, Sources, Span};
 use crate::conf::tree::{Block, Node, Statement};
 use crate::conf::walk::{errno, full};
-use crate::nginx::view::View;
+use crate::nginx::view::{Said, View};
 use std::io;
 
 /// How files are found and taken; the same for all subcommands.
@@ -134,34 +134,48 @@ impl Given {
     }
 
     fn nginx(&self, path: &str) -> Result<Text, Failure> {
-        let bytes = self.load(path).map_err(|error| Failure::file(path, &error))?;
-        let place = self.context.unwrap_or_else(|| Place::of(&bytes));
-        if place != Place::Main {
+        if let Some(place) = self.place_of(path)? {
             return Ok(self.part(path, place));
         }
+        let bytes = self.load(path).map_err(|error| Failure::file(path, &error))?;
         let (tree, sources) = spliced(self, path, bytes);
         let mut view = crate::nginx::view::view(self, path);
-        if view.fatal.as_ref().is_some_and(|fatal| fatal.machine) {
+        if view.fatal.as_ref().is_some_and(|fatal| fatal.complaint.machine) {
             // What this machine lacks is no end on another one: what else is wrong?
             view = crate::nginx::view::every(self, path);
         }
         Ok(text(path, (tree, sources), view, None))
     }
 
+    /// Where a file of nginx belongs, if it is a part of a configuration.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn place_of(&self, path: &str) -> Result<Option<Place>, Failure> {
+        let bytes = self.load(path).map_err(|error| Failure::file(path, &error))?;
+        Ok(Some(self.context.unwrap_or_else(|| Place::of(&bytes))).filter(|place| *place != Place::Main))
+    }
+
+    /// The whole a part of a configuration is read in, and the name the part has there.
+    pub fn around(&self, path: &str, place: Place) -> (Around<'_>, String) {
+        let whole = std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string());
+        let name = format!("{}(around {path})", base(path, self));
+        (Around { files: self, name, text: place.around(&whole) }, whole)
+    }
+
     /// A part of a configuration, in the blocks it belongs in.
     fn part(&self, path: &str, place: Place) -> Text {
-        let whole = std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string());
-        let around =
-            Around { files: self, name: format!("{}(around {path})", base(path, self)), text: place.around(&whole) };
+        let (around, whole) = self.around(path, place);
         let (tree, mut sources) = spliced(&around, &around.name, around.text.clone().into_bytes());
         let mut view = crate::nginx::view::every(&around, &around.name);
         sources.rename(&whole, path);
         view.sources.rename(&whole, path);
         view.complaints.extend(view.fatal.take());
-        for complaint in &mut view.complaints {
+        for Said { place, complaint } in &mut view.complaints {
             complaint.message = complaint.message.replace(&whole, path);
+            *place = place.replace(&whole, path);
         }
-        view.complaints.retain(|complaint| !may_be_elsewhere(&complaint.message));
+        view.complaints.retain(|one| !may_be_elsewhere(&one.complaint.message));
         text(path, (tree, sources), view, Some((place, self.context.is_none())))
     }
 
@@ -195,10 +209,10 @@ fn spliced(loader: &dyn Loader, path: &str, bytes: Vec<u8>) -> (Block, Sources) 
 }
 
 fn text(path: &str, (tree, sources): (Block, Sources), view: View, part: Option<(Place, bool)>) -> Text {
-    let complaint = |one: &Diagnostic| Complaint {
-        place: place_of(one, &view.sources),
-        text: one.message.clone(),
-        gravity: Gravity::of(one),
+    let complaint = |one: &Said| Complaint {
+        place: one.place.clone(),
+        text: one.complaint.message.clone(),
+        gravity: Gravity::of(&one.complaint),
     };
     let complaints = view.complaints.iter().chain(&view.fatal).map(complaint).collect();
     let unserved = with_places(&view.unserved, &view.sources);

@@ -5,6 +5,7 @@ mod emqx;
 mod hocon;
 mod keepalived;
 mod levels;
+mod lvs;
 mod nginx;
 mod node;
 mod peers;
@@ -78,9 +79,10 @@ impl Found<'_> {
 }
 
 /// The groups of rules and the headings over what they find.
-const GROUPS: [(&str, &[Rule]); 6] = [
+const GROUPS: [(&str, &[Rule]); 7] = [
     ("Between the nodes", &cluster::RULES),
     ("keepalived", &keepalived::RULES),
+    ("Virtual servers", &lvs::RULES),
     ("Check scripts", &script::RULES),
     ("nginx", &nginx::RULES),
     ("EMQX", &emqx::RULES),
@@ -126,7 +128,10 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
         FailOn::Warning => errors + warnings,
         FailOn::Note => errors + warnings + notes,
     };
-    report.conclude(failed > 0, format!("{errors} errors, {warnings} warnings, {notes} notes"));
+    let files = nodes.iter().map(Node::files).sum::<usize>();
+    let text = format!("{files} file{} looked at", if files == 1 { "" } else { "s" });
+    let none = if errors + warnings + notes == 0 { ": nothing found" } else { "" };
+    report.conclude(failed > 0, format!("{text}{none}"));
     Ok(report)
 }
 

@@ -26,6 +26,7 @@ pub fn files() -> Vec<(String, String)> {
         ("man/rnginx.conf.5".to_owned(), nginx_rows().page()),
         ("man/rkeepalived.conf.5".to_owned(), keepalived_rows().page()),
     ];
+    files.extend(subcommand_pages());
     for (shell, ending) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
         for mut command in [completed(&rnginx()), completed(&rkeepalived()), command()] {
             let name = command.get_name().to_owned();
@@ -80,16 +81,17 @@ pub fn support_page() -> String {
 /// README's table: how many directives and keywords are served how.
 pub fn support_counts() -> String {
     let mut out = String::from(
-        "| | all | served | with a named difference | without effect | checked, not served |\n|---|---|---|---|---|---|\n",
+        "| | all | served | with a named difference | without effect | checked, not served | refused for good |\n|---|---|---|---|---|---|---|\n",
     );
     for book in [nginx_rows(), keepalived_rows()] {
-        let mut counts = [0; 5];
+        let mut counts = [0; 6];
         for row in book.chapters.iter().flat_map(|(_, rows)| rows) {
             let at = match (row.support, row.omission) {
                 (Support::Full, _) => 1,
                 (Support::Partial(_) | Support::Parts(_), _) => 2,
                 (Support::Inert(_), _) | (Support::Missing, Omission::Tunes(_)) => 3,
                 (Support::Missing, _) => 4,
+                (Support::Refused(_), _) => 5,
             };
             for index in [0, at] {
                 if let Some(count) = counts.get_mut(index) {
@@ -97,8 +99,12 @@ pub fn support_counts() -> String {
                 }
             }
         }
-        let [all, full, partial, inert, missing] = counts;
-        let _ = writeln!(out, "| {}s of {} | {all} | {full} | {partial} | {inert} | {missing} |", book.row, book.name);
+        let [all, full, partial, inert, missing, refused] = counts;
+        let _ = writeln!(
+            out,
+            "| {}s of {} | {all} | {full} | {partial} | {inert} | {missing} | {refused} |",
+            book.row, book.name
+        );
     }
     out
 }
@@ -174,11 +180,18 @@ fn rkeepalived() -> Daemon {
     Daemon {
         name: "rkeepalived",
         title: "runs keepalived.conf files",
-        synopsis: "[options]".to_owned(),
+        synopsis: "[options] | status | watch | explain INSTANCE | plan [-f FILE]".to_owned(),
         description: "rkeepalived keeps virtual addresses on one of several hosts with VRRP, as existing keepalived configurations \
 ask for, and speaks with real keepalived. A parent process keeps one child, the router, and starts it again should it end. \
 With NOTIFY_SOCKET in its environment the parent tells the service manager when the router runs, reloads and stops, as \
-sd_notify(3) describes, and with WATCHDOG_USEC that it is alive; scripts do not get these variables. Keywords that are known and not served yet are refused by name at a start.",
+sd_notify(3) describes, and with WATCHDOG_USEC that it is alive; scripts do not get these variables. Where systemd's journal \
+hears /dev/log, a line about an instance has its name in the field VRRP_INSTANCE (journalctl VRRP_INSTANCE=VI_1). Keywords that are known and not served yet are refused by name at a start.
+
+The parent also answers at a control socket, which only its owner can use: beside the pid file, /run/keepalived.sock unless \
+another pid file or socket is given. No query reaches the router. status shows every instance, group and script; watch shows each \
+change from now on; explain shows how the priority of an instance comes about and what keeps it from being master; plan shows \
+what a reload with FILE would change. Each takes --socket PATH and --json. The socket speaks HTTP (/status, /watch, \
+/configuration, which has digests in the place of passwords, /metrics).",
         options: keepalived::options().map(choice).collect(),
         signals: &[
             ("TERM, INT", "Give the addresses up and end."),
@@ -241,15 +254,19 @@ fn daemon_page(daemon: &Daemon) -> String {
 }
 
 /// What `--json` prints, in words.
-const DATA: &str = "With --json standard output holds one object. verdict is ok or failed. severity is emerg, crit, alert, \
+const DATA: &str = "With --json standard output holds one object; fixtures/schema/test.schema.json in \
+the sources is its JSON Schema. format is 1 as long as a program that reads it need not change. verdict is ok or failed. severity is emerg, crit, alert, \
 error, warn or notice. The file and line of a diagnostic are those its line names without --json; span is the place --explain \
 underlines, with lines and columns from 1, columns in bytes, and its end behind the last byte. What the original names no place \
-for has null there; help may be null.";
+for has null there; help may be null. code tells what a diagnostic is about and stays the same from version to version: value, \
+conflict, syntax, unknown-directive, misplaced-directive, unknown-variable, expression, file, unknown-host, not-served, brace, \
+quote, arguments, duplicate, block-name, user, interface. With --sarif the same diagnostics are a log of SARIF 2.1.0 whose rules \
+are these codes.";
 
 /// What `--json` prints, by example.
-const FORM: &str = r#"{ "program": "...", "file": "...", "verdict": "failed",
+const FORM: &str = r#"{ "format": 1, "program": "...", "version": "...", "file": "...", "verdict": "failed",
   "diagnostics": [ {
-    "severity": "emerg", "message": "...", "file": "...", "line": 3,
+    "severity": "emerg", "code": "value", "message": "...", "file": "...", "line": 3,
     "span": { "file": "...", "line": 3, "column": 5, "end_line": 3, "end_column": 9 },
     "labels": [ { "message": "first defined here", "span": { } } ],
     "notes": [ "..." ], "help": "..." } ] }"#;
@@ -299,6 +316,81 @@ fn tool_page() -> String {
     let _ = writeln_bytes(&mut text, &format!(".SH SEE ALSO\n{}", roff("rnginx(8), rkeepalived(8)")));
     String::from_utf8_lossy(&text).into_owned()
 }
+
+/// rmigrate-survey(1) and its like: one page a subcommand.
+fn subcommand_pages() -> Vec<(String, String)> {
+    let mut command = command();
+    command.build();
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    let page = |sub: &Command| {
+        let name = format!("rmigrate-{}", sub.get_name());
+        let sub = sub.clone().name(name.clone()).bin_name(format!("rmigrate {}", sub.get_name()));
+        let man = clap_mangen::Man::new(sub).date("").source(format!("rha {VERSION}")).manual("");
+        let mut text = Vec::new();
+        let _ = man.render(&mut text);
+        let _ = writeln_bytes(&mut text, &format!(".SH EXIT STATUS\n{}", roff(EXIT)));
+        let examples = EXAMPLES.iter().filter(|(of, ..)| format!("rmigrate-{of}") == name);
+        for (number, (_, what, line)) in examples.enumerate() {
+            let head = if number == 0 { ".SH EXAMPLES\n" } else { "" };
+            let _ = writeln_bytes(
+                &mut text,
+                &format!("{head}.PP\n{}\n.PP\n.RS\n.nf\n{}\n.fi\n.RE", roff(what), roff(line)),
+            );
+        }
+        let _ = writeln_bytes(&mut text, &format!(".SH SEE ALSO\n{}", roff("rmigrate(1), rnginx(8), rkeepalived(8)")));
+        (format!("man/{name}.1"), String::from_utf8_lossy(&text).into_owned())
+    };
+    shown.map(page).collect()
+}
+
+/// What the exit code of every subcommand says.
+const EXIT: &str =
+    "0: nothing to say. 1: something was found. 2: the command line is wrong, or an input cannot be read.";
+
+/// Subcommand, what is wanted, the command line.
+const EXAMPLES: &[(&str, &str, &str)] = &[
+    (
+        "survey",
+        "What of the files of this machine is served:",
+        "rmigrate survey /etc/nginx/nginx.conf /etc/keepalived/keepalived.conf",
+    ),
+    (
+        "survey",
+        "The same for files that were copied from another machine:",
+        "rmigrate --root ./copy survey /etc/nginx/nginx.conf",
+    ),
+    ("diff", "What a change means, and its lines:", "rmigrate diff --text nginx.conf.old nginx.conf"),
+    (
+        "diff",
+        "What two nodes of a pair should not have different:",
+        "rmigrate diff --nodes a/keepalived.conf b/keepalived.conf",
+    ),
+    (
+        "explain",
+        "Which server, location and peer a request meets:",
+        "rmigrate explain https://shop.example/cart -c nginx.conf --from 192.0.2.7",
+    ),
+    (
+        "explain",
+        "Who is master when what fails, as a page with a timeline:",
+        "rmigrate --format html -o pair.html explain --vrrp a/keepalived.conf b/keepalived.conf",
+    ),
+    (
+        "lint",
+        "Mistakes of a pair of nodes:",
+        "rmigrate lint --node a=a/nginx.conf,a/keepalived.conf --node b=b/nginx.conf,b/keepalived.conf",
+    ),
+    (
+        "lint",
+        "The same for a forge that shows them beside the lines of a change:",
+        "rmigrate --format sarif -o lint.sarif lint nginx.conf",
+    ),
+    (
+        "probe",
+        "Whether yesterday's requests would be answered the same:",
+        "rmigrate probe /etc/nginx/nginx.conf --log /var/log/nginx/access.log.1",
+    ),
+];
 
 fn writeln_bytes(out: &mut Vec<u8>, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
@@ -406,6 +498,7 @@ impl Book {
             (Support::Full, _) => "yes".to_owned(),
             (Support::Partial(how) | Support::Parts(how), _) => format!("with a difference: {how}"),
             (Support::Inert(why), _) | (Support::Missing, Omission::Tunes(why)) => format!("without effect: {why}"),
+            (Support::Refused(why), _) => format!("never: {why}; refused at a start where it has an effect"),
             (Support::Missing, _) => {
                 format!("not yet; the {} is checked, and refused at a start where it has an effect", self.row)
             }

@@ -6,6 +6,7 @@
 pub mod cli;
 mod dialect;
 mod diff;
+mod drawing;
 mod explain;
 mod fragment;
 mod input;
@@ -14,5 +15,6 @@ pub mod manual;
 mod probe;
 mod render;
 mod report;
+mod secret;
 mod survey;
 mod switch;

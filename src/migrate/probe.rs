@@ -16,8 +16,8 @@ use super::dialect::Dialect;
 use super::input::Given;
 use super::report::{Failure, Finding, Report, Section, Severity, Table};
 use crate::conf::diagnostic::reason;
-use crate::conf::directive::Support;
 use compare::{Difference, differences};
+use requests::Ask;
 use run::Trial;
 use sandbox::Sandbox;
 
@@ -26,7 +26,7 @@ use sandbox::Sandbox;
 pub struct Args {
     /// The configuration.
     conf: String,
-    /// Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line
+    /// Requests, one a line: METHOD URL, then headers in brackets, then < and a body: POST http://host/path [Cookie: a=b] < body; for the stream server TCP tcp://host:port < line and UDP udp://host:port < datagram
     #[arg(long, value_name = "FILE", conflicts_with = "log")]
     requests: Option<String>,
     /// An access log in the common or combined format, whose requests are asked again.
@@ -66,16 +66,22 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
     runtime.block_on(async {
         let backends = backend::Backends::new();
         let sandbox = Sandbox::make(&text, &backends, args.live)?;
-        let mut requests = requests::collect(args, given, &text, &sandbox.streams.keys().copied().collect::<Vec<_>>())?;
+        let mut requests = requests::collect(args, given, &text, said(&sandbox))?;
         let left_out = requests.len().saturating_sub(args.most);
         requests.truncate(args.most);
         let ours = args.rnginx.clone().unwrap_or_else(beside);
         let (registry, _) = crate::nginx::view::registry();
-        let served = |name: &str| registry.named(name.as_bytes()).any(|(_, row)| row.support != Support::Missing);
+        let served = |name: &str| registry.named(name.as_bytes()).any(|(_, row)| row.support.is_served());
         let original = run::trial((&args.nginx, &|_| true), &sandbox, &requests, &backends).await?;
         let ours = run::trial((&ours, &served), &sandbox, &requests, &backends).await?;
         Ok(report(args, &sandbox, (&original, &ours), left_out))
     })
+}
+
+/// What the stream servers are asked where no requests are given.
+fn said(sandbox: &Sandbox) -> Vec<Ask> {
+    let lines = sandbox.streams.keys().map(|port| Ask::line(*port, "rmigrate"));
+    lines.chain(sandbox.datagrams.keys().map(|port| Ask::datagram(*port, "rmigrate"))).collect()
 }
 
 /// rnginx where this program is, or else in PATH.

@@ -1,12 +1,14 @@
-//! A report as text for a terminal, JSON for programs, markdown for tickets, or one HTML page for a browser.
+//! A report as text for a terminal, JSON and SARIF for programs, markdown for tickets, or one HTML page for a browser.
 
 mod html;
 mod json;
 mod markdown;
+mod svg;
 mod text;
 
 use super::report::Report;
 use clap::ValueEnum;
+use std::rc::Rc;
 
 /// How a report is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,15 +21,26 @@ pub enum Format {
     Markdown,
     /// One page that needs nothing beside it.
     Html,
+    /// The findings in the form that forges and editors read (SARIF 2.1.0).
+    Sarif,
+}
+
+/// What a page shows beside the report.
+pub struct Beside<'a> {
+    /// Who made it where and when; nothing where it is to be the same every time.
+    pub made: Option<String>,
+    /// The lines of a file that a finding names.
+    pub lines: &'a dyn Fn(&str) -> Option<Rc<[String]>>,
 }
 
 /// The report written down.
-pub fn render(report: &Report, format: Format) -> String {
+pub fn render(report: &Report, format: Format, beside: &Beside<'_>) -> String {
     let text = match format {
         Format::Text => text::render(report),
         Format::Json => json::render(report),
         Format::Markdown => markdown::render(report),
-        Format::Html => html::render(report),
+        Format::Html => html::render(report, beside),
+        Format::Sarif => json::findings(report),
     };
     crate::conf::bytes::shown(&text).into_owned()
 }

@@ -1,6 +1,7 @@
 //! What every subcommand returns: one document of sections, tables and findings, with a verdict that is the exit code.
 
-use serde::Serialize;
+use super::drawing::Drawing;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// A whole answer.
@@ -53,6 +54,8 @@ pub enum Part {
         /// In the order they are to be read.
         findings: Vec<Finding>,
     },
+    /// A picture of what is told beside it.
+    Drawing(Drawing),
     /// Lines shown as they are: a hunk, a piece of configuration.
     Verbatim {
         /// The lines.
@@ -119,12 +122,33 @@ pub struct Finding {
     /// A name that stays the same from version to version, for programs and exceptions.
     pub rule: String,
     /// Where: `file:line`, the most telling place first.
+    #[serde(serialize_with = "as_fields")]
     pub places: Vec<String>,
     /// What is so.
     pub text: String,
     /// What would help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+}
+
+/// A place in fields.
+#[derive(Serialize)]
+struct Place<'a> {
+    file: &'a str,
+    line: Option<u64>,
+}
+
+/// A place's file, and its line where it has one.
+pub fn place(text: &str) -> (&str, Option<u64>) {
+    let parts = text.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+    parts.map_or((text, None), |(file, line)| (file, Some(line)))
+}
+
+fn as_fields<S: Serializer>(places: &[String], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(places.iter().map(|text| {
+        let (file, line) = place(text);
+        Place { file, line }
+    }))
 }
 
 impl Finding {
@@ -175,16 +199,18 @@ impl Report {
         }
     }
 
+    /// All findings, in reading order.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.sections.iter().flat_map(|section| &section.parts).flat_map(|part| match part {
+            Part::Findings { findings } => findings.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// How many findings there are of each severity, over all sections.
     pub fn counts(&self) -> BTreeMap<Severity, usize> {
         let mut counts = BTreeMap::new();
-        for part in self.sections.iter().flat_map(|section| &section.parts) {
-            if let Part::Findings { findings } = part {
-                for finding in findings {
-                    *counts.entry(finding.severity).or_default() += 1;
-                }
-            }
-        }
+        self.findings().for_each(|finding| *counts.entry(finding.severity).or_default() += 1);
         counts
     }
 }
@@ -222,6 +248,12 @@ impl Section {
         if !findings.is_empty() {
             self.parts.push(Part::Findings { findings });
         }
+        self
+    }
+
+    /// The same section with a picture more.
+    pub fn drawing(mut self, drawing: Drawing) -> Self {
+        self.parts.push(Part::Drawing(drawing));
         self
     }
 

@@ -278,7 +278,7 @@ impl Verdict {
             (Effect::Nothing(why), _) => *self = Self::Inert(why.clone()),
             (Effect::Refused(_), Self::NotServed(text)) => {
                 let what = format!("{what}{WHOLE}");
-                if !text.split("; ").any(|known| known == what) {
+                if !text.split("; ").any(|known| known.starts_with(&what)) {
                     text.push_str(&format!("; {what}"));
                 }
             }
@@ -295,5 +295,6 @@ fn of_row(row: &'static Directive) -> Verdict {
         Support::Partial(how) => Verdict::Differs(how),
         Support::Inert(why) => Verdict::Inert(why.to_owned()),
         Support::Missing => Verdict::NotServed(format!("\"{}\"{WHOLE}", row.name)),
+        Support::Refused(why) => Verdict::NotServed(format!("\"{}\"{WHOLE}, and never will be: {why}", row.name)),
     }
 }

@@ -42,8 +42,8 @@ pub const CHAPTERS: &[(&str, &[Step])] = &[
                 "apt-get remove nginx keepalived\ndpkg-reconfigure rha",
             ),
             (
-                "Scripts that call systemctl reload nginx need the unit's name. Where the original's unit is gone:",
-                "ln -s /lib/systemd/system/rnginx.service /etc/systemd/system/nginx.service\nsystemctl daemon-reload",
+                "Scripts that call systemctl reload nginx need the unit's name. Where the original's unit is gone, on the node that has no addresses at the moment; stop the unit first, because systemd may forget that a unit runs which gets another loaded unit's name:",
+                "systemctl stop rnginx\nln -s /lib/systemd/system/rnginx.service /etc/systemd/system/nginx.service\nsystemctl daemon-reload\nsystemctl start rnginx",
             ),
         ],
     ),
@@ -73,7 +73,7 @@ pub const CHAPTERS: &[(&str, &[Step])] = &[
             ),
             (
                 "On the new master: the addresses are there, requests are answered, and the error log is quiet.",
-                "ip -brief address\ntail -f /var/log/nginx/access.log /var/log/nginx/error.log\nkill -USR1 $(cat /run/keepalived.pid) && grep -A3 'VRRP Instance' /tmp/keepalived.data",
+                "ip -brief address\ntail -f /var/log/nginx/access.log /var/log/nginx/error.log\nkill -USR1 $(cat /run/keepalived.pid) && sleep 1\ngrep -A3 'VRRP Instance' /tmp/keepalived.data",
             ),
             (
                 "Start keepalived again, and with preemption the addresses move back. Leave it running like this through a busy hour before the next step.",
@@ -85,8 +85,8 @@ pub const CHAPTERS: &[(&str, &[Step])] = &[
         "THE MASTER",
         &[
             (
-                "The same commands as on the backup node: stopping keepalived moves the addresses to the node that was switched.",
-                "systemctl disable --now keepalived && systemctl enable --now rkeepalived\nsystemctl disable --now nginx && systemctl enable --now rnginx",
+                "Stop keepalived first: the addresses move to the node that was switched, and nobody is served here while nginx is exchanged.",
+                "systemctl disable --now keepalived\nsystemctl disable --now nginx && systemctl enable --now rnginx\nsystemctl enable --now rkeepalived",
             ),
             (
                 "nginx itself can be left without a closed port, as at any change of binary: put the new program in the old one's place, USR2 to the master, QUIT to the old one when the new one serves.",
@@ -97,8 +97,8 @@ pub const CHAPTERS: &[(&str, &[Step])] = &[
     (
         "BACK",
         &[(
-            "At any time, on each node; the configuration files were never changed.",
-            "systemctl disable --now rkeepalived && systemctl enable --now keepalived\nsystemctl disable --now rnginx && systemctl enable --now nginx",
+            "At any time, on each node, in the same order; the configuration files were never changed.",
+            "systemctl disable --now rkeepalived\nsystemctl disable --now rnginx && systemctl enable --now nginx\nsystemctl enable --now keepalived",
         )],
     ),
     (

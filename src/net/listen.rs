@@ -90,11 +90,11 @@ pub fn sock_addr(address: &Address) -> io::Result<SockAddr> {
     }
 }
 
-/// Opens, binds and listens.
+/// Opens, binds and listens; in a `test` without taking datagrams away from a server that runs.
 ///
 /// # Errors
 /// The call that failed and why.
-pub fn open(address: &Address, options: &Options) -> Result<OwnedFd, Failed> {
+pub fn open(address: &Address, options: &Options, test: bool) -> Result<OwnedFd, Failed> {
     let name = call("bind()", sock_addr(address))?;
     let (kind, protocol) = match (options.udp, address) {
         (true, Address::Ip(_)) => (Type::DGRAM, Some(Protocol::UDP)),
@@ -103,7 +103,10 @@ pub fn open(address: &Address, options: &Options) -> Result<OwnedFd, Failed> {
         (false, Address::Unix(_)) => (Type::STREAM, None),
     };
     let socket = call("socket()", Socket::new(name.domain(), kind.nonblocking().cloexec(), protocol))?;
-    call("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
+    // With it two datagram sockets may have one address, and the second one gets what comes.
+    if !(options.udp && test) {
+        call("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
+    }
     if options.reuseport {
         call("setsockopt(SO_REUSEPORT)", socket.set_reuse_port(true))?;
     }

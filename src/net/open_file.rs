@@ -1,10 +1,11 @@
 //! Files opened for a batch of work: requests for one file that become ready together share one opening.
 
+use crate::net::file_cache::FileCaches;
 use std::cell::RefCell;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::rc::Rc;
 
 /// Files kept at most.
@@ -12,7 +13,8 @@ const FILES: usize = 16;
 
 /// An open file and what `fstat(2)` said of it.
 pub struct Opened {
-    path: Vec<u8>,
+    /// The path it was opened by.
+    pub path: Vec<u8>,
     /// The file, open for reading.
     pub file: File,
     /// What is known of it.
@@ -30,8 +32,37 @@ impl Opened {
         }
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(std::ffi::OsStr::from_bytes(path))?;
+        Self::of(path, file)
+    }
+
+    /// A file that was opened by this path.
+    ///
+    /// # Errors
+    /// What `fstat(2)` said.
+    pub fn of(path: &[u8], file: File) -> io::Result<Self> {
         let about = file.metadata()?;
         Ok(Self { path: path.to_vec(), file, about })
+    }
+
+    /// A folder, of which only what is known of it counts: the file is another.
+    ///
+    /// # Errors
+    /// What `open(2)` said.
+    pub fn folder(about: Metadata) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/")?;
+        Ok(Self { path: Vec::new(), file, about })
+    }
+
+    /// The same file, of which something else is known now.
+    ///
+    /// # Errors
+    /// What `dup(2)` said.
+    pub fn with(self: &Rc<Self>, about: Metadata) -> io::Result<Rc<Self>> {
+        let known = |about: &Metadata| (about.mtime(), about.mtime_nsec(), about.len(), about.mode());
+        if known(&about) == known(&self.about) {
+            return Ok(self.clone());
+        }
+        Ok(Rc::new(Self { path: self.path.clone(), file: self.file.try_clone()?, about }))
     }
 }
 
@@ -40,6 +71,8 @@ impl Opened {
 #[derive(Default)]
 pub struct OpenFiles {
     files: RefCell<Vec<Rc<Opened>>>,
+    /// Files that are kept open for longer.
+    pub caches: FileCaches,
 }
 
 impl OpenFiles {
@@ -62,6 +95,7 @@ impl OpenFiles {
     /// Forgets them; each is closed when its last response is sent.
     pub fn forget(&self) {
         self.files.borrow_mut().clear();
+        self.caches.forget();
     }
 }
 

@@ -22,9 +22,9 @@ pub struct Pipes {
 
 impl Pipes {
     /// An empty pipe; none when the system has no more to give.
-    pub fn lend(self: &Rc<Self>) -> Option<Lent> {
+    pub fn acquire(self: &Rc<Self>) -> Option<PooledPipe> {
         let pipe = self.spare.borrow_mut().pop().or_else(|| Pipe::new(SIZE as i32).ok())?;
-        Some(Lent { pipe: Some(pipe), held: 0, pipes: self.clone() })
+        Some(PooledPipe { pipe: Some(pipe), held: 0, pipes: self.clone() })
     }
 
     fn give(&self, pipe: Pipe, held: usize) {
@@ -49,13 +49,13 @@ impl Pipes {
 }
 
 /// A pipe that is given back, emptied, when it is dropped.
-pub struct Lent {
+pub struct PooledPipe {
     pipe: Option<Pipe>,
     held: usize,
     pipes: Rc<Pipes>,
 }
 
-impl Lent {
+impl PooledPipe {
     /// How many bytes it holds.
     pub const fn held(&self) -> usize {
         self.held
@@ -77,7 +77,7 @@ impl Lent {
                 io::ErrorKind::WouldBlock => io::ErrorKind::StorageFull.into(),
                 _ => error,
             })?;
-            super::budget::spend(count);
+            super::budget::spend(super::budget::Direction::Input, count);
             count
         };
         self.held += count;
@@ -115,7 +115,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledPipe {
     fn drop(&mut self) {
         if let Some(pipe) = self.pipe.take() {
             self.pipes.give(pipe, self.held);

@@ -8,7 +8,7 @@ mod machine;
 
 use self::machine::{Answer, Key, Link, Machine, Records, Rules};
 use super::dns::Code;
-use super::turn::{Turn, spawn};
+use super::event_loop::{EventLoop, spawn};
 use crate::conf::bytes::raw;
 use crate::conf::walk::errno;
 use crate::log::{Level, Log};
@@ -133,9 +133,9 @@ impl Lookup {
         Self { servers, timeout }
     }
 
-    fn resolver(&self, turn: &Turn) -> Rc<Resolver> {
-        let errors: Log = turn.errors.borrow().clone();
-        turn.resolvers.of(&self.servers, &errors)
+    fn resolver(&self, event_loop: &EventLoop) -> Rc<Resolver> {
+        let errors: Log = event_loop.errors.borrow().clone();
+        event_loop.resolvers.of(&self.servers, &errors)
     }
 
     /// `resolver_timeout`.
@@ -147,13 +147,18 @@ impl Lookup {
     ///
     /// # Errors
     /// Why there are none.
-    pub async fn find(&self, host: &str, turn: &Turn) -> Result<Addresses, Unknown> {
-        self.resolver(turn).addresses(host.as_bytes(), self.timeout).await
+    pub async fn find(&self, host: &str, event_loop: &EventLoop) -> Result<Addresses, Unknown> {
+        self.resolver(event_loop).addresses(host.as_bytes(), self.timeout).await
     }
 
     /// The servers of a service of a domain, and its names that have no address.
-    pub async fn find_service(&self, service: &str, domain: &str, turn: &Turn) -> (Result<Services, Unknown>, Missing) {
-        self.resolver(turn).services(service, domain, self.timeout).await
+    pub async fn find_service(
+        &self,
+        service: &str,
+        domain: &str,
+        event_loop: &EventLoop,
+    ) -> (Result<Services, Unknown>, Missing) {
+        self.resolver(event_loop).services(service, domain, self.timeout).await
     }
 
     /// What nginx says where there are none.

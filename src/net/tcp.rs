@@ -6,7 +6,7 @@
 //! [`budget`] of the task that makes it: when that is used up the call says `WouldBlock`, and the next wait ends after
 //! the other tasks had their turn. No loop over a socket can therefore hold up its thread.
 
-use super::budget;
+use super::budget::{self, Direction};
 use crate::sys::socket::Watched;
 use socket2::Socket;
 use std::cell::Cell;
@@ -29,13 +29,14 @@ thread_local! {
     static OPEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One of the sockets of a loop, counted until it is dropped.
-struct Counted;
+/// One of the connections of a loop, counted until it is dropped.
+pub struct Counted(());
 
 impl Counted {
-    fn new() -> Self {
+    /// One more.
+    pub fn new() -> Self {
         OPEN.set(OPEN.get() + 1);
-        Self
+        Self(())
     }
 }
 
@@ -45,7 +46,7 @@ impl Drop for Counted {
     }
 }
 
-/// How many sockets this thread's loop has open, of clients and of servers.
+/// How many connections this thread's loop has open, with clients and with servers.
 pub fn open_count() -> usize {
     OPEN.get()
 }
@@ -73,7 +74,7 @@ impl Tcp {
 
     /// Ready when there is something to read (or an end, or an error).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(budget::poll_proceed(cx));
+        ready!(budget::poll_proceed(Direction::Input, cx));
         if self.unread.get() {
             return Poll::Ready(());
         }
@@ -94,7 +95,7 @@ impl Tcp {
 
     /// Ready when the socket takes bytes again.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(budget::poll_proceed(cx));
+        ready!(budget::poll_proceed(Direction::Output, cx));
         self.socket.poll_write_ready(cx).map(drop)
     }
 
@@ -131,7 +132,7 @@ impl Tcp {
     /// # Errors
     /// `WouldBlock` when nothing is there; what recv(2) said otherwise.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        if !budget::is_left() {
+        if !budget::is_left(Direction::Input) {
             return Err(FULL.into());
         }
         let room = into.len();
@@ -145,7 +146,7 @@ impl Tcp {
             other => other,
         });
         let outcome = if short > 0 { Ok(short) } else { outcome };
-        budget::spend(outcome.as_ref().copied().unwrap_or(0));
+        budget::spend(Direction::Input, outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 
@@ -154,7 +155,7 @@ impl Tcp {
     /// # Errors
     /// `WouldBlock` when there is none; what recv(2) said otherwise.
     pub fn try_peek(&self) -> io::Result<usize> {
-        if !budget::is_left() {
+        if !budget::is_left(Direction::Input) {
             return Err(FULL.into());
         }
         let mut byte = [std::mem::MaybeUninit::new(0_u8)];
@@ -166,11 +167,11 @@ impl Tcp {
     /// # Errors
     /// `WouldBlock` when nothing is there; what the call said otherwise.
     pub fn try_input(&self, run: impl FnOnce(&Socket) -> io::Result<usize>) -> io::Result<usize> {
-        if !budget::is_left() {
+        if !budget::is_left(Direction::Input) {
             return Err(FULL.into());
         }
         let outcome = self.input(run);
-        budget::spend(outcome.as_ref().copied().unwrap_or(0));
+        budget::spend(Direction::Input, outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 
@@ -179,14 +180,14 @@ impl Tcp {
     /// # Errors
     /// What the call said.
     pub fn try_output(&self, run: impl FnOnce(&Socket) -> io::Result<usize>) -> io::Result<usize> {
-        if !budget::is_left() {
+        if !budget::is_left(Direction::Output) {
             return Err(FULL.into());
         }
         let outcome = run(self.socket());
         if outcome.as_ref().is_err_and(|error| error.kind() == FULL) {
             let _ = self.socket.try_io(Interest::WRITABLE, |_| Err::<(), _>(FULL.into()));
         }
-        budget::spend(outcome.as_ref().copied().unwrap_or(0));
+        budget::spend(Direction::Output, outcome.as_ref().copied().unwrap_or(0));
         outcome
     }
 

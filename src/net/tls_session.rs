@@ -3,8 +3,8 @@
 //! Bytes written are encrypted at once and kept where the socket is full; no more are taken before it has those. An end
 //! without `close_notify` is an end, as for nginx.
 
+use super::event_loop::Buffer;
 use super::tcp::Tcp;
-use super::turn::Buffer;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use rustls::{CommonState, Connection, IoState};
 use std::cell::RefCell;

@@ -5,6 +5,7 @@
 
 use super::address::Address;
 use super::listen::sock_addr;
+use super::outgoing::{BufferSizes, Local, Unconnected};
 use super::tcp::Tcp;
 use super::tls_session::{Session, TlsError};
 use rustls::Connection;
@@ -221,7 +222,9 @@ impl Drop for Transport {
 #[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// The local address to bind (`proxy_bind`).
-    pub bind: Option<Address>,
+    pub bind: Option<Local>,
+    /// The sizes of the socket's buffers.
+    pub buffers: BufferSizes,
     /// `SO_KEEPALIVE`.
     pub keepalive: bool,
     /// `TCP_NODELAY`.
@@ -234,30 +237,32 @@ pub struct Outgoing {
 /// socket that is not connected yet says `WouldBlock`.
 ///
 /// # Errors
-/// What socket(2), bind(2) or connect(2) said.
-pub fn connect(address: &Address, how: &Outgoing) -> io::Result<(Transport, bool)> {
-    let name = sock_addr(address)?;
+/// The call that failed, and what the system said.
+pub fn connect(address: &Address, how: &Outgoing) -> Result<(Transport, bool), Unconnected> {
+    let name = sock_addr(address).map_err(Unconnected::Server)?;
     let tcp = matches!(address, Address::Ip(_));
     let protocol = tcp.then_some(Protocol::TCP);
-    let socket = Socket::new(name.domain(), Type::STREAM.nonblocking().cloexec(), protocol)?;
+    let socket = Socket::new(name.domain(), Type::STREAM.nonblocking().cloexec(), protocol)
+        .map_err(|error| Unconnected::socket("socket", error))?;
+    how.buffers.set(&socket);
     if how.keepalive {
-        socket.set_keepalive(true)?;
+        let _ = socket.set_keepalive(true);
     }
     if how.nodelay && name.domain() != Domain::UNIX {
-        socket.set_tcp_nodelay(true)?;
+        let _ = socket.set_tcp_nodelay(true);
     }
     if how.speaks && tcp {
         // The kernel holds the acknowledgement back for up to 200 ms, as HAProxy asks it to (`tcp-smart-connect`).
         let _ = socket.set_tcp_quickack(false);
     }
     if let Some(local) = &how.bind {
-        crate::sys::socket::bind_without_port(&socket);
-        socket.bind(&sock_addr(local)?)?;
+        local.bind(&socket, false)?;
     }
     let pending = match socket.connect(&name) {
         Ok(()) => false,
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
-        Err(error) => return Err(error),
+        Err(error) => return Err(Unconnected::Server(error)),
     };
-    Ok((Transport::new(socket)?, pending))
+    let stream = Transport::new(socket).map_err(|error| Unconnected::socket("epoll_ctl", error))?;
+    Ok((stream, pending))
 }

@@ -77,7 +77,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Tells the parent what became of its bundle.
+    /// Reports to the parent whether its bundle was taken.
     ///
     /// # Errors
     /// What the system said.

@@ -18,6 +18,7 @@ use crate::log::clock;
 use crate::log::file::File;
 use crate::log::{Level as LogLevel, Log, Sink};
 use crate::run::service::ServiceManager;
+use crate::run::terminal::takes_colours;
 use crate::sys::process::{Side, Title, fork, silence};
 use crate::zone::registry::Registry as Zones;
 use hashbrown::HashSet;
@@ -26,7 +27,7 @@ use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ struct Run {
     log: Log,
     /// What `--json` will print.
     data: RefCell<Vec<serde_json::Value>>,
+    /// How bad what `--explain` showed was.
+    shown: RefCell<Vec<Severity>>,
 }
 
 impl Run {
@@ -112,7 +115,7 @@ impl Run {
             allow_unserved,
             every: options.form != Form::Lines,
         };
-        Self { options, inputs, log: Log::default(), data: RefCell::default() }
+        Self { options, inputs, log: Log::default(), data: RefCell::default(), shown: RefCell::default() }
     }
 
     /// Shows a complaint as nginx does while it has its standard error: there and in the log it has at that time.
@@ -121,17 +124,12 @@ impl Run {
     }
 
     fn show_in(&self, log: &Log, severity: Severity, text: &str) {
-        if self.options.form == Form::Data {
-            let complaint = Diagnostic::new(severity, text);
-            self.data.borrow_mut().push(print::data(&complaint, &Sources::default()));
-            return;
+        if self.options.form != Form::Lines {
+            return self.complain(&Diagnostic::new(severity, text), &Sources::default());
         }
         let level = open::level(severity);
-        let lines = self.options.form == Form::Lines;
-        if lines {
-            log.without_stderr().write(level, None, &bytes::raw(text));
-        }
-        if lines && log.on_stderr(level) {
+        log.without_stderr().write(level, None, &bytes::raw(text));
+        if log.on_stderr(level) {
             // Bytes that are no UTF-8 are shown as they are.
             let (stamp, pid) = (clock::error_stamp(), std::process::id());
             say(&format!("{stamp} [{}] {pid}#{pid}: {text}\n", level.word()));
@@ -162,23 +160,28 @@ impl Run {
         match self.options.form {
             _ if complaint.message.is_empty() => {}
             Form::Lines => self.show(complaint.severity, &print::nginx(complaint, sources)),
-            Form::Pictures => say(&print::picture(complaint, sources, std::io::stderr().is_terminal())),
-            Form::Data => self.data.borrow_mut().push(print::data(complaint, sources)),
+            Form::Pictures => {
+                self.shown.borrow_mut().push(complaint.severity);
+                say(&print::picture(complaint, sources, takes_colours()));
+            }
+            Form::Data(format) => self.data.borrow_mut().push(format.one(complaint, sources)),
         }
     }
 
     /// What a test says beside complaints.
     fn remark(&self, text: &str) {
-        if self.options.form != Form::Data {
+        if !matches!(self.options.form, Form::Data(_)) {
             say(text);
         }
     }
 
-    /// Prints what `--json` collected.
+    /// Says how much `--explain` showed; prints what `--json` collected.
     #[expect(clippy::print_stdout, reason = "the data goes to standard output")]
     fn deliver(&self, fine: bool) {
-        if self.options.form == Form::Data {
-            print!("{}", print::report("rnginx", &self.inputs.conf, fine, self.data.take()));
+        match self.options.form {
+            Form::Lines => {}
+            Form::Pictures => say(&print::count(&self.shown.take())),
+            Form::Data(format) => print!("{}", format.whole("rnginx", &self.inputs.conf, fine, &self.data.take())),
         }
     }
 

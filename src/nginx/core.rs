@@ -165,14 +165,14 @@ impl Conf for Events {
 
 fn events(cx: &mut Setting<'_>, conf: &mut Core, _: &Statement) -> Result<(), Diagnostic> {
     if std::mem::replace(&mut conf.events, true) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     Ok(())
 }
 
 fn user(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.user.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let names: Vec<String> = statement.arguments().iter().map(|word| word.text().into_owned()).collect();
     let Some(user) = names.first().cloned() else { return Ok(()) };
@@ -198,7 +198,7 @@ fn user(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<
 
 fn worker_processes(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.loops.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
     conf.loops = Some(if word.is("auto") {
@@ -214,7 +214,7 @@ fn worker_processes(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement
 
 fn worker_priority(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.priority.is_some_and(|priority| priority != 0) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
     let (sign, digits) = match &*word.bytes {
@@ -243,7 +243,7 @@ fn error_log(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Re
 }
 
 /// Modules nginx may load that are built in here, or known here.
-const BUILT_IN: [&str; 7] = [
+const BUILT_IN: [&str; 13] = [
     "ngx_stream_module.so",
     "ngx_mail_module.so",
     "ngx_http_geoip_module.so",
@@ -251,6 +251,12 @@ const BUILT_IN: [&str; 7] = [
     "ngx_http_image_filter_module.so",
     "ngx_http_perl_module.so",
     "ngx_http_xslt_filter_module.so",
+    "ngx_http_brotli_filter_module.so",
+    "ngx_http_brotli_static_module.so",
+    "ngx_http_zstd_filter_module.so",
+    "ngx_http_zstd_static_module.so",
+    "ngx_http_geoip2_module.so",
+    "ngx_stream_geoip2_module.so",
 ];
 
 fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> Result<(), Diagnostic> {
@@ -282,7 +288,7 @@ fn load_module(cx: &mut Setting<'_>, conf: &mut Core, statement: &Statement) -> 
 
 fn worker_connections(cx: &mut Setting<'_>, conf: &mut Events, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.connections.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
     match value::number(&word.bytes) {
@@ -294,7 +300,7 @@ fn worker_connections(cx: &mut Setting<'_>, conf: &mut Events, statement: &State
 
 fn use_(cx: &mut Setting<'_>, conf: &mut Events, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.method.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.words.get(1) else { return Ok(()) };
     if !word.is("epoll") {

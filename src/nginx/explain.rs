@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 pub use crate::http::explain::Question;
-pub use crate::http::story::{Chosen, Passed, Story};
-pub use crate::stream::explain::{Ending, Story as StreamStory};
+pub use crate::http::trace::{Chosen, Passed, Trace};
+pub use crate::stream::explain::{Ending, Trace as StreamStory};
 pub use crate::upstream::group::Choice;
 
 /// A configuration that can be asked.
@@ -21,7 +21,7 @@ pub struct Oracle {
     sources: Sources,
     /// What is not served, with its place: where a request would meet it, the answer says nothing of it.
     pub unserved: Vec<String>,
-    /// Host names that have no address here, and stand for one that is made up.
+    /// Host names without an address here; a made-up one takes its place.
     pub unknown: Vec<String>,
 }
 
@@ -44,23 +44,29 @@ impl Oracle {
         }
     }
 
+    /// Calls a file by another name from now on.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        self.sources.rename(from, to);
+        self.unserved.iter_mut().for_each(|line| *line = line.replace(from, to));
+    }
+
     /// What becomes of an http request.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub fn http(&self, question: Question) -> Result<Story, String> {
+    pub fn http(&self, question: Question) -> Result<Trace, String> {
         let to = question.to;
         let site = self.generation.http.as_ref().ok_or("there is no http server in it")?;
         crate::http::explain::explain(site, question).map_err(|error| nobody(&error, to))
     }
 
-    /// What becomes of a connection to the stream server.
+    /// What becomes of a connection to the stream server; with `udp`, of datagrams.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub fn stream(&self, from: SocketAddr, to: SocketAddr) -> Result<StreamStory, String> {
+    pub fn stream(&self, from: SocketAddr, to: SocketAddr, udp: bool) -> Result<StreamStory, String> {
         let site = self.generation.stream.as_ref().ok_or("there is no stream server in it")?;
-        crate::stream::explain::explain(site, from, to).map_err(|error| nobody(&error, to))
+        crate::stream::explain::explain(site, from, to, udp).map_err(|error| nobody(&error, to))
     }
 
     /// `file:line` of a place.

@@ -27,16 +27,10 @@ const NAMES: &[(Origin, &str)] = &[
          quic_bpf quic_gso quic_host_key quic_retry",
     ),
     (Since("1.25.5"), "pass"),
-    (
-        Since("1.27.4"),
-        "ssl_certificate_cache ssl_object_cache_inheritable proxy_ssl_certificate_cache \
-         grpc_ssl_certificate_cache uwsgi_ssl_certificate_cache keepalive_min_timeout",
-    ),
+    (Since("1.27.4"), "ssl_object_cache_inheritable keepalive_min_timeout"),
     (Since("1.27.5"), "ssl_key_log proxy_ssl_key_log grpc_ssl_key_log uwsgi_ssl_key_log"),
-    (Since("1.29.0"), "early_hints"),
     (Since("1.29.3"), "proxy_bind_dynamic ssl_ech_file"),
-    (Since("1.31.0"), "least_time tunnel_pass"),
-    (Since("1.31.3"), "proxy_socket_sndbuf proxy_socket_rcvbuf"),
+    (Since("1.31.0"), "tunnel_pass"),
     (
         Until("1.9.5"),
         "spdy_headers_comp spdy_chunk_size spdy_recv_buffer_size spdy_keepalive_timeout spdy_max_concurrent_streams",
@@ -114,12 +108,7 @@ const NAMES: &[(Origin, &str)] = &[
          js_fetch_buffer_size js_fetch_ciphers js_fetch_max_response_buffer_size js_fetch_protocols \
          js_fetch_timeout js_fetch_trusted_certificate js_fetch_verify js_fetch_verify_depth",
     ),
-    (
-        Module("brotli"),
-        "brotli brotli_static brotli_types brotli_comp_level brotli_window brotli_min_length brotli_buffers",
-    ),
-    (Module("zstd"), "zstd zstd_static zstd_types zstd_comp_level zstd_min_length zstd_buffers zstd_dict_file"),
-    (Module("geoip2"), "geoip2 geoip2_proxy geoip2_proxy_recursive"),
+    (Module("zstd"), "zstd_dict_file"),
     (
         Module("vts"),
         "vhost_traffic_status vhost_traffic_status_zone vhost_traffic_status_display \
@@ -267,7 +256,7 @@ mod tests {
 
     #[test]
     fn foreign_names_are_told_apart() {
-        assert!(origin("early_hints").is_some_and(|text| text.contains("since 1.29.0")));
+        assert!(origin("keepalive_min_timeout").is_some_and(|text| text.contains("since 1.27.4")));
         assert!(origin("health_check").is_some_and(|text| text.contains("NGINX Plus")));
         assert!(origin("more_set_headers").is_some_and(|text| text.contains("headers-more")));
         assert_eq!(origin("gzip"), None);

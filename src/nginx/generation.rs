@@ -73,6 +73,8 @@ pub struct Process {
     pub pid: String,
     /// `worker_connections`.
     pub connections: u64,
+    /// Whether the worker binds addresses that are not this machine's (`transparent`).
+    pub transparent: bool,
 }
 
 /// Something to listen on.
@@ -93,16 +95,6 @@ pub enum Service {
     Http(Arc<http::Port>),
     /// The stream server.
     Stream(Arc<crate::stream::Port>),
-}
-
-impl Service {
-    /// Whether the socket must not be opened, as what it asks for is not served.
-    fn is_withheld(&self) -> bool {
-        match self {
-            Self::Http(_) => false,
-            Self::Stream(port) => port.withheld,
-        }
-    }
 }
 
 /// One configuration at work.
@@ -245,6 +237,7 @@ fn fresh<'a>(
         noted: Default::default(),
         used: Default::default(),
         named_at: Default::default(),
+        transparent: false,
     }
 }
 
@@ -274,7 +267,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
             let site = http::site(&inside, &http::modules::all(), build, &log);
             let Some(site) = build.part(site).map_err(syntax)? else { continue };
             sockets.extend(site.ports.iter().map(|port| Socket {
-                address: port.address.clone(),
+                address: (*port.address).clone(),
                 options: port.options.clone(),
                 service: Service::Http(port.clone()),
             }));
@@ -318,7 +311,6 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         let count = sockets.len();
         return Err(later(format!("{connections} worker_connections are not enough for {count} listening sockets")));
     }
-    sockets.retain(|socket| !socket.service.is_withheld());
     let named = main.own::<LogFiles>().map(LogFiles::named).unwrap_or_default();
     for path in named {
         build.log(path, 0);
@@ -329,7 +321,7 @@ fn generation(main: &Level, inputs: &Inputs, build: &mut Build<'_>) -> Result<Ge
         named.iter().enumerate().map(|(at, path)| (path.as_str(), at)).collect();
     logs.sort_by_key(|log| (order.get(log.name()).copied().unwrap_or(usize::MAX), log.name().to_owned()));
     Ok(Generation {
-        process: process(core, inputs, connections),
+        process: Process { transparent: build.transparent, ..process(core, inputs, connections) },
         log,
         http,
         stream,
@@ -372,6 +364,7 @@ fn process(core: &Core, inputs: &Inputs, connections: u64) -> Process {
                 .map_or_else(|| inputs.pid.clone(), |word| word.text().into_owned()),
         ),
         connections,
+        transparent: false,
     }
 }
 

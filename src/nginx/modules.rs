@@ -3,16 +3,50 @@
 use crate::conf::directive::{Directive, Support};
 use crate::conf::module::Module;
 
-/// Rows that nginx 1.23.4 does not have; why each is here stands at its definition.
+/// Rows that nginx 1.23.4 does not have; the reason for each is at its definition.
 pub const EXTENSIONS: &[&str] = &[
     "http2",
     "ip_hash",
     "max_headers",
+    "early_hints",
+    "client_body_early_read",
     "add_header_inherit",
     "add_trailer_inherit",
     "resolver",
     "resolver_timeout",
     "sticky",
+    "least_time",
+    "proxy_socket_rcvbuf",
+    "proxy_socket_sndbuf",
+    "fastcgi_socket_rcvbuf",
+    "fastcgi_socket_sndbuf",
+    "uwsgi_socket_rcvbuf",
+    "uwsgi_socket_sndbuf",
+    "scgi_socket_rcvbuf",
+    "scgi_socket_sndbuf",
+    "grpc_socket_rcvbuf",
+    "grpc_socket_sndbuf",
+    "proxy_pass_trailers",
+    "ssl_certificate_cache",
+    "proxy_ssl_certificate_cache",
+    "grpc_ssl_certificate_cache",
+    "uwsgi_ssl_certificate_cache",
+    "brotli",
+    "brotli_buffers",
+    "brotli_types",
+    "brotli_comp_level",
+    "brotli_window",
+    "brotli_min_length",
+    "brotli_static",
+    "zstd",
+    "zstd_comp_level",
+    "zstd_types",
+    "zstd_buffers",
+    "zstd_min_length",
+    "zstd_static",
+    "geoip2",
+    "geoip2_proxy",
+    "geoip2_proxy_recursive",
 ];
 
 /// Every module, with every row of nginx 1.23.4's, served or not.
@@ -60,7 +94,7 @@ const OPTIONAL: &[(&str, &str)] = &[
 /// The configure arguments of what is served, as `-V` shows them: tools look for `--with-http_realip_module`.
 pub fn configured() -> String {
     let modules = modules();
-    let serves = |row: &Directive| !matches!(row.support, Support::Missing | Support::Inert(_));
+    let serves = |row: &Directive| row.support.is_served() && !matches!(row.support, Support::Inert(_));
     let built = |name: &str| modules.iter().any(|module| module.name == name && module.directives.iter().any(serves));
     OPTIONAL.iter().filter(|(name, _)| built(name)).map(|(_, word)| format!(" --with-{word}")).collect()
 }

@@ -47,6 +47,12 @@ pub const fn copies(reuseport: bool, loops: usize) -> usize {
     if reuseport { loops } else { 1 }
 }
 
+/// Whether loop `number` of so many receives from a socket of datagrams that they share: one loop does, so that a client
+/// has one session.
+pub fn receives(name: &str, (number, loops): (usize, usize)) -> bool {
+    crc32fast::hash(name.as_bytes()) as usize % loops.max(1) == number
+}
+
 /// Creates folders for bodies and responses that do not fit into memory.
 ///
 /// # Errors
@@ -113,7 +119,7 @@ pub fn sockets(
                 if open.contains_key(&name) {
                     continue;
                 }
-                match one(&socket.address, &socket.options) {
+                match listen::open(&socket.address, &socket.options, test) {
                     Ok(fd) => {
                         open.insert(name, fd);
                     }
@@ -136,10 +142,6 @@ pub fn sockets(
         }
     }
     Err(emerg("still could not bind()".to_owned()))
-}
-
-fn one(address: &Address, options: &listen::Options) -> Result<OwnedFd, listen::Failed> {
-    listen::open(address, options)
 }
 
 fn words(address: &Address, failed: &listen::Failed) -> String {

@@ -1,6 +1,7 @@
 //! The command line's options: nginx's letters, and the long words that are ours.
 
 use super::layout::Layout;
+use crate::conf::print::Format;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -44,8 +45,8 @@ pub enum Form {
     Lines,
     /// `--explain`.
     Pictures,
-    /// `--json`.
-    Data,
+    /// `--json` and `--sarif`.
+    Data(Format),
 }
 
 /// The letters, what they take, and what they do, in the order of nginx's help.
@@ -71,6 +72,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     ("explain", "test configuration and show every error with its place, what was there first, and what would help"),
     ("json", "test configuration and print every error as JSON on standard output"),
+    ("sarif", "test configuration and print every error as SARIF on standard output"),
     ("help", "this help"),
     ("version", "show version and exit"),
 ];
@@ -114,7 +116,8 @@ pub fn parse(arguments: &[OsString]) -> Result<Options, String> {
         match argument.as_str() {
             "--allow-unserved" => options.allow_unserved = true,
             "--explain" => (options.test, options.form) = (true, Form::Pictures),
-            "--json" => (options.test, options.form) = (true, Form::Data),
+            "--json" => (options.test, options.form) = (true, Form::Data(Format::Json)),
+            "--sarif" => (options.test, options.form) = (true, Form::Data(Format::Sarif)),
             "--help" => (options.version, options.help) = (true, true),
             "--version" => options.version = true,
             _ => letters(&mut options, &argument, &mut rest)?,

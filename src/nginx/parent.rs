@@ -526,7 +526,8 @@ impl Parent {
         let same = process.0.loops == process.1.loops
             && process.0.user == process.1.user
             && process.0.rlimit_nofile == process.1.rlimit_nofile
-            && process.0.priority == process.1.priority;
+            && process.0.priority == process.1.priority
+            && process.0.transparent == process.1.transparent;
         let bundle = Bundle {
             inputs: self.inputs.clone(),
             memory: recorder.memory.into_inner(),

@@ -1,13 +1,13 @@
 //! One event loop: its listeners, the sites they belong to, and how both are replaced and retired.
 
 use super::generation::{Process, Service};
-use super::worker::{Given, Shared};
-use crate::http::{self, Front};
+use super::worker::{ListenSocket, Shared};
+use crate::http::{self, LoopState};
 use crate::log::file::File;
 use crate::log::{Level, Log};
 use crate::net::address::Address;
 use crate::net::transport::Transport;
-use crate::stream;
+use crate::stream::{self, Unreceived};
 use crate::sys::socket::Watched;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
@@ -21,8 +21,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-/// What a loop may be told.
-pub enum Order {
+/// A command to an event loop.
+pub enum LoopCommand {
     /// Serve these from now on.
     Serve(Box<Sites>),
     /// Open the logs again.
@@ -44,12 +44,12 @@ pub struct Sites {
     /// Log files.
     pub logs: Vec<Arc<File>>,
     /// The loop's sockets.
-    pub sockets: Vec<Given>,
+    pub sockets: Vec<ListenSocket>,
     /// Settings of the process.
     pub process: Process,
 }
 
-/// Who serves new connections of a listener.
+/// The server of a listener's new connections.
 #[derive(Clone)]
 enum Served {
     Http(Arc<http::Site>, Arc<http::Port>),
@@ -78,17 +78,17 @@ impl stream::Ledger for http::Counters {
     }
 }
 
-/// Both servers' shares of a loop.
+/// The state of both servers in a loop.
 #[derive(Clone)]
-struct Fronts {
-    http: Rc<Front>,
-    stream: Rc<stream::Front>,
+struct LoopStates {
+    http: Rc<LoopState>,
+    stream: Rc<stream::LoopState>,
 }
 
-/// A loop at work.
+/// A running event loop.
 pub struct Loop {
-    front: Rc<Front>,
-    streams: Rc<stream::Front>,
+    loop_state: Rc<LoopState>,
+    streams: Rc<stream::LoopState>,
     shared: Arc<Shared>,
     listeners: BTreeMap<String, Listener>,
     site: Option<Arc<http::Site>>,
@@ -100,10 +100,10 @@ pub struct Loop {
 
 impl Loop {
     /// A loop that serves nothing yet.
-    pub fn new(front: Rc<Front>, shared: Arc<Shared>) -> Self {
-        let streams = stream::Front::new(front.turn.clone(), shared.counters.clone());
+    pub fn new(loop_state: Rc<LoopState>, shared: Arc<Shared>) -> Self {
+        let streams = stream::LoopState::new(loop_state.event_loop.clone(), shared.counters.clone());
         Self {
-            front,
+            loop_state,
             streams,
             shared,
             listeners: BTreeMap::new(),
@@ -116,24 +116,24 @@ impl Loop {
     }
 
     /// Takes orders until told to end.
-    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+    pub async fn run(mut self, mut orders: UnboundedReceiver<LoopCommand>) {
         loop {
             let patience = self.flush_time().unwrap_or(Duration::from_secs(3600));
             match tokio::time::timeout(patience, orders.recv()).await {
                 Err(_) => self.flush(),
-                Ok(Some(Order::Serve(sites))) => self.serve(*sites),
-                Ok(Some(Order::Reopen)) => {
+                Ok(Some(LoopCommand::Serve(sites))) => self.serve(*sites),
+                Ok(Some(LoopCommand::Reopen)) => {
                     // What was logged before belongs into the files that were open then.
                     self.flush();
-                    if self.front.turn.number == 0 {
+                    if self.loop_state.event_loop.number == 0 {
                         self.reopen();
                     }
                 }
-                Ok(Some(Order::Quit)) => {
+                Ok(Some(LoopCommand::Quit)) => {
                     self.quit().await;
                     break;
                 }
-                Ok(Some(Order::Stop) | None) => break,
+                Ok(Some(LoopCommand::Stop) | None) => break,
             }
         }
         self.flush();
@@ -145,7 +145,7 @@ impl Loop {
 
     fn flush(&self) {
         for log in &self.logs {
-            log.flush(self.front.turn.number, true, &self.log);
+            log.flush(self.loop_state.event_loop.number, true, &self.log);
         }
     }
 
@@ -180,22 +180,22 @@ impl Loop {
         // Listening sockets and the line to the parent count, as in nginx.
         let taken = self.listeners.len() + usize::from(sites.process.master);
         let connections = usize::try_from(sites.process.connections).unwrap_or(usize::MAX);
-        self.front.turn.connections.set(connections);
-        self.front.turn.listening.set(taken);
+        self.loop_state.event_loop.connections.set(connections);
+        self.loop_state.event_loop.listening.set(taken);
         self.process = Some(sites.process);
         self.flush();
-        *self.front.turn.errors.borrow_mut() = sites.log.clone();
+        *self.loop_state.event_loop.errors.borrow_mut() = sites.log.clone();
         self.log = sites.log;
         self.logs = sites.logs;
         let again = std::mem::replace(&mut self.serves, true);
         self.site = sites.http;
-        if self.front.turn.number == 0 {
-            self.site.iter().for_each(|site| site.upstreams.follow(&self.front.turn));
-            sites.stream.iter().for_each(|site| site.upstreams.follow(&self.front.turn));
+        if self.loop_state.event_loop.number == 0 {
+            self.site.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
+            sites.stream.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
         }
         if again {
-            self.front.idle.clear();
-            self.front.retire(self.site.as_ref());
+            self.loop_state.idle.clear();
+            self.loop_state.retire(self.site.as_ref());
             self.streams.retire(sites.stream.as_ref());
             self.end_later();
         }
@@ -204,30 +204,46 @@ impl Loop {
     /// `worker_shutdown_timeout`: what still runs under earlier sites then is closed.
     fn end_later(&self) {
         let Some(time) = self.process.as_ref().and_then(|process| process.shutdown_timeout) else { return };
-        let (front, streams) = (self.front.clone(), self.streams.clone());
+        let (loop_state, streams) = (self.loop_state.clone(), self.streams.clone());
         let by = std::time::Instant::now();
-        crate::net::turn::spawn(async move {
+        crate::net::event_loop::spawn(async move {
             tokio::time::sleep(time).await;
-            front.close_retired(by);
+            loop_state.close_retired(by);
             streams.close_retired(by);
         });
     }
 
     fn listen(&self, fd: OwnedFd, served: Served, log: &Log) -> Option<Listener> {
-        let socket = Socket::from(fd);
+        let datagrams = match &served {
+            Served::Stream(_, port) if port.options.udp => Some(port.address.clone()),
+            Served::Stream(..) | Served::Http(..) => None,
+        };
         let served = Rc::new(RefCell::new(served));
-        let waited = Waited::new(&socket, self.shared.loops > 1);
-        let waited = match waited {
-            Ok(waited) => waited,
+        if let Some(address) = datagrams {
+            let receiver = match stream::Receiver::new(self.streams.clone(), fd, &address) {
+                Ok(receiver) => receiver,
+                Err(error) => {
+                    let error = crate::conf::walk::errno(&error);
+                    log.write(Level::Alert, None, &format!("recvmsg() on {address} failed ({error})"));
+                    return None;
+                }
+            };
+            let receiving = receive(self.loop_state.clone(), receiver, served.clone(), log.clone());
+            return Some(Listener { served, task: crate::net::event_loop::spawn(receiving) });
+        }
+        let socket = Socket::from(fd);
+        let waker = ListenerWaker::new(&socket, self.shared.loops > 1);
+        let waker = match waker {
+            Ok(waker) => waker,
             Err(error) => {
                 let error = crate::conf::walk::errno(&error);
                 log.write(Level::Alert, None, &format!("epoll_ctl() failed ({error})"));
                 return None;
             }
         };
-        let fronts = Fronts { http: self.front.clone(), stream: self.streams.clone() };
-        let accepting = accept(fronts, (socket, waited), served.clone(), log.clone());
-        Some(Listener { served, task: crate::net::turn::spawn(accepting) })
+        let loop_states = LoopStates { http: self.loop_state.clone(), stream: self.streams.clone() };
+        let accepting = accept(loop_states, (socket, waker), served.clone(), log.clone());
+        Some(Listener { served, task: crate::net::event_loop::spawn(accepting) })
     }
 
     /// Stops listening and waits for connections to finish.
@@ -235,11 +251,11 @@ impl Loop {
         for (_, listener) in std::mem::take(&mut self.listeners) {
             listener.task.abort();
         }
-        self.front.idle.clear();
-        self.front.retire(None);
+        self.loop_state.idle.clear();
+        self.loop_state.retire(None);
         self.streams.retire(None);
         self.end_later();
-        while !(self.front.open.borrow().is_empty() && self.streams.is_idle()) {
+        while !(self.loop_state.open.borrow().is_empty() && self.streams.is_idle()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -247,9 +263,9 @@ impl Loop {
 
 /// What a loop waits for to learn of connections: the listener, or where loops share it a descriptor of which the kernel
 /// wakes one loop for each connection.
-struct Waited(Watched<OwnedFd>);
+struct ListenerWaker(Watched<OwnedFd>);
 
-impl Waited {
+impl ListenerWaker {
     fn new(socket: &Socket, shared: bool) -> io::Result<Self> {
         use std::os::fd::AsFd as _;
         let fd = if shared { crate::sys::socket::exclusive(socket)? } else { socket.as_fd().try_clone_to_owned()? };
@@ -258,18 +274,23 @@ impl Waited {
 }
 
 /// Accepts connections for as long as the listener is wanted.
-async fn accept(fronts: Fronts, (socket, waited): (Socket, Waited), served: Rc<RefCell<Served>>, log: Log) {
+async fn accept(
+    loop_states: LoopStates,
+    (socket, waker): (Socket, ListenerWaker),
+    served: Rc<RefCell<Served>>,
+    log: Log,
+) {
     loop {
-        let Ok(mut ready) = waited.0.readable().await else { return };
+        let Ok(mut ready) = waker.0.readable().await else { return };
         for _ in 0..64 {
             match crate::sys::socket::accept(&socket) {
                 Ok((stream, peer)) => {
-                    if !fronts.http.has_room(&log) {
-                        let most = fronts.http.turn.connections.get();
+                    if !loop_states.http.has_room(&log) {
+                        let most = loop_states.http.event_loop.connections.get();
                         log.write(Level::Alert, None, &format!("{most} worker_connections are not enough"));
                         continue;
                     }
-                    begin(&fronts, &served, stream, &peer);
+                    begin(&loop_states, &served, stream, &peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
@@ -298,7 +319,39 @@ async fn accept(fronts: Fronts, (socket, waited): (Socket, Waited), served: Rc<R
     }
 }
 
-fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &SockAddr) {
+/// Begins sessions of datagrams for as long as the listener is wanted.
+///
+/// Differs from nginx: datagrams that find no connection free are told of once a second. [test: a_flood_of_clients_is_told_of_once_a_second]
+async fn receive(loop_state: Rc<LoopState>, receiver: stream::Receiver, served: Rc<RefCell<Served>>, log: Log) {
+    let mut told = None;
+    loop {
+        match receiver.first().await {
+            Ok(first) => {
+                if !loop_state.has_room(&log) {
+                    let second = loop_state.event_loop.clock.now().as_secs();
+                    if told.replace(second) != Some(second) {
+                        let most = loop_state.event_loop.connections.get();
+                        log.write(Level::Alert, None, &format!("{most} worker_connections are not enough"));
+                    }
+                    continue;
+                }
+                let served = served.borrow().clone();
+                if let Served::Stream(site, port) = served {
+                    receiver.begin(site, &port, first);
+                }
+            }
+            Err(Unreceived::Cut) => log.write(Level::Alert, None, "recvmsg() truncated data"),
+            Err(Unreceived::Failed(error)) => {
+                let text = crate::conf::walk::errno(&error);
+                log.write(Level::Alert, None, &format!("recvmsg() failed ({text})"));
+                // Whatever it is, it is not over at once.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+fn begin(loop_states: &LoopStates, served: &Rc<RefCell<Served>>, socket: Socket, peer: &SockAddr) {
     let peer = match peer.as_socket() {
         Some(address) => Address::Ip(address),
         None => Address::Unix(String::new()),
@@ -306,12 +359,12 @@ fn begin(fronts: &Fronts, served: &Rc<RefCell<Served>>, socket: Socket, peer: &S
     let Ok(stream) = Transport::new(socket) else { return };
     match served.borrow().clone() {
         Served::Http(site, port) => {
-            if let Some(serving) = http::serve(&fronts.http, site, &port, (stream, peer)) {
-                crate::net::turn::spawn(serving);
+            if let Some(serving) = http::serve(&loop_states.http, site, &port, (stream, peer)) {
+                crate::net::event_loop::spawn(serving);
             }
         }
         Served::Stream(site, port) => {
-            crate::net::turn::spawn(stream::serve(fronts.stream.clone(), site, port, (stream, peer)));
+            crate::net::event_loop::spawn(stream::serve(loop_states.stream.clone(), site, port, (stream, peer)));
         }
     }
 }

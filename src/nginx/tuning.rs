@@ -17,7 +17,9 @@ const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static
 }
 
 const fn foreign(name: &'static str, arity: Arity) -> Directive {
-    row(name, EVENTS, arity, &Custom(unknown)).doc("Belongs to a way of waiting that other systems have.")
+    row(name, EVENTS, arity, &Custom(unknown))
+        .refused("nginx does not know it on Linux either")
+        .doc("Belongs to a way of waiting that other systems have.")
 }
 
 /// The modules of this file.
@@ -44,7 +46,9 @@ pub const MODULES: [Module; 10] = [
     },
     Module {
         name: "ngx_openssl_module",
-        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine)).doc("Names OpenSSL's hardware engine.")],
+        directives: &[row("ssl_engine", MAIN, ONE, &Custom(ssl_engine))
+            .refused("TLS is not OpenSSL's here: keys are read from files")
+            .doc("Names OpenSSL's hardware engine.")],
         scopes: &[],
     },
     Module {
@@ -150,7 +154,7 @@ const PROCESSORS: usize = 1024;
 
 fn worker_cpu_affinity(cx: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.masks.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let automatic = statement.arguments().first().is_some_and(|word| word.is("auto"));
     let masks = statement.arguments().get(usize::from(automatic)..).unwrap_or_default();
@@ -176,7 +180,7 @@ const ENGINES: &str = "/usr/lib/x86_64-linux-gnu/engines-3/";
 
 fn ssl_engine(cx: &mut Setting<'_>, conf: &mut Tuning, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.engine.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     conf.engine = Some(word.clone());

@@ -1,7 +1,6 @@
 //! What a start, a reload and a test say of what is not served.
 
-use crate::conf::diagnostic::Diagnostic;
-use crate::conf::diagnostic::Severity;
+use crate::conf::diagnostic::{Diagnostic, Kind, Severity};
 use crate::conf::effect::{Effect, Unserved, refusal};
 
 /// What a configuration has that is not served, and what follows.
@@ -16,7 +15,7 @@ impl Judged {
     /// Sorts the occurrences; where they are allowed, nothing refuses a start.
     pub fn new(unserved: &[Unserved], allowed: bool) -> Self {
         let refuses = |one: &&Unserved| one.refuses() && !allowed;
-        let refusals = unserved.iter().filter(refuses).map(|one| one.complaint.clone()).collect();
+        let refusals = unserved.iter().filter(refuses).map(|one| one.complaint.clone().kind(Kind::Unserved)).collect();
         let rest = unserved.iter().filter(|one| !refuses(one));
         Self { warnings: rest.filter_map(warning).collect(), refusals }
     }
@@ -36,7 +35,7 @@ fn warning(one: &Unserved) -> Option<Diagnostic> {
         Effect::Refused(Some(instead)) => format!(": {instead}"),
     };
     let message = format!("{}, left out{what}", one.complaint.message);
-    Some(Diagnostic { severity: Severity::Warn, message, ..one.complaint.clone() })
+    Some(Diagnostic { severity: Severity::Warn, kind: Kind::Unserved, message, ..one.complaint.clone() })
 }
 
 #[cfg(test)]

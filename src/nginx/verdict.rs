@@ -1,4 +1,4 @@
-//! How `-s reload` learns what became of the reload: it asks before it signals, and the parent answers when it knows.
+//! How `-s reload` learns whether the reload succeeded: it asks before it signals, and the parent answers when it knows.
 
 use nix::sys::socket::{getsockopt, sockopt};
 use std::io::{Read as _, Write as _};

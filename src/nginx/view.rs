@@ -20,9 +20,29 @@ pub struct View {
     /// What is checked and not served.
     pub unserved: Vec<Unserved>,
     /// Warnings.
-    pub complaints: Vec<Diagnostic>,
+    pub complaints: Vec<Said>,
     /// What ended the reading, if it did not come to an end by itself.
-    pub fatal: Option<Diagnostic>,
+    pub fatal: Option<Said>,
+}
+
+/// A complaint with its place in words, whatever texts are read afterwards.
+pub struct Said {
+    /// `file:line` of where the statement begins; empty where it has none.
+    pub place: String,
+    /// The complaint.
+    pub complaint: Diagnostic,
+}
+
+impl Said {
+    fn new(complaint: Diagnostic, sources: &Sources) -> Self {
+        let place = match complaint.at {
+            At::Span(span) => sources.text(span.source).map_or_else(String::new, |source| {
+                format!("{}:{}", source.name, sources.position(span.source, span.start).0)
+            }),
+            At::Nowhere | At::Unlined => String::new(),
+        };
+        Self { place, complaint }
+    }
 }
 
 /// Compiles a configuration as far as that goes without running it; every host name has an address.
@@ -39,8 +59,10 @@ fn read(loader: &dyn Loader, path: &str, inputs: Inputs) -> View {
     let Reading { sources, mut complaints, late, unserved, outcome, .. } =
         generation::compile(&inputs, loader, &Anywhere { elsewhere: false }, &Arc::default());
     complaints.extend(late);
-    let view = View { sources, unserved, complaints, fatal: outcome.err().map(|(complaint, _)| complaint) };
-    // What stands behind a mistake is looked at all the same.
+    let complaints = complaints.into_iter().map(|one| Said::new(one, &sources)).collect();
+    let fatal = outcome.err().map(|(complaint, _)| Said::new(complaint, &sources));
+    let view = View { sources, unserved, complaints, fatal };
+    // Statements after a mistake are read all the same.
     if view.fatal.is_some() { beyond(loader, path, view) } else { view }
 }
 
@@ -57,18 +79,7 @@ fn beyond(loader: &dyn Loader, path: &str, view: View) -> View {
     let _ = walk.file(path);
     let unserved = walk.finish(None).unserved;
     // Only what was found while compiling, up to the mistake, is lost: both readings open the same files in one order.
-    if unserved.len() < view.unserved.len() { view } else { View { unserved, sources, ..view.placed() } }
-}
-
-impl View {
-    /// The same with its complaints' places written out, as their texts are about to be replaced.
-    fn placed(mut self) -> Self {
-        for complaint in self.complaints.iter_mut().chain(&mut self.fatal) {
-            complaint.message = crate::conf::print::nginx(complaint, &self.sources);
-            complaint.at = At::Nowhere;
-        }
-        self
-    }
+    if unserved.len() < view.unserved.len() { view } else { View { unserved, sources, ..view } }
 }
 
 /// The paths a run with this configuration file has.

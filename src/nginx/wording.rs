@@ -41,10 +41,6 @@ impl Wording for Nginx {
         super::foreign::origin(name)
     }
 
-    fn again(&self, message: &str) -> bool {
-        message.contains("directive is duplicate")
-    }
-
     fn unserved(&self, what: &str) -> String {
         format!("{what} is not served")
     }

@@ -5,10 +5,10 @@ use super::channel::{self, Channel, Kind};
 use super::generation::{self, Generation, Process, Service};
 use super::open::{self, Listeners};
 use super::parent;
-use super::serve::{self, Loop, Order};
+use super::serve::{self, Loop, LoopCommand};
 use crate::http;
 use crate::log::{Level, Log};
-use crate::net::turn::{Turn, Unwritten, spawn, woken, write_logs};
+use crate::net::event_loop::{EventLoop, Unwritten, spawn, woken, write_logs};
 use crate::run::service::ServiceManager;
 use crate::session::tls;
 use crate::sys::signal::{Arrived, SignalQueue};
@@ -33,7 +33,7 @@ pub struct Shared {
 }
 
 /// A socket on its way to a loop.
-pub type Given = (String, OwnedFd, Service);
+pub type ListenSocket = (String, OwnedFd, Service);
 
 /// Ends the process without unwinding into the parent's code.
 #[expect(clippy::exit, reason = "a forked worker must not return into its parent's stack")]
@@ -151,6 +151,7 @@ fn settle(process: &Process, forked: bool, log: &Log) -> Result<(), String> {
 }
 
 fn become_user(process: &Process, log: &Log) -> Result<(), String> {
+    use crate::sys::process::{keep_capabilities, only_net_raw};
     use nix::unistd::{Group, User, initgroups, setgid, setuid};
     let errno = |error: nix::Error| crate::conf::walk::errno(&error.into());
     let name = process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
@@ -168,7 +169,17 @@ fn become_user(process: &Process, log: &Log) -> Result<(), String> {
     if let Err(error) = initgroups(&name, group) {
         log.write(Level::Emerg, None, &format!("initgroups({}, {group}) failed ({})", user.name, errno(error)));
     }
-    setuid(user.uid).map_err(|error| format!("setuid({}) failed ({})", user.uid, errno(error)))
+    // Root keeps all it may do.
+    let keeps = process.transparent && !user.uid.is_root();
+    let system = |call: &str, error: io::Error| format!("{call} failed ({})", crate::conf::walk::errno(&error));
+    if keeps {
+        keep_capabilities().map_err(|error| system("prctl(PR_SET_KEEPCAPS, 1)", error))?;
+    }
+    setuid(user.uid).map_err(|error| format!("setuid({}) failed ({})", user.uid, errno(error)))?;
+    if keeps {
+        only_net_raw().map_err(|error| system("capset()", error))?;
+    }
+    Ok(())
 }
 
 /// Threads of a loop for what would hold up its other requests, such as hashes of passwords.
@@ -177,7 +188,7 @@ const BLOCKING: usize = 4;
 /// Runs one event loop until it is told to stop and its connections are done.
 fn event_loop(
     number: usize,
-    orders: UnboundedReceiver<Order>,
+    orders: UnboundedReceiver<LoopCommand>,
     shared: &Arc<Shared>,
     log: &Log,
     control: Option<Control>,
@@ -198,15 +209,15 @@ fn event_loop(
             return;
         }
     };
-    let turn = Rc::new(Turn::new(number, unwritten.clone()));
-    turn.enter();
-    let front = http::Front::new(turn, shared.counters.clone());
+    let event_loop = Rc::new(EventLoop::new(number, unwritten.clone()));
+    event_loop.enter();
+    let loop_state = http::LoopState::new(event_loop, shared.counters.clone());
     let shared = shared.clone();
     runtime.block_on(async move {
         if let Some(control) = control {
             spawn(control.run());
         }
-        let _ = spawn(Loop::new(front, shared).run(orders)).await;
+        let _ = spawn(Loop::new(loop_state, shared).run(orders)).await;
     });
     write_logs(number, &unwritten);
 }
@@ -224,7 +235,7 @@ struct Control {
     /// The master's process id, where there is one.
     master: Option<u32>,
     parent: Option<Channel>,
-    orders: Vec<UnboundedSender<Order>>,
+    orders: Vec<UnboundedSender<LoopCommand>>,
     zones: Arc<Zones>,
     sites: (Option<Arc<http::Site>>, Option<Arc<crate::stream::Site>>),
     /// Looks after the caches of the configuration.
@@ -249,6 +260,9 @@ impl Control {
                 let copies = open::copies(wanted.options.reuseport, self.loops);
                 let index = if copies > 1 { number } else { 0 };
                 let name = open::name(&wanted.address, wanted.options.udp, index);
+                if copies == 1 && wanted.options.udp && !open::receives(&name, (number, self.loops)) {
+                    continue;
+                }
                 if let Some(fd) = socket(&name) {
                     given.push((name, fd, wanted.service.clone()));
                 }
@@ -261,7 +275,7 @@ impl Control {
                 sockets: given,
                 process: generation.process.clone(),
             };
-            let _ = order.send(Order::Serve(Box::new(sites)));
+            let _ = order.send(LoopCommand::Serve(Box::new(sites)));
         }
     }
 
@@ -277,7 +291,7 @@ impl Control {
         }
     }
 
-    fn all(&self, order: impl Fn() -> Order) {
+    fn all(&self, order: impl Fn() -> LoopCommand) {
         for loop_ in &self.orders {
             let _ = loop_.send(order());
         }
@@ -353,17 +367,17 @@ impl Control {
                     self.manager.stopping();
                     self.log.write(Level::Notice, None, "exiting");
                     self.shared.quitting.store(false, Ordering::Relaxed);
-                    self.all(|| Order::Stop);
+                    self.all(|| LoopCommand::Stop);
                 }
                 Ok(Signal::SIGQUIT) => {
                     self.manager.stopping();
                     self.shared.quitting.store(true, Ordering::Relaxed);
                     self.log.write(Level::Notice, None, "gracefully shutting down");
-                    self.all(|| Order::Quit);
+                    self.all(|| LoopCommand::Quit);
                 }
                 Ok(Signal::SIGUSR1) => {
                     self.log.write(Level::Notice, None, "reopening logs");
-                    self.all(|| Order::Reopen);
+                    self.all(|| LoopCommand::Reopen);
                 }
                 _ => {}
             }

@@ -23,6 +23,21 @@ struct Kept {
     locations: Mutex<Option<CaptureLocations>>,
 }
 
+/// An expression that cannot be compiled.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// nginx's words, with PCRE2's text and the rest of the pattern from where it went wrong.
+    pub message: String,
+    /// How many bytes of the pattern that rest has.
+    pub rest: usize,
+}
+
+impl From<Invalid> for String {
+    fn from(invalid: Invalid) -> Self {
+        invalid.message
+    }
+}
+
 /// A match that PCRE2 gave up: a limit was reached. It is neither a match nor none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MatchError(String);
@@ -44,15 +59,14 @@ impl Expression {
     /// Compiles `pattern`.
     ///
     /// # Errors
-    /// nginx's words, with PCRE2's text and the rest of the pattern from where it went wrong.
-    pub fn compile(pattern: &str, caseless: bool) -> Result<Self, String> {
+    /// Why PCRE2 does not take the pattern.
+    pub fn compile(pattern: &str, caseless: bool) -> Result<Self, Invalid> {
         let regex = RegexBuilder::new().caseless(caseless).jit_if_available(true).build(pattern).map_err(|error| {
             let text = error.to_string();
             let text = text.rsplit_once(": ").map_or(text.as_str(), |(_, tail)| tail);
-            match error.offset().and_then(|offset| pattern.get(offset..)).filter(|rest| !rest.is_empty()) {
-                Some(rest) => format!("pcre2_compile() failed: {text} in \"{pattern}\" at \"{rest}\""),
-                None => format!("pcre2_compile() failed: {text} in \"{pattern}\""),
-            }
+            let rest = error.offset().and_then(|offset| pattern.get(offset..)).unwrap_or_default();
+            let at = if rest.is_empty() { String::new() } else { format!(" at \"{rest}\"") };
+            Invalid { message: format!("pcre2_compile() failed: {text} in \"{pattern}\"{at}"), rest: rest.len() }
         })?;
         let names = regex
             .capture_names()
@@ -145,6 +159,11 @@ pub struct Captures {
 }
 
 impl Captures {
+    /// Whether nothing was captured.
+    pub const fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     fn take(&mut self, text: &[u8], locations: &CaptureLocations) {
         self.text.clear();
         self.text.extend_from_slice(text);

@@ -3,6 +3,7 @@
 //! A built-in name compiles to a function pointer. A name the configuration defines (`map`, `set`, captures) gets a
 //! slot; it may be used before it is defined, so slots are filled in by [`Names::finish`].
 
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::cell::{Ref, RefCell};
@@ -141,12 +142,19 @@ pub struct Definitions<S: 'static> {
     defined: Box<[Definition<S>]>,
     slots: HashMap<String, SlotId>,
     builtin: HashMap<&'static str, Variable<S>>,
+    brought: Brought<S>,
     families: Vec<Family<S>>,
 }
 
 impl<S> Default for Definitions<S> {
     fn default() -> Self {
-        Self { defined: Box::new([]), slots: HashMap::new(), builtin: HashMap::new(), families: Vec::new() }
+        Self {
+            defined: Box::new([]),
+            slots: HashMap::new(),
+            builtin: HashMap::new(),
+            brought: HashMap::new(),
+            families: Vec::new(),
+        }
     }
 }
 
@@ -170,6 +178,9 @@ pub fn find<S: Subject>(subject: &S, name: &str, out: &mut Vec<u8>) -> bool {
     }
     if let Some(variable) = known.builtin.get(name) {
         return (variable.get)(subject, variable.data, out);
+    }
+    if let Some(compute) = known.brought.get(name) {
+        return compute.compute(subject, out);
     }
     let family = known.families.iter().find_map(|family| Some((family.get, name.strip_prefix(family.prefix)?)));
     family.is_some_and(|(get, rest)| get(subject, rest.as_bytes(), out))
@@ -269,12 +280,12 @@ pub struct Names<S: Subject> {
     slots: HashMap<String, SlotId>,
     definitions: Vec<Option<Definition<S>>>,
     order: Vec<String>,
-    known: Known,
     used: hashbrown::HashSet<String>,
+    brought: Brought<S>,
 }
 
-/// Names that have a meaning in the original and none here yet, and whether they may be defined anew.
-pub type Known = &'static [(&'static str, bool)];
+/// Built-in names whose values are computed and kept.
+type Brought<S> = HashMap<&'static str, Arc<dyn Compute<S>>>;
 
 /// What a name compiles to.
 pub enum Meaning<S: 'static> {
@@ -286,6 +297,17 @@ pub enum Meaning<S: 'static> {
     Slot(SlotId),
 }
 
+/// A variable that is defined already and cannot be defined anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate(String);
+
+impl Duplicate {
+    /// nginx's words for it.
+    pub fn complaint(self) -> Diagnostic {
+        Diagnostic::emerg(format!("the duplicate \"{}\" variable", self.0)).kind(Kind::Redefined)
+    }
+}
+
 impl<S: Subject> Names<S> {
     /// Names with these built-ins.
     pub fn new(variables: impl Iterator<Item = Variable<S>>, families: Vec<Family<S>>) -> Self {
@@ -295,15 +317,9 @@ impl<S: Subject> Names<S> {
             slots: HashMap::new(),
             definitions: Vec::new(),
             order: Vec::new(),
-            known: &[],
             used: hashbrown::HashSet::new(),
+            brought: HashMap::new(),
         }
-    }
-
-    /// The same with names that have a meaning in the original and none here yet; one ending in `_` is a family.
-    pub const fn known(mut self, known: Known) -> Self {
-        self.known = known;
-        self
     }
 
     /// What `name` means; a name nobody knows yet gets a slot, to be defined by the end.
@@ -337,20 +353,35 @@ impl<S: Subject> Names<S> {
         }
         let id = SlotId(u16::try_from(self.definitions.len()).unwrap_or(u16::MAX));
         self.slots.insert(name.to_owned(), id);
-        self.definitions.push(None);
+        self.definitions.push(self.brought.get(name).cloned().map(Definition::Computed));
         self.order.push(name.to_owned());
         id
+    }
+
+    /// Brings a built-in name whose value is computed, and kept where the name is used.
+    ///
+    /// # Errors
+    /// nginx's words when the configuration has defined it.
+    pub fn bring(&mut self, name: &'static str, compute: Arc<dyn Compute<S>>) -> Result<(), Duplicate> {
+        let id = self.slots.get(name).map(|id| usize::from(id.0));
+        match id.and_then(|id| self.definitions.get_mut(id)) {
+            Some(Some(_)) => return Err(Duplicate(name.to_owned())),
+            Some(slot) => *slot = Some(Definition::Computed(compute.clone())),
+            None => {}
+        }
+        self.brought.insert(name, compute);
+        Ok(())
     }
 
     /// Gives `name` a meaning.
     ///
     /// # Errors
     /// nginx's words when the name is a built-in that cannot be defined.
-    pub fn define(&mut self, name: &str, definition: Definition<S>) -> Result<SlotId, String> {
+    pub fn define(&mut self, name: &str, definition: Definition<S>) -> Result<SlotId, Duplicate> {
         let lower = name.to_ascii_lowercase();
         let builtin = self.builtin.get(lower.as_str()).copied();
-        if builtin.is_some_and(|variable| !variable.changeable) || self.known.contains(&(lower.as_str(), false)) {
-            return Err(format!("the duplicate \"{lower}\" variable"));
+        if self.brought.contains_key(lower.as_str()) || builtin.is_some_and(|variable| !variable.changeable) {
+            return Err(Duplicate(lower));
         }
         let definition = match (builtin, definition) {
             (Some(builtin), Definition::Stored | Definition::Written(_)) => {
@@ -379,7 +410,7 @@ impl<S: Subject> Names<S> {
     ///
     /// # Errors
     /// As [`Self::define`].
-    pub fn write(&mut self, name: &str) -> Result<SlotId, String> {
+    pub fn write(&mut self, name: &str) -> Result<SlotId, Duplicate> {
         let lower = name.to_ascii_lowercase();
         let family = self.families.iter().find_map(|family| Some((family.get, lower.strip_prefix(family.prefix)?)));
         let definition = match family {
@@ -391,7 +422,8 @@ impl<S: Subject> Names<S> {
 
     /// Every name there is so far.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        self.builtin.keys().copied().chain(self.order.iter().map(String::as_str))
+        let own = self.builtin.keys().chain(self.brought.keys()).copied();
+        own.chain(self.order.iter().map(String::as_str))
     }
 
     /// The built-in called `name`.
@@ -402,43 +434,21 @@ impl<S: Subject> Names<S> {
     /// The names that were used and never defined, in order.
     pub fn unknown(&self) -> Vec<String> {
         let slots = self.definitions.iter().zip(&self.order);
-        let open = slots.filter(|(definition, name)| definition.is_none() && !self.is_known(name));
+        let open = slots.filter(|(definition, _)| definition.is_none());
         open.map(|(_, name)| name.clone()).collect()
     }
 
-    /// Whether a name has a meaning in the original only, and the configuration gives it none.
-    pub fn is_unserved(&self, name: &str) -> bool {
-        let lower = lower(name);
-        let definition = |id: &SlotId| self.definitions.get(usize::from(id.0)).is_some_and(Option::is_some);
-        let defined = self.builtin.contains_key(&*lower) || self.slots.get(&*lower).is_some_and(definition);
-        !defined && self.is_known(&lower)
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        let fits = |(known, _): &(&str, bool)| *known == name || known.ends_with('_') && name.starts_with(known);
-        self.known.iter().any(fits)
-    }
-
-    /// All definitions, in slot order, and the names that are known, used and not served.
+    /// All definitions, in slot order.
     ///
     /// # Errors
     /// nginx's words for a name that was used and never defined.
-    pub fn finish(self) -> Result<(Definitions<S>, Vec<String>), String> {
+    pub fn finish(self) -> Result<Definitions<S>, String> {
         let mut all = Vec::with_capacity(self.definitions.len());
-        let mut unserved = Vec::new();
         for (definition, name) in self.definitions.into_iter().zip(&self.order) {
-            let known = |(known, _): &(&str, bool)| *known == name || known.ends_with('_') && name.starts_with(known);
-            match definition {
-                Some(definition) => all.push(definition),
-                None if self.known.iter().any(known) => {
-                    unserved.push(name.clone());
-                    all.push(Definition::Stored);
-                }
-                None => return Err(format!("unknown \"{name}\" variable")),
-            }
+            all.push(definition.ok_or_else(|| format!("unknown \"{name}\" variable"))?);
         }
-        let Self { slots, builtin, families, .. } = self;
-        Ok((Definitions { defined: all.into(), slots, builtin, families }, unserved))
+        let Self { slots, builtin, families, brought, .. } = self;
+        Ok(Definitions { defined: all.into(), slots, builtin, brought, families })
     }
 }
 

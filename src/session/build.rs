@@ -2,7 +2,7 @@
 
 use crate::conf::bytes;
 use crate::conf::diagnostic::{Diagnostic, MOST};
-use crate::conf::effect::{Effect, Unserved};
+use crate::conf::effect::Unserved;
 use crate::conf::source::{Loader, Span};
 use crate::conf::tree::Word;
 use crate::log::file::File;
@@ -75,6 +75,8 @@ pub struct Build<'a> {
     pub noted: HashSet<(String, Option<Span>)>,
     /// Where zones were named first.
     pub named_at: HashMap<String, Span>,
+    /// Whether connections come from addresses that are not this machine's.
+    pub transparent: bool,
 }
 
 impl Build<'_> {
@@ -105,13 +107,6 @@ impl Build<'_> {
                 self.used.entry(name.to_ascii_lowercase()).or_insert(word.span);
             }
         }
-    }
-
-    /// Notes a variable that is known and not served; and what happens without it, where requests depend on it.
-    pub fn variable(&mut self, name: &str, instead: Option<&'static str>) {
-        let what = format!("the \"{name}\" variable");
-        let complaint = Diagnostic::emerg(format!("{what} is not served"));
-        self.unserved.push(Unserved { effect: Effect::Refused(instead), ..Unserved::refused(what, complaint) });
     }
 
     /// Whether what must not answer without what is left out stays closed; a file of another machine's is only asked what

@@ -8,19 +8,17 @@ use crate::conf::value;
 use crate::conf::walk::Setting;
 use crate::log::file::File;
 use crate::log::syslog::Syslog;
-use crate::net::turn::Turn;
+use crate::net::event_loop::EventLoop;
 use crate::script::template::{Part, Template};
 use crate::script::variable::{Names, Subject};
 use crate::session::build::Build;
 use crate::session::errorlog::{self, SyslogText};
+use crate::session::open_logs::{Files, Limits, OpenLogs};
 use crate::session::slot::free;
 use crate::session::used;
-use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `access_log` takes beside its target and format.
 pub const WORDS: &[&str] =
@@ -141,35 +139,41 @@ impl Conf for LogFiles {
     fn inherit(&mut self, _: &Self) {}
 }
 
-/// `open_log_file_cache`: how many files at most; 0 for off.
+/// The files of an `open_log_file_cache`; none for `off`.
+pub type Kept = Option<Arc<OpenLogs>>;
+
+/// `open_log_file_cache`.
 ///
 /// # Errors
 /// nginx's words.
 pub fn open_log_file_cache(
     cx: &mut Setting<'_>,
-    slot: &mut Option<u64>,
+    slot: &mut Option<Kept>,
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
     free(cx, slot)?;
-    let (mut most, mut off) = (0, false);
+    let minute = Duration::from_secs(60);
+    let (mut limits, mut off) = (Limits { most: 0, inactive: minute, valid: minute, min_uses: 1 }, false);
     for word in statement.arguments() {
         let fail = || Diagnostic::emerg(format!("invalid \"open_log_file_cache\" parameter \"{}\"", word.text()));
         if let Some(number) = word.after("max=") {
-            most = value::number(number).ok_or_else(fail)?;
+            limits.most = value::number(number).and_then(|most| usize::try_from(most).ok()).ok_or_else(fail)?;
         } else if let Some(number) = word.after("min_uses=") {
-            value::number(number).ok_or_else(fail)?;
-        } else if let Some(time) = word.after("inactive=").or_else(|| word.after("valid=")) {
-            value::time(time, true).ok_or_else(fail)?;
+            limits.min_uses = value::number(number).ok_or_else(fail)?;
+        } else if let Some(time) = word.after("inactive=") {
+            limits.inactive = value::time(time, true).ok_or_else(fail)?;
+        } else if let Some(time) = word.after("valid=") {
+            limits.valid = value::time(time, true).ok_or_else(fail)?;
         } else if word.is("off") {
             off = true;
         } else {
             return Err(fail());
         }
     }
-    if most == 0 && !off {
+    if limits.most == 0 && !off {
         return Err(Diagnostic::emerg("\"open_log_file_cache\" must have \"max\" parameter"));
     }
-    *slot = Some(if off { 0 } else { most });
+    *slot = Some((!off).then(|| Arc::new(OpenLogs::new(limits))));
     Ok(())
 }
 
@@ -376,22 +380,30 @@ fn json(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// Appends a line to a file.
-fn append(path: &[u8], line: &[u8]) -> Result<(), String> {
+fn append(
+    path: &[u8],
+    line: &[u8],
+    (now, kept): (Instant, Option<&OpenLogs>),
+    files: &dyn Files,
+) -> Result<(), String> {
     let failed = |call: &str, error: &io::Error| {
         let (path, text) = (crate::conf::bytes::text(path), crate::conf::walk::errno(error));
         format!("{call} \"{path}\" failed ({text})")
     };
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.append(true).create(true).mode(0o644).open(OsStr::from_bytes(path));
-    let mut file = file.map_err(|error| failed("open()", &error))?;
-    file.write_all(line).map_err(|error| failed("write() to", &error))
+    let file = match kept {
+        Some(kept) => kept.file(path, now, files),
+        None => files.open(path).map(Arc::new),
+    };
+    let file = file.map_err(|why| failed(why.call, &why.error))?;
+    (&*file).write_all(line).map_err(|error| failed("write() to", &error))
 }
 
 /// An access log at work.
 pub struct AccessLog<S: Subject> {
     file: Option<Arc<File>>,
-    /// The path, where it has variables: the file is opened for each line.
+    /// The path, where it has variables: the file is opened for each line, or kept open.
     varying: Option<Template<S>>,
+    kept: Kept,
     syslog: Option<Syslog>,
     format: Arc<Format<S>>,
     condition: Option<Template<S>>,
@@ -423,7 +435,12 @@ impl<S: Subject> AccessLog<S> {
         };
         let open = |path: &String| build.access_log(path, text.buffer as usize, text.flush, text.gzip);
         let file = text.path.as_ref().map(open);
-        Ok(Self { file, varying, syslog, format, condition })
+        Ok(Self { file, varying, kept: None, syslog, format, condition })
+    }
+
+    /// The same log, with the files that are kept open where its path has variables.
+    pub fn kept(self, kept: Kept) -> Self {
+        Self { kept, ..self }
     }
 
     /// Whether its path has variables.
@@ -435,24 +452,26 @@ impl<S: Subject> AccessLog<S> {
     ///
     /// # Errors
     /// Why a file whose path has variables could not be opened.
-    pub fn write(&self, subject: &S, turn: &Turn) -> Result<(), String> {
+    pub fn write(&self, subject: &S, event_loop: &EventLoop, files: &dyn Files) -> Result<(), String> {
         if let Some(condition) = &self.condition {
             let text = condition.text(subject);
             if text.is_empty() || text == b"0" {
                 return Ok(());
             }
         }
-        let mut line = turn.line();
+        let mut line = event_loop.line();
         self.format.line(subject, &mut line);
         if let Some(syslog) = &self.syslog {
             syslog.send(syslog.severity, &line);
         }
         line.push(b'\n');
         if let Some(file) = &self.file {
-            turn.log(file, &line);
+            event_loop.log(file, &line);
         }
-        let outcome = self.varying.as_ref().map_or(Ok(()), |path| append(&path.text(subject), &line));
-        turn.give_line(line);
+        let outcome = self.varying.as_ref().map_or(Ok(()), |path| {
+            append(&path.text(subject), &line, (event_loop.clock.instant(), self.kept.as_deref()), files)
+        });
+        event_loop.give_line(line);
         outcome
     }
 }

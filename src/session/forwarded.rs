@@ -1,4 +1,4 @@
-//! Lists of addresses that proxies write (`X-Forwarded-For`), and whom of them to believe.
+//! Lists of addresses that proxies write (`X-Forwarded-For`), and which of them are trusted.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::{Statement, Word};
@@ -32,22 +32,22 @@ pub fn trusted(cx: &mut Setting<'_>, statement: &Statement) -> Option<Trusted> {
     Some(Trusted::Network(network))
 }
 
-/// Whose word is taken.
+/// Trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub struct Believed {
     /// Proxies by network.
     pub networks: Vec<Network>,
     /// Whether those that come over a unix socket are.
     pub unix: bool,
-    /// Whether a believed proxy's word on another believed one counts.
+    /// Whether the search goes on past a trusted address (`real_ip_recursive`).
     pub recursive: bool,
 }
 
 /// What a list of addresses names.
 enum Named {
-    /// Nobody: whoever wrote it is not believed, or wrote no address.
+    /// Nobody: the sender is not trusted, or the text is no address.
     Nobody,
-    /// An address whose word on those before it is believed too.
+    /// An address that is trusted itself: the one before it counts.
     Further(SocketAddr),
     /// An address that ends the search.
     Last(SocketAddr),
@@ -78,7 +78,7 @@ impl Believed {
         Ok(believed)
     }
 
-    /// Whether a peer is believed.
+    /// Whether a peer is trusted.
     pub fn holds(&self, address: &Address) -> bool {
         match address {
             Address::Ip(address) => self.networks.iter().any(|network| network.holds(address.ip())),

@@ -14,6 +14,7 @@ use crate::session::forwarded::Believed;
 use crate::session::rows::each;
 use crate::session::used;
 use lookup::Lookup;
+pub use lookup::Source;
 use ranges::Ranges;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<
     for geo in levels.level.own::<Geos>().map(|conf| conf.blocks.as_slice()).unwrap_or_default() {
         let lookup: Arc<dyn Compute<S>> = Arc::new(Lookup::new(geo, names)?);
         let defined = names.define(&used::name(&geo.name)?, Definition::Computed(lookup));
-        defined.map_err(|text| Diagnostic::emerg(text).at(geo.name.span))?;
+        defined.map_err(|duplicate| duplicate.complaint().at(geo.name.span))?;
     }
     Ok(())
 }
@@ -68,7 +69,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<
 struct Table {
     networks: Option<Vec<(Network, String, Span)>>,
     ranges: Option<Ranges>,
-    /// Whose word on the client is taken.
+    /// Proxies whose header names the client.
     proxies: Believed,
 }
 

@@ -181,7 +181,7 @@ impl<S: Subject> Limiter<S> {
         }))
     }
 
-    /// Counts a session, unless a zone is full or a key has its fill.
+    /// Counts a session, unless a zone is full or a key is at its limit.
     pub fn enter(&self, subject: &S) -> Entry {
         let mut tickets = Vec::with_capacity(self.limits.len());
         for limit in &self.limits {
@@ -241,7 +241,7 @@ fn limit_conn(cx: &mut Setting<'_>, conf: &mut Limits, statement: &Statement) ->
     shared::declare(cx, &name, 0, KIND)?;
     let first = cx.first_here("limit_conn of", name.as_bytes(), statement.span);
     if conf.limits.iter().any(|(known, _)| *known == name) {
-        return Err(cx.complain("is duplicate").earlier(first));
+        return Err(cx.duplicate().earlier(first));
     }
     match value::number(&most.bytes) {
         None | Some(0) => {

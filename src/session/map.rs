@@ -13,6 +13,7 @@ use crate::script::variable::{Compute, Definition, Names, Subject};
 use crate::session::build::Build;
 use crate::session::contexts::{HTTP, STREAM};
 use crate::session::hashing::{self, Sizes};
+use crate::session::pattern;
 use crate::session::rows::each;
 use crate::session::used;
 use hashbrown::HashMap;
@@ -94,7 +95,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>, build: &mu
             Some(table) => Definition::Computed(Arc::new(table)),
             None => Definition::Stored,
         };
-        let defined = names.define(&name, definition).map_err(|text| Diagnostic::emerg(text).at(map.name.span));
+        let defined = names.define(&name, definition).map_err(|duplicate| duplicate.complaint().at(map.name.span));
         build.part(defined)?;
     }
     Ok(())
@@ -129,10 +130,9 @@ impl<S: Subject> Table<S> {
             if let Some(pattern) = key.after("~") {
                 let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
                 let text = crate::conf::bytes::text(pattern);
-                let expression =
-                    Expression::compile(&text, caseless).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
+                let expression = pattern::compile(key, &text, caseless).map_err(|complaint| complaint.at(key.span))?;
                 for (_, name) in expression.names() {
-                    names.define(name, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(key.span))?;
+                    names.define(name, Definition::Stored).map_err(|duplicate| duplicate.complaint().at(key.span))?;
                 }
                 table.names.add_expression(expression, index);
                 continue;
@@ -250,7 +250,7 @@ fn add(cx: &mut Setting<'_>, map: &mut Map, row: &Statement) -> Result<(), Diagn
 fn check_key(map: &Map, key: &Word) -> Result<(), Diagnostic> {
     if let Some(pattern) = key.after("~") {
         let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
-        Expression::compile(&String::from_utf8_lossy(pattern), caseless).map_err(Diagnostic::emerg)?;
+        pattern::compile(key, &String::from_utf8_lossy(pattern), caseless)?;
         return Ok(());
     }
     let plain = |word: &Word| word.bytes.strip_prefix(b"\\").unwrap_or(&word.bytes).to_ascii_lowercase();

@@ -51,7 +51,7 @@ pub const fn rows(contexts: Contexts, since: Option<&'static str>) -> [Directive
 
 fn resolver(cx: &mut Setting<'_>, conf: &mut ResolverConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.resolver.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.resolver = Some(parse(statement)?);
     Ok(())

@@ -191,5 +191,5 @@ impl Set for Obsolete {
 /// # Errors
 /// `"x" directive is duplicate`.
 pub fn free<T>(cx: &Setting<'_>, slot: &Option<T>) -> Result<(), Diagnostic> {
-    if slot.is_some() { Err(cx.complain("is duplicate")) } else { Ok(()) }
+    if slot.is_some() { Err(cx.duplicate()) } else { Ok(()) }
 }

@@ -112,7 +112,7 @@ pub fn declare<S: Subject>(levels: &Levels<'_>, names: &mut Names<S>) -> Result<
         let shares: Arc<dyn Compute<S>> = Arc::new(Shares::new(split, names)?);
         let name = used::name(&split.name)?;
         let defined = names.define(&name, Definition::Computed(shares));
-        defined.map_err(|text| Diagnostic::emerg(text).at(split.name.span))?;
+        defined.map_err(|duplicate| duplicate.complaint().at(split.name.span))?;
     }
     Ok(())
 }

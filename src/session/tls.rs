@@ -4,6 +4,7 @@ use crate::conf::diagnostic::{At, Diagnostic};
 use crate::conf::disk::Disk;
 use crate::conf::effect::Unserved;
 use crate::conf::module::{Module, Scope};
+use crate::conf::source::Loader;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::net::address::Address;
@@ -16,7 +17,8 @@ use crate::tls::TlsConf;
 use crate::tls::check::Files;
 use crate::tls::clients::Verdict;
 use crate::tls::context::{Purpose, ServerContext, Setup};
-use crate::tls::directives::{rows, unserved_rows};
+use crate::tls::directives::{cache_row, rows, unserved_rows};
+use crate::tls::files::FileTexts;
 use crate::tls::info::{self, ClientCertificate, Offer};
 use crate::tls::kept::Kept;
 pub use crate::tls::kept::Mark;
@@ -32,7 +34,7 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 /// The rows of all three.
-pub const MODULES: [Module; 3] = [
+pub const MODULES: [Module; 5] = [
     Module {
         name: "ngx_http_ssl_module",
         directives: &rows(HTTP_SERVER),
@@ -40,6 +42,8 @@ pub const MODULES: [Module; 3] = [
     },
     Module { name: "ngx_stream_ssl_module", directives: &rows(STREAM_ANY), scopes: &[] },
     Module { name: "ngx_mail_ssl_module", directives: &unserved_rows(MAIL_ANY), scopes: &[] },
+    Module { name: "ngx_http_ssl_module", directives: &cache_row(HTTP_SERVER), scopes: &[] },
+    Module { name: "ngx_stream_ssl_module", directives: &cache_row(STREAM_ANY), scopes: &[] },
 ];
 
 /// A point in time, to be taken before a configuration is compiled.
@@ -117,13 +121,20 @@ pub struct Named<S: 'static> {
     folder: String,
     /// What was loaded before.
     kept: Arc<Kept>,
+    /// The files that were read, where they are kept.
+    texts: Option<Arc<FileTexts>>,
 }
 
 impl<S: Subject> Named<S> {
     /// Those pairs; nothing where there are none.
-    pub fn new(pairs: Vec<[(Template<S>, Word); 2]>, passwords: Option<Passwords>, build: &Build<'_>) -> Option<Self> {
+    pub fn new(
+        pairs: Vec<[(Template<S>, Word); 2]>,
+        passwords: Option<Passwords>,
+        texts: Option<Arc<FileTexts>>,
+        build: &Build<'_>,
+    ) -> Option<Self> {
         let (folder, kept) = (build.folder.to_owned(), build.zones.kept::<Kept>());
-        (!pairs.is_empty()).then(|| Self { pairs, passwords, folder, kept })
+        (!pairs.is_empty()).then(|| Self { pairs, passwords, folder, kept, texts })
     }
 
     /// The certificate servers are shown, if its name comes to anything now.
@@ -140,12 +151,17 @@ impl<S: Subject> Named<S> {
     /// # Errors
     /// Why one cannot be loaded.
     pub fn load(&self, subject: &S) -> Result<Vec<Arc<CertifiedKey>>, String> {
-        let files = Files { loader: &Disk, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
+        let loader = self.texts.as_deref().map_or(&Disk as &dyn Loader, |texts| texts);
+        let files = Files { loader, folder: &self.folder, resolve: &|_| Vec::new(), merged_at: None };
         let load = |pair: &[(Template<S>, Word); 2]| {
             let [certificate, key] =
                 pair.each_ref().map(|(text, word)| Word { bytes: text.text(subject).into(), ..word.clone() });
             let passwords = self.passwords.as_ref();
             let wanted = Wanted { certificate: &certificate, key: &key, passwords, level: 1 };
+            let loaded = pairs::load(&wanted, &files, &self.kept.named);
+            let Some(texts) = self.texts.as_deref().filter(|_| loaded.is_err()) else { return loaded };
+            // One of the two may have been kept longer than the other.
+            [&certificate, &key].iter().for_each(|word| texts.forget(&files.path(word)));
             pairs::load(&wanted, &files, &self.kept.named)
         };
         self.pairs.iter().map(load).collect::<Result<_, _>>().map_err(|complaint: Diagnostic| complaint.message)

@@ -1,11 +1,11 @@
 //! Which variables a configuration uses, noted while it is read: nginx looks them up where the http or stream block
 //! ends, in the order of their first use, whether or not the place that uses them is ever reached.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::module::Conf;
 use crate::conf::source::Span;
 use crate::conf::tree::Word;
-use crate::conf::walk::{Levels, Setting};
+use crate::conf::walk::Setting;
 use crate::script::template::{Piece, pieces};
 use crate::script::variable::{Names, Subject};
 use crate::session::build::Build;
@@ -16,11 +16,7 @@ use hashbrown::HashSet;
 pub struct Used {
     names: Vec<(String, Option<Span>)>,
     seen: HashSet<String>,
-    deciding: HashSet<String>,
 }
-
-/// The rows whose variables decide where a request goes, and whether it may.
-const DECIDING: [&str; 8] = ["if", "set", "map", "geo", "split_clients", "rewrite", "return", "try_files"];
 
 impl Conf for Used {
     fn inherit(&mut self, _: &Self) {}
@@ -32,21 +28,10 @@ impl Used {
         self.names.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether a name decides where requests go.
-    pub fn decides(&self, name: &str) -> bool {
-        self.deciding.contains(name)
-    }
-
     /// Where a name is used first, as far as a place is known.
     pub fn place(&self, name: &str) -> Option<Span> {
         self.names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, at)| *at)
     }
-}
-
-/// Whether a variable with one of these names is used in the block of a level; a name that ends in `_` is a family.
-pub fn any(levels: &Levels<'_>, names: &[&str]) -> bool {
-    let is = |used: &str, name: &str| if name.ends_with('_') { used.starts_with(name) } else { used == name };
-    levels.get::<Used>().is_some_and(|used| used.names().any(|used| names.iter().any(|name| is(used, name))))
 }
 
 /// Notes that the variable `name` is used.
@@ -56,11 +41,7 @@ pub fn uses(cx: &mut Setting<'_>, name: &str) {
 }
 
 fn note(cx: &mut Setting<'_>, name: &str, at: Option<Span>) {
-    let decides = DECIDING.contains(&cx.row.name);
     let Some(used) = cx.conf::<Used>() else { return };
-    if decides && !used.deciding.contains(name) {
-        used.deciding.insert(name.to_owned());
-    }
     if !used.seen.contains(name) {
         used.seen.insert(name.to_owned());
         used.names.push((name.to_owned(), at));
@@ -76,7 +57,7 @@ pub fn unknown<S: Subject>(used: Option<&Used>, names: &Names<S>, build: &mut Bu
     if !build.every {
         return Ok(());
     }
-    if let Some(lost) = build.complaints.iter().find(|complaint| complaint.message.starts_with("the duplicate \"")) {
+    if let Some(lost) = build.complaints.iter().find(|complaint| complaint.kind == Kind::Redefined) {
         // What was to be defined behind it would be called unknown.
         return Err(lost.clone());
     }
@@ -85,7 +66,8 @@ pub fn unknown<S: Subject>(used: Option<&Used>, names: &Names<S>, build: &mut Bu
     let known: Vec<&str> = names.all().filter(|name| !set.contains(name)).collect();
     let mut last = Ok(());
     for name in &unknown {
-        let complaint = Diagnostic::emerg(format!("unknown \"{name}\" variable")).among("variables", name, &known);
+        let complaint = Diagnostic::emerg(format!("unknown \"{name}\" variable")).kind(Kind::Variable);
+        let complaint = complaint.among("variables", name, &known);
         let place = used.and_then(|used| used.place(name)).or_else(|| build.used.get(name).copied());
         let complaint = Diagnostic { point: place, ..complaint };
         if let Err(earlier) = std::mem::replace(&mut last, Err(complaint)) {

@@ -2,7 +2,7 @@
 
 use super::core::{Listens, ServerConf};
 use super::listen::Listening;
-use super::module::{Compile, Module, Place};
+use super::module::{Compile, Module, ServerBuilder};
 use super::site::{Port, Server, Site, Virtual};
 use super::upstream::Upstreams;
 use super::variables;
@@ -29,28 +29,23 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
-    let (mut entries, mut withheld_entries) = (Vec::new(), Vec::new());
+    let mut entries = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == STREAM_SERVER) {
         let at = levels.inside(child);
         let server = server(&at, modules, &mut cx, outer);
         let Some(Some(server)) = cx.build.part(server)? else { continue };
         let listens = child.own::<Listens>().map(|conf| conf.listens.as_slice()).unwrap_or_default();
-        for listening in listens.iter().filter(|listening| !listening.udp) {
+        for listening in listens {
             let found = listening.addresses(|host| cx.build.resolver.resolve(host));
-            for address in cx.build.part(found)?.unwrap_or_default() {
-                let withheld = cx.build.closes() && child.is_closed();
-                let list = if withheld { &mut withheld_entries } else { &mut entries };
-                list.push((address, listening, server.clone()));
-            }
+            let found = cx.build.part(found)?.unwrap_or_default();
+            entries.extend(found.into_iter().map(|address| (address, listening, server.clone())));
         }
     }
-    let mut ports = sockets(entries, false);
-    ports.extend(sockets(withheld_entries, true));
+    let ports = sockets(entries);
     let Compile { build, names, upstreams } = cx;
     let used = levels.level.own::<Used>();
     used::unknown(used, &names, build)?;
-    let (definitions, unserved) = names.finish().map_err(Diagnostic::emerg)?;
-    unserved.iter().for_each(|name| build.variable(name, None));
+    let definitions = names.finish().map_err(Diagnostic::emerg)?;
     Ok(Site { ports, definitions, upstreams })
 }
 
@@ -69,7 +64,7 @@ fn server(
     outer: &Log,
 ) -> Result<Option<Arc<Server>>, Diagnostic> {
     let before = cx.build.failed();
-    let mut place = Place::default();
+    let mut place = ServerBuilder::default();
     for install in modules.iter().filter_map(|module| module.install) {
         let installed = install(levels, &mut place, cx);
         cx.build.part(installed)?;
@@ -104,11 +99,11 @@ fn server(
 }
 
 /// Joins specific addresses onto a wildcard socket of the same port, unless they ask for a socket of their own.
-fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>, withheld: bool) -> Vec<Arc<Port>> {
-    let wildcards: Vec<Address> = entries
+fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>) -> Vec<Arc<Port>> {
+    let wildcards: Vec<(Address, bool)> = entries
         .iter()
-        .map(|(address, ..)| address.clone())
-        .filter(|address| address.ip().is_some_and(|ip| ip.is_unspecified()))
+        .map(|(address, listening, _)| (address.clone(), listening.options.udp))
+        .filter(|(address, _)| address.ip().is_some_and(|ip| ip.is_unspecified()))
         .collect();
     let mut ports: Vec<Port> = Vec::new();
     let mut guests = Vec::new();
@@ -119,15 +114,17 @@ fn sockets(entries: Vec<(Address, &Listening, Arc<Server>)>, withheld: bool) -> 
             proxy_protocol: listening.proxy_protocol,
             secure: listening.ssl,
         };
-        let host =
-            wildcards.iter().find(|wildcard| !listening.bind && **wildcard != address && covers(wildcard, &address));
+        let udp = listening.options.udp;
+        let host = wildcards.iter().find(|(wildcard, other)| {
+            !listening.bind && *other == udp && *wildcard != address && covers(wildcard, &address)
+        });
         match host {
-            Some(host) => guests.push((host.clone(), entry)),
-            None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry], withheld }),
+            Some((host, _)) => guests.push((host.clone(), udp, entry)),
+            None => ports.push(Port { address, options: listening.options.clone(), virtuals: vec![entry] }),
         }
     }
-    for (host, entry) in guests {
-        if let Some(port) = ports.iter_mut().find(|port| port.address == host) {
+    for (host, udp, entry) in guests {
+        if let Some(port) = ports.iter_mut().find(|port| port.address == host && port.options.udp == udp) {
             port.virtuals.insert(0, entry);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::handshake;
 use super::module::{Flow, Phase};
-use super::session::{Accepted, Front, Session};
+use super::session::{Accepted, LoopState, Session, Wire};
 use super::site::{Port, Site};
 use crate::log::Level;
 use crate::net::address::Address;
@@ -18,47 +18,61 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// Serves one accepted connection to its end.
-pub async fn serve(front: Rc<Front>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Transport, Address)) {
+pub async fn serve(loop_state: Rc<LoopState>, site: Arc<Site>, port: Arc<Port>, (stream, peer): (Transport, Address)) {
     let local = match port.virtuals.len() {
         0 | 1 => None,
         _ => stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
     };
     let Some(entry) = port.of(local) else { return };
-    let accepted = Accepted { stream, peer, bound: entry.address.clone(), local };
+    let stream = Rc::new(stream);
+    let accepted = Accepted { wire: Wire::Stream(stream.clone()), peer, bound: entry.address.clone(), local };
     let (announced, secure) = (entry.proxy_protocol, entry.secure);
-    let mut session = Session::new(front, site, entry.server.clone(), accepted);
+    let mut session = Session::new(loop_state, site, entry.server.clone(), accepted);
     drop(port);
     let server = session.server.clone();
-    session.turn().clock.update();
+    session.event_loop().clock.update();
     if server.tcp_nodelay && matches!(session.peer, Address::Ip(_)) {
-        let _ = session.stream.socket().set_tcp_nodelay(true);
+        let _ = stream.socket().set_tcp_nodelay(true);
     }
-    if session.logs(Level::Info) {
-        session.log_bare(Level::Info, &format!("client {} connected to {}", session.peer, session.bound));
-    }
-    let refused = if announced { announce(&mut session).await.err() } else { None };
+    greet(&session);
+    let refused = if announced { announce(&mut session, &stream).await.err() } else { None };
     let mut ended = refused.or_else(|| enter(&mut session));
     if secure && ended.is_none() {
-        ended = Box::pin(handshake::shake(&mut session)).await.err();
+        ended = Box::pin(handshake::shake(&mut session, &stream)).await.err();
     }
     if ended.is_none() && !server.steps.get(Phase::Preread as usize).is_none_or(|steps| steps.is_empty()) {
-        ended = Box::pin(preread(&mut session)).await.err();
+        ended = Box::pin(preread(&mut session, &stream)).await.err();
     }
-    session.status = match ended {
+    let status = match ended {
         Some(status) => status,
         None => server.content.run(&mut session).await,
     };
-    session.turn().clock.update();
+    finish(&mut session, status);
+}
+
+/// Says that a client is there.
+pub fn greet(session: &Session) {
+    if session.logs(Level::Info) {
+        let (kind, peer, bound) = (session.kind(), &session.peer, &session.bound);
+        session.log_bare(Level::Info, &format!("{kind}client {peer} connected to {bound}"));
+    }
+}
+
+/// Runs the log phase of a session that ended with `status`.
+pub fn finish(session: &mut Session, status: u16) {
+    session.status = status;
+    session.event_loop().clock.update();
+    let server = session.server.clone();
     for step in server.steps.get(Phase::Log as usize).into_iter().flatten() {
-        step.run(&mut session);
+        step.run(session);
     }
 }
 
 /// Reads what the steps of the preread phase want to see.
-async fn preread(session: &mut Session) -> Result<(), u16> {
+async fn preread(session: &mut Session, stream: &Transport) -> Result<(), u16> {
     let server = session.server.clone();
     let mut deadline = Deadline::new();
-    deadline.set(session.turn().clock.instant(), server.preread_timeout);
+    deadline.set(session.event_loop().clock.instant(), server.preread_timeout);
     for step in server.steps.get(Phase::Preread as usize).into_iter().flatten() {
         loop {
             match step.run(session) {
@@ -71,21 +85,21 @@ async fn preread(session: &mut Session) -> Result<(), u16> {
                 session.log(Level::Error, "preread buffer full while prereading client data", "");
                 return Err(400);
             }
-            let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
+            let ready = poll_fn(|cx| match stream.poll_readable(cx) {
                 Poll::Ready(()) => Poll::Ready(true),
                 Poll::Pending => deadline.poll(cx).map(|()| false),
             });
             if !ready.await {
                 return Err(200);
             }
-            let mut buffer = session.turn().buffer();
+            let mut buffer = session.event_loop().buffer();
             let most = buffer.size().min(server.preread_size - session.preread.len());
-            let outcome = session.stream.try_read(buffer.all().get_mut(..most).unwrap_or_default());
+            let outcome = stream.try_read(buffer.all().get_mut(..most).unwrap_or_default());
             if let Ok(count) = outcome {
                 session.preread.extend_from_slice(buffer.at(0, count));
                 session.received += count as u64;
             }
-            session.turn().give(buffer);
+            session.event_loop().give(buffer);
             match outcome {
                 Ok(1..) => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -112,13 +126,13 @@ pub fn enter(session: &mut Session) -> Option<u16> {
 }
 
 /// Reads the PROXY protocol head a listener asks for, and not a byte more.
-async fn announce(session: &mut Session) -> Result<(), u16> {
+async fn announce(session: &mut Session, stream: &Transport) -> Result<(), u16> {
     const WHILE: &str = " while reading PROXY protocol";
     let mut deadline = Deadline::new();
-    deadline.set(session.turn().clock.instant(), session.server.proxy_protocol_timeout);
-    let mut buffer = session.turn().buffer();
+    deadline.set(session.event_loop().clock.instant(), session.server.proxy_protocol_timeout);
+    let mut buffer = session.event_loop().buffer();
     let outcome = loop {
-        let ready = poll_fn(|cx| match session.stream.poll_readable(cx) {
+        let ready = poll_fn(|cx| match stream.poll_readable(cx) {
             Poll::Ready(()) => Poll::Ready(io::Result::Ok(())),
             Poll::Pending => deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         });
@@ -127,7 +141,7 @@ async fn announce(session: &mut Session) -> Result<(), u16> {
             break Err(200);
         }
         let room = buffer.all().get_mut(..MAX_HEADER).unwrap_or_default();
-        match peek(&session.stream, room) {
+        match peek(stream, room) {
             Ok(count) => break head(session, buffer.at(0, count), WHILE),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => {
@@ -139,12 +153,12 @@ async fn announce(session: &mut Session) -> Result<(), u16> {
     };
     let outcome = match outcome {
         Ok(length) => {
-            let taken = session.stream.try_read(buffer.all().get_mut(..length).unwrap_or_default());
+            let taken = stream.try_read(buffer.all().get_mut(..length).unwrap_or_default());
             if taken.is_ok_and(|count| count == length) { Ok(()) } else { Err(500) }
         }
         Err(status) => Err(status),
     };
-    session.turn().give(buffer);
+    session.event_loop().give(buffer);
     outcome
 }
 

@@ -29,7 +29,6 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Opens a server of connections."),
     Directive::new("listen", STREAM_SERVER, Arity::AtLeast(1), &Custom(listen::listen))
         .words(listen::WORDS)
-        .support(Support::Parts("udp is checked, and not served"))
         .doc("Sets an address and port, or a socket path, on which the server takes connections, with its options."),
     Directive::new("error_log", STREAM_ANY, Arity::AtLeast(1), &Custom(error_log))
         .words(errorlog::WORDS)
@@ -99,7 +98,7 @@ impl Conf for Main {
     fn inherit(&mut self, _: &Self) {}
 }
 
-/// Settings of a server that may stand outside it too.
+/// Settings of a server that `stream` may hold too.
 #[derive(Default)]
 pub struct ServerConf {
     /// `error_log`.
@@ -135,7 +134,7 @@ impl Conf for Listens {
 
 fn stream(cx: &mut Setting<'_>, _: &mut Main, _: &Statement) -> Result<(), Diagnostic> {
     let again = cx.around().is_some_and(|main| main.children.iter().any(|level| level.context == STREAM));
-    if again { Err(cx.complain("is duplicate")) } else { Ok(()) }
+    if again { Err(cx.duplicate()) } else { Ok(()) }
 }
 
 fn server(_: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {

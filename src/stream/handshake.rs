@@ -4,6 +4,7 @@ use super::session::Session;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError, tell};
+use crate::net::transport::Transport;
 use crate::session::tls::{Named, Shaken, failed};
 use crate::tls::clients::{self, Verdict};
 use crate::tls::context::ServerContext;
@@ -33,21 +34,20 @@ pub struct Secure {
 ///
 /// # Errors
 /// The status the session ends with.
-pub async fn shake(session: &mut Session) -> Result<(), u16> {
-    begin(session).await.map_err(|text| {
+pub async fn shake(session: &mut Session, stream: &Transport) -> Result<(), u16> {
+    begin(session, stream).await.map_err(|text| {
         session.log(Level::Info, &format!("{text} while SSL handshaking"), "");
         500
     })
 }
 
-async fn begin(session: &mut Session) -> Result<(), String> {
+async fn begin(session: &mut Session, stream: &Transport) -> Result<(), String> {
     let server = session.server.clone();
     let Some(secure) = &server.tls else { return Err("the server has no certificate".to_owned()) };
-    let stream = session.stream.clone();
     let mut deadline = Deadline::new();
-    deadline.set(session.turn().clock.instant(), secure.timeout);
+    deadline.set(session.event_loop().clock.instant(), secure.timeout);
     let mut hello = Hello::default();
-    let mut bytes = session.turn().buffer();
+    let mut bytes = session.event_loop().buffer();
     let accepted = loop {
         let ready = poll_fn(|cx| match stream.poll_readable(cx) {
             Poll::Ready(()) => Poll::Ready(true),
@@ -83,7 +83,7 @@ async fn begin(session: &mut Session) -> Result<(), String> {
     })?;
     let session_id = info::session_id(&mut connection);
     stream.secure(connection.into(), bytes.filled());
-    session.turn().give(bytes);
+    session.event_loop().give(bytes);
     let outcome = poll_fn(|cx| match stream.poll_handshake(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
         Poll::Pending => deadline.poll(cx).map(|()| None),
@@ -93,7 +93,7 @@ async fn begin(session: &mut Session) -> Result<(), String> {
         Some(Err(error)) => return Err(failed(&error)),
         Some(Ok(())) => {}
     }
-    let now = session.turn().clock.now().as_secs() as i64;
+    let now = session.event_loop().clock.now().as_secs() as i64;
     let judge = |tls: &crate::net::tls_session::Session| {
         tls.look(|state| secure.context.clients().verdict(state.peer_certificates(), now))
     };

@@ -3,7 +3,6 @@
 use super::core::{Listens, Main};
 use super::modules::ssl::StreamTls;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::effect::Omission;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
@@ -27,8 +26,6 @@ pub struct Listening {
     pub proxy_protocol: bool,
     /// `ssl`.
     pub ssl: bool,
-    /// `udp`.
-    pub udp: bool,
     /// Where it is written.
     pub span: Span,
 }
@@ -72,9 +69,6 @@ pub const WORDS: &[&str] = &[
     "ipv6only=off",
 ];
 
-/// What happens where a part is left out without which the address must not be served.
-const UNOPENED: Omission = Omission::Withholds("the address is not opened");
-
 /// The setter of `listen`.
 pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -> Result<(), Diagnostic> {
     let Some((first, parameters)) = statement.arguments().split_first() else { return Ok(()) };
@@ -89,7 +83,6 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         bind: false,
         proxy_protocol: false,
         ssl: false,
-        udp: false,
         span: statement.span,
     };
     for word in parameters {
@@ -100,14 +93,13 @@ pub fn listen(cx: &mut Setting<'_>, conf: &mut Listens, statement: &Statement) -
         }
         parameter(&mut listening, word).map_err(|complaint| complaint.point(word.span))?;
     }
-    if listening.udp {
-        cx.omits(statement, "the \"udp\" parameter of \"listen\"", UNOPENED);
+    if listening.options.udp {
         datagrams(cx, parameters)?;
     }
     // Names are resolved when the sockets are opened; literal addresses are compared at once, as nginx does.
     for address in listening.addresses(|_| Vec::new()).unwrap_or_default() {
         let shown = address.to_string();
-        let key = format!("{}{shown}", if listening.udp { "udp " } else { "" });
+        let key = format!("{}{shown}", if listening.options.udp { "udp " } else { "" });
         let first = cx.first("stream address", key.as_bytes(), statement.span);
         let Some(main) = cx.conf::<Main>() else { continue };
         if main.taken.contains(&key) {
@@ -135,7 +127,7 @@ fn parameter(listening: &mut Listening, word: &Word) -> Result<(), Diagnostic> {
         b"bind" => listening.bind = true,
         b"proxy_protocol" => listening.proxy_protocol = true,
         b"ssl" => listening.ssl = true,
-        b"udp" => listening.udp = true,
+        b"udp" => listening.options.udp = true,
         b"deferred" => return Err(invalid(word)),
         bytes if bytes.starts_with(b"accept_filter=") || bytes.starts_with(b"setfib=") => return Err(invalid(word)),
         _ => {

@@ -1,7 +1,7 @@
 //! The stream server: connections through phases to a proxy or a fixed answer.
 //!
-//! `connection` takes an accepted socket through its phases; `relay` moves the bytes; `build` makes the immutable
-//! `site` of merged settings; the modules stand in `modules`.
+//! `connection` takes an accepted socket through its phases, `udp` a client's datagrams; `relay` moves the bytes; `build` makes the immutable
+//! `site` of merged settings; the modules are in `modules`.
 
 mod build;
 mod connection;
@@ -11,9 +11,11 @@ mod handshake;
 mod listen;
 mod module;
 pub mod modules;
+mod pace;
 mod relay;
 mod session;
 mod site;
+mod udp;
 mod upstream;
 mod variables;
 
@@ -22,5 +24,6 @@ mod tests;
 
 pub use build::site;
 pub use connection::serve;
-pub use session::{Front, Ledger};
+pub use session::{Ledger, LoopState};
 pub use site::{Port, Site};
+pub use udp::{Receiver, Unreceived};

@@ -61,12 +61,15 @@ pub trait Content: Send + Sync {
     /// Runs it to its end.
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s>;
 
+    /// How many datagrams of a client are one session's; 0 is no limit.
+    fn datagrams(&self) -> u64;
+
     /// Tells what running would come to.
     fn explain(&self, session: &Session) -> Ending;
 }
 
 /// Turns merged settings into what a server does.
-pub type Install = fn(&Levels<'_>, &mut Place, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+pub type Install = fn(&Levels<'_>, &mut ServerBuilder, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
 
 /// Gives names a meaning before anything is installed.
 pub type Declare = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
@@ -108,7 +111,7 @@ impl Module {
 
 /// A server under construction.
 #[derive(Default)]
-pub struct Place {
+pub struct ServerBuilder {
     /// The steps of each phase.
     pub steps: [Vec<Box<dyn Handler>>; PHASES],
     /// TLS of the server.
@@ -117,7 +120,7 @@ pub struct Place {
     pub content: Option<Box<dyn Content>>,
 }
 
-impl Place {
+impl ServerBuilder {
     /// Adds a step to a phase.
     pub fn step(&mut self, phase: Phase, handler: impl Handler + 'static) {
         if let Some(steps) = self.steps.get_mut(phase as usize) {

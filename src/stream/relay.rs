@@ -1,14 +1,15 @@
 //! Bytes both ways between two sockets until one side ends.
 //!
-//! A direction copies through a pooled 16 KiB buffer. When it has filled 256 KiB of buffers it goes over to a pooled
+//! A direction copies through a pooled 16 KiB buffer. When it has filled 256 KiB of buffers it changes to a pooled
 //! pipe, and the bytes never leave the kernel; when little comes at a time it goes back, for small pieces are cheaper
 //! to copy. Neither buffer nor pipe is held while nothing moves. With a rate limit it copies.
 
-use super::session::{Front, Session};
+use super::pace::Pace;
+use super::session::{LoopState, Session};
 use crate::net::deadline::Deadline;
-use crate::net::pipes::{self, Lent};
+use crate::net::event_loop::{BUFFER, Buffer};
+use crate::net::pipes::{self, PooledPipe};
 use crate::net::transport::Transport;
-use crate::net::turn::{BUFFER, Buffer};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -25,7 +26,7 @@ const CALLS: usize = 64;
 
 /// How a relay behaves.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct RelayOptions {
     /// `proxy_timeout`.
     pub timeout: Duration,
     /// `proxy_half_close`.
@@ -50,15 +51,15 @@ pub enum End {
 }
 
 /// What a direction holds between two calls.
-enum Held {
+enum Pending {
     Nothing,
     Bytes(Buffer),
-    Piped(Lent),
+    Piped(PooledPipe),
 }
 
 /// One direction.
-struct Way {
-    held: Held,
+struct Direction {
+    held: Pending,
     /// The sender has ended.
     ended: bool,
     /// Bytes the receiver has taken wait for its socket.
@@ -71,26 +72,24 @@ struct Way {
     splices: bool,
     /// Bytes that came in large pieces, less what small ones took off.
     bulk: u64,
-    rate: u64,
-    pause: Option<Box<Deadline>>,
+    pace: Pace,
     /// Bytes read.
     taken: u64,
     /// Bytes written.
     given: u64,
 }
 
-impl Way {
+impl Direction {
     const fn new(rate: u64, copies: bool) -> Self {
         Self {
-            held: Held::Nothing,
+            held: Pending::Nothing,
             ended: false,
             unsent: false,
             told: false,
             copies: copies || rate > 0,
             splices: false,
             bulk: 0,
-            rate,
-            pause: None,
+            pace: Pace::new(rate),
             taken: 0,
             given: 0,
         }
@@ -107,7 +106,7 @@ impl Way {
     }
 
     const fn is_empty(&self) -> bool {
-        matches!(self.held, Held::Nothing)
+        matches!(self.held, Pending::Nothing)
     }
 
     /// Whether everything the sender had to say was passed on.
@@ -119,46 +118,52 @@ impl Way {
 /// A relay at work.
 pub struct Relay<'a> {
     session: &'a mut Session,
+    client: &'a Transport,
     server: &'a Transport,
-    manner: Manner,
+    options: RelayOptions,
     since: Instant,
-    up: Way,
-    down: Way,
+    up: Direction,
+    down: Direction,
     /// The client has ended; the server will be the last to.
     down_last: bool,
 }
 
 impl<'a> Relay<'a> {
-    /// A relay between a session's client and `server`; `first` goes to the server before anything else.
-    pub fn new(session: &'a mut Session, server: &'a Transport, manner: Manner, first: &[u8]) -> Self {
-        let copies = server.direct().is_none() || session.stream.direct().is_none();
-        let mut up = Way::new(manner.upload, copies);
+    /// A relay between a session's client and a server; `first` goes to the server before anything else.
+    pub fn new(
+        session: &'a mut Session,
+        (client, server): (&'a Transport, &'a Transport),
+        options: RelayOptions,
+        first: &[u8],
+    ) -> Self {
+        let copies = server.direct().is_none() || client.direct().is_none();
+        let mut up = Direction::new(options.upload, copies);
         if !first.is_empty() {
-            let mut buffer = session.turn().buffer();
+            let mut buffer = session.event_loop().buffer();
             if let Some(room) = buffer.room().get_mut(..first.len()) {
                 room.copy_from_slice(first);
                 buffer.end = first.len();
             }
-            up.held = Held::Bytes(buffer);
+            up.held = Pending::Bytes(buffer);
         }
-        let down = Way::new(manner.download, copies);
-        Self { session, server, manner, since: Instant::now(), up, down, down_last: false }
+        let down = Direction::new(options.download, copies);
+        Self { session, client, server, options, since: Instant::now(), up, down, down_last: false }
     }
 
     /// Runs it to its end; the session's counts and its last attempt are kept up to date.
     pub async fn run(mut self, mut idle: Deadline) -> End {
-        let turn = self.session.turn().clone();
-        idle.set(turn.clock.instant(), self.manner.timeout);
+        let event_loop = self.session.event_loop().clone();
+        idle.set(event_loop.clock.instant(), self.options.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {
-            if let Some(end) = self.turn(cx) {
+            if let Some(end) = self.event_loop(cx) {
                 return Poll::Ready(end);
             }
             let moved = self.up.taken + self.up.given + self.down.taken + self.down.given;
             // While a rate limit holds a side back, the connection is not idle.
-            if moved != before || self.up.pause.is_some() || self.down.pause.is_some() {
+            if moved != before || self.up.pace.is_resting() || self.down.pace.is_resting() {
                 before = moved;
-                idle.set(turn.clock.instant(), self.manner.timeout);
+                idle.set(event_loop.clock.instant(), self.options.timeout);
             }
             idle.poll(cx).map(|()| End::TimedOut)
         })
@@ -168,16 +173,16 @@ impl<'a> Relay<'a> {
     }
 
     /// Moves what can be moved, first up, then down; a side that has ended ends it before the other is looked at.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        let front = self.session.front.clone();
+    fn event_loop(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let loop_state = self.session.loop_state.clone();
         let seen = (self.up.taken, self.down.taken);
-        let outcome = shift(&mut self.up, &self.session.stream, self.server, &front, (cx, self.since));
+        let outcome = shift(&mut self.up, self.client, self.server, &loop_state, (cx, self.since));
         self.count(seen);
         if let Some(end) = self.judge(outcome, ("client", "upstream")) {
             return Some(end);
         }
         let seen = (self.up.taken, self.down.taken);
-        let outcome = shift(&mut self.down, self.server, &self.session.stream, &front, (cx, self.since));
+        let outcome = shift(&mut self.down, self.server, self.client, &loop_state, (cx, self.since));
         self.count(seen);
         self.judge(outcome, ("upstream", "client"))
     }
@@ -193,17 +198,17 @@ impl<'a> Relay<'a> {
             }
         }
         let (up, down) = (self.up.is_over(), self.down.is_over());
-        if !self.manner.half_close {
+        if !self.options.half_close {
             return match (up, down) {
                 (_, true) => Some(End::Server),
                 (true, _) => Some(End::Client),
                 _ => None,
             };
         }
-        for (way, to) in [(&mut self.up, self.server), (&mut self.down, &self.session.stream)] {
-            if way.is_over() && !way.told {
+        for (direction, to) in [(&mut self.up, self.server), (&mut self.down, self.client)] {
+            if direction.is_over() && !direction.told {
                 to.shutdown();
-                way.told = true;
+                direction.told = true;
             }
         }
         match (up, down) {
@@ -222,8 +227,8 @@ impl<'a> Relay<'a> {
         self.session.sent = self.down.given;
         let (sent, received) = (self.up.given, self.down.taken);
         if let Some(attempt) = self.session.attempts.last_mut() {
-            if attempt.first_byte.is_none() && received > down {
-                attempt.first_byte = Some(attempt.began.elapsed());
+            if received > down {
+                attempt.note_first_byte();
             }
             attempt.sent = sent;
             attempt.received = received;
@@ -238,9 +243,9 @@ impl<'a> Relay<'a> {
     }
 
     fn release(&mut self) {
-        for way in [&mut self.up, &mut self.down] {
-            if let Held::Bytes(buffer) = std::mem::replace(&mut way.held, Held::Nothing) {
-                self.session.turn().give(buffer);
+        for direction in [&mut self.up, &mut self.down] {
+            if let Pending::Bytes(buffer) = std::mem::replace(&mut direction.held, Pending::Nothing) {
+                self.session.event_loop().give(buffer);
             }
         }
     }
@@ -254,16 +259,16 @@ enum Trouble {
 
 /// Moves bytes one way until it would block.
 fn shift(
-    way: &mut Way,
+    direction: &mut Direction,
     from: &Transport,
     to: &Transport,
-    front: &Front,
+    loop_state: &LoopState,
     (cx, since): (&mut Context<'_>, Instant),
 ) -> Result<(), Trouble> {
     let mut moved = 0;
     for _ in 0..CALLS {
-        if !way.is_empty() {
-            match pass_on(way, to, front) {
+        if !direction.is_empty() {
+            match pass_on(direction, to, loop_state) {
                 Ok(()) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match to.poll_writable(cx) {
                     Poll::Pending => return Ok(()),
@@ -274,25 +279,25 @@ fn shift(
             }
             continue;
         }
-        way.unsent = to.poll_flush(cx).is_pending();
-        if way.ended {
+        direction.unsent = to.poll_flush(cx).is_pending();
+        if direction.ended {
             return Ok(());
         }
-        let Some(most) = allowance(way, cx, since) else { return Ok(()) };
+        let Some(most) = direction.pace.allowance(cx, direction.taken, since) else { return Ok(()) };
         match from.poll_readable(cx) {
             Poll::Pending => return Ok(()),
             Poll::Ready(()) => {}
         }
-        match take(way, from, front, most) {
-            Ok(0) => way.ended = true,
+        match take(direction, from, loop_state, most) {
+            Ok(0) => direction.ended = true,
             Ok(count) => {
-                way.taken += count as u64;
-                way.learn(count);
+                direction.taken += count as u64;
+                direction.learn(count);
                 moved += count;
-                pause(way, count);
+                direction.pace.moved(count);
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(end_of(way, error)),
+            Err(error) => return Err(end_of(direction, error)),
         }
         if moved >= FAIR {
             break;
@@ -303,93 +308,60 @@ fn shift(
 }
 
 /// A side that fails has ended.
-fn end_of(way: &mut Way, error: io::Error) -> Trouble {
-    way.ended = true;
+fn end_of(direction: &mut Direction, error: io::Error) -> Trouble {
+    direction.ended = true;
     Trouble::Read(error)
 }
 
 /// Reads once, into a buffer or a pipe; what was taken for it is given back when nothing came.
-fn take(way: &mut Way, from: &Transport, front: &Front, most: usize) -> io::Result<usize> {
-    if way.splices {
-        if let Some(mut pipe) = front.turn.pipes.lend() {
+fn take(direction: &mut Direction, from: &Transport, loop_state: &LoopState, most: usize) -> io::Result<usize> {
+    if direction.splices {
+        if let Some(mut pipe) = loop_state.event_loop.pipes.acquire() {
             let count = pipe.fill(from.tcp(), pipes::SIZE)?;
             if count > 0 {
-                way.held = Held::Piped(pipe);
+                direction.held = Pending::Piped(pipe);
             }
             return Ok(count);
         }
-        (way.copies, way.splices) = (true, false);
+        (direction.copies, direction.splices) = (true, false);
     }
-    let mut buffer = front.turn.buffer();
+    let mut buffer = loop_state.event_loop.buffer();
     let room = buffer.room();
     let size = room.len().min(most);
     match from.try_read(room.get_mut(..size).unwrap_or_default()) {
         Ok(count) if count > 0 => {
             buffer.end = count;
-            way.held = Held::Bytes(buffer);
+            direction.held = Pending::Bytes(buffer);
             Ok(count)
         }
         other => {
-            front.turn.give(buffer);
+            loop_state.event_loop.give(buffer);
             other
         }
     }
 }
 
 /// Writes once what is held.
-fn pass_on(way: &mut Way, to: &Transport, front: &Front) -> io::Result<()> {
-    match &mut way.held {
-        Held::Nothing => return Ok(()),
-        Held::Bytes(buffer) => {
+fn pass_on(direction: &mut Direction, to: &Transport, loop_state: &LoopState) -> io::Result<()> {
+    match &mut direction.held {
+        Pending::Nothing => return Ok(()),
+        Pending::Bytes(buffer) => {
             let count = to.try_write(buffer.filled())?;
             buffer.start += count;
-            way.given += count as u64;
+            direction.given += count as u64;
             if !buffer.filled().is_empty() {
                 return Ok(());
             }
         }
-        Held::Piped(pipe) => {
-            way.given += pipe.drain(to.tcp())? as u64;
+        Pending::Piped(pipe) => {
+            direction.given += pipe.drain(to.tcp())? as u64;
             if pipe.held() > 0 {
                 return Ok(());
             }
         }
     }
-    if let Held::Bytes(buffer) = std::mem::replace(&mut way.held, Held::Nothing) {
-        front.turn.give(buffer);
+    if let Pending::Bytes(buffer) = std::mem::replace(&mut direction.held, Pending::Nothing) {
+        loop_state.event_loop.give(buffer);
     }
     Ok(())
-}
-
-/// How many bytes may be read now; nothing while a rate limit holds the side back.
-fn allowance(way: &mut Way, cx: &mut Context<'_>, since: Instant) -> Option<usize> {
-    if way.rate == 0 {
-        return Some(usize::MAX);
-    }
-    loop {
-        if let Some(pause) = &mut way.pause {
-            if pause.poll(cx).is_pending() {
-                return None;
-            }
-            way.pause = None;
-        }
-        let due = way.rate.saturating_mul(since.elapsed().as_secs() + 1);
-        match due.checked_sub(way.taken) {
-            Some(limit) if limit > 0 => return Some(usize::try_from(limit).unwrap_or(usize::MAX)),
-            _ => rest(way, way.taken.saturating_sub(due) * 1000 / way.rate + 1),
-        }
-    }
-}
-
-/// After a piece of a limited side, the time it may take.
-fn pause(way: &mut Way, count: usize) {
-    if let Some(time) = (count as u64 * 1000).checked_div(way.rate).filter(|time| *time > 0) {
-        rest(way, time);
-    }
-}
-
-fn rest(way: &mut Way, milliseconds: u64) {
-    let mut deadline = Deadline::new();
-    deadline.set(Instant::now(), Duration::from_millis(milliseconds));
-    way.pause = Some(Box::new(deadline));
 }

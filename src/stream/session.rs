@@ -1,18 +1,21 @@
 //! One client's connection: who it is, what was counted, and where its lines go.
 
 use super::site::{Server, Site};
+use super::udp::Client;
+use super::upstream::Pool;
 use crate::log::Level;
 use crate::net::address::Address;
+use crate::net::event_loop::EventLoop;
 use crate::net::proxy_protocol::Header;
 use crate::net::transport::Transport;
-use crate::net::turn::Turn;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use crate::session::limit_conn::Ticket;
 use crate::session::tls::Shaken;
 use crate::tls::preread::Hello;
+use crate::upstream::least_time::{Measured, Point};
 use slab::Slab;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak as RcWeak};
 use std::sync::{Arc, Weak};
@@ -29,25 +32,69 @@ pub trait Ledger {
 }
 
 /// One loop's share of the stream server.
-pub struct Front {
+pub struct LoopState {
     /// The loop's own things.
-    pub turn: Rc<Turn>,
+    pub event_loop: Rc<EventLoop>,
     /// The worker's counts.
     pub ledger: Arc<dyn Ledger>,
+    /// Bytes of datagrams that wait for their sessions.
+    pub queued: Cell<usize>,
     open: RefCell<Slab<Open>>,
 }
 
-/// A connection a loop may have to end.
+/// What carries a session's bytes.
+#[derive(Clone)]
+pub enum Wire {
+    /// A connection of its own.
+    Stream(Rc<Transport>),
+    /// Datagrams that come and go through a listening socket.
+    Datagrams(Rc<Client>),
+}
+
+/// The wire of a session that may have ended.
+enum WeakWire {
+    Stream(RcWeak<Transport>),
+    Datagrams(RcWeak<Client>),
+}
+
+impl Wire {
+    fn downgrade(&self) -> WeakWire {
+        match self {
+            Self::Stream(stream) => WeakWire::Stream(Rc::downgrade(stream)),
+            Self::Datagrams(client) => WeakWire::Datagrams(Rc::downgrade(client)),
+        }
+    }
+}
+
+impl WeakWire {
+    /// Ends the session.
+    fn close(&self) {
+        match self {
+            Self::Stream(stream) => {
+                if let Some(stream) = stream.upgrade() {
+                    let _ = stream.socket().shutdown(std::net::Shutdown::Both);
+                }
+            }
+            Self::Datagrams(client) => {
+                if let Some(client) = client.upgrade() {
+                    client.close();
+                }
+            }
+        }
+    }
+}
+
+/// A session a loop may have to end.
 struct Open {
-    stream: RcWeak<Transport>,
+    wire: WeakWire,
     site: Weak<Site>,
     retired: Option<Instant>,
 }
 
-impl Front {
+impl LoopState {
     /// The stream server's share of a loop.
-    pub fn new(turn: Rc<Turn>, ledger: Arc<dyn Ledger>) -> Rc<Self> {
-        Rc::new(Self { turn, ledger, open: RefCell::default() })
+    pub fn new(event_loop: Rc<EventLoop>, ledger: Arc<dyn Ledger>) -> Rc<Self> {
+        Rc::new(Self { event_loop, ledger, queued: Cell::new(0), open: RefCell::default() })
     }
 
     /// Whether no connection is open.
@@ -70,14 +117,11 @@ impl Front {
     pub fn close_retired(&self, by: Instant) {
         let open = self.open.borrow();
         let marked = open.iter().filter(|(_, open)| open.retired.is_some_and(|at| at <= by));
-        for stream in marked.filter_map(|(_, open)| open.stream.upgrade()) {
-            let _ = stream.socket().shutdown(std::net::Shutdown::Both);
-        }
+        marked.for_each(|(_, open)| open.wire.close());
     }
 }
 
 /// What became of one attempt to reach a server.
-#[derive(Clone, Debug)]
 pub struct Attempt {
     /// Its address, or the group's name where none was to be had.
     pub peer: String,
@@ -93,15 +137,40 @@ pub struct Attempt {
     pub session: Option<Duration>,
     /// When it began.
     pub began: Instant,
+    /// Its times, where the group balances by them; until it ends.
+    pub measured: Option<Box<Measured<Pool>>>,
+}
+
+impl Attempt {
+    /// Notes that the connection is established.
+    pub fn note_connect(&mut self) {
+        let time = self.began.elapsed();
+        self.connect = Some(time);
+        if let Some(measured) = &mut self.measured {
+            measured.reached(Point::Connect, time);
+        }
+    }
+
+    /// Notes that the server has sent something.
+    pub fn note_first_byte(&mut self) {
+        if self.first_byte.is_some() {
+            return;
+        }
+        let time = self.began.elapsed();
+        self.first_byte = Some(time);
+        if let Some(measured) = &mut self.measured {
+            measured.reached(Point::FirstByte, time);
+        }
+    }
 }
 
 /// A client's connection on its way through the phases.
 pub struct Session {
     /// Its bytes.
-    pub stream: Rc<Transport>,
+    pub wire: Wire,
     slot: usize,
     /// The loop it lives on.
-    pub front: Rc<Front>,
+    pub loop_state: Rc<LoopState>,
     /// The configuration it was accepted by.
     pub site: Arc<Site>,
     /// Who serves it.
@@ -166,7 +235,7 @@ impl Subject for Session {
 /// What is known of a connection when it is accepted.
 pub struct Accepted {
     /// Its bytes.
-    pub stream: Transport,
+    pub wire: Wire,
     /// Who is at the other end.
     pub peer: Address,
     /// The listening address.
@@ -177,24 +246,23 @@ pub struct Accepted {
 
 impl Session {
     /// A session that begins now.
-    pub fn new(front: Rc<Front>, site: Arc<Site>, server: Arc<Server>, accepted: Accepted) -> Self {
+    pub fn new(loop_state: Rc<LoopState>, site: Arc<Site>, server: Arc<Server>, accepted: Accepted) -> Self {
         let mut slots = Slots::default();
         slots.reset(site.definitions.len());
         let local = OnceCell::new();
         if let Some(known) = accepted.local {
             let _ = local.set(Some(known));
         }
-        let stream = Rc::new(accepted.stream);
-        let open = Open { stream: Rc::downgrade(&stream), site: Arc::downgrade(&site), retired: None };
-        let slot = front.open.borrow_mut().insert(open);
+        let open = Open { wire: accepted.wire.downgrade(), site: Arc::downgrade(&site), retired: None };
+        let slot = loop_state.open.borrow_mut().insert(open);
         Self {
-            number: front.ledger.opened(),
-            stream,
+            number: loop_state.ledger.opened(),
+            wire: accepted.wire,
             slot,
             peer: accepted.peer,
             bound: accepted.bound,
             local,
-            front,
+            loop_state,
             site,
             server,
             shaken: None,
@@ -215,8 +283,24 @@ impl Session {
     }
 
     /// The loop's own things.
-    pub fn turn(&self) -> &Rc<Turn> {
-        &self.front.turn
+    pub fn event_loop(&self) -> &Rc<EventLoop> {
+        &self.loop_state.event_loop
+    }
+
+    /// Its connection, where it has one of its own.
+    pub const fn stream(&self) -> Option<&Rc<Transport>> {
+        match &self.wire {
+            Wire::Stream(stream) => Some(stream),
+            Wire::Datagrams(_) => None,
+        }
+    }
+
+    /// What nginx puts before the word "client" in a line of a session of datagrams.
+    pub const fn kind(&self) -> &'static str {
+        match &self.wire {
+            Wire::Stream(_) => "",
+            Wire::Datagrams(_) => "udp ",
+        }
     }
 
     /// The client's address: the real one where one is known.
@@ -233,7 +317,7 @@ impl Session {
     pub fn local(&self) -> Option<SocketAddr> {
         *self.local.get_or_init(|| match &self.bound {
             Address::Ip(bound) if !bound.ip().is_unspecified() && bound.port() > 0 => Some(*bound),
-            Address::Ip(_) => self.stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
+            Address::Ip(_) => self.stream()?.socket().local_addr().ok().and_then(|name| name.as_socket()),
             Address::Unix(_) => None,
         })
     }
@@ -251,16 +335,16 @@ impl Session {
     /// Writes a line with what nginx adds to all of them: client and server, and `more`.
     pub fn log(&self, level: Level, text: &str, more: &str) {
         if self.logs(level) {
-            let (client, bound) = (self.client(), &self.bound);
-            self.log_bare(level, &format!("{text}, client: {client}, server: {bound}{more}"));
+            let (kind, client, bound) = (self.kind(), self.client(), &self.bound);
+            self.log_bare(level, &format!("{text}, {kind}client: {client}, server: {bound}{more}"));
         }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = self.front.open.borrow_mut().try_remove(self.slot);
-        self.front.ledger.closed();
+        let _ = self.loop_state.open.borrow_mut().try_remove(self.slot);
+        self.loop_state.ledger.closed();
     }
 }
 
@@ -268,6 +352,6 @@ impl Drop for Session {
 pub fn text(address: &Address) -> String {
     match address {
         Address::Ip(address) => address.ip().to_string(),
-        Address::Unix(_) => "unix:".to_owned(),
+        Address::Unix(path) => format!("unix:{path}"),
     }
 }

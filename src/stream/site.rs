@@ -65,8 +65,6 @@ pub struct Port {
     pub options: Options,
     /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.
     pub virtuals: Vec<Virtual>,
-    /// Whether it must not be opened, as what it asks for is not served.
-    pub withheld: bool,
 }
 
 impl Port {

@@ -7,8 +7,8 @@ use crate::conf::source::{Memory, Sources};
 use crate::conf::walk::{Bases, Dialect, Levels, Walk, Wording};
 use crate::log::Log;
 use crate::net::address::Address;
+use crate::net::event_loop::{EventLoop, Unwritten, spawn};
 use crate::net::transport::Transport;
-use crate::net::turn::{Turn, Unwritten, spawn};
 use crate::session::build::{Build, Resolve};
 use crate::session::contexts::{MAIN, STREAM};
 use crate::session::shared::Shared;
@@ -88,6 +88,7 @@ fn compile(text: &str) -> Result<Site, String> {
         noted: Default::default(),
         used: Default::default(),
         named_at: Default::default(),
+        transparent: false,
     };
     let outcome = match walked.fatal {
         Some(complaint) => Err(complaint),
@@ -193,21 +194,21 @@ fn serving(text: &str, connections: usize) -> (SocketAddr, std::thread::JoinHand
         let counts = Arc::new(Counts::default());
         let ledger = counts.clone();
         runtime.block_on(async move {
-            let turn = Rc::new(Turn::new(0, Unwritten::default()));
-            let front = Front::new(turn.clone(), ledger);
-            turn.enter();
+            let event_loop = Rc::new(EventLoop::new(0, Unwritten::default()));
+            let loop_state = LoopState::new(event_loop.clone(), ledger);
+            event_loop.enter();
             let mut tasks = Vec::new();
             for _ in 0..connections {
                 let (stream, peer) = listener.accept().expect("a client");
                 stream.set_nonblocking(true).expect("non-blocking");
                 let stream = Transport::new(stream.into()).expect("a socket");
                 let client = (stream, Address::Ip(peer));
-                tasks.push(spawn(serve(front.clone(), site.clone(), site.ports[0].clone(), client)));
+                tasks.push(spawn(serve(loop_state.clone(), site.clone(), site.ports[0].clone(), client)));
             }
             for task in tasks {
                 task.await.expect("a session that ends");
             }
-            assert!(front.is_idle());
+            assert!(loop_state.is_idle());
         });
         assert_eq!(counts.open.load(Ordering::SeqCst), 0);
         counts.all.load(Ordering::SeqCst)

@@ -2,10 +2,10 @@
 
 use super::module::Text;
 use super::session::Session;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::walk::Levels;
 use crate::net::address::Endpoint;
-use crate::net::turn::Turn;
+use crate::net::event_loop::EventLoop;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
@@ -111,8 +111,12 @@ impl Upstreams {
             return Ok(pool.clone());
         }
         let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-        let found = settings::addresses(endpoint, 0, &mut |host| Ok(build.resolver.resolve(host)))
-            .map_err(|_| Diagnostic::emerg(format!("host not found in upstream \"{host}\"")))?;
+        let found = settings::addresses(endpoint, 0, &mut |host| Ok(build.resolver.resolve(host))).map_err(|_| {
+            let complaint = Diagnostic::emerg(format!("host not found in upstream \"{host}\"")).kind(Kind::Host);
+            let mut names: Vec<&str> = self.named.keys().filter(|_| build.every).map(String::as_str).collect();
+            names.sort_unstable();
+            complaint.among("upstreams", host, &names)
+        })?;
         let pool = Arc::new(Pool::of(Group::implicit(text, found.into_iter())));
         self.implicit.insert(text.to_owned(), pool.clone());
         Ok(pool)
@@ -130,7 +134,7 @@ impl Upstreams {
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
-    pub fn follow(&self, turn: &Rc<Turn>) {
-        self.named.values().for_each(|pool| names::follow(pool, turn));
+    pub fn follow(&self, event_loop: &Rc<EventLoop>) {
+        self.named.values().for_each(|pool| names::follow(pool, event_loop));
     }
 }

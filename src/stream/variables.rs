@@ -28,10 +28,10 @@ pub static VARIABLES: &[Variable<Session>] = &[
     Variable::new("connection", |s, _, out| number(out, s.number)),
     Variable::new("hostname", hostname),
     Variable::new("pid", |_, _, out| number(out, u64::from(std::process::id()))),
-    Variable::new("msec", |s, _, out| seconds(out, s.turn().clock.now())),
-    Variable::new("time_iso8601", |s, _, out| put(out, s.turn().clock.forms().iso.as_bytes())),
-    Variable::new("time_local", |s, _, out| put(out, s.turn().clock.forms().common.as_bytes())),
-    Variable::new("protocol", |_, _, out| put(out, b"TCP")),
+    Variable::new("msec", |s, _, out| seconds(out, s.event_loop().clock.now())),
+    Variable::new("time_iso8601", |s, _, out| put(out, s.event_loop().clock.forms().iso.as_bytes())),
+    Variable::new("time_local", |s, _, out| put(out, s.event_loop().clock.forms().common.as_bytes())),
+    Variable::new("protocol", |s, _, out| put(out, if s.stream().is_some() { b"TCP" } else { b"UDP" })),
     Variable::new("nginx_version", |_, _, out| put(out, b"1.23.4")),
     Variable::new("limit_conn_status", |s, _, out| some(out, s.limit_conn_status)),
     Variable::new("upstream_addr", |s, _, out| each(s, out, |attempt, out| put(out, attempt.peer.as_bytes()))),
@@ -152,8 +152,8 @@ fn each(session: &Session, out: &mut Vec<u8>, value: fn(&Attempt, &mut Vec<u8>) 
 
 /// What is known of TLS with the client.
 fn secure(session: &Session, name: &str, out: &mut Vec<u8>) -> bool {
-    let now = session.turn().clock.now().as_secs() as i64;
-    tls::value(name, session.stream.tls(), session.shaken.as_deref(), now, out)
+    let now = session.event_loop().clock.now().as_secs() as i64;
+    tls::value(name, session.stream().and_then(|stream| stream.tls()), session.shaken.as_deref(), now, out)
 }
 
 /// What the client's first message says.

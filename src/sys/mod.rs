@@ -1,6 +1,7 @@
 //! The only room with unsafe code: what std and nix do not wrap.
 
 pub mod inotify;
+pub mod linkbeat;
 pub mod packet;
 pub mod pipe;
 pub mod process;

@@ -70,12 +70,34 @@ pub fn ipv6_checksum(socket: &impl AsFd, offset: i32) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, offset)
 }
 
+/// Has an ICMPv6 raw socket receive messages of this type only.
+///
+/// # Errors
+/// What setsockopt(2) said.
+pub fn icmpv6_only(socket: &impl AsFd, kind: u8) -> io::Result<()> {
+    const FILTER: i32 = 1;
+    // A bit for each type that is kept out.
+    let mut kept_out = [u32::MAX; 8];
+    if let Some(word) = kept_out.get_mut(usize::from(kind >> 5)) {
+        *word &= !(1 << (kind & 31));
+    }
+    set_value(socket, (libc::IPPROTO_ICMPV6, FILTER), &kept_out)
+}
+
 /// Has an IPv6 raw socket tell the destination of each packet it receives.
 ///
 /// # Errors
 /// What setsockopt(2) said.
 pub fn ipv6_receive_destination(socket: &impl AsFd) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+}
+
+/// Has a socket tell the TTL of each IPv4 packet it receives.
+///
+/// # Errors
+/// What setsockopt(2) said.
+pub fn receive_ttl(socket: &impl AsFd) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTTL, 1)
 }
 
 /// The source address and the interface of an IPv6 packet, as a control message has them.

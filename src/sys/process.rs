@@ -1,7 +1,7 @@
 //! Processes: forking, leaving the terminal, names, and what a child of ours is born with.
 
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -203,6 +203,20 @@ pub fn take_variable(name: &str) -> Option<std::ffi::OsString> {
     Some(value)
 }
 
+/// Makes `command` start as a user and a group, with these supplementary groups.
+#[expect(unsafe_code, reason = "pre_exec has no safe form")]
+pub fn with_groups(command: &mut Command, (uid, gid): (u32, u32), groups: &[u32]) {
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    // SAFETY: the three calls are async-signal-safe, and the list was made before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            nix::unistd::setgroups(&groups)?;
+            nix::unistd::setgid(Gid::from_raw(gid))?;
+            Ok(nix::unistd::setuid(Uid::from_raw(uid))?)
+        });
+    }
+}
+
 /// Makes `command` start with no signal blocked.
 #[expect(unsafe_code, reason = "pre_exec has no safe form")]
 pub fn unblocked(command: &mut Command) {
@@ -210,6 +224,48 @@ pub fn unblocked(command: &mut Command) {
     unsafe {
         command.pre_exec(|| Ok(nix::sys::signal::SigSet::all().thread_unblock()?));
     }
+}
+
+/// Keeps the process's capabilities permitted when it becomes another user (`PR_SET_KEEPCAPS`).
+///
+/// # Errors
+/// What prctl(2) said.
+#[expect(unsafe_code, reason = "prctl has no safe form")]
+pub fn keep_capabilities() -> io::Result<()> {
+    // SAFETY: the call takes integers.
+    let outcome = unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The capability that transparent sockets need (capabilities(7)).
+const CAP_NET_RAW: u32 = 13;
+/// The version of the structures below that has 32 bits.
+const CAPABILITY_VERSION_1: u32 = 0x1998_0330;
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+struct CapabilitySets {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Gives up all capabilities but CAP_NET_RAW, which takes effect. Threads that are started from now on have the same.
+///
+/// # Errors
+/// What capset(2) said.
+#[expect(unsafe_code, reason = "capset has no wrapper")]
+pub fn only_net_raw() -> io::Result<()> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION_1, pid: 0 };
+    let sets = CapabilitySets { effective: 1 << CAP_NET_RAW, permitted: 1 << CAP_NET_RAW, inheritable: 0 };
+    // SAFETY: the kernel reads both structures, which live over the call and have the layout of the version.
+    let outcome = unsafe { libc::syscall(libc::SYS_capset, std::ptr::from_ref(&header), std::ptr::from_ref(&sets)) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Sends a signal by its number, real-time ones included.

@@ -7,33 +7,84 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::unix::AsyncFd;
 
-fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) {
+fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     #[expect(unsafe_code, reason = "setsockopt of options without a wrapper")]
     // SAFETY: the pointer and length describe one i32 that lives over the call; the descriptor is borrowed.
-    unsafe {
+    let outcome = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             level,
             name,
             std::ptr::from_ref(&value).cast(),
             size_of::<i32>() as libc::socklen_t,
-        );
-    }
+        )
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// `TCP_DEFER_ACCEPT`: a connection is accepted when its first bytes are there.
 pub fn defer_accept(socket: &impl AsFd, seconds: i32) {
-    set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds);
+    let _ = set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds);
 }
 
 /// `TCP_FASTOPEN` with a queue of pending openings.
 pub fn fast_open(socket: &impl AsFd, queue: u32) {
-    set(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, i32::try_from(queue).unwrap_or(i32::MAX));
+    let _ = set(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, i32::try_from(queue).unwrap_or(i32::MAX));
 }
 
 /// `IP_BIND_ADDRESS_NO_PORT`: binding an address leaves the choice of the port to connect.
 pub fn bind_without_port(socket: &impl AsFd) {
-    set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+    let _ = set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+}
+
+/// `IP_TRANSPARENT` or `IPV6_TRANSPARENT`: the socket may be bound to an address that is not this machine's.
+///
+/// # Errors
+/// What setsockopt(2) said: it needs CAP_NET_RAW or CAP_NET_ADMIN.
+pub fn set_transparent(socket: &Socket, is_ipv4: bool) -> io::Result<()> {
+    if is_ipv4 {
+        set(socket, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1)
+    } else {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)
+    }
+}
+
+/// What the kernel knows of a TCP connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpFacts {
+    /// The smoothed round-trip time in microseconds.
+    pub rtt: u32,
+    /// Its variance.
+    pub rtt_variance: u32,
+    /// The congestion window in segments.
+    pub send_window: u32,
+    /// The space for what is received.
+    pub receive_space: u32,
+}
+
+/// `TCP_INFO`.
+///
+/// # Errors
+/// What getsockopt(2) said: the socket is not TCP's.
+pub fn tcp_facts(socket: &impl AsFd) -> io::Result<TcpFacts> {
+    let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let number = socket.as_fd().as_raw_fd();
+    #[expect(unsafe_code, reason = "getsockopt of an option without a wrapper")]
+    // SAFETY: the kernel writes no more than `length` bytes, and any bytes, zeros too, make the structure.
+    let info = unsafe {
+        let into = info.as_mut_ptr().cast();
+        match libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut length) {
+            0 => info.assume_init(),
+            _ => return Err(io::Error::last_os_error()),
+        }
+    };
+    Ok(TcpFacts {
+        rtt: info.tcpi_rtt,
+        rtt_variance: info.tcpi_rttvar,
+        send_window: info.tcpi_snd_cwnd,
+        receive_space: info.tcpi_rcv_space,
+    })
 }
 
 /// Descriptors that the kernel hands over in one message at most (`SCM_MAX_FD`).

@@ -3,6 +3,7 @@
 use super::check::{self, Files, Outcome};
 use super::ciphers;
 use super::directives::{ANY, PROTOCOLS, SPOKEN_CIPHERS, SPOKEN_COMMANDS, SPOKEN_VERSIONS, read_passwords};
+use super::files::{self, CacheText};
 use super::key::Passwords;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Set};
@@ -42,12 +43,14 @@ pub struct ClientConf {
     pub verify: Option<bool>,
     /// `proxy_ssl_verify_depth`.
     pub verify_depth: Option<u64>,
+    /// `proxy_ssl_certificate_cache`.
+    pub certificate_cache: Option<CacheText>,
 }
 
 impl Conf for ClientConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list commands; enabled, certificate, key, ciphers, crl, name, password_file, protocols);
-        inherit!(self, outer; server_name, session_reuse, trusted_certificate, verify, verify_depth);
+        inherit!(self, outer; server_name, session_reuse, trusted_certificate, verify, verify_depth, certificate_cache);
     }
 }
 
@@ -58,7 +61,7 @@ const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static
 const ONE: Arity = Arity::Exactly(1);
 
 /// The rows of a proxy whose rows begin with `proxy_`.
-pub const fn rows(contexts: Contexts) -> [Directive; 14] {
+pub const fn rows(contexts: Contexts) -> [Directive; 15] {
     [
         row("proxy_ssl", contexts, Arity::Flag, &Flag(|c: &mut ClientConf| &mut c.enabled))
             .default("off")
@@ -67,6 +70,11 @@ pub const fn rows(contexts: Contexts) -> [Directive; 14] {
             .doc("Names a file with the certificate servers are shown."),
         row("proxy_ssl_certificate_key", contexts, ONE, &Text(|c: &mut ClientConf| &mut c.key))
             .doc("Names a file with its secret key."),
+        row("proxy_ssl_certificate_cache", contexts, Arity::Between(1, 3), &Custom(certificate_cache))
+            .words(files::WORDS)
+            .default("off")
+            .since("1.27.4")
+            .doc("Keeps the files of certificates and keys whose names have variables."),
         row("proxy_ssl_ciphers", contexts, ONE, &Text(|c: &mut ClientConf| &mut c.ciphers))
             .default("DEFAULT")
             .support(SPOKEN_CIPHERS)
@@ -107,9 +115,13 @@ pub const fn rows(contexts: Contexts) -> [Directive; 14] {
     ]
 }
 
+fn certificate_cache(cx: &mut Setting<'_>, conf: &mut ClientConf, statement: &Statement) -> Result<(), Diagnostic> {
+    files::parse(cx, &mut conf.certificate_cache, statement)
+}
+
 fn password_file(cx: &mut Setting<'_>, conf: &mut ClientConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.password_file.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.password_file = read_passwords(cx, statement)?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The `ssl_*` rows of every server that terminates TLS, and their settings.
 
+use super::files::{self, CacheText, certificate_cache};
 use super::key::Passwords;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Support};
@@ -108,6 +109,8 @@ pub struct TlsConf {
     pub stapling_responder: Option<Word>,
     /// `ssl_stapling_verify`.
     pub stapling_verify: Option<bool>,
+    /// `ssl_certificate_cache`.
+    pub certificate_cache: Option<CacheText>,
 }
 
 impl Conf for TlsConf {
@@ -115,7 +118,7 @@ impl Conf for TlsConf {
         inherit!(self, outer; list certificates, keys, commands, ticket_keys; ciphers, client_certificate, crl, dhparam);
         inherit!(self, outer; ecdh_curve, password_file, prefer_server_ciphers, protocols, session_cache, session_tickets);
         inherit!(self, outer; session_timeout, trusted_certificate, verify, verify_depth, ocsp, ocsp_responder, ocsp_zone);
-        inherit!(self, outer; stapling, stapling_file, stapling_responder, stapling_verify);
+        inherit!(self, outer; stapling, stapling_file, stapling_responder, stapling_verify, certificate_cache);
     }
 }
 
@@ -241,6 +244,15 @@ pub const fn rows(contexts: Contexts) -> [Directive; 18] {
     ]
 }
 
+/// The row that http and stream share, and mail does not have.
+pub const fn cache_row(contexts: Contexts) -> [Directive; 1] {
+    [row("ssl_certificate_cache", contexts, Arity::Between(1, 3), &Custom(certificate_cache))
+        .words(files::WORDS)
+        .default("off")
+        .since("1.27.4")
+        .doc("Keeps the files of certificates and keys whose names have variables.")]
+}
+
 /// The rows of OCSP, which http alone has.
 pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
     [
@@ -279,7 +291,7 @@ pub const fn http_rows(contexts: Contexts) -> [Directive; 7] {
 /// The setter of `ssl_password_file` and its kin; the file is read at once, as nginx does.
 pub fn password_file(cx: &mut Setting<'_>, conf: &mut TlsConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.password_file.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.password_file = read_passwords(cx, statement)?;
     Ok(())
@@ -341,7 +353,7 @@ fn session_cache(_: &mut Setting<'_>, conf: &mut TlsConf, statement: &Statement)
 
 fn ocsp_cache(cx: &mut Setting<'_>, conf: &mut TlsConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.ocsp_zone.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     if word.is("off") {

@@ -12,6 +12,7 @@ mod der;
 pub mod directives;
 mod dn;
 pub mod facts;
+pub mod files;
 pub mod info;
 pub mod kept;
 pub mod key;

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 /// One block.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// What stands between `BEGIN` and the dashes.
+    /// The label between `BEGIN` and the dashes.
     pub label: String,
     /// The headers, as `Proc-Type: 4,ENCRYPTED`.
     pub headers: Vec<(String, String)>,

@@ -3,8 +3,8 @@
 use super::ocsp;
 use crate::conf::walk::errno;
 use crate::net::address::{self, Endpoint, Host};
+use crate::net::event_loop::EventLoop;
 use crate::net::resolver::Lookup;
-use crate::net::turn::Turn;
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +33,7 @@ pub struct Via<'a> {
     /// `resolver`, where there is one.
     pub lookup: Option<&'a Lookup>,
     /// The loop that asks.
-    pub turn: &'a Turn,
+    pub event_loop: &'a EventLoop,
     /// Is given what a failed answer does not say.
     pub warn: &'a dyn Fn(&str),
 }
@@ -114,7 +114,7 @@ impl Responder {
             (via.warn)(&failure.to_string());
             return Ok(all(&self.known));
         };
-        match lookup.find(&self.host, via.turn).await {
+        match lookup.find(&self.host, via.event_loop).await {
             Ok(found) => Ok(all(&found.all)),
             Err(unknown) => Err(self.failure(&Lookup::complaint(&self.host, unknown), None)),
         }

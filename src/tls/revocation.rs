@@ -90,7 +90,7 @@ impl Revocation {
 }
 
 fn now(via: Via<'_>) -> i64 {
-    via.turn.clock.now().as_secs() as i64
+    via.event_loop.clock.now().as_secs() as i64
 }
 
 /// Answers by their requests, each until it ends.

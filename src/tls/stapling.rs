@@ -62,7 +62,7 @@ impl Staple {
         let warn = |text: &str| (via.warn)(&named(text));
         let request = ocsp::request(&self.certificate, &self.issuer);
         let outcome = self.responder.ask(&request, Via { warn: &warn, ..via }).await;
-        let now = via.turn.clock.now().as_secs() as i64;
+        let now = via.event_loop.clock.now().as_secs() as i64;
         let outcome = outcome.map_err(|failure| failure.to_string()).and_then(|(response, peer)| {
             let answer = ocsp::read(&response, &self.certificate, &self.issuer, self.verify, now);
             let said = |text: &str| self.responder.failure(text, Some(peer)).to_string();

@@ -178,7 +178,6 @@ impl ClientContext {
     }
 
     /// The same context with these ALPN protocols, most preferred first.
-    #[cfg(test)]
     pub fn protocols(mut self, names: &[&[u8]]) -> Self {
         self.config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
         self

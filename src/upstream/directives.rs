@@ -2,6 +2,7 @@
 //!
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
+use super::least_time::{Point, Rule};
 use super::settings::{Balancer, Server, Upstream, Zone};
 use super::sticky;
 use crate::conf::diagnostic::Diagnostic;
@@ -40,6 +41,13 @@ const fn least_conn_row(contexts: Contexts) -> Directive {
     Directive::new("least_conn", contexts, Arity::Exactly(0), &Custom(least_conn))
         .since("1.3.1")
         .doc("Asks the server with the fewest connections for its weight.")
+}
+
+const fn least_time_row(contexts: Contexts, words: &'static [&'static str]) -> Directive {
+    Directive::new("least_time", contexts, Arity::Between(1, 2), &Custom(least_time))
+        .words(words)
+        .since("1.31.0")
+        .doc("Asks the server that would be the first to finish, by its average time and its connections.")
 }
 
 const fn random_row(contexts: Contexts) -> Directive {
@@ -97,6 +105,7 @@ pub const HTTP_MODULES: &[Module] = &[
     module!("ngx_http_upstream_hash_module", [hash_row(UPSTREAM)]),
     module!("ngx_http_upstream_ip_hash_module", [ip_hash_row(UPSTREAM)]),
     module!("ngx_http_upstream_least_conn_module", [least_conn_row(UPSTREAM)]),
+    module!("ngx_http_upstream_least_time_module", [least_time_row(UPSTREAM, &["header", "last_byte", "inflight"])]),
     module!("ngx_http_upstream_random_module", [random_row(UPSTREAM)]),
     module!("ngx_http_upstream_keepalive_module", KEEPALIVE),
     module!(
@@ -124,14 +133,19 @@ pub const STREAM_MODULES: &[Module] = &[
     module!("ngx_stream_upstream_hash_module", [hash_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_ip_hash_module", [ip_hash_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_least_conn_module", [least_conn_row(STREAM_UPSTREAM)]),
+    module!(
+        "ngx_stream_upstream_least_time_module",
+        [least_time_row(STREAM_UPSTREAM, &["connect", "first_byte", "last_byte", "inflight"])]
+    ),
     module!("ngx_stream_upstream_random_module", [random_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_zone_module", [zone_row(STREAM_UPSTREAM)]),
 ];
 
 const KEEPALIVE: [Directive; 4] = [
-    Directive::new("keepalive", UPSTREAM, Arity::Exactly(1), &Custom(keepalive))
+    Directive::new("keepalive", UPSTREAM, Arity::Between(1, 2), &Custom(keepalive))
+        .words(&["local"])
         .since("1.1.4")
-        .doc("Keeps so many idle connections to the group's servers."),
+        .doc("Keeps so many idle connections to the group's servers; with local, for the location that made them."),
     Directive::new(
         "keepalive_requests",
         UPSTREAM,
@@ -247,7 +261,7 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         text,
     };
     for word in parameters {
-        let hashed = !matches!(conf.balancer, None | Some(Balancer::LeastConn));
+        let hashed = !matches!(conf.balancer, None | Some(Balancer::LeastConn | Balancer::LeastTime(_)));
         if word.is("backup") && hashed {
             let complaint = format!("balancing method does not support parameter \"{}\"", word.text());
             return Err(Diagnostic::emerg(complaint).point(word.span));
@@ -326,6 +340,30 @@ fn least_conn(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) 
     Ok(())
 }
 
+fn least_time(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
+    let again = matches!(conf.balancer, Some(Balancer::LeastTime(_)));
+    let mut rule = Rule { point: Point::LastByte, inflight: !rest.is_empty() };
+    choose(cx, conf, statement, Balancer::LeastTime(rule));
+    if let Some(other) = rest.first().filter(|other| !other.is("inflight")) {
+        return Err(invalid(other));
+    }
+    if again {
+        return Err(cx.duplicate());
+    }
+    let own: &[(&str, Point)] = match cx.context() {
+        STREAM_UPSTREAM => &[("connect", Point::Connect), ("first_byte", Point::FirstByte)],
+        _ => &[("header", Point::Header)],
+    };
+    let known = own.iter().chain(&[("last_byte", Point::LastByte)]);
+    let Some((_, point)) = known.into_iter().find(|(name, _)| word.bytes.eq_ignore_ascii_case(name.as_bytes())) else {
+        return Err(Diagnostic::emerg(format!("invalid value \"{}\"", word.text())).point(word.span));
+    };
+    rule.point = *point;
+    conf.balancer = Some(Balancer::LeastTime(rule));
+    Ok(())
+}
+
 fn random(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
     let two = match statement.arguments() {
         [] => false,
@@ -338,15 +376,23 @@ fn random(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
 }
 
 fn keepalive(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    let is_local = match statement.arguments() {
+        // The words of nginx 1.23.4, which knows no second argument.
+        [_, word] if !word.is("local") => {
+            let complaint = Diagnostic::emerg("invalid number of arguments in \"keepalive\" directive");
+            return Err(complaint.point(word.span));
+        }
+        arguments => arguments.len() > 1,
+    };
     if conf.keepalive.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
-    let Some(word) = statement.arguments().first() else { return Ok(()) };
+    let [word, ..] = statement.arguments() else { return Ok(()) };
     let Some(count) = value::number(&word.bytes).filter(|count| *count > 0) else {
         let complaint = format!("invalid value \"{}\" in \"keepalive\" directive", word.text());
         return Err(Diagnostic::emerg(complaint).point(word.span));
     };
-    conf.keepalive = Some(count);
+    (conf.keepalive, conf.keepalive_local) = (Some(count), is_local);
     Ok(())
 }
 

@@ -1,15 +1,17 @@
 //! A group at work: primary and backup peers, who is next, and what became of an attempt.
 //!
-//! Standings are shared by all loops behind one short lock; an attempt's own memory is its `Pick`. Nothing is
+//! PeerStates are shared by all loops behind one short lock; an attempt's own memory is its `Pick`. Nothing is
 //! allocated for groups of up to 64 peers, and time is an argument.
 
 use super::hash::{self, Points};
-use super::peer::{Peer, Standing};
+use super::least_time::{self, Rule, Times};
+use super::peer::{Peer, PeerState};
 use super::{ip_hash, least_conn, random, round_robin};
 use parking_lot::Mutex;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// How a group chooses.
 pub enum Method {
@@ -17,6 +19,8 @@ pub enum Method {
     RoundRobin,
     /// `least_conn`.
     LeastConn,
+    /// `least_time`.
+    LeastTime(Rule),
     /// `ip_hash`.
     IpHash,
     /// `hash`.
@@ -70,8 +74,8 @@ impl Set {
     }
 }
 
-struct Standings {
-    sets: [Vec<Standing>; 2],
+struct PeerStates {
+    sets: [Vec<PeerState>; 2],
     random: u64,
 }
 
@@ -81,7 +85,7 @@ pub struct Group {
     pub name: String,
     sets: [Set; 2],
     method: Method,
-    standings: Mutex<Standings>,
+    peer_states: Mutex<PeerStates>,
 }
 
 /// What the choice may depend on.
@@ -165,7 +169,7 @@ impl Tried {
     }
 }
 
-/// One request's way through a group.
+/// One request's choices within a group.
 #[derive(Clone, Debug)]
 pub struct Pick {
     /// Which set is asked: 0 the primary servers, 1 the backups.
@@ -198,12 +202,12 @@ impl Pick {
     }
 }
 
-/// A set and its standings, with the lock held.
+/// A set and the states of its peers, with the lock held.
 pub struct View<'a> {
     /// The peers.
     pub set: &'a Set,
-    /// Their standings, in the same order.
-    pub standings: &'a mut [Standing],
+    /// Their states, in the same order.
+    pub peer_states: &'a mut [PeerState],
     /// Whole seconds.
     pub now: u64,
 }
@@ -211,14 +215,16 @@ pub struct View<'a> {
 impl View<'_> {
     /// Whether the peer at `index` may be asked.
     pub fn is_free(&self, index: usize, tried: &Tried) -> bool {
-        let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get(index)) else { return false };
-        !tried.has(index) && !peer.down && !standing.is_out(peer, self.now) && !standing.is_full(peer)
+        let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get(index)) else {
+            return false;
+        };
+        !tried.has(index) && !peer.down && !peer_state.is_out(peer, self.now) && !peer_state.is_full(peer)
     }
 
     /// Notes that the peer at `index` is asked.
     pub fn ask(&mut self, index: usize, tried: &mut Tried) {
-        if let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get_mut(index)) {
-            standing.asked(peer, self.now);
+        if let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get_mut(index)) {
+            peer_state.asked(peer, self.now);
             tried.add(index);
         }
     }
@@ -229,9 +235,9 @@ impl View<'_> {
             return None;
         }
         let index = self.set.ids().iter().position(|id| id.as_bytes() == &*pick.session)?;
-        let (peer, standing) = (self.set.peers.get(index)?, self.standings.get(index)?);
+        let (peer, peer_state) = (self.set.peers.get(index)?, self.peer_states.get(index)?);
         let allowed = !peer.down || peer.drains;
-        let free = !pick.tried.has(index) && !standing.is_out(peer, self.now) && !standing.is_full(peer);
+        let free = !pick.tried.has(index) && !peer_state.is_out(peer, self.now) && !peer_state.is_full(peer);
         (allowed && free).then_some(index)
     }
 
@@ -240,19 +246,19 @@ impl View<'_> {
     fn charge(&mut self, index: usize, tried: &Tried) {
         let others = self.set.peers.iter().enumerate().filter(|(at, _)| *at != index);
         let limit: i64 = others.map(|(_, peer)| i64::from(peer.weight)).sum();
-        if self.standings.get(index).is_none_or(|standing| standing.current <= -limit) {
+        if self.peer_states.get(index).is_none_or(|peer_state| peer_state.current <= -limit) {
             return;
         }
         let mut total = 0;
         for at in 0..self.set.peers.len() {
             if self.is_free(at, tried)
-                && let (Some(peer), Some(standing)) = (self.set.peers.get(at), self.standings.get_mut(at))
+                && let (Some(peer), Some(peer_state)) = (self.set.peers.get(at), self.peer_states.get_mut(at))
             {
-                total += standing.turn(peer);
+                total += peer_state.event_loop(peer);
             }
         }
-        if let Some(standing) = self.standings.get_mut(index) {
-            standing.current -= total;
+        if let Some(peer_state) = self.peer_states.get_mut(index) {
+            peer_state.current -= total;
         }
     }
 
@@ -261,17 +267,17 @@ impl View<'_> {
         let mut best: Option<(usize, i64)> = None;
         let mut total = 0;
         for index in candidates {
-            let (Some(peer), Some(standing)) = (self.set.peers.get(index), self.standings.get_mut(index)) else {
+            let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get_mut(index)) else {
                 continue;
             };
-            total += standing.turn(peer);
-            if best.is_none_or(|(_, current)| standing.current > current) {
-                best = Some((index, standing.current));
+            total += peer_state.event_loop(peer);
+            if best.is_none_or(|(_, current)| peer_state.current > current) {
+                best = Some((index, peer_state.current));
             }
         }
         let (index, _) = best?;
-        if let Some(standing) = self.standings.get_mut(index) {
-            standing.current -= total;
+        if let Some(peer_state) = self.peer_states.get_mut(index) {
+            peer_state.current -= total;
         }
         Some(index)
     }
@@ -282,12 +288,12 @@ impl Group {
     pub fn new(name: &str, peers: Vec<Peer>, backups: Vec<Peer>, method: Method) -> Self {
         let single = peers.len() == 1 && backups.is_empty();
         let sets = [Set::new(peers, single), Set::new(backups, false)];
-        let standings = sets.each_ref().map(|set| set.peers.iter().map(Standing::new).collect());
+        let peer_states = sets.each_ref().map(|set| set.peers.iter().map(PeerState::new).collect());
         Self {
             name: name.to_owned(),
             sets,
             method,
-            standings: Mutex::new(Standings { sets: standings, random: random::seed() }),
+            peer_states: Mutex::new(PeerStates { sets: peer_states, random: random::seed() }),
         }
     }
 
@@ -297,7 +303,7 @@ impl Group {
         Self::new(name, peers, Vec::new(), Method::RoundRobin)
     }
 
-    /// The way of a new request.
+    /// The choices of a new request.
     pub fn pick(&self, inputs: Inputs<'_>) -> Pick {
         Pick {
             set: 0,
@@ -310,13 +316,13 @@ impl Group {
 
     /// The peer to ask next, counted as in use until [`Self::free`]; none when all are out (`no live upstreams`).
     pub fn select(&self, pick: &mut Pick, now: u64) -> Option<PeerRef> {
-        let mut standings = self.standings.lock();
+        let mut peer_states = self.peer_states.lock();
         loop {
             let set = self.sets.get(usize::from(pick.set))?;
-            let Standings { sets, random } = &mut *standings;
-            let mut view = View { set, standings: sets.get_mut(usize::from(pick.set))?, now };
+            let PeerStates { sets, random } = &mut *peer_states;
+            let mut view = View { set, peer_states: sets.get_mut(usize::from(pick.set))?, now };
             if let Some(index) = self.choose(&mut view, pick, random) {
-                view.standings.get(index)?.conns.fetch_add(1, Ordering::Relaxed);
+                view.peer_states.get(index)?.conns.fetch_add(1, Ordering::Relaxed);
                 return Some(PeerRef { set: pick.set, index: u32::try_from(index).ok()? });
             }
             let backups = self.sets.get(1)?;
@@ -334,10 +340,14 @@ impl Group {
                 view.charge(index, &pick.tried);
             }
             view.ask(index, &mut pick.tried);
+            if let Method::LeastTime(rule) = self.method {
+                least_time::begin(view, index, rule, Instant::now());
+            }
             return Some(index);
         }
         match &self.method {
             Method::LeastConn => least_conn::choose(view, &mut pick.tried),
+            Method::LeastTime(rule) => least_time::choose(view, &mut pick.tried, *rule, Instant::now()),
             Method::RoundRobin => round_robin::choose(view, &mut pick.tried),
             // The others know primary servers only; among backups the fallback goes on.
             _ if pick.set == 1 => round_robin::choose(view, &mut pick.tried),
@@ -365,26 +375,45 @@ impl Group {
     fn settle(&self, at: PeerRef, failed: bool, now: u64) -> bool {
         let Some(set) = self.sets.get(usize::from(at.set)) else { return false };
         let Some(peer) = set.peers.get(at.index as usize) else { return false };
-        let mut standings = self.standings.lock();
-        let of_set = standings.sets.get_mut(usize::from(at.set));
-        let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) else { return false };
-        standing.conns.fetch_sub(1, Ordering::Relaxed);
+        let mut peer_states = self.peer_states.lock();
+        let of_set = peer_states.sets.get_mut(usize::from(at.set));
+        let Some(peer_state) = of_set.and_then(|peer_states| peer_states.get_mut(at.index as usize)) else {
+            return false;
+        };
+        peer_state.conns.fetch_sub(1, Ordering::Relaxed);
         if set.single {
             return false;
         }
         if failed {
-            return standing.failed(peer, now);
+            return peer_state.failed(peer, now);
         }
-        standing.worked();
+        peer_state.worked();
         false
     }
 
     /// Notes that a stream connection to the peer stands: a check that went well forgives at once.
     pub fn connected(&self, at: PeerRef) {
-        let mut standings = self.standings.lock();
-        let of_set = standings.sets.get_mut(usize::from(at.set));
-        if let Some(standing) = of_set.and_then(|standings| standings.get_mut(at.index as usize)) {
-            standing.worked();
+        let mut peer_states = self.peer_states.lock();
+        let of_set = peer_states.sets.get_mut(usize::from(at.set));
+        if let Some(peer_state) = of_set.and_then(|peer_states| peer_states.get_mut(at.index as usize)) {
+            peer_state.worked();
+        }
+    }
+
+    /// The rule the attempts at a peer are measured by; nothing where no time decides.
+    pub fn measures(&self, at: PeerRef) -> Option<Rule> {
+        match self.method {
+            Method::LeastTime(rule) => self.sets.get(usize::from(at.set)).filter(|set| !set.single).map(|_| rule),
+            _ => None,
+        }
+    }
+
+    /// Changes what is known of a peer's times.
+    pub fn measured(&self, at: PeerRef, change: impl FnOnce(&mut Times)) {
+        let mut peer_states = self.peer_states.lock();
+        let of_set = peer_states.sets.get_mut(usize::from(at.set));
+        if let Some(peer_state) = of_set.and_then(|peer_states| peer_states.get_mut(at.index as usize)) {
+            change(&mut peer_state.times);
         }
     }
 
@@ -398,7 +427,7 @@ impl Group {
         self.sets.get(usize::from(at.set))?.peers.get(at.index as usize)
     }
 
-    /// How this group would choose for a client, from the standings as they are. It moves them on: for groups that serve
+    /// How this group would choose for a client, from the states of its peers as they are. It moves them on: for groups that serve
     /// nobody.
     pub fn explain(&self, inputs: Inputs<'_>, tries: u32) -> Choice {
         let shown = |at: PeerRef| {
@@ -422,6 +451,7 @@ impl Group {
         let method = match &self.method {
             Method::RoundRobin => "round robin",
             Method::LeastConn => "least_conn",
+            Method::LeastTime(rule) => rule.text(),
             Method::IpHash => "ip_hash",
             Method::Hash => "hash",
             Method::Consistent(_) => "hash consistent",
@@ -444,15 +474,16 @@ impl Group {
         if std::ptr::eq(self, old) {
             return;
         }
-        let known = old.standings.lock();
-        let mut mine = self.standings.lock();
-        for (set, standings) in self.sets.iter().zip(&mut mine.sets) {
-            for (peer, standing) in set.peers.iter().zip(standings) {
+        let known = old.peer_states.lock();
+        let mut mine = self.peer_states.lock();
+        for (set, peer_states) in self.sets.iter().zip(&mut mine.sets) {
+            for (peer, peer_state) in set.peers.iter().zip(peer_states) {
                 let mut before = old.sets.iter().zip(&known.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
                 let same = before.find(|(was, _)| was.name == peer.name && was.server == peer.server);
                 let Some((_, known)) = same else { continue };
                 let effective = known.effective.min(i64::from(peer.weight));
-                *standing = Standing { effective, current: 0, ..known.clone() };
+                let times = known.times.averages();
+                *peer_state = PeerState { effective, current: 0, times, ..known.clone() };
             }
         }
     }
@@ -460,7 +491,7 @@ impl Group {
     /// Connections in use, in the order of [`Self::peers`].
     #[cfg(test)]
     fn connections(&self) -> Vec<usize> {
-        self.standings.lock().sets.iter().flatten().map(Standing::connections).collect()
+        self.peer_states.lock().sets.iter().flatten().map(PeerState::connections).collect()
     }
 }
 

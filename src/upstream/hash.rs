@@ -30,7 +30,9 @@ impl State {
                 let crc = crc32fast::hash(inputs.key);
                 Self { value: points.find(crc), key: (crc, inputs.key.len() as u64), ..Self::default() }
             }
-            Method::RoundRobin | Method::LeastConn | Method::Random | Method::RandomTwo => Self::default(),
+            Method::RoundRobin | Method::LeastConn | Method::LeastTime(_) | Method::Random | Method::RandomTwo => {
+                Self::default()
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Groups of servers: who may be asked next, and what became of it.
+//! Groups of servers: the choice of the next server, and what is remembered of the outcome.
 //!
 //! `settings` is the group as configured, `group` the group at work; a balancer is a function over one set of peers.
 
@@ -7,6 +7,7 @@ pub mod group;
 mod hash;
 mod ip_hash;
 mod least_conn;
+pub mod least_time;
 pub mod names;
 pub mod peer;
 mod random;

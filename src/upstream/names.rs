@@ -8,8 +8,8 @@ use crate::conf::bytes::raw;
 use crate::log::{Level, Log};
 use crate::net::address::{Address, Host};
 use crate::net::dns::Code;
+use crate::net::event_loop::{EventLoop, spawn};
 use crate::net::resolver::{Located, Lookup, Unknown};
-use crate::net::turn::{Turn, spawn};
 use parking_lot::{Mutex, RwLock};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -177,9 +177,9 @@ impl Names {
 }
 
 /// Looks the name of server `at` up once: its addresses, or nothing where those known stay, and when to ask again.
-async fn look_up(names: &Query, turn: &Turn) -> (Option<Vec<Found>>, Duration) {
+async fn look_up(names: &Query, event_loop: &EventLoop) -> (Option<Vec<Found>>, Duration) {
     let Query { server, host, lookup, port } = names;
-    let errors: Log = turn.errors.borrow().clone();
+    let errors: Log = event_loop.errors.borrow().clone();
     let say = |text: &str| errors.write(Level::Error, None, &raw(text));
     let failed = |unknown: Unknown, text: String| {
         say(&text);
@@ -190,12 +190,12 @@ async fn look_up(names: &Query, turn: &Turn) -> (Option<Vec<Found>>, Duration) {
         }
     };
     let Some(service) = &server.service else {
-        return match lookup.find(host, turn).await {
+        return match lookup.find(host, event_loop).await {
             Ok(found) => (Some(found.all.iter().map(|ip| of_host(server, *ip, *port)).collect()), found.holds + PAUSE),
             Err(unknown) => failed(unknown, Lookup::complaint(host, unknown)),
         };
     };
-    let (located, missing) = lookup.find_service(service, host, turn).await;
+    let (located, missing) = lookup.find_service(service, host, event_loop).await;
     for (name, unknown) in missing {
         let name = Lookup::complaint(&name, unknown);
         say(&format!("{name} while resolving service {service} of {host}"));
@@ -222,16 +222,16 @@ const LONGEST: Duration = Duration::from_hours(24 * 365);
 const WATCH: Duration = Duration::from_secs(30);
 
 /// Keeps the group of a pool up to date, for as long as there is the pool; to be called on one loop.
-pub fn follow<P: Changing>(pool: &Arc<P>, turn: &Rc<Turn>) {
+pub fn follow<P: Changing>(pool: &Arc<P>, event_loop: &Rc<EventLoop>) {
     for query in pool.live().into_iter().flat_map(|live| live.names.queries()).enumerate() {
-        let (pool, turn) = (Arc::downgrade(pool), turn.clone());
-        spawn(keep(pool, query, turn));
+        let (pool, event_loop) = (Arc::downgrade(pool), event_loop.clone());
+        spawn(keep(pool, query, event_loop));
     }
 }
 
-async fn keep<P: Changing>(pool: Weak<P>, (at, query): (usize, Query), turn: Rc<Turn>) {
+async fn keep<P: Changing>(pool: Weak<P>, (at, query): (usize, Query), event_loop: Rc<EventLoop>) {
     while pool.strong_count() > 0 {
-        let (found, wait) = look_up(&query, &turn).await;
+        let (found, wait) = look_up(&query, &event_loop).await;
         let Some(now) = pool.upgrade() else { return };
         if let Some(group) = now.live().zip(found).and_then(|(live, found)| live.names.set(at, found)) {
             now.change(group);

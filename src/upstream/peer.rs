@@ -1,5 +1,6 @@
-//! A server of a group, and its standing.
+//! A server of a group, and what a balancer remembers of it.
 
+use super::least_time::Times;
 use crate::net::address::Address;
 use md5::{Digest as _, Md5};
 use std::sync::Arc;
@@ -60,10 +61,10 @@ impl Peer {
 
 /// What a balancer remembers of a peer. Times are whole seconds, as nginx counts them.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// Turns owed, in smooth weighted round robin.
+pub struct PeerState {
+    /// The current weight of smooth weighted round robin.
     pub current: i64,
-    /// The weight, lowered by failures and won back a turn at a time.
+    /// The weight, lowered by failures and regained by one a turn.
     pub effective: i64,
     /// Failures since it was last known to work.
     pub fails: u32,
@@ -73,10 +74,12 @@ pub struct Standing {
     pub checked: u64,
     /// Connections in use; shared with the same peer of earlier generations.
     pub conns: Arc<AtomicUsize>,
+    /// The times of its attempts, for `least_time`.
+    pub times: Times,
 }
 
-impl Standing {
-    /// The standing of a peer nobody has asked.
+impl PeerState {
+    /// The state of a peer nobody has asked.
     pub fn new(peer: &Peer) -> Self {
         Self { effective: i64::from(peer.weight), ..Self::default() }
     }
@@ -104,7 +107,7 @@ impl Standing {
     }
 
     /// A turn of smooth weighted round robin.
-    pub fn turn(&mut self, peer: &Peer) -> i64 {
+    pub fn event_loop(&mut self, peer: &Peer) -> i64 {
         self.current += self.effective;
         let added = self.effective;
         if self.effective < i64::from(peer.weight) {

@@ -1,11 +1,11 @@
-//! `random`: by lot, weights respected; `random two` takes the less busy of two lots.
+//! `random`: a random server by weight; `random two` draws two and takes the less busy one.
 
 use super::group::{Pick, View};
 use super::{least_conn, round_robin};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-/// Where a group's lots begin.
+/// The seed of a group's random numbers.
 pub fn seed() -> u64 {
     std::hash::RandomState::new().build_hasher().finish() | 1
 }

@@ -1,12 +1,13 @@
-//! Smooth weighted round robin: each turn every server gains its weight, the richest is asked and pays the sum.
+//! Smooth weighted round robin: each turn adds its weight to every server's current one; the highest is chosen, and the sum is
+//! taken from it.
 
 use super::group::{Tried, View};
 
 /// The next peer of the set. A lone server is asked whatever its failures, unless it is down or full.
 pub fn choose(view: &mut View<'_>, tried: &mut Tried) -> Option<usize> {
     if view.set.single {
-        let (peer, standing) = (view.set.peers.first()?, view.standings.first()?);
-        return (!peer.down && !standing.is_full(peer)).then_some(0);
+        let (peer, peer_state) = (view.set.peers.first()?, view.peer_states.first()?);
+        return (!peer.down && !peer_state.is_full(peer)).then_some(0);
     }
     let index = match view.set.peers.len() {
         0..=64 => {

@@ -2,6 +2,7 @@
 
 use super::group::{Group, Method};
 use super::hash::Points;
+use super::least_time::Rule;
 use super::names::Names;
 use super::peer::Peer;
 use super::sticky::StickyText;
@@ -56,6 +57,8 @@ pub struct Server {
 pub enum Balancer {
     /// `least_conn`.
     LeastConn,
+    /// `least_time`.
+    LeastTime(Rule),
     /// `ip_hash`.
     IpHash,
     /// `hash`, with its key and whether it is consistent.
@@ -82,6 +85,8 @@ pub struct Upstream {
     pub balancer: Option<Balancer>,
     /// `keepalive`: how many idle connections a loop keeps.
     pub keepalive: Option<u64>,
+    /// `keepalive … local`: a location reuses its own connections only.
+    pub keepalive_local: bool,
     /// `keepalive_requests`.
     pub keepalive_requests: Option<u64>,
     /// `keepalive_time`.
@@ -251,6 +256,7 @@ impl Balancer {
         match balancer {
             None => Method::RoundRobin,
             Some(Self::LeastConn) => Method::LeastConn,
+            Some(Self::LeastTime(rule)) => Method::LeastTime(*rule),
             Some(Self::IpHash) => Method::IpHash,
             Some(Self::Hash(_, false)) => Method::Hash,
             Some(Self::Hash(_, true)) => Method::Consistent(Points::new(peers)),

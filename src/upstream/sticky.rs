@@ -100,7 +100,7 @@ pub fn is_samesite(value: &[u8]) -> bool {
 /// nginx's words.
 pub fn set(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.sticky.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let [kind, words @ ..] = statement.arguments() else { return Ok(()) };
     conf.sticky = Some(match &*kind.bytes {

@@ -1,4 +1,4 @@
-//! When which address is announced: batches, their second helping, refreshes, and the pace between two frames.
+//! When which address is announced: batches, their second rounds, refreshes, and the interval between two frames.
 //!
 //! Differs from keepalived: every repeat is sent when a pace is set; there they collapse. [test: paced_announcements_do_not_collapse]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -28,7 +28,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// An announcer with nothing to say yet.
+    /// An announcer with nothing queued.
     pub fn new(now: Instant, config: &Announcing) -> Self {
         let refresh_at = (!config.refresh.is_zero()).then(|| now + config.refresh);
         let extra_at = (!config.extra.is_zero()).then(|| now + config.extra);
@@ -59,7 +59,7 @@ impl Announcer {
         }
     }
 
-    /// Says what may be said at `now`.
+    /// Emits the announcements that are due at `now`.
     pub fn run(&mut self, now: Instant, config: &Config, actions: &mut VecDeque<Action>) {
         for (_, repeat) in self.again.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
             actions.extend(config.all_addresses().map(Action::Announcing));
@@ -82,7 +82,7 @@ impl Announcer {
         }
     }
 
-    /// When [`Announcer::run`] has something to say.
+    /// When [`Announcer::run`] has something to do.
     pub fn next(&self) -> Option<Instant> {
         let queued = (!self.queue.is_empty()).then_some(self.free_at);
         queued.into_iter().chain(self.again.iter().map(|(at, _)| *at)).chain(self.extra_at).min()

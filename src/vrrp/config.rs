@@ -1,6 +1,7 @@
 //! A valid virtual router: what the machine and the wire need to know, checked before it gets here.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::wire::hmac::Hmac;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
@@ -158,6 +159,8 @@ pub struct Config {
     pub preempt_delay: Duration,
     /// How adverts prove where they come from.
     pub authentication: Authentication,
+    /// The trailer behind adverts.
+    pub hmac: Option<Hmac>,
     /// The addresses on the wire, in order.
     pub addresses: Vec<IpAddr>,
     /// Addresses that move with the router and are not on the wire.
@@ -184,6 +187,10 @@ pub struct Config {
     pub lower_prio_no_advert: bool,
     /// A master that hears a higher priority sends one more advert.
     pub higher_prio_send_advert: bool,
+    /// An address owner drops the adverts of others.
+    pub owner_ignores_adverts: bool,
+    /// A master whose adverts are so late that another of this priority may have taken over becomes backup.
+    pub highest_other_priority: Option<u8>,
     /// Missed adverts that make a master dead, three unless configured.
     pub down_timer_adverts: u32,
     /// How addresses are announced.
@@ -203,6 +210,7 @@ impl Config {
             preempt: true,
             preempt_delay: Duration::ZERO,
             authentication: Authentication::None,
+            hmac: None,
             addresses,
             excluded: Vec::new(),
             elsewhere: Vec::new(),
@@ -216,9 +224,21 @@ impl Config {
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
+            owner_ignores_adverts: false,
+            highest_other_priority: None,
             down_timer_adverts: 3,
             announcing: Announcing::default(),
         }
+    }
+
+    /// How long after the last advert of this router another may have become master: three intervals and the skew of the
+    /// highest other priority.
+    pub fn expiry(&self) -> Option<Duration> {
+        let unit = match self.version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => self.interval,
+        };
+        self.highest_other_priority.map(|priority| self.interval * 3 + unit * (256 - u32::from(priority)) / 256)
     }
 
     /// Whether it speaks IPv6: its first address decides.

@@ -1,11 +1,11 @@
 //! The virtual router: events and time in, actions out (RFC 9568 §6.4, with what keepalived adds).
 //!
 //! ```text
-//!                 standing known          3 adverts missed, or follow
+//!                 tracking known          3 adverts missed, or follow
 //!   Initialise ─────────────────▶ Backup ──────────────────────────────▶ Master
 //!        │                         ▲  │ ▲   higher advert, address lost    │
 //!        │ fault                   │  │ └──────────────────────────────────┤
-//!        ▼        standing good    │  │ fault                              │ fault
+//!        ▼        tracking good    │  │ fault                              │ fault
 //!      Fault ──────────────────────┘  ▼                                    │
 //!        ▲◀───────────────────────────┴────────────────────────────────────┘
 //! ```
@@ -15,11 +15,12 @@
 
 use super::announce::Announcer;
 use super::config::{Authentication, Checksum, Config, Version};
+use super::counters::Counters;
 use super::limit::{Answers, Lines};
 use super::note::Note;
 use super::refusal::Refusal;
-use super::weight::{OWNER, Standing};
-use super::wire::{self, Advert, Datagram};
+use super::weight::{Eligibility, OWNER};
+use super::wire::{self, Advert, Datagram, Memory};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ use std::time::{Duration, Instant};
 /// What happens to a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It is told where it stands: at start, and whenever tracked things change.
-    Standing(Standing),
+    /// Its eligibility: at start, and whenever tracked things change.
+    Eligibility(Eligibility),
     /// A packet with its VRID came.
     Received(Datagram),
     /// The address its own adverts carry has changed.
@@ -44,8 +45,8 @@ pub enum Event {
     Reconfigure {
         /// What it is from now on.
         config: Arc<Config>,
-        /// Its standing under that configuration.
-        standing: Standing,
+        /// Its eligibility under that configuration.
+        eligibility: Eligibility,
         /// Neighbours must hear of the addresses again.
         announce: bool,
     },
@@ -115,6 +116,8 @@ struct Backup {
 #[derive(Debug)]
 struct Master {
     next_advert: Instant,
+    /// When it advertised last.
+    advertised: Instant,
     announcer: Announcer,
     answers: Answers,
 }
@@ -125,39 +128,6 @@ enum State {
     Backup(Backup),
     Master(Master),
     Fault,
-}
-
-/// What a router has counted, by keepalived's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets that were adverts of our kind, whatever their addresses and sender.
-    pub received: u64,
-    /// Adverts sent.
-    pub sent: u64,
-    /// Times it became master.
-    pub became_master: u64,
-    /// Times it stopped being master.
-    pub released_master: u64,
-    /// Packets of a wrong length.
-    pub length: u64,
-    /// Packets that crossed a router.
-    pub ttl: u64,
-    /// Packets that were no adverts.
-    pub invalid_type: u64,
-    /// Adverts in another rhythm.
-    pub interval: u64,
-    /// Adverts about other addresses.
-    pub address_list: u64,
-    /// Unknown authentication types.
-    pub auth_invalid: u64,
-    /// Other authentication types than ours.
-    pub auth_mismatch: u64,
-    /// Wrong passwords.
-    pub auth_failure: u64,
-    /// Adverts of priority zero received.
-    pub zero_received: u64,
-    /// Adverts of priority zero sent.
-    pub zero_sent: u64,
 }
 
 /// A virtual router.
@@ -173,15 +143,17 @@ pub struct Router {
     waited: bool,
     /// Another owner was heard: until the configuration is read again this one is none.
     demoted: bool,
-    /// The number of the last advert in the authentication header, sent or received.
-    sequence: u32,
+    /// What it has received and sent, against adverts that are sent again.
+    memory: Memory,
+    /// The log has a line about adverts that were dropped in this state.
+    dropping: bool,
     counters: Counters,
     lines: Lines,
     actions: VecDeque<Action>,
 }
 
 impl Router {
-    /// A router that has not started: its first `Standing` starts it.
+    /// A router that has not started: its first `Eligibility` starts it.
     pub fn new(config: impl Into<Arc<Config>>, source: Option<IpAddr>) -> Self {
         let config = config.into();
         Self {
@@ -193,7 +165,8 @@ impl Router {
             heard: None,
             waited: false,
             demoted: false,
-            sequence: 0,
+            memory: Memory::default(),
+            dropping: false,
             counters: Counters::default(),
             lines: Lines::default(),
             actions: VecDeque::new(),
@@ -234,6 +207,14 @@ impl Router {
         self.heard
     }
 
+    /// Until when a master of lower priority is tolerated, if one is.
+    pub const fn preempt_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Backup(backup) => backup.preempt_at,
+            State::Initialise | State::Master(_) | State::Fault => None,
+        }
+    }
+
     /// What it has counted.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -247,13 +228,15 @@ impl Router {
     /// Takes an event.
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Standing(standing) => self.stand(now, standing),
+            Event::Eligibility(eligibility) => self.judge(now, eligibility),
             Event::Received(datagram) => self.receive(now, &datagram),
             Event::Source(source) => self.source = source,
             Event::AddressLost => self.address_lost(now),
             Event::Follow(state) => self.follow(now, state),
             Event::GroupHeardLower => self.announce_lower(now),
-            Event::Reconfigure { config, standing, announce } => self.reconfigure(now, config, (standing, announce)),
+            Event::Reconfigure { config, eligibility, announce } => {
+                self.reconfigure(now, config, (eligibility, announce))
+            }
             Event::Stop => self.stop(),
         }
     }
@@ -261,6 +244,7 @@ impl Router {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.lines.overdue(now).into_iter().for_each(|note| self.note(note));
+        self.give_way_when_late(now);
         match &mut self.state {
             State::Backup(backup) if backup.deadline <= now => {
                 self.note(Note::AdvertTimeout);
@@ -278,6 +262,7 @@ impl Router {
                     master.next_advert = if next <= now { now + self.config.interval } else { next };
                 }
                 if due {
+                    master.advertised = now;
                     master.announcer.refresh(now, &self.config, &mut self.actions);
                 }
                 master.announcer.run(now, &self.config, &mut self.actions);
@@ -320,7 +305,7 @@ impl Router {
         unit * (256 - u32::from(self.priority)) / 256
     }
 
-    /// How long a silent master is believed in.
+    /// How long after its last advert a master counts as alive.
     pub fn master_down(&self) -> Duration {
         let interval = match self.config.version {
             Version::V2 => self.config.interval,
@@ -329,16 +314,16 @@ impl Router {
         interval * self.config.down_timer_adverts + self.skew()
     }
 
-    fn stand(&mut self, now: Instant, standing: Standing) {
-        self.set_priority(standing.priority);
-        match (self.state(), standing.fault) {
-            (StateKind::Initialise, false) if standing.waiting => self.waited = true,
+    fn judge(&mut self, now: Instant, eligibility: Eligibility) {
+        self.set_priority(eligibility.priority);
+        match (self.state(), eligibility.fault) {
+            (StateKind::Initialise, false) if eligibility.waiting => self.waited = true,
             (StateKind::Initialise | StateKind::Backup | StateKind::Master, true) => self.become_fault(false),
             (StateKind::Initialise, false) => {
                 let initial = !self.waited;
                 self.become_backup(now, initial);
             }
-            (StateKind::Fault, false) if !standing.waiting => self.become_backup(now, false),
+            (StateKind::Fault, false) if !eligibility.waiting => self.become_backup(now, false),
             (StateKind::Fault | StateKind::Backup | StateKind::Master, _) => {}
         }
     }
@@ -361,14 +346,28 @@ impl Router {
         }
     }
 
+    /// A master that comes too late, because the process got no processor, becomes backup before it hears what came
+    /// meanwhile.
+    fn give_way_when_late(&mut self, now: Instant) {
+        let State::Master(master) = &self.state else { return };
+        if self.config.expiry().is_some_and(|expiry| master.advertised + expiry <= now) {
+            self.note(Note::TimerExpired(now.saturating_duration_since(master.next_advert)));
+            self.become_backup(now, false);
+        }
+    }
+
     fn receive(&mut self, now: Instant, datagram: &Datagram) {
+        self.give_way_when_late(now);
         let trusted = match self.state {
             // Dropped unread: whoever does not take part has nothing to compare.
             State::Initialise | State::Fault => return,
             State::Backup(_) => self.heard.is_some_and(|heard| heard.source == datagram.source),
             State::Master(_) => false,
         };
-        let advert = match wire::receive(datagram, &self.config, trusted, &mut self.sequence) {
+        let ignores = self.config.owner_ignores_adverts && self.priority == OWNER;
+        let advert = match wire::receive(datagram, &self.config, trusted, &mut self.memory) {
+            Ok(_) if ignores => return self.drop_advert(datagram.source),
+            Err(refusal) if ignores && refusal.is_late() => return self.drop_advert(datagram.source),
             Ok(advert) => advert,
             Err(refusal) => return self.refuse(now, refusal),
         };
@@ -377,12 +376,23 @@ impl Router {
             self.note(Note::OldChecksum);
             self.actions.push_back(Action::OldChecksum);
         }
+        if let (Some(skew), Some(hmac)) = (advert.skew, &self.config.hmac) {
+            let window = hmac.window.unwrap_or_default();
+            self.note_bounded(now, Note::ClockSkew { skew, source: datagram.source, window });
+        }
         self.counters.received += 1;
         self.counters.zero_received += u64::from(advert.priority == 0);
         match self.state {
             State::Backup(_) => self.backup_hears(now, datagram.source, &advert),
             State::Master(_) => self.master_hears(now, datagram.source, &advert),
             State::Initialise | State::Fault => {}
+        }
+    }
+
+    /// Says once in a state that an address owner drops what others advertise.
+    fn drop_advert(&mut self, source: IpAddr) {
+        if !std::mem::replace(&mut self.dropping, true) {
+            self.note(Note::Refused(Refusal::Owner { source }));
         }
     }
 
@@ -459,7 +469,7 @@ impl Router {
             self.note_bounded(now, Note::Lower { priority, ours, source, advertises });
             if let Some(sequence) = advert.sequence {
                 self.note_bounded(now, Note::SequenceAdopted);
-                self.sequence = sequence.saturating_add(1);
+                self.memory.ah = sequence.saturating_add(1);
             }
             return self.force_election(now);
         }
@@ -482,7 +492,7 @@ impl Router {
         self.become_backup(now, false);
     }
 
-    /// The lesser master must hear of us, and the neighbours must forget it.
+    /// The other master must hear our advert, and the neighbours must learn our addresses anew.
     fn force_election(&mut self, now: Instant) {
         if !self.answers(now) {
             return;
@@ -525,7 +535,7 @@ impl Router {
     }
 
     /// Differs from keepalived: a backup does not begin to wait anew. [test: a_reload_does_not_make_a_backup_wait_anew]
-    fn reconfigure(&mut self, now: Instant, config: Arc<Config>, (standing, announce): (Standing, bool)) {
+    fn reconfigure(&mut self, now: Instant, config: Arc<Config>, (eligibility, announce): (Eligibility, bool)) {
         self.demoted = false;
         let before = self.master_down();
         if self.config.interval != config.interval {
@@ -540,7 +550,7 @@ impl Router {
         if let State::Backup(backup) = &mut self.state {
             backup.deadline = (backup.deadline + after).checked_sub(before).unwrap_or(backup.deadline);
         }
-        self.stand(now, standing);
+        self.judge(now, eligibility);
         if matches!(self.state, State::Master(_)) {
             self.hold();
             self.advertise_now(now);
@@ -561,7 +571,7 @@ impl Router {
         self.actions.push_back(Action::Changed(StateKind::Initialise));
     }
 
-    /// RFC 9568 §6.4.2: the advert goes out first, so that a second backup stays where it is.
+    /// RFC 9568 §6.4.2: the advert is sent first, so that a second backup stays backup.
     ///
     /// Differs from keepalived: it sends its announcements before the first advert. [test: a_new_master_advertises_before_it_announces]
     fn become_master(&mut self, now: Instant) {
@@ -572,8 +582,8 @@ impl Router {
         self.hold();
         let announcer = Announcer::new(now, &self.config.announcing);
         let next_advert = now + self.config.interval;
-        self.state = State::Master(Master { next_advert, announcer, answers: Answers::new(now) });
-        self.heard = None;
+        self.state = State::Master(Master { next_advert, advertised: now, announcer, answers: Answers::new(now) });
+        (self.heard, self.dropping) = (None, false);
         self.counters.became_master += 1;
         self.advertise(self.priority);
         let batch = (self.config.announcing.repeat, self.config.announcing.delay);
@@ -594,6 +604,7 @@ impl Router {
             return self.become_master(now);
         }
         self.state = State::Backup(self.listening(now));
+        self.dropping = false;
         if initial {
             // keepalived clears rules and routes once more here.
             self.note_removed_ways();
@@ -686,7 +697,7 @@ impl Router {
 
     fn advertise_now(&mut self, now: Instant) {
         if let State::Master(master) = &mut self.state {
-            master.next_advert = now + self.config.interval;
+            (master.next_advert, master.advertised) = (now + self.config.interval, now);
         }
         self.advertise(self.priority);
     }
@@ -695,9 +706,9 @@ impl Router {
         self.counters.sent += 1;
         self.counters.zero_sent += u64::from(priority == 0);
         if matches!(self.config.authentication, Authentication::Ah(_)) {
-            self.sequence = wire::ah::next(self.sequence);
+            self.memory.ah = wire::ah::next(self.memory.ah);
         }
-        self.actions.push_back(Action::Advertise(priority, self.sequence));
+        self.actions.push_back(Action::Advertise(priority, self.memory.ah));
     }
 
     fn note(&mut self, note: Note) {
@@ -725,22 +736,7 @@ impl Router {
         if refusal == Refusal::Foreign {
             return;
         }
-        let counters = &mut self.counters;
-        match &refusal {
-            Refusal::Packet { .. } | Refusal::Short { .. } | Refusal::Long { .. } => counters.length += 1,
-            Refusal::Hops { .. } | Refusal::Range { .. } => counters.ttl += 1,
-            Refusal::Type { .. } => counters.invalid_type += 1,
-            Refusal::Interval { .. } => counters.interval += 1,
-            Refusal::Count { .. } | Refusal::Address { .. } | Refusal::Kind { .. } => counters.address_list += 1,
-            Refusal::AuthenticationType { .. } => counters.auth_invalid += 1,
-            Refusal::AuthenticationMismatch { .. } | Refusal::Header { .. } => counters.auth_mismatch += 1,
-            Refusal::Password | Refusal::CheckValue | Refusal::Index { .. } | Refusal::Replayed { .. } => {
-                counters.auth_failure += 1;
-            }
-            Refusal::Version { .. } | Refusal::Checksum { .. } | Refusal::Peer { .. } | Refusal::Foreign => {}
-        }
-        // keepalived counts an advert before it compares addresses and peers.
-        counters.received += u64::from(refusal.is_advert());
+        self.counters.refuse(&refusal);
         self.note_bounded(now, Note::Refused(refusal));
     }
 }

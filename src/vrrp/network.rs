@@ -1,11 +1,12 @@
 //! Several nodes on one fake clock: their adverts travel with delay, get lost, and do not cross partitions.
 //!
-//! The same seed gives the same run. Nothing of the real world takes part.
+//! The same seed gives the same run. No clock, socket or thread is used.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::machine::{Action, StateKind};
 use super::node::{Act, Fact, Node, NodeConfig, RouterId};
-use super::wire::{self, Datagram};
+use super::wire::hmac;
+use super::wire::{self, Datagram, Numbers};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ pub struct Attachment {
 #[derive(Clone, Debug)]
 struct Port {
     attachment: Attachment,
-    /// Its cable is cut: nothing comes and goes.
+    /// Its link is down: no advert is sent or received.
     cut: bool,
     /// Its addresses are on their interfaces.
     holds: bool,
@@ -86,6 +87,7 @@ pub struct Conditions {
 /// Hosts and what is between them.
 #[derive(Debug)]
 pub struct Network {
+    start: Instant,
     now: Instant,
     hosts: Vec<Host>,
     conditions: Conditions,
@@ -98,7 +100,15 @@ impl Network {
     /// A network without hosts.
     pub const fn new(now: Instant, seed: u64) -> Self {
         let conditions = Conditions { loss: 0, delay: Duration::ZERO };
-        Self { now, hosts: Vec::new(), conditions, transit: BTreeMap::new(), sent: 0, random: Random::new(seed) }
+        Self {
+            start: now,
+            now,
+            hosts: Vec::new(),
+            conditions,
+            transit: BTreeMap::new(),
+            sent: 0,
+            random: Random::new(seed),
+        }
     }
 
     /// Adds a host that starts now; its routers know their addresses, and nothing else yet.
@@ -139,14 +149,14 @@ impl Network {
         }
     }
 
-    /// Cuts the cable of a router, or mends it.
+    /// Takes the link of a router down or up.
     pub fn set_cut(&mut self, host: usize, router: RouterId, cut: bool) {
         if let Some(port) = self.hosts.get_mut(host).and_then(|host| host.ports.get_mut(router.0)) {
             port.cut = cut;
         }
     }
 
-    /// The machine loses power.
+    /// The host stops at once.
     pub fn kill(&mut self, host: usize) {
         if let Some(host) = self.hosts.get_mut(host) {
             host.alive = false;
@@ -254,6 +264,9 @@ impl Network {
         let Some(port) = sender.ports.get(router.0).filter(|port| !port.cut) else { return };
         let Some(config) = sender.node.config(router).map(|config| &config.machine) else { return };
         let Attachment { source, group, hops } = port.attachment;
+        let clock = hmac::clock(self.now.saturating_duration_since(self.start));
+        // As a sender counts on within one reading of its clock.
+        let numbers = Numbers { ah: sequence, hmac: clock | self.sent & 0xffff };
         let destinations: Vec<IpAddr> = group.into_iter().chain(config.peers.iter().map(|peer| peer.address)).collect();
         let mut heard = Vec::new();
         for destination in destinations {
@@ -270,7 +283,7 @@ impl Network {
                         port.attachment.source == destination
                     };
                     if same && reaches {
-                        let Some(datagram) = wire::datagram(config, priority, (source, destination), (hops, sequence))
+                        let Some(datagram) = wire::datagram(config, priority, (source, destination), (hops, numbers))
                         else {
                             continue;
                         };

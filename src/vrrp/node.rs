@@ -1,7 +1,7 @@
 //! A node: all virtual routers of one host, their groups and what they track. Facts and time in, acts out.
 //!
-//! The node decides what needs more than one router: who stands where, who follows whom in its group, and in which order
-//! everybody is notified. Facts about tracked things, addresses and sockets count together, from the next
+//! The node decides what needs more than one router: eligibility, who follows whom in a group, and the order of
+//! notifications. Facts about tracked things, addresses and sockets count together, from the next
 //! [`Node::settle`] on; adverts and deadlines count at once. Only routers that a fact concerns are looked at again.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -9,7 +9,7 @@ use super::config::Config;
 use super::group;
 use super::machine::{Action, Event, Router, StateKind};
 use super::note::Note;
-use super::weight::{Standing, Tracked, Verdict, of_value, standing, verdict};
+use super::weight::{Eligibility, Tracked, Verdict, eligibility, of_value, verdict};
 use super::wire::Datagram;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -56,7 +56,7 @@ pub struct Tracking {
     pub thing: ThingId,
     /// Its weight; 0 faults the router while the thing is bad.
     pub weight: i32,
-    /// Good and bad change places.
+    /// Good and bad are swapped.
     pub reverse: bool,
 }
 
@@ -194,12 +194,12 @@ struct Member {
     config: RouterConfig,
     group: Option<GroupId>,
     socket: Socket,
-    /// Where it stands by what it tracks itself.
-    own: Standing,
+    /// Its eligibility by what it tracks itself.
+    own: Eligibility,
     /// Whether that kept it from taking part when it was last looked at.
     faulty: bool,
-    /// The last standing the machine was told, its group counted.
-    told: Option<Standing>,
+    /// The last eligibility the machine was told, its group counted.
+    told: Option<Eligibility>,
     /// The deadline that is in the heap.
     due: Option<Instant>,
     /// It was reconfigured and has not been told so; whether it is to announce.
@@ -212,7 +212,7 @@ impl Member {
     fn new(config: RouterConfig) -> Self {
         Self {
             machine: Router::new(Arc::clone(&config.machine), None),
-            own: Standing { priority: config.machine.priority, fault: true, waiting: false },
+            own: Eligibility { priority: config.machine.priority, fault: true, waiting: false },
             config,
             group: None,
             socket: Socket::Missing,
@@ -243,7 +243,7 @@ pub struct Node {
     things: Vec<Thing>,
     /// Nothing starts before this (`vrrp_startup_delay`).
     held_until: Option<Instant>,
-    /// Routers whose standing must be found anew.
+    /// Routers whose eligibility must be found anew.
     stale: BTreeSet<RouterId>,
     /// Routers whose machines may want something.
     busy: BTreeSet<RouterId>,
@@ -301,6 +301,11 @@ impl Node {
         self.things.get(id.0).map_or(Reading::Unknown, |thing| thing.reading)
     }
 
+    /// Until when nothing starts.
+    pub const fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
     /// Forgets what the routers have counted.
     pub fn clear_counters(&mut self) {
         self.members.iter_mut().for_each(|member| member.machine.clear_counters());
@@ -317,7 +322,7 @@ impl Node {
         self.acts.pop_front()
     }
 
-    /// Takes a fact. What it means for standings counts from the next [`Node::settle`] on.
+    /// Takes a fact. What it means for eligibility counts from the next [`Node::settle`] on.
     pub fn tell(&mut self, now: Instant, fact: Fact) {
         match fact {
             Fact::Reading(id, reading) => {
@@ -377,7 +382,7 @@ impl Node {
         }
     }
 
-    /// Tells each router where it stands, if that changed.
+    /// Tells each router its eligibility, if that changed.
     pub fn settle(&mut self, now: Instant) {
         if self.held_until.is_some_and(|until| now < until) {
             return;
@@ -403,17 +408,17 @@ impl Node {
             concerned.into_iter().map(|id| (!own_changes.contains(&id), id)).collect();
         order.sort_unstable();
         for (_, id) in order {
-            let Some(standing) = self.standing_in_group(id) else { continue };
+            let Some(eligibility) = self.standing_in_group(id) else { continue };
             let Some(member) = self.members.get_mut(id.0) else { continue };
-            let before = member.told.replace(standing);
-            if before == Some(standing) {
+            let before = member.told.replace(eligibility);
+            if before == Some(eligibility) {
                 continue;
             }
-            if before.is_none() && standing.fault && member.socket == Socket::Refused {
+            if before.is_none() && eligibility.fault && member.socket == Socket::Refused {
                 // keepalived opens the sockets after it has judged everything tracked: the start is over by then.
-                self.send(id, now, Event::Standing(Standing { fault: false, waiting: true, ..standing }));
+                self.send(id, now, Event::Eligibility(Eligibility { fault: false, waiting: true, ..eligibility }));
             }
-            self.send(id, now, Event::Standing(standing));
+            self.send(id, now, Event::Eligibility(eligibility));
             self.drain(now);
         }
     }
@@ -493,12 +498,12 @@ impl Node {
         }
         for at in 0..self.members.len() {
             let id = RouterId(at);
-            let Some(standing) = self.standing_in_group(id) else { continue };
+            let Some(eligibility) = self.standing_in_group(id) else { continue };
             let Some(member) = self.members.get_mut(at) else { continue };
             let Some(announce) = member.changed.take() else { continue };
-            member.told = Some(standing);
+            member.told = Some(eligibility);
             let config = Arc::clone(&member.config.machine);
-            self.send(id, now, Event::Reconfigure { config, standing, announce });
+            self.send(id, now, Event::Reconfigure { config, eligibility, announce });
             self.drain(now);
         }
     }
@@ -533,32 +538,32 @@ impl Node {
             if !all().all(|(member, _)| begins(member)) {
                 continue;
             }
-            if all().any(|(_, standing)| standing.fault) {
+            if all().any(|(_, eligibility)| eligibility.fault) {
                 self.notify_group(GroupId(at), StateKind::Fault);
-            } else if !all().any(|(member, standing)| standing.waiting || member.config.machine.owner) {
+            } else if !all().any(|(member, eligibility)| eligibility.waiting || member.config.machine.owner) {
                 self.notify_group(GroupId(at), StateKind::Backup);
             }
         }
     }
 
-    /// Where a router stands by what it tracks itself; one that cannot speak is in fault.
-    fn own_standing(&self, id: RouterId) -> Standing {
+    /// A router's eligibility by what it tracks itself; one that cannot send is in fault.
+    fn own_standing(&self, id: RouterId) -> Eligibility {
         let Some(member) = self.members.get(id.0) else {
-            return Standing { priority: 0, fault: true, waiting: false };
+            return Eligibility { priority: 0, fault: true, waiting: false };
         };
         let socket = Tracked { weight: 0, reverse: false, verdict: verdict(member.socket == Socket::Open) };
         let reading = |one: &Tracking| self.reading(one.thing).tracked(one.weight, one.reverse);
         let tracked = member.config.tracking.iter().filter_map(reading);
-        standing(member.config.machine.priority, std::iter::once(socket).chain(tracked))
+        eligibility(member.config.machine.priority, std::iter::once(socket).chain(tracked))
     }
 
     /// A fault of one member is a fault of all, and all wait for each.
-    fn standing_in_group(&self, id: RouterId) -> Option<Standing> {
+    fn standing_in_group(&self, id: RouterId) -> Option<Eligibility> {
         let member = self.members.get(id.0)?;
         let Some(group) = member.group.and_then(|group| self.groups.get(group.0)) else { return Some(member.own) };
         let of = || group.iter().filter_map(|id| self.members.get(id.0)).map(|member| member.own);
         let fault = group::held(of().map(|own| own.fault));
-        Some(Standing { fault, waiting: of().any(|own| own.waiting), ..member.own })
+        Some(Eligibility { fault, waiting: of().any(|own| own.waiting), ..member.own })
     }
 
     /// The other members of a router's group, in the order of the configuration.

@@ -1,4 +1,4 @@
-//! What a router has to say, in keepalived's words; the line's `(<instance>) ` is the logger's.
+//! The log lines of a router, in keepalived's words; the line's `(<instance>) ` is the logger's.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::refusal::Refusal;
@@ -16,7 +16,7 @@ pub enum Note {
     },
     /// A new master.
     EnteringMaster,
-    /// Out of the game.
+    /// The router is in fault.
     EnteringFault {
         /// The first state ever, and nothing had to be waited for.
         initial: bool,
@@ -43,7 +43,11 @@ pub enum Note {
     RemovingExcluded,
     /// Addresses that went are not blocked any more.
     RemovingFirewall,
-    /// We gave up in public.
+    /// A master's adverts were so late that another may have taken over; how late the last one is.
+    ///
+    /// Differs from keepalived: the line names the instance. [test: a_master_whose_adverts_are_late_gives_way]
+    TimerExpired(Duration),
+    /// Priority 0 was sent.
     SentZero,
     /// A backup heard a lower priority than its own.
     Discarding {
@@ -52,11 +56,11 @@ pub enum Note {
         /// Who sent it.
         source: IpAddr,
     },
-    /// A backup heard its master give up.
+    /// A backup received priority 0 from its master.
     BackupZero,
-    /// A master heard somebody give up.
+    /// A master received priority 0.
     MasterZero,
-    /// A master heard a lesser one.
+    /// A master received an advert of lower priority.
     Lower {
         /// The priority heard.
         priority: u8,
@@ -67,11 +71,11 @@ pub enum Note {
         /// It is answered with an advert.
         advertises: bool,
     },
-    /// A master that heard a lesser one goes on from the number in its authentication header.
+    /// A master that received a lower priority continues from the sequence number in its authentication header.
     SequenceAdopted,
     /// A peer's checksums cover the multicast group.
     OldChecksum,
-    /// A master heard a better one.
+    /// A master received an advert of higher priority.
     Higher {
         /// The priority heard.
         priority: u8,
@@ -80,14 +84,14 @@ pub enum Note {
         /// Who sent it.
         source: IpAddr,
     },
-    /// A master heard its equal at a higher address.
+    /// A master received an advert of equal priority from a higher address.
     HigherAddress {
         /// The priority of both.
         priority: u8,
         /// Who sent it.
         source: IpAddr,
     },
-    /// A master heard itself from afar.
+    /// A master received its own advert.
     OurAddress,
     /// Two hosts own the addresses.
     TwoOwners,
@@ -133,6 +137,15 @@ pub enum Note {
         from: Duration,
         /// The interval from now on.
         to: Duration,
+    },
+    /// The clock of a sender is away by more than half of what is accepted.
+    ClockSkew {
+        /// The seconds it is behind.
+        skew: i32,
+        /// The sender.
+        source: IpAddr,
+        /// The seconds it may be away.
+        window: u32,
     },
     /// A new VRRPv3 master advertises in its own interval.
     OwnInterval(Duration),
@@ -181,6 +194,9 @@ impl fmt::Display for Note {
             Self::RemovingExcluded => write!(f, "removing E-VIPs."),
             Self::SequenceAdopted => write!(f, "IPSEC-AH : Syncing seq_num - Increment seq"),
             Self::OldChecksum => write!(f, "Setting unicast VRRPv3 checksum to old version"),
+            Self::TimerExpired(late) => {
+                write!(f, "VRRP thread timer expired {}.{:06} seconds ago", late.as_secs(), late.subsec_micros())
+            }
             Self::SentZero => write!(f, "sent 0 priority"),
             Self::Discarding { priority, source } => {
                 write!(f, "received lower priority ({priority}) advert from {source} - discarding")
@@ -224,6 +240,9 @@ impl fmt::Display for Note {
             Self::IntervalOfHigher { from, to } => {
                 let (from, to) = (from.as_millis(), to.as_millis());
                 write!(f, "advertisement interval updated from {from} to {to} milli-sec from higher priority master")
+            }
+            Self::ClockSkew { skew, source, window } => {
+                write!(f, "authentication clock skew {skew} sec from {source} approaching window {window} sec")
             }
             Self::OwnInterval(interval) => {
                 write!(f, "using locally configured advertisement interval ({} milli-sec)", interval.as_millis())

@@ -77,6 +77,47 @@ pub enum Refusal {
         /// The greatest so far.
         last: u32,
     },
+    /// There is no trailer where one is demanded.
+    NoTrailer {
+        /// The sender.
+        source: IpAddr,
+    },
+    /// The trailer is of no known kind.
+    Trailer {
+        /// The sender.
+        source: IpAddr,
+    },
+    /// No key has the number in the trailer.
+    Key {
+        /// The sender.
+        source: IpAddr,
+        /// The number.
+        id: u8,
+    },
+    /// The hash of the trailer is not that of our key.
+    Hash {
+        /// The sender.
+        source: IpAddr,
+    },
+    /// The time in the trailer is too far from ours.
+    Stale {
+        /// The sender.
+        source: IpAddr,
+        /// The seconds it is behind.
+        skew: i32,
+        /// The seconds it may be away.
+        window: u32,
+    },
+    /// The sequence of the trailer was seen before.
+    Repeated {
+        /// The sender.
+        source: IpAddr,
+    },
+    /// An advert with a trailer comes from no configured peer.
+    Stranger {
+        /// The sender.
+        source: IpAddr,
+    },
     /// The sender advertises in another rhythm (VRRPv2 only).
     Interval {
         /// Our interval in seconds.
@@ -120,6 +161,11 @@ pub enum Refusal {
         /// The sender.
         source: IpAddr,
     },
+    /// The router owns its addresses, and drops the adverts of others.
+    Owner {
+        /// The sender.
+        source: IpAddr,
+    },
     /// The peer is nearer or farther than configured.
     Range {
         /// The TTL or hop limit it had.
@@ -132,6 +178,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the packet passed every check before those of its addresses and its sender.
+    pub const fn is_late(&self) -> bool {
+        self.is_advert() || matches!(self, Self::Count { .. })
+    }
+
     /// Whether the packet was an advert of our version, kind and password all the same.
     pub const fn is_advert(&self) -> bool {
         matches!(self, Self::Address { .. } | Self::Peer { .. } | Self::Range { .. })
@@ -185,7 +236,19 @@ impl fmt::Display for Refusal {
             Self::Address { vrid, address } => {
                 write!(f, "ip address associated with VRID {vrid} not present in MASTER advert : {address}")
             }
-            Self::Peer { source } => write!(f, "unicast source address {source} not a unicast peer"),
+            Self::NoTrailer { source } => write!(f, "missing authentication trailer from {source}"),
+            Self::Trailer { source } => write!(f, "malformed authentication trailer from {source}"),
+            Self::Key { source, id } => write!(f, "unknown authentication key id {id} from {source}"),
+            Self::Hash { source } => write!(f, "invalid authentication HMAC from {source}"),
+            Self::Stale { source, skew, window } => {
+                let what = "stale authentication trailer";
+                write!(f, "{what} from {source}, clock skew {skew} sec exceeds window {window} sec")
+            }
+            Self::Repeated { source } => write!(f, "replayed authentication trailer from {source}"),
+            Self::Peer { source } | Self::Stranger { source } => {
+                write!(f, "unicast source address {source} not a unicast peer")
+            }
+            Self::Owner { source } => write!(f, "Dropping packet(s) from {source} since we are address owner"),
             Self::Range { received, low, high } => write!(f, "TTL/HL {received} not in range {low} - {high}"),
         }
     }

@@ -15,20 +15,36 @@ pub enum Verdict {
     Bad,
 }
 
-/// How one tracked thing bears on a router.
+/// A tracked thing and its effect on a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tracked {
     /// Zero faults the router while the thing is bad; more adds while good, less takes away while bad.
     pub weight: i32,
-    /// What would be added is taken away, and the reverse; with weight zero good and bad change places.
+    /// What would be added is taken away, and the reverse; with weight zero good and bad are swapped.
     pub reverse: bool,
     /// What is known.
     pub verdict: Verdict,
 }
 
-/// What all tracked things together make of a router.
+impl Tracked {
+    /// What it adds to the priority now.
+    pub const fn adds(self) -> i32 {
+        let counts = match self.verdict {
+            Verdict::Unknown => false,
+            Verdict::Good => self.weight > 0,
+            Verdict::Bad => self.weight < 0,
+        };
+        match (counts, self.reverse) {
+            (false, _) => 0,
+            (true, false) => self.weight,
+            (true, true) => self.weight.saturating_neg(),
+        }
+    }
+}
+
+/// Whether a router may take part, and with which priority, from everything it tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Eligibility {
     /// The priority to advertise and to compare with.
     pub priority: u8,
     /// It may not take part.
@@ -59,31 +75,19 @@ pub fn of_value(value: i64, weight: i32, reverse: bool) -> Tracked {
     }
 }
 
-/// The standing of a router of priority `base`.
-pub fn standing(base: u8, tracked: impl IntoIterator<Item = Tracked>) -> Standing {
-    let mut standing = Standing { priority: base, fault: false, waiting: false };
+/// The eligibility of a router of priority `base`.
+pub fn eligibility(base: u8, tracked: impl IntoIterator<Item = Tracked>) -> Eligibility {
+    let mut eligibility = Eligibility { priority: base, fault: false, waiting: false };
     let mut total = i32::from(base);
     for one in tracked {
-        let good = match one.verdict {
-            Verdict::Unknown => {
-                standing.waiting |= one.weight == 0;
-                continue;
-            }
-            Verdict::Good => true,
-            Verdict::Bad => false,
-        };
-        match one.weight {
-            0 => standing.fault |= good == one.reverse,
-            weight if (weight > 0) == good => {
-                total = total.saturating_add(if one.reverse { weight.saturating_neg() } else { weight });
-            }
-            _ => {}
-        }
+        eligibility.waiting |= one.weight == 0 && one.verdict == Verdict::Unknown;
+        eligibility.fault |= one.verdict != Verdict::Unknown && is_fault(one);
+        total = total.saturating_add(one.adds());
     }
     if base != OWNER {
-        standing.priority = total.clamp(1, i32::from(OWNER) - 1) as u8;
+        eligibility.priority = total.clamp(1, i32::from(OWNER) - 1) as u8;
     }
-    standing
+    eligibility
 }
 
 #[cfg(test)]
@@ -96,10 +100,10 @@ mod tests {
 
     #[test]
     fn weights_add_while_good_and_take_away_while_bad() {
-        assert_eq!(standing(125, [tracked(-30, Verdict::Bad)]).priority, 95);
-        assert_eq!(standing(125, [tracked(-30, Verdict::Good)]).priority, 125);
-        assert_eq!(standing(100, [tracked(20, Verdict::Good), tracked(7, Verdict::Bad)]).priority, 120);
-        let reverse = |weight, verdict| standing(100, [Tracked { reverse: true, ..tracked(weight, verdict) }]);
+        assert_eq!(eligibility(125, [tracked(-30, Verdict::Bad)]).priority, 95);
+        assert_eq!(eligibility(125, [tracked(-30, Verdict::Good)]).priority, 125);
+        assert_eq!(eligibility(100, [tracked(20, Verdict::Good), tracked(7, Verdict::Bad)]).priority, 120);
+        let reverse = |weight, verdict| eligibility(100, [Tracked { reverse: true, ..tracked(weight, verdict) }]);
         assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(20, verdict).priority), [80, 100]);
         assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(-20, verdict).priority), [100, 120]);
         assert_eq!([Verdict::Good, Verdict::Bad].map(|verdict| reverse(0, verdict).fault), [true, false]);
@@ -107,26 +111,26 @@ mod tests {
 
     #[test]
     fn priorities_stay_between_one_and_two_hundred_fifty_four() {
-        assert_eq!(standing(100, [tracked(253, Verdict::Good)]).priority, 254);
-        assert_eq!(standing(100, [tracked(-253, Verdict::Bad)]).priority, 1);
-        assert_eq!(standing(255, [tracked(-253, Verdict::Bad)]).priority, 255);
+        assert_eq!(eligibility(100, [tracked(253, Verdict::Good)]).priority, 254);
+        assert_eq!(eligibility(100, [tracked(-253, Verdict::Bad)]).priority, 1);
+        assert_eq!(eligibility(255, [tracked(-253, Verdict::Bad)]).priority, 255);
     }
 
     #[test]
     fn weight_zero_faults_or_holds() {
-        assert!(standing(100, [tracked(0, Verdict::Bad)]).fault);
-        assert!(standing(100, [tracked(0, Verdict::Unknown)]).waiting);
-        assert!(!standing(100, [tracked(5, Verdict::Unknown)]).waiting);
+        assert!(eligibility(100, [tracked(0, Verdict::Bad)]).fault);
+        assert!(eligibility(100, [tracked(0, Verdict::Unknown)]).waiting);
+        assert!(!eligibility(100, [tracked(5, Verdict::Unknown)]).waiting);
     }
 
     #[test]
     fn a_files_number_is_a_weight_or_a_fault() {
-        let of = |value, weight, reverse| standing(100, [of_value(value, weight, reverse)]);
+        let of = |value, weight, reverse| eligibility(100, [of_value(value, weight, reverse)]);
         for (value, weight, reverse, priority) in
             [(0, 1, false, 100), (7, 1, false, 107), (7, -2, false, 86), (7, 2, true, 86), (900, 1, false, 254)]
         {
-            let standing = of(value, weight, reverse);
-            assert_eq!((standing.priority, standing.fault), (priority, false), "{value} {weight} {reverse}");
+            let eligibility = of(value, weight, reverse);
+            assert_eq!((eligibility.priority, eligibility.fault), (priority, false), "{value} {weight} {reverse}");
         }
         for (value, weight, reverse, fault) in
             [(-254, 1, false, true), (0, 0, false, false), (1, 0, false, true), (0, 0, true, true), (1, 0, true, false)]

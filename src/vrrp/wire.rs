@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 pub mod ah;
+pub mod hmac;
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -44,6 +45,26 @@ pub struct Datagram {
     pub ah: Option<Box<Ah>>,
     /// What follows the headers.
     pub payload: Vec<u8>,
+    /// When it came, as a sequence of [`hmac::clock`].
+    pub clock: u64,
+}
+
+/// What a router remembers against adverts that are sent again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The number of the last advert in an authentication header, sent or received.
+    pub ah: u32,
+    /// The greatest sequence of each sender of trailers.
+    pub senders: hmac::Senders,
+}
+
+/// The numbers of an advert that is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// In its authentication header.
+    pub ah: u32,
+    /// In its trailer.
+    pub hmac: u64,
 }
 
 /// An advert that passed every check.
@@ -59,6 +80,8 @@ pub struct Advert {
     pub sequence: Option<u32>,
     /// Its checksum covers the multicast group, not the address it was sent to.
     pub old_checksum: bool,
+    /// The seconds its sender's clock is behind ours, where they are more than half of the window.
+    pub skew: Option<i32>,
 }
 
 /// The virtual router a packet is about, before it is judged.
@@ -66,21 +89,26 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
     payload.get(1).copied()
 }
 
+/// The addresses a packet lists, of one family, whether or not it is an advert.
+pub fn listed(payload: &[u8], ipv6: bool) -> Vec<IpAddr> {
+    addresses(payload, payload.get(3).copied().map_or(0, usize::from), ipv6)
+}
+
 /// Judges a packet for the router `config` describes.
 ///
 /// `trusted` tells that the sender is the master last seen, whose addresses `skip_check_adv_addr` neither counts nor compares;
-/// `last` is the greatest number of an authentication header so far.
+/// `memory` is what was received so far.
 ///
 /// # Errors
 /// The first check, in keepalived's order, that the packet does not pass.
-pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u32) -> Result<Advert, Refusal> {
+pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, memory: &mut Memory) -> Result<Advert, Refusal> {
     let bytes = &datagram.payload;
     let head: [u8; HEAD] = bytes.first_chunk().copied().ok_or(Refusal::Packet { ipv6: true, length: bytes.len() })?;
     let expected = matches!(config.authentication, Authentication::Ah(_));
     if datagram.ah.is_some() != expected {
         return Err(Refusal::Header { expected });
     }
-    length(config, datagram, &head)?;
+    let (bytes, trailer) = length(config, datagram, &head)?;
     if config.peers.is_empty() && datagram.hops != HOPS {
         return Err(Refusal::Hops { received: datagram.hops });
     }
@@ -88,8 +116,9 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u
     if version != config.version.number() {
         return Err(Refusal::Version { received: version, expected: config.version.number() });
     }
+    let skew = protected(config, datagram, (bytes, trailer), &mut memory.senders)?;
     if config.version == Version::V2 {
-        authenticate(config, head[4], datagram, last)?;
+        authenticate(config, head[4], datagram, &mut memory.ah)?;
         let (mine, theirs) = (config.interval.as_secs(), u64::from(head[5]));
         if mine != theirs {
             return Err(Refusal::Interval { mine, theirs });
@@ -103,7 +132,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u
     if usize::from(head[3]) != expected && !unseen {
         return Err(Refusal::Count { received: head[3], expected });
     }
-    let old_checksum = checksum_holds(datagram, config)?;
+    let old_checksum = checksum_holds((datagram, bytes), config)?;
     kind(datagram, config)?;
     let addresses = addresses(bytes, usize::from(head[3]), config.is_ipv6());
     if !unseen {
@@ -115,7 +144,7 @@ pub fn receive(datagram: &Datagram, config: &Config, trusted: bool, last: &mut u
         Version::V3 => Duration::from_millis(u64::from(u16::from_be_bytes([head[4] & 0x0f, head[5]])) * 10),
     };
     let sequence = datagram.ah.as_ref().map(|ah| ah.sequence());
-    Ok(Advert { priority: head[2], interval, addresses, sequence, old_checksum })
+    Ok(Advert { priority: head[2], interval, addresses, sequence, old_checksum, skew })
 }
 
 /// The bytes of an advert from `source`.
@@ -159,19 +188,30 @@ pub fn emit(config: &Config, priority: u8, source: IpAddr, destination: IpAddr) 
     bytes
 }
 
+/// An advert with its trailer, where there is one.
+pub fn signed(config: &Config, priority: u8, (source, destination): (IpAddr, IpAddr), sequence: u64) -> Vec<u8> {
+    let mut bytes = emit(config, priority, source, destination);
+    if let Some(hmac) = &config.hmac {
+        let signed = hmac::Signed { version: config.version, vrid: config.vrid, source, advert: &bytes };
+        let trailer = hmac.trailer(&signed, sequence);
+        bytes.extend(trailer.iter().flatten());
+    }
+    bytes
+}
+
 /// An IPv4 packet with an advert: its header, the authentication header where there is one, and the advert.
 pub fn ipv4_advert(
     config: &Config,
     priority: u8,
     (source, destination): (Ipv4Addr, Ipv4Addr),
-    (ttl, id, sequence): (u8, u16, u32),
+    (ttl, id, numbers): (u8, u16, Numbers),
 ) -> Vec<u8> {
-    let payload = emit(config, priority, source.into(), destination.into());
+    let payload = signed(config, priority, (source.into(), destination.into()), numbers.hmac);
     let Authentication::Ah(key) = &config.authentication else {
         return [&ipv4_header(source, destination, (PROTOCOL, ttl, id), payload.len()), payload.as_slice()].concat();
     };
     let mut ip = ipv4_header(source, destination, (ah::PROTOCOL, ttl, id), ah::HEADER + payload.len());
-    let header = ah::header(&ip, sequence, (key, !config.peers.is_empty()), &payload);
+    let header = ah::header(&ip, numbers.ah, (key, !config.peers.is_empty()), &payload);
     // The kernel fills it in.
     (ip[10], ip[11]) = (0, 0);
     [ip.as_slice(), &header, &payload].concat()
@@ -182,14 +222,18 @@ pub fn datagram(
     config: &Config,
     priority: u8,
     (source, destination): (IpAddr, IpAddr),
-    (hops, sequence): (u8, u32),
+    (hops, numbers): (u8, Numbers),
 ) -> Option<Datagram> {
-    match (source, destination) {
+    let datagram = match (source, destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            ipv4_packet(&ipv4_advert(config, priority, (from, to), (hops, 1, sequence))).ok()
+            ipv4_packet(&ipv4_advert(config, priority, (from, to), (hops, 1, numbers)))
         }
-        _ => ipv6_payload((source, Some(destination)), hops, emit(config, priority, source, destination)).ok(),
-    }
+        _ => {
+            let payload = signed(config, priority, (source, destination), numbers.hmac);
+            ipv6_payload((source, Some(destination)), hops, payload)
+        }
+    };
+    Some(Datagram { clock: numbers.hmac, ..datagram.ok()? })
 }
 
 /// The IPv4 header before an advert of `length` bytes: TOS 0xc0, no fragment flags; the kernel fills in the checksum.
@@ -232,6 +276,7 @@ pub fn ipv4_packet(bytes: &[u8]) -> Result<Datagram, Refusal> {
         header,
         ah: if protected { Ah::read(bytes, ip).map(Box::new) } else { None },
         payload,
+        clock: 0,
     })
 }
 
@@ -247,11 +292,16 @@ pub fn ipv6_payload(
     if payload.len() < HEAD {
         return Err(Refusal::Packet { ipv6: true, length: payload.len() });
     }
-    Ok(Datagram { source, destination, hops, header: 0, ah: None, payload })
+    Ok(Datagram { source, destination, hops, header: 0, ah: None, payload, clock: 0 })
 }
 
-/// The length the packet's own version and address count demand; whether that is our version is judged later.
-fn length(config: &Config, datagram: &Datagram, head: &[u8; HEAD]) -> Result<(), Refusal> {
+/// The advert, and its trailer: the length the packet's own version and address count demand; whether that is our version
+/// is judged later.
+fn length<'a>(
+    config: &Config,
+    datagram: &'a Datagram,
+    head: &[u8; HEAD],
+) -> Result<(&'a [u8], Option<&'a [u8; hmac::TRAILER]>), Refusal> {
     let (each, tail) = match (config.is_ipv6(), head[0] >> 4) {
         (true, _) => (16, 0),
         (false, 2) => (4, AUTHENTICATION),
@@ -259,11 +309,37 @@ fn length(config: &Config, datagram: &Datagram, head: &[u8; HEAD]) -> Result<(),
     };
     let expected = datagram.header + HEAD + usize::from(head[3]) * each + tail;
     let length = datagram.header + datagram.payload.len();
+    if config.hmac.is_some()
+        && length == expected + hmac::TRAILER
+        && let Some((advert, trailer)) = datagram.payload.split_last_chunk()
+    {
+        return Ok((advert, Some(trailer)));
+    }
     match length.cmp(&expected) {
         std::cmp::Ordering::Less => Err(Refusal::Short { length, expected }),
         std::cmp::Ordering::Greater => Err(Refusal::Long { length, expected }),
-        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Equal => Ok((&datagram.payload, None)),
     }
+}
+
+/// Judges the trailer of an advert; how far the sender's clock is away, if that is worth a line.
+fn protected(
+    config: &Config,
+    datagram: &Datagram,
+    (advert, trailer): (&[u8], Option<&[u8; hmac::TRAILER]>),
+    senders: &mut hmac::Senders,
+) -> Result<Option<i32>, Refusal> {
+    let Some(hmac) = &config.hmac else { return Ok(None) };
+    let source = datagram.source;
+    let Some(trailer) = trailer else {
+        return if hmac.mode == hmac::Mode::Enforce { Err(Refusal::NoTrailer { source }) } else { Ok(None) };
+    };
+    let unicast = !config.peers.is_empty();
+    if unicast && !config.peers.iter().any(|peer| peer.address == source) {
+        return Err(Refusal::Stranger { source });
+    }
+    let signed = hmac::Signed { version: config.version, vrid: config.vrid, source, advert };
+    hmac.judge(&signed, trailer, (datagram.clock, unicast), senders)
 }
 
 fn authenticate(config: &Config, kind: u8, datagram: &Datagram, last: &mut u32) -> Result<(), Refusal> {
@@ -282,8 +358,7 @@ fn authenticate(config: &Config, kind: u8, datagram: &Datagram, last: &mut u32) 
 }
 
 /// Whether the checksum is right, and then whether it is an old one.
-fn checksum_holds(datagram: &Datagram, config: &Config) -> Result<bool, Refusal> {
-    let bytes: &[u8] = &datagram.payload;
+fn checksum_holds((datagram, bytes): (&Datagram, &[u8]), config: &Config) -> Result<bool, Refusal> {
     let over = |from, to| checksum(&[&pseudo_header(from, to, bytes.len()), bytes]) == 0;
     let right = match (config.version, datagram.source, datagram.destination) {
         (Version::V2, IpAddr::V4(_), _) => checksum(&[bytes]) == 0,

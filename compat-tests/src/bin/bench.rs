@@ -57,7 +57,7 @@ struct Work {
     tool: Option<Tool>,
 }
 
-struct Wishes {
+struct Options {
     only: String,
     rounds: usize,
     time: Duration,
@@ -67,8 +67,8 @@ struct Wishes {
     earlier: Option<PathBuf>,
 }
 
-fn wishes() -> Option<Wishes> {
-    let mut wishes = Wishes {
+fn options() -> Option<Options> {
+    let mut options = Options {
         only: String::new(),
         rounds: 15,
         time: Duration::from_millis(350),
@@ -80,19 +80,19 @@ fn wishes() -> Option<Wishes> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--only" => wishes.only = arguments.next()?,
-            "--rounds" => wishes.rounds = arguments.next()?.parse().ok()?,
+            "--only" => options.only = arguments.next()?,
+            "--rounds" => options.rounds = arguments.next()?.parse().ok()?,
             "--quick" => {
-                wishes.rounds = 3;
-                wishes.idle = 1000;
+                options.rounds = 3;
+                options.idle = 1000;
             }
-            "--against" => wishes.earlier = Some(arguments.next()?.into()),
-            "--plain" => wishes.plain = true,
-            "--self" => wishes.second = Contestant::NginxAgain,
+            "--against" => options.earlier = Some(arguments.next()?.into()),
+            "--plain" => options.plain = true,
+            "--self" => options.second = Contestant::NginxAgain,
             _ => return None,
         }
     }
-    Some(wishes)
+    Some(options)
 }
 
 fn get(target: &str) -> Vec<u8> {
@@ -205,11 +205,11 @@ struct Column {
 }
 
 fn main() -> ExitCode {
-    let Some(wishes) = wishes() else {
+    let Some(options) = options() else {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    match bench(&wishes) {
+    match bench(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -218,15 +218,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(wishes: &Wishes) -> io::Result<()> {
-    let arena = Arena::new(wishes.earlier.clone(), wishes.plain)?;
-    let first = if wishes.earlier.is_some() { Contestant::Earlier } else { Contestant::Nginx };
-    let contestants = [first, wishes.second, Contestant::Haproxy];
+fn bench(options: &Options) -> io::Result<()> {
+    let arena = Arena::new(options.earlier.clone(), options.plain)?;
+    let first = if options.earlier.is_some() { Contestant::Earlier } else { Contestant::Nginx };
+    let contestants = [first, options.second, Contestant::Haproxy];
     println!(
         "server CPU per unit in microseconds (medians of {} alternating runs)\n\
          ratio: the first column's cost / the second's in the same round: median, then the middle half of the rounds\n\
          congestion control: {}\n",
-        wishes.rounds,
+        options.rounds,
         arena.congestion_control()?
     );
     print!("{:36}", "");
@@ -239,37 +239,37 @@ fn bench(wishes: &Wishes) -> io::Result<()> {
         let size = if two { Size::TWO } else { Size::FAST };
         let works: Vec<_> = works()
             .into_iter()
-            .chain(if wishes.plain { Vec::new() } else { tool_works() })
-            .filter(|work| work.two == two && work.name.contains(&wishes.only))
+            .chain(if options.plain { Vec::new() } else { tool_works() })
+            .filter(|work| work.two == two && work.name.contains(&options.only))
             .collect();
         if works.is_empty() {
             continue;
         }
         let servers = contestants.map(|contestant| arena.start(contestant, size));
         for work in works {
-            print_row(&work, &measure(&arena, &servers, &work, wishes));
+            print_row(&work, &measure(&arena, &servers, &work, options));
         }
         for server in servers.into_iter().flatten() {
             server.stop()?;
         }
     }
     println!();
-    wide::report(&arena, &contestants, wishes.idle, wishes.rounds, &wishes.only);
-    instructions::report(&arena, &[first, wishes.second], &wishes.only);
+    wide::report(&arena, &contestants, options.idle, options.rounds, &options.only);
+    instructions::report(&arena, &[first, options.second], &options.only);
     Ok(())
 }
 
 /// A B A B: every contestant in every round.
-fn measure(arena: &Arena, servers: &[io::Result<Server>; 3], work: &Work, wishes: &Wishes) -> [Column; 3] {
+fn measure(arena: &Arena, servers: &[io::Result<Server>; 3], work: &Work, options: &Options) -> [Column; 3] {
     let mut columns = [Column::default(), Column::default(), Column::default()];
-    for round in 0..wishes.rounds {
+    for round in 0..options.rounds {
         for place in 0..servers.len() {
             // Who goes first changes, so that a neighbour's rhythm hits everybody.
             let place = (place + round) % servers.len();
             let column = &mut columns[place];
             match &servers[place] {
                 Ok(server) if server.contestant() != Contestant::Haproxy || work.haproxy => {
-                    if let Err(error) = sample(arena, server, work, wishes.time, column) {
+                    if let Err(error) = sample(arena, server, work, options.time, column) {
                         column.void = Some(error.to_string());
                     }
                 }

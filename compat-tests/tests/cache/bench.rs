@@ -9,7 +9,7 @@ use compat_tests::net::Host;
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::service::Service;
-use compat_tests::stand::{LIMIT, Stand, local};
+use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{client, wait_for};
 
 /// What the configurations have in common; `PATHS` and `PLACES` are a test's own.
@@ -203,7 +203,7 @@ pub fn answer(target: &str, head: &str, body: &str, count: usize) -> String {
 
 /// A host with one of the programs at work, and its backend.
 pub struct Bench {
-    pub stand: Stand,
+    pub testbed: TestBed,
     pub backend: Arc<Backend>,
     _services: Vec<Service>,
 }
@@ -216,30 +216,30 @@ impl Bench {
     }
 
     pub fn stopped(program: Program, paths: &str, places: &str) -> io::Result<Self> {
-        let stand = Stand::new(program)?;
-        stand.write(&CONF.replace("PATHS", paths).replace("PLACES", places))?;
+        let testbed = TestBed::new(program)?;
+        testbed.write(&CONF.replace("PATHS", paths).replace("PLACES", places))?;
         let backend = Arc::new(Backend::default());
-        let listener = stand.host().run(|| TcpListener::bind(local(9111)))??;
+        let listener = testbed.host().run(|| TcpListener::bind(local(9111)))??;
         let own = backend.clone();
         let mut services = vec![Service::start(listener, move |stream, _| drop(own.answer(stream)))?];
         for (port, protocol) in [(9112, Protocol::FastCgi), (9113, Protocol::Scgi), (9114, Protocol::Uwsgi)] {
-            let listener = stand.host().run(move || TcpListener::bind(local(port)))??;
+            let listener = testbed.host().run(move || TcpListener::bind(local(port)))??;
             let own = backend.clone();
             services.push(Service::start(listener, move |stream, _| drop(own.program(stream, protocol)))?);
         }
-        Ok(Self { stand, backend, _services: services })
+        Ok(Self { testbed, backend, _services: services })
     }
 
     pub fn start(&self) {
-        self.stand.command(&[]).expect("it starts");
+        self.testbed.command(&[]).expect("it starts");
         let connects = move || client::connect(local(8080), LIMIT).is_ok();
-        wait_for("the server to listen", LIMIT, || self.stand.host().run(connects).ok()?.then_some(()))
+        wait_for("the server to listen", LIMIT, || self.testbed.host().run(connects).ok()?.then_some(()))
             .expect("a listener");
     }
 
     /// Sends a request, and gives the answer back without what differs from second to second.
     pub fn ask(&self, text: &str) -> String {
-        ask(self.stand.host(), text)
+        ask(self.testbed.host(), text)
     }
 
     pub fn get(&self, target: &str) -> String {
@@ -249,7 +249,7 @@ impl Bench {
     /// The lines of the access log, once there are so many.
     pub fn lines(&self, count: usize) -> Vec<String> {
         wait_for("lines of the log", LIMIT, || {
-            let log = self.stand.file("logs/access.log").ok()?;
+            let log = self.testbed.file("logs/access.log").ok()?;
             (log.lines().count() >= count).then(|| log.lines().map(str::to_owned).collect())
         })
         .expect("a log")
@@ -258,7 +258,7 @@ impl Bench {
     /// The files below a folder of the prefix, by name, without the times of their headers.
     pub fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
         let folder = format!("{PREFIX}/{folder}");
-        let mut files = self.stand.host().run(move || below(&folder)).expect("a host").expect("files");
+        let mut files = self.testbed.host().run(move || below(&folder)).expect("a host").expect("files");
         files.sort();
         files
     }

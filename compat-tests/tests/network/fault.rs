@@ -64,7 +64,7 @@ fn a_master_that_loses_its_own_address_still_says_farewell() -> io::Result<()> {
         pair.a.says("(nginx) Entering FAULT STATE")?;
         if more.is_empty() {
             pair.a.says("(nginx) sent 0 priority")?;
-            wait_for("priority 0", LIMIT, || pair.ear.advert(pair.a.address, lost, |priority| priority == 0))?;
+            wait_for("priority 0", LIMIT, || pair.sniffer.advert(pair.a.address, lost, |priority| priority == 0))?;
         }
         pair.a.lets_go()?;
     }
@@ -78,7 +78,7 @@ fn a_farewell_that_cannot_be_sent_is_not_claimed() -> io::Result<()> {
     pair.a.start(&configuration("BACKUP", 120, ""))?;
     pair.a.becomes_master()?;
     // Its first advert has left before the link goes.
-    wait_for("an advert", LIMIT, || pair.ear.advert(pair.a.address, began, |priority| priority > 0))?;
+    wait_for("an advert", LIMIT, || pair.sniffer.advert(pair.a.address, began, |priority| priority > 0))?;
     pair.a.set_up(false)?;
     pair.a.says("(nginx) Entering FAULT STATE")?;
     pair.a.says("(nginx) removing VIPs.")?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use compat_tests::net::{Host, Switch};
 use compat_tests::process::Running;
 use compat_tests::program::Program;
-use compat_tests::wire::Ear;
+use compat_tests::wire::Sniffer;
 use compat_tests::{link, mount, wait_for};
 use nix::sys::signal::{Signal, kill};
 
@@ -38,7 +38,7 @@ pub struct Pair {
     /// The other.
     pub b: Side,
     /// What goes over the wire.
-    pub ear: Ear,
+    pub sniffer: Sniffer,
     /// Keeps the wire.
     pub switch: Switch,
     _listener: Host,
@@ -69,8 +69,8 @@ impl Pair {
             Ok(Side { host, address, program, daemon: None })
         };
         let (a, b) = (side("a", 11, a)?, side("b", 12, b)?);
-        let ear = Ear::open(&listener)?;
-        Ok(Self { a, b, ear, switch, _listener: listener })
+        let sniffer = Sniffer::open(&listener)?;
+        Ok(Self { a, b, sniffer, switch, _listener: listener })
     }
 
     /// Both started, the first with priority 120 and master.

@@ -4,7 +4,7 @@ use std::io;
 use std::process::Command;
 
 use compat_tests::program::Program;
-use compat_tests::wait_for;
+use compat_tests::{mount, wait_for};
 use nix::sys::signal::Signal;
 
 use super::pair::{LIMIT, PORT, Pair, Side, VIRTUAL};
@@ -143,5 +143,20 @@ fn a_reload_changes_only_the_routes_and_rules_that_changed() -> io::Result<()> {
     let after = held(&pair.a)?;
     assert!(before.iter().filter(changed).eq(after.iter().filter(changed)), "{before:#?}\n{after:#?}");
     assert!(!pair.a.log().contains("(nginx) sent 0 priority"), "it stayed master");
+    Ok(())
+}
+
+#[test]
+fn a_table_with_a_name_of_iproute2_is_its_number() -> io::Result<()> {
+    for program in [Program::Original, Program::Ours] {
+        let mut pair = Pair::new(program, Program::Ours)?;
+        pair.a.host.run(|| mount::file("/etc/iproute2/rt_tables", b"# names\n0x64 red\n", 0o644))??;
+        pair.a
+            .start(&configuration("  10.9.0.0/16 via 192.168.110.99 table red\n", "  from 10.8.0.0/16 lookup red\n"))?;
+        pair.a.becomes_master()?;
+        has(&pair.a, "10.9.0.0/16 via 192.168.110.99 dev ens33 table red", true)?;
+        has(&pair.a, "from 10.8.0.0/16 lookup red", true)?;
+        assert!(!pair.a.log().contains("not found"), "{}: {}", program.name(), pair.a.log());
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 fn expanded(text: &str) -> Vec<String> {
     let mut sources = Sources::default();
-    let environment = Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1 };
+    let environment = Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1, checks: None };
     let mut loader = Memory::of("/etc/k.conf", text);
     loader.texts.insert("/etc/more.conf".to_owned(), b"in ${_PWD}\n".to_vec());
     let expanded = read((&loader, &mut sources), &["/etc/k.conf".into()], &environment).unwrap();
@@ -111,4 +111,26 @@ proptest! {
     fn no_text_whatever_makes_the_reader_panic(text in "[-$~@{}()\\\\\"!#=,a-c0-9 \n]{0,80}") {
         let _ = expanded(&text);
     }
+}
+
+#[test]
+fn checks_of_includes_hold_until_the_end_of_their_file() {
+    let complaints = |text: &str| -> Vec<(String, Severity)> {
+        let environment = Environment { checks: Some("check"), ..Environment::default() };
+        let mut loader = Memory::of("/etc/k.conf", text);
+        loader.texts.insert("/etc/loose.conf".to_owned(), b"check -match -wildcard_match\ninclude none2\n".to_vec());
+        let mut sources = Sources::default();
+        let expanded = read((&loader, &mut sources), &["/etc/k.conf".into()], &environment).unwrap();
+        expanded.complaints.into_iter().map(|one| (one.message, one.severity)).collect()
+    };
+    let missing = |name: &str, severity| (format!("Config files missing '{name}'."), severity);
+    assert_eq!(complaints("include none\n"), [("No config files matched 'none'.".to_owned(), Severity::Notice)]);
+    assert_eq!(complaints("check\ninclude none\n"), [missing("none", Severity::Error)]);
+    let matched = ("No config files matched 'd/*'.".to_owned(), Severity::Error);
+    assert_eq!(complaints("check\ninclude d/*\n"), std::slice::from_ref(&matched));
+    assert_eq!(complaints("check match\ninclude d/*\ninclude none\n"), [missing("none", Severity::Error)]);
+    assert_eq!(complaints("check match\ncheck +wildcard_match\ninclude d/*\n"), [matched]);
+    // The file that is included loosens the checks for itself alone.
+    let text = "check\ninclude loose.conf\ninclude none\n";
+    assert_eq!(complaints(text), [missing("none2", Severity::Warn), missing("none", Severity::Error)]);
 }

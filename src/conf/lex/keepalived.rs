@@ -88,7 +88,9 @@ impl Builder<'_> {
         }
         if plain.at < text.len() {
             let message = format!("Unmatched quote: '{}'", crate::conf::bytes::text(text));
-            self.shape(Kind::Quote, message, line.span);
+            let quote = line.bytes.iter().take(end).rposition(|byte| *byte == b'"').unwrap_or(start);
+            let complaint = Diagnostic::new(Severity::Error, message).kind(Kind::Quote).at(line.span);
+            self.shape.push(complaint.opened(Some(line.part(quote, quote + 1))));
         }
         if words.first().is_some_and(|name| (self.keywords.command)(&name.bytes)) {
             match command::words(text) {
@@ -128,7 +130,7 @@ impl Builder<'_> {
     fn close(&mut self, span: Span) {
         self.flush();
         if self.braces == 0 {
-            self.shape(Kind::Other, "Extra '}' found", span);
+            self.shape(Kind::Syntax, "Extra '}' found", span);
             self.shape(Kind::Keyword, "Unknown keyword '}'", span);
             return;
         }
@@ -157,13 +159,14 @@ impl Builder<'_> {
     fn finish(mut self, last: Option<&Line>) -> (Block, Vec<Diagnostic>) {
         self.flush();
         let missing = self.braces;
+        let innermost = self.block.start;
         while let Some((around, mut opener)) = self.around.pop() {
             opener.block = Some(std::mem::replace(&mut self.block, around));
             self.block.nodes.push(Node::Statement(opener));
         }
         if missing > 0 {
             let message = format!("There are {missing} missing '}}'s or extra '{{'s");
-            self.shape.push(Diagnostic::new(Severity::Error, message));
+            self.shape.push(Diagnostic::new(Severity::Error, message).kind(Kind::Syntax).opened(innermost));
         }
         self.block.end = last.map(|line| line.span);
         (self.block, self.shape)

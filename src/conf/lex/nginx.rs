@@ -5,7 +5,7 @@
 //! before it are found first, as in nginx, which reads and judges one statement at a time.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::conf::diagnostic::{Diagnostic, MOST};
+use crate::conf::diagnostic::{Diagnostic, Kind, MOST};
 use crate::conf::source::{SourceId, Span};
 use crate::conf::tree::{Block, Node, Statement, Word};
 
@@ -70,6 +70,8 @@ impl<'a> Reader<'a> {
 
     fn read(mut self) -> Block {
         let mut open: Vec<(Block, Statement)> = Vec::new();
+        // The brace that opened each block that was closed, and where that was: kept where every complaint is wanted.
+        let mut closed: Vec<(Span, usize)> = Vec::new();
         let mut block = Block::default();
         let mut left = MOST;
         let broken = loop {
@@ -91,15 +93,20 @@ impl<'a> Reader<'a> {
                         break Some(Diagnostic::emerg(text).at(self.here()));
                     }
                     if open.len() >= DEPTH {
-                        break Some(Diagnostic::emerg("blocks are nested too deeply").at(self.here()));
+                        break Some(syntax("blocks are nested too deeply").at(self.here()));
                     }
                     let statement = self.statement(words);
                     open.push((std::mem::take(&mut block), statement));
                 }
                 Ok(End::Close) => match open.pop() {
-                    Some(around) => block = Self::closed(around, block, Some(self.here())),
+                    Some(around) => {
+                        if self.every {
+                            closed.push((brace(&around.1), self.at.saturating_sub(1)));
+                        }
+                        block = Self::closed(around, block, Some(self.here()));
+                    }
                     None => {
-                        let complaint = Diagnostic::emerg("unexpected \"}\"").at(self.here());
+                        let complaint = syntax("unexpected \"}\"").at(self.here());
                         if !self.every || left == 0 {
                             break Some(complaint);
                         }
@@ -109,7 +116,9 @@ impl<'a> Reader<'a> {
                 },
                 Ok(End::Eof) if open.is_empty() => break None,
                 Ok(End::Eof) => {
-                    break Some(Diagnostic::emerg("unexpected end of file, expecting \"}\"").at(self.end()));
+                    let innermost = open.last().map(|(_, statement)| brace(statement));
+                    let complaint = syntax("unexpected end of file, expecting \"}\"").at(self.end());
+                    break Some(complaint.opened(self.unclosed(&closed).or(innermost)));
                 }
             }
         };
@@ -164,7 +173,37 @@ impl<'a> Reader<'a> {
     }
 
     fn unexpected(&self, byte: u8) -> Diagnostic {
-        Diagnostic::emerg(format!("unexpected \"{}\"", char::from(byte))).at(self.here())
+        syntax(format!("unexpected \"{}\"", char::from(byte))).at(self.here())
+    }
+
+    /// Of pairs of what opened a block and where it was closed, the first whose `}` begins a line and stands farther left
+    /// than the line that opened it: its own `}` is probably missing.
+    fn unclosed(&self, pairs: &[(Span, usize)]) -> Option<Span> {
+        let lines: Vec<usize> =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', self.text).map(|at| at + 1)).collect();
+        let start =
+            |at: usize| lines.partition_point(|line| *line <= at).checked_sub(1).and_then(|line| lines.get(line));
+        let indent = |at: usize| {
+            let line = self.text.get(*start(at)?..)?;
+            Some(line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count())
+        };
+        let farther_left = |(opened, closed): &&(Span, usize)| {
+            let column = start(*closed).map(|line| closed - line);
+            column.is_some() && column == indent(*closed) && column < indent(opened.start as usize)
+        };
+        pairs.iter().find(farther_left).map(|(opened, _)| *opened)
+    }
+
+    /// The complaint with the place where a `;` is probably missing: behind the last word.
+    fn unended(&self, complaint: Diagnostic, words: &[Word]) -> Diagnostic {
+        let Some(last) = words.last().filter(|_| !self.parameters) else { return complaint };
+        let (before, after) = self.text.split_at(self.text.len().min(last.span.end as usize));
+        let between = after.get(..self.at.saturating_sub(before.len() + 1)).unwrap_or_default();
+        if memchr::memchr(b'\n', between).is_none() && self.at < self.text.len() {
+            return complaint.help("is a \";\" missing before it?");
+        }
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        complaint.help(format!("is a \";\" missing at the end of line {line}?"))
     }
 
     fn eof(&self) -> Diagnostic {
@@ -173,14 +212,14 @@ impl<'a> Reader<'a> {
         } else {
             "unexpected end of file, expecting \";\" or \"}\""
         };
-        Diagnostic::emerg(text).at(self.end())
+        syntax(text).at(self.end())
     }
 
     /// Reads words up to what ends them.
     fn words(&mut self, words: &mut Vec<Word>) -> Result<End, Diagnostic> {
         loop {
             let Some(byte) = self.next() else {
-                return if words.is_empty() { Ok(End::Eof) } else { Err(self.eof()) };
+                return if words.is_empty() { Ok(End::Eof) } else { Err(self.unended(self.eof(), words)) };
             };
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
@@ -189,7 +228,7 @@ impl<'a> Reader<'a> {
                 b';' => return Ok(End::Semicolon),
                 b'{' => return Ok(End::Open),
                 b'}' if words.is_empty() => return Ok(End::Close),
-                b'}' => return Err(self.unexpected(byte)),
+                b'}' => return Err(self.unended(self.unexpected(byte), words)),
                 b'"' | b'\'' => {
                     let (word, end) = self.quoted(byte)?;
                     words.push(word);
@@ -228,7 +267,10 @@ impl<'a> Reader<'a> {
         let start = self.at;
         loop {
             match self.next() {
-                None => return Err(self.too_long(start, Some(quote)).unwrap_or_else(|| self.eof())),
+                None => {
+                    let complaint = self.too_long(start, Some(quote)).unwrap_or_else(|| self.eof());
+                    return Err(complaint.opened(Some(self.span(start - 1, start))));
+                }
                 Some(b'\\') => self.at = (self.at + 1).min(self.text.len()),
                 Some(byte) if byte == quote => break,
                 Some(_) => {}
@@ -295,7 +337,7 @@ impl<'a> Reader<'a> {
                 format!("too long parameter \"{}...\" started", crate::conf::bytes::text(shown))
             }
         };
-        Some(Diagnostic::emerg(message).at(self.span(start, start + 1)))
+        Some(syntax(message).at(self.span(start, start + 1)))
     }
 
     fn word(&self, start: usize, end: usize, quoted: bool) -> Word {
@@ -303,6 +345,16 @@ impl<'a> Reader<'a> {
         let bytes = if memchr::memchr(b'\\', raw).is_some() { unescaped(raw).into() } else { raw.into() };
         Word { bytes, span: self.span(start, end), quoted }
     }
+}
+
+/// A complaint about the text itself.
+fn syntax(message: impl Into<String>) -> Diagnostic {
+    Diagnostic::emerg(message).kind(Kind::Syntax)
+}
+
+/// The `{` that ends a statement.
+const fn brace(statement: &Statement) -> Span {
+    Span { start: statement.span.end.saturating_sub(1), ..statement.span }
 }
 
 /// Resolves nginx's escapes: `\"` `\'` `\\` `\t` `\r` `\n`; any other backslash stays.

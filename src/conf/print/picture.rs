@@ -1,12 +1,12 @@
 //! The long form: the complaint, the lines it is about with the word underlined, what was there first, and what would help.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Mark, Severity};
 use crate::conf::source::{Source, Sources, Span};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
-/// Draws a complaint; in colour where `colour` says so.
+/// Draws a complaint and an empty line behind it; in colour where `colour` says so.
 pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> String {
     let word = complaint.severity.word();
     let level = if complaint.is_error() { Level::ERROR } else { Level::WARNING }.with_name(word);
@@ -23,7 +23,17 @@ pub fn picture(complaint: &Diagnostic, sources: &Sources, colour: bool) -> Strin
     group = group.elements(complaint.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
     group = group.elements(complaint.help.iter().map(|help| Level::HELP.message(&**help)));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    format!("{}\n", crate::conf::bytes::shown(&renderer.render(&[group])))
+    format!("{}\n\n", crate::conf::bytes::shown(&renderer.render(&[group])))
+}
+
+/// How many complaints of each severity there are, in a line of its own; nothing where there are none.
+pub fn count(severities: &[Severity]) -> String {
+    const ALL: [Severity; 6] =
+        [Severity::Emerg, Severity::Crit, Severity::Alert, Severity::Error, Severity::Warn, Severity::Notice];
+    let each = ALL.iter().map(|severity| (severity.word(), severities.iter().filter(|one| *one == severity).count()));
+    let each: Vec<String> =
+        each.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    if each.is_empty() { String::new() } else { format!("{}\n", each.join(", ")) }
 }
 
 /// Places of one text that are farther apart are shown one after the other.
@@ -49,15 +59,12 @@ fn where_in_words(sources: &Sources, span: Span) -> String {
     format!("in {name}:{line}:{column}, in a line that is too long to be shown")
 }
 
-/// What a span is called.
-enum Mark {
-    Here,
-    First,
-}
+/// What a span is: the place itself, or one beside it.
+type Marked = (Span, Option<Mark>);
 
 fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-    let here = complaint.place().map(|span| (span, Mark::Here));
-    let first = complaint.earlier.as_deref().map(|span| (*span, Mark::First));
+    let here = complaint.place().map(|span| (span, None));
+    let first = complaint.beside.as_deref().map(|beside| (beside.span, Some(beside.mark)));
     let together = matches!((&here, &first), (Some((here, _)), Some((first, _)))
         if here.source == first.source && here.start.abs_diff(first.start) < APART);
     if together {
@@ -67,7 +74,7 @@ fn snippets<'a>(complaint: &Diagnostic, sources: &'a Sources) -> Vec<Snippet<'a,
 }
 
 /// The lines from the first mark to the last, all of one text.
-fn snippet(sources: &Sources, marks: [Option<(Span, Mark)>; 2]) -> Option<Snippet<'_, Annotation<'_>>> {
+fn snippet(sources: &Sources, marks: [Option<Marked>; 2]) -> Option<Snippet<'_, Annotation<'_>>> {
     let spans = || marks.iter().flatten().map(|(span, _)| *span);
     let source = sources.text(spans().next()?.source)?;
     let from = line_start(source, spans().map(|span| span.start as usize).min()?);
@@ -80,8 +87,8 @@ fn snippet(sources: &Sources, marks: [Option<(Span, Mark)>; 2]) -> Option<Snippe
             (span.start as usize).saturating_sub(from)..(span.end as usize).saturating_sub(from),
         );
         match mark {
-            Mark::Here => AnnotationKind::Primary.span(range),
-            Mark::First => AnnotationKind::Context.span(range).label("first defined here"),
+            None => AnnotationKind::Primary.span(range),
+            Some(mark) => AnnotationKind::Context.span(range).label(mark.label()),
         }
     });
     let marks: Vec<_> = marks.collect();

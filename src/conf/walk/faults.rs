@@ -93,7 +93,7 @@ impl Faults {
     /// that are both there. What is missing or does not fit may be so because of what was left out, where that stood in
     /// the block of the complaint, or names what the complaint names.
     pub fn stands(&self, complaint: &Diagnostic, sources: &Sources) -> bool {
-        if complaint.earlier.is_some() {
+        if complaint.is_conflict() {
             return true;
         }
         let block = complaint.place().is_some_and(|place| self.blocks.contains(&place));

@@ -3,7 +3,7 @@
 
 use super::{Setting, Walk};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::Directive;
+use crate::conf::directive::{Directive, Support};
 use crate::conf::effect::{Occurrence, Omission};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
@@ -37,6 +37,10 @@ impl Walk<'_> {
     pub(super) fn omitted(&mut self, row: &'static Directive, statement: &Statement, place: Span) {
         let what = format!("\"{}\"", statement.name());
         let complaint = Diagnostic::emerg(self.dialect.wording.unserved(&what)).at(statement.span).point(place);
+        let complaint = match row.support {
+            Support::Refused(why) => complaint.help(why),
+            _ => complaint,
+        };
         if let Some(level) = self.levels.last_mut() {
             level.unserved.push(self.unserved.len());
         }

@@ -5,20 +5,22 @@
 
 use crate::conf::source::Span;
 use crate::http::drivers::phase;
-use crate::http::drivers::phase::Way;
-use crate::http::drivers::reading::{Refused, read_head};
-use crate::http::heart::client::{Connection, Counters, Front};
+use crate::http::drivers::phase::Runner;
+use crate::http::drivers::reading::{HeadError, read_head};
+use crate::http::heart::client::{Connection, Counters, LoopState};
 use crate::http::heart::handler::Explain;
 use crate::http::heart::handler::{Flow, Handler, Phase};
 use crate::http::heart::port::{Port, Virtual};
 use crate::http::heart::request::Request;
 use crate::http::heart::site::{Location, Site};
-use crate::http::heart::story::Chosen;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Chosen;
+use crate::http::heart::trace::Trace;
+use crate::http::route::finish;
+use crate::http::route::hold::Released;
 use crate::net::address::Address;
 use crate::net::deadline::Deadline;
+use crate::net::event_loop::EventLoop;
 use crate::net::transport::Transport;
-use crate::net::turn::Turn;
 use socket2::{Domain, Socket, Type};
 use std::future::Future;
 use std::io::{self, Read as _};
@@ -44,17 +46,17 @@ pub struct Question {
 ///
 /// # Errors
 /// What the system said; `NotFound` when nobody listens there.
-pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Story> {
+pub fn explain(site: &Arc<Site>, question: Question) -> io::Result<Trace> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let turn = Rc::new(Turn::new(0, Arc::default()));
-        let front = Front::new(turn, Arc::new(Counters::default()));
-        told(&front, site, question).await
+        let event_loop = Rc::new(EventLoop::new(0, Arc::default()));
+        let loop_state = LoopState::new(event_loop, Arc::new(Counters::default()));
+        told(&loop_state, site, question).await
     })
 }
 
-async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Result<Story> {
+async fn told(loop_state: &Rc<LoopState>, site: &Arc<Site>, question: Question) -> io::Result<Trace> {
     let (port, entry) = listener(site, question.to).ok_or(io::ErrorKind::NotFound)?;
     if question.secure && !entry.secure {
         return Err(io::ErrorKind::Unsupported.into());
@@ -63,11 +65,11 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     ours.set_nonblocking(true)?;
     let reader = std::thread::spawn(move || answer(theirs));
     let stream = Transport::new(ours)?;
-    let connection = Connection::open(front, site.clone(), port, (stream, Address::Ip(question.from)));
+    let connection = Connection::open(loop_state, site.clone(), port, (stream, Address::Ip(question.from)));
     connection.set_local(question.to);
     connection.secure.set(question.secure);
-    let mut story = Story { listener: entry.address.to_string(), ..Story::default() };
-    let mut bytes = front.turn.buffer();
+    let mut trace = Trace { listener: entry.address.to_string(), ..Trace::default() };
+    let mut bytes = loop_state.event_loop.buffer();
     bytes.grow(question.head.len().max(bytes.size()));
     if let Some(room) = bytes.room().get_mut(..question.head.len()) {
         room.copy_from_slice(&question.head);
@@ -77,44 +79,44 @@ async fn told(front: &Rc<Front>, site: &Arc<Site>, question: Question) -> io::Re
     drop(connection);
     let mut deadline = Deadline::new();
     match read_head(&mut request, entry, &mut deadline).await {
-        Err(Refused::Answer(497)) => {
-            story.server = server(&request, entry);
-            story.steps.push(("head", "the client speaks plain HTTP where TLS is spoken".to_owned(), None));
-            let mut teller = Teller { story };
+        Err(HeadError::Answer(497)) => {
+            trace.server = server(&request, entry);
+            trace.steps.push(("head", "the client speaks plain HTTP where TLS is spoken".to_owned(), None));
+            let mut teller = Teller { trace };
             teller.finishes(&request, 497);
-            let _ = crate::http::route::finish::special(&mut request, 497);
-            story = teller.story;
+            let _ = finish::special(&mut request, 497);
+            trace = teller.trace;
         }
         Ok(()) => {
-            story.server = server(&request, entry);
-            let mut teller = Teller { story };
+            trace.server = server(&request, entry);
+            let mut teller = Teller { trace };
             phase::pass(&mut teller, &mut request).await;
-            story = teller.story;
+            trace = teller.trace;
         }
-        Err(Refused::Answer(status) | Refused::Logged(status)) => {
-            story.server = server(&request, entry);
-            story.steps.push(("head", format!("the request is refused with {status}"), None));
-            crate::http::route::finish::special(&mut request, status);
+        Err(HeadError::Answer(status) | HeadError::Logged(status)) => {
+            trace.server = server(&request, entry);
+            trace.steps.push(("head", format!("the request is refused with {status}"), None));
+            finish::special(&mut request, status);
         }
-        Err(Refused::Silent) => {}
+        Err(HeadError::Silent) => {}
     }
-    if story.passed.is_some() {
+    if trace.passed.is_some() {
         request.response.status = 200;
     } else if request.response.error == 0
         && matches!(request.response.content, crate::http::heart::response::Content::File(..))
     {
-        story.file = Some(String::from_utf8_lossy(&request.file_path()).into_owned());
+        trace.file = Some(String::from_utf8_lossy(&request.file_path()).into_owned());
     }
-    let _ = tokio::time::timeout(Duration::from_secs(5), request.respond()).await;
-    story.status = request.response.final_status();
+    let _ = tokio::time::timeout(Duration::from_secs(5), send(&mut request)).await;
+    trace.status = request.response.final_status();
     drop(request);
-    story.answer = reader.join().unwrap_or_default();
-    Ok(story)
+    trace.answer = reader.join().unwrap_or_default();
+    Ok(trace)
 }
 
 /// The port and the servers for an address: one that is bound to it, or to every address.
 fn listener(site: &Site, to: SocketAddr) -> Option<(&Arc<Port>, &Arc<Virtual>)> {
-    let fits = |port: &&Arc<Port>, exact: bool| match &port.address {
+    let fits = |port: &&Arc<Port>, exact: bool| match &*port.address {
         Address::Ip(bound) => {
             let any = bound.ip().is_unspecified() && (bound.is_ipv6() == to.is_ipv6());
             bound.port() == to.port() && (bound.ip() == to.ip() || !exact && any)
@@ -160,7 +162,16 @@ fn named(location: &Location) -> (String, Option<Span>) {
 
 /// Steps are told, and taken where that does no harm.
 struct Teller {
-    story: Story,
+    trace: Trace,
+}
+
+/// Sends the response, or the page that takes its place when all of it is known.
+async fn send(request: &mut Request) {
+    request.respond().await;
+    if let Released::Refused(status) = request.release().await {
+        finish::own_page(request, status);
+        request.respond().await;
+    }
 }
 
 impl Teller {
@@ -168,32 +179,32 @@ impl Teller {
     /// supposed to be 200.
     async fn inner(&mut self, step: &dyn Explain, request: &mut Request, uri: &[u8]) -> Flow<'static> {
         let mut sub = request.made_for(uri);
-        let mut teller = Self { story: Story::default() };
-        let way: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(phase::pass(&mut teller, &mut sub));
-        way.await;
-        let mut story = teller.story;
-        if story.passed.is_some() {
+        let mut teller = Self { trace: Trace::default() };
+        let runner: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(phase::pass(&mut teller, &mut sub));
+        runner.await;
+        let mut trace = teller.trace;
+        if trace.passed.is_some() {
             sub.response.status = 200;
         }
-        sub.respond().await;
-        story.status = sub.response.final_status();
+        send(&mut sub).await;
+        trace.status = sub.response.final_status();
         let uri = String::from_utf8_lossy(uri).into_owned();
-        let text = match &story.passed {
+        let text = match &trace.passed {
             Some(passed) => format!("asks {uri}, which is passed on to {}: goes on if the answer is 2xx", passed.group),
-            None => format!("asks {uri}, which is answered with {}", story.status),
+            None => format!("asks {uri}, which is answered with {}", trace.status),
         };
-        self.story.steps.push(("auth_request", text, None));
-        self.story.inner.push((uri, story));
+        self.trace.steps.push(("auth_request", text, None));
+        self.trace.inner.push((uri, trace));
         step.answered(request, &sub)
     }
 }
 
-impl Way for Teller {
+impl Runner for Teller {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, phase: Phase) -> Flow<'static> {
         let (path, args, internal) = (request.uri.clone(), request.args.clone(), request.internal);
         let explained = match step.explains().map(|teller| (teller, teller.asks())) {
             Some((teller, Some(uri))) => Some(self.inner(teller, request, uri).await),
-            Some((teller, None)) => teller.explain(request, &mut self.story),
+            Some((teller, None)) => teller.explain(request, &mut self.trace),
             None => None,
         };
         let told = explained.is_some();
@@ -209,14 +220,14 @@ impl Way for Teller {
         if !told && (request.uri != path || request.args != args) {
             let manner = if request.internal && !internal { " (internally)" } else { "" };
             let (before, after) = (text(&path, &args), text(&request.uri, &request.args));
-            self.story.steps.push((name, format!("{before} becomes {after}{manner}"), None));
+            self.trace.steps.push((name, format!("{before} becomes {after}{manner}"), None));
         }
         match &flow {
-            Flow::Finish(status) => self.story.steps.push((name, format!("ends with {status}"), None)),
+            Flow::Finish(status) => self.trace.steps.push((name, format!("ends with {status}"), None)),
             Flow::Done if phase < Phase::Content => {
                 let status = request.response.status;
                 let target = request.response.location().map(|to| format!(" to {}", String::from_utf8_lossy(to)));
-                self.story.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default()), None));
+                self.trace.steps.push((name, format!("answers with {status}{}", target.unwrap_or_default()), None));
             }
             _ => {}
         }
@@ -224,7 +235,7 @@ impl Way for Teller {
     }
 
     fn located(&mut self, request: &Request) {
-        self.story.entered.clear();
+        self.trace.entered.clear();
         let considered = request.server.locations.considered(&request.uri);
         let considered = considered.into_iter().map(|(location, thought)| {
             let (name, span) = named(&location);
@@ -234,21 +245,21 @@ impl Way for Teller {
         let location = request.location.pattern.is_some().then(|| named(&request.location));
         let is_named = location.as_ref().is_some_and(|(name, _)| name.starts_with('@'));
         let considered = if is_named { Vec::new() } else { considered.collect() };
-        if !self.story.chosen.is_empty() {
+        if !self.trace.chosen.is_empty() {
             let text = match &location {
                 Some((name, _)) => format!("{path} is served by location {name}"),
                 None => format!("{path} fits no location"),
             };
-            self.story.steps.push(("location", text, location.as_ref().and_then(|(_, span)| *span)));
+            self.trace.steps.push(("location", text, location.as_ref().and_then(|(_, span)| *span)));
         }
-        self.story.chosen.push(Chosen { path, location, considered });
+        self.trace.chosen.push(Chosen { path, location, considered });
     }
 
     fn finishes(&mut self, request: &Request, status: u16) {
         let page = request.location.settings.error_pages.iter().find(|page| page.status == status);
         if let Some(page) = page {
             let target = String::from_utf8_lossy(&page.target.text(request)).into_owned();
-            self.story.steps.push(("error_page", format!("{status} is answered by {target}"), None));
+            self.trace.steps.push(("error_page", format!("{status} is answered by {target}"), None));
         }
     }
 }

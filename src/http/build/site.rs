@@ -6,7 +6,7 @@ use crate::conf::source::Span;
 use crate::conf::walk::{Kinds, Level, Levels};
 use crate::http::heart::handler::{Handler, Phase};
 use crate::http::heart::location::{Locations, Pattern};
-use crate::http::heart::module::{Check, Compile, Module, Place};
+use crate::http::heart::module::{Check, Compile, LocationBuilder, Module};
 use crate::http::heart::port::{Port, Virtual};
 use crate::http::heart::secure::ServerTls;
 use crate::http::heart::settings::{Settings, Types};
@@ -37,8 +37,7 @@ use std::sync::Arc;
 pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, outer: &Log) -> Result<Site, Diagnostic> {
     let variables =
         crate::http::route::variables::VARIABLES.iter().chain(modules.iter().flat_map(|module| module.variables));
-    let mut names = Names::new(variables.copied(), crate::http::route::variables::FAMILIES.to_vec())
-        .known(crate::http::route::known::NAMES);
+    let mut names = Names::new(variables.copied(), crate::http::route::variables::FAMILIES.to_vec());
     let used = levels.level.own::<Used>();
     for name in used.into_iter().flat_map(Used::names) {
         let _ = names.meaning(name);
@@ -49,10 +48,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let caches = cx.build.part(caches)?.unwrap_or_default();
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let decides = |name: &str| used.is_some_and(|used| used.decides(name));
-    let lost = |name: &str| decides(name) && cx.names.is_unserved(name);
-    let closed = cx.build.closes() && used.into_iter().flat_map(Used::names).any(lost);
-    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer, closed };
+    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
@@ -70,10 +66,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
         sent: names.uses("sent_http_"),
     };
     used::unknown(used, &names, build)?;
-    let (definitions, unserved) = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
-    for name in &unserved {
-        build.variable(name, decides(name).then_some("every request is answered with 503"));
-    }
+    let definitions = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
     Ok(Site { ports, definitions, upstreams, kept, caches })
 }
 
@@ -151,9 +144,9 @@ fn declare_names(level: &Level, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     }
     for (expression, span) in &names {
         for (_, name) in expression.names() {
-            cx.names.define(name, Definition::Stored).map_err(|text| match span {
-                Some(span) => Diagnostic::emerg(text).at(*span),
-                None => Diagnostic::emerg(text),
+            cx.names.define(name, Definition::Stored).map_err(|duplicate| match span {
+                Some(span) => duplicate.complaint().at(*span),
+                None => duplicate.complaint(),
             })?;
         }
     }
@@ -180,8 +173,6 @@ struct Builder<'a> {
     /// The map of those who have none.
     plain: Option<Arc<TypeMap>>,
     outer: &'a Log,
-    /// Rules depend on a variable that is not served: no request may come to them.
-    closed: bool,
 }
 
 impl Builder<'_> {
@@ -251,11 +242,8 @@ impl Builder<'_> {
     /// A location, for a server's base its TLS, and the methods a `limit_except` is not for.
     fn place(&mut self, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Made, Diagnostic> {
         let context = levels.level.context;
-        let mut place = Place::new(context);
+        let mut place = LocationBuilder::new(context);
         let span = levels.level.span;
-        if self.closed && context == SERVER {
-            place.step(Phase::ServerRewrite, Closed);
-        }
         if is_closed(levels) && cx.build.closes() {
             place.step(Phase::Preaccess, Closed);
         }
@@ -596,5 +584,8 @@ fn sockets(entries: Vec<Entry>, secured: &[&Arc<Server>]) -> Vec<Arc<Port>> {
             virtuals.insert(0, joined);
         }
     }
-    ports.into_iter().map(|(address, options, virtuals)| Arc::new(Port { address, options, virtuals })).collect()
+    ports
+        .into_iter()
+        .map(|(address, options, virtuals)| Arc::new(Port { address: Arc::new(address), options, virtuals }))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! base64 as nginx reads it: up to the first `=`, and nothing where another character comes before (RFC 4648).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-/// Which characters stand for 62 and 63.
+/// Which characters encode 62 and 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alphabet {
     /// `+` and `/`.

@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 const VERSION: u64 = 5;
 /// Bytes of the header.
 pub const HEADER: usize = 336;
-/// What stands before the key.
+/// The bytes before the key.
 const MARK: &[u8] = b"\nKEY: ";
 /// The longest ETag that is kept.
 const ETAG: usize = 128;

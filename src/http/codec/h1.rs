@@ -60,7 +60,7 @@ pub enum LineError {
     Method,
     /// Anything else that is malformed.
     Request,
-    /// What stands for the version is none.
+    /// The version is malformed.
     Protocol,
     /// `HTTP/2.0` and up.
     Version,
@@ -528,6 +528,8 @@ pub fn status_line(text: &[u8]) -> Result<Option<StatusLine>, LineError> {
 pub struct Chunked {
     state: ChunkState,
     left: u64,
+    /// The lines behind the last chunk, where they are kept.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -547,6 +549,12 @@ enum ChunkState {
     Done,
 }
 
+impl ChunkState {
+    const fn is_trailer(self) -> bool {
+        matches!(self, Self::Trailer | Self::TrailerFeed | Self::TrailerLine | Self::TrailerLineFeed)
+    }
+}
+
 /// What a step over chunked bytes found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -563,6 +571,16 @@ pub enum Piece {
 pub struct BadChunk;
 
 impl Chunked {
+    /// At the beginning; whether the lines behind the last chunk are kept.
+    pub fn keeping(trailers: bool) -> Self {
+        Self { trailers: trailers.then(Vec::new), ..Self::default() }
+    }
+
+    /// The lines behind the last chunk so far, with the empty one that ends them.
+    pub fn trailers(&self) -> &[u8] {
+        self.trailers.as_deref().unwrap_or_default()
+    }
+
     /// Whether the last chunk and the trailer were seen.
     pub const fn is_ended(&self) -> bool {
         matches!(self.state, ChunkState::Done)
@@ -594,6 +612,11 @@ impl Chunked {
                 return Ok(Piece::End(at));
             }
             at += 1;
+            if let Some(trailers) = &mut self.trailers
+                && self.state.is_trailer()
+            {
+                trailers.push(byte);
+            }
             self.state = self.after(byte)?;
         }
         Ok(if self.is_ended() { Piece::End(at) } else { Piece::More })

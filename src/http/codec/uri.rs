@@ -12,6 +12,9 @@ pub const ARGS: Kind = |byte| matches!(byte, b'&' | b'+' | b';') || PATH(byte);
 /// In text between tags: as in a path but `?`, and `'`.
 pub const HTML: Kind = |byte| byte == b'\'' || byte != b'?' && PATH(byte);
 
+/// In the target of a page that leads on.
+pub const REFRESH: Kind = |byte| matches!(byte, 0..=0x20 | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'~' | 0x7f..=0xff);
+
 /// In a part of a path: all but letters, digits, `-`, `.`, `_` and `~`.
 pub const COMPONENT: Kind = |byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'.' | b'_' | b'~');
 

@@ -13,8 +13,8 @@
 use crate::http::codec::h2::Preface;
 use crate::http::codec::h2::preface;
 use crate::http::codec::h2::text;
-use crate::http::heart::client::Over;
-use crate::http::heart::client::{Connection, Standing};
+use crate::http::heart::client::Closed;
+use crate::http::heart::client::{Connection, Lifecycle};
 use crate::http::heart::inbound::Inbound;
 use crate::http::heart::port::Virtual;
 use crate::http::heart::request::Request;
@@ -24,7 +24,7 @@ use crate::http::heart::stream::Stream;
 use crate::http::heart::wire::Wire;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
-use crate::net::turn::Buffer;
+use crate::net::event_loop::Buffer;
 use bytes::Bytes;
 use h2::server::{Connection as Driver, SendResponse};
 use h2::{Reason, RecvStream};
@@ -197,17 +197,17 @@ pub async fn serve(
                 break;
             }
             Some(Ok((request, respond))) => {
-                if connection.standing.get() == Standing::Following {
+                if connection.lifecycle.get() == Lifecycle::Following {
                     let Some(next) = connection.entry() else { return };
                     server = server.and_then(|old| next.names.find_name(&old.name).cloned());
                     entry = next;
-                    connection.standing.set(Standing::Current);
+                    connection.lifecycle.set(Lifecycle::Current);
                 }
                 let server = server.as_ref().unwrap_or(&entry.default).clone();
                 let open = Open::new(&running.streams);
                 let inbound = running.inbound.clone();
                 let task = answer(connection.clone(), (entry.clone(), server), (request, respond), inbound, open);
-                crate::net::turn::spawn(task);
+                crate::net::event_loop::spawn(task);
                 running.count(connection, &own);
             }
         }
@@ -295,7 +295,7 @@ impl Running {
         if !std::mem::replace(&mut self.broken, true) {
             self.leaving = true;
             self.driver.abrupt_shutdown(reason);
-            self.deadline.set(connection.front.turn.clock.instant(), FAREWELL);
+            self.deadline.set(connection.loop_state.event_loop.clock.instant(), FAREWELL);
         }
     }
 
@@ -312,7 +312,7 @@ impl Running {
             }
         }
         let settings = &server.base.settings;
-        let since = connection.front.turn.clock.instant().saturating_duration_since(connection.since);
+        let since = connection.loop_state.event_loop.clock.instant().saturating_duration_since(connection.since);
         if self.accepted >= settings.keepalive_requests || since > settings.keepalive_time {
             self.leave();
         }
@@ -325,7 +325,7 @@ impl Running {
         if self.broken {
             return;
         }
-        let now = connection.front.turn.clock.instant();
+        let now = connection.loop_state.event_loop.clock.instant();
         if let Some(flood) = self.inbound.flood(now) {
             say(connection, server, flood.text());
             return self.cut(connection, flood.reason());
@@ -351,7 +351,7 @@ impl Running {
         }
         let written = Some(self.inbound.written.get());
         if std::mem::replace(&mut self.send_waits, written) != written {
-            self.send_deadline.set(connection.front.turn.clock.instant(), server.base.settings.send_timeout);
+            self.send_deadline.set(connection.loop_state.event_loop.clock.instant(), server.base.settings.send_timeout);
         }
         self.send_deadline.poll(cx).is_ready()
     }
@@ -367,7 +367,7 @@ impl Running {
         *connection.driver.borrow_mut() = Some(cx.waker().clone());
         self.inbound.at_once.set(0);
         loop {
-            if connection.standing.get() == Standing::Retired {
+            if connection.lifecycle.get() == Lifecycle::Retired {
                 self.leave();
             }
             if let Poll::Ready(next) = self.driver.poll_accept(cx) {
@@ -401,7 +401,7 @@ impl Running {
                 return Poll::Pending;
             }
             if !std::mem::replace(&mut self.waits, true) {
-                let now = connection.front.turn.clock.instant();
+                let now = connection.loop_state.event_loop.clock.instant();
                 connection.idle_since.set(now);
                 let patience = if self.leaving { FAREWELL } else { server.base.settings.keepalive_timeout };
                 self.deadline.set(now, patience);
@@ -426,7 +426,7 @@ async fn answer(
     let (parts, receive) = request.into_parts();
     let text = text(&parts);
     drop(parts);
-    let mut bytes = connection.front.turn.buffer();
+    let mut bytes = connection.loop_state.event_loop.buffer();
     if bytes.size() < text.len() {
         bytes.grow(text.len());
     }
@@ -441,7 +441,7 @@ async fn answer(
         request.wire = Wire::H2(Box::new(stream));
         Box::pin(crate::http::drivers::connection::handle_stream(request, &entry)).await;
     }
-    connection.front.leave(seat);
+    connection.loop_state.leave(seat);
     drop(open);
 }
 
@@ -464,9 +464,9 @@ pub async fn sniff(
     connection: &Connection,
     patience: Duration,
     mut first: Option<Box<Buffer>>,
-) -> Result<(bool, Option<Box<Buffer>>), Over> {
+) -> Result<(bool, Option<Box<Buffer>>), Closed> {
     let mut deadline = Deadline::new();
-    deadline.set(connection.front.turn.clock.instant(), patience);
+    deadline.set(connection.loop_state.event_loop.clock.instant(), patience);
     loop {
         match first.as_ref().map_or(Preface::Part, |first| preface(first.filled())) {
             Preface::Whole => return Ok((true, first)),
@@ -474,7 +474,7 @@ pub async fn sniff(
             Preface::Part => {}
         }
         if crate::http::drivers::connection::wait(&connection.stream, &mut deadline).await.is_err() {
-            return Err(Over);
+            return Err(Closed);
         }
         if let Some(more) = connection.input()? {
             match &mut first {

@@ -1,8 +1,8 @@
 //! A TLS handshake before a connection's first request: whose certificate is shown, and who is refused.
 
 use crate::http::drivers::connection::wait;
+use crate::http::heart::client::Closed;
 use crate::http::heart::client::Connection;
-use crate::http::heart::client::Over;
 use crate::http::heart::port::Virtual;
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::{Contexts, ServerTls};
@@ -10,9 +10,9 @@ use crate::http::heart::site::Server;
 use crate::http::route::target;
 use crate::log::Level;
 use crate::net::deadline::Deadline;
+use crate::net::event_loop::Buffer;
 use crate::net::resolver::Lookup;
 use crate::net::tls_session::{Hello, TlsError};
-use crate::net::turn::Buffer;
 use crate::script::regex::Captures;
 use crate::session::tls::{self, Shaken};
 use crate::tls::clients::{self, Verdict};
@@ -43,7 +43,7 @@ const UNRECOGNIZED_NAME: u8 = 112;
 const INTERNAL_ERROR: u8 = 80;
 
 /// Shakes hands with a client; `first` was read from it already.
-pub async fn shake(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<Buffer>>) -> Result<Begun, Over> {
+pub async fn shake(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<Buffer>>) -> Result<Begun, Closed> {
     match begin(connection, entry, first).await {
         Ok(begun) => Ok(begun),
         Err((level, text)) => {
@@ -51,14 +51,14 @@ pub async fn shake(connection: &Rc<Connection>, entry: &Virtual, first: Option<B
             let (client, bound) = (connection.peer.host_text(), &connection.bound);
             let text = format!("{text} while SSL handshaking, client: {client}, server: {bound}");
             log.write(level, Some(connection.number), &text);
-            Err(Over)
+            Err(Closed)
         }
     }
 }
 
 async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<Buffer>>) -> Result<Begun, Complaint> {
     let mut deadline = Deadline::new();
-    deadline.set(connection.front.turn.clock.instant(), entry.default.head.timeout);
+    deadline.set(connection.loop_state.event_loop.clock.instant(), entry.default.head.timeout);
     let mut bytes = match first {
         Some(bytes) => bytes,
         None => Box::new(more(connection, &mut deadline).await?),
@@ -73,7 +73,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
             Ok(None) => {}
             Err(error) => return Err(failed(&error)),
         }
-        connection.front.turn.give(*bytes);
+        connection.loop_state.event_loop.give(*bytes);
         bytes = Box::new(more(connection, &mut deadline).await?);
     };
     let (shaken, named) = {
@@ -112,7 +112,7 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
     };
     let _ = shaken.session_id.set(info::session_id(&mut secured));
     connection.stream.secure(secured.into(), bytes.filled());
-    connection.front.turn.give(*bytes);
+    connection.loop_state.event_loop.give(*bytes);
     let outcome = poll_fn(|cx| match connection.stream.poll_handshake(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
         Poll::Pending => deadline.poll(cx).map(|()| None),
@@ -123,21 +123,21 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         Some(Ok(())) => {}
     }
     connection.secure.set(true);
-    let now = connection.front.turn.clock.now().as_secs() as i64;
+    let now = connection.loop_state.event_loop.clock.now().as_secs() as i64;
     shaken.verdict.set(judge(connection, contexts, server, now).await);
     Ok(Begun::Secure(named))
 }
 
 /// Fetches the OCSP responses that are due, for the handshakes to come.
 fn refresh(connection: &Rc<Connection>, contexts: &Contexts, server: &Arc<Server>) {
-    let turn = connection.front.turn.clone();
-    for staple in contexts.due(turn.clock.now().as_secs() as i64) {
-        let (staple, server, turn) = (staple.clone(), server.clone(), turn.clone());
-        crate::net::turn::spawn(async move {
+    let event_loop = connection.loop_state.event_loop.clone();
+    for staple in contexts.due(event_loop.clock.now().as_secs() as i64) {
+        let (staple, server, event_loop) = (staple.clone(), server.clone(), event_loop.clone());
+        crate::net::event_loop::spawn(async move {
             // No connection asks, so that the main log has the line.
-            let log = turn.errors.borrow().clone();
+            let log = event_loop.errors.borrow().clone();
             let warn = |text: &str| log.write(Level::Warn, None, text);
-            let via = Via { lookup: server.base.attached::<Lookup>(), turn: &turn, warn: &warn };
+            let via = Via { lookup: server.base.attached::<Lookup>(), event_loop: &event_loop, warn: &warn };
             if let Err(text) = staple.refresh(via).await {
                 log.write(Level::Error, None, &text);
             }
@@ -154,9 +154,9 @@ async fn judge(connection: &Rc<Connection>, contexts: &Contexts, server: &Server
     }
     let Some((revocation, chain)) = tls.look(|state| contexts.revocation(state, now)) else { return verdict };
     let log = |level, text: &str| server.base.settings.error_log.write(level, Some(connection.number), text);
-    let turn = &*connection.front.turn;
+    let event_loop = &*connection.loop_state.event_loop;
     let warn = |text: &str| log(Level::Warn, text);
-    let via = Via { lookup: server.base.attached::<Lookup>(), turn, warn: &warn };
+    let via = Via { lookup: server.base.attached::<Lookup>(), event_loop, warn: &warn };
     let refusal = revocation.refusal(&chain, via, |text| log(Level::Error, text)).await;
     refusal.map_or(verdict, Verdict::Refused)
 }
@@ -176,7 +176,7 @@ async fn more(connection: &Connection, deadline: &mut Deadline) -> Result<Buffer
         match connection.input() {
             Ok(Some(bytes)) => return Ok(bytes),
             Ok(None) => {}
-            Err(Over) => return Err(failed(&TlsError::Closed)),
+            Err(Closed) => return Err(failed(&TlsError::Closed)),
         }
     }
 }

@@ -13,17 +13,18 @@ use crate::http::heart::location::Found;
 use crate::http::heart::request::Request;
 use crate::http::heart::site::Location;
 use crate::http::heart::wire::{Sink, Wire};
-use crate::http::modules::requests::PostAction;
+use crate::http::modules::requests::{EarlyBody, PostAction};
 use crate::http::route::conditional;
 use crate::http::route::finish;
+use crate::http::route::hold::Released;
 use crate::http::route::range;
 use crate::log::Level;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How the steps of a request are taken: in earnest, or only to be told.
-pub trait Way {
+/// Runs the handlers: for real, or as a dry run for `explain`.
+pub trait Runner {
     /// Takes one step to its end.
     fn settle(
         &mut self,
@@ -44,10 +45,10 @@ pub trait Way {
     fn finishes(&mut self, _request: &Request, _status: u16) {}
 }
 
-/// Steps are taken.
-struct Earnest;
+/// Runs the handlers for real.
+struct Execute;
 
-impl Way for Earnest {
+impl Runner for Execute {
     async fn settle(&mut self, step: &dyn Handler, request: &mut Request, _: Phase) -> Flow<'static> {
         step.run(request).settled().await
     }
@@ -67,10 +68,43 @@ enum Outcome {
 
 /// Takes the request through all phases until its response is sent (or cannot be).
 pub async fn run(request: &mut Request) {
-    pass(&mut Earnest, request).await;
-    request.respond().await;
+    match read_early(request).await {
+        None => pass(&mut Execute, request).await,
+        Some(status) => follow(&mut Execute, request, Outcome::Finish(status)).await,
+    }
+    answer(request).await;
     if !request.is_subrequest() {
         post_action(request).await;
+    }
+}
+
+/// Reads the body before a location is chosen, where `client_body_early_read` asks for it; the status where that fails.
+async fn read_early(request: &mut Request) -> Option<u16> {
+    let server = request.server.clone();
+    let EarlyBody(texts) = server.base.attached()?;
+    if request.is_subrequest() || !texts.iter().any(|text| !matches!(&*text.text(request), b"" | b"0")) {
+        return None;
+    }
+    if let Some(status) = request.check_body_size() {
+        return Some(status);
+    }
+    Box::pin(request.save_body(request.location.body_in_file)).await.err()
+}
+
+/// Takes a request that has its location already through the content phase, until its response is sent.
+pub async fn run_content(request: &mut Request) {
+    let location = request.location.clone();
+    let outcome = content(&mut Execute, &location, request).await;
+    follow(&mut Execute, request, outcome).await;
+    answer(request).await;
+}
+
+/// Sends the response, or the one that takes its place when all of it is known.
+async fn answer(request: &mut Request) {
+    request.respond().await;
+    while let Released::Refused(status) = request.release().await {
+        Box::pin(follow(&mut Execute, request, Outcome::Finish(status))).await;
+        request.respond().await;
     }
 }
 
@@ -92,7 +126,7 @@ async fn post_action(request: &mut Request) {
         finish::Next::Send => Outcome::Done,
         finish::Next::Restart(target) => Outcome::Restart(target),
     };
-    Box::pin(follow(&mut Earnest, request, outcome)).await;
+    Box::pin(follow(&mut Execute, request, outcome)).await;
     let made = std::mem::replace(&mut request.response, sent);
     request.response.status = made.status;
     if made.error != 0 {
@@ -107,23 +141,23 @@ pub async fn refuse(request: &mut Request, status: u16) {
     // Where its body begins is not known.
     request.body = Body::default();
     request.body.refuse();
-    follow(&mut Earnest, request, Outcome::Finish(status)).await;
-    request.respond().await;
+    follow(&mut Execute, request, Outcome::Finish(status)).await;
+    answer(request).await;
 }
 
 /// Takes the request through all phases until its response is known.
-pub async fn pass(way: &mut impl Way, request: &mut Request) {
+pub async fn pass(runner: &mut impl Runner, request: &mut Request) {
     let from = if request.internal { Start::ServerRewrite } else { Start::PostRead };
-    let outcome = phases(way, request, from).await;
-    follow(way, request, outcome).await;
+    let outcome = phases(runner, request, from).await;
+    follow(runner, request, outcome).await;
 }
 
 /// Takes the request through the phases again for as long as they send it elsewhere.
-async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome) {
+async fn follow(runner: &mut impl Runner, request: &mut Request, mut outcome: Outcome) {
     loop {
         let next = match outcome {
             Outcome::Finish(status) => {
-                way.finishes(request, status);
+                runner.finishes(request, status);
                 if stub(request) { finish::Next::Send } else { finish::special(request, status) }
             }
             other => other.into(),
@@ -150,11 +184,11 @@ async fn follow(way: &mut impl Way, request: &mut Request, mut outcome: Outcome)
                 request.uri_changed = false;
                 request.lost_upstream = false;
                 request.choose(location);
-                way.located(request);
+                runner.located(request);
                 Start::Rewrite
             }
         };
-        outcome = phases(way, request, from).await;
+        outcome = phases(runner, request, from).await;
     }
 }
 
@@ -206,28 +240,28 @@ enum Start {
     Rewrite,
 }
 
-async fn phases(way: &mut impl Way, request: &mut Request, from: Start) -> Outcome {
+async fn phases(runner: &mut impl Runner, request: &mut Request, from: Start) -> Outcome {
     if from == Start::PostRead {
         let base = request.location.clone();
-        if let Some(end) = plain(way, &base, request, Phase::PostRead).await {
+        if let Some(end) = plain(runner, &base, request, Phase::PostRead).await {
             return end;
         }
     }
     if from <= Start::ServerRewrite {
         let base = request.location.clone();
-        if let Some(end) = plain(way, &base, request, Phase::ServerRewrite).await {
+        if let Some(end) = plain(runner, &base, request, Phase::ServerRewrite).await {
             return end;
         }
     }
     if from <= Start::Search {
         let refused = find(request);
-        way.located(request);
+        runner.located(request);
         if let Some(status) = refused {
             return Outcome::Finish(status);
         }
     }
     let location = request.location.clone();
-    if let Some(end) = plain(way, &location, request, Phase::Rewrite).await {
+    if let Some(end) = plain(runner, &location, request, Phase::Rewrite).await {
         return end;
     }
     if request.uri_changed {
@@ -235,20 +269,20 @@ async fn phases(way: &mut impl Way, request: &mut Request, from: Start) -> Outco
     }
     // An `if` may have taken the location's place.
     let location = request.location.clone();
-    if let Some(end) = plain(way, &location, request, Phase::Preaccess).await {
+    if let Some(end) = plain(runner, &location, request, Phase::Preaccess).await {
         return end;
     }
-    if let Some(end) = access(way, &location, request).await {
+    if let Some(end) = access(runner, &location, request).await {
         let delayed = matches!(end, Outcome::Finish(401)) && location.auth_delay > Duration::ZERO;
-        if delayed && !way.pause(request, location.auth_delay).await {
+        if delayed && !runner.pause(request, location.auth_delay).await {
             return Outcome::Finish(499);
         }
         return end;
     }
-    if let Some(end) = plain(way, &location, request, Phase::Precontent).await {
+    if let Some(end) = plain(runner, &location, request, Phase::Precontent).await {
         return end;
     }
-    content(way, &location, request).await
+    content(runner, &location, request).await
 }
 
 /// POST_REWRITE: the location is chosen again, so many times.
@@ -298,9 +332,9 @@ fn steps(location: &Location, phase: Phase) -> &[Arc<dyn Handler>] {
     location.steps.get(phase as usize).map(|steps| &**steps).unwrap_or_default()
 }
 
-async fn plain(way: &mut impl Way, location: &Location, request: &mut Request, phase: Phase) -> Option<Outcome> {
+async fn plain(runner: &mut impl Runner, location: &Location, request: &mut Request, phase: Phase) -> Option<Outcome> {
     for step in steps(location, phase) {
-        match way.settle(&**step, request, phase).await {
+        match runner.settle(&**step, request, phase).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass => break,
             Flow::Done => return Some(Outcome::Done),
@@ -312,14 +346,14 @@ async fn plain(way: &mut impl Way, location: &Location, request: &mut Request, p
 }
 
 /// `satisfy all`: every step must agree; `satisfy any`: one that grants is enough, a refusal is kept till the end.
-async fn access(way: &mut impl Way, location: &Location, request: &mut Request) -> Option<Outcome> {
+async fn access(runner: &mut impl Runner, location: &Location, request: &mut Request) -> Option<Outcome> {
     if request.is_subrequest() {
         return None;
     }
     let any = location.settings.satisfy_any;
     let mut refused = None;
     for step in steps(location, Phase::Access) {
-        match way.settle(&**step, request, Phase::Access).await {
+        match runner.settle(&**step, request, Phase::Access).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass if any => {
                 request.response.forget_challenge();
@@ -343,9 +377,9 @@ async fn access(way: &mut impl Way, location: &Location, request: &mut Request) 
     Some(Outcome::Finish(status))
 }
 
-async fn content(way: &mut impl Way, location: &Location, request: &mut Request) -> Outcome {
+async fn content(runner: &mut impl Runner, location: &Location, request: &mut Request) -> Outcome {
     if let Some(handler) = &location.content {
-        match way.settle(&**handler, request, Phase::Content).await {
+        match runner.settle(&**handler, request, Phase::Content).await {
             Flow::Next => {}
             Flow::Pass | Flow::Done | Flow::Wait(_) => return Outcome::Done,
             Flow::Finish(status) => return Outcome::Finish(status),
@@ -357,7 +391,7 @@ async fn content(way: &mut impl Way, location: &Location, request: &mut Request)
         return Outcome::Finish(500);
     }
     for step in steps(location, Phase::Content) {
-        match way.settle(&**step, request, Phase::Content).await {
+        match runner.settle(&**step, request, Phase::Content).await {
             Flow::Next | Flow::Wait(_) => {}
             Flow::Pass | Flow::Done => return Outcome::Done,
             Flow::Finish(status) => return Outcome::Finish(status),

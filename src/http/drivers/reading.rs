@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Why there is no request to run.
-pub enum Refused {
+pub enum HeadError {
     /// The connection ends without a word.
     Silent,
     /// The connection ends, and the access log says this status.
@@ -25,7 +25,7 @@ pub enum Refused {
 }
 
 /// Reads and checks a request head, and finds its server.
-pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> Result<(), Refused> {
+pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Deadline) -> Result<(), HeadError> {
     let settings = request.server.head.clone();
     let mut room = Room::new(&settings);
     let mut at = None;
@@ -35,7 +35,7 @@ pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &m
             break;
         }
         if !timed {
-            deadline.set(request.turn().clock.instant(), settings.timeout);
+            deadline.set(request.event_loop().clock.instant(), settings.timeout);
             timed = true;
         }
         more(request, deadline).await?;
@@ -44,13 +44,13 @@ pub async fn read_head(request: &mut Request, entry: &Arc<Virtual>, deadline: &m
     request.head_length = u64::from(request.head.end - request.head.line.method_name.start);
     crate::http::route::target::locate(request, entry).map_err(|(status, message)| {
         request.log(Level::Info, &message);
-        Refused::Answer(status)
+        HeadError::Answer(status)
     })?;
     match crate::http::drivers::handshake::check(request, entry) {
         None => Ok(()),
         Some((status, message)) => {
             request.log(Level::Info, &format!("{message} while reading client request headers"));
-            Err(Refused::Answer(status))
+            Err(HeadError::Answer(status))
         }
     }
 }
@@ -87,7 +87,7 @@ impl Room {
 }
 
 /// Parses what is there; true when the head is complete.
-fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &mut Room) -> Result<bool, Refused> {
+fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &mut Room) -> Result<bool, HeadError> {
     if at.is_none() {
         match h1::request_line(request.head.bytes.filled()) {
             Ok(Some(line)) => {
@@ -103,19 +103,19 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
                     return Err(too_long(request, room));
                 }
                 request.connection.requests.set(request.connection.requests.get() + 1);
-                request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+                request.connection.loop_state.counters.requests.fetch_add(1, Ordering::Relaxed);
                 if let Err((status, text)) = crate::http::route::target::path(request) {
                     request.uri.clear();
                     request.has_args = false;
                     request.log(Level::Info, &text);
-                    return Err(Refused::Answer(status));
+                    return Err(HeadError::Answer(status));
                 }
                 if let Some(host) = request.head.line.host.clone()
                     && !serve(request, entry, &host, "line")?
                 {
                     let text = "client sent invalid host in request line while reading client request line";
                     request.log(Level::Info, text);
-                    return Err(Refused::Answer(400));
+                    return Err(HeadError::Answer(400));
                 }
                 if request.version() < 1000 {
                     request.head.end = length as u32;
@@ -143,20 +143,20 @@ fn advance(request: &mut Request, entry: &Virtual, at: &mut Option<u32>, room: &
 /// [`crate::http::route::target::serve`]; without a server, nobody says what to answer.
 ///
 /// Differs from nginx: a misdirected request of HTTP/2 is logged with its request line. [test: requests_over_tls_are_answered_and_logged_as_by_nginx]
-fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, Refused> {
+fn serve(request: &mut Request, entry: &Virtual, host: &h1::Part, read: &str) -> Result<bool, HeadError> {
     let served = crate::http::route::target::serve(request, entry, host).map_err(|error| {
         request.log(Level::Alert, &format!("{error} while reading client request {read}"));
-        Refused::Logged(500)
+        HeadError::Logged(500)
     })?;
     if served && crate::http::route::target::is_misdirected(request) {
         let text = "client attempted to request the server name different from the one that was negotiated";
         request.log(Level::Info, &format!("{text} while reading client request {read}"));
-        return Err(Refused::Answer(421));
+        return Err(HeadError::Answer(421));
     }
     Ok(served)
 }
 
-fn bad_line(request: &mut Request, error: LineError) -> Refused {
+fn bad_line(request: &mut Request, error: LineError) -> HeadError {
     let (status, text) = match error {
         LineError::Method => (400, "client sent invalid method while reading client request line"),
         LineError::Request | LineError::Protocol => {
@@ -174,12 +174,12 @@ fn bad_line(request: &mut Request, error: LineError) -> Refused {
     request.method = h1::method_of_broken(request.head.bytes.filled());
     request.bad_line = Some(error);
     request.connection.requests.set(request.connection.requests.get() + 1);
-    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+    request.connection.loop_state.counters.requests.fetch_add(1, Ordering::Relaxed);
     request.log(Level::Info, text);
-    Refused::Answer(status)
+    HeadError::Answer(status)
 }
 
-fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room) -> Result<bool, Refused> {
+fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room) -> Result<bool, HeadError> {
     loop {
         // The host changes what its server's settings let pass behind it.
         let (ignore, underscores) = (request.server.head.ignore_invalid, request.server.head.underscores);
@@ -202,7 +202,7 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                     request.lingering = true;
                     let text = "client sent too many header lines while reading client request headers";
                     request.log(Level::Info, text);
-                    return Err(Refused::Answer(494));
+                    return Err(HeadError::Answer(494));
                 }
                 request.head_length = u64::from(line.end - request.head.line.method_name.start);
                 let value = line.value.clone();
@@ -216,7 +216,7 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                     }
                 {
                     request.log(Level::Info, "client sent invalid host header while reading client request headers");
-                    return Err(Refused::Answer(400));
+                    return Err(HeadError::Answer(400));
                 }
             }
             Ok(Next::End(end)) => {
@@ -237,37 +237,37 @@ fn headers(request: &mut Request, entry: &Virtual, at: &mut u32, room: &mut Room
                 let shown = format!("{}\\x{odd:02x}...", String::from_utf8_lossy(shown));
                 let text = format!("client sent invalid header line: \"{shown}\" while reading client request headers");
                 request.log(Level::Info, &text);
-                return Err(Refused::Answer(400));
+                return Err(HeadError::Answer(400));
             }
         }
     }
 }
 
 /// A request line that fits no buffer; nginx has read no more of it than its buffers hold.
-fn too_long(request: &mut Request, room: &Room) -> Refused {
+fn too_long(request: &mut Request, room: &Room) -> HeadError {
     let shown = request.head.bytes.filled().len().min(room.large.max(room.capacity));
     request.head.line = h1::RequestLine { line: 0..shown as u32, version: 1000, ..h1::RequestLine::default() };
     request.head_length = 0;
     request.method = h1::method_of_broken(request.head.bytes.filled());
     request.bad_line = Some(LineError::Request);
     request.connection.requests.set(request.connection.requests.get() + 1);
-    request.connection.front.counters.requests.fetch_add(1, Ordering::Relaxed);
+    request.connection.loop_state.counters.requests.fetch_add(1, Ordering::Relaxed);
     request.log(Level::Info, "client sent too long URI while reading client request line");
-    Refused::Answer(414)
+    HeadError::Answer(414)
 }
 
 /// A header line at `from` that fits no buffer; the log shows as much of it as a line of the log holds.
-fn too_large(request: &mut Request, from: u32, room: &Room) -> Refused {
+fn too_large(request: &mut Request, from: u32, room: &Room) -> HeadError {
     request.lingering = true;
     let line = request.head.bytes.filled().get(from as usize..).unwrap_or_default();
     let shown = line.get(..line.len().min(room.large.max(room.capacity)).min(1748)).unwrap_or_default();
     let shown = String::from_utf8_lossy(shown).into_owned();
     let text = format!("client sent too long header line: \"{shown}...\"");
     request.log(Level::Info, &format!("{text} while reading client request headers"));
-    Refused::Answer(494)
+    HeadError::Answer(494)
 }
 
-fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Part) -> Refused {
+fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Part) -> HeadError {
     let text = |part: &h1::Part| String::from_utf8_lossy(request.head.text(part)).into_owned();
     let name = request.head.headers.iter().find(|header| header.known == Some(known)).map(|header| text(&header.name));
     let name = name.unwrap_or_default();
@@ -285,7 +285,7 @@ fn duplicate(request: &Request, known: Known, earlier: &h1::Part, value: &h1::Pa
         )
     };
     request.log(Level::Info, &format!("{message} while reading client request headers"));
-    Refused::Answer(400)
+    HeadError::Answer(400)
 }
 
 /// What a line of the log says a connection is at while its head is read.
@@ -295,7 +295,7 @@ const fn action(request: &Request) -> &'static str {
 }
 
 /// Reads more of a head.
-async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refused> {
+async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), HeadError> {
     if request.head.bytes.room().is_empty() {
         let size = request.head.bytes.size() * 2;
         request.head.bytes.grow(size);
@@ -305,7 +305,7 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
         match request.connection.stream.try_read(room) {
             Ok(0) => {
                 request.log(Level::Info, &format!("client prematurely closed connection {}", action(request)));
-                return Err(Refused::Logged(400));
+                return Err(HeadError::Logged(400));
             }
             Ok(count) => {
                 request.head.bytes.end += count;
@@ -315,11 +315,11 @@ async fn more(request: &mut Request, deadline: &mut Deadline) -> Result<(), Refu
                 if wait(&request.connection.stream, deadline).await.is_err() {
                     let text = format!("client timed out (110: Connection timed out) {}", action(request));
                     request.log(Level::Info, &text);
-                    return Err(Refused::Logged(408));
+                    return Err(HeadError::Logged(408));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Refused::Silent),
+            Err(_) => return Err(HeadError::Silent),
         }
     }
 }

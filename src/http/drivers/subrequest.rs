@@ -4,10 +4,10 @@ use crate::http::codec::h1::Method;
 use crate::http::drivers::phase;
 use crate::http::heart::body::Body;
 use crate::http::heart::head::Head;
-use crate::http::heart::request::{Parent, Parts, Request};
+use crate::http::heart::request::{Parent, Request, RequestScratch};
 use crate::http::heart::wire::{Sink, Wire};
 use crate::http::modules::charset;
-use crate::net::turn::Buffer;
+use crate::net::event_loop::Buffer;
 
 /// Subrequests inside subrequests, as deep as nginx allows.
 const DEPTH: u8 = 51;
@@ -36,6 +36,29 @@ impl Request {
         }
     }
 
+    /// The same request once more, from its location on.
+    pub fn repeated(&self) -> Self {
+        let mut copy = self.made_for(b"");
+        copy.set_uri(&self.uri, self.has_args.then_some(self.args.as_slice()));
+        copy.uri_as_sent = self.uri_as_sent;
+        copy.location = self.location.clone();
+        copy.valid_location = self.valid_location;
+        copy.method = self.method;
+        copy.forced_get = self.forced_get;
+        copy.captures = self.captures.clone();
+        copy.body = self.body.shared();
+        copy.slices = self.slices.clone();
+        copy
+    }
+
+    /// Takes a request that has its location to its answer, and logs it where that is asked for.
+    pub async fn run_content(&mut self) {
+        Box::pin(phase::run_content(self)).await;
+        if self.location.settings.log_subrequest {
+            phase::log(self);
+        }
+    }
+
     /// Whether subrequests are nested more deeply than is allowed.
     pub fn is_too_deep(&self) -> bool {
         self.parent.as_ref().is_some_and(|parent| parent.depth > DEPTH)
@@ -53,7 +76,7 @@ impl Request {
             self.connection.clone(),
             (self.site.clone(), self.server.clone()),
             self.copied_head(),
-            Parts::default(),
+            RequestScratch::default(),
         );
         sub.method = Method::Get;
         sub.forced_get = true;

@@ -2,20 +2,21 @@
 
 use super::cache::{self, Fetch, Keep};
 use super::conf::{Dialect, Gateway, next};
-use super::engine::{Engine, Protocol, client_ip, note};
+use super::engine::{Engine, Protocol, client_ip, update_attempt};
 use super::exchange::{Exchange, Failure, Stage};
 use super::relay;
-use super::reply::{self, Reply};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
+use super::upstream_response::{self, UpstreamResponse};
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::http::heart::sticky::Passing;
-use crate::http::heart::upstream::{Attempt, InUse, Pool, Secured};
+use crate::http::heart::upstream::{Asker, Attempt, InUse, Pool, Secured};
 use crate::http::route::range;
 use crate::log::Level;
+use crate::net::outgoing::Local;
 use crate::upstream::Inputs;
 use crate::upstream::group::Pick;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ struct Missed {
     kept: bool,
     /// The body was passed on as it came.
     streamed: bool,
+    /// All of the request was sent.
+    whole: bool,
 }
 
 /// A request on its way through a group.
@@ -38,9 +41,11 @@ struct Attempts<'a, P> {
     head: &'a [u8],
     pick: Pick,
     begun: Instant,
+    /// Where connections come from.
+    local: Option<Local>,
 }
 
-/// Asks one server after the other, and takes the answer to the client.
+/// Asks one server after the other, and takes the answer to the client; `local` is where connections come from.
 ///
 /// # Errors
 /// The status to answer with.
@@ -48,7 +53,7 @@ pub async fn run<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
     pool: &Arc<Pool>,
-    head: &[u8],
+    (head, local): (&[u8], Option<Local>),
     fetch: &mut Option<Box<Fetch>>,
 ) -> Result<Flow<'static>, u16> {
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
@@ -56,13 +61,13 @@ pub async fn run<P: Protocol>(
     let session = pool.sticky.as_ref().map(|sticky| sticky.server(&id, request)).unwrap_or_default();
     let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key, session: &session });
     pick.limit(engine.gateway.next_tries);
-    let begun = request.turn().clock.instant();
-    let mut attempts = Attempts { engine, pool, head, pick, begun };
+    let begun = request.event_loop().clock.instant();
+    let mut attempts = Attempts { engine, pool, head, pick, begun, local };
     let mut is_marked = false;
     loop {
-        let clock = &request.turn().clock;
+        let clock = &request.event_loop().clock;
         let now = (clock.instant(), clock.now().as_secs());
-        let Some(used) = InUse::select(pool, &mut attempts.pick, now) else {
+        let Some(mut used) = InUse::select(pool, &mut attempts.pick, now, Asker::of(engine)) else {
             let peer = pool.group.name.as_str().into();
             request.attempts.list.push(Attempt { peer, status: 502, ..Attempt::default() });
             request.log(Level::Error, "no live upstreams while connecting to upstream");
@@ -75,7 +80,7 @@ pub async fn run<P: Protocol>(
             sticky.mark(request, server, std::mem::replace(&mut is_marked, true));
             sticky.passing(&id, server)
         });
-        match attempts.exchange(request, &used).await {
+        match attempts.exchange(request, &mut used).await {
             Ok((exchange, reply, upload)) => {
                 let flow = deliver(engine, request, (exchange, used, passing.as_ref()), (reply, upload), fetch).await;
                 passing.iter().for_each(|passing| passing.learn(request, false));
@@ -94,8 +99,8 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     async fn exchange(
         &self,
         request: &mut Request,
-        used: &InUse,
-    ) -> Result<(Exchange, Reply, Option<Upload<'a>>), Missed> {
+        used: &mut InUse,
+    ) -> Result<(Exchange, UpstreamResponse, Option<Upload<'a>>), Missed> {
         let gateway = &self.engine.gateway;
         let address = self.pool.group.peer(used.peer).map(|peer| &peer.address);
         let secured = match (&self.engine.tls, request.attempts.secure) {
@@ -106,27 +111,32 @@ impl<'a, P: Protocol> Attempts<'a, P> {
             (None, true) => return Err(Missed::before(Failure::Local(500))),
             (_, false) => None,
         };
-        let parked = request.connection.front.idle.take(self.pool, used.peer, secured.as_ref());
-        let mut exchange = match (parked, address) {
-            (Some(parked), _) => {
-                note(request, |attempt| attempt.connect = Some(Duration::ZERO));
-                Exchange::reuse(parked, secured, request.turn())
+        let http2 = gateway.dialect.has_frames();
+        let idle_connection = request.connection.loop_state.idle.take(used, secured.as_ref(), http2);
+        let mut exchange = match (idle_connection, address) {
+            (Some(idle_connection), _) => {
+                update_attempt(request, |attempt| attempt.connect = Some(Duration::ZERO));
+                Exchange::reuse(idle_connection, secured, request.event_loop())
             }
-            (None, Some(address)) => Exchange::open(request, gateway, address, secured).map_err(Missed::before)?,
+            (None, Some(address)) => {
+                Exchange::open(request, gateway, (address, self.local.clone()), secured).map_err(Missed::before)?
+            }
             (None, None) => return Err(Missed::before(Failure::Local(500))),
         };
         let mut upload = Some(Upload::new(request, gateway, self.head));
         let streamed = upload.as_ref().is_some_and(Upload::is_streamed);
         let outcome = exchange.converse(request, gateway, self.head, &mut upload).await;
         let (stage, kept) = (exchange.stage(), exchange.kept);
-        let missed = |failure| Missed { failure, stage, kept, streamed };
+        let whole = upload.is_none();
+        let missed = |failure| Missed { failure, stage, kept, streamed, whole };
         let reply = outcome.map_err(missed)?;
-        note(request, |attempt| attempt.status = reply.status);
+        update_attempt(request, |attempt| attempt.status = reply.status);
         let failure = Failure::Status(reply.status);
         let bit = failure.bit();
         if bit != 0 && self.pick.left() > 1 && self.may_repeat(request, &missed(failure), bit) {
             return Err(missed(failure));
         }
+        used.answered(request.event_loop().clock.since(used.since));
         Ok((exchange, reply, upload))
     }
 
@@ -138,14 +148,14 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         let bits = if sent && once { bit | next::NON_IDEMPOTENT } else { bit };
         allowed & bits == bits
             && !(sent && missed.streamed)
-            && (next_timeout.is_zero() || request.turn().clock.since(self.begun) < next_timeout)
+            && (next_timeout.is_zero() || request.event_loop().clock.since(self.begun) < next_timeout)
     }
 
     /// After a failure: whether to go on, or the status to answer with.
     fn next(&mut self, request: &mut Request, used: InUse, missed: &Missed) -> Result<(), u16> {
-        let Missed { failure, stage, kept, .. } = *missed;
-        let elapsed = request.turn().clock.since(used.since);
-        note(request, |attempt| {
+        let Missed { failure, stage, kept, whole, .. } = *missed;
+        let elapsed = request.event_loop().clock.since(used.since);
+        update_attempt(request, |attempt| {
             attempt.response = Some(elapsed);
             attempt.status = failure.status();
         });
@@ -155,10 +165,10 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         }
         // A wait that ends is the reading of an answer, also before its first byte.
         let action = match (failure, stage) {
-            (Failure::Timeout, Stage::Sending) if self.is_sent_whole(request) => Stage::Reading.action(),
+            (Failure::Timeout, Stage::Sending) if whole => Stage::Reading.action(),
             _ => stage.action(),
         };
-        let seconds = request.turn().clock.now().as_secs();
+        let seconds = request.event_loop().clock.now().as_secs();
         if used.end(failure.counts(), &mut self.pick, seconds) {
             request.log(Level::Warn, &format!("upstream server temporarily disabled while {action}"));
         }
@@ -173,19 +183,12 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         }
         Err(failure.status())
     }
-
-    /// Whether all of head and body were sent in the last attempt.
-    fn is_sent_whole(&self, request: &Request) -> bool {
-        let body = request.body.saved.as_ref().filter(|_| self.engine.gateway.pass_body);
-        let all = self.head.len() as u64 + body.map_or(0, crate::http::heart::body::Saved::len);
-        !request.body.is_pending() && request.attempts.list.last().is_some_and(|attempt| attempt.sent >= all)
-    }
 }
 
 impl Missed {
     /// A failure before anything was sent.
     const fn before(failure: Failure) -> Self {
-        Self { failure, stage: Stage::Connecting, kept: false, streamed: false }
+        Self { failure, stage: Stage::Connecting, kept: false, streamed: false, whole: false }
     }
 }
 
@@ -194,13 +197,13 @@ async fn deliver<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
     (mut exchange, used, passing): (Exchange, InUse, Option<&Passing>),
-    (reply, upload): (Reply, Option<Upload<'_>>),
+    (reply, upload): (UpstreamResponse, Option<Upload<'_>>),
     fetch: &mut Option<Box<Fetch>>,
 ) -> Flow<'static> {
     let gateway = &engine.gateway;
     let bytes = exchange.buffer.filled();
     if request.site.kept.upstream {
-        reply::keep(request, bytes, &reply);
+        upstream_response::keep(request, bytes, &reply);
     }
     passing.iter().for_each(|passing| passing.learn(request, true));
     fetch.iter_mut().for_each(|fetch| fetch.heed(request, gateway, bytes, &reply));
@@ -215,13 +218,14 @@ async fn deliver<P: Protocol>(
         finish(request, exchange, used, &reply, upload.is_none());
         return flow;
     }
-    reply::head(request, gateway, &engine.protocol, bytes, &reply);
+    upstream_response::head(request, gateway, &engine.protocol, bytes, &reply);
     let kept = fetch.as_ref().is_some_and(|fetch| fetch.may_keep());
     cache::ranges(request, gateway, kept, false);
     request.response.unconditional = !kept;
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
-    note(request, |attempt| attempt.length = 0);
+    update_attempt(request, |attempt| attempt.length = 0);
+    request.begin_slices();
     if range::is_unsatisfiable(request) {
         range::say_length(request);
         exchange.reusable = false;
@@ -243,7 +247,9 @@ async fn deliver<P: Protocol>(
     let store = engine.store.as_deref();
     let keep = fetch.take().map(Keep::Cache).or_else(|| store.map(Keep::Store));
     relay::run(request, (exchange, used), (reply, upload), gateway, keep).await;
-    request.attempts.url = None;
+    if request.response.held.is_none() {
+        request.attempts.url = None;
+    }
     Flow::Done
 }
 
@@ -252,10 +258,10 @@ fn away<P: Protocol>(
     engine: &Engine<P>,
     request: &mut Request,
     bytes: &[u8],
-    reply: &Reply,
+    reply: &UpstreamResponse,
     fetch: &mut Option<Box<Fetch>>,
 ) -> Option<Flow<'static>> {
-    if let Some(flow) = reply::redirect(request, &engine.gateway, bytes, reply) {
+    if let Some(flow) = upstream_response::redirect(request, &engine.gateway, bytes, reply) {
         return Some(flow);
     }
     // memcached's 404 has no body: the location answers.
@@ -269,7 +275,7 @@ fn away<P: Protocol>(
     if !pages.iter().any(|page| page.status == reply.status) {
         return None;
     }
-    reply::challenge(request, bytes, reply);
+    upstream_response::challenge(request, bytes, reply);
     if let Some(fetch) = fetch.take() {
         fetch.remember(request, reply.status);
     }
@@ -277,18 +283,18 @@ fn away<P: Protocol>(
 }
 
 /// Ends an exchange whose body nobody wants: the connection is kept when nothing more comes on it.
-fn finish(request: &mut Request, exchange: Exchange, used: InUse, reply: &Reply, sent: bool) {
-    let elapsed = request.turn().clock.since(used.since);
-    note(request, |attempt| attempt.response = Some(elapsed));
+fn finish(request: &mut Request, exchange: Exchange, used: InUse, reply: &UpstreamResponse, sent: bool) {
+    let elapsed = request.event_loop().clock.since(used.since);
+    update_attempt(request, |attempt| attempt.response = Some(elapsed));
     let whole = exchange.buffer.filled().len() == reply.head as usize && reply.has_no_body();
-    let keep = whole && sent && reply.keepalive && exchange.reusable;
     let mut exchange = exchange;
-    request.turn().give(std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0)));
+    let keep = whole && sent && reply.keepalive && exchange.reusable && exchange.settle(request);
+    request.event_loop().give(std::mem::replace(&mut exchange.buffer, crate::net::event_loop::Buffer::new(0)));
     let secured = exchange.secured.take();
-    let (stream, requests, opened) = exchange.into_parts(request.turn());
+    let reusable = exchange.into_parts(request.event_loop());
     if keep {
-        let front = &request.connection.front;
-        front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), secured, front.turn.clock.instant());
+        let loop_state = &request.connection.loop_state;
+        loop_state.idle.put_idle(&used, reusable, secured, loop_state.event_loop.clock.instant());
     }
     request.attempts.url = None;
 }

@@ -19,7 +19,7 @@ const SENT: u64 = 1 << 20;
 #[derive(Default)]
 pub struct Buffer {
     /// The oldest bytes.
-    front: VecDeque<u8>,
+    loop_state: VecDeque<u8>,
     file: Option<File>,
     /// The part of the file that is not sent yet.
     read: u64,
@@ -31,12 +31,12 @@ pub struct Buffer {
 impl Buffer {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.front.is_empty() && self.read == self.written && self.back.is_empty()
+        self.loop_state.is_empty() && self.read == self.written && self.back.is_empty()
     }
 
     /// Bytes that wait in memory.
     pub fn memory(&self) -> usize {
-        self.front.len() + self.back.len()
+        self.loop_state.len() + self.back.len()
     }
 
     /// Bytes the file has had since it was last empty.
@@ -63,7 +63,7 @@ impl Buffer {
     /// Takes bytes in, in memory.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.read == self.written && self.back.is_empty() {
-            self.front.extend(bytes);
+            self.loop_state.extend(bytes);
         } else {
             self.back.extend_from_slice(bytes);
         }
@@ -75,10 +75,10 @@ impl Buffer {
     /// What pwrite(2) said; the bytes stay.
     pub fn spill(&mut self, most: usize) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        if self.read == self.written && self.back.is_empty() && self.front.len() > most {
-            self.back.extend(self.front.drain(most..));
+        if self.read == self.written && self.back.is_empty() && self.loop_state.len() > most {
+            self.back.extend(self.loop_state.drain(most..));
         }
-        if self.front.len() + self.back.len() <= most && self.back.len() < PIECE {
+        if self.loop_state.len() + self.back.len() <= most && self.back.len() < PIECE {
             return Ok(());
         }
         file.write_all_at(&self.back, self.written)?;
@@ -93,13 +93,13 @@ impl Buffer {
     /// What the write said.
     pub fn send(&mut self, to: &impl Carries, file: &mut bool) -> io::Result<usize> {
         *file = false;
-        if self.front.is_empty() && self.read == self.written {
-            self.front = std::mem::take(&mut self.back).into();
+        if self.loop_state.is_empty() && self.read == self.written {
+            self.loop_state = std::mem::take(&mut self.back).into();
         }
-        if !self.front.is_empty() {
-            let (run, _) = self.front.as_slices();
+        if !self.loop_state.is_empty() {
+            let (run, _) = self.loop_state.as_slices();
             let count = to.try_send(run, Then::Flush)?;
-            self.front.drain(..count);
+            self.loop_state.drain(..count);
             return Ok(count);
         }
         let Some(opened) = &self.file else { return Ok(0) };

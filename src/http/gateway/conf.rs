@@ -1,13 +1,14 @@
 //! The rows every gateway has, instanced per prefix, and their settings.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Directive, Support};
 use crate::conf::module::{Conf, Merged as _, inherit};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::module::{Compile, Text};
+use crate::http::heart::request::Request;
 use crate::http::heart::settings::TempPath;
-use crate::net::address::Address;
+use crate::log::Level;
+use crate::net::outgoing::{BufferSizes, Local};
 use crate::session::listening;
 use crate::session::used;
 use std::time::Duration;
@@ -130,21 +131,11 @@ pub mod gateway {
     pub const MEMCACHED: u8 = 5;
 }
 
-/// Rows of a gateway that is not served.
-pub const fn unserved<const N: usize>(mut rows: [Directive; N]) -> [Directive; N] {
-    let mut at = 0;
-    while at < N {
-        rows[at].support = Support::Missing;
-        at += 1;
-    }
-    rows
-}
-
 /// Settings every gateway has.
 #[derive(Default)]
 pub struct GatewayConf<const P: u8> {
     /// `*_bind`: nothing, `off`, or an address, and whether it is transparent.
-    pub bind: Option<Option<Word>>,
+    pub bind: Option<Option<(Word, bool)>>,
     /// `*_buffer_size`.
     pub buffer_size: Option<u64>,
     /// `*_buffering`.
@@ -193,6 +184,12 @@ pub struct GatewayConf<const P: u8> {
     pub force_ranges: Option<bool>,
     /// `*_limit_rate`.
     pub limit_rate: Option<u64>,
+    /// `proxy_pass_trailers`.
+    pub pass_trailers: Option<bool>,
+    /// `*_socket_rcvbuf`.
+    pub socket_rcvbuf: Option<u64>,
+    /// `*_socket_sndbuf`.
+    pub socket_sndbuf: Option<u64>,
 }
 
 impl<const P: u8> Conf for GatewayConf<P> {
@@ -200,7 +197,8 @@ impl<const P: u8> Conf for GatewayConf<P> {
         inherit!(self, outer; list hide, pass; bind, buffer_size, buffering, buffers, busy, connect_timeout);
         inherit!(self, outer; send_timeout, read_timeout, ignore_client_abort, ignore_headers, intercept_errors);
         inherit!(self, outer; max_temp, temp_write, temp_path, next, next_timeout, next_tries, pass_body);
-        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive, force_ranges, limit_rate);
+        inherit!(self, outer; pass_headers, request_buffering, socket_keepalive, force_ranges, limit_rate, pass_trailers);
+        inherit!(self, outer; socket_rcvbuf, socket_sndbuf);
     }
 }
 
@@ -222,6 +220,24 @@ impl GatewayConf<{ gateway::MEMCACHED }> {
     }
 }
 
+impl GatewayConf<{ gateway::GRPC }> {
+    /// With what nginx sets for gRPC and has no rows for.
+    pub fn fixed(&self) -> Self {
+        let mut fixed = Self {
+            buffering: Some(false),
+            ignore_client_abort: Some(false),
+            max_temp: Some(0),
+            pass_body: Some(true),
+            pass_headers: Some(true),
+            request_buffering: Some(false),
+            pass_trailers: Some(true),
+            ..Self::default()
+        };
+        fixed.inherit(self);
+        fixed
+    }
+}
+
 /// How servers are spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -236,6 +252,17 @@ pub enum Dialect {
         /// `memcached_gzip_flag`; 0 for none.
         gzip: u64,
     },
+    /// HTTP/2 both ways, one request at a time, as a gRPC server speaks it.
+    Grpc,
+    /// The same with an HTTP server.
+    Http2,
+}
+
+impl Dialect {
+    /// Whether requests and answers are frames of HTTP/2.
+    pub const fn has_frames(self) -> bool {
+        matches!(self, Self::Grpc | Self::Http2)
+    }
 }
 
 /// Settings without any `Option` left to decide.
@@ -246,8 +273,8 @@ pub struct Gateway {
     pub keep: bool,
     /// `fastcgi_catch_stderr`.
     pub catch: Vec<Box<[u8]>>,
-    /// The local address to connect from.
-    pub bind: Option<Text>,
+    /// The local address to connect from, and whether it is transparent.
+    pub bind: Option<(Text, bool)>,
     /// How large a response head may be.
     pub buffer_size: usize,
     /// How much of a response waits for its client in memory.
@@ -294,6 +321,10 @@ pub struct Gateway {
     pub request_buffering: bool,
     /// `*_socket_keepalive`.
     pub socket_keepalive: bool,
+    /// `*_socket_rcvbuf` and `*_socket_sndbuf`.
+    pub buffers: BufferSizes,
+    /// `proxy_pass_trailers`, and with gRPC always.
+    pub pass_trailers: bool,
 }
 
 /// Response headers no gateway passes on unless told to.
@@ -308,11 +339,27 @@ pub const HIDDEN: [&str; 8] = [
     "X-Accel-Charset",
 ];
 
+/// The same of gRPC servers.
+pub const HIDDEN_GRPC: [&str; 7] = [
+    "Date",
+    "Server",
+    "X-Accel-Expires",
+    "X-Accel-Redirect",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+];
+
 /// The same of those that speak to CGI programs.
 pub const HIDDEN_CGI: [&str; 6] =
     ["Status", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"];
 
 impl Gateway {
+    /// Whether a header of a response is not passed on.
+    pub fn hides(&self, name: &[u8]) -> bool {
+        self.hidden.iter().any(|hidden| hidden.len() == name.len() && name.eq_ignore_ascii_case(hidden))
+    }
+
     /// The runtime form of merged settings.
     ///
     /// # Errors
@@ -326,21 +373,25 @@ impl Gateway {
             // The Status of an uwsgi application is passed on, as in nginx.
             gateway::UWSGI => (Dialect::Cgi, HIDDEN_CGI.get(1..).unwrap_or_default()),
             gateway::MEMCACHED => (Dialect::Memcached { gzip: 0 }, &[][..]),
+            gateway::GRPC => (Dialect::Grpc, &HIDDEN_GRPC[..]),
             _ => (Dialect::Http, &HIDDEN[..]),
         };
         let mut hidden: Vec<Vec<u8>> = own.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
         hidden.retain(|name| !passed(name));
         hidden.extend(conf.hide.iter().map(|word| word.bytes.to_ascii_lowercase()));
         let bind = match &conf.bind {
-            Some(Some(word)) => Some(cx.text(word)?),
+            Some(Some((word, transparent))) => {
+                cx.build.transparent |= transparent;
+                Some((cx.text(word)?, *transparent))
+            }
             _ => None,
         };
         let temp_path = match &conf.temp_path {
             Some(temp) => cx.build.full(&temp.path),
             None => cx.build.default_temp(prefix),
         };
-        // Nothing of memcached's answers is buffered.
-        if P != gateway::MEMCACHED {
+        // Nothing of memcached's and gRPC servers' answers is buffered.
+        if P != gateway::MEMCACHED && P != gateway::GRPC {
             cx.build.folder(&temp_path);
         }
         let next = conf.next.merged()?;
@@ -372,20 +423,22 @@ impl Gateway {
             pass_headers: conf.pass_headers.merged()?,
             request_buffering: conf.request_buffering.merged()?,
             socket_keepalive: conf.socket_keepalive.merged()?,
+            buffers: BufferSizes::new(conf.socket_rcvbuf, conf.socket_sndbuf),
+            pass_trailers: conf.pass_trailers == Some(true),
         })
     }
 
     /// The address `*_bind` names for this request.
-    pub fn local(&self, request: &crate::http::heart::request::Request) -> Option<Address> {
-        let text = self.bind.as_ref()?.text(request);
-        let text = String::from_utf8_lossy(&text);
-        local_address(&text)
+    pub fn local(&self, request: &Request) -> Option<Local> {
+        let (text, transparent) = self.bind.as_ref()?;
+        let text = text.text(request);
+        let local = listening::local(&String::from_utf8_lossy(&text));
+        if local.is_none() && !text.is_empty() {
+            let shown = crate::conf::bytes::text(&text);
+            request.log(Level::Error, &format!("invalid local address \"{shown}\""));
+        }
+        local.map(|address| Local { address, transparent: *transparent })
     }
-}
-
-/// An address to connect from: with or without a port.
-pub fn local_address(text: &str) -> Option<Address> {
-    listening::local(text).map(Address::Ip)
 }
 
 /// Sizes that must go together.
@@ -429,28 +482,21 @@ pub fn bind<const P: u8>(
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
     if conf.bind.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
     if word.is("off") && rest.is_empty() {
         conf.bind = Some(None);
         return Ok(());
     }
-    if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
+    if !word.bytes.contains(&b'$') && listening::local(&word.text()).is_none() {
         return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
     }
     used::word(cx, word)?;
-    match rest {
-        [] => {}
-        [word] if word.is("transparent") => {
-            let name = cx.row.name;
-            cx.unserved(statement, &format!("the \"transparent\" parameter of \"{name}\""));
-            conf.bind = Some(None);
-            return Ok(());
-        }
-        [word, ..] => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
+    if let Some(word) = rest.first().filter(|word| !word.is("transparent")) {
+        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
     }
-    conf.bind = Some(Some(word.clone()));
+    conf.bind = Some(Some((word.clone(), !rest.is_empty())));
     Ok(())
 }
 
@@ -461,7 +507,7 @@ pub fn temp_path<const P: u8>(
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
     if conf.temp_path.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.temp_path = Some(TempPath::of(cx, statement)?);
     Ok(())
@@ -470,15 +516,14 @@ pub fn temp_path<const P: u8>(
 /// The rows of every gateway: connections and the next server.
 macro_rules! connection_rows {
     ($prefix:literal, $gateway:expr, $next:expr) => {{
-        use crate::conf::directive::{Arity, Directive, Support};
+        use crate::conf::directive::{Arity, Directive};
         use crate::conf::slot::{Custom, Flag, Mask, Number, Size, Time};
         use crate::http::gateway::conf::{GatewayConf as G, bind};
         use crate::session::contexts::HTTP_ANY as ANY;
         [
             Directive::new(concat!($prefix, "_bind"), ANY, Arity::Between(1, 2), &Custom(bind::<{ $gateway }>))
                 .words(&["transparent", "off"])
-                .support(Support::Parts("transparent is refused"))
-                .doc("Sets the address connections to backends come from."),
+                .doc("Sets the address connections to backends come from; with transparent it need not be this machine's."),
             Directive::new(
                 concat!($prefix, "_buffer_size"),
                 ANY,
@@ -547,6 +592,37 @@ macro_rules! connection_rows {
     }};
 }
 pub(crate) use connection_rows;
+
+/// The rows of the gateways that size their sockets' buffers.
+macro_rules! socket_rows {
+    ($prefix:literal, $gateway:expr) => {{
+        use crate::conf::directive::{Arity, Directive};
+        use crate::conf::slot::Size;
+        use crate::http::gateway::conf::GatewayConf as G;
+        use crate::session::contexts::HTTP_ANY as ANY;
+        [
+            Directive::new(
+                concat!($prefix, "_socket_rcvbuf"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.socket_rcvbuf),
+            )
+            .default("0")
+            .since("1.31.3")
+            .doc("Sets SO_RCVBUF on connections to backends; 0 leaves it to the system."),
+            Directive::new(
+                concat!($prefix, "_socket_sndbuf"),
+                ANY,
+                Arity::Exactly(1),
+                &Size(|c: &mut G<{ $gateway }>| &mut c.socket_sndbuf),
+            )
+            .default("0")
+            .since("1.31.3")
+            .doc("Sets SO_SNDBUF on connections to backends; 0 leaves it to the system."),
+        ]
+    }};
+}
+pub(crate) use socket_rows;
 
 /// The rows of the gateways whose answers have heads: which of their headers count.
 macro_rules! header_rows {

@@ -4,14 +4,14 @@
 
 use super::attempts;
 use super::cache::{self, Caching, Fetch, Looked, Store};
-use super::conf::Gateway;
+use super::conf::{Dialect, Gateway};
 use super::lookup::Servers;
 use crate::http::heart::body::Saved;
 use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
 use crate::http::heart::settings::FileOnly;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use crate::http::heart::upstream::Attempt;
 use crate::log::Level;
 use crate::net::resolver::Lookup;
@@ -121,8 +121,8 @@ impl<P: Protocol> Handler for Engine<P> {
 }
 
 impl<P: Protocol> Explain for Engine<P> {
-    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
-        Some(self.tell(request, story))
+    fn explain(&self, request: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
+        Some(self.tell(request, trace))
     }
 }
 
@@ -174,19 +174,27 @@ impl<P: Protocol> Engine<P> {
         fetch: &mut Option<Box<Fetch>>,
     ) -> Result<Flow<'static>, u16> {
         request.attempts.begin();
-        let mut out = request.turn().text();
-        self.protocol.encode(request, &target, self.body_length(request), &mut out)?;
+        let mut out = request.event_loop().text();
+        let body = self.body_length(request);
+        let is_http = matches!(self.gateway.dialect, Dialect::Http | Dialect::Http2);
+        request.attempts.body_length = match body {
+            BodyLength::Known(length) => Some(length).filter(|_| is_http),
+            BodyLength::None | BodyLength::Chunked => None,
+        };
+        request.attempts.in_chunks = self.gateway.dialect == Dialect::Http && body == BodyLength::Chunked;
+        self.protocol.encode(request, &target, body, &mut out)?;
         let Target { servers, uri, secure, .. } = target;
+        let local = self.gateway.local(request);
         let pool = servers.find(request, &self.gateway).await?;
         request.attempts.url = Some((self.protocol.scheme(secure), uri));
         request.attempts.secure = secure;
-        let flow = attempts::run(self, request, &pool, &out, fetch).await;
-        request.turn().give_text(out);
+        let flow = attempts::run(self, request, &pool, (&out, local), fetch).await;
+        request.event_loop().give_text(out);
         flow
     }
 
     /// What would be sent, and to whom: what [`Self::pass`] does up to the first connection.
-    fn tell(&self, request: &mut Request, story: &mut Story) -> Flow<'static> {
+    fn tell(&self, request: &mut Request, trace: &mut Trace) -> Flow<'static> {
         let target = match self.protocol.target(request) {
             Ok(target) => target,
             Err(status) => return Flow::Finish(status),
@@ -214,7 +222,7 @@ impl<P: Protocol> Engine<P> {
             Servers::Host { .. } => return Flow::Finish(502),
         };
         let shown = self.protocol.shown(request, out);
-        story.passes(self.protocol.scheme(target.secure), target.servers.name(), shown, choice);
+        trace.passes(self.protocol.scheme(target.secure), target.servers.name(), shown, choice);
         Flow::Done
     }
 
@@ -232,7 +240,7 @@ impl<P: Protocol> Engine<P> {
 }
 
 /// Changes the current attempt.
-pub fn note(request: &mut Request, change: impl FnOnce(&mut Attempt)) {
+pub fn update_attempt(request: &mut Request, change: impl FnOnce(&mut Attempt)) {
     if let Some(attempt) = request.attempts.list.last_mut() {
         change(attempt);
     }

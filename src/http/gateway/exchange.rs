@@ -6,18 +6,21 @@
 //! Differs from nginx: what a backend answered before it closed is read although more of the request was to be sent. [test: every_end_of_an_exchange_is_nginxs]
 
 use super::conf::{Dialect, Gateway, next};
-use super::engine::note;
-use super::reply::{self, Invalid, Reply};
+use super::engine::update_attempt;
+use super::hints;
 use super::upload::Upload;
+use super::upstream_response::{self, Invalid, UpstreamResponse};
 use crate::http::codec::fastcgi::{self, Found, Records};
+use crate::http::codec::grpc::{Fault, Frames, Link};
 use crate::http::codec::h1::Method;
 use crate::http::heart::request::Request;
-use crate::http::heart::upstream::{Parked, Secured};
+use crate::http::heart::upstream::{IdleConnection, Reusable, Secured};
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::deadline::Deadline;
+use crate::net::event_loop::{Buffer, EventLoop};
+use crate::net::outgoing::{Local, Unconnected, severity};
 use crate::net::transport::{self, Outgoing, Transport};
-use crate::net::turn::{Buffer, Turn};
 use crate::session::tls;
 use std::future::poll_fn;
 use std::io;
@@ -133,6 +136,8 @@ pub struct Exchange {
     pub secured: Option<Secured>,
     /// What a FastCGI server sends, taken apart.
     pub records: Option<Box<Records>>,
+    /// The frames of a gRPC server.
+    pub frames: Option<Box<Frames>>,
     /// Where it leads, until TLS has begun.
     address: Option<Address>,
     stage: Stage,
@@ -141,18 +146,31 @@ pub struct Exchange {
     opened: Instant,
 }
 
+/// Informational responses before a response (RFC 9110 §15.2).
+#[derive(Default)]
+struct Interim {
+    /// How many came.
+    count: u32,
+    /// Bytes of early hints.
+    hints: usize,
+}
+
 /// Heads of informational responses that are passed over (RFC 9110 §15.2).
 const INFORMATIONAL: u32 = 64;
 
+/// Reads of frames before an answer's head until other requests of the loop have their turn.
+const READS_AT_ONCE: u32 = 16;
+
 impl Exchange {
     /// Goes on with an idle connection.
-    pub fn reuse(parked: Parked, secured: Option<Secured>, turn: &Turn) -> Self {
-        let parts = (parked.requests, parked.opened);
-        Self { kept: true, secured, ..Self::new(parked.stream, parts, turn, Stage::Sending) }
+    pub fn reuse(idle_connection: IdleConnection, secured: Option<Secured>, event_loop: &EventLoop) -> Self {
+        let parts = (idle_connection.requests, idle_connection.opened);
+        let frames = idle_connection.link.map(|link| Box::new(Frames::new(link)));
+        Self { kept: true, secured, frames, ..Self::new(idle_connection.stream, parts, event_loop, Stage::Sending) }
     }
 
-    fn new(stream: Transport, (requests, opened): (u64, Instant), turn: &Turn, stage: Stage) -> Self {
-        let deadline = turn.deadline();
+    fn new(stream: Transport, (requests, opened): (u64, Instant), event_loop: &EventLoop, stage: Stage) -> Self {
+        let deadline = event_loop.deadline();
         Self {
             stream,
             buffer: Buffer::new(0),
@@ -160,6 +178,7 @@ impl Exchange {
             kept: false,
             secured: None,
             records: None,
+            frames: None,
             address: None,
             stage,
             deadline,
@@ -169,9 +188,10 @@ impl Exchange {
     }
 
     /// The connection for the next request.
-    pub fn into_parts(self, turn: &Turn) -> (Transport, u64, Instant) {
-        turn.give_deadline(self.deadline);
-        (self.stream, self.requests, self.opened)
+    pub fn into_parts(self, event_loop: &EventLoop) -> Reusable {
+        event_loop.give_deadline(self.deadline);
+        let link = self.frames.map(|frames| frames.link());
+        Reusable { stream: self.stream, requests: self.requests + 1, opened: self.opened, link }
     }
 
     /// Begins to connect. A connection still on its way is waited for only when nothing can be sent yet: on loopback it
@@ -182,30 +202,31 @@ impl Exchange {
     pub fn open(
         request: &Request,
         gateway: &Gateway,
-        address: &Address,
+        (address, local): (&Address, Option<Local>),
         secured: Option<Secured>,
     ) -> Result<Self, Failure> {
-        let front = &request.connection.front;
-        if !front.has_room(&request.location.settings.error_log) {
-            let most = front.turn.connections.get();
+        let loop_state = &request.connection.loop_state;
+        if !loop_state.has_room(&request.location.settings.error_log) {
+            let most = loop_state.event_loop.connections.get();
             let text = format!("{most} worker_connections are not enough while connecting to upstream");
             request.log(Level::Alert, &text);
             return Err(Failure::Local(500));
         }
-        let bind = gateway.local(request);
-        let how = Outgoing { bind, keepalive: gateway.socket_keepalive, nodelay: false, speaks: true };
-        let (stream, _) = transport::connect(address, &how).map_err(|error| {
-            let text = crate::conf::walk::errno(&error);
-            let level = if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ECONNREFUSED)) {
-                Level::Error
-            } else {
-                Level::Crit
+        let (buffers, keepalive) = (gateway.buffers, gateway.socket_keepalive);
+        let how = Outgoing { bind: local, buffers, keepalive, nodelay: false, speaks: true };
+        let (stream, _) = transport::connect(address, &how).map_err(|unconnected| {
+            let (level, call, error, failure) = match unconnected {
+                Unconnected::Local { call, level, error } => (level, call, error, Failure::Local(500)),
+                Unconnected::Server(error) => {
+                    (severity(&error), format!("connect() to {address}"), error, Failure::Error)
+                }
             };
-            request.log(level, &format!("connect() to {address} failed ({text}) while connecting to upstream"));
-            Failure::Error
+            let text = crate::conf::walk::errno(&error);
+            request.log(level, &format!("{call} failed ({text}) while connecting to upstream"));
+            failure
         })?;
-        let now = request.turn().clock.instant();
-        let mut exchange = Self::new(stream, (0, now), request.turn(), Stage::Connecting);
+        let now = request.event_loop().clock.instant();
+        let mut exchange = Self::new(stream, (0, now), request.event_loop(), Stage::Connecting);
         exchange.deadline.set(now, gateway.connect_timeout);
         exchange.address = secured.is_some().then(|| address.clone());
         exchange.secured = secured;
@@ -226,14 +247,14 @@ impl Exchange {
     pub fn established(&mut self, request: &mut Request) {
         if !self.is_sent() {
             self.stage = Stage::Sending;
-            let time = request.turn().clock.since(self.opened);
-            note(request, |attempt| attempt.connect = Some(time));
+            let time = request.event_loop().clock.since(self.opened);
+            update_attempt(request, |attempt| attempt.connect = Some(time));
         }
     }
 
     /// Gives the server so much time from now on.
     pub fn expect(&mut self, request: &Request, time: Duration) {
-        self.deadline.set(request.turn().clock.instant(), time);
+        self.deadline.set(request.event_loop().clock.instant(), time);
     }
 
     /// Nothing is due from the server.
@@ -288,12 +309,16 @@ impl Exchange {
             let Some(address) = self.address.take() else { return Poll::Ready(Err(Failure::Local(500))) };
             match secured.side.connect(request, &address, &secured.name) {
                 Ok(session) => self.stream.secure(session, b""),
-                Err(text) => return Poll::Ready(Err(self.insecure(request, &text))),
+                // The certificate for the server cannot be loaded.
+                Err(text) => {
+                    self.insecure(request, &text);
+                    return Poll::Ready(Err(Failure::Local(500)));
+                }
             }
         }
         let failed = ready!(self.stream.poll_handshake(cx)).err().map(|error| tls::failed(&error));
         let judged = || {
-            let now = request.turn().clock.now().as_secs() as i64;
+            let now = request.event_loop().clock.now().as_secs() as i64;
             let session = self.stream.tls()?;
             session.look(|state| secured.side.verify(state, &secured.name, now)).err()
         };
@@ -328,23 +353,42 @@ impl Exchange {
         gateway: &Gateway,
         asked: &[u8],
         upload: &mut Option<Upload<'_>>,
-    ) -> Result<Reply, Failure> {
-        let begun = request.turn().clock.instant();
+    ) -> Result<UpstreamResponse, Failure> {
+        let begun = request.event_loop().clock.instant();
         self.records = (gateway.dialect == Dialect::FastCgi).then(Box::default);
+        if gateway.dialect.has_frames() && self.frames.is_none() {
+            self.frames = Some(Box::new(Frames::new(Link::default())));
+        }
+        self.frames.iter_mut().for_each(|frames| frames.informs = gateway.dialect == Dialect::Http2);
         // What becomes a file is fetched for others too.
         let cache = &request.attempts.cache;
         let watch = !gateway.ignore_client_abort && !cache.keeps && !cache.stores;
-        let mut interim = 0;
+        let mut interim = Interim::default();
         let reply = poll_fn(|cx| {
-            match self.poll_secured(cx, request, gateway) {
-                Poll::Ready(Ok(())) => self.poll_upload(cx, request, gateway, upload)?,
-                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => {}
-            }
-            if self.is_sent()
-                && let Poll::Ready(outcome) = self.poll_head(cx, request, (gateway, asked), &mut interim)
-            {
-                return Poll::Ready(outcome);
+            for event_loop in 0.. {
+                match self.poll_secured(cx, request, gateway) {
+                    Poll::Ready(Ok(())) => self.poll_upload(cx, request, gateway, upload)?,
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => {}
+                }
+                if !self.is_sent() {
+                    break;
+                }
+                let found = match self.frames {
+                    Some(_) => self.poll_frames(cx, request, (gateway, asked), &mut interim),
+                    None => self.poll_head(cx, request, (gateway, asked), &mut interim),
+                };
+                if found.is_ready() {
+                    return found;
+                }
+                // Frames that came may let more be sent.
+                if !self.frames.as_mut().is_some_and(|frames| std::mem::take(&mut frames.moved)) {
+                    break;
+                }
+                if event_loop == READS_AT_ONCE {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
             }
             if watch && request.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(self.client_left(request)));
@@ -353,8 +397,8 @@ impl Exchange {
             Poll::Ready(Err(Failure::Timeout))
         })
         .await?;
-        let time = request.turn().clock.since(begun);
-        note(request, |attempt| attempt.header = Some(time));
+        let time = request.event_loop().clock.since(begun);
+        update_attempt(request, |attempt| attempt.header = Some(time));
         Ok(reply)
     }
 
@@ -366,7 +410,13 @@ impl Exchange {
         gateway: &Gateway,
         upload: &mut Option<Upload<'_>>,
     ) -> Result<(), Failure> {
-        let Some(sending) = upload else { return Ok(()) };
+        let Some(sending) = upload else {
+            return match self.poll_control(cx, request) {
+                // The server may have answered before it closed.
+                Err(_) if self.stream.has_input() && !self.is_over() => Ok(()),
+                outcome => outcome,
+            };
+        };
         match sending.poll(cx, request, gateway, self) {
             Poll::Pending => return Ok(()),
             Poll::Ready(Ok(())) => {}
@@ -379,6 +429,120 @@ impl Exchange {
         *upload = None;
         self.expect(request, gateway.read_timeout);
         Ok(())
+    }
+
+    /// Sends the frames that answer a server's, when no others are on their way.
+    ///
+    /// # Errors
+    /// Why they cannot be sent, logged.
+    pub fn poll_control(&mut self, cx: &mut Context<'_>, request: &mut Request) -> Result<(), Failure> {
+        let Some(frames) = &mut self.frames else { return Ok(()) };
+        while !frames.control().is_empty() {
+            match self.stream.try_write(frames.control()) {
+                Ok(count) => {
+                    frames.sent_control(count);
+                    update_attempt(request, |attempt| attempt.sent += count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.poll_writable(cx).is_pending() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    frames.sent_control(frames.control().len());
+                    self.reusable = false;
+                    return Err(self.not_sent(request, &error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may carry another request, as far as its frames tell; the last of them are sent.
+    pub fn settle(&mut self, request: &mut Request) -> bool {
+        let Some(frames) = &mut self.frames else { return true };
+        if frames.is_over() && !frames.control().is_empty() {
+            let count = self.stream.try_write(frames.control()).unwrap_or(0);
+            frames.sent_control(count);
+            update_attempt(request, |attempt| attempt.sent += count as u64);
+        }
+        frames.is_clean()
+    }
+
+    /// Reads up to the end of the head of an answer in frames. Pending also when frames came that are to be answered.
+    ///
+    /// Differs from nginx: informational answers other than hints are passed over. [test: informational_answers_in_frames_are_passed_over]
+    fn poll_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        (gateway, asked): (&Gateway, &[u8]),
+        interim: &mut Interim,
+    ) -> Poll<Result<UpstreamResponse, Failure>> {
+        let Some(frames) = &mut self.frames else { return Poll::Ready(Err(Failure::Local(500))) };
+        let mut scratch = request.event_loop().scratch();
+        let mut reads = 0;
+        let outcome = loop {
+            if reads == READS_AT_ONCE {
+                cx.waker().wake_by_ref();
+                break Poll::Pending;
+            }
+            reads += 1;
+            let most = gateway.buffer_size.saturating_sub(frames.held()).min(scratch.len());
+            match self.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => {
+                    let text = "upstream prematurely closed connection while reading response header from upstream";
+                    request.log(Level::Error, text);
+                    break Poll::Ready(Err(Failure::Error));
+                }
+                Ok(count) => {
+                    update_attempt(request, |attempt| attempt.received += count as u64);
+                    let bytes = scratch.get(..count).unwrap_or_default();
+                    match take_head(frames, bytes, request, gateway, interim) {
+                        Ok(Some(used)) => break Poll::Ready(Ok(bytes.get(used..).unwrap_or_default())),
+                        Ok(None) if frames.held() >= gateway.buffer_size => {
+                            let text = "upstream sent too big header while reading response header from upstream";
+                            request.log(Level::Error, text);
+                            break Poll::Ready(Err(Failure::InvalidHead));
+                        }
+                        Ok(None) if frames.moved => break Poll::Pending,
+                        Ok(None) => {}
+                        Err(fault) => {
+                            complain_of(request, &fault, Stage::Reading.action());
+                            break Poll::Ready(Err(Failure::InvalidHead));
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.poll_readable(cx).is_pending() {
+                        break Poll::Pending;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let (text, action) = (crate::conf::walk::errno(&error), Stage::Reading.action());
+                    request.log(Level::Error, &format!("recv() failed ({text}) while {action}"));
+                    break Poll::Ready(Err(Failure::Error));
+                }
+            }
+        };
+        let found = outcome.map(|outcome| {
+            self.stage = Stage::Reading;
+            let rest = outcome?;
+            let mut head = frames.answer();
+            if gateway.dialect == Dialect::Http2 {
+                head = upstream_response::as_text(&head);
+            }
+            let reply = upstream_response::of_frames(request, gateway.dialect, asked, &head).map_err(|text| {
+                request.log(Level::Error, &format!("{text} while reading response header from upstream"));
+                Failure::InvalidHead
+            })?;
+            self.buffer = filled(request.event_loop(), &[&head.text, rest]);
+            Ok(reply)
+        });
+        request.event_loop().give_scratch(scratch);
+        found
     }
 
     /// Whether the server has closed the connection without a word, or broken it.
@@ -396,14 +560,14 @@ impl Exchange {
         cx: &mut Context<'_>,
         request: &mut Request,
         (gateway, asked): (&Gateway, &[u8]),
-        interim: &mut u32,
-    ) -> Poll<Result<Reply, Failure>> {
+        interim: &mut Interim,
+    ) -> Poll<Result<UpstreamResponse, Failure>> {
         loop {
             if self.buffer.size() == 0 {
                 if self.stream.poll_readable(cx).is_pending() {
                     return Poll::Pending;
                 }
-                self.buffer = request.turn().buffer();
+                self.buffer = request.event_loop().buffer();
             }
             if self.buffer.room().is_empty() {
                 self.buffer.compact();
@@ -423,7 +587,7 @@ impl Exchange {
                 Ok(count) => {
                     self.buffer.end += count;
                     self.stage = Stage::Reading;
-                    note(request, |attempt| attempt.received += count as u64);
+                    update_attempt(request, |attempt| attempt.received += count as u64);
                     if self.records.is_some() {
                         let (start, end) = (self.buffer.end - count, self.buffer.end);
                         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new(0));
@@ -479,6 +643,15 @@ impl Exchange {
     /// # Errors
     /// A record that cannot be; logged.
     pub fn take_apart(&mut self, request: &Request, bytes: &mut [u8], action: &str) -> Result<Found, Failure> {
+        if let Some(frames) = &mut self.frames {
+            return match frames.take_body(bytes) {
+                Ok(answer) => Ok(Found { answer, errors: Vec::new() }),
+                Err(fault) => {
+                    complain_of(request, &fault, action);
+                    Err(Failure::InvalidHead)
+                }
+            };
+        }
         let answer = bytes.len();
         let Some(records) = &mut self.records else { return Ok(Found { answer, errors: Vec::new() }) };
         records.take(bytes).map_err(|text| {
@@ -508,20 +681,23 @@ impl Exchange {
         if caught { Err(Failure::InvalidHead) } else { Ok(()) }
     }
 
-    /// Parses what is there; interim responses are passed over.
+    /// Parses what is there; interim responses are passed over, or on as early hints.
     fn parse(
         &mut self,
-        request: &Request,
+        request: &mut Request,
         gateway: &Gateway,
         asked: &[u8],
-        interim: &mut u32,
-    ) -> Result<Option<Reply>, Invalid> {
+        interim: &mut Interim,
+    ) -> Result<Option<UpstreamResponse>, Invalid> {
         loop {
-            match reply::parse(request, gateway.dialect, asked, self.buffer.filled())? {
+            match upstream_response::parse(request, gateway.dialect, asked, self.buffer.filled())? {
                 Some(reply) if matches!(reply.status, 100 | 102..=199) => {
-                    *interim += 1;
-                    if *interim > INFORMATIONAL {
+                    interim.count += 1;
+                    if interim.count > INFORMATIONAL {
                         return Err(Invalid::Head("upstream sent too many informational responses".to_owned()));
+                    }
+                    if reply.status == 103 && gateway.dialect == Dialect::Http {
+                        hints::pass(request, gateway, (&reply, self.buffer.filled()), &mut interim.hints);
                     }
                     self.buffer.start += reply.head as usize;
                     self.buffer.compact();
@@ -542,6 +718,53 @@ impl Exchange {
         request.response.broken = true;
         Failure::Aborted
     }
+}
+
+/// Takes bytes in up to the end of the answer's head; informational answers are passed over, or on as early hints.
+fn take_head(
+    frames: &mut Frames,
+    bytes: &[u8],
+    request: &mut Request,
+    gateway: &Gateway,
+    interim: &mut Interim,
+) -> Result<Option<usize>, Fault> {
+    let mut at = 0;
+    while let Some(used) = frames.take_head(bytes.get(at..).unwrap_or_default())? {
+        at += used;
+        if !frames.is_informational() {
+            return Ok(Some(at));
+        }
+        let head = frames.answer();
+        interim.count += 1;
+        if interim.count > INFORMATIONAL {
+            return Err(Fault(vec!["upstream sent too many informational responses".to_owned()]));
+        }
+        if head.status == 103 {
+            hints::pass(request, gateway, (&upstream_response::of_hints(&head), &head.text), &mut interim.hints);
+        }
+    }
+    Ok(None)
+}
+
+/// Logs what no gRPC server may send.
+fn complain_of(request: &Request, Fault(lines): &Fault, action: &str) {
+    for line in lines {
+        request.log(Level::Error, &format!("{line} while {action}"));
+    }
+}
+
+/// A buffer with these runs of bytes.
+pub fn filled(event_loop: &EventLoop, runs: &[&[u8]]) -> Buffer {
+    let mut buffer = event_loop.buffer();
+    let total = runs.iter().map(|run| run.len()).sum();
+    buffer.grow(total);
+    for run in runs {
+        if let Some(room) = buffer.room().get_mut(..run.len()) {
+            room.copy_from_slice(run);
+        }
+        buffer.end += run.len();
+    }
+    buffer
 }
 
 /// Why an answer has no head any more.

@@ -68,8 +68,8 @@ impl Servers {
             request.log(Level::Error, &format!("no resolver defined to resolve {name}"));
             return Err(502);
         };
-        let turn = request.turn().clone();
-        let mut found = pin!(lookup.find(&name, &turn));
+        let event_loop = request.event_loop().clone();
+        let mut found = pin!(lookup.find(&name, &event_loop));
         let watch = !gateway.ignore_client_abort;
         let outcome = poll_fn(|cx| match found.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),

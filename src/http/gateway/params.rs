@@ -96,7 +96,7 @@ impl Params {
 
     /// Gives `put` the parameters of a request: those written, then the client's headers that none of them replaces.
     pub fn each(&self, request: &Request, mut put: impl FnMut(&[u8], &[u8])) {
-        let mut value = request.turn().text();
+        let mut value = request.event_loop().text();
         for row in &self.rows {
             value.clear();
             row.value.write(request, &mut value);
@@ -111,7 +111,7 @@ impl Params {
                 put(name, &value);
             }
         }
-        request.turn().give_text(value);
+        request.event_loop().give_text(value);
         if !self.pass_headers {
             return;
         }

@@ -4,15 +4,17 @@
 //! What is left of the request is sent meanwhile. Once a reply's head has been accepted nothing that happens to its body
 //! counts against the server, as in nginx.
 
+mod ends;
+mod wakes;
+
 use super::buffer::Buffer;
 use super::cache::{Keep, Saving};
 use super::conf::Gateway;
-use super::engine::note;
+use super::engine::update_attempt;
 use super::exchange::{Exchange, said};
-use super::reply::{Framing, Reply};
 use super::upload::Upload;
+use super::upstream_response::{Framing, UpstreamResponse};
 use crate::http::codec::h1::{Chunked, Method, Piece};
-use crate::http::codec::memcached::Trailer;
 use crate::http::heart::filter::Then;
 use crate::http::heart::pace::allowance;
 use crate::http::heart::request::Request;
@@ -20,6 +22,7 @@ use crate::http::heart::response::Content;
 use crate::http::heart::upstream::InUse;
 use crate::http::heart::wire::Carries as _;
 use crate::log::Level;
+use crate::net::budget::{self, Direction};
 use crate::net::deadline::Deadline;
 use crate::net::pipes;
 use std::future::poll_fn;
@@ -28,6 +31,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
+use wakes::{Wakes, Woken};
 
 /// Bytes still to come from which a response goes through a pipe.
 const BULK: u64 = 32 * 1024;
@@ -53,7 +57,7 @@ impl Patience {
     /// Ready when nothing came for `time` since the wait began.
     fn poll(&mut self, cx: &mut Context<'_>, request: &Request, time: Duration) -> Poll<()> {
         if !std::mem::replace(&mut self.runs, true) {
-            self.deadline.set(request.turn().clock.instant(), time);
+            self.deadline.set(request.event_loop().clock.instant(), time);
         }
         self.deadline.poll(cx)
     }
@@ -73,6 +77,7 @@ struct Relay<'a, 'h> {
     framing: Framing,
     chunks: Chunked,
     buffer: Buffer,
+    woken: Wakes,
     buffering: bool,
     /// The file took no more: what is in memory must leave first.
     file_failed: bool,
@@ -81,7 +86,7 @@ struct Relay<'a, 'h> {
     /// It sent more than that.
     leftover: bool,
     plain: bool,
-    /// Where the body began in what a FastCGI server sent: nginx counts its records too.
+    /// Where the body began in what a server sent in records or frames: nginx counts these too.
     raw: Option<u64>,
     /// Little comes at a time, or there are no pipes.
     copies: bool,
@@ -97,12 +102,16 @@ struct Relay<'a, 'h> {
 pub async fn run(
     request: &mut Request,
     source: (Exchange, InUse),
-    (mut reply, upload): (Reply, Option<Upload<'_>>),
+    (mut reply, upload): (UpstreamResponse, Option<Upload<'_>>),
     gateway: &Gateway,
     keep: Option<Keep<'_>>,
 ) {
     let mut source = source;
-    let head = matches!(reply.framing, Framing::Records(_)).then_some(u64::from(reply.head));
+    let head = match (&reply.framing, &source.0.frames) {
+        (Framing::Records(_), _) => Some(u64::from(reply.head)),
+        (_, Some(frames)) => Some(frames.heads()),
+        _ => None,
+    };
     request.response.content = Content::Streamed;
     request.start();
     if request.is_for_its_head() {
@@ -114,13 +123,14 @@ pub async fn run(
         let head = buffer.at(start.saturating_sub(reply.head as usize), start);
         keep.save(request, gateway, &reply, head)
     });
-    let is_head = request.method == Method::Head && !matches!(reply.framing, Framing::None | Framing::Value(_));
+    let is_over = matches!(reply.framing, Framing::None | Framing::Value(_) | Framing::Frames(_, true));
+    let is_head = request.method == Method::Head && !is_over;
     if saving.is_none() && is_head {
         // The body was only asked for to be kept.
         (reply.framing, source.0.reusable) = (Framing::None, false);
     }
     let plain = request.response.is_plain();
-    let begun = (request.turn().clock.now().as_secs(), 0);
+    let begun = (request.event_loop().clock.now().as_secs(), 0);
     let mut relay = Relay {
         request,
         source: Some(source),
@@ -129,8 +139,9 @@ pub async fn run(
         detached: false,
         gateway,
         framing: reply.framing,
-        chunks: Chunked::default(),
+        chunks: Chunked::keeping(gateway.pass_trailers),
         buffer: Buffer::default(),
+        woken: Wakes::default(),
         buffering,
         file_failed: false,
         complete: false,
@@ -143,10 +154,11 @@ pub async fn run(
         held: None,
         begun,
     };
-    relay.raw = head.and_then(|head| relay.source.as_mut()?.0.records.as_mut().map(|records| records.place(head)));
+    relay.raw = head
+        .and_then(|head| Some(relay.source.as_mut()?.0.records.as_mut().map_or(head, |records| records.place(head))));
     relay.begin();
     let is_unread = relay.source.is_none() && !relay.complete && !relay.request.response.head_only;
-    if is_unread && matches!(relay.framing, Framing::Chunked) {
+    if is_unread && matches!(relay.framing, Framing::Chunked | Framing::Frames(..)) {
         // What cannot be understood from its first bytes on is no answer: nothing of it has been sent.
         relay.request.response.out.clear();
         relay.request.response.broken = true;
@@ -169,17 +181,28 @@ impl Relay<'_, '_> {
     /// Takes what came with the head.
     fn begin(&mut self) {
         let Some((exchange, _)) = &mut self.source else { return };
-        let buffer = std::mem::replace(&mut exchange.buffer, crate::net::turn::Buffer::new(0));
-        let is_read = !(self.request.response.head_only && matches!(self.framing, Framing::Value(_)));
+        let mut buffer = std::mem::replace(&mut exchange.buffer, crate::net::event_loop::Buffer::new(0));
+        let is_unread = matches!(self.framing, Framing::Value(_) | Framing::Frames(..));
+        // What is kept in a cache is read for a client that wants its head alone, too.
+        let is_read = !(self.request.response.head_only && is_unread && self.saving.is_none());
         if !is_read || matches!(self.framing, Framing::None | Framing::Length(0)) {
             self.leftover = !buffer.filled().is_empty();
             self.give(b"", Then::Last);
             self.end(true);
         } else {
             self.begun.1 += buffer.filled().len() as u64;
-            self.take(buffer.filled());
+            if exchange.frames.is_some() {
+                let (start, end) = (buffer.start, buffer.end);
+                let bytes = buffer.all().get_mut(start..end).unwrap_or_default();
+                match exchange.take_apart(self.request, bytes, "reading response header from upstream") {
+                    Ok(found) => self.take(bytes.get(..found.answer).unwrap_or_default()),
+                    Err(_) => self.end(false),
+                }
+            } else {
+                self.take(buffer.filled());
+            }
         }
-        self.request.turn().give(buffer);
+        self.request.event_loop().give(buffer);
     }
 
     /// Body bytes from the backend: decoded, framed for the client, put into the output.
@@ -201,11 +224,17 @@ impl Relay<'_, '_> {
                 let (body, state) = value.take(bytes);
                 let rest = (bytes.len() - body.len()) as u64;
                 // nginx counts the trailer as a part of the response.
-                note(self.request, |attempt| attempt.length += rest);
+                update_attempt(self.request, |attempt| attempt.length += rest);
                 self.give(body, self.then());
                 self.end_of_value(state);
             }
             Framing::Chunked => self.take_chunks(bytes),
+            Framing::Frames(left, _) => {
+                let count = bytes.len() as u64;
+                let more = left.is_some_and(|left| left < count);
+                *left = left.map(|left| left.saturating_sub(count));
+                self.take_frames(bytes, more);
+            }
             Framing::Records(left) => {
                 let take =
                     left.map_or(bytes.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
@@ -220,38 +249,6 @@ impl Relay<'_, '_> {
                     self.end_of_records(false);
                 }
             }
-        }
-    }
-
-    /// Ends the reply behind memcached's trailer, or where something else is in its place.
-    fn end_of_value(&mut self, state: Trailer) {
-        match state {
-            Trailer::Expected => return,
-            Trailer::Complete => {}
-            Trailer::Invalid => {
-                self.leftover = true;
-                self.request.log(Level::Error, &format!("memcached sent invalid trailer while {}", self.action()));
-            }
-        }
-        self.give(b"", Then::Last);
-        self.end(true);
-    }
-
-    /// Ends the reply where the FastCGI server ended it, or where `enough` of it has come.
-    fn end_of_records(&mut self, enough: bool) {
-        let Some(records) = self.source.as_ref().and_then(|(exchange, _)| exchange.records.as_deref()) else { return };
-        let what = if records.is_ended { "request" } else { "stdout" };
-        let over = records.is_over();
-        let lacks = (records.is_ended || records.is_closed) && matches!(self.framing, Framing::Records(Some(1..)));
-        if !enough && lacks {
-            self.request
-                .log(Level::Error, &format!("upstream prematurely closed FastCGI {what} while {}", self.action()));
-            return self.end(false);
-        }
-        if enough || over {
-            self.leftover |= !records.is_clean() || !self.gateway.keep;
-            self.give(b"", Then::Last);
-            self.end(true);
         }
     }
 
@@ -275,9 +272,16 @@ impl Relay<'_, '_> {
                     at = range.end;
                     body.extend_from_slice(bytes.get(range).unwrap_or_default());
                 }
-                Ok(Piece::More) => return self.give(&body, self.then()),
+                Ok(Piece::More) => {
+                    self.give(&body, self.then());
+                    return self.bound_trailers();
+                }
                 Ok(Piece::End(end)) => {
                     self.leftover |= end < bytes.len();
+                    if !self.take_trailers() {
+                        self.give(&body, Then::Flush);
+                        return self.end(false);
+                    }
                     self.give(&body, Then::Last);
                     return self.end(true);
                 }
@@ -297,7 +301,7 @@ impl Relay<'_, '_> {
     }
 
     fn give(&mut self, bytes: &[u8], then: Then) {
-        note(self.request, |attempt| attempt.length += bytes.len() as u64);
+        update_attempt(self.request, |attempt| attempt.length += bytes.len() as u64);
         if let Some(saving) = &mut self.saving {
             saving.write(self.request, bytes);
         }
@@ -312,30 +316,36 @@ impl Relay<'_, '_> {
         if let Some(saving) = self.saving.take() {
             saving.finish(self.request, complete);
         }
-        let elapsed = self.request.turn().clock.since(used.since);
+        let elapsed = self.request.event_loop().clock.since(used.since);
         let raw = self.raw;
-        note(self.request, |attempt| {
+        update_attempt(self.request, |attempt| {
             attempt.response = Some(elapsed);
             attempt.length = raw.map_or(attempt.length, |raw| attempt.received.saturating_sub(raw));
         });
-        let keep = complete && exchange.reusable && !self.leftover && self.upload.is_none();
-        self.upload = None;
         let mut exchange = exchange;
+        let keep =
+            complete && exchange.reusable && !self.leftover && self.upload.is_none() && exchange.settle(self.request);
+        self.upload = None;
         let secured = exchange.secured.take();
-        let (stream, requests, opened) = exchange.into_parts(self.request.turn());
+        let reusable = exchange.into_parts(self.request.event_loop());
         if keep {
-            let front = &self.request.connection.front;
-            let now = front.turn.clock.instant();
-            front.idle.park((&used.pool, used.peer), (stream, requests + 1, opened), secured, now);
+            let loop_state = &self.request.connection.loop_state;
+            let now = loop_state.event_loop.clock.instant();
+            loop_state.idle.put_idle(&used, reusable, secured, now);
         }
     }
 
     /// Moves bytes until both sides are done.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            // What is read can be written in the same run: nothing is kept because this task must pause.
+            ready!(budget::poll_proceed(Direction::Output, cx));
             let out = self.write();
             if out == Step::Over {
                 return Poll::Ready(());
+            }
+            if out == Step::Moved {
+                self.woken.by(Woken::Client);
             }
             self.poll_upload(cx);
             let input = self.read();
@@ -357,7 +367,13 @@ impl Relay<'_, '_> {
 
     /// Sends what is left of the request.
     fn poll_upload(&mut self, cx: &mut Context<'_>) {
-        let (Some(upload), Some((exchange, _))) = (&mut self.upload, &mut self.source) else { return };
+        let Some((exchange, _)) = &mut self.source else { return };
+        let Some(upload) = &mut self.upload else {
+            if exchange.poll_control(cx, self.request).is_err() {
+                exchange.reusable = false;
+            }
+            return;
+        };
         match upload.poll(cx, self.request, self.gateway, exchange) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.upload = None,
@@ -409,7 +425,7 @@ impl Relay<'_, '_> {
             let out = std::mem::take(&mut self.request.response.out);
             let outcome = if self.buffer.is_empty() {
                 if out.is_empty() {
-                    self.request.turn().give_out(out);
+                    self.request.event_loop().give_out(out);
                     return moved;
                 }
                 // Nothing older waits: send straight from the output.
@@ -422,7 +438,7 @@ impl Relay<'_, '_> {
                 let outcome = self.buffer.send(self.request, &mut file);
                 self.sent(outcome, if file { "sendfile" } else { "writev" })
             };
-            self.request.turn().give_out(out);
+            self.request.event_loop().give_out(out);
             match outcome {
                 Ok(_) => moved = Step::Moved,
                 Err(Step::Stuck) => return moved,
@@ -517,14 +533,16 @@ impl Relay<'_, '_> {
         if !exchange.stream.is_readable() {
             return Step::Stuck;
         }
-        let mut scratch = self.request.turn().scratch();
+        self.woken.by(Woken::Server);
+        let mut scratch = self.request.event_loop().scratch();
         let most = most.min(scratch.len());
         let step = match exchange.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
             Ok(count) if count > 0 => {
                 self.begun.1 += count as u64;
-                note(self.request, |attempt| attempt.received += count as u64);
+                update_attempt(self.request, |attempt| attempt.received += count as u64);
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
-                let found = exchange.take_apart(self.request, bytes, "reading upstream");
+                let action = if self.buffering { "reading upstream" } else { self.woken.action(self.request) };
+                let found = exchange.take_apart(self.request, bytes, action);
                 if let Some(records) = &mut exchange.records {
                     records.forget();
                 }
@@ -542,7 +560,7 @@ impl Relay<'_, '_> {
             }
             other => self.trouble(other),
         };
-        self.request.turn().give_scratch(scratch);
+        self.request.event_loop().give_scratch(scratch);
         step
     }
 
@@ -555,7 +573,7 @@ impl Relay<'_, '_> {
         if self.held.is_some() {
             return None;
         }
-        let now = self.request.turn().clock.now().as_secs();
+        let now = self.request.event_loop().clock.now().as_secs();
         match allowance(rate, 0, self.begun.1, now.saturating_sub(self.begun.0)) {
             Ok(limit) => Some(usize::try_from(limit).unwrap_or(usize::MAX)),
             Err(millis) => {
@@ -615,7 +633,7 @@ impl Relay<'_, '_> {
         if !from.is_readable() {
             return Some(Step::Stuck);
         }
-        let Some(mut pipe) = self.request.turn().pipes.lend() else {
+        let Some(mut pipe) = self.request.event_loop().pipes.acquire() else {
             self.copies = true;
             return None;
         };
@@ -627,7 +645,7 @@ impl Relay<'_, '_> {
         self.copies = count < SMALL;
         let left = left - count as u64;
         self.framing = Framing::Length(left);
-        note(self.request, |attempt| {
+        update_attempt(self.request, |attempt| {
             attempt.received += count as u64;
             attempt.length += count as u64;
         });
@@ -674,7 +692,7 @@ impl Relay<'_, '_> {
             Err(Step::Over) => return self.end(false),
             Err(_) => 0,
         };
-        note(self.request, |attempt| attempt.length += body as u64);
+        update_attempt(self.request, |attempt| attempt.length += body as u64);
         self.keep(piece.get(sent..).unwrap_or_default());
         if let Framing::Length(left) = &mut self.framing {
             *left -= body as u64;
@@ -687,11 +705,7 @@ impl Relay<'_, '_> {
 
     /// What nginx's log lines say it is at.
     fn action(&self) -> &'static str {
-        match (self.buffering, self.request.response.sent) {
-            (true, _) => "reading upstream",
-            (false, 0) => "reading response header from upstream",
-            (false, _) => "sending to client",
-        }
+        if self.buffering { "reading upstream" } else { self.woken.action(self.request) }
     }
 
     fn source_closed(&mut self) {
@@ -751,6 +765,7 @@ impl Relay<'_, '_> {
             self.end(false);
             return Poll::Ready(Step::Moved);
         }
+        self.woken.waits = true;
         Poll::Pending
     }
 

@@ -12,6 +12,7 @@ use crate::session::used;
 use crate::tls::check::{self, Files};
 use crate::tls::ciphers;
 use crate::tls::directives::read_passwords;
+use crate::tls::files::{self, CacheText};
 use crate::tls::kept::Kept;
 use crate::tls::key::Passwords;
 use crate::tls::upstream::{ClientContext, ClientSettings};
@@ -45,16 +46,18 @@ pub struct SecureConf<const P: u8> {
     pub verify: Option<bool>,
     /// `*_ssl_verify_depth`.
     pub verify_depth: Option<u64>,
+    /// `*_ssl_certificate_cache`.
+    pub certificate_cache: Option<CacheText>,
 }
 
 impl<const P: u8> Conf for SecureConf<P> {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; list commands; certificate, key, ciphers, crl, name, passwords, protocols);
-        inherit!(self, outer; server_name, session_reuse, trusted, verify, verify_depth);
+        inherit!(self, outer; server_name, session_reuse, trusted, verify, verify_depth, certificate_cache);
     }
 }
 
-/// What merged settings of a gateway come to.
+/// What merged settings of a gateway come to; with `http2` connections ask for HTTP/2 (ALPN, RFC 7301).
 ///
 /// # Errors
 /// nginx's and OpenSSL's words, or what is not supported.
@@ -62,7 +65,7 @@ pub fn side<const P: u8>(
     conf: &SecureConf<P>,
     prefix: &str,
     levels: &Levels<'_>,
-    cx: &mut Compile<'_, '_>,
+    (http2, cx): (bool, &mut Compile<'_, '_>),
 ) -> Result<ServerSide, Diagnostic> {
     let prefix = format!("{prefix}_ssl");
     let given = |word: &Option<Word>| word.clone().filter(|word| !word.bytes.is_empty());
@@ -88,14 +91,26 @@ pub fn side<const P: u8>(
     let files =
         Files { loader: cx.build.files, folder: cx.build.folder, resolve: &resolve, merged_at: levels.level.end };
     let kept = cx.build.zones.kept::<Kept>();
-    let context = ClientContext::new(&settings, &files, &kept, &mut |warning| cx.build.complaints.push(warning))?;
+    let mut context = ClientContext::new(&settings, &files, &kept, &mut |warning| cx.build.complaints.push(warning))?;
+    if http2 {
+        context = context.protocols(&[b"h2"]);
+    }
     let pairs = match pair.filter(|_| varies) {
         Some((one, two)) => vec![[(cx.text(&one)?, one), (cx.text(&two)?, two)]],
         None => Vec::new(),
     };
-    let named = Named::new(pairs, conf.passwords.clone(), cx.build);
+    let named = Named::new(pairs, conf.passwords.clone(), conf.certificate_cache.clone().flatten(), cx.build);
     let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
     Ok(ServerSide::new(context, name, named))
+}
+
+/// The setter of `*_ssl_certificate_cache`.
+pub fn certificate_cache<const P: u8>(
+    cx: &mut Setting<'_>,
+    conf: &mut SecureConf<P>,
+    statement: &Statement,
+) -> Result<(), Diagnostic> {
+    files::parse(cx, &mut conf.certificate_cache, statement)
 }
 
 /// The setter of `*_ssl_password_file`.
@@ -155,7 +170,7 @@ macro_rules! secure_rows {
     ($prefix:literal, $gateway:expr) => {{
         use crate::conf::directive::{Arity, Directive};
         use crate::conf::slot::{Custom, Flag, Mask, Number, Pairs, Text};
-        use crate::http::gateway::secure::{SecureConf as S, password_file};
+        use crate::http::gateway::secure::{SecureConf as S, certificate_cache, password_file};
         use crate::session::contexts::HTTP_ANY as ANY;
         use crate::session::slot::Value;
         use crate::tls::directives::PROTOCOLS;
@@ -167,6 +182,16 @@ macro_rules! secure_rows {
                 &Value(|c: &mut S<{ $gateway }>| &mut c.certificate),
             )
             .doc("Names the file with the certificate backends are shown."),
+            Directive::new(
+                concat!($prefix, "_ssl_certificate_cache"),
+                ANY,
+                Arity::Between(1, 3),
+                &Custom(certificate_cache::<{ $gateway }>),
+            )
+            .words(crate::tls::files::WORDS)
+            .default("off")
+            .since("1.27.4")
+            .doc("Keeps the files of certificates and keys whose names have variables."),
             Directive::new(
                 concat!($prefix, "_ssl_certificate_key"),
                 ANY,

@@ -4,7 +4,7 @@
 //! it has the whole request. A body that is passed on as it comes is not touched before the connection is established.
 
 use super::conf::{Dialect, Gateway};
-use super::engine::note;
+use super::engine::update_attempt;
 use super::exchange::{Exchange, Failure};
 use crate::http::codec::fastcgi;
 use crate::http::heart::body::{BodyFile, Saved};
@@ -14,6 +14,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Bytes of a file sent at a time.
 const PIECE: u64 = 64 * 1024;
@@ -39,16 +40,38 @@ enum Frame {
     Chunked,
     /// In FastCGI's records; whether the last was made.
     Records(bool),
+    /// In HTTP/2 frames, the head too.
+    Frames(Framed),
+}
+
+/// How far a request in HTTP/2 frames has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framed {
+    /// Nothing was made yet.
+    Begins,
+    /// The head was made.
+    Goes,
+    /// The rest waits for the server's window.
+    Waits,
+    /// The end of the stream was made.
+    Ended,
 }
 
 /// A request that is being sent.
 pub struct Upload<'a> {
+    /// What is sent as it is before the body; nothing where it is framed.
     head: &'a [u8],
+    /// The fields of a head that is framed.
+    fields: &'a [u8],
+    /// What the client sent beyond the server's window, from `spare_at` on.
+    spare: Vec<u8>,
+    spare_at: usize,
     piece: Vec<u8>,
     /// How much of `head`, or of `piece` when the head is sent, has been sent.
     at: usize,
     rest: Rest,
     frame: Frame,
+    send_timeout: Duration,
 }
 
 impl<'a> Upload<'a> {
@@ -63,10 +86,22 @@ impl<'a> Upload<'a> {
         };
         let frame = match (gateway.dialect, &rest) {
             (Dialect::FastCgi, _) => Frame::Records(false),
+            (dialect, _) if dialect.has_frames() => Frame::Frames(Framed::Begins),
             (Dialect::Http, Rest::Client) if request.body.is_chunked() => Frame::Chunked,
             _ => Frame::Plain,
         };
-        Self { head, piece: Vec::new(), at: 0, rest, frame }
+        let (head, fields) = if matches!(frame, Frame::Frames(_)) { (&[][..], head) } else { (head, &[][..]) };
+        Self {
+            head,
+            fields,
+            spare: Vec::new(),
+            spare_at: 0,
+            piece: Vec::new(),
+            at: 0,
+            rest,
+            frame,
+            send_timeout: gateway.send_timeout,
+        }
     }
 
     /// Whether the client's body is passed on as it comes: nobody else can get it again.
@@ -97,7 +132,7 @@ impl<'a> Upload<'a> {
                 Ok(count) => {
                     exchange.established(request);
                     exchange.expect(request, gateway.send_timeout);
-                    note(request, |attempt| attempt.sent += count as u64);
+                    update_attempt(request, |attempt| attempt.sent += count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(exchange.poll_writable(cx, request, gateway))?;
@@ -154,6 +189,9 @@ impl<'a> Upload<'a> {
             self.at = self.head.len();
         }
         self.piece.clear();
+        if let Frame::Frames(framed) = self.frame {
+            return self.poll_frames(cx, request, exchange, framed);
+        }
         match &mut self.rest {
             Rest::Memory(body, at) if matches!(self.frame, Frame::Records(_)) => {
                 let rest = body.get(*at..).unwrap_or_default();
@@ -165,12 +203,7 @@ impl<'a> Upload<'a> {
             Rest::File(file, at, length) => {
                 let size = usize::try_from((*length - *at).min(PIECE)).unwrap_or_default();
                 self.piece.resize(size, 0);
-                if let Err(error) = file.file.read_exact_at(&mut self.piece, *at) {
-                    let text = crate::conf::walk::errno(&error);
-                    request.log(Level::Crit, &format!("pread() failed ({text}) while sending request to upstream"));
-                    return Poll::Ready(Err(Failure::Local(500)));
-                }
-                *at += size as u64;
+                read_at(request, file, &mut self.piece, at)?;
             }
             Rest::Client => {
                 request.body.streamed = true;
@@ -204,6 +237,114 @@ impl<'a> Upload<'a> {
         }
         Poll::Ready(Ok(!self.piece.is_empty()))
     }
+}
+
+impl Upload<'_> {
+    /// Makes the next frames: the head, then as much of the body as the server's window takes. Pending also while the
+    /// window is closed: the server's frames open it.
+    fn poll_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        exchange: &mut Exchange,
+        framed: Framed,
+    ) -> Poll<Result<bool, Failure>> {
+        let window = {
+            let Some(frames) = &mut exchange.frames else { return Poll::Ready(Err(Failure::Local(500))) };
+            if framed == Framed::Begins {
+                let ends = self.is_at_end();
+                frames.begin(self.fields, ends, &mut self.piece);
+                self.frame = Frame::Frames(if ends { Framed::Ended } else { Framed::Goes });
+                return Poll::Ready(Ok(true));
+            }
+            self.piece.extend_from_slice(frames.control());
+            frames.sent_control(self.piece.len());
+            frames.window()
+        };
+        if framed == Framed::Ended {
+            return Poll::Ready(Ok(!self.piece.is_empty()));
+        }
+        if self.spare_at == self.spare.len() {
+            self.spare.clear();
+            self.spare_at = 0;
+            match self.poll_spare(cx, request, exchange, window) {
+                Poll::Ready(outcome) => outcome?,
+                Poll::Pending if self.piece.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(true)),
+            }
+        }
+        let rest = self.spare.get(self.spare_at..).unwrap_or_default();
+        let taken = rest.get(..window).unwrap_or(rest);
+        let ends = taken.len() == rest.len() && self.is_at_end();
+        if taken.is_empty() && !ends {
+            if framed != Framed::Waits {
+                self.frame = Frame::Frames(Framed::Waits);
+                exchange.expect(request, self.send_timeout);
+            }
+            return if self.piece.is_empty() { Poll::Pending } else { Poll::Ready(Ok(true)) };
+        }
+        if let Some(frames) = &mut exchange.frames {
+            frames.data(taken, ends, &mut self.piece);
+        }
+        self.spare_at += taken.len();
+        self.frame = Frame::Frames(if ends { Framed::Ended } else { Framed::Goes });
+        Poll::Ready(Ok(true))
+    }
+
+    /// Whether nothing of the body is left beside `spare`.
+    fn is_at_end(&self) -> bool {
+        match &self.rest {
+            Rest::None => true,
+            Rest::Memory(body, at) => *at == body.len(),
+            Rest::File(_, at, length) => at == length,
+            Rest::Client => false,
+        }
+    }
+
+    /// Gets more of the body into `spare`: of what is kept, no more than the window takes.
+    fn poll_spare(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request,
+        exchange: &mut Exchange,
+        window: usize,
+    ) -> Poll<Result<(), Failure>> {
+        match &mut self.rest {
+            Rest::None => {}
+            Rest::Memory(body, at) => {
+                let rest = body.get(*at..).unwrap_or_default();
+                let taken = rest.get(..window.min(PIECE as usize)).unwrap_or(rest);
+                self.spare.extend_from_slice(taken);
+                *at += taken.len();
+            }
+            Rest::File(file, at, length) => {
+                let size = usize::try_from((*length - *at).min(PIECE)).unwrap_or_default().min(window);
+                self.spare.resize(size, 0);
+                read_at(request, file, &mut self.spare, at)?;
+            }
+            Rest::Client => {
+                request.body.streamed = true;
+                exchange.hurry(request);
+                // The client's own limit of time counts while its body is awaited.
+                exchange.expect_nothing();
+                if !ready!(request.poll_body(cx, &mut self.spare)).map_err(Failure::Client)? {
+                    self.rest = Rest::None;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Fills `piece` from a body's file.
+fn read_at(request: &Request, file: &BodyFile, piece: &mut [u8], at: &mut u64) -> Result<(), Failure> {
+    if let Err(error) = file.file.read_exact_at(piece, *at) {
+        let text = crate::conf::walk::errno(&error);
+        request.log(Level::Crit, &format!("pread() failed ({text}) while sending request to upstream"));
+        return Err(Failure::Local(500));
+    }
+    *at += piece.len() as u64;
+    Ok(())
 }
 
 /// Frames a piece of a body as a chunk, the last with the end behind it.

@@ -95,6 +95,13 @@ pub struct Body {
     pub saved: Option<Saved>,
 }
 
+/// What is left of a request without a body.
+pub struct ReadBody {
+    received: u64,
+    raw: u64,
+    begun: bool,
+}
+
 /// A temporary file's name, which is removed with this unless it was taken out: also when the request ends in between.
 struct Named(Option<String>);
 
@@ -132,6 +139,20 @@ impl Body {
             saved: self.saved.clone(),
             ..Self::default()
         }
+    }
+
+    /// What is known of a request without a body; nothing where there is or was one.
+    pub const fn ended(&self) -> Option<ReadBody> {
+        let Self { framing, announced, chunked, received, raw, expects, begun, saved, .. } = self;
+        if matches!(framing, Framing::None) && announced.is_none() && !*chunked && !*expects && saved.is_none() {
+            return Some(ReadBody { received: *received, raw: *raw, begun: *begun });
+        }
+        None
+    }
+
+    /// A body of which this is known.
+    pub fn read(ended: &ReadBody) -> Self {
+        Self { received: ended.received, raw: ended.raw, begun: ended.begun, ..Self::default() }
     }
 
     /// The length the client announced.
@@ -196,7 +217,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const BEYOND: usize = 64;
 
 /// Why a body could not be read: the status to answer with.
-pub type Refused = u16;
+pub type BodyError = u16;
 
 impl Request {
     /// Answers `Expect: 100-continue`, once, as soon as somebody wants the body.
@@ -232,7 +253,7 @@ impl Request {
     ///
     /// # Errors
     /// The status to answer with: 400, 408 or 413.
-    pub fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<bool, Refused>> {
+    pub fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<bool, BodyError>> {
         let most = match self.location.settings.client_max_body_size {
             0 => u64::MAX,
             most => most,
@@ -240,7 +261,12 @@ impl Request {
         self.poll_body_within(cx, out, most)
     }
 
-    fn poll_body_within(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, Refused>> {
+    fn poll_body_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+        most: u64,
+    ) -> Poll<Result<bool, BodyError>> {
         self.body.begun = true;
         if matches!(self.body.framing, Framing::Stream) {
             return self.poll_stream(cx, out, most);
@@ -283,7 +309,7 @@ impl Request {
     }
 
     /// The same for a body on a stream of its own.
-    fn poll_stream(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, Refused>> {
+    fn poll_stream(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, most: u64) -> Poll<Result<bool, BodyError>> {
         let Wire::H2(stream) = &self.wire else { return Poll::Ready(Ok(false)) };
         let data = match stream.poll_data(cx) {
             Poll::Ready(data) => data,
@@ -320,7 +346,7 @@ impl Request {
     }
 
     /// Ready when the client sent something; 408 when it was silent for `client_body_timeout`.
-    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         if self.connection.stream.poll_readable(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -328,9 +354,9 @@ impl Request {
     }
 
     /// 408 when the client was silent for `client_body_timeout`.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Refused> {
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         if !std::mem::replace(&mut self.body.waits, true) {
-            let now = self.turn().clock.instant();
+            let now = self.event_loop().clock.instant();
             self.body.deadline.set(now, self.location.settings.client_body_timeout);
         }
         ready!(self.body.deadline.poll(cx));
@@ -343,12 +369,12 @@ impl Request {
     ///
     /// # Errors
     /// The status to answer with: 400, 408 or 413.
-    pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+    pub async fn body_piece(&mut self, out: &mut Vec<u8>) -> Result<bool, BodyError> {
         poll_fn(|cx| self.poll_body(cx, out)).await
     }
 
     /// Decodes what is at hand, of a body in chunks no more than `most` bytes in all.
-    fn take_input(&mut self, out: &mut Vec<u8>, most: u64) -> Result<bool, Refused> {
+    fn take_input(&mut self, out: &mut Vec<u8>, most: u64) -> Result<bool, BodyError> {
         let mut received = self.body.received;
         let bytes = &mut self.head.bytes;
         match &mut self.body.framing {
@@ -421,7 +447,7 @@ impl Request {
     ///
     /// # Errors
     /// When it is malformed.
-    pub fn skip_buffered(&mut self) -> Result<(), Refused> {
+    pub fn skip_buffered(&mut self) -> Result<(), BodyError> {
         if self.malformed {
             return Err(400);
         }
@@ -437,7 +463,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 when it is malformed.
-    pub fn forget_body(&mut self) -> Result<(), Refused> {
+    pub fn skip_body(&mut self) -> Result<(), BodyError> {
         if self.is_subrequest() || std::mem::replace(&mut self.body.begun, true) {
             return Ok(());
         }
@@ -482,8 +508,8 @@ impl Request {
     /// Reads a body of known length, with nothing of it behind the head any more, and appends it to `out`. It is read into
     /// memory of the loop's first, so that a slow client holds no more than it has sent.
     fn read_straight(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
-        let turn = self.turn().clone();
-        let mut scratch = turn.scratch();
+        let event_loop = self.event_loop().clone();
+        let mut scratch = event_loop.scratch();
         let size = self.body.left().min(scratch.len() - BEYOND) + BEYOND;
         let outcome = self.connection.stream.try_read(scratch.get_mut(..size).unwrap_or_default());
         if let Ok(received) = outcome {
@@ -498,7 +524,7 @@ impl Request {
                 *left -= count as u64;
             }
         }
-        turn.give_scratch(scratch);
+        event_loop.give_scratch(scratch);
         outcome
     }
 
@@ -506,7 +532,7 @@ impl Request {
     ///
     /// # Errors
     /// The status to answer with.
-    pub async fn save_body(&mut self, only: FileOnly) -> Result<(), Refused> {
+    pub async fn save_body(&mut self, only: FileOnly) -> Result<(), BodyError> {
         if self.body.saved.is_some() {
             return Ok(());
         }
@@ -514,10 +540,10 @@ impl Request {
             poll_fn(|cx| self.poll_continue(cx)).await;
             return Ok(());
         }
-        let front = self.connection.front.clone();
+        let loop_state = self.connection.loop_state.clone();
         let own = self.location.settings.client_body_buffer_size;
         let mut memory = Vec::new();
-        let mut held = front.hold(0);
+        let mut held = loop_state.hold(0);
         let mut file: Option<(BodyFile, u64)> = None;
         while self.body_piece(&mut memory).await? || !memory.is_empty() && file.is_some() {
             let within = memory.len() <= own || held.grow(memory.len());
@@ -546,7 +572,7 @@ impl Request {
         file: &mut Option<(BodyFile, u64)>,
         memory: &mut Vec<u8>,
         only: FileOnly,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), BodyError> {
         let (target, length) = match file {
             Some(open) => open,
             None => file.insert((self.temp_file(only)?, 0)),
@@ -564,7 +590,7 @@ impl Request {
     ///
     /// # Errors
     /// The status to answer with; the file is gone then.
-    pub async fn body_in_file(&mut self) -> Result<(File, String), Refused> {
+    pub async fn body_in_file(&mut self) -> Result<(File, String), BodyError> {
         let (mut file, path) = self.open_temp()?;
         let mut named = Named(Some(path.clone()));
         let mut piece = Vec::new();
@@ -590,7 +616,7 @@ impl Request {
     }
 
     /// A file in `client_body_temp_path`, which loses its name at once unless it is asked for.
-    fn temp_file(&self, only: FileOnly) -> Result<BodyFile, Refused> {
+    fn temp_file(&self, only: FileOnly) -> Result<BodyFile, BodyError> {
         let (file, path) = self.open_temp()?;
         let level = if only == FileOnly::Off {
             let _ = std::fs::remove_file(bytes::path(&path));
@@ -603,14 +629,14 @@ impl Request {
     }
 
     /// A new file in `client_body_temp_path`, and its name.
-    fn open_temp(&self) -> Result<(File, String), Refused> {
+    fn open_temp(&self) -> Result<(File, String), BodyError> {
         loop {
             let path = self.temp_path();
             let mut options = std::fs::OpenOptions::new();
             let outcome = options.read(true).write(true).create_new(true).mode(0o600).open(bytes::path(&path));
             match outcome {
                 Ok(file) => return Ok((file, path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.connection.front.skip_temps(),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.connection.loop_state.skip_temps(),
                 Err(error) => {
                     let text = crate::conf::walk::errno(&error);
                     self.log(Level::Crit, &format!("open() \"{path}\" failed ({text})"));
@@ -623,7 +649,7 @@ impl Request {
     /// A name in `client_body_temp_path`, whose folder is there.
     fn temp_path(&self) -> String {
         let temp = &self.location.settings.body_temp;
-        let name = format!("{:010}", self.connection.front.next_temp());
+        let name = format!("{:010}", self.connection.loop_state.next_temp());
         let mut path = temp.path.clone();
         let mut end = name.len();
         for digits in &temp.levels {

@@ -3,13 +3,13 @@
 use crate::http::heart::body::Budget;
 use crate::http::heart::head::Head;
 use crate::http::heart::port::{Port, Virtual};
-use crate::http::heart::request::{Parts, Request};
+use crate::http::heart::request::{Request, RequestScratch};
 use crate::http::heart::site::{Server, Site};
 use crate::log::{Level, Log};
 use crate::net::address::Address;
+use crate::net::event_loop::{Buffer, EventLoop};
 use crate::net::tcp;
 use crate::net::transport::Transport;
-use crate::net::turn::{Buffer, Turn};
 use crate::session::tls::Shaken;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -40,9 +40,9 @@ pub struct Counters {
 }
 
 /// One loop's share of the http server.
-pub struct Front {
+pub struct LoopState {
     /// The loop's own things.
-    pub turn: Rc<Turn>,
+    pub event_loop: Rc<EventLoop>,
     /// What the worker counts.
     pub counters: Arc<Counters>,
     /// Memory for bodies.
@@ -51,33 +51,33 @@ pub struct Front {
     pub idle: Rc<crate::http::heart::upstream::Idle>,
     /// Connections of this loop, for retiring them.
     pub open: RefCell<slab::Slab<std::rc::Weak<Connection>>>,
-    /// Keys for numbers nobody can guess.
+    /// Keys for unpredictable request ids.
     pub random: std::hash::RandomState,
     #[expect(clippy::vec_box, reason = "a waiting connection has room for a pointer, not for a request")]
-    seats: RefCell<Vec<Box<Option<Request>>>>,
-    parts: RefCell<Vec<Parts>>,
+    request_slab: RefCell<Vec<Box<Option<Request>>>>,
+    scratch: RefCell<Vec<RequestScratch>>,
     serials: Cell<u64>,
     /// The second in which connections were last closed to make room.
     reused: Cell<u64>,
 }
 
 /// Seats a loop keeps for requests to come.
-const SEATS: usize = 256;
+const REQUEST_SLAB: usize = 256;
 /// Bytes of bodies a loop keeps in memory.
 const BUDGET: u64 = 64 << 20;
 
-impl Front {
+impl LoopState {
     /// The http server's share of a loop.
-    pub fn new(turn: Rc<Turn>, counters: Arc<Counters>) -> Rc<Self> {
+    pub fn new(event_loop: Rc<EventLoop>, counters: Arc<Counters>) -> Rc<Self> {
         Rc::new(Self {
             idle: Rc::default(),
-            turn,
+            event_loop,
             counters,
             budget: Budget::new(BUDGET),
             open: RefCell::default(),
             random: std::hash::RandomState::new(),
-            seats: RefCell::default(),
-            parts: RefCell::default(),
+            request_slab: RefCell::default(),
+            scratch: RefCell::default(),
             serials: Cell::new(1),
             reused: Cell::new(u64::MAX),
         })
@@ -90,7 +90,7 @@ impl Front {
 
     /// A number for a temporary file.
     pub fn next_temp(&self) -> u64 {
-        self.next_boundary() + ((self.turn.number as u64) << 32) + u64::from(std::process::id()) * 100_000
+        self.next_boundary() + ((self.event_loop.number as u64) << 32) + u64::from(std::process::id()) * 100_000
     }
 
     /// Where a file of an earlier process has the number, the next ones are far from it, as in nginx.
@@ -100,8 +100,8 @@ impl Front {
     }
 
     /// Takes memory for a body; it is given back when the result is dropped.
-    pub fn hold(self: &Rc<Self>, bytes: usize) -> Held {
-        let mut held = Held { front: self.clone(), bytes: 0 };
+    pub fn hold(self: &Rc<Self>, bytes: usize) -> BudgetGuard {
+        let mut held = BudgetGuard { loop_state: self.clone(), bytes: 0 };
         held.grow(bytes);
         held
     }
@@ -119,13 +119,13 @@ impl Front {
                 continue;
             }
             connection.follow(current);
-            waits |= connection.standing.get() == Standing::Retired && connection.idle.get();
+            waits |= connection.lifecycle.get() == Lifecycle::Retired && connection.idle.get();
         }
         if waits {
-            let front = self.clone();
-            crate::net::turn::spawn(async move {
+            let loop_state = self.clone();
+            crate::net::event_loop::spawn(async move {
                 tokio::time::sleep(GRACE).await;
-                front.close_idle();
+                loop_state.close_idle();
             });
         }
     }
@@ -133,13 +133,13 @@ impl Front {
     /// Whether another connection may be opened. When nearly all of `worker_connections` are taken, those that have waited
     /// longest for a request are closed, as nginx closes them.
     pub fn has_room(&self, log: &Log) -> bool {
-        let most = self.turn.connections.get();
-        let open = tcp::open_count() + self.turn.listening.get();
+        let most = self.event_loop.connections.get();
+        let open = tcp::open_count() + self.event_loop.listening.get();
         if open < most.saturating_sub(most / 16) {
             return true;
         }
         let closed = self.close_oldest();
-        let second = self.turn.clock.now().as_secs();
+        let second = self.event_loop.clock.now().as_secs();
         if closed > 0 && self.reused.replace(second) != second {
             log.write(Level::Warn, None, &format!("{most} worker_connections are not enough, reusing connections"));
         }
@@ -167,7 +167,7 @@ impl Front {
     fn close_idle(&self) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
-                && connection.standing.get() == Standing::Retired
+                && connection.lifecycle.get() == Lifecycle::Retired
                 && connection.idle.get()
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
@@ -176,16 +176,16 @@ impl Front {
     }
 }
 
-impl Front {
+impl LoopState {
     /// Closes connections that are still at something under a site that was replaced at this time or before.
     pub fn close_retired(&self, by: Instant) {
         for (_, connection) in self.open.borrow().iter() {
             if let Some(connection) = connection.upgrade()
                 && connection.replaced.get() <= by
-                && match connection.standing.get() {
-                    Standing::Current => false,
-                    Standing::Following => !connection.idle.get(),
-                    Standing::Retired => true,
+                && match connection.lifecycle.get() {
+                    Lifecycle::Current => false,
+                    Lifecycle::Following => !connection.idle.get(),
+                    Lifecycle::Retired => true,
                 }
             {
                 let _ = connection.stream.socket().shutdown(std::net::Shutdown::Both);
@@ -198,16 +198,16 @@ impl Front {
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Memory taken from the loop's budget.
-pub struct Held {
-    front: Rc<Front>,
+pub struct BudgetGuard {
+    loop_state: Rc<LoopState>,
     bytes: u64,
 }
 
-impl Held {
+impl BudgetGuard {
     /// Makes it at least `bytes`; false when the budget does not allow it.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let more = (bytes as u64).saturating_sub(self.bytes);
-        if more > 0 && !self.front.budget.take(more) {
+        if more > 0 && !self.loop_state.budget.take(more) {
             return false;
         }
         self.bytes += more;
@@ -215,20 +215,20 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BudgetGuard {
     fn drop(&mut self) {
-        self.front.budget.give(self.bytes);
+        self.loop_state.budget.give(self.bytes);
     }
 }
 
-/// How a connection stands to the configuration its loop serves.
+/// Whether a connection uses the current configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It is served by it.
+pub enum Lifecycle {
+    /// It uses the loop's configuration.
     Current,
-    /// Its next request will be.
+    /// It moves to the loop's configuration with its next request.
     Following,
-    /// There is no next request: nobody listens where it came in any more.
+    /// No further requests: its listening address is gone from the configuration.
     Retired,
 }
 
@@ -237,18 +237,18 @@ pub struct Connection {
     /// Its bytes.
     pub stream: Transport,
     /// The loop it lives on.
-    pub front: Rc<Front>,
+    pub loop_state: Rc<LoopState>,
     /// The configuration its next request is served by.
     pub site: RefCell<Arc<Site>>,
     /// Its number, for logs and `$connection`.
     pub number: u64,
-    /// Who is at the other end.
+    /// The client's address.
     pub peer: Address,
     /// What a PROXY protocol head said.
-    pub proxied: RefCell<Option<crate::net::proxy_protocol::Header>>,
+    pub proxied: RefCell<Option<Box<crate::net::proxy_protocol::Header>>>,
     local: OnceCell<Option<SocketAddr>>,
     /// What it was accepted on.
-    pub bound: Address,
+    pub bound: Arc<Address>,
     /// Requests so far.
     pub requests: Cell<u64>,
     /// When it was accepted.
@@ -261,14 +261,14 @@ pub struct Connection {
     closing: Cell<bool>,
     /// Whether `TCP_NODELAY` is set.
     pub nodelay: Cell<bool>,
-    /// What is known of its TLS handshake.
+    /// The result of its TLS handshake.
     pub shaken: OnceCell<Box<Shaken>>,
     /// Whether what it carries came over TLS.
     pub secure: Cell<bool>,
     /// When its configuration was replaced by the loop's.
     replaced: Cell<Instant>,
-    /// How it stands to the loop's configuration.
-    pub standing: Cell<Standing>,
+    /// Whether it uses the loop's configuration.
+    pub lifecycle: Cell<Lifecycle>,
     /// The task of a connection with HTTP/2, to be told when that changes.
     pub driver: RefCell<Option<Waker>>,
     slot: Cell<usize>,
@@ -276,13 +276,18 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that was accepted.
-    pub fn open(front: &Rc<Front>, site: Arc<Site>, port: &Port, (stream, peer): (Transport, Address)) -> Rc<Self> {
-        front.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        front.counters.active.fetch_add(1, Ordering::Relaxed);
-        let number = front.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
+    pub fn open(
+        loop_state: &Rc<LoopState>,
+        site: Arc<Site>,
+        port: &Port,
+        (stream, peer): (Transport, Address),
+    ) -> Rc<Self> {
+        loop_state.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        loop_state.counters.active.fetch_add(1, Ordering::Relaxed);
+        let number = loop_state.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
         let connection = Rc::new(Self {
             stream,
-            front: front.clone(),
+            loop_state: loop_state.clone(),
             site: RefCell::new(site),
             number,
             peer,
@@ -290,19 +295,19 @@ impl Connection {
             local: OnceCell::new(),
             bound: port.address.clone(),
             requests: Cell::new(0),
-            since: front.turn.clock.instant(),
+            since: loop_state.event_loop.clock.instant(),
             idle: Cell::new(true),
-            idle_since: Cell::new(front.turn.clock.instant()),
+            idle_since: Cell::new(loop_state.event_loop.clock.instant()),
             closing: Cell::new(false),
             nodelay: Cell::new(false),
             shaken: OnceCell::new(),
             secure: Cell::new(false),
-            replaced: Cell::new(front.turn.clock.instant()),
-            standing: Cell::new(Standing::Current),
+            replaced: Cell::new(loop_state.event_loop.clock.instant()),
+            lifecycle: Cell::new(Lifecycle::Current),
             driver: RefCell::default(),
             slot: Cell::new(usize::MAX),
         });
-        connection.slot.set(front.open.borrow_mut().insert(Rc::downgrade(&connection)));
+        connection.slot.set(loop_state.open.borrow_mut().insert(Rc::downgrade(&connection)));
         connection
     }
 
@@ -318,16 +323,16 @@ impl Connection {
 
     /// Goes over to `current` with the next request, or to no other.
     fn follow(&self, current: Option<&Arc<Site>>) {
-        if self.standing.get() == Standing::Current {
+        if self.lifecycle.get() == Lifecycle::Current {
             self.replaced.set(Instant::now());
         }
         let port = |site: &&Arc<Site>| site.ports.iter().any(|port| port.address == self.bound);
         match current.filter(port) {
             Some(site) => {
                 *self.site.borrow_mut() = site.clone();
-                self.standing.set(Standing::Following);
+                self.lifecycle.set(Lifecycle::Following);
             }
-            None => self.standing.set(Standing::Retired),
+            None => self.lifecycle.set(Lifecycle::Retired),
         }
         if let Some(driver) = &*self.driver.borrow() {
             driver.wake_by_ref();
@@ -344,7 +349,7 @@ impl Connection {
 
     /// The address the client connected to.
     pub fn local(&self) -> Option<SocketAddr> {
-        *self.local.get_or_init(|| match &self.bound {
+        *self.local.get_or_init(|| match &*self.bound {
             Address::Ip(bound) if !bound.ip().is_unspecified() => Some(*bound),
             Address::Ip(_) => self.stream.socket().local_addr().ok().and_then(|name| name.as_socket()),
             Address::Unix(_) => None,
@@ -354,29 +359,29 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.front.open.borrow_mut().try_remove(self.slot.get());
-        self.front.counters.active.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.loop_state.open.borrow_mut().try_remove(self.slot.get());
+        self.loop_state.counters.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// There is nothing more to read, or nothing more to say.
-pub struct Over;
+/// The connection can neither be read nor written any more.
+pub struct Closed;
 
 impl Connection {
     /// What came in; nothing when that was a false alarm.
-    pub fn input(&self) -> Result<Option<Buffer>, Over> {
-        let turn = &self.front.turn;
-        let mut buffer = turn.buffer();
+    pub fn input(&self) -> Result<Option<Buffer>, Closed> {
+        let event_loop = &self.loop_state.event_loop;
+        let mut buffer = event_loop.buffer();
         match self.stream.try_read(buffer.room()) {
             Ok(count) if count > 0 => {
                 buffer.end = count;
                 Ok(Some(buffer))
             }
             outcome => {
-                turn.give(buffer);
+                event_loop.give(buffer);
                 match outcome {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                    _ => Err(Over),
+                    _ => Err(Closed),
                 }
             }
         }
@@ -384,20 +389,25 @@ impl Connection {
 
     /// A place for a request, so that it is not moved about.
     pub fn seat(&self, request: Request) -> Box<Option<Request>> {
-        let mut seat = self.front.seats.borrow_mut().pop().unwrap_or_default();
+        let mut seat = self.loop_state.request_slab.borrow_mut().pop().unwrap_or_default();
         *seat = Some(request);
         seat
     }
 }
 
-impl Front {
+impl LoopState {
+    /// Allocations of a request that has ended.
+    pub fn scratch(&self) -> RequestScratch {
+        self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
     /// Takes a seat back, and of its request what another can use.
     pub fn leave(&self, mut seat: Box<Option<Request>>) {
         if let Some(finished) = seat.take() {
             finished.retire();
         }
-        if self.seats.borrow().len() < SEATS {
-            self.seats.borrow_mut().push(seat);
+        if self.request_slab.borrow().len() < REQUEST_SLAB {
+            self.request_slab.borrow_mut().push(seat);
         }
     }
 }
@@ -405,23 +415,23 @@ impl Front {
 impl Request {
     /// A request that begins with these bytes.
     pub fn begin(connection: &Rc<Connection>, server: &Arc<Server>, bytes: Buffer) -> Self {
-        let front = &connection.front;
-        let parts = front.parts.borrow_mut().pop().unwrap_or_default();
+        let loop_state = &connection.loop_state;
+        let scratch = loop_state.scratch();
         let site = connection.site.borrow().clone();
-        let mut request = Self::new(connection.clone(), (site, server.clone()), Head::new(bytes), parts);
+        let mut request = Self::new(connection.clone(), (site, server.clone()), Head::new(bytes), scratch);
         request.slots.reset(request.site.definitions.len());
-        request.started = front.turn.clock.now();
+        request.started = loop_state.event_loop.clock.now();
         request.serial = connection.requests.get() + 1;
         request
     }
 
     /// Gives the buffer back to the loop, and what another request can use.
     fn retire(mut self) {
-        let front = self.connection.front.clone();
-        front.turn.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
-        let parts = self.parts();
-        if front.parts.borrow().len() < SEATS {
-            front.parts.borrow_mut().push(parts);
+        let loop_state = self.connection.loop_state.clone();
+        loop_state.event_loop.give(std::mem::replace(&mut self.head.bytes, Buffer::new(0)));
+        let scratch = self.scratch();
+        if loop_state.scratch.borrow().len() < REQUEST_SLAB {
+            loop_state.scratch.borrow_mut().push(scratch);
         }
     }
 }

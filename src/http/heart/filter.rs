@@ -1,4 +1,4 @@
-//! What stands between a response and the client: filters know requests and bytes, no sockets.
+//! Filters between a response and the client: they see requests and bytes, no sockets.
 //!
 //! Filters see a response in the order of [`Slot`], which is nginx's, whatever the order of the modules. A filter may put
 //! the response to another request of the server's own between its bytes ([`Pieces::include`]); the writer
@@ -11,9 +11,11 @@ use std::borrow::Cow;
 /// When a filter sees a response: nginx's order, first to see it first.
 ///
 /// In full: slice, `not_modified`, the body's ranges, copy, headers, userid, gunzip, addition, sub, image, xslt, charset,
-/// ssi; here the responses to the server's own requests come in; then gzip, the head's ranges, chunks.
+/// ssi; here the responses to the server's own requests come in; then zstd, brotli, gzip, the head's ranges, chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
+    /// `slice`; before the conditions of the request are looked at.
+    Slice,
     /// `expires`, `add_header`.
     Headers,
     /// `userid`.
@@ -28,6 +30,10 @@ pub enum Slot {
     Charset,
     /// `ssi`.
     Ssi,
+    /// `zstd`, of a module that is loaded behind brotli's and so sees a response before it.
+    Zstd,
+    /// `brotli`.
+    Brotli,
     /// `gzip`.
     Gzip,
 }
@@ -35,7 +41,7 @@ pub enum Slot {
 impl Slot {
     /// Whether it sees the whole of what is sent, other responses included.
     pub fn is_last(self) -> bool {
-        self >= Self::Gzip
+        self >= Self::Zstd
     }
 }
 
@@ -111,10 +117,12 @@ pub struct Include {
     pub uri: Vec<u8>,
     /// Its arguments.
     pub args: Option<Vec<u8>>,
-    /// What stands for its response where that fails or is empty.
+    /// The stub: sent where its response fails or is empty.
     pub stub: Option<Vec<u8>>,
     /// Takes the response's body, which is then not sent.
     pub keep: Option<Box<dyn FnOnce(Vec<u8>)>>,
+    /// Whether it is this request once more, for the next slice; the path is then of no account.
+    pub repeats: bool,
 }
 
 /// What a filter makes, in order.

@@ -5,7 +5,7 @@
 
 use crate::http::heart::request::Request;
 use crate::http::heart::site::Location;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub trait Handler: Send + Sync {
 /// A step that tells what it would do beyond this process, instead of doing it.
 pub trait Explain {
     /// Tells what running would do; nothing where running does no harm.
-    fn explain(&self, _request: &mut Request, _story: &mut Story) -> Option<Flow<'static>> {
+    fn explain(&self, _request: &mut Request, _story: &mut Trace) -> Option<Flow<'static>> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! A request head: the bytes as they came, the request line, and headers as ranges of those bytes.
 
 use crate::http::codec::h1::{Part, RequestLine};
-use crate::net::turn::Buffer;
+use crate::net::event_loop::Buffer;
 
 /// The headers the server itself looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,26 @@ pub struct Header {
     pub known: Option<Known>,
 }
 
+/// A header of a head of less than 64 KiB.
+pub struct PackedHeader {
+    ends: [u16; 4],
+    known: Option<Known>,
+}
+
+impl From<&Header> for PackedHeader {
+    fn from(header: &Header) -> Self {
+        let Header { name, value, known } = header;
+        Self { ends: [name.start, name.end, value.start, value.end].map(|at| at as u16), known: *known }
+    }
+}
+
+impl From<&PackedHeader> for Header {
+    fn from(packed: &PackedHeader) -> Self {
+        let [start, middle, from, to] = packed.ends.map(u32::from);
+        Self { name: start..middle, value: from..to, known: packed.known }
+    }
+}
+
 /// A head under construction or complete.
 pub struct Head {
     /// The bytes; unread input begins at `bytes.start`.
@@ -130,6 +150,25 @@ impl Head {
     /// An empty head over `bytes`.
     pub fn new(bytes: Buffer) -> Self {
         Self { bytes, line: RequestLine::default(), headers: Vec::new(), first: [u16::MAX; KNOWN], end: 0 }
+    }
+
+    /// Its headers in half their memory; nothing of a head that is larger than most.
+    pub fn packed(&self) -> Option<Box<[PackedHeader]>> {
+        u16::try_from(self.end).ok()?;
+        Some(self.headers.iter().map(PackedHeader::from).collect())
+    }
+
+    /// A head that was read before, over its bytes.
+    pub fn parsed(bytes: Buffer, line: RequestLine, headers: &[PackedHeader], end: u32) -> Self {
+        let mut first = [u16::MAX; KNOWN];
+        for (index, header) in (0..).zip(headers) {
+            if let Some(slot) = header.known.and_then(|known| first.get_mut(known as usize))
+                && *slot == u16::MAX
+            {
+                *slot = index;
+            }
+        }
+        Self { bytes, line, headers: headers.iter().map(Header::from).collect(), first, end }
     }
 
     /// Makes the request line's version that of HTTP/2; it is the last word of the line.

@@ -25,6 +25,11 @@ impl Includes {
         Self { shared: OnceCell::from(self.shared().clone()), times: None }
     }
 
+    /// Whether no page has set anything.
+    pub fn is_unused(&self) -> bool {
+        self.shared.get().is_none() && self.times.is_none()
+    }
+
     /// What the pages of the response share.
     pub fn shared(&self) -> &Rc<RefCell<Shared>> {
         self.shared.get_or_init(Rc::default)

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub type Text = Template<Request>;
 
 /// Turns merged settings into what is served at one place.
-pub type Install = fn(&Levels<'_>, &mut Place, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
+pub type Install = fn(&Levels<'_>, &mut LocationBuilder, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
 
 /// Gives names a meaning before anything is installed.
 pub type Declare = fn(&Levels<'_>, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;
@@ -80,7 +80,7 @@ impl Module {
 }
 
 /// A server or location under construction.
-pub struct Place {
+pub struct LocationBuilder {
     /// What kind of block it is.
     pub context: Contexts,
     /// The handlers of each phase.
@@ -113,7 +113,7 @@ pub struct Place {
     pub files: Arc<FileSettings>,
 }
 
-impl Place {
+impl LocationBuilder {
     /// An empty place.
     pub fn new(context: Contexts) -> Self {
         Self {

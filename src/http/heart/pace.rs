@@ -65,6 +65,11 @@ impl Pace {
         self.rate.get().unwrap_or(0)
     }
 
+    /// Whether there is no rate, and nothing waits for it.
+    pub fn is_unlimited(&self) -> bool {
+        self.rate() == 0 && self.wait.borrow().is_none()
+    }
+
     /// Sets the bytes a second, whatever the configuration says.
     pub fn set(&self, rate: u64) {
         self.rate.set(Some(rate));
@@ -137,7 +142,7 @@ impl Request {
         if self.pace.waits() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let seconds = self.turn().clock.now().as_secs().saturating_sub(self.started.as_secs());
+        let seconds = self.event_loop().clock.now().as_secs().saturating_sub(self.started.as_secs());
         match allowance(self.pace.rate(), self.pace_after(), self.pace.sent.get(), seconds) {
             Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(wanted)),
             Err(millis) => {

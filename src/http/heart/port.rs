@@ -26,7 +26,7 @@ pub struct Virtual {
 /// One listening socket and what is served on it.
 pub struct Port {
     /// What it is bound to.
-    pub address: Address,
+    pub address: Arc<Address>,
     /// Its options.
     pub options: Options,
     /// Addresses served on it, the bound one last; several when a wildcard socket serves specific addresses too.

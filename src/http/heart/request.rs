@@ -6,7 +6,7 @@ use crate::http::heart::body::Body;
 use crate::http::heart::client::Connection;
 use crate::http::heart::head::{Head, Known};
 use crate::http::heart::includes::Includes;
-use crate::http::heart::notes::{Client, Link};
+use crate::http::heart::notes::{Client, Link, Slices};
 use crate::http::heart::pace::Pace;
 use crate::http::heart::response::Response;
 use crate::http::heart::site::{Location, Server, Site};
@@ -15,7 +15,7 @@ use crate::http::heart::wire::Upgraded;
 use crate::http::heart::wire::Wire;
 use crate::log::Level;
 use crate::net::address::Address;
-use crate::net::turn::Turn;
+use crate::net::event_loop::EventLoop;
 use crate::script::regex::Captures;
 use crate::script::variable::{Definitions, Slots, Subject};
 use std::any::Any;
@@ -114,11 +114,13 @@ pub struct Request {
     pub secure_link: OnceCell<Box<Link>>,
     /// What is known of its client's cookie, once that was asked.
     pub client_id: RefCell<Option<Box<Client>>>,
+    /// How far a response that is fetched in slices has come, once `$slice_range` was asked.
+    pub slices: OnceCell<Rc<Slices>>,
 }
 
 /// Allocations that go from request to request.
 #[derive(Default)]
-pub struct Parts {
+pub struct RequestScratch {
     uri: Vec<u8>,
     args: Vec<u8>,
     host: Vec<u8>,
@@ -137,7 +139,7 @@ pub struct Parent {
     pub charset: Option<Vec<u8>>,
     /// How deep subrequests are nested.
     pub depth: u8,
-    /// What stands for its response where that fails or is empty: its type and its bytes.
+    /// The stub, sent where its response fails or is empty: its type and its bytes.
     pub stub: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -175,10 +177,10 @@ impl Request {
         connection: Rc<Connection>,
         (site, server): (Arc<Site>, Arc<Server>),
         mut head: Head,
-        parts: Parts,
+        scratch: RequestScratch,
     ) -> Self {
         let location = server.base.clone();
-        let Parts { uri, args, host, headers, response, slots, captures, attempts } = parts;
+        let RequestScratch { uri, args, host, headers, response, slots, captures, attempts } = scratch;
         if head.headers.is_empty() {
             head.headers = headers;
         }
@@ -227,11 +229,12 @@ impl Request {
             pace: Pace::default(),
             secure_link: OnceCell::new(),
             client_id: RefCell::default(),
+            slices: OnceCell::new(),
         }
     }
 
     /// The allocations of a finished request, emptied.
-    pub fn parts(self) -> Parts {
+    pub fn scratch(self) -> RequestScratch {
         let Self { mut uri, mut args, mut host, head, mut response, .. } = self;
         let Self { slots, captures, mut attempts, .. } = self;
         for text in [&mut uri, &mut args, &mut host] {
@@ -242,14 +245,14 @@ impl Request {
         response.reset();
         captures.borrow_mut().clear();
         attempts.clear();
-        Parts { uri, args, host, headers, response, slots, captures, attempts }
+        RequestScratch { uri, args, host, headers, response, slots, captures, attempts }
     }
 
     /// Lets go of all memory that is not filled: the request waits, perhaps for days, for its log line.
     pub fn shrink(&mut self) {
         let fitted = self.head.bytes.fitted();
         let whole = std::mem::replace(&mut self.head.bytes, fitted);
-        self.turn().give(whole);
+        self.event_loop().give(whole);
         for text in [&mut self.uri, &mut self.args, &mut self.host] {
             text.shrink_to_fit();
         }
@@ -269,8 +272,8 @@ impl Request {
     }
 
     /// The loop's own things.
-    pub fn turn(&self) -> &Rc<Turn> {
-        &self.connection.front.turn
+    pub fn event_loop(&self) -> &Rc<EventLoop> {
+        &self.connection.loop_state.event_loop
     }
 
     /// Whether the server made the request itself.
@@ -300,6 +303,7 @@ impl Request {
 
     /// Takes a location, or what it has for methods like this one, for the location.
     pub fn choose(&mut self, location: Arc<Location>) {
+        self.slices = OnceCell::new();
         let name = self.method_name();
         self.location = match &location.except {
             Some(except) if !except.allowed.iter().any(|allowed| **allowed == *name) => except.place.clone(),
@@ -407,12 +411,12 @@ impl Request {
         let text = bytes::text;
         let _ = write!(line, ", client: {}", self.client().host_text());
         let _ = write!(line, ", server: {}", text(&self.server.name));
+        if !self.head.line.line.is_empty() {
+            let _ = write!(line, ", request: \"{}\"", text(self.head.text(&self.head.line.line)));
+        }
         if let Some(parent) = &self.parent {
             let _ = write!(line, ", subrequest: \"{}\"", text(&self.uri));
             let _ = &parent.uri;
-        }
-        if !self.head.line.line.is_empty() {
-            let _ = write!(line, ", request: \"{}\"", text(self.head.text(&self.head.line.line)));
         }
         if let Some(upstream) = self.attempts.current_url() {
             let _ = write!(line, ", upstream: \"{}\"", text(&upstream));

@@ -1,6 +1,7 @@
 //! A response: its head and what its body is made of.
 
 use crate::http::heart::filter::{BodyFilter, Include, Then};
+use crate::http::heart::held::HeldResponse;
 use crate::http::heart::site::Kept;
 use crate::http::heart::wire::Spout;
 use crate::log::clock;
@@ -75,10 +76,44 @@ impl Headers {
         });
     }
 
-    fn clear(&mut self) {
+    /// Forgets all headers.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
     }
+}
+
+/// A content coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// `gzip`
+    Gzip,
+    /// `br`
+    Brotli,
+    /// `zstd`
+    Zstd,
+}
+
+impl Coding {
+    /// Its name in Accept-Encoding and Content-Encoding.
+    pub const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Gzip => b"gzip",
+            Self::Brotli => b"br",
+            Self::Zstd => b"zstd",
+        }
+    }
+}
+
+/// What a compression made of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Compressed {
+    /// How it was compressed.
+    pub coding: Coding,
+    /// Bytes before.
+    pub before: u64,
+    /// Bytes after.
+    pub after: u64,
 }
 
 /// A response.
@@ -100,7 +135,7 @@ pub struct Response {
     pub last_modified: Option<i64>,
     /// Whether Last-Modified is among `headers` already (a backend's).
     pub last_modified_passed: bool,
-    /// ETag; it stands among `headers` too.
+    /// ETag; also among `headers`.
     pub etag: Vec<u8>,
     /// Whether Location is a backend's own and stays as it is.
     pub location_as_is: bool,
@@ -118,15 +153,19 @@ pub struct Response {
     pub ranges: bool,
     /// Whether only one range of it may be asked for at a time.
     pub single_range: bool,
+    /// Whether it was looked at whether it is a slice.
+    pub is_slice_seen: bool,
+    /// Where its body begins in the whole of which it is a slice.
+    pub offset: u64,
     /// The range of a streamed body that is sent, counted from the next byte on.
     pub part: Option<Range<u64>>,
     /// Whether clients are told that the answer depends on Accept-Encoding.
     pub vary: bool,
     /// Whether the client may be given gzip, once that is known.
     pub may_gzip: Option<bool>,
-    /// Bytes before and after the compression.
-    pub compressed: Option<(u64, u64)>,
-    /// Whether it stands whatever the conditions of the request say.
+    /// How a filter compressed the body, once it has ended.
+    pub compressed: Option<Compressed>,
+    /// Whether conditional request headers are ignored.
     pub unconditional: bool,
     /// The body.
     pub content: Content,
@@ -146,6 +185,10 @@ pub struct Response {
     pub broken: bool,
     /// Whether it was larger than the buffer of a response that is kept in memory.
     pub overflowed: bool,
+    /// What waits for the whole body before the head is sent.
+    pub held: Option<Box<HeldResponse>>,
+    /// Whether it was looked at whether it must wait.
+    pub was_held: bool,
     /// The filters its body goes through.
     pub filters: Vec<Box<dyn BodyFilter>>,
     /// Those that see it behind all others, with the responses that were put into it.
@@ -158,7 +201,61 @@ pub struct Response {
     pub out: Vec<u8>,
 }
 
+/// What is left of a response that was sent, beside Content-Type and status line.
+pub struct SentResponse {
+    status: u16,
+    error: u16,
+    head_bytes: u64,
+    sent: u64,
+    chunked: bool,
+    head_only: bool,
+    broken: bool,
+    complete: bool,
+    server_passed: bool,
+    date_passed: bool,
+    location_as_is: bool,
+    /// Extra headers, where variables show them.
+    pub headers: Option<Box<Headers>>,
+}
+
 impl Response {
+    /// What is left of a response whose connection has become a tunnel; nothing where it was more than a head.
+    pub fn ended(&mut self) -> Option<SentResponse> {
+        let plain = self.is_plain()
+            && matches!(self.content, Content::None | Content::Streamed)
+            && (self.out.is_empty() && self.etag.is_empty() && self.trailers.entries.is_empty())
+            && (self.forced_charset.is_none() && self.last_modified.is_none() && self.part.is_none())
+            && (self.compressed.is_none() && self.offset == 0 && self.length.is_none());
+        if !plain {
+            return None;
+        }
+        let headers = std::mem::take(&mut self.headers);
+        Some(SentResponse {
+            status: self.status,
+            error: self.error,
+            head_bytes: self.head_bytes,
+            sent: self.sent,
+            chunked: self.chunked,
+            head_only: self.head_only,
+            broken: self.broken,
+            complete: self.complete,
+            server_passed: self.server_passed,
+            date_passed: self.date_passed,
+            location_as_is: self.location_as_is,
+            headers: (!headers.entries.is_empty()).then(|| Box::new(headers)),
+        })
+    }
+
+    /// Makes a new response what that one was, without its headers.
+    pub const fn restore(&mut self, ended: &SentResponse) {
+        (self.status, self.error) = (ended.status, ended.error);
+        (self.head_bytes, self.sent) = (ended.head_bytes, ended.sent);
+        (self.chunked, self.head_only, self.broken) = (ended.chunked, ended.head_only, ended.broken);
+        (self.server_passed, self.date_passed) = (ended.server_passed, ended.date_passed);
+        self.location_as_is = ended.location_as_is;
+        (self.head_made, self.upgrade, self.complete) = (true, true, ended.complete);
+    }
+
     /// Makes the response ready for another request, in its allocations.
     pub fn reset(&mut self) {
         let Self {
@@ -179,6 +276,8 @@ impl Response {
             trailers,
             ranges,
             single_range,
+            is_slice_seen,
+            offset,
             part,
             vary,
             may_gzip,
@@ -193,6 +292,8 @@ impl Response {
             sent,
             broken,
             overflowed,
+            held,
+            was_held,
             filters,
             coders,
             later,
@@ -213,13 +314,14 @@ impl Response {
         }
         headers.clear();
         trailers.clear();
-        (*expects_trailers, *part) = (false, None);
+        (*expects_trailers, *part, *offset, *is_slice_seen) = (false, None, 0, false);
         (*vary, *may_gzip, *compressed, *forced_charset) = (false, None, None, None);
         *content = Content::None;
         (*head_bytes, *sent) = (0, 0);
         filters.clear();
         coders.clear();
         *later = None;
+        (*held, *was_held) = (None, false);
     }
 
     /// Lets go of memory that is not filled.
@@ -235,7 +337,11 @@ impl Response {
 
     /// Whether its body is sent as it is.
     pub const fn is_plain(&self) -> bool {
-        !self.chunked && self.filters.is_empty() && self.coders.is_empty() && self.later.is_none()
+        !self.chunked
+            && self.filters.is_empty()
+            && self.coders.is_empty()
+            && self.later.is_none()
+            && self.held.is_none()
     }
 
     /// The status as sent.
@@ -261,7 +367,7 @@ impl Response {
 
     /// The redirect target.
     pub fn location(&self) -> Option<&[u8]> {
-        self.headers.iter().find(|(name, _)| *name == LOCATION).map(|(_, value)| value)
+        self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(LOCATION)).map(|(_, value)| value)
     }
 
     /// Sets the ETag.
@@ -442,6 +548,6 @@ impl Playing {
 pub struct Ended {
     /// Its status.
     pub status: u16,
-    /// Whether nothing can follow: its response was larger than its buffer.
+    /// Whether nothing can follow: its response was larger than its buffer, or a slice that did not come whole.
     pub failed: bool,
 }

@@ -5,6 +5,8 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::http::heart::module::Text;
 use crate::log::Log;
+use crate::net::file_cache::Rules;
+use crate::net::symlinks::Refuse;
 use crate::session::paths::{self, Owner};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -202,9 +204,24 @@ pub enum FileOnly {
     Clean,
 }
 
+/// `disable_symlinks`.
+pub struct Symlinks {
+    /// Which links are not followed.
+    pub refuse: Refuse,
+    /// The beginning of paths in which they are.
+    pub from: Option<Text>,
+}
+
+/// `msie_refresh on` at a place: redirects are pages.
+pub struct MsieRefresh;
+
 /// How files are opened and read at a place.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct FileSettings {
+    /// `disable_symlinks`; nothing for `off`.
+    pub symlinks: Option<Symlinks>,
+    /// `open_file_cache`; nothing for `off`.
+    pub cache: Option<Rules>,
     /// `subrequest_output_buffer_size`.
     pub subrequest_output_buffer_size: u64,
 }

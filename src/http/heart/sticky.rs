@@ -179,7 +179,7 @@ fn key(id: &[u8]) -> [u8; 16] {
 }
 
 fn now(request: &Request) -> u64 {
-    u64::try_from(request.turn().clock.now().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(request.event_loop().clock.now().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Cookie {
@@ -205,7 +205,7 @@ impl Cookie {
                 out.extend_from_slice(b"; expires=Thu, 31-Dec-37 23:55:55 GMT; max-age=315360000");
             }
             Some(Expires::After(seconds)) => {
-                let now = request.turn().clock.now().as_secs();
+                let now = request.event_loop().clock.now().as_secs();
                 let date = clock::cookie_date(now.saturating_add(seconds) as i64);
                 out.extend_from_slice(format!("; expires={date}; max-age={seconds}").as_bytes());
             }

@@ -76,6 +76,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends early hints, given as text.
+    ///
+    /// # Errors
+    /// The stream is gone.
+    pub fn send_hints(&self, text: &[u8]) -> io::Result<()> {
+        self.respond.borrow_mut().send_informational(head(text)).map_err(broken)
+    }
+
     /// How many of so many body bytes the window takes now.
     ///
     /// # Errors

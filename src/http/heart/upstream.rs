@@ -1,20 +1,23 @@
 //! http's view of backends: groups by name, idle connections of a loop, and what was tried for a request.
 
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::walk::Levels;
+use crate::http::codec::grpc::Link;
 use crate::http::heart::head::{set_cookie_of, variable_name_is};
 use crate::http::heart::module::Text;
 use crate::http::heart::request::Request;
+use crate::http::heart::response::Headers;
 use crate::http::heart::secure::ServerSide;
 use crate::http::heart::sticky::Sticky;
 use crate::net::address::{Endpoint, Host};
+use crate::net::event_loop::EventLoop;
 use crate::net::transport::Transport;
-use crate::net::turn::Turn;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
 use crate::upstream::group::Pick;
+use crate::upstream::least_time::{Measured, Point};
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::sticky::{self, StickyText};
@@ -78,6 +81,8 @@ pub struct Keep {
     pub time: Duration,
     /// How long it may be idle.
     pub timeout: Duration,
+    /// Whether a location reuses its own connections only.
+    pub local: bool,
 }
 
 fn origin(endpoint: &Endpoint, port: u16) -> Option<(String, u16)> {
@@ -135,6 +140,7 @@ impl Upstreams {
                 requests: conf.keepalive_requests.unwrap_or(1000),
                 time: conf.keepalive_time.unwrap_or(Duration::from_secs(3600)),
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
+                local: conf.keepalive_local,
             });
             all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, sticky, live }));
         }
@@ -150,6 +156,14 @@ impl Upstreams {
     pub fn of_address(&self, endpoint: &Endpoint, port: u16) -> Option<&Arc<Pool>> {
         let wanted = origin(endpoint, port)?;
         self.pools.values().find(|pool| pool.origin.as_ref() == Some(&wanted))
+    }
+
+    /// The groups that a configuration names, where every complaint is wanted.
+    fn names(&self, build: &Build<'_>) -> Vec<&str> {
+        let named = self.pools.iter().filter(|(_, pool)| build.every && pool.origin.is_none());
+        let mut names: Vec<&str> = named.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The group of an address that a gateway names.
@@ -171,7 +185,8 @@ impl Upstreams {
                 Host::Name(name) => name,
                 _ => text,
             };
-            Diagnostic::emerg(format!("host not found in upstream \"{host}\""))
+            let complaint = Diagnostic::emerg(format!("host not found in upstream \"{host}\"")).kind(Kind::Host);
+            complaint.among("upstreams", host, &self.names(build))
         })?;
         let group = Group::implicit(text, found.into_iter());
         let pool = Arc::new(Pool { origin: origin(endpoint, port), ..Pool::of(group) });
@@ -189,8 +204,8 @@ impl Upstreams {
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
-    pub fn follow(&self, turn: &Rc<Turn>) {
-        self.pools.values().for_each(|pool| names::follow(pool, turn));
+    pub fn follow(&self, event_loop: &Rc<EventLoop>) {
+        self.pools.values().for_each(|pool| names::follow(pool, event_loop));
     }
 }
 
@@ -206,19 +221,45 @@ pub struct InUse {
     pub peer: PeerRef,
     /// When it was chosen.
     pub since: Instant,
+    /// Who asks it.
+    asker: Asker,
+    /// Its times, where the group balances by them.
+    measured: Option<Box<Measured<Pool>>>,
     released: bool,
+}
+
+/// The gateway of a location, told from the others of its site: with `keepalive … local` it reuses its own connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker(usize);
+
+impl Asker {
+    /// The gateway at an address, where it stays for as long as its site.
+    pub fn of<T>(gateway: &T) -> Self {
+        Self(std::ptr::from_ref(gateway).addr())
+    }
 }
 
 impl InUse {
     /// The next server of a group; none when all are out.
-    pub fn select(pool: &Arc<Pool>, pick: &mut Pick, (now, seconds): (Instant, u64)) -> Option<Self> {
+    pub fn select(pool: &Arc<Pool>, pick: &mut Pick, (now, seconds): (Instant, u64), asker: Asker) -> Option<Self> {
         let peer = pool.group.select(pick, seconds)?;
-        Some(Self { pool: pool.clone(), peer, since: now, released: false })
+        let measured = Measured::new(pool, peer, now);
+        Some(Self { pool: pool.clone(), peer, since: now, asker, measured, released: false })
+    }
+
+    /// Notes that the response's head has come, after `time`.
+    pub fn answered(&mut self, time: Duration) {
+        if let Some(measured) = &mut self.measured {
+            measured.reached(Point::Header, time);
+        }
     }
 
     /// Ends the attempt so that another can be made; true when a failure took the server out.
     pub fn end(mut self, failed: bool, pick: &mut Pick, seconds: u64) -> bool {
         self.released = true;
+        if let Some(mut measured) = self.measured.take() {
+            measured.failed();
+        }
         self.pool.group.free(self.peer, failed, pick, seconds)
     }
 }
@@ -251,24 +292,40 @@ impl Secured {
     }
 }
 
+/// A connection that has served a request, and may serve another.
+pub struct Reusable {
+    /// The connection.
+    pub stream: Transport,
+    /// Requests it has served.
+    pub requests: u64,
+    /// When it was opened.
+    pub opened: Instant,
+    /// Its state where it speaks HTTP/2.
+    pub link: Option<Link>,
+}
+
 /// An idle connection to a server.
-pub struct Parked {
+pub struct IdleConnection {
     /// The connection.
     pub stream: Transport,
     /// What secures it.
     secured: Option<Secured>,
     peer: PeerRef,
+    /// Whose request it served.
+    asker: Asker,
     /// Requests it has served.
     pub requests: u64,
     /// When it was opened.
     pub opened: Instant,
-    parked: Instant,
+    /// Its state where it speaks HTTP/2.
+    pub link: Option<Link>,
+    idle_connection: Instant,
 }
 
 /// The idle connections of a loop, a stack for each group.
 #[derive(Default)]
 pub struct Idle {
-    stacks: RefCell<Vec<(Arc<Pool>, Vec<Parked>)>>,
+    stacks: RefCell<Vec<(Arc<Pool>, Vec<IdleConnection>)>>,
     sweeping: Cell<bool>,
     trimming: Cell<bool>,
 }
@@ -277,28 +334,36 @@ pub struct Idle {
 const GRACE: Duration = Duration::from_millis(10);
 
 impl Idle {
-    /// An idle connection to a peer of a group that is still usable.
-    pub fn take(&self, pool: &Arc<Pool>, peer: PeerRef, secured: Option<&Secured>) -> Option<Parked> {
+    /// An idle connection to a peer of a group that is still usable; `http2` where it has to speak HTTP/2.
+    ///
+    /// Differs from nginx: a group that serves both `proxy_pass` and `grpc_pass` keeps their connections apart. [test: connections_of_a_group_are_kept_by_protocol]
+    pub fn take(&self, used: &InUse, secured: Option<&Secured>, http2: bool) -> Option<IdleConnection> {
+        let InUse { pool, peer, asker, .. } = used;
         let mut stacks = self.stacks.borrow_mut();
         let (_, stack) = stacks.iter_mut().find(|(of, _)| Arc::ptr_eq(of, pool))?;
-        while let Some(at) =
-            stack.iter().rposition(|parked| parked.peer == peer && Secured::is(parked.secured.as_ref(), secured))
-        {
-            let parked = stack.remove(at);
+        let any = !pool.keep.is_some_and(|keep| keep.local);
+        let fits = |idle_connection: &IdleConnection| {
+            idle_connection.peer == *peer
+                && (any || idle_connection.asker == *asker)
+                && idle_connection.link.is_some() == http2
+                && Secured::is(idle_connection.secured.as_ref(), secured)
+        };
+        while let Some(at) = stack.iter().rposition(fits) {
+            let idle_connection = stack.remove(at);
             let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
             // Input means closed, or out of step: either way it is of no use.
-            if parked.parked.elapsed() < timeout && !parked.stream.has_input() {
-                return Some(parked);
+            if idle_connection.idle_connection.elapsed() < timeout && !idle_connection.stream.has_input() {
+                return Some(idle_connection);
             }
         }
         None
     }
 
     /// Keeps a connection for the next request.
-    pub fn park(
+    pub fn put_idle(
         self: &Rc<Self>,
-        (pool, peer): (&Arc<Pool>, PeerRef),
-        (stream, requests, opened): (Transport, u64, Instant),
+        InUse { pool, peer, asker, .. }: &InUse,
+        Reusable { stream, requests, opened, link }: Reusable,
         secured: Option<Secured>,
         now: Instant,
     ) {
@@ -315,7 +380,16 @@ impl Idle {
             }
         };
         let Some((_, stack)) = stacks.get_mut(at) else { return };
-        stack.push(Parked { stream, secured, peer, requests, opened, parked: now });
+        stack.push(IdleConnection {
+            stream,
+            secured,
+            peer: *peer,
+            asker: *asker,
+            requests,
+            opened,
+            link,
+            idle_connection: now,
+        });
         let surplus = stack.len() > keep.most;
         drop(stacks);
         if surplus {
@@ -330,7 +404,7 @@ impl Idle {
             return;
         }
         let idle = Rc::downgrade(self);
-        crate::net::turn::spawn(async move {
+        crate::net::event_loop::spawn(async move {
             loop {
                 tokio::time::sleep(GRACE).await;
                 let Some(idle) = idle.upgrade() else { return };
@@ -339,7 +413,10 @@ impl Idle {
                     let most = pool.keep.map_or(0, |keep| keep.most);
                     let surplus = stack.len().saturating_sub(most);
                     // The newest are taken first, so that what is not needed gathers at the front.
-                    let unused = stack.iter().take(surplus).take_while(|parked| parked.parked.elapsed() >= GRACE);
+                    let unused = stack
+                        .iter()
+                        .take(surplus)
+                        .take_while(|idle_connection| idle_connection.idle_connection.elapsed() >= GRACE);
                     let unused = unused.count();
                     stack.drain(..unused);
                     large |= unused < surplus;
@@ -358,14 +435,16 @@ impl Idle {
             return;
         }
         let idle = Rc::downgrade(self);
-        crate::net::turn::spawn(async move {
+        crate::net::event_loop::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let Some(idle) = idle.upgrade() else { return };
                 let mut stacks = idle.stacks.borrow_mut();
                 for (pool, stack) in stacks.iter_mut() {
                     let timeout = pool.keep.map_or(Duration::ZERO, |keep| keep.timeout);
-                    stack.retain(|parked| !parked.stream.is_spent() && parked.parked.elapsed() < timeout);
+                    stack.retain(|idle_connection| {
+                        !idle_connection.stream.is_spent() && idle_connection.idle_connection.elapsed() < timeout
+                    });
                 }
                 stacks.retain(|(_, stack)| !stack.is_empty());
                 if stacks.is_empty() {
@@ -387,7 +466,7 @@ impl Idle {
 pub struct Attempt {
     /// The server's address, or the group's name when no server was live.
     pub peer: Arc<str>,
-    /// The status it answered with, or the one its failure stands for.
+    /// The status it answered with, or the one of its failure.
     pub status: u16,
     /// Time to connect.
     pub connect: Option<Duration>,
@@ -423,6 +502,13 @@ pub struct CacheUse {
 }
 
 impl CacheUse {
+    /// Whether no cache was asked.
+    pub const fn is_unused(&self) -> bool {
+        let Self { status, keeps, stores, as_get, last_modified, etag, background } = self;
+        let plain = !*keeps && !*stores && !*as_get && !*background;
+        plain && status.is_empty() && last_modified.is_none() && etag.is_empty()
+    }
+
     fn clear(&mut self) {
         let Self { status, keeps, stores, as_get, last_modified, etag, background: _ } = self;
         (*status, *keeps, *stores, *as_get, *last_modified) = ("", false, false, false, None);
@@ -441,19 +527,91 @@ pub struct Attempts {
     pub host: Vec<u8>,
     /// Whether the backend is spoken to over TLS.
     pub secure: bool,
+    /// The length of the body that is passed on, where it is known.
+    pub body_length: Option<u64>,
+    /// Whether the body is passed on in chunks.
+    pub in_chunks: bool,
     /// What a cache is to it.
     pub cache: CacheUse,
+    /// The fields behind the body of the last answer.
+    pub trailers: Headers,
     head: Vec<u8>,
     entries: Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>,
 }
 
+/// An attempt whose times are milliseconds, as they are shown; `NEVER` for none.
+struct EndedAttempt {
+    peer: Arc<str>,
+    status: u16,
+    times: [u32; 3],
+    bytes: [u64; 3],
+}
+
+/// No time.
+const NEVER: u32 = u32::MAX;
+
+impl From<Attempt> for EndedAttempt {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { peer, status, connect, header, response, length, sent, received } = attempt;
+        let millis =
+            |time: Option<Duration>| time.map_or(NEVER, |time| time.as_millis().min(u128::from(NEVER - 1)) as u32);
+        Self { peer, status, times: [connect, header, response].map(millis), bytes: [length, sent, received] }
+    }
+}
+
+impl From<EndedAttempt> for Attempt {
+    fn from(ended: EndedAttempt) -> Self {
+        let EndedAttempt { peer, status, times, bytes: [length, sent, received] } = ended;
+        let time = |millis: u32| (millis != NEVER).then(|| Duration::from_millis(millis.into()));
+        let [connect, header, response] = times.map(time);
+        Self { peer, status, connect, header, response, length, sent, received }
+    }
+}
+
+/// What is left of attempts that have ended, beside texts.
+pub struct EndedAttempts {
+    list: Box<[EndedAttempt]>,
+    scheme: Option<&'static str>,
+    secure: bool,
+    body_length: Option<u64>,
+    in_chunks: bool,
+    kept: Option<Box<KeptHead>>,
+}
+
+/// The head of a response, for the variables that show it, and where its headers are.
+type KeptHead = (Vec<u8>, Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>);
+
 impl Attempts {
+    /// What is left of them, with `$proxy_host` and the URI of the backend request; a cache has no part in it, and nothing
+    /// comes behind a body.
+    pub fn ended(&mut self) -> (EndedAttempts, Vec<u8>, Vec<u8>) {
+        let Self { list, url, host, secure, body_length, in_chunks, cache: _, trailers: _, head, entries } = self;
+        let (scheme, url) = url.take().map_or((None, Vec::new()), |(scheme, uri)| (Some(scheme), uri));
+        let kept = (!entries.is_empty()).then(|| Box::new((head.as_slice().into(), std::mem::take(entries))));
+        let list = std::mem::take(list).into_iter().map(EndedAttempt::from).collect();
+        let (secure, body_length, in_chunks) = (*secure, *body_length, *in_chunks);
+        (EndedAttempts { list, scheme, secure, body_length, in_chunks, kept }, std::mem::take(host), url)
+    }
+
+    /// Makes them what they were.
+    pub fn restore(&mut self, ended: EndedAttempts, host: Vec<u8>, url: Vec<u8>) {
+        self.list = ended.list.into_iter().map(Attempt::from).collect();
+        self.url = ended.scheme.map(|scheme| (scheme, url));
+        (self.host, self.secure) = (host, ended.secure);
+        (self.body_length, self.in_chunks) = (ended.body_length, ended.in_chunks);
+        if let Some(kept) = ended.kept {
+            (self.head, self.entries) = *kept;
+        }
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.trailers.clear();
         self.url = None;
         self.host.clear();
         self.secure = false;
+        (self.body_length, self.in_chunks) = (None, false);
         self.head.clear();
         self.entries.clear();
         self.cache.clear();
@@ -470,6 +628,7 @@ impl Attempts {
 
     /// Forgets what an earlier answer for the same request told of itself.
     pub fn renew(&mut self) {
+        self.trailers.clear();
         self.head.clear();
         self.entries.clear();
         self.cache.clear();

@@ -5,8 +5,8 @@ use crate::http::heart::filter::Then;
 use crate::http::heart::request::Request;
 use crate::http::heart::stream::Stream;
 use crate::net::deadline::Deadline;
+use crate::net::event_loop::EventLoop;
 use crate::net::tcp::Tcp;
-use crate::net::turn::Turn;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
@@ -186,7 +186,7 @@ impl Request {
 /// A connection after its server agreed to another protocol: what becomes of it until it ends.
 pub trait Upgraded {
     /// Begins to count the time in which nothing moves.
-    fn begin(&self, turn: &Turn, deadline: &mut Deadline);
+    fn begin(&self, event_loop: &EventLoop, deadline: &mut Deadline);
 
     /// Ready when both sides have ended, one failed, or nothing moved for the read timeout.
     fn poll(&mut self, client: &Connection, deadline: &mut Deadline, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::session::access::{self, Rules};
@@ -18,7 +18,7 @@ struct Access {
     rules: Rules,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if let Some(rules) = levels.get::<Rules>().filter(|rules| !rules.is_empty()) {
         place.step(Phase::Access, Access { rules: rules.clone() });
     }

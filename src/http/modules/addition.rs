@@ -7,7 +7,7 @@ use crate::conf::slot::Text;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Include, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::slot::{MimeTypes, is_among};
@@ -52,7 +52,7 @@ impl Conf for Addition {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Addition>() else { return Ok(()) };
     let named = |word: &Option<Word>| word.as_ref().map(|word| word.bytes.to_vec()).filter(|uri| !uri.is_empty());
     let (before, after) = (named(&conf.add_before_body), named(&conf.add_after_body));

@@ -13,7 +13,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::tree::Word;
 use crate::conf::walk::{Levels, errno};
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::http::route::credentials::credentials;
 use crate::log::Level;
@@ -77,7 +77,7 @@ struct Basic {
     right: Arc<Right>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<AuthBasic>() else { return Ok(()) };
     let (Some(realm), Some(file)) = (&conf.realm, &conf.user_file) else { return Ok(()) };
     let folder = bytes::raw(cx.build.folder).into_owned();

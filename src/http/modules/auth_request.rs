@@ -7,10 +7,10 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::log::Level;
-use crate::script::variable::{Assign, Definition, SlotId};
+use crate::script::variable::{Assign, Definition, Duplicate, SlotId};
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::used;
 
@@ -69,13 +69,13 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     for (name, _) in &auth.set {
         let text = name_of(name);
         if builtin(&text, cx).is_none() {
-            cx.names.define(&text, Definition::Stored).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+            cx.names.define(&text, Definition::Stored).map_err(|duplicate| duplicate.complaint().at(name.span))?;
         }
     }
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(auth) = levels.get::<Auth>() else { return Ok(()) };
     let Some(uri) = auth.uri.as_ref().filter(|uri| !uri.is("off")) else { return Ok(()) };
     let mut set = Vec::new();
@@ -84,7 +84,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         let name = name_of(name);
         let destination = match builtin(&name, cx) {
             Some(assign) => Destination::Builtin(assign),
-            None => Destination::Slot(cx.names.define(&name, Definition::Stored).map_err(Diagnostic::emerg)?),
+            None => Destination::Slot(cx.names.define(&name, Definition::Stored).map_err(Duplicate::complaint)?),
         };
         set.push((destination, value));
     }
@@ -138,7 +138,7 @@ impl Explain for AuthRequest {
 
 fn auth_request(cx: &mut Setting<'_>, conf: &mut Auth, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.uri.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.uri = statement.words.get(1).cloned();
     Ok(())

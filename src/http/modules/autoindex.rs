@@ -11,10 +11,10 @@ use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
 use crate::http::heart::filter::Then;
 use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use crate::http::modules::charset;
 use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -99,7 +99,7 @@ struct Lister {
     exact: bool,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Autoindex>().filter(|conf| conf.autoindex == Some(true)) else { return Ok(()) };
     place.step(
         Phase::Content,
@@ -123,7 +123,7 @@ impl Handler for Lister {
         if !Self::suits(request) {
             return Flow::Next;
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
         if request.lost_alias() {
@@ -155,11 +155,11 @@ impl Handler for Lister {
 }
 
 impl Explain for Lister {
-    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+    fn explain(&self, request: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
         if !Self::suits(request) {
             return Some(Flow::Next);
         }
-        story.notes("autoindex", format!("lists {}", bytes::text(&request.file_path())));
+        trace.notes("autoindex", format!("lists {}", bytes::text(&request.file_path())));
         request.response.status = 200;
         Some(Flow::Done)
     }
@@ -196,7 +196,7 @@ impl Lister {
         });
         let charset = charset::parameter(&request.response.content_type);
         let utf8 = charset.is_some_and(|(_, name)| name.eq_ignore_ascii_case(b"utf-8"));
-        let now = request.turn().clock.now().as_secs() as i64;
+        let now = request.event_loop().clock.now().as_secs() as i64;
         let offset = if self.local { i64::from(crate::sys::time::offset(now)) } else { 0 };
         let text = match format {
             Format::Html => listing::html(&request.uri, &entries, utf8, offset, self.exact),

@@ -7,7 +7,7 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::head::Known;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -104,7 +104,7 @@ struct Browsers {
     values: [Vec<u8>; 2],
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Browser>() else { return Ok(()) };
     let mut modern = conf.modern.clone();
     if !modern.is_empty() && !modern.iter().any(|(kind, _)| *kind == 0) {

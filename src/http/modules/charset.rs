@@ -7,7 +7,7 @@ use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
@@ -191,7 +191,7 @@ fn byte(text: &[u8]) -> Option<u8> {
     u8::try_from(number).ok()
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let (Some(conf), Some(maps)) = (levels.get::<Charset>(), levels.get::<Maps>()) else { return Ok(()) };
     let mut named = |kind: &Option<Kind>| {
         Ok(match kind {

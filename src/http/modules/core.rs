@@ -551,7 +551,7 @@ impl Conf for LocationConf {
 fn http(cx: &mut Setting<'_>, conf: &mut Main, _: &Statement) -> Result<(), Diagnostic> {
     let children = cx.around().map_or(0, |main| main.children.iter().filter(|level| level.context == HTTP).count());
     if conf.opened || children > 0 {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.opened = true;
     Ok(())
@@ -584,11 +584,12 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
     let alias = cx.row.name == "alias";
     if let Some(root) = &conf.root {
         if root.alias == alias {
-            return Err(cx.complain("is duplicate"));
+            return Err(cx.duplicate());
         }
         let other = if root.alias { "alias" } else { "root" };
         return Err(cx
             .complain(&format!("is duplicate, \"{other}\" directive was specified earlier"))
+            .kind(crate::conf::diagnostic::Kind::Again)
             .earlier(cx.given(other)));
     }
     let Some(path) = statement.words.get(1) else { return Ok(()) };
@@ -617,7 +618,7 @@ fn root(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) ->
 
 fn internal(cx: &mut Setting<'_>, conf: &mut LocationConf, _: &Statement) -> Result<(), Diagnostic> {
     if std::mem::replace(&mut conf.internal, true) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     Ok(())
 }
@@ -668,7 +669,7 @@ fn error_log(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statemen
 
 fn temp_path(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.client_body_temp_path.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     conf.client_body_temp_path = Some(TempPath::of(cx, statement)?);
     Ok(())
@@ -676,7 +677,7 @@ fn temp_path(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statemen
 
 fn keepalive_timeout(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.keepalive_timeout.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let mut times = statement.arguments().iter();
     let time = |word: Option<&Word>, seconds| word.and_then(|word| crate::conf::value::time(&word.bytes, seconds));
@@ -694,7 +695,7 @@ fn keepalive_timeout(cx: &mut Setting<'_>, conf: &mut LocationConf, statement: &
 
 fn pool(cx: &Setting<'_>, slot: &mut Option<u64>, statement: &Statement) -> Result<(), Diagnostic> {
     if slot.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let size = statement.words.get(1).and_then(|word| crate::conf::value::size(&word.bytes, false));
     let size = size.ok_or_else(|| cx.complain("invalid value"))?;

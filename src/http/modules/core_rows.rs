@@ -1,4 +1,4 @@
-//! `ngx_http_core_module` as a member of the list; its rows stand in `http::core`.
+//! `ngx_http_core_module` as a member of the list; its rows are in `http::core`.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;

@@ -11,9 +11,9 @@ use crate::conf::slot::{Flag, Mask, Number};
 use crate::conf::walk::Levels;
 use crate::http::codec::uri;
 use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use crate::http::route::rename::{self, folder_access, log_failure, make_folder, os};
 use crate::log::Level;
 use crate::log::clock::parse_http_date;
@@ -70,7 +70,7 @@ impl Conf for Dav {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Dav>() else { return Ok(()) };
     let methods = conf.dav_methods.merged()?;
     if methods & !1 != 0 {
@@ -161,10 +161,10 @@ impl Handler for Files {
 }
 
 impl Explain for Files {
-    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+    fn explain(&self, request: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
         let method = self.method(request);
         if let Some(method) = method {
-            story.notes("dav", format!("{method:?} changes {}", bytes::text(&request.file_path())));
+            trace.notes("dav", format!("{method:?} changes {}", bytes::text(&request.file_path())));
             request.response.status = if method == Method::Mkcol { 201 } else { 204 };
         }
         Some(if method.is_some() { Flow::Done } else { Flow::Next })

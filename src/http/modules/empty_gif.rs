@@ -8,7 +8,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION};
 use std::borrow::Cow;
@@ -52,7 +52,7 @@ const MADE: i64 = 23_349_600;
 /// `empty_gif` at a place.
 struct Pixel;
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.level.own::<EmptyGif>().is_some_and(|conf| conf.here) {
         place.content(Pixel);
     }
@@ -64,7 +64,7 @@ impl Handler for Pixel {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Flow::Finish(405);
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
         request.response.set(200, b"image/gif", Cow::Borrowed(PIXEL));

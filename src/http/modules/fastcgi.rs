@@ -12,12 +12,14 @@ use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::FASTCGI;
-use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::conf::{
+    Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, socket_rows,
+};
 use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
 use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
 use crate::http::heart::location::Pattern;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
 use crate::http::modules::core::opened;
@@ -25,6 +27,7 @@ use crate::log::Level;
 use crate::script::regex::Expression;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
+use crate::session::pattern;
 use crate::session::slot::{Lowat, free};
 use crate::session::used;
 use std::sync::Arc;
@@ -36,8 +39,9 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-const GATEWAY: [crate::conf::module::Module; 4] = [
+const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<FASTCGI>>(HTTP_LEVELS)]),
+    rows(&socket_rows!("fastcgi", FASTCGI), &[]),
     rows(&header_rows!("fastcgi", FASTCGI), &[]),
     rows(&buffer_rows!("fastcgi", FASTCGI), &[]),
     rows(&cache_rows!("fastcgi", FASTCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<FASTCGI>>(HTTP_LEVELS)]),
@@ -112,7 +116,7 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<FastCgi>() else { return Ok(()) };
     if conf.index.is_some() || conf.split.is_some() {
         let split = conf.split.as_ref().map(|word| Expression::compile(&word.text(), false)).transpose();
@@ -154,7 +158,7 @@ fn pass_(cx: &mut Setting<'_>, conf: &mut FastCgi, statement: &Statement) -> Res
 fn split_path_info(cx: &mut Setting<'_>, conf: &mut FastCgi, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.split)?;
     let Some(word) = statement.arguments().first() else { return Ok(()) };
-    let expression = Expression::compile(&word.text(), false).map_err(Diagnostic::emerg)?;
+    let expression = pattern::compile(word, &word.text(), false)?;
     if expression.groups() != 2 {
         return Err(Diagnostic::emerg(format!("pattern \"{}\" must have 2 captures", word.text())));
     }
@@ -181,7 +185,7 @@ impl Protocol for Passed {
     }
 
     fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
-        let mut params = request.turn().text();
+        let mut params = request.event_loop().text();
         self.params.each(request, |name, value| fastcgi::param(name, value, &mut params));
         if params.len() > fastcgi::MOST {
             request.log(Level::Alert, &format!("fastcgi request record is too big: {}", params.len()));
@@ -189,7 +193,7 @@ impl Protocol for Passed {
         }
         fastcgi::begin(self.keep, out);
         fastcgi::params(&params, out);
-        request.turn().give_text(params);
+        request.event_loop().give_text(params);
         Ok(())
     }
 

@@ -1,19 +1,22 @@
 //! Rows of `ngx_http_core_module` and `ngx_http_copy_filter_module` on how files are opened and read.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive};
+use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Buffers, Custom, Flag, Number, Offset, Seconds, Size};
-use crate::conf::tree::Statement;
+use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::heart::module::{Compile, Module, Place};
-use crate::http::heart::settings::FileSettings;
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
+use crate::http::heart::settings::{FileSettings, Symlinks};
+use crate::net::file_cache::{Capacity, Rules};
+use crate::net::symlinks::Refuse;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::pools::Pools;
 use crate::session::slot::free;
 use crate::session::used;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The module.
@@ -71,53 +74,48 @@ const DIRECTIVES: &[Directive] = &[
     .default("4k")
     .since("1.13.10")
     .doc("Sets how large a response may be that an SSI command keeps in a variable."),
-    Directive::checked("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache))
+    Directive::new("open_file_cache", HTTP_ANY, Arity::Between(1, 2), &Custom(open_file_cache))
         .words(&["max=", "inactive=", "off"])
         .default("off")
-        .omitted(Omission::Tunes("files are looked up for every request"))
         .doc("Keeps files open that are used again."),
-    Directive::checked(
+    Directive::new(
         "open_file_cache_valid",
         HTTP_ANY,
         Arity::Exactly(1),
         &Seconds(|c: &mut Files| &mut c.open_file_cache_valid),
     )
     .default("60s")
-    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Sets how long nobody looks whether such a file has changed."),
-    Directive::checked(
+    Directive::new(
         "open_file_cache_min_uses",
         HTTP_ANY,
         Arity::Exactly(1),
         &Number(|c: &mut Files| &mut c.open_file_cache_min_uses, 0..=u64::MAX),
     )
     .default("1")
-    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Sets how often a file must be used to be kept open."),
-    Directive::checked(
+    Directive::new(
         "open_file_cache_errors",
         HTTP_ANY,
         Arity::Flag,
         &Flag(|c: &mut Files| &mut c.open_file_cache_errors),
     )
     .default("off")
-    .omitted(Omission::Tunes("files are looked up for every request"))
     .doc("Keeps in mind which files are not there."),
-    Directive::checked(
+    Directive::new(
         "open_file_cache_events",
         HTTP_ANY,
         Arity::Flag,
         &Flag(|c: &mut Files| &mut c.open_file_cache_events),
     )
     .default("off")
-    .omitted(Omission::Tunes("files are looked up for every request"))
+    .support(Support::Inert("Linux has no such events, and nginx does nothing there either"))
     .doc("Is told by the kernel when such a file changes."),
-    Directive::checked("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks))
+    Directive::new("disable_symlinks", HTTP_ANY, Arity::Between(1, 2), &Custom(disable_symlinks))
         .words(&["off", "on", "if_not_owner", "from="])
         .default("off")
         .since("1.1.15")
-        .omitted(Omission::Closes("requests are answered with 503"))
-        .doc("Refuses paths with symbolic links."),
+        .doc("Refuses paths with symbolic links, or with those of another owner than what they lead to."),
 ];
 
 /// Settings of the module.
@@ -134,8 +132,8 @@ struct Files {
     open_file_cache_events: Option<bool>,
     aio: Option<bool>,
     directio: Option<u64>,
-    open_file_cache: Option<u64>,
-    disable_symlinks: Option<u8>,
+    open_file_cache: Option<Option<Arc<Capacity>>>,
+    disable_symlinks: Option<(Option<Refuse>, Option<Word>)>,
 }
 
 impl Conf for Files {
@@ -145,10 +143,27 @@ impl Conf for Files {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Files>() else { return Ok(()) };
-    place.files = cx.once(conf, |_| {
-        Ok(FileSettings { subrequest_output_buffer_size: conf.subrequest_output_buffer_size.merged()? })
+    place.files = cx.once(conf, |cx| {
+        let symlinks = match &conf.disable_symlinks {
+            Some((Some(refuse), from)) => {
+                let from = from.as_ref().map(|from| cx.text(from)).transpose()?;
+                Some(Symlinks { refuse: *refuse, from })
+            }
+            _ => None,
+        };
+        let cache = match conf.open_file_cache.clone().flatten() {
+            Some(capacity) => Some(Rules {
+                capacity,
+                valid: conf.open_file_cache_valid.merged()?.as_secs(),
+                min_uses: conf.open_file_cache_min_uses.merged()?,
+                errors: conf.open_file_cache_errors.merged()?,
+            }),
+            None => None,
+        };
+        let subrequest_output_buffer_size = conf.subrequest_output_buffer_size.merged()?;
+        Ok(FileSettings { symlinks, cache, subrequest_output_buffer_size })
     })?;
     Ok(())
 }
@@ -186,13 +201,13 @@ fn directio(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Re
 
 fn open_file_cache(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.open_file_cache)?;
-    let (mut most, mut off) = (0, false);
+    let (mut most, mut inactive, mut off) = (0, 60, false);
     for word in statement.arguments() {
         let fail = || Diagnostic::emerg(format!("invalid \"open_file_cache\" parameter \"{}\"", word.text()));
         if let Some(number) = word.after("max=") {
             most = value::number(number).filter(|most| *most > 0).ok_or_else(fail)?;
         } else if let Some(time) = word.after("inactive=") {
-            value::time(time, true).ok_or_else(fail)?;
+            inactive = value::time(time, true).ok_or_else(fail)?.as_secs();
         } else if word.is("off") {
             off = true;
         } else {
@@ -202,24 +217,24 @@ fn open_file_cache(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement
     if most == 0 && !off {
         return Err(Diagnostic::emerg("\"open_file_cache\" must have the \"max\" parameter"));
     }
-    conf.open_file_cache = Some(if off { 0 } else { most });
+    conf.open_file_cache = Some((!off).then(|| Arc::new(Capacity { most, inactive })));
     Ok(())
 }
 
 fn disable_symlinks(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {
     free(cx, &conf.disable_symlinks)?;
-    let (mut mode, mut from) = (None, false);
+    let (mut mode, mut from) = (None, None);
     for word in statement.arguments() {
         match &*word.bytes {
-            b"off" => mode = Some(0),
-            b"on" => mode = Some(1),
-            b"if_not_owner" => mode = Some(2),
+            b"off" => mode = Some(None),
+            b"on" => mode = Some(Some(Refuse::All)),
+            b"if_not_owner" => mode = Some(Some(Refuse::ForeignOwner)),
             _ => {
                 let Some(path) = word.after("from=") else {
                     return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
                 };
                 used::text(cx, path)?;
-                from = true;
+                from = Some(Word { bytes: path.into(), ..word.clone() });
             }
         }
     }
@@ -228,12 +243,12 @@ fn disable_symlinks(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statemen
         let text = format!("\"{name}\" must have \"off\", \"on\" or \"if_not_owner\" parameter");
         return Err(Diagnostic::emerg(text));
     };
-    if let ([first, second], false) = (statement.arguments(), from) {
+    if let ([first, second], false) = (statement.arguments(), from.is_some()) {
         return Err(Diagnostic::emerg(format!("duplicate parameters \"{} {}\"", first.text(), second.text())));
     }
-    if mode == 0 && from {
+    if mode.is_none() && from.is_some() {
         return Err(Diagnostic::emerg("\"from=\" cannot be used with \"off\" parameter"));
     }
-    conf.disable_symlinks = Some(mode);
+    conf.disable_symlinks = Some((mode, from));
     Ok(())
 }

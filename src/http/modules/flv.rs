@@ -7,14 +7,11 @@ use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
-use crate::http::heart::response::Content;
 use crate::http::modules::static_;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION};
-use std::os::unix::fs::MetadataExt as _;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -51,7 +48,7 @@ const HEAD: &[u8] = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00";
 /// `flv` at a place.
 struct Video;
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.level.own::<Flv>().is_some_and(|conf| conf.here) {
         place.content(Video);
     }
@@ -60,37 +57,15 @@ fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> R
 
 impl Handler for Video {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
-        if !matches!(request.method, Method::Get | Method::Head) {
-            return Flow::Finish(405);
-        }
-        if request.uri.ends_with(b"/") {
-            return Flow::Next;
-        }
-        if let Err(status) = request.forget_body() {
-            return Flow::Finish(status);
-        }
-        if request.lost_alias() {
-            return Flow::Finish(500);
-        }
-        let path = request.file_path();
-        let opened = match request.turn().files.open(&path) {
+        let opened = match static_::video(request) {
             Ok(opened) => opened,
-            Err(error) => return Flow::Finish(static_::refused(request, &path, "open()", &error)),
+            Err(flow) => return flow,
         };
-        if !opened.about.is_file() {
-            return Flow::Next;
-        }
         let size = opened.about.len();
         let start = request.argument(b"start").and_then(value::number).filter(|start| (1..size).contains(start));
         static_::respond(request, opened.clone());
         if let Some(start) = start {
-            let length = HEAD.len() as u64 + size - start;
-            request.response.length = Some(length);
-            if !request.response.etag.is_empty() {
-                request.response.clear_etag();
-                request.response.set_etag(format!("\"{:x}-{length:x}\"", opened.about.mtime()).as_bytes());
-            }
-            request.response.content = Content::File(opened, vec![(HEAD.to_vec(), start..size)], Vec::new());
+            static_::respond_part(request, opened, HEAD.to_vec(), start..size);
         }
         Flow::Done
     }

@@ -7,7 +7,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Buffers, Flag};
 use crate::conf::walk::Levels;
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::modules::gzip;
 use crate::http::modules::gzip::Clients;
@@ -53,7 +53,7 @@ impl Conf for Gunzip {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.get::<Gunzip>().is_some_and(|conf| conf.gunzip == Some(true)) {
         place.filter(Decompressor(gzip::clients(levels, cx)?));
     }

@@ -9,17 +9,19 @@ use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
 use crate::http::heart::head::Known;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
+use crate::http::heart::response::{Coding, Compressed};
+use crate::http::modules::coding;
 use crate::http::route::encode::is_msie6;
 use crate::log::Level;
 use crate::log::clock::parse_http_date;
 use crate::script::regex::Expression;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS};
+use crate::session::pattern;
 use crate::session::slot::{MimeTypes, free, is_among};
 use crate::sys::zlib::{Deflate, Flush, ZlibError};
-use std::io::Write as _;
 use std::sync::Arc;
 
 /// The module.
@@ -138,14 +140,14 @@ fn gzip_hash(cx: &mut Setting<'_>, conf: &mut Gzip, statement: &Statement) -> Re
 fn gzip_disable(_: &mut Setting<'_>, conf: &mut Gzip, statement: &Statement) -> Result<(), Diagnostic> {
     for word in statement.arguments() {
         if !word.is("msie6") {
-            Expression::compile(&word.text(), true).map_err(|text| Diagnostic::emerg(text).point(word.span))?;
+            pattern::compile(word, &word.text(), true)?;
         }
         conf.disabled.push(word.text().into_owned());
     }
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Gzip>().filter(|conf| conf.gzip == Some(true)) else { return Ok(()) };
     place.filter(Compressor {
         types: conf.types.clone(),
@@ -267,7 +269,7 @@ impl Clients {
         }
         let response = &request.response;
         if let Some(expires) = response.header(b"Expires") {
-            let clock = || Some(request.turn().clock.now().as_secs() as i64);
+            let clock = || Some(request.event_loop().clock.now().as_secs() as i64);
             let now = response.header(b"Date").map_or_else(clock, parse_http_date);
             return asks("expired") && parse_http_date(expires).zip(now).is_some_and(|(expires, now)| expires < now);
         }
@@ -309,7 +311,8 @@ pub fn accepts_gzip(header: &[u8]) -> bool {
     false
 }
 
-fn find_caseless(text: &[u8], word: &[u8]) -> Option<usize> {
+/// Where `word` begins in `text`, in capitals or not.
+pub fn find_caseless(text: &[u8], word: &[u8]) -> Option<usize> {
     text.windows(word.len()).position(|part| part.eq_ignore_ascii_case(word))
 }
 
@@ -399,7 +402,8 @@ impl Stream {
             return Err(Failed);
         }
         if then == Then::Last {
-            request.response.compressed = Some(stream.total);
+            let (before, after) = stream.total;
+            request.response.compressed = Some(Compressed { coding: Coding::Gzip, before, after });
             self.stream = None;
         }
         Ok(())
@@ -408,9 +412,7 @@ impl Stream {
 
 /// How many times larger the response was, with two digits.
 fn gzip_ratio(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    let Some((before, after)) = request.response.compressed.filter(|(_, after)| *after > 0) else { return false };
-    let hundredths = (before * 1000 / after + 5) / 10;
-    write!(out, "{}.{:02}", hundredths / 100, hundredths % 100).is_ok()
+    coding::ratio(request, Coding::Gzip).is_some_and(|ratio| coding::write_hundredths(ratio, out))
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use crate::conf::slot::Choice;
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
+use crate::http::heart::response::Coding;
+use crate::http::modules::coding;
 use crate::http::modules::gzip;
 use crate::http::modules::gzip::Clients;
 use crate::http::modules::static_;
@@ -37,7 +39,8 @@ const DIRECTIVES: &[Directive] = &[Directive::new(
 .default("off")
 .doc("Answers with the file whose name has .gz added, for clients that take it or always.")];
 
-const WHEN: &[(&str, u8)] = &[("off", 0), ("on", 1), ("always", 2)];
+/// The words of `gzip_static` and its like.
+pub const WHEN: &[(&str, u8)] = &[("off", 0), ("on", 1), ("always", 2)];
 
 /// Settings of the module.
 #[derive(Default)]
@@ -51,18 +54,35 @@ impl Conf for GzipStatic {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let when = levels.get::<GzipStatic>().and_then(|conf| conf.gzip_static).unwrap_or_default();
     if when != 0 {
-        place.step(Phase::Content, Compressed { always: when == 2, clients: gzip::clients(levels, cx)? });
+        place.step(Phase::Content, Compressed::new(Coding::Gzip, when == 2, gzip::clients(levels, cx)?));
     }
     Ok(())
 }
 
-/// `gzip_static` at a place.
-struct Compressed {
+/// What is added to the name of a file that was compressed.
+const fn suffix(coding: Coding) -> &'static [u8] {
+    match coding {
+        Coding::Gzip => b".gz",
+        Coding::Brotli => b".br",
+        Coding::Zstd => b".zst",
+    }
+}
+
+/// `gzip_static` or its like at a place.
+pub struct Compressed {
+    coding: Coding,
     always: bool,
     clients: Arc<Clients>,
+}
+
+impl Compressed {
+    /// The handler of a place.
+    pub const fn new(coding: Coding, always: bool, clients: Arc<Clients>) -> Self {
+        Self { coding, always, clients }
+    }
 }
 
 impl Handler for Compressed {
@@ -70,7 +90,11 @@ impl Handler for Compressed {
         if !matches!(request.method, Method::Get | Method::Head) || request.uri.ends_with(b"/") {
             return Flow::Next;
         }
-        let suits = self.always || self.clients.suit(request);
+        let suits = self.always
+            || match self.coding {
+                Coding::Gzip => self.clients.suit(request),
+                other => coding::suits(request, other),
+            };
         if !suits && !self.clients.vary {
             return Flow::Next;
         }
@@ -78,17 +102,16 @@ impl Handler for Compressed {
             return Flow::Finish(500);
         }
         let mut path = request.file_path();
-        path.extend_from_slice(b".gz");
-        let opened = match request.turn().files.open(&path) {
+        path.extend_from_slice(suffix(self.coding));
+        let opened = match request.open_file(&path) {
             Ok(opened) => opened,
-            Err(error) => {
-                let level = match error.raw_os_error().unwrap_or_default() {
+            Err(failed) => {
+                let level = match failed.error.raw_os_error().unwrap_or_default() {
                     libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => return Flow::Next,
                     libc::EACCES | libc::EMLINK | libc::ELOOP => Level::Error,
                     _ => Level::Crit,
                 };
-                let text = crate::conf::walk::errno(&error);
-                request.log(level, &format!("open() \"{}\" failed ({text})", bytes::text(&path)));
+                request.log_failed(level, &path, &failed);
                 return Flow::Next;
             }
         };
@@ -105,11 +128,12 @@ impl Handler for Compressed {
             request.log(Level::Crit, &format!("\"{}\" is not a regular file", bytes::text(&path)));
             return Flow::Finish(404);
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
         static_::respond(request, opened);
-        request.response.headers.add(b"Content-Encoding", b"gzip");
+        request.response.headers.add(b"Content-Encoding", self.coding.name());
+        request.response.ranges &= self.coding == Coding::Gzip;
         Flow::Done
     }
 }

@@ -8,7 +8,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::log::clock;
 use crate::session::contexts::{HTTP_ANY_IF, HTTP_LEVELS};
@@ -129,7 +129,7 @@ struct AddHeaders {
     expires: Option<Expiry>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Headers>() else { return Ok(()) };
     let mut fields = |list: &[(Word, Word, bool)]| {
         let mut fields = Fields::new();
@@ -240,7 +240,7 @@ fn add(request: &mut Request, name: &[u8], value: &[u8]) {
 }
 
 fn set_expires(request: &mut Request, when: When) {
-    let now = request.turn().clock.now().as_secs() as i64;
+    let now = request.event_loop().clock.now().as_secs() as i64;
     let modified = request.response.last_modified;
     let (date, control) = match when {
         When::Off => return,
@@ -294,7 +294,7 @@ fn added(cx: &mut Setting<'_>, statement: &Statement) -> Result<Option<(Word, Wo
 
 fn expires(cx: &mut Setting<'_>, conf: &mut Headers, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.expires.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let (word, modified) = match statement.arguments() {
         [word] => (word, false),

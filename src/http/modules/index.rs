@@ -9,13 +9,12 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::http::route::finish;
 use crate::log::Level;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 use crate::session::used;
-use std::os::unix::ffi::OsStrExt as _;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -45,7 +44,7 @@ struct Index {
     names: Vec<Text>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Indices>() else { return Ok(()) };
     let texts = |cx: &mut Compile<'_, '_>| conf.names.iter().map(|name| cx.text(name)).collect::<Result<_, _>>();
     let index = cx.once(conf, |cx| Ok(Index { names: texts(cx)? }))?;
@@ -70,27 +69,26 @@ impl Handler for Index {
             }
             let mut path = folder.clone();
             path.extend_from_slice(&name);
-            match std::fs::metadata(std::ffi::OsStr::from_bytes(&path)) {
+            match request.file_info(&path) {
                 Ok(_) => {
                     let mut uri = request.uri.clone();
                     uri.extend_from_slice(&name);
                     return restart(request, &uri);
                 }
-                Err(error) => match error.raw_os_error().unwrap_or_default() {
+                Err(failed) => match failed.error.raw_os_error().unwrap_or_default() {
+                    libc::EMLINK | libc::ELOOP => return Flow::Finish(403),
                     libc::ENOENT => {
                         if !std::mem::replace(&mut folder_seen, true)
-                            && let Some(status) = missing_folder(request, &folder)
+                            && let Some(status) = missing_folder(request, &folder, &path)
                         {
                             return Flow::Finish(status);
                         }
                     }
                     libc::ENOTDIR | libc::ENAMETOOLONG | libc::EACCES => {
-                        return Flow::Finish(unusable(request, &path, &error));
+                        return Flow::Finish(unusable(request, &path, &failed.error));
                     }
                     _ => {
-                        let text = crate::conf::walk::errno(&error);
-                        let shown = bytes::text(&path).into_owned();
-                        request.log(Level::Crit, &format!("stat() \"{shown}\" failed ({text})"));
+                        request.log_failed(Level::Crit, &path, &failed);
                         return Flow::Finish(500);
                     }
                 },
@@ -113,20 +111,25 @@ fn unusable(request: &Request, path: &[u8], error: &std::io::Error) -> u16 {
     404
 }
 
-/// 404 when the folder itself is not there.
-fn missing_folder(request: &Request, folder: &[u8]) -> Option<u16> {
+/// The status where the folder of the index file `path` is none.
+fn missing_folder(request: &Request, folder: &[u8], path: &[u8]) -> Option<u16> {
     let bare = folder.strip_suffix(b"/").unwrap_or(folder);
-    let shown = bytes::text(bare);
-    match std::fs::metadata(std::ffi::OsStr::from_bytes(bare)) {
-        Ok(about) if about.is_dir() => None,
+    let failed = match request.folder_info(bare) {
+        Ok(about) if about.is_dir() => return None,
         Ok(_) => {
-            request.log(Level::Error, &format!("\"{shown}/index.html\" is not a directory"));
-            Some(404)
+            request.log(Level::Alert, &format!("\"{}\" is not a directory", bytes::text(path)));
+            return Some(500);
         }
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-            Some(unusable(request, format!("{shown}/index.html").as_bytes(), &error))
+        Err(failed) => failed,
+    };
+    match failed.error.raw_os_error() {
+        Some(libc::EMLINK | libc::ELOOP) => Some(403),
+        Some(libc::ENOENT) => Some(unusable(request, path, &failed.error)),
+        Some(libc::EACCES) => None,
+        _ => {
+            request.log_failed(Level::Crit, bare, &failed);
+            Some(500)
         }
-        Err(_) => None,
     }
 }
 

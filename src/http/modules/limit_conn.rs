@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::session::limit_conn::{self, Entry, Limiter, Limits, Zones};
 
@@ -13,7 +13,7 @@ pub fn modules() -> Vec<Module> {
     vec![Module::new(http).install(install), Module::new(stream)]
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(limits) = levels.get::<Limits>() else { return Ok(()) };
     if let Some(limiter) = Limiter::<Request>::new(limits, levels.get::<Zones>(), &mut cx.names, cx.build)? {
         place.step(Phase::Preaccess, limiter);

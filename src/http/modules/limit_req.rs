@@ -14,7 +14,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::script::variable::Variable;
@@ -144,7 +144,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Limits>().filter(|conf| !conf.limits.is_empty()) else { return Ok(()) };
     let zones = levels.get::<Zones>();
     let mut limits = Vec::new();
@@ -200,7 +200,7 @@ enum Verdict {
 
 impl Limiter {
     fn judge(&self, request: &Request) -> Verdict {
-        let now = request.turn().clock.instant();
+        let now = request.event_loop().clock.instant();
         let mut held: Vec<(&Limit, Vec<u8>)> = Vec::new();
         let mut excess = None;
         for (index, limit) in self.limits.iter().enumerate() {
@@ -361,7 +361,7 @@ fn limit_req(cx: &mut Setting<'_>, conf: &mut Limits, statement: &Statement) -> 
     };
     let first = cx.first_here("limit_req of", zone.as_bytes(), statement.span);
     if conf.limits.iter().any(|limit| limit.zone == zone) {
-        return Err(cx.complain("is duplicate").earlier(first));
+        return Err(cx.duplicate().earlier(first));
     }
     conf.limits.push(LimitConf { zone, burst, delay });
     Ok(())

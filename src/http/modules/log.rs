@@ -3,20 +3,20 @@
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::source::{SourceId, Span};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::log::Level;
+use crate::net::symlinks::{self, Failed};
 use crate::session::contexts::{HTTP, HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, LIMIT_EXCEPT};
 use crate::session::format::{self, AccessLog, AccessText, Escape, Format, FormatText};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use crate::session::open_logs::Files;
+use std::fs::{File, Metadata};
 use std::sync::Arc;
 
 /// The module.
@@ -32,12 +32,11 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", HTTP_ANY_IF.or(LIMIT_EXCEPT), Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
-            .support(Support::Parts("an empty path is not served"))
+            .support(Support::Parts("an empty path, by which nginx means its standard error, is refused"))
             .doc("Sets where requests are logged, and in which format."),
-        Directive::checked("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+        Directive::new("open_log_file_cache", HTTP_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .default("off")
-            .omitted(Omission::Tunes("only how log files are opened"))
             .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(HTTP), Scope::of::<Logs>(HTTP_LEVELS)],
@@ -57,7 +56,7 @@ impl Conf for Formats {
 #[derive(Default)]
 struct Logs {
     logs: Option<Vec<AccessText>>,
-    open: Option<u64>,
+    open: Option<format::Kept>,
 }
 
 impl Conf for Logs {
@@ -70,7 +69,7 @@ struct Log {
     logs: Vec<AccessLog<Request>>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let default = [AccessText {
         path: Some(cx.build.access_log_path.to_owned()),
         syslog: None,
@@ -84,8 +83,11 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let none = Formats::default();
     let formats = levels.get::<Formats>().unwrap_or(&none);
     let log = match levels.get::<Logs>() {
-        Some(conf) => cx.once(conf, |cx| open(conf.logs.as_deref().unwrap_or(&default), formats, cx))?,
-        None => Arc::new(open(&default, formats, cx)?),
+        Some(conf) => {
+            let kept = conf.open.clone().flatten();
+            cx.once(conf, |cx| open(conf.logs.as_deref().unwrap_or(&default), formats, kept, cx))?
+        }
+        None => Arc::new(open(&default, formats, None, cx)?),
     };
     if !log.logs.is_empty() {
         place.share(Phase::Log, log);
@@ -93,11 +95,16 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     Ok(())
 }
 
-fn open(texts: &[AccessText], formats: &Formats, cx: &mut Compile<'_, '_>) -> Result<Log, Diagnostic> {
+fn open(
+    texts: &[AccessText],
+    formats: &Formats,
+    kept: format::Kept,
+    cx: &mut Compile<'_, '_>,
+) -> Result<Log, Diagnostic> {
     let mut logs = Vec::new();
     for text in texts {
         let format = Arc::new(Format::new(&find(formats, &text.format), &mut cx.names)?);
-        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?);
+        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?.kept(kept.clone()));
     }
     Ok(Log { logs })
 }
@@ -114,12 +121,12 @@ fn find(formats: &Formats, name: &str) -> FormatText {
 
 impl Handler for Log {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
-        let turn = request.turn().clone();
+        let event_loop = request.event_loop().clone();
         for log in &self.logs {
             if log.varies() && !has_root(request) {
                 continue;
             }
-            if let Err(text) = log.write(request, &turn) {
+            if let Err(text) = log.write(request, &event_loop, &Places(request)) {
                 request.log(Level::Crit, &format!("{text} while logging request"));
             }
         }
@@ -127,14 +134,27 @@ impl Handler for Log {
     }
 }
 
+/// The files of logs, as `disable_symlinks` of the request's location allows.
+struct Places<'a>(&'a Request);
+
+impl Files for Places<'_> {
+    fn open(&self, path: &[u8]) -> Result<File, Failed> {
+        symlinks::append(path, self.0.walk(path))
+    }
+
+    fn info(&self, path: &[u8]) -> Result<Metadata, Failed> {
+        self.0.file_info(path)
+    }
+}
+
 /// Whether the folder files are served from is there: without it no log file is made for a name a client may have chosen.
 fn has_root(request: &Request) -> bool {
     let path = request.location.settings.root.path.text(request);
     let shown = bytes::text(&path);
-    let failed = match std::fs::metadata(OsStr::from_bytes(&path)) {
+    let failed = match request.folder_info(&path) {
         Ok(about) if about.is_dir() => return true,
         Ok(_) => std::io::Error::from_raw_os_error(libc::ENOTDIR),
-        Err(error) => error,
+        Err(failed) => failed.error,
     };
     let text = crate::conf::walk::errno(&failed);
     request.log(Level::Error, &format!("testing \"{shown}\" existence failed ({text}) while logging request"));

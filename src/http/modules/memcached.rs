@@ -15,7 +15,7 @@ use crate::http::gateway::params::Destination;
 use crate::http::gateway::pass;
 use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::location::Pattern;
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::http::modules::core::opened;
 use crate::http::modules::static_;
@@ -75,7 +75,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Memcached>() else { return Ok(()) };
     let Some(pass) = levels.level.own::<Memcached>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<MEMCACHED>>() else { return Ok(()) };
@@ -120,7 +120,7 @@ impl Handler for Values {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Flow::Finish(405);
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
         static_::set_content_type(request);

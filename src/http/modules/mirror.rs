@@ -8,10 +8,10 @@ use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
-use crate::http::heart::story::Story;
-use crate::net::turn;
+use crate::http::heart::trace::Trace;
+use crate::net::event_loop;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
 
 /// The module.
@@ -56,7 +56,7 @@ struct Mirrors {
     request_body: bool,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Mirror>() else { return Ok(()) };
     let targets: Vec<Vec<u8>> = conf.targets.iter().flatten().map(|word| word.bytes.to_vec()).collect();
     if !targets.is_empty() {
@@ -80,7 +80,7 @@ impl Mirrors {
             if copy.is_too_deep() {
                 continue;
             }
-            turn::spawn(async move { copy.run_inner().await });
+            event_loop::spawn(async move { copy.run_inner().await });
         }
     }
 }
@@ -109,9 +109,9 @@ impl Handler for Mirrors {
 }
 
 impl Explain for Mirrors {
-    fn explain(&self, _: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+    fn explain(&self, _: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
         for uri in &self.targets {
-            story.notes("mirror", format!("a copy goes to {}", bytes::text(uri)));
+            trace.notes("mirror", format!("a copy goes to {}", bytes::text(uri)));
         }
         Some(Flow::Next)
     }
@@ -120,8 +120,8 @@ impl Explain for Mirrors {
 fn mirror(cx: &mut Setting<'_>, conf: &mut Mirror, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     match (&mut conf.targets, word.is("off")) {
-        (Some(_), true) => return Err(cx.complain("is duplicate")),
-        (Some(targets), false) if targets.is_empty() => return Err(cx.complain("is duplicate")),
+        (Some(_), true) => return Err(cx.duplicate()),
+        (Some(targets), false) if targets.is_empty() => return Err(cx.duplicate()),
         (Some(targets), false) => targets.push(word.clone()),
         (none, true) => *none = Some(Vec::new()),
         (none, false) => *none = Some(vec![word.clone()]),

@@ -7,6 +7,7 @@ pub mod auth_request;
 pub mod autoindex;
 pub mod browser;
 pub mod charset;
+pub mod coding;
 pub mod core;
 pub mod core_rows;
 pub mod dav;

@@ -1,20 +1,22 @@
 //! The order of the http modules, which is behaviour.
 //!
 //! Handlers of a phase run in list order. nginx runs its own list backwards within a phase, so here the later nginx
-//! module stands first where both have handlers in one phase.
+//! module comes first where both have handlers in one phase. A module with computed variables comes before those that
+//! define names, so that a name that is taken is refused where it is defined.
 
 use super::{
-    access, addition, auth_basic, auth_request, autoindex, browser, charset, core_rows, dav, degradation, empty_gif,
-    fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, http2, image_filter, index, limit_conn,
-    limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests, resolver,
-    rewrite, scgi, secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid, uwsgi,
-    xslt,
+    access, addition, auth_basic, auth_request, autoindex, browser, charset, coding, core_rows, dav, degradation,
+    empty_gif, fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, http2, image_filter, index,
+    limit_conn, limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests,
+    resolver, rewrite, scgi, secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid,
+    uwsgi, xslt,
 };
 use crate::http::heart::module::Module;
 
 /// Every module, in order.
 pub fn all() -> Vec<Module> {
     [
+        geoip::modules(),
         core_rows::modules(),
         rewrite::modules(),
         map::modules(),
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Module> {
         index::modules(),
         autoindex::modules(),
         dav::modules(),
+        coding::modules(),
         gzip_static::modules(),
         static_::modules(),
         headers::modules(),
@@ -56,7 +59,6 @@ pub fn all() -> Vec<Module> {
         files::modules(),
         requests::modules(),
         resolver::modules(),
-        geoip::modules(),
         image_filter::modules(),
         xslt::modules(),
         perl::modules(),

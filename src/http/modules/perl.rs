@@ -1,4 +1,4 @@
-//! `ngx_http_perl_module`: handlers and variables in Perl. Checked, not served yet.
+//! `ngx_http_perl_module`: handlers and variables in Perl. Checked, and refused for good.
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive};
@@ -24,16 +24,24 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Perl>(HTTP), Scope::of::<Answer>(HTTP_LEVELS)],
 };
 
+/// Why Perl is not served.
+const WHY: &str = "no program is run inside the server: pass such requests on to one, with proxy_pass or fastcgi_pass";
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("perl_modules", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.modules))
         .needs(Need::Rows(&["perl", "perl_set"]))
+        .refused(WHY)
         .doc("Sets where Perl modules are."),
     Directive::checked("perl_require", HTTP, Arity::Exactly(1), &List(|c: &mut Perl| &mut c.require))
         .needs(Need::Rows(&["perl", "perl_set"]))
+        .refused(WHY)
         .doc("Names a module to load."),
-    Directive::checked("perl_set", HTTP, Arity::Exactly(2), &Custom(perl_set)).doc("Defines a variable by a function."),
+    Directive::checked("perl_set", HTTP, Arity::Exactly(2), &Custom(perl_set))
+        .refused(WHY)
+        .doc("Defines a variable by a function."),
     Directive::checked("perl", LOCATION.or(LIMIT_EXCEPT), Arity::Exactly(1), &Custom(perl))
         .omitted(Omission::ClosesHere("requests are answered with 503"))
+        .refused(WHY)
         .doc("Answers by a function."),
 ];
 
@@ -65,7 +73,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     for word in levels.level.own::<Perl>().map(|conf| conf.variables.as_slice()).unwrap_or_default() {
         cx.names
             .define(&used::name(word)?, Definition::Stored)
-            .map_err(|text| Diagnostic::emerg(text).at(word.span))?;
+            .map_err(|duplicate| duplicate.complaint().at(word.span))?;
     }
     Ok(())
 }

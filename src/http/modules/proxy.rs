@@ -1,5 +1,6 @@
-//! `ngx_http_proxy_module`: requests passed on over HTTP/1.0 and HTTP/1.1.
+//! `ngx_http_proxy_module`: requests passed on over HTTP/1.0, HTTP/1.1 and HTTP/2.
 
+mod http2;
 mod request;
 mod rewrite;
 
@@ -14,13 +15,15 @@ use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::PROXY;
-use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::conf::{
+    Dialect, Gateway, GatewayConf, NEXT, buffer_rows, connection_rows, header_rows, socket_rows,
+};
 use crate::http::gateway::engine::Engine;
 use crate::http::gateway::pass;
 use crate::http::gateway::secure;
 use crate::http::gateway::secure::{SecureConf, secure_rows};
 use crate::http::heart::location::Pattern;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::modules::core::opened;
 use crate::net::address::{self, Host};
@@ -30,6 +33,7 @@ use crate::session::hashing::{self, Sizes};
 use crate::session::slot::{Lowat, Value};
 use crate::session::used;
 use request::{Destination, Proxy};
+use std::sync::Arc;
 
 /// The module, and the upstream variables every gateway fills.
 pub fn modules() -> Vec<Module> {
@@ -39,8 +43,9 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-const GATEWAY: [crate::conf::module::Module; 5] = [
+const GATEWAY: [crate::conf::module::Module; 6] = [
     rows(&connection_rows!("proxy", PROXY, NEXT), &[Scope::of::<GatewayConf<PROXY>>(HTTP_LEVELS)]),
+    rows(&socket_rows!("proxy", PROXY), &[]),
     rows(&header_rows!("proxy", PROXY), &[]),
     rows(&buffer_rows!("proxy", PROXY), &[]),
     rows(&cache_rows!("proxy", PROXY, NEXT), &[Scope::of::<CacheConf<PROXY>>(HTTP_LEVELS)]),
@@ -73,6 +78,15 @@ const DIRECTIVES: &[Directive] = &[
     .default("1.0")
     .since("1.1.4")
     .doc("Sets the protocol version towards the backend."),
+    Directive::new(
+        "proxy_pass_trailers",
+        HTTP_ANY,
+        Arity::Flag,
+        &Flag(|c: &mut GatewayConf<PROXY>| &mut c.pass_trailers),
+    )
+    .default("off")
+    .since("1.27.2")
+    .doc("Passes the fields behind a backend's response on to the client."),
     Directive::new("proxy_method", HTTP_ANY, Arity::Exactly(1), &Value(|c: &mut ProxyConf| &mut c.method))
         .doc("Sets the method of the request that is passed on."),
     Directive::new("proxy_set_body", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut ProxyConf| &mut c.body))
@@ -134,12 +148,21 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Sizes nginx's tables of headers."),
 ];
 
-const VERSIONS: &[(&str, u16)] = &[("1.0", 1000), ("1.1", 1001)];
+const VERSIONS: &[(&str, u16)] = &[("1.0", 1000), ("1.1", 1001), ("2", HTTP2)];
+/// HTTP/2.
+const HTTP2: u16 = 2000;
 
 static VARIABLES: &[Variable<Request>] = &[
     Variable::new("proxy_host", request::proxy_host).changeable(),
     Variable::new("proxy_port", request::proxy_port).changeable(),
     Variable::new("proxy_add_x_forwarded_for", request::add_x_forwarded_for),
+    Variable::new("proxy_internal_body_length", |r, _, out| {
+        r.attempts.body_length.is_some_and(|length| number(length, out))
+    }),
+    Variable::new("proxy_internal_chunked", |r, _, out| {
+        out.extend_from_slice(if r.attempts.in_chunks { b"chunked" } else { b"" });
+        r.attempts.in_chunks
+    }),
 ];
 
 static UPSTREAM: &[Variable<Request>] = &[
@@ -195,7 +218,7 @@ pub struct ProxyConf {
     redirects: Option<Vec<rewrite::RedirectText>>,
     cookie_domains: Option<Vec<(Word, Word)>>,
     cookie_paths: Option<Vec<(Word, Word)>>,
-    cookie_flags: Option<Vec<(Word, Vec<rewrite::Flag>)>>,
+    cookie_flags: Option<Vec<(Word, Vec<Word>)>>,
     send_lowat: Option<u64>,
     convert_head: Option<bool>,
     hash_max_size: Option<u64>,
@@ -265,11 +288,12 @@ fn is_secure(pass: &Word) -> bool {
     pass.bytes.get(..8).is_some_and(|head| head.eq_ignore_ascii_case(b"https://"))
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(pass) = levels.level.own::<ProxyConf>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(conf) = levels.get::<ProxyConf>() else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<PROXY>>() else { return Ok(()) };
-    let gateway = cx.once(gateway, |cx| Gateway::new(gateway, "proxy", cx))?;
+    let version = conf.version.unwrap_or(1000);
+    let gateway = self::gateway(gateway, version, cx)?;
     let caching = Caching::new::<PROXY>(levels, "proxy", conf.convert_head.unwrap_or(true), cx)?;
     let store = Store::new::<PROXY>(levels, cx)?;
     let destination = destination(pass, cx)?;
@@ -280,7 +304,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let protocol = Proxy {
         headers: request::headers(&conf.headers, false, cx)?,
         headers_of_cache: caching.is_some().then(|| request::headers(&conf.headers, true, cx)).transpose()?,
-        version: conf.version.unwrap_or(1000),
+        version,
         method: conf.method.as_ref().map(|word| cx.text(word)).transpose()?,
         body: conf.body.as_ref().map(|word| cx.text(word)).transpose()?,
         redirects: conf.redirects.as_deref().map(|texts| rewrite::redirects(texts, cx)).transpose()?,
@@ -295,12 +319,31 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     place.adds_slash |= protocol.location.ends_with(b"/");
     let tls = match levels.get::<SecureConf<PROXY>>() {
         Some(conf) if is_secure(pass) || used::varies(&pass.bytes) => {
-            Some(cx.once(conf, |cx| secure::side::<PROXY>(conf, "proxy", levels, cx))?)
+            let side = |http2, cx: &mut Compile<'_, '_>| secure::side::<PROXY>(conf, "proxy", levels, (http2, cx));
+            Some(match version {
+                HTTP2 => cx.once(conf, |cx| side(true, cx).map(|side| OfHttp2(Arc::new(side))))?.0.clone(),
+                _ => cx.once(conf, |cx| side(false, cx))?,
+            })
         }
         _ => None,
     };
     place.content(Engine { gateway, protocol, tls, caching, store });
     Ok(())
+}
+
+/// What locations with HTTP/2 share, apart from what the others do.
+struct OfHttp2<T>(Arc<T>);
+
+/// The gateway of merged settings for a version of HTTP.
+fn gateway(conf: &GatewayConf<PROXY>, version: u16, cx: &mut Compile<'_, '_>) -> Result<Arc<Gateway>, Diagnostic> {
+    if version != HTTP2 {
+        return cx.once(conf, |cx| Gateway::new(conf, "proxy", cx));
+    }
+    let shared = cx.once(conf, |cx| {
+        let gateway = Gateway::new(conf, "proxy", cx)?;
+        Ok(OfHttp2(Arc::new(Gateway { dialect: Dialect::Http2, ..gateway })))
+    })?;
+    Ok(shared.0.clone())
 }
 
 /// The name of a location that is a path.
@@ -378,7 +421,7 @@ fn destination(pass: &Word, cx: &mut Compile<'_, '_>) -> Result<Destination, Dia
 
 fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.pass.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some(url) = statement.words.get(1) else { return Ok(()) };
     if used::varies(&url.bytes) {
@@ -391,13 +434,12 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
             Diagnostic::emerg(text).point(url.span)
         })?;
         let (_, uri) = split(rest);
-        let pattern = cx.level().and_then(opened).cloned();
-        let plain = matches!(pattern, Some(Pattern::Exact(_) | Pattern::Prefix(..)));
+        // A location whose own line is wrong has no pattern.
+        let plain = matches!(cx.level().and_then(opened), None | Some(Pattern::Exact(_) | Pattern::Prefix(..)));
         if !uri.is_empty() && (!plain || cx.context() != LOCATION) {
             return Err(Diagnostic::emerg(
                 "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named location, or inside \"if\" statement, or inside \"limit_except\" block",
-            )
-            .depends());
+            ));
         }
     }
     conf.pass = Some(url.clone());

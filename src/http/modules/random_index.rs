@@ -8,7 +8,7 @@ use crate::conf::slot::Flag;
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::modules::autoindex;
 use crate::http::modules::index::restart;
@@ -48,7 +48,7 @@ impl Conf for RandomIndex {
 /// `random_index on` at a place.
 struct Lot;
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.get::<RandomIndex>().is_some_and(|conf| conf.random_index == Some(true)) {
         place.step(Phase::Content, Lot);
     }
@@ -69,10 +69,10 @@ impl Handler for Lot {
             Ok(names) => names,
             Err(status) => return Flow::Finish(status),
         };
-        let mut hasher = request.connection.front.random.build_hasher();
+        let mut hasher = request.connection.loop_state.random.build_hasher();
         hasher.write_u64(request.connection.number);
         hasher.write_u64(request.serial);
-        hasher.write_u128(request.turn().clock.now().as_nanos());
+        hasher.write_u128(request.event_loop().clock.now().as_nanos());
         let lot = ((u128::from(hasher.finish()) * names.len() as u128) >> 64) as usize;
         let Some(name) = names.get(lot) else { return Flow::Next };
         let uri = [request.uri.as_slice(), name].concat();

@@ -7,9 +7,9 @@ use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Explain, Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use crate::net::address::Address;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -86,7 +86,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     Believed::new(&conf.from, cx.build.resolver).map(drop)
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<RealIp>().filter(|conf| !conf.from.is_empty()) else { return Ok(()) };
     let mut believed = Believed::new(&conf.from, cx.build.resolver)?;
     believed.recursive = conf.recursive.unwrap_or(false);
@@ -103,7 +103,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     Ok(())
 }
 
-/// The module stands in two phases: in the second a location's own settings hold.
+/// The module has handlers in two phases: the second uses the location's own settings.
 struct Step(Arc<Names>);
 
 impl Handler for Step {
@@ -121,12 +121,12 @@ impl Handler for Step {
 }
 
 impl Explain for Step {
-    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
+    fn explain(&self, request: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
         let before = request.client().host_text();
         let _ = self.run(request);
         let after = request.client().host_text();
         if before != after {
-            story.notes("real_ip", format!("{before} is believed: the client is {after}"));
+            trace.notes("real_ip", format!("{before} is believed: the client is {after}"));
         }
         Some(Flow::Next)
     }

@@ -7,16 +7,17 @@ use crate::conf::slot::{Custom, Number};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::head::Known;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::referers::Referers;
 use crate::http::heart::request::Request;
 use crate::http::modules::core::ServerConf;
 use crate::log::Level;
 use crate::script::hash::{Wildcards, is_hostname};
 use crate::script::regex::Expression;
-use crate::script::variable::{Compute, Definition};
+use crate::script::variable::{Compute, Definition, Duplicate};
 use crate::session::contexts::{HTTP, HTTP_LEVELS, LOCATION, SERVER};
 use crate::session::hashing::{self, Sizes};
+use crate::session::pattern;
 use std::sync::Arc;
 
 /// The module.
@@ -80,7 +81,7 @@ impl Compute<Request> for Invalid {
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.level.context == HTTP && cx.names.uses("invalid_referer") {
         let id = cx.names.define("invalid_referer", Definition::Computed(Arc::new(Invalid)));
-        return id.map(drop).map_err(Diagnostic::emerg);
+        return id.map(drop).map_err(Duplicate::complaint);
     }
     Ok(())
 }
@@ -123,7 +124,7 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(pages) = levels.get::<Given>().and_then(|conf| conf.pages.as_ref()) else { return Ok(()) };
     let mut referers = Referers {
         none: pages.none,
@@ -162,7 +163,7 @@ fn valid_referers(cx: &mut Setting<'_>, conf: &mut Given, statement: &Statement)
             b"server_names" => pages.server_names = true,
             b"~" => return Err(Diagnostic::emerg("empty regex in \"~\"").point(word.span)),
             [b'~', pattern @ ..] => {
-                Expression::compile(&String::from_utf8_lossy(pattern), true).map_err(Diagnostic::emerg)?;
+                pattern::compile(word, &String::from_utf8_lossy(pattern), true)?;
                 pages.expressions.push(word.clone());
             }
             name => pages.name(name, word, cx)?,

@@ -1,18 +1,19 @@
 //! Rows of `ngx_http_core_module` on reading requests and pacing answers. Checked, not served yet.
 
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::{Block, Choice, Flag, Number, Text, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::gateway::hints::EarlyHints;
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text as Value};
 use crate::http::heart::pace::{Rate, Rates};
-use crate::http::heart::settings::FileOnly;
+use crate::http::heart::settings::{FileOnly, MsieRefresh};
 use crate::session::contexts::{HTTP_ANY, HTTP_ANY_IF, HTTP_LEVELS, HTTP_SERVER, LIMIT_EXCEPT, LOCATION, SERVER};
-use crate::session::slot::{Lowat, SizeValue};
+use crate::session::slot::{Lowat, Predicates, SizeValue};
 use std::time::Duration;
 
 /// The module.
@@ -64,6 +65,20 @@ const DIRECTIVES: &[Directive] = &[
     .doc(
         "Sets how many header lines a request may have; more are answered with 400. Without it any number may be sent.",
     ),
+    Directive::new("early_hints", HTTP_ANY, Arity::AtLeast(1), &Predicates(|c: &mut Requests| &mut c.early_hints))
+        .since("1.29.0")
+        .support(Support::Parts("those of gRPC servers are not passed on"))
+        .doc("Passes 103 responses of servers on where a text is neither empty nor 0."),
+    Directive::new(
+        "client_body_early_read",
+        HTTP_SERVER,
+        Arity::AtLeast(1),
+        &Predicates(|c: &mut Requests| &mut c.client_body_early_read),
+    )
+    .since("1.31.5")
+    .doc(
+        "Reads the body before a location is chosen, with the server's own settings, where a text is neither empty nor 0.",
+    ),
     Directive::new(
         "client_body_in_file_only",
         HTTP_ANY,
@@ -96,9 +111,9 @@ const DIRECTIVES: &[Directive] = &[
     .default("0")
     .since("0.8.0")
     .doc("Sets how much of it is sent before that holds."),
-    Directive::checked("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh))
+    Directive::new("msie_refresh", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Requests| &mut c.msie_refresh))
         .default("off")
-        .doc("Redirects old browsers by a page."),
+        .doc("Redirects Internet Explorer by a page that leads on."),
     Directive::new("post_action", HTTP_ANY_IF, Arity::Exactly(1), &Text(|c: &mut Requests| &mut c.post_action))
         .doc("Takes a request that has ended to another location, whose response nobody gets."),
     Directive::checked("send_lowat", HTTP_ANY, Arity::Exactly(1), &Lowat(|c: &mut Requests| &mut c.send_lowat))
@@ -130,11 +145,16 @@ pub struct PostAction(pub Vec<u8>);
 /// How many header lines a request to a server may have.
 pub struct MaxHeaders(pub usize);
 
+/// For which requests the body is read before a location is chosen: those for which a text is neither empty nor 0.
+pub struct EarlyBody(pub Vec<Value>);
+
 /// Settings of the module.
 #[derive(Default)]
 struct Requests {
     auth_delay: Option<Duration>,
     max_headers: Option<u64>,
+    early_hints: Vec<Word>,
+    client_body_early_read: Vec<Word>,
     client_body_in_file_only: Option<FileOnly>,
     client_body_in_single_buffer: Option<bool>,
     limit_rate: Option<Word>,
@@ -149,11 +169,11 @@ struct Requests {
 impl Conf for Requests {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; auth_delay, client_body_in_file_only, client_body_in_single_buffer, limit_rate, limit_rate_after, msie_refresh, post_action, send_lowat);
-        inherit!(self, outer; max_headers);
+        inherit!(self, outer; list early_hints, client_body_early_read; max_headers);
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if let Some(own) = levels.level.own::<Requests>() {
         place.allowed.clone_from(&own.allowed);
     }
@@ -161,8 +181,19 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     if let Some(most) = conf.max_headers.filter(|_| place.context == SERVER) {
         place.attach(MaxHeaders(usize::try_from(most).unwrap_or(usize::MAX)));
     }
+    if !conf.client_body_early_read.is_empty() && place.context == SERVER {
+        let texts = conf.client_body_early_read.iter().map(|word| cx.text(word)).collect::<Result<_, _>>()?;
+        place.attach(EarlyBody(texts));
+    }
+    if !conf.early_hints.is_empty() {
+        let texts = conf.early_hints.iter().map(|word| cx.text(word)).collect::<Result<_, _>>()?;
+        place.attach(EarlyHints(texts));
+    }
     if let Some(target) = &conf.post_action {
         place.attach(PostAction(target.bytes.to_vec()));
+    }
+    if conf.msie_refresh == Some(true) {
+        place.attach(MsieRefresh);
     }
     place.auth_delay = conf.auth_delay.unwrap_or_default();
     place.body_in_file = conf.client_body_in_file_only.unwrap_or_default();

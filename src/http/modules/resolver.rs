@@ -2,7 +2,7 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::session::contexts::HTTP_ANY;
 use crate::session::resolver;
 
@@ -17,7 +17,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[],
 };
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if let Some(lookup) = resolver::lookup(levels, cx.build)? {
         place.attach(lookup);
     }

@@ -1,6 +1,6 @@
 //! `ngx_http_rewrite_module`: `set`, `if`, `rewrite`, `return` and `break`, one program a place.
 //!
-//! The rules of an `if` are part of the program of the place it stands in; in a location it is also a place of its own,
+//! The rules of an `if` are part of the program of the block it is in; in a location it is also a place of its own,
 //! whose settings hold for the rest of the request once it was entered.
 
 mod compile;
@@ -19,6 +19,7 @@ use crate::conf::walk::Setting;
 use crate::http::heart::module::Module;
 use crate::script::regex::Expression;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, IF_IN_SERVER, LOCATION, SERVER};
+use crate::session::pattern;
 use crate::session::used;
 use condition::Condition;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ impl Conf for Rules {
 
 /// Compiles an expression.
 fn expression(word: &Word, caseless: bool) -> Result<Pattern, Diagnostic> {
-    let expression = Expression::compile(&word.text(), caseless).map_err(Diagnostic::emerg)?;
+    let expression = pattern::compile(word, &word.text(), caseless)?;
     Ok(Pattern { word: word.clone(), expression: Arc::new(expression) })
 }
 

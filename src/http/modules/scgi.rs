@@ -11,12 +11,14 @@ use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::SCGI;
-use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::conf::{
+    Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, socket_rows,
+};
 use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
 use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
 use crate::http::heart::location::Pattern;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::modules::core::opened;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
@@ -30,8 +32,9 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-const GATEWAY: [crate::conf::module::Module; 4] = [
+const GATEWAY: [crate::conf::module::Module; 5] = [
     rows(&connection_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<SCGI>>(HTTP_LEVELS)]),
+    rows(&socket_rows!("scgi", SCGI), &[]),
     rows(&header_rows!("scgi", SCGI), &[]),
     rows(&buffer_rows!("scgi", SCGI), &[]),
     rows(&cache_rows!("scgi", SCGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<SCGI>>(HTTP_LEVELS)]),
@@ -89,7 +92,7 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Scgi>() else { return Ok(()) };
     let Some(pass) = levels.level.own::<Scgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<SCGI>>() else { return Ok(()) };
@@ -136,11 +139,11 @@ impl Protocol for Passed {
             BodyLength::Known(length) => length,
             BodyLength::None | BodyLength::Chunked => 0,
         };
-        let mut params = request.turn().text();
+        let mut params = request.event_loop().text();
         codec::scgi(b"CONTENT_LENGTH", length.to_string().as_bytes(), &mut params);
         self.params.each(request, |name, value| codec::scgi(name, value, &mut params));
         codec::netstring(&params, out);
-        request.turn().give_text(params);
+        request.event_loop().give_text(params);
         Ok(())
     }
 

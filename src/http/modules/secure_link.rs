@@ -8,7 +8,7 @@ use crate::conf::tree::Word;
 use crate::conf::value;
 use crate::conf::walk::Levels;
 use crate::http::codec::base64::{Alphabet, decode};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::notes::Link;
 use crate::http::heart::request::Request;
 use crate::script::variable::Variable;
@@ -83,7 +83,7 @@ fn check(levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic>
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<SecureLink>() else { return Ok(()) };
     let check = match (&conf.secret, &conf.secure_link, &conf.md5) {
         (Some(secret), ..) => Check::Secret(secret.bytes.to_vec()),
@@ -100,7 +100,7 @@ fn link(request: &Request) -> &Link {
             None => Link::default(),
             Some(Check::Secret(secret)) => Link { value: by_secret(request.raw_uri(), secret), expires: None },
             Some(Check::Texts(link, md5)) => {
-                by_texts(&link.text(request), || md5.text(request), request.turn().clock.now().as_secs())
+                by_texts(&link.text(request), || md5.text(request), request.event_loop().clock.now().as_secs())
             }
         })
     })

@@ -14,7 +14,7 @@ use crate::conf::module::{Conf, Merged as _, Scope, inherit};
 use crate::conf::slot::{Flag, Size};
 use crate::conf::walk::Levels;
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::log::Level;
 use crate::script::variable::Variable;
@@ -88,7 +88,7 @@ impl Conf for Ssi {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Ssi>().filter(|conf| conf.ssi == Some(true)) else { return Ok(()) };
     place.filter(Reader {
         types: conf.types.clone(),

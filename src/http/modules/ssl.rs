@@ -7,7 +7,7 @@ use crate::conf::slot::{Custom, Flag, Size};
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::{Contexts, ServerTls};
 use crate::script::variable::Variable;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// The module.
 pub fn modules() -> Vec<Module> {
     let shared = Module::new(tls::MODULES[0]).declare(declare).install(install);
-    vec![shared, Module::new(OCSP), Module::new(MODULE).variables(VARIABLES)]
+    vec![shared, Module::new(tls::MODULES[3]), Module::new(OCSP), Module::new(MODULE).variables(VARIABLES)]
 }
 
 const OCSP: crate::conf::module::Module =
@@ -83,7 +83,7 @@ const VARIABLES: &[Variable<Request>] = &[
 
 fn value(request: &Request, name: &str, out: &mut Vec<u8>) -> bool {
     let connection = &request.connection;
-    let now = request.turn().clock.now().as_secs() as i64;
+    let now = request.event_loop().clock.now().as_secs() as i64;
     tls::value(name, connection.stream.tls(), connection.shaken.get().map(|shaken| &**shaken), now, out)
 }
 
@@ -115,7 +115,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     tls::declare(levels, "http ssl", cx.build)
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let (Some(conf), Some(http)) = (levels.get::<TlsConf>(), levels.get::<HttpTls>()) else { return Ok(()) };
     if place.context != SERVER {
         return Ok(());
@@ -147,7 +147,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let rejects = http.reject_handshake == Some(true);
     let size = http.buffer_size.map_or(16_384, |size| usize::try_from(size).unwrap_or(usize::MAX));
     let context = context.filter(|_| !conf.certificates.is_empty()).map(|context| {
-        let named = Named::new(pairs, conf.password_file.clone(), cx.build);
+        let named = Named::new(pairs, conf.password_file.clone(), conf.certificate_cache.clone().flatten(), cx.build);
         Contexts::new(context.record_size(size), named)
     });
     let verify = conf.verify.unwrap_or(Verify::Off);

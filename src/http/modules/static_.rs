@@ -5,12 +5,13 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::http::codec::h1::Method;
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::log::Level;
 use crate::net::open_file::Opened;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const MODULE: crate::conf::module::Module =
 
 struct Static;
 
-fn install(_: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(_: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     place.step(Phase::Content, Static);
     Ok(())
 }
@@ -43,9 +44,9 @@ impl Handler for Static {
             return Flow::Finish(500);
         }
         let path = request.file_path();
-        let opened = match request.turn().files.open(&path) {
+        let opened = match request.open_file(&path) {
             Ok(opened) => opened,
-            Err(error) => return Flow::Finish(refused(request, &path, "open()", &error)),
+            Err(failed) => return Flow::Finish(refused(request, &path, failed.call, &failed.error)),
         };
         if opened.about.is_dir() {
             let uri = request.uri.clone();
@@ -58,7 +59,7 @@ impl Handler for Static {
         if request.method == Method::Post {
             return Flow::Finish(405);
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
         respond(request, opened);
@@ -92,6 +93,39 @@ pub fn slash(request: &mut Request, uri: &[u8]) -> u16 {
     }
     request.response.redirect(&target);
     301
+}
+
+/// Opens the video a request names, whose handlers come before this one.
+///
+/// # Errors
+/// How the request goes on where there is none.
+pub fn video(request: &mut Request) -> Result<Rc<Opened>, Flow<'static>> {
+    if !matches!(request.method, Method::Get | Method::Head) {
+        return Err(Flow::Finish(405));
+    }
+    if request.uri.ends_with(b"/") {
+        return Err(Flow::Next);
+    }
+    request.skip_body().map_err(Flow::Finish)?;
+    if request.lost_alias() {
+        return Err(Flow::Finish(500));
+    }
+    let path = request.file_path();
+    let opened = request.open_file(&path);
+    let opened = opened.map_err(|failed| Flow::Finish(refused(request, &path, failed.call, &failed.error)))?;
+    if opened.about.is_file() { Ok(opened) } else { Err(Flow::Next) }
+}
+
+/// Puts bytes and a part of a file into a response that was the whole file.
+pub fn respond_part(request: &mut Request, opened: Rc<Opened>, before: Vec<u8>, part: Range<u64>) {
+    let length = before.len() as u64 + part.end - part.start;
+    let response = &mut request.response;
+    response.length = Some(length);
+    if !response.etag.is_empty() {
+        response.clear_etag();
+        response.set_etag(format!("\"{:x}-{length:x}\"", opened.about.mtime()).as_bytes());
+    }
+    response.content = Content::File(opened, vec![(before, part)], Vec::new());
 }
 
 /// Makes a file the response.

@@ -9,7 +9,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::h1::Method;
 use crate::http::heart::client::Counters;
 use crate::http::heart::handler::{Flow, Handler};
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
@@ -29,10 +29,10 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
 };
 
 static VARIABLES: &[Variable<Request>] = &[
-    Variable::new("connections_active", |r, _, out| number(&r.connection.front.counters.active, out)),
-    Variable::new("connections_reading", |r, _, out| number(&r.connection.front.counters.reading, out)),
-    Variable::new("connections_writing", |r, _, out| number(&r.connection.front.counters.writing, out)),
-    Variable::new("connections_waiting", |r, _, out| number(&r.connection.front.counters.waiting, out)),
+    Variable::new("connections_active", |r, _, out| number(&r.connection.loop_state.counters.active, out)),
+    Variable::new("connections_reading", |r, _, out| number(&r.connection.loop_state.counters.reading, out)),
+    Variable::new("connections_writing", |r, _, out| number(&r.connection.loop_state.counters.writing, out)),
+    Variable::new("connections_waiting", |r, _, out| number(&r.connection.loop_state.counters.waiting, out)),
 ];
 
 fn number(counter: &AtomicU64, out: &mut Vec<u8>) -> bool {
@@ -50,7 +50,7 @@ impl Conf for Status {
 
 struct StubStatus;
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.level.own::<Status>().is_some_and(|status| status.on) {
         place.content(StubStatus);
     }
@@ -62,10 +62,10 @@ impl Handler for StubStatus {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Flow::Finish(405);
         }
-        if let Err(status) = request.forget_body() {
+        if let Err(status) = request.skip_body() {
             return Flow::Finish(status);
         }
-        let text = text(&request.connection.front.counters);
+        let text = text(&request.connection.loop_state.counters);
         request.response.set(200, b"text/plain", text.into_bytes().into());
         Flow::Done
     }

@@ -7,7 +7,7 @@ use crate::conf::slot::{Custom, Flag};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::filter::{BodyFilter, Failed, Filter, Pieces, Slot, Then};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::script::template::Part;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS};
@@ -77,7 +77,7 @@ fn sub_filter(cx: &mut Setting<'_>, conf: &mut Sub, statement: &Statement) -> Re
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Sub>().filter(|conf| !conf.pairs.is_empty()) else { return Ok(()) };
     let pairs = cx.once(conf, |cx| {
         let mut texts = Vec::new();
@@ -245,7 +245,7 @@ impl Searcher {
         Self { patterns, least, shifts, by_byte }
     }
 
-    /// How a pattern stands to the begin of a text.
+    /// How a pattern matches the start of a text.
     fn try_at(&self, number: usize, text: &[u8]) -> Found {
         let pattern = self.patterns.get(number).map(Vec::as_slice).unwrap_or_default();
         let length = pattern.len().min(text.len());

@@ -8,12 +8,12 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::{Levels, Setting};
 use crate::http::heart::handler::{Flow, Handler, Phase};
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
 use crate::http::route::finish;
+use crate::log::Level;
 use crate::session::contexts::{HTTP_LEVELS, LOCATION, SERVER};
 use crate::session::used;
-use std::os::unix::ffi::OsStrExt as _;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -27,7 +27,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Files>(HTTP_LEVELS)],
 };
 
-/// What stands last.
+/// The last argument.
 #[derive(Clone)]
 enum Last {
     Status(u16),
@@ -63,7 +63,7 @@ struct TryFiles {
     last: Fallback,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(Files { names, last: Some(last) }) = levels.level.own::<Files>() else { return Ok(()) };
     let mut compiled = Vec::new();
     for name in names {
@@ -86,7 +86,16 @@ impl Handler for TryFiles {
     fn run<'r>(&'r self, request: &'r mut Request) -> Flow<'r> {
         for name in &self.names {
             let found = Found::new(name, request);
-            let Ok(about) = std::fs::metadata(std::ffi::OsStr::from_bytes(&found.path)) else { continue };
+            let about = match request.file_info(&found.path) {
+                Ok(about) => about,
+                Err(failed) => {
+                    let code = failed.error.raw_os_error();
+                    if !matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)) {
+                        request.log_failed(Level::Crit, &found.path, &failed);
+                    }
+                    continue;
+                }
+            };
             if about.is_dir() == name.folder {
                 if let Some(uri) = found.uri {
                     request.uri = uri;
@@ -117,7 +126,7 @@ impl Handler for TryFiles {
     }
 }
 
-/// The file a name stands for, and the path of a request for it.
+/// The file of a name, and the path of a request for it.
 struct Found {
     path: Vec<u8>,
     /// `None`: stays as it is.
@@ -150,7 +159,7 @@ impl Found {
 
 fn try_files(cx: &mut Setting<'_>, conf: &mut Files, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.last.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let Some((last, names)) = statement.arguments().split_last() else { return Ok(()) };
     for word in statement.arguments() {

@@ -11,7 +11,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::http::codec::base64::{Alphabet, decode};
 use crate::http::heart::filter::{BodyFilter, Filter, Slot};
 use crate::http::heart::head::cookie_of;
-use crate::http::heart::module::{Compile, Module, Place, Text};
+use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::notes::Client;
 use crate::http::heart::request::Request;
 use crate::log::{Level, clock};
@@ -154,7 +154,7 @@ impl Numbers {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Userid>() else { return Ok(()) };
     let state = conf.userid.unwrap_or(State::Off);
     if state == State::Off {
@@ -268,7 +268,7 @@ impl Identity {
                 request.log(Level::Notice, &format!("userid cookie \"{}\" was reset", bytes::text(&shown)));
             }
         }
-        let now = request.turn().clock.now().as_secs() as u32;
+        let now = request.event_loop().clock.now().as_secs() as u32;
         let (start, number) = (self.numbers.start, self.numbers.next(self.state));
         client.set = if self.state == State::V1 {
             [self.service.unwrap_or(0), now, start, number]
@@ -338,7 +338,7 @@ impl Filter for Giver {
         if client.set[3] == 0 {
             return None;
         }
-        let cookie = identity.cookie(&client, request.turn().clock.now().as_secs());
+        let cookie = identity.cookie(&client, request.event_loop().clock.now().as_secs());
         let headers = &mut request.response.headers;
         headers.add(b"Set-Cookie", &cookie);
         if let Some(p3p) = &identity.p3p {

@@ -11,14 +11,16 @@ use crate::http::gateway::cache;
 use crate::http::gateway::cache::{CacheConf, Caching, Store, cache_rows};
 use crate::http::gateway::conf;
 use crate::http::gateway::conf::gateway::UWSGI;
-use crate::http::gateway::conf::{Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows};
+use crate::http::gateway::conf::{
+    Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, socket_rows,
+};
 use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
 use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
 use crate::http::gateway::secure;
 use crate::http::gateway::secure::{SecureConf, secure_rows};
 use crate::http::heart::location::Pattern;
-use crate::http::heart::module::{Compile, Module, Place};
+use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::modules::core::opened;
 use crate::log::Level;
@@ -33,8 +35,9 @@ pub fn modules() -> Vec<Module> {
     modules
 }
 
-const GATEWAY: [crate::conf::module::Module; 5] = [
+const GATEWAY: [crate::conf::module::Module; 6] = [
     rows(&connection_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<GatewayConf<UWSGI>>(HTTP_LEVELS)]),
+    rows(&socket_rows!("uwsgi", UWSGI), &[]),
     rows(&header_rows!("uwsgi", UWSGI), &[]),
     rows(&buffer_rows!("uwsgi", UWSGI), &[]),
     rows(&cache_rows!("uwsgi", UWSGI, NEXT_FASTCGI), &[Scope::of::<CacheConf<UWSGI>>(HTTP_LEVELS)]),
@@ -117,7 +120,7 @@ fn check(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<Uwsgi>() else { return Ok(()) };
     let Some(pass) = levels.level.own::<Uwsgi>().and_then(|conf| conf.pass.as_ref()) else { return Ok(()) };
     let Some(gateway) = levels.get::<GatewayConf<UWSGI>>() else { return Ok(()) };
@@ -134,7 +137,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         matches!(opened(levels.level), Some(Pattern::Exact(name) | Pattern::Prefix(name, _)) if name.ends_with(b"/"));
     let tls = match levels.get::<SecureConf<UWSGI>>() {
         Some(conf) if split(&pass.bytes).1 || used::varies(&pass.bytes) => {
-            Some(cx.once(conf, |cx| secure::side::<UWSGI>(conf, "uwsgi", levels, cx))?)
+            Some(cx.once(conf, |cx| secure::side::<UWSGI>(conf, "uwsgi", levels, (false, cx)))?)
         }
         _ => None,
     };
@@ -169,7 +172,7 @@ impl Protocol for Passed {
     }
 
     fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
-        let mut params = request.turn().text();
+        let mut params = request.event_loop().text();
         self.params.each(request, |name, value| codec::uwsgi(name, value, &mut params));
         params.extend_from_slice(&self.string);
         let Ok(length) = u16::try_from(params.len()) else {
@@ -179,7 +182,7 @@ impl Protocol for Passed {
         let ([first, second], [low, high]) = (self.modifiers, length.to_le_bytes());
         out.extend_from_slice(&[first, low, high, second]);
         out.extend_from_slice(&params);
-        request.turn().give_text(params);
+        request.event_loop().give_text(params);
         Ok(())
     }
 

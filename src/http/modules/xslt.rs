@@ -1,4 +1,4 @@
-//! `ngx_http_xslt_filter_module`: XML turned by style sheets. Checked, not served yet.
+//! `ngx_http_xslt_filter_module`: XML turned by style sheets. Checked, and refused for good.
 
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Directive};
@@ -23,27 +23,36 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
     scopes: &[Scope::of::<Xslt>(HTTP_LEVELS)],
 };
 
+/// Why style sheets are not served.
+const WHY: &str = "no maintained library in Rust transforms XSLT: transform in the program behind proxy_pass, or before the files are published";
+
 const DIRECTIVES: &[Directive] = &[
     Directive::checked("xml_entities", HTTP_ANY, Arity::Exactly(1), &Text(|c: &mut Xslt| &mut c.xml_entities))
         .needs(Need::Rows(&["xslt_stylesheet"]))
+        .refused(WHY)
         .doc("Sets the file of entities."),
     Directive::checked("xslt_stylesheet", LOCATION, Arity::AtLeast(1), &Custom(xslt_stylesheet))
+        .refused(WHY)
         .doc("Sets a style sheet and its parameters."),
     Directive::checked("xslt_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
         .since("1.1.18")
         .needs(Need::Rows(&["xslt_stylesheet"]))
+        .refused(WHY)
         .doc("Sets a parameter, an XPath expression."),
     Directive::checked("xslt_string_param", HTTP_ANY, Arity::Exactly(2), &Custom(xslt_param))
         .since("1.1.18")
         .needs(Need::Rows(&["xslt_stylesheet"]))
+        .refused(WHY)
         .doc("Sets a parameter, a string."),
     Directive::checked("xslt_types", HTTP_ANY, Arity::AtLeast(1), &MimeTypes(|c: &mut Xslt| &mut c.types, "text/xml"))
         .needs(Need::Rows(&["xslt_stylesheet"]))
+        .refused(WHY)
         .doc("Sets the MIME types that are turned beside text/xml."),
     Directive::checked("xslt_last_modified", HTTP_ANY, Arity::Flag, &Flag(|c: &mut Xslt| &mut c.last_modified))
         .default("off")
         .since("1.5.1")
         .needs(Need::Rows(&["xslt_stylesheet"]))
+        .refused(WHY)
         .doc("Keeps the Last-Modified header."),
 ];
 

@@ -1,4 +1,4 @@
-//! A place that must not answer, because what protects it, makes its answers or decides about them is not served.
+//! A place that must not answer, because what protects it or makes its answers is not served.
 
 use crate::http::heart::handler::{Flow, Handler};
 use crate::http::heart::request::Request;

@@ -1,7 +1,7 @@
 //! A response head as nginx writes it: the same lines in the same order.
 
 use crate::http::codec::h1::Method;
-use crate::http::heart::client::Standing;
+use crate::http::heart::client::Lifecycle;
 use crate::http::heart::head::Known;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::{LOCATION, reason};
@@ -46,7 +46,7 @@ pub fn head(request: &Request, out: &mut Vec<u8>) {
         line(out, b"Server", server(settings.server_tokens).as_bytes());
     }
     if !response.date_passed {
-        line(out, b"Date", request.turn().clock.forms().http.as_bytes());
+        line(out, b"Date", request.event_loop().clock.forms().http.as_bytes());
     }
     if !response.content_type.is_empty() {
         line(out, b"Content-Type", &response.content_type);
@@ -73,7 +73,7 @@ pub fn head(request: &Request, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Vary: Accept-Encoding\r\n");
     }
     for (name, value) in response.headers.iter() {
-        if first.is_none() || name != LOCATION {
+        if first.is_none() || !name.eq_ignore_ascii_case(LOCATION) {
             line(out, name, value);
         }
     }
@@ -153,7 +153,7 @@ fn ip_text(ip: std::net::IpAddr) -> String {
 
 /// Whether the client lets the connection be kept, by its version and Connection header.
 pub fn wants_keepalive(request: &Request) -> bool {
-    if request.connection.standing.get() == Standing::Retired {
+    if request.connection.lifecycle.get() == Lifecycle::Retired {
         return false;
     }
     let mut wanted = request.version() > 1000;

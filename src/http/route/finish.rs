@@ -1,11 +1,12 @@
 //! What a status becomes: an error page of the configuration, or nginx's own short page.
 
 use crate::conf::bytes;
+use crate::http::codec::uri;
 use crate::http::heart::handler::Target;
 use crate::http::heart::head::Known;
 use crate::http::heart::request::Request;
-use crate::http::heart::response::{Content, reason};
-use crate::http::heart::settings::Answer;
+use crate::http::heart::response::{Content, LOCATION, reason};
+use crate::http::heart::settings::{Answer, MsieRefresh};
 use crate::http::route::encode;
 use crate::log::Level;
 
@@ -88,13 +89,16 @@ fn show(request: &mut Request, answer: Answer, target: &[u8]) -> Next {
         request.response.error = 302;
     }
     let status = request.response.error;
-    own_page(request, status);
+    match refresh(request) {
+        Some(page) => put(request, 200, page),
+        None => own_page(request, status),
+    }
     Next::Send
 }
 
 /// Sends the request to another path, internally.
 pub fn redirect(request: &mut Request, target: &[u8]) -> Next {
-    let (path, args) = crate::http::codec::uri::split(target);
+    let (path, args) = uri::split(target);
     jump(request, path, args)
 }
 
@@ -144,15 +148,48 @@ pub fn named(request: &mut Request, name: &[u8]) -> Next {
 /// What a location knows of a request ends with an internal redirect: `$proxy_host` and `$proxy_port`.
 fn leave(request: &mut Request) {
     request.internal = true;
+    request.response.was_held = false;
     request.attempts.host.clear();
 }
 
 /// Puts nginx's page for `status` into the response.
 pub fn own_page(request: &mut Request, status: u16) {
+    match refresh(request).filter(|_| matches!(status, 301 | 302)) {
+        Some(page) => put(request, 200, page),
+        None => {
+            let page = page(request, status);
+            put(request, status, page);
+        }
+    }
+}
+
+/// The page that leads Internet Explorer to the redirect's target, under `msie_refresh`.
+fn refresh(request: &Request) -> Option<Vec<u8>> {
+    request.location.attached::<MsieRefresh>()?;
+    let agent = request.header(Known::UserAgent).unwrap_or_default();
+    if !is_msie(agent) {
+        return None;
+    }
+    let mut page = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
+    uri::escape(request.response.location()?, uri::REFRESH, &mut page);
+    page.extend_from_slice(b"\"></head><body></body></html>\r\n");
+    Some(page)
+}
+
+/// Whether a User-Agent is Internet Explorer's.
+fn is_msie(agent: &[u8]) -> bool {
+    let at = memchr::memmem::find(agent, b"MSIE ").filter(|at| at + 7 < agent.len());
+    at.is_some() && memchr::memmem::find(agent, b"Opera").is_none()
+}
+
+/// Makes a page the response to a status.
+fn put(request: &mut Request, status: u16, body: Vec<u8>) {
     request.drop_body();
-    let body = page(request, status);
     let response = &mut request.response;
     response.error = status_shown(status);
+    if status == 200 {
+        response.headers.remove(LOCATION);
+    }
     response.reason.clear();
     response.ranges = false;
     response.unconditional = true;
@@ -219,7 +256,7 @@ pub fn page(request: &Request, status: u16) -> Vec<u8> {
     if status >= 400 && request.location.settings.msie_padding && request.version() >= 1000 {
         let agent = request.header(Known::UserAgent).unwrap_or_default();
         let has = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
-        if has(b"Chrome/") || has(b"MSIE ") && !has(b"Opera") {
+        if is_msie(agent) || has(b"Chrome/") && !has(b"Opera") && !has(b"Gecko/") {
             text.push_str(&PADDING.repeat(6));
         }
     }

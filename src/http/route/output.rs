@@ -1,12 +1,14 @@
 //! The one writer: how a response's head and body reach the client, through filters, chunks and sockets.
 
+use crate::conf::bytes;
 use crate::http::codec::h1::Method;
-use crate::http::heart::client::Standing;
-use crate::http::heart::filter::{BodyFilter, Failed, Include, Piece, Pieces, Then};
+use crate::http::heart::client::Lifecycle;
+use crate::http::heart::filter::{BodyFilter, Failed, Include, Piece, Pieces, Slot, Then};
 use crate::http::heart::request::Request;
 use crate::http::heart::response::{Content, Ended, Later, Playing, Waiting};
 use crate::http::heart::wire::{Carries as _, Sink, Spout, Wire};
 use crate::log::Level;
+use crate::net::open_file::Opened;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::poll_fn;
@@ -35,13 +37,25 @@ impl Request {
             match content {
                 Content::Bytes(bytes) => self.take(&bytes, Then::Last),
                 Content::Shared(bytes) => self.take(&bytes, Then::Last),
-                Content::File(opened, parts, tail) => return self.send_file(&opened.file, parts, &tail).await,
+                Content::File(opened, parts, tail) => return self.send_file(&opened, parts, &tail).await,
                 Content::None if !self.response.is_plain() => self.take(b"", Then::Last),
                 Content::None | Content::Streamed => {}
             }
         }
         self.response.complete |= self.response.later.is_none();
         self.flush().await;
+    }
+
+    /// Makes a response that is the first slice of a whole that whole's, before ranges and conditions are looked at.
+    pub fn begin_slices(&mut self) {
+        if std::mem::replace(&mut self.response.is_slice_seen, true) {
+            return;
+        }
+        let location = self.location.clone();
+        for filter in location.filters.iter().filter(|filter| filter.slot() == Slot::Slice) {
+            let body = filter.head(self);
+            self.response.filters.extend(body);
+        }
     }
 
     /// Puts the head into the output, after the filters have seen it.
@@ -54,17 +68,34 @@ impl Request {
             self.response.status = self.response.error;
             self.response.reason.clear();
         }
+        self.begin_slices();
+        if self.response.broken {
+            return;
+        }
         crate::http::route::conditional::not_modified(self);
-        if self.connection.standing.get() == Standing::Retired {
+        if self.connection.lifecycle.get() == Lifecycle::Retired {
             self.keepalive = false;
         }
+        self.filter_head(|slot| slot > Slot::Slice && slot <= Slot::Sub);
+        if !self.hold() {
+            self.send_head();
+        }
+    }
+
+    /// Lets the filters of some slots see the head.
+    fn filter_head(&mut self, is_one: impl Fn(Slot) -> bool) {
         let location = self.location.clone();
-        for filter in &location.filters {
+        for filter in location.filters.iter().filter(|filter| is_one(filter.slot())) {
             let body = filter.head(self);
             let response = &mut self.response;
             let list = if filter.slot().is_last() { &mut response.coders } else { &mut response.filters };
             list.extend(body);
         }
+    }
+
+    /// Puts the head into the output, after the filters behind those of a whole body have seen it.
+    pub fn send_head(&mut self) {
+        self.filter_head(|slot| slot > Slot::Sub);
         crate::http::route::range::head(self);
         if self.is_subrequest() {
             return;
@@ -77,17 +108,26 @@ impl Request {
         {
             let _ = self.connection.stream.socket().set_tcp_nodelay(true);
         }
-        let mut out = self.turn().out();
+        let mut out = self.event_loop().out();
         crate::http::route::encode::head(self, &mut out);
         self.response.head_bytes = out.len() as u64;
         if let Wire::H2(stream) = &self.wire {
             let response = &self.response;
-            let ends = response.head_only || matches!(response.content, Content::None) && response.is_plain();
+            let is_empty = match response.content {
+                Content::None => true,
+                Content::Streamed => response.length == Some(0) && !response.expects_trailers,
+                _ => false,
+            };
+            let ends = response.head_only || is_empty && response.is_plain();
             let sent = stream.send_head(&out, ends).map(|()| out.len() as u64);
             out.clear();
             self.count(sent.map_err(|error| (0, error)));
         }
-        self.response.out = out;
+        let hints = std::mem::replace(&mut self.response.out, out);
+        if !hints.is_empty() {
+            // Early hints that the connection has not taken yet.
+            self.response.out.splice(..0, hints);
+        }
     }
 
     /// Decides about body, chunks and keep-alive.
@@ -158,7 +198,9 @@ impl Request {
         }
         let mut queue = self.response.later.take().map(|later| later.queue).unwrap_or_default();
         self.filter_from(0, bytes, then, &mut queue)?;
-        self.response.later = (!queue.is_empty()).then(|| Box::new(Later { queue }));
+        if !queue.is_empty() {
+            self.response.later = Some(Box::new(Later { queue }));
+        }
         Ok(())
     }
 
@@ -172,6 +214,8 @@ impl Request {
     ) -> Result<(), Failed> {
         let mut filters = std::mem::take(&mut self.response.filters);
         let outcome = self.filter_with(&mut filters, from, (bytes, then), queue);
+        // Those whose heads were made meanwhile come behind.
+        filters.append(&mut self.response.filters);
         self.response.filters = filters;
         outcome
     }
@@ -235,6 +279,10 @@ impl Request {
 
     /// Takes bytes through the last filters, and frames them.
     fn code(&mut self, bytes: &[u8], then: Then) -> Result<(), Failed> {
+        if let Some(held) = self.response.held.take() {
+            self.keep_held(held, bytes, then);
+            return Ok(());
+        }
         if self.response.coders.is_empty() {
             self.put(bytes, then);
             return Ok(());
@@ -260,7 +308,6 @@ impl Request {
         response.complete |= then == Then::Last;
         if let Wire::H2(stream) = &self.wire
             && then == Then::Last
-            && response.expects_trailers
         {
             stream.set_trailers(response.trailers.iter());
         }
@@ -382,9 +429,11 @@ impl Request {
 
     /// Begins another request, whose response comes into this one; nothing where they are nested too deeply.
     fn play(&mut self, include: Include) -> Option<Playing> {
-        let Include { uri, args, stub, keep } = include;
-        let mut sub = self.made_for(&uri);
-        sub.set_uri(&uri, args.as_deref());
+        let Include { uri, args, stub, keep, repeats } = include;
+        let mut sub = if repeats { self.repeated() } else { self.made_for(&uri) };
+        if !repeats {
+            sub.set_uri(&uri, args.as_deref());
+        }
         if sub.is_too_deep() {
             let shown = String::from_utf8_lossy(&uri).into_owned();
             self.log(Level::Error, &format!("subrequests cycle while processing \"{shown}\""));
@@ -399,13 +448,18 @@ impl Request {
             parent.stub = stub.map(|bytes| (self.response.content_type.clone(), bytes));
         }
         let request: Pin<Box<dyn Future<Output = Ended>>> = Box::pin(async move {
-            sub.run_inner().await;
-            Ended { status: sub.response.final_status(), failed: sub.response.overflowed }
+            if repeats {
+                sub.run_content().await;
+            } else {
+                sub.run_inner().await;
+            }
+            let cut = repeats && sub.response.broken | sub.malformed;
+            Ended { status: sub.response.final_status(), failed: sub.response.overflowed || cut }
         });
         Some(Playing { request, spout, ended: None, keep })
     }
 
-    /// Sends what stands for the response of a request of the server's own, where that was empty.
+    /// Sends the stub of a subrequest whose response was empty.
     pub async fn send_stub(&mut self) {
         if self.response.sent > 0 || self.response.broken {
             return;
@@ -416,7 +470,7 @@ impl Request {
         self.flush().await;
     }
 
-    /// What stands for the response to this request, and its type; once.
+    /// The stub of this subrequest and its type; once.
     pub fn take_stub(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         self.parent.as_mut().and_then(|parent| parent.stub.take())
     }
@@ -431,7 +485,7 @@ impl Request {
                 let sent = self.send_all(&out, then, timeout).await;
                 self.count(sent);
             }
-            self.turn().give_out(out);
+            self.event_loop().give_out(out);
             if self.response.broken || self.response.later.is_none() && self.response.out.is_empty() {
                 break;
             }
@@ -457,6 +511,9 @@ impl Request {
 
     /// Waits until the system has all of the response.
     pub async fn finish(&mut self) {
+        if self.response.held.is_some() {
+            return;
+        }
         if poll_fn(|cx| Poll::Ready(self.poll_ended(cx))).await.is_ready() {
             return;
         }
@@ -494,7 +551,7 @@ impl Request {
         }
     }
 
-    async fn send_file(&mut self, file: &File, parts: Vec<(Vec<u8>, Range<u64>)>, tail: &[u8]) {
+    async fn send_file(&mut self, opened: &Opened, parts: Vec<(Vec<u8>, Range<u64>)>, tail: &[u8]) {
         let total: u64 = parts.iter().map(|(before, range)| before.len() as u64 + (range.end - range.start)).sum();
         if total <= TOGETHER || !self.response.is_plain() {
             // What filters make of a body depends on whether they know that it ends.
@@ -506,7 +563,7 @@ impl Request {
                     self.take(before, Then::More);
                 }
                 let then = if ends && left == 0 { Then::Last } else { Then::More };
-                self.read_file(file, range.clone(), then).await;
+                self.read_file(opened, range.clone(), then).await;
             }
             if !ends {
                 self.take(tail, Then::Last);
@@ -522,13 +579,24 @@ impl Request {
             let out = std::mem::take(&mut self.response.out);
             // A short packet of its own for the head would cost the client up to twice the work for the pages behind it.
             let sent = self.send_all(&out, Then::More, timeout).await;
-            self.turn().give_out(out);
+            self.event_loop().give_out(out);
             self.count(sent);
             if self.response.broken {
                 return;
             }
-            let sent = self.send_range(file, range, chunk, timeout).await;
-            self.count(sent);
+            let start = range.start;
+            match self.send_range(&opened.file, range, chunk, timeout).await {
+                Err((sent, error))
+                    if error.kind() == io::ErrorKind::UnexpectedEof && error.raw_os_error().is_none() =>
+                {
+                    self.response.sent += sent;
+                    let (path, at) = (bytes::text(&opened.path), start + sent);
+                    let text = format!("sendfile() reported that \"{path}\" was truncated at {at}");
+                    self.log(Level::Alert, &format!("{text} while sending response to client"));
+                    self.cut();
+                }
+                sent => self.count(sent),
+            }
             if self.response.broken {
                 return;
             }
@@ -539,23 +607,33 @@ impl Request {
     }
 
     /// Takes a file's bytes into the output, flushing between large pieces; `then` follows them.
-    async fn read_file(&mut self, file: &File, range: Range<u64>, then: Then) {
+    async fn read_file(&mut self, opened: &Opened, range: Range<u64>, then: Then) {
         let mut at = range.start;
         while at < range.end && !self.response.broken {
-            let mut buffer = self.turn().buffer();
+            let mut buffer = self.event_loop().buffer();
             let size = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.size());
             let room = buffer.all().get_mut(..size).unwrap_or_default();
-            match file.read_at(room, at) {
-                Ok(count) if count > 0 => {
+            match opened.file.read_at(room, at) {
+                Ok(count) if count == size => {
                     at += count as u64;
                     self.take(buffer.at(0, count), if at == range.end { then } else { Then::More });
                 }
-                _ => {
-                    self.log(Level::Alert, "file was truncated while it was sent");
+                Ok(count) => {
+                    let path = bytes::text(&opened.path);
+                    let text = format!("pread() read only {count} of {size} from \"{path}\"");
+                    self.log(Level::Alert, &format!("{text} while sending response to client"));
+                    self.cut();
+                }
+                Err(error) => {
+                    let (path, text) = (bytes::text(&opened.path), crate::conf::walk::errno(&error));
+                    self.log(
+                        Level::Crit,
+                        &format!("pread() \"{path}\" failed ({text}) while sending response to client"),
+                    );
                     self.cut();
                 }
             }
-            self.turn().give(buffer);
+            self.event_loop().give(buffer);
             if self.response.out.len() > 2 * TOGETHER as usize || self.response.later.is_some() {
                 self.flush().await;
             }

@@ -146,19 +146,22 @@ fn cut(whole: &[Part], ranges: Vec<Part>) -> Vec<Part> {
 }
 
 fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
-    let serial = request.connection.front.next_boundary();
+    let serial = request.connection.loop_state.next_boundary();
     let response = &mut request.response;
+    let offset = std::mem::take(&mut response.offset);
+    let here = |range: &Range<u64>| range.start.saturating_sub(offset)..range.end.saturating_sub(offset);
     response.headers.remove(b"Content-Range");
     response.status = 206;
     response.reason.clear();
     let mut parts = Vec::new();
     let mut tail = Vec::new();
-    let single = ranges.first().cloned();
+    let single = ranges.first().map(here);
     if let [range] = ranges.as_slice() {
         let value = format!("bytes {}-{}/{length}", range.start, range.end - 1);
         response.headers.add(b"Content-Range", value.as_bytes());
         response.length = Some(range.end - range.start);
-        parts.push((Vec::new(), range.clone()));
+        response.offset = range.start;
+        parts.push((Vec::new(), here(range)));
     } else {
         let boundary = format!("{serial:020}");
         let mut before = format!("\r\n--{boundary}\r\n").into_bytes();
@@ -178,20 +181,34 @@ fn apply(request: &mut Request, ranges: Vec<Range<u64>>, length: u64) {
         response.length = Some(total + tail.len() as u64);
         response.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
     }
+    take_parts(request, (parts, single), tail);
+}
+
+/// Leaves of a response's content only these bytes.
+pub fn clip(request: &mut Request, range: Range<u64>) {
+    take_parts(request, (vec![(Vec::new(), range.clone())], Some(range)), Vec::new());
+}
+
+/// Makes parts of the content the content, with `tail` behind the last; of one that is streamed, `single`.
+fn take_parts(request: &mut Request, (parts, single): (Vec<Part>, Option<Range<u64>>), tail: Vec<u8>) {
+    let response = &mut request.response;
     response.content = match std::mem::take(&mut response.content) {
         Content::File(file, whole, _) => Content::File(file, cut(&whole, parts), tail),
         Content::Bytes(bytes) => {
             let mut out = Vec::new();
             for (head, range) in parts {
                 out.extend_from_slice(&head);
-                out.extend_from_slice(bytes.get(range.start as usize..range.end as usize).unwrap_or_default());
+                let length = bytes.len() as u64;
+                let (start, end) = (range.start.min(length), range.end.min(length));
+                out.extend_from_slice(bytes.get(start as usize..end as usize).unwrap_or_default());
             }
             out.extend_from_slice(&tail);
             Content::Bytes(out.into())
         }
-        Content::Streamed => {
+        // What has no content yet is streamed later.
+        streamed @ (Content::Streamed | Content::None) => {
             response.part = single;
-            Content::Streamed
+            streamed
         }
         other => other,
     };

@@ -131,7 +131,7 @@ fn make_folders(path: &[u8], access: u32) -> Result<(), (&[u8], io::Error)> {
 
 /// Copies a file beside the path it is to have, gives the copy that name and removes the file.
 fn copy_over(request: &Request, from: &[u8], to: &[u8]) -> Result<(), Failed> {
-    let copy = [to, format!(".{:010}", request.connection.front.next_temp()).as_bytes()].concat();
+    let copy = [to, format!(".{:010}", request.connection.loop_state.next_temp()).as_bytes()].concat();
     let about = std::fs::metadata(os(from)).map_err(|error| {
         log_failure(request, Level::Alert, "stat()", from, &error);
         Failed

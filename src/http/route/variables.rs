@@ -9,6 +9,7 @@ use crate::http::route::encode;
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::script::variable::{Family, Variable};
+use crate::sys::socket::{TcpFacts, tcp_facts};
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,6 +33,10 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("proxy_protocol_port", proxy_protocol).data(1),
     Variable::new("proxy_protocol_server_addr", proxy_protocol).data(2),
     Variable::new("proxy_protocol_server_port", proxy_protocol).data(3),
+    Variable::new("tcpinfo_rtt", |r, _, out| tcp(r, |facts| facts.rtt, out)),
+    Variable::new("tcpinfo_rttvar", |r, _, out| tcp(r, |facts| facts.rtt_variance, out)),
+    Variable::new("tcpinfo_snd_cwnd", |r, _, out| tcp(r, |facts| facts.send_window, out)),
+    Variable::new("tcpinfo_rcv_space", |r, _, out| tcp(r, |facts| facts.receive_space, out)),
     Variable::new("server_addr", server_addr),
     Variable::new("server_port", server_port),
     Variable::new("server_protocol", server_protocol),
@@ -67,8 +72,8 @@ pub static VARIABLES: &[Variable<Request>] = &[
     Variable::new("hostname", hostname),
     Variable::new("pid", |_, _, out| number(out, u64::from(std::process::id()))),
     Variable::new("msec", msec),
-    Variable::new("time_iso8601", |r, _, out| put(out, r.turn().clock.forms().iso.as_bytes())),
-    Variable::new("time_local", |r, _, out| put(out, r.turn().clock.forms().common.as_bytes())),
+    Variable::new("time_iso8601", |r, _, out| put(out, r.event_loop().clock.forms().iso.as_bytes())),
+    Variable::new("time_local", |r, _, out| put(out, r.event_loop().clock.forms().common.as_bytes())),
     Variable::new("sent_http_content_type", |r, _, out| some(out, &r.response.content_type)),
     Variable::new("sent_http_content_length", sent_content_length),
     Variable::new("sent_http_location", |r, _, out| encode::sent_location(r, out)),
@@ -85,16 +90,23 @@ pub static VARIABLES: &[Variable<Request>] = &[
 ];
 
 /// Names by prefix.
-pub static FAMILIES: [Family<Request>; 8] = [
+pub static FAMILIES: [Family<Request>; 9] = [
     Family { prefix: "http_", get: request_header },
     Family { prefix: "sent_http_", get: response_header },
     Family { prefix: "sent_trailer_", get: response_trailer },
     Family { prefix: "upstream_http_", get: |r, name, out| r.attempts.header(name, out) },
+    Family { prefix: "upstream_trailer_", get: upstream_trailer },
     Family { prefix: "upstream_cookie_", get: |r, name, out| r.attempts.cookie(name, out) },
     Family { prefix: "cookie_", get: cookie },
     Family { prefix: "arg_", get: argument },
     Family { prefix: "proxy_protocol_tlv_", get: proxy_protocol_option },
 ];
+
+/// A number the kernel knows of the client's connection.
+fn tcp(request: &Request, of: fn(&TcpFacts) -> u32, out: &mut Vec<u8>) -> bool {
+    let facts = tcp_facts(request.connection.stream.socket());
+    facts.is_ok_and(|facts| number(out, u64::from(of(&facts))))
+}
 
 fn put(out: &mut Vec<u8>, text: &[u8]) -> bool {
     out.extend_from_slice(text);
@@ -268,14 +280,14 @@ fn request_body_file(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 }
 
 fn request_time(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    request.turn().clock.update();
-    seconds(out, request.turn().clock.now().saturating_sub(request.started))
+    request.event_loop().clock.update();
+    seconds(out, request.event_loop().clock.now().saturating_sub(request.started))
 }
 
 /// 32 hexadecimal digits that differ for every request.
 fn request_id(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
     use std::hash::{BuildHasher as _, Hasher as _};
-    let mut hasher = request.connection.front.random.build_hasher();
+    let mut hasher = request.connection.loop_state.random.build_hasher();
     hasher.write_u64(request.connection.number);
     hasher.write_u64(request.serial);
     let high = hasher.finish();
@@ -299,7 +311,7 @@ fn hostname(_: &Request, _: u32, out: &mut Vec<u8>) -> bool {
 }
 
 fn msec(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
-    seconds(out, request.turn().clock.now())
+    seconds(out, request.event_loop().clock.now())
 }
 
 fn sent_content_length(request: &Request, _: u32, out: &mut Vec<u8>) -> bool {
@@ -335,6 +347,11 @@ fn response_header(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
 
 fn response_trailer(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
     let trailers = request.response.trailers.iter().filter(|(field, _)| variable_name_is(field, name));
+    join(trailers.map(|(_, value)| value), b", ", out)
+}
+
+fn upstream_trailer(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
+    let trailers = request.attempts.trailers.iter().filter(|(field, _)| variable_name_is(field, name));
     join(trailers.map(|(_, value)| value), b", ", out)
 }
 

@@ -1,13 +1,16 @@
-//! `bfd_instance`: a BFD session. Not served yet.
+//! `bfd_instance`: a BFD session.
 
+use crate::bfd::session::Config;
+use crate::bfd::sessions::Ends;
 use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::directive::{Arity, Directive};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Level, Setting};
+use crate::keepalived::bfd::Session;
 use crate::keepalived::contexts::BFD;
-use crate::keepalived::slot::{Present, Signed, Unsigned, also, complain, count, first, whole, worded};
+use crate::keepalived::slot::{Present, Signed, Switch, Unsigned, also, complain, count, first, whole, worded};
 use std::net::IpAddr;
 
 /// The keywords of BFD sessions.
@@ -19,49 +22,56 @@ const HOPS: &str =
     "Configuration error: BFD instance {n} ttl/hoplimit value {v} not valid (must be in range [1-255]), ignoring";
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("source_ip", BFD, ONE).judged(&Custom(source)).doc("The address packets are sent from."),
-    Directive::missing("neighbor_ip", BFD, ONE).judged(&Custom(neighbor)).doc("The address of the other end."),
-    Directive::missing("neighbour_ip", BFD, ONE)
-        .judged(&Custom(neighbor))
-        .doc("The address of the other end, in the other spelling."),
-    Directive::missing("min_rx", BFD, ONE)
-        .judged(&Custom(min_rx))
-        .doc("The shortest time between packets this end can receive, in milliseconds."),
-    Directive::missing("min_tx", BFD, ONE)
-        .judged(&Custom(min_tx))
-        .doc("The shortest time between packets this end sends while the session is up, in milliseconds."),
-    Directive::missing("idle_tx", BFD, ONE)
-        .judged(&Custom(idle_tx))
-        .doc("The time between packets while the session is down, in milliseconds."),
-    Directive::missing("multiplier", BFD, ONE)
-        .judged(&Unsigned(
+    Directive::new("source_ip", BFD, ONE, &Custom(source)).doc("Sets the address packets are sent from."),
+    Directive::new("neighbor_ip", BFD, ONE, &Custom(neighbor)).doc("Sets the address of the other end."),
+    Directive::new("neighbour_ip", BFD, ONE, &Custom(neighbor))
+        .doc("Sets the address of the other end, in the other spelling."),
+    Directive::new("min_rx", BFD, ONE, &Custom(min_rx))
+        .doc("Sets the shortest time between packets this end can receive, in milliseconds."),
+    Directive::new("min_tx", BFD, ONE, &Custom(min_tx))
+        .doc("Sets the shortest time between packets this end sends while the session is up, in milliseconds."),
+    Directive::new("idle_tx", BFD, ONE, &Custom(idle_tx))
+        .doc("Sets the time between packets while the session is down, in milliseconds."),
+    Directive::new(
+        "multiplier",
+        BFD,
+        ONE,
+        &Unsigned(
             |c: &mut Bfd| &mut c.multiplier,
             1..=255,
             "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [1-255]), ignoring",
-        ))
-        .doc("How many packets may be lost before the session counts as down."),
-    Directive::missing("passive", BFD, BARE)
-        .judged(&Present(|c: &mut Bfd| &mut c.passive, true))
+        ),
+    )
+    .doc("How many packets may be lost before the session counts as down."),
+    Directive::new("passive", BFD, BARE, &Present(|c: &mut Bfd| &mut c.passive, true))
         .doc("Sends nothing until the other end does."),
-    Directive::missing("ttl", BFD, ONE)
-        .judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
+    Directive::new("ttl", BFD, ONE, &Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
         .doc("The time to live of sent packets over IPv4."),
-    Directive::missing("hoplimit", BFD, ONE)
-        .judged(&Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
+    Directive::new("hoplimit", BFD, ONE, &Unsigned(|c: &mut Bfd| &mut c.hops, 1..=255, HOPS))
         .doc("The hop limit of sent packets over IPv6."),
-    Directive::missing("max_hops", BFD, ONE)
-        .judged(&Signed(
+    Directive::new(
+        "max_hops",
+        BFD,
+        ONE,
+        &Signed(
             |c: &mut Bfd| &mut c.max_hops,
             -1..=255,
             "Configuration error: BFD instance {n} {k} value {v} not valid (must be in range [-1-255]), ignoring",
-        ))
-        .doc("How many routers may lie between the two ends."),
-    Directive::missing("weight", BFD, ONE)
-        .judged(&Custom(weight))
-        .doc("What is added to priorities that track the session."),
-    Directive::missing("vrrp", BFD, BARE).doc("Only virtual routers hear of the session."),
-    Directive::missing("checker", BFD, BARE).doc("Only health checks hear of the session."),
-    Directive::missing("multihop", BFD, BARE).doc("The other end need not be on the same link."),
+        ),
+    )
+    .doc("How many routers may lie between the two ends."),
+    Directive::new("weight", BFD, ONE, &Custom(weight)).doc("What is added to priorities that track the session."),
+    Directive::new("vrrp", BFD, BARE, &Present(|c: &mut Bfd| &mut c.vrrp, true))
+        .doc("Tells virtual routers of the session; unless checker is given alone, they hear of it anyway."),
+    Directive::new("checker", BFD, BARE, &Present(|c: &mut Bfd| &mut c.checker, true))
+        .doc("Tells health checks of the session; alone it keeps virtual routers from hearing of it."),
+    Directive::new(
+        "multihop",
+        BFD,
+        BARE,
+        &Switch(|c: &mut Bfd| &mut c.multihop, "Configuration error: BFD instance {n} {k} setting not valid - {v}"),
+    )
+    .doc("Uses the port of sessions whose ends are not on one link (RFC 5883); max_hops says how many routers may lie between."),
 ];
 
 /// A session as configured.
@@ -73,11 +83,11 @@ pub struct Bfd {
     pub source: Option<IpAddr>,
     /// `neighbor_ip`.
     pub neighbor: Option<IpAddr>,
-    /// `min_rx`, in microseconds.
+    /// `min_rx`, in milliseconds.
     pub min_rx: Option<i64>,
-    /// `min_tx`, in microseconds.
+    /// `min_tx`, in milliseconds.
     pub min_tx: Option<i64>,
-    /// `idle_tx`, in microseconds.
+    /// `idle_tx`, in milliseconds.
     pub idle_tx: Option<i64>,
     /// `multiplier`.
     pub multiplier: Option<i64>,
@@ -87,14 +97,91 @@ pub struct Bfd {
     pub hops: Option<i64>,
     /// `max_hops`.
     pub max_hops: Option<i64>,
+    /// `multihop`.
+    pub multihop: Option<bool>,
     /// `weight`, and whether it is reversed.
     pub weight: Option<(i64, bool)>,
+    /// `vrrp`.
+    pub vrrp: Option<bool>,
+    /// `checker`.
+    pub checker: Option<bool>,
     /// `neighbor_ip` was no address, so that its absence is not complained about once more.
     pub spoilt: bool,
 }
 
 impl Conf for Bfd {
     fn inherit(&mut self, _: &Self) {}
+}
+
+/// Microseconds of so many milliseconds.
+fn micros(millis: Option<i64>, default: i64) -> u32 {
+    u32::try_from(millis.unwrap_or(default) * 1000).unwrap_or(u32::MAX)
+}
+
+/// The shortest time between packets unless another is given, in milliseconds.
+const INTERVAL: i64 = 10;
+/// The same while a session is not up.
+const IDLE: i64 = 1000;
+/// Packets that may be lost unless another number is given.
+const MULTIPLIER: u8 = 5;
+/// The hop limit of IPv6 unless another is given, as keepalived has it.
+const HOP_LIMIT: u8 = 64;
+
+impl Bfd {
+    /// Virtual routers hear of it: unless only health checks are to.
+    pub fn is_for_routers(&self) -> bool {
+        self.vrrp == Some(true) || self.checker != Some(true)
+    }
+
+    /// What it weighs, and whether good and bad change places.
+    pub fn weight(&self) -> (i32, bool) {
+        self.weight.map_or((0, false), |(weight, reverse)| (weight as i32, reverse))
+    }
+
+    /// The session, if it has two ends of one family.
+    pub fn session(&self) -> Option<Session> {
+        let neighbour = self.neighbor?;
+        if self.source.is_some_and(|source| source.is_ipv6() != neighbour.is_ipv6()) {
+            return None;
+        }
+        let byte = |value: Option<i64>| value.and_then(|value| u8::try_from(value).ok());
+        let default = if neighbour.is_ipv6() { HOP_LIMIT } else { u8::MAX };
+        let hops = byte(self.hops).unwrap_or(default);
+        let max_hops = match self.max_hops {
+            // As in keepalived, the greatest number is no limit either.
+            Some(-1 | 255) => None,
+            given => Some(byte(given).unwrap_or_default().min(hops)),
+        };
+        Some(Session {
+            name: self.name.clone(),
+            ends: Ends { neighbour, source: self.source, hops, max_hops, multihop: self.multihop == Some(true) },
+            config: Config {
+                min_rx: micros(self.min_rx, INTERVAL),
+                min_tx: micros(self.min_tx, INTERVAL),
+                idle_tx: micros(self.idle_tx, IDLE),
+                multiplier: byte(self.multiplier).unwrap_or(MULTIPLIER),
+                passive: self.passive == Some(true),
+            },
+            for_routers: self.is_for_routers(),
+            for_checkers: self.checker == Some(true) || self.vrrp != Some(true),
+        })
+    }
+}
+
+/// The sessions that can be run: of those with the same two ends the first.
+pub fn sessions(given: &[Bfd]) -> Vec<Session> {
+    let mut sessions: Vec<Session> = Vec::new();
+    for session in given.iter().filter(|one| !one.name.is_empty()).filter_map(Bfd::session) {
+        let same = |other: &Session| {
+            let (one, other) = (&session.ends, &other.ends);
+            let sources = one.source.is_none() || other.source.is_none() || one.source == other.source;
+            one.neighbour == other.neighbour && one.multihop == other.multihop && sources
+        };
+        if !sessions.iter().any(same) {
+            sessions.push(session);
+        }
+    }
+    sessions
 }
 
 /// The longest name.

@@ -1,8 +1,10 @@
 //! Health checks of real servers. Not served yet: judged as keepalived judges them.
 
 use super::real::Real;
-use super::server::{LONGEST, MOST_SECONDS, Server};
-use crate::conf::diagnostic::Diagnostic;
+use super::server::{LONGEST, MOST_SECONDS, Server, trio};
+use crate::check::dns;
+use crate::check::http::{Url, Version};
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom};
@@ -13,8 +15,8 @@ use crate::keepalived::contexts::{
     UDP_CHECK, URL,
 };
 use crate::keepalived::slot::{
-    Command, CommandLine, JudgedSwitch, MICROSECOND, Present, Seconds, Switch, Text, Unsigned, again, also, command,
-    complain, count, first, whole,
+    Command, CommandLine, MICROSECOND, Present, Seconds, Switch, Text, Unsigned, again, also, command, complain, count,
+    first, whole,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -37,6 +39,11 @@ const CONNECTING: Contexts =
 const EVERY: Contexts = CONNECTING.or(MISC_CHECK);
 
 const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
+    Directive::new(name, contexts, arity, set)
+}
+
+/// A row that is checked and not served.
+const fn missing(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
     Directive::missing(name, contexts, arity).judged(set)
 }
 
@@ -98,22 +105,21 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Seconds between two checks."),
     row("alpha", EVERY.or(BFD_CHECK), BARE, &Switch(|c: &mut Checker| &mut c.alpha, "Invalid {k} parameter {v}"))
         .doc("Servers count as down until their first check succeeds."),
-    row("log_all_failures", EVERY, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+    row("log_all_failures", EVERY, BARE, &Switch(|c: &mut Checker| &mut c.log_all, "Invalid {k} parameter {v}"))
         .doc("Logs every failed attempt, not only the last."),
     row("nb_get_retry", HTTP_GET, BARE, &Custom(old_retry)).doc("The old name of retry."),
     row("virtualhost", HTTP_GET, BARE, &Text(|c: &mut Checker| &mut c.host, "HTTP_GET virtualhost name missing"))
         .doc("The host name that web checks ask for."),
     row("http_protocol", HTTP_GET, BARE, &Custom(http_protocol)).doc("The version of HTTP that is asked with."),
-    row("enable_sni", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+    row("enable_sni", HTTP_GET, BARE, &Switch(|c: &mut Checker| &mut c.server_name, "Invalid {k} parameter {v}"))
         .doc("Names the virtual host in the TLS handshake."),
-    row("fast_recovery", HTTP_GET, BARE, &JudgedSwitch("Invalid {k} parameter {v}"))
+    row("fast_recovery", HTTP_GET, BARE, &Switch(|c: &mut Checker| &mut c.fast_recovery, "Invalid {k} parameter {v}"))
         .doc("One success is enough for a server to be up again."),
     row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(open_url, close_url))
         .doc("One page that is asked for, and what a good answer is."),
     Directive::missing("sni_name", HTTP_GET, BARE).doc("The name given in the TLS handshake."),
     Directive::missing("tls_compliant", HTTP_GET, BARE).doc("Refuses what the TLS standard does not allow."),
-    row("path", URL, ONE, &Text(|c: &mut Url| &mut c.path, ""))
-        .doc("The path that is asked for, or the file that is watched."),
+    row("path", URL, ONE, &Custom(path)).doc("The path that is asked for, or the file that is watched."),
     row("digest", URL, ONE, &Custom(digest)).doc("The MD5 digest a good answer has."),
     row("status_code", URL, BARE, &Custom(status_code)).doc("The status codes a good answer may have."),
     row("virtualhost", URL, BARE, &Text(|c: &mut Url| &mut c.host, "Missing HTTP_GET virtualhost name"))
@@ -128,7 +134,7 @@ const DIRECTIVES: &[Directive] = &[
         .doc("The size of the stack expressions are matched with: at first, and at most."),
     row("helo_name", SMTP_CHECK, BARE, &Text(|c: &mut Checker| &mut c.name, "SMTP_CHECK helo name missing"))
         .doc("The name given to the mail server."),
-    row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close))
+    row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close_host))
         .doc("One mail server that is checked."),
     row("type", DNS_CHECK, ONE, &Custom(dns_type)).doc("The type of the record that is asked for."),
     row("name", DNS_CHECK, ONE, &Custom(dns_name)).doc("The name that is asked for."),
@@ -144,8 +150,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("The exit code of the script sets the weight of the server."),
     row("user", MISC_CHECK, BARE, &Custom(misc_user)).doc("The user, and the group, the script is run as."),
     row("require_reply", UDP_CHECK, BARE, &Custom(reply)).doc("A server that does not answer is down."),
-    row("payload", UDP_CHECK, BARE, &Custom(payload)).doc("The bytes that are sent, in hexadecimal."),
-    row(
+    missing("payload", UDP_CHECK, BARE, &Custom(payload)).doc("The bytes that are sent, in hexadecimal."),
+    missing(
         "min_reply_length",
         UDP_CHECK,
         ONE,
@@ -156,7 +162,7 @@ const DIRECTIVES: &[Directive] = &[
         ),
     )
     .doc("The least length of a good answer."),
-    row(
+    missing(
         "max_reply_length",
         UDP_CHECK,
         ONE,
@@ -167,15 +173,17 @@ const DIRECTIVES: &[Directive] = &[
         ),
     )
     .doc("How much of an answer is looked at."),
-    row("track_file", FILE_CHECK, ONE, &Custom(track_file)).doc("The tracked file that decides."),
-    row("weight", FILE_CHECK, BARE, &Custom(file_weight))
+    missing("track_file", FILE_CHECK, ONE, &Custom(track_file)).doc("The tracked file that decides."),
+    missing("weight", FILE_CHECK, BARE, &Custom(file_weight))
         .doc("What the value is multiplied with to give the weight of the server."),
-    row("name", BFD_CHECK, BARE, &Custom(bfd_name)).doc("The name that is asked for."),
+    missing("name", BFD_CHECK, BARE, &Custom(bfd_name)).doc("The name that is asked for."),
 ];
 
 /// A check as configured; each kind uses its own part.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
+    /// The name of its block.
+    pub kind: &'static str,
     pub address: Option<IpAddr>,
     pub port: Option<i64>,
     pub bind: Option<IpAddr>,
@@ -188,9 +196,23 @@ pub struct Checker {
     pub warmup: Option<Duration>,
     pub delay: Option<Duration>,
     pub alpha: Option<bool>,
+    /// `log_all_failures`.
+    pub log_all: Option<bool>,
     pub host: Option<String>,
-    /// How many `url` blocks were kept.
-    pub urls: usize,
+    /// The `url` blocks that were kept.
+    pub urls: Vec<Url>,
+    /// `http_protocol`.
+    pub version: Version,
+    /// The `host` blocks of a mail check.
+    pub hosts: Vec<Self>,
+    /// `enable_sni`.
+    pub server_name: Option<bool>,
+    /// `fast_recovery`.
+    pub fast_recovery: Option<bool>,
+    /// The number of the record type that is asked for.
+    pub record: Option<u16>,
+    /// `require_reply`.
+    pub require_reply: bool,
     /// `helo_name`, `name`, `track_file`.
     pub name: Option<String>,
     /// A name was given, whether or not it was any good.
@@ -205,13 +227,6 @@ pub struct Checker {
 
 impl Conf for Checker {
     fn inherit(&mut self, _: &Self) {}
-}
-
-/// A page that is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Url {
-    pub path: Option<String>,
-    pub host: Option<String>,
 }
 
 impl Conf for Url {
@@ -230,8 +245,8 @@ pub fn open(_: &mut Setting<'_>, _: &mut Checker, _: &Statement) -> Outcome {
 
 /// The real server as keepalived names it.
 fn shown(cx: &Setting<'_>) -> String {
-    let protocol = cx.seen::<Server>().and_then(|server| server.protocol).unwrap_or("none");
-    cx.seen::<Real>().map_or_else(String::new, |real| format!("[{}]:{protocol}:{}", real.address, real.port))
+    let protocol = cx.seen::<Server>().and_then(|server| server.protocol);
+    cx.seen::<Real>().map_or_else(String::new, |real| trio(real.address, protocol, real.port))
 }
 
 /// `}` of a check.
@@ -239,10 +254,9 @@ fn shown(cx: &Setting<'_>) -> String {
 /// # Errors
 /// It lacks what it cannot do without.
 pub fn close(cx: &mut Setting<'_>) -> Outcome {
-    let none = Checker::default();
-    let checker = cx.level().and_then(|level| level.own::<Checker>()).unwrap_or(&none);
+    let mut checker = cx.level().and_then(|level| level.own::<Checker>()).cloned().unwrap_or_default();
     let lacks = match cx.row.name {
-        "HTTP_GET" | "SSL_GET" if checker.urls == 0 => {
+        "HTTP_GET" | "SSL_GET" if checker.urls.is_empty() => {
             "HTTP/SSL_GET checker has no urls specified - ignoring".to_owned()
         }
         "MISC_CHECK" if checker.command.is_none() => {
@@ -259,15 +273,40 @@ pub fn close(cx: &mut Setting<'_>) -> Outcome {
         ),
         _ => {
             let local = checker.address.filter(|_| checker.bind_interface.is_none());
-            return match local {
-                Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => {
-                    Err(complain(format!("Checker link local address {ip} requires a bind_if")))
-                }
-                _ => Ok(()),
-            };
+            if let Some(IpAddr::V6(ip)) = local
+                && ip.is_unicast_link_local()
+            {
+                return Err(complain(format!("Checker link local address {ip} requires a bind_if")));
+            }
+            checker.kind = cx.row.name;
+            if !checker.hosts.is_empty() {
+                let text = "The SMTP_CHECK host block is deprecated. Please define additional checkers.";
+                cx.report(Diagnostic::new(Severity::Notice, text));
+            }
+            if let Some(real) = cx.conf::<Real>() {
+                real.checks.push(checker);
+            }
+            return Ok(());
         }
     };
     Err(complain(lacks))
+}
+
+/// `}` of a host of a mail check.
+///
+/// # Errors
+/// It is on a link, and none is named.
+fn close_host(cx: &mut Setting<'_>) -> Outcome {
+    let host = cx.level().and_then(|level| level.own::<Checker>()).cloned().unwrap_or_default();
+    if let Some(IpAddr::V6(ip)) = host.address.filter(|_| host.bind_interface.is_none())
+        && ip.is_unicast_link_local()
+    {
+        return Err(complain(format!("Checker link local address {ip} requires a bind_if")));
+    }
+    if let Some(check) = cx.conf_around::<Checker>() {
+        check.hosts.push(host);
+    }
+    Ok(())
 }
 
 fn connect_ip(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
@@ -315,12 +354,15 @@ fn old_retry(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement)
     Ok(())
 }
 
-fn http_protocol(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
-    match &*first(statement) {
-        "" => Err(complain("Missing http_protocol version")),
-        "1.0" | "1.1" | "1.0c" | "1.0C" => Ok(()),
-        other => Err(complain(format!("Invalid http_protocol version {other}"))),
-    }
+fn http_protocol(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    checker.version = match &*first(statement) {
+        "" => return Err(complain("Missing http_protocol version")),
+        "1.0" => Version::V10,
+        "1.1" => Version::V11,
+        "1.0c" | "1.0C" => Version::V10Close,
+        other => return Err(complain(format!("Invalid http_protocol version {other}"))),
+    };
+    Ok(())
 }
 
 fn open_url(_: &mut Setting<'_>, _: &mut Url, _: &Statement) -> Outcome {
@@ -328,53 +370,58 @@ fn open_url(_: &mut Setting<'_>, _: &mut Url, _: &Statement) -> Outcome {
 }
 
 fn close_url(cx: &mut Setting<'_>) -> Outcome {
-    let path = cx.level().and_then(|level| level.own::<Url>()).is_some_and(|url| url.path.is_some());
-    if !path {
+    let own = cx.level().and_then(|level| level.own::<Url>()).cloned();
+    let Some(url) = own.filter(|url| !url.path.is_empty()) else {
         return Err(complain("HTTP/SSL_GET checker url has no path - ignoring"));
-    }
+    };
     if let Some(checker) = cx.conf::<Checker>() {
-        checker.urls += 1;
+        checker.urls.push(url);
     }
     Ok(())
 }
 
-fn digest(_: &mut Setting<'_>, _: &mut Url, statement: &Statement) -> Outcome {
+fn path(_: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
+    url.path = first(statement);
+    Ok(())
+}
+
+fn digest(_: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
     const LENGTH: usize = 32;
     let text = first(statement);
     if text.len() != LENGTH {
         let length = text.len();
         return Err(complain(format!("digest '{text}' character length should be {LENGTH} rather than {length}")));
     }
-    match text.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
-        Some(at) => {
-            let pair = at - at % 2;
-            let text = format!("Unable to interpret hex digit in '{text}' at offset {pair}/{}", pair + 1);
-            Err(complain(text))
-        }
-        None => Ok(()),
+    if let Some(at) = text.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
+        let pair = at - at % 2;
+        let text = format!("Unable to interpret hex digit in '{text}' at offset {pair}/{}", pair + 1);
+        return Err(complain(text));
     }
+    url.digest = u128::from_str_radix(&text, 16).ok().map(u128::to_be_bytes);
+    Ok(())
 }
 
-fn status_code(cx: &mut Setting<'_>, _: &mut Url, statement: &Statement) -> Outcome {
+fn status_code(cx: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
     for word in statement.arguments() {
         let text = word.text();
         let (low, high) = text.split_once('-').unwrap_or((&text, &text));
         let code = |part: &str| part.parse::<u16>().ok().filter(|code| (100..600).contains(code));
-        let fine = matches!((code(low), code(high)), (Some(low), Some(high)) if low <= high);
-        if !fine {
-            cx.report(complain(format!("Invalid HTTP_GET status code '{text}'")).at(statement.span));
+        match (code(low), code(high)) {
+            (Some(low), Some(high)) if low <= high => url.statuses.push((low, high)),
+            _ => cx.report(complain(format!("Invalid HTTP_GET status code '{text}'")).at(statement.span)),
         }
     }
     Ok(())
 }
 
-fn dns_type(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
-    const TYPES: [&str; 9] = ["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"];
+fn dns_type(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
     let text = first(statement);
-    if TYPES.contains(&text.to_ascii_uppercase().as_str()) {
-        return Ok(());
-    }
-    Err(complain(format!("Unknown DNS check type {text} - ignoring")))
+    let found = dns::TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
+    let Some((_, number)) = found else {
+        return Err(complain(format!("Unknown DNS check type {text} - ignoring")));
+    };
+    checker.record = Some(*number);
+    Ok(())
 }
 
 fn dns_name(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
@@ -414,7 +461,8 @@ fn is_hexadecimal(statement: &Statement) -> bool {
     statement.arguments().iter().all(|word| word.text().chars().all(digit))
 }
 
-fn reply(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+fn reply(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    checker.require_reply = true;
     if is_hexadecimal(statement) { Ok(()) } else { Err(complain("Invalid hex string for UDP_CHECK reply")) }
 }
 

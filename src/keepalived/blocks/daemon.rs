@@ -1,6 +1,6 @@
 //! Keywords of `global_defs` whose arguments have rules of their own.
 
-use super::global::Global;
+use super::global::{Global, Runtime};
 use super::vmac::ExtraGarp;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
@@ -9,7 +9,6 @@ use crate::conf::walk::Setting;
 use crate::keepalived::slot::{
     Command, Kind, again, also, at_end, command, complain, count, first, number, whole, worded,
 };
-use std::net::IpAddr;
 use std::time::Duration;
 
 type Outcome = Result<(), Diagnostic>;
@@ -182,6 +181,8 @@ pub fn parent_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statem
 /// None.
 pub fn process_names(_: &mut Setting<'_>, global: &mut Global, _: &Statement) -> Outcome {
     global.vrrp_process_name = Some("keepalived_vrrp".to_owned());
+    global.checkers.name = Some("keepalived_lvs".to_owned());
+    global.bfd.name = Some("keepalived_bfd".to_owned());
     Ok(())
 }
 
@@ -194,12 +195,58 @@ pub fn vrrp_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statemen
     Ok(())
 }
 
-/// The name of a process there is not.
+/// `bfd_process_name NAME`, `lvs_process_name NAME`.
 ///
 /// # Errors
 /// None; a long one is cut with a complaint.
-pub fn other_name(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    process_name(cx, statement);
+pub fn own_name(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    runtime(cx, global).name = Some(process_name(cx, statement));
+    Ok(())
+}
+
+/// `bfd_priority PRIORITY`, `checker_priority PRIORITY`.
+///
+/// # Errors
+/// It is no niceness.
+pub fn own_priority(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    let process = process(cx);
+    if statement.arguments().is_empty() {
+        return Err(complain(format!("No {process} process priority specified")));
+    }
+    let judged = whole(&first(statement), &(-20..=19));
+    let template = format!("Invalid {process} process priority specified");
+    let nice = judged.map_err(|wrong| also(cx, statement, wrong, &template))?;
+    runtime(cx, global).nice = Some(nice);
+    Ok(())
+}
+
+/// `bfd_no_swap`, `checker_no_swap`.
+///
+/// # Errors
+/// None.
+pub fn own_memory(cx: &mut Setting<'_>, global: &mut Global, _: &Statement) -> Outcome {
+    runtime(cx, global).no_swap = Some(true);
+    Ok(())
+}
+
+/// `bfd_rt_priority PRIORITY`, `checker_rt_priority PRIORITY`.
+///
+/// # Errors
+/// It is no priority.
+pub fn own_rt_priority(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    let priority = realtime(cx, statement)?;
+    runtime(cx, global).realtime = Some(priority);
+    Ok(())
+}
+
+/// `bfd_cpu_affinity NUMBER ...`, `checker_cpu_affinity NUMBER ...`.
+///
+/// # Errors
+/// There is no such processor.
+pub fn own_cpu_affinity(cx: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    runtime(cx, global).processors.clear();
+    cpu_affinity(cx, global, statement)?;
+    runtime(cx, global).processors = statement.arguments().iter().filter_map(|word| word.text().parse().ok()).collect();
     Ok(())
 }
 
@@ -257,109 +304,6 @@ pub fn dynamic_interfaces(_: &mut Setting<'_>, global: &mut Global, statement: &
     }
 }
 
-/// `lvs_timeouts [tcp S] [tcpfin S] [udp S]`.
-///
-/// # Errors
-/// Nothing is named, or no time.
-pub fn lvs_timeouts(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    if statement.arguments().len() < 2 {
-        return Err(complain("lvs_timeouts requires at least one option"));
-    }
-    let mut words = statement.arguments().iter();
-    while let Some(word) = words.next() {
-        let name = word.text();
-        if !matches!(&*name, "tcp" | "tcpfin" | "udp") {
-            cx.report(complain(format!("Unknown option {name} specified for lvs_timeouts")).at(statement.span));
-            continue;
-        }
-        let Some(value) = words.next() else {
-            return Err(complain(format!("No value specified for lvs_timeout {name} - ignoring")));
-        };
-        if let Err(complaint) = count(&value.text(), &(0..=2_678_400)) {
-            cx.report(complaint.at(statement.span));
-            let text = format!("Invalid lvs_timeout {name} ({}) - ignoring", value.text());
-            cx.report(complain(text).at(statement.span));
-        }
-    }
-    Ok(())
-}
-
-/// `lvs_flush_on_stop [VS]`.
-///
-/// # Errors
-/// Another word.
-pub fn lvs_flush_on_stop(_: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    match statement.arguments().first() {
-        Some(word) if !word.is("VS") => Err(complain(format!("Unknown lvs_flush_on_stop type {}", word.text()))),
-        _ => Ok(()),
-    }
-}
-
-/// `lvs_sync_daemon INTERFACE [[inst] NAME] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]`.
-///
-/// # Errors
-/// There is no interface, or an option is wrong.
-pub fn lvs_sync_daemon(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    let mut words = statement.arguments().iter().peekable();
-    let Some(interface) = words.next() else { return Err(complain("lvs_sync_daemon requires interface")) };
-    if interface.bytes.len() > 15 {
-        let text = format!("lvs_sync_daemon interface name '{}' too long - ignoring", interface.text());
-        return Err(complain(text));
-    }
-    const OPTIONS: [&str; 6] = ["id", "maxlen", "port", "ttl", "group", "inst"];
-    if words.peek().is_some_and(|word| !OPTIONS.iter().any(|option| word.is(option))) {
-        words.next();
-        if words.peek().is_some_and(|word| !OPTIONS.iter().any(|option| word.is(option))) {
-            let text = words.next().map(|word| word.text().into_owned()).unwrap_or_default();
-            return match count(&text, &(0..=255)) {
-                Ok(_) => Err(complain("Please use keyword \"id\" before lvs_sync_daemon SYNCID")),
-                Err(complaint) => {
-                    cx.report(complaint.at(statement.span));
-                    Err(complain(format!("Invalid syncid ({text}) - defaulting to vrid")))
-                }
-            };
-        }
-    }
-    while let Some(word) = words.next() {
-        let name = word.text().into_owned();
-        let value = words.next().map(|word| word.text().into_owned());
-        if let Err(complaint) = sync_option(cx, statement, &name, value) {
-            cx.report(complaint.at(statement.span));
-        }
-    }
-    Ok(())
-}
-
-fn sync_option(cx: &mut Setting<'_>, statement: &Statement, name: &str, value: Option<String>) -> Outcome {
-    let (range, otherwise) = match name {
-        "id" => (0..=255, "defaulting to vrid"),
-        "maxlen" => (1..=65_507, "ignoring"),
-        "port" => (1..=65_535, "ignoring"),
-        "ttl" => (1..=255, "ignoring"),
-        "group" | "inst" => (0..=0, "ignoring"),
-        _ => return Err(complain(format!("Unknown option {name} specified for lvs_sync_daemon"))),
-    };
-    let Some(value) = value else {
-        let dash = if name == "id" { "," } else { " -" };
-        return Err(complain(format!("No value specified for lvs_sync_daemon {name}{dash} {otherwise}")));
-    };
-    let known = if name == "id" { "syncid".to_owned() } else { format!("lvs_sync_daemon {name}") };
-    match name {
-        "inst" => Ok(()),
-        "group" => match value.parse::<IpAddr>() {
-            Err(_) => Err(complain(format!("Invalid lvs_sync_daemon group ({value}) - ignoring"))),
-            Ok(address) if !address.is_multicast() => {
-                Err(complain(format!("lvs_sync_daemon group address {value} is not multicast - ignoring")))
-            }
-            Ok(_) => Ok(()),
-        },
-        _ => count(&value, &range).map(|_| ()).map_err(|complaint| {
-            cx.report(complaint.at(statement.span));
-            complain(format!("Invalid {known} ({value}) - {otherwise}"))
-        }),
-    }
-}
-
 /// `vrrp_iptables` of builds without them.
 ///
 /// # Errors
@@ -409,12 +353,9 @@ pub fn vrrp_rt_priority(cx: &mut Setting<'_>, global: &mut Global, statement: &S
     Ok(())
 }
 
-/// The real-time priority of a process there is not.
-///
-/// # Errors
-/// It is no priority.
-pub fn rt_priority(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    realtime(cx, statement).map(|_| ())
+/// The settings of the process a keyword is about.
+fn runtime<'a>(cx: &Setting<'_>, global: &'a mut Global) -> &'a mut Runtime {
+    if process(cx) == "bfd" { &mut global.bfd } else { &mut global.checkers }
 }
 
 /// Which process a keyword is about.
@@ -444,7 +385,7 @@ fn realtime(cx: &mut Setting<'_>, statement: &Statement) -> Result<i64, Diagnost
 ///
 /// # Errors
 /// There is no such processor.
-pub fn cpu_affinity(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
+fn cpu_affinity(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
     let process = process(cx);
     if statement.arguments().is_empty() {
         return Err(complain(format!("No {process} cpu_id set specified")));
@@ -566,19 +507,65 @@ pub fn umask(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) ->
 ///
 /// # Errors
 /// There is no path, or more than one.
-pub fn reload_time_file(_: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    if statement.arguments().len() == 1 { Ok(()) } else { Err(complain("reload_time_file invalid")) }
+pub fn reload_time_file(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    if statement.arguments().len() != 1 {
+        return Err(complain("reload_time_file invalid"));
+    }
+    global.reload_time_file = Some(first(statement));
+    Ok(())
 }
 
+/// The file that is there during a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadFile {
+    /// The one beside the pid file.
+    Usual,
+    /// This one.
+    At(String),
+}
+
+/// `reload_file [PATH]`.
+///
+/// # Errors
+/// None.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every keyword")]
+pub fn reload_file(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    let given = !statement.arguments().is_empty();
+    global.reload_file = Some(if given { ReloadFile::At(first(statement)) } else { ReloadFile::Usual });
+    Ok(())
+}
+
+/// `reload_check_config [PATH]`.
+///
+/// # Errors
+/// None.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every keyword")]
+pub fn reload_check(_: &mut Setting<'_>, global: &mut Global, statement: &Statement) -> Outcome {
+    let given = !statement.arguments().is_empty();
+    global.reload_check = Some(if given { first(statement) } else { "/dev/null".to_owned() });
+    Ok(())
+}
+
+/// The keyword that says what includes insist on. It takes effect where it is read, before there are blocks.
+pub const INCLUDE_CHECK: &str = "include_check";
+
 /// `include_check [readable] [match] ...`.
+///
+/// Differs from keepalived: it knows `read` alone, though its manual says `readable`. [test: checks_of_includes_are_named_as_the_manual_names_them]
 ///
 /// # Errors
 /// An unknown word.
 pub fn include_check(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {
-    const KINDS: [&str; 5] = ["all", "readable", "match", "wildcard_match", "brace_match"];
-    for word in statement.arguments() {
+    const KINDS: [&str; 5] = ["read", "readable", "match", "wildcard_match", "brace_match"];
+    for (at, word) in statement.arguments().iter().enumerate() {
         let text = word.text();
-        let name = text.trim_start_matches(['+', '-']);
+        let name = text.strip_prefix(['+', '-']);
+        if at > 0 && name.is_none() {
+            let text = format!("Duplicate include_check '{text}' specified - ignoring");
+            cx.report(complain(text).at(statement.span));
+            continue;
+        }
+        let name = name.unwrap_or(&text);
         if !KINDS.contains(&name) {
             cx.report(complain(format!("Unknown include_check type '{name}' - ignoring")).at(statement.span));
         }
@@ -636,4 +623,28 @@ pub fn vmac_prefix(_: &mut Setting<'_>, global: &mut Global, statement: &Stateme
     }
     global.vmac_prefix = Some(prefix);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::expand::Environment;
+    use crate::conf::source::Memory;
+    use crate::keepalived::read::read;
+    use crate::keepalived::slot::Machine;
+
+    #[test]
+    fn checks_of_includes_are_named_as_the_manual_names_them() {
+        let lines = |words: &str| -> Vec<String> {
+            let text = format!("global_defs {{\n {INCLUDE_CHECK} {words}\n}}\n");
+            let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+            let reading = read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap();
+            reading.complaints.into_iter().map(|complaint| complaint.text).collect()
+        };
+        assert_eq!(lines(""), [""; 0]);
+        assert_eq!(lines("readable +match -brace_match"), [""; 0]);
+        let said = lines("read wildcard_match -some");
+        assert!(said[0].ends_with("Duplicate include_check 'wildcard_match' specified - ignoring"), "{said:?}");
+        assert!(said[1].ends_with("Unknown include_check type 'some' - ignoring"), "{said:?}");
+    }
 }

@@ -1,15 +1,18 @@
 //! `global_defs`: what concerns the whole daemon, and defaults of all instances.
 
 use super::daemon::{
-    cpu_affinity, dynamic_interfaces, extra_garp, fifo_script, include_check, iptables, lvs_flush_on_stop,
-    lvs_sync_daemon, lvs_timeouts, max_auto_priority, nftables, notification_email, notify_fifo, old_rlimit,
-    other_name, parent_name, process_names, reload_time_file, rt_priority, rx_multiplier, rx_policy, shutdown_script,
-    shutdown_script_timeout, smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script, startup_script_timeout,
-    umask, vmac_garp, vmac_prefix, vrrp_cpu_affinity, vrrp_fifo, vrrp_name, vrrp_priority, vrrp_rt_priority,
+    INCLUDE_CHECK, ReloadFile, dynamic_interfaces, extra_garp, fifo_script, include_check, iptables, max_auto_priority,
+    nftables, notification_email, notify_fifo, old_rlimit, own_cpu_affinity, own_memory, own_name, own_priority,
+    own_rt_priority, parent_name, process_names, reload_check, reload_file, reload_time_file, rx_multiplier, rx_policy,
+    shutdown_script, shutdown_script_timeout, smtp_helo, smtp_server, smtp_timeout, snmp_socket, startup_script,
+    startup_script_timeout, umask, vmac_garp, vmac_prefix, vrrp_cpu_affinity, vrrp_fifo, vrrp_name, vrrp_priority,
+    vrrp_rt_priority,
 };
+use super::dumps::{DumpFile, Dumps, OnePath, json_version};
 use super::vmac::ExtraGarp;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens, Set, Support};
+use crate::conf::effect::{Need, Omission};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::Custom;
 use crate::conf::source::Span;
@@ -32,6 +35,16 @@ const ONE: Arity = Arity::AtLeast(1);
 const LINES: Arity = Arity::Block(0, 255, Opens::Rows);
 /// The largest number without a sign.
 const WIDE: i64 = u32::MAX as i64;
+/// Without one of these, nothing is told over SNMP.
+const AGENT: Need = Need::Rows(&[
+    "enable_snmp_vrrp",
+    "enable_snmp_keepalived",
+    "enable_snmp_rfc",
+    "enable_snmp_rfcv2",
+    "enable_snmp_rfcv3",
+]);
+/// Without this, nothing is told on D-Bus.
+const BUS: Need = Need::Rows(&["enable_dbus"]);
 const ANY: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 
 const fn inert(name: &'static str, arity: Arity, set: &'static dyn Set, why: &'static str) -> Directive {
@@ -44,9 +57,10 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("process_names", GLOBAL, BARE, &Custom(process_names)).doc("Names each process by its part."),
     Directive::new("process_name", GLOBAL, ONE, &Custom(parent_name)).doc("Names the parent process."),
     Directive::new("vrrp_process_name", GLOBAL, ONE, &Custom(vrrp_name)).doc("Names the VRRP process."),
-    inert("lvs_process_name", ONE, &Custom(other_name), "there is no such process yet"),
-    inert("checker_process_name", ONE, &Custom(other_name), "there is no such process yet"),
-    inert("bfd_process_name", ONE, &Custom(other_name), "there is no such process yet"),
+    Directive::new("lvs_process_name", GLOBAL, ONE, &Custom(own_name)).doc("Names the process of health checks."),
+    Directive::new("checker_process_name", GLOBAL, ONE, &Custom(own_name))
+        .doc("Names the process of health checks."),
+    Directive::new("bfd_process_name", GLOBAL, ONE, &Custom(own_name)).doc("Names the BFD process."),
     Directive::new(
         "router_id",
         GLOBAL,
@@ -82,12 +96,6 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Global| &mut c.smtp_alert_vrrp, "Invalid value '{v}' for global smtp_alert_vrrp specified"),
     )
     .doc("Chooses whether mail is sent at each change of a virtual router or group."),
-    inert(
-        "smtp_alert_checker",
-        BARE,
-        &JudgedSwitch("Invalid value '{v}' for global smtp_alert_checker specified"),
-        "concerns virtual servers only, which are refused",
-    ),
     Directive::new("startup_script", GLOBAL, BARE, &CommandLine(startup_script))
         .doc("Sets a script that is run before the VRRP process starts; its end is waited for."),
     Directive::new("startup_script_timeout", GLOBAL, BARE, &Custom(startup_script_timeout))
@@ -108,9 +116,6 @@ const DIRECTIVES: &[Directive] = &[
         ),
         "the process never takes more priority by itself",
     ),
-    Directive::new("checker_log_all_failures", GLOBAL, BARE, &JudgedSwitch("Invalid value for {k} specified"))
-        .support(Support::Inert("there is no such process yet"))
-        .doc("Logs each failed check."),
     Directive::new("dynamic_interfaces", GLOBAL, BARE, &Custom(dynamic_interfaces))
         .doc("Lets interfaces be named that are not there yet."),
     Directive::new("no_email_faults", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.no_email_faults, true))
@@ -122,19 +127,6 @@ const DIRECTIVES: &[Directive] = &[
         &Text(|c: &mut Global| &mut c.default_interface, "default_interface requires interface name"),
     )
     .doc("Sets the interface of addresses that name none."),
-    Directive::missing("lvs_timeouts", GLOBAL, BARE)
-        .judged(&Custom(lvs_timeouts))
-        .doc("How long IPVS keeps TCP, closing TCP and UDP connections."),
-    Directive::missing("lvs_flush", GLOBAL, BARE).doc("Removes what IPVS holds at the start."),
-    Directive::missing("lvs_flush_onstop", GLOBAL, BARE)
-        .judged(&Custom(lvs_flush_on_stop))
-        .doc("Removes what IPVS holds at the end, in the older spelling."),
-    Directive::missing("lvs_flush_on_stop", GLOBAL, BARE)
-        .judged(&Custom(lvs_flush_on_stop))
-        .doc("Removes what IPVS holds at the end."),
-    Directive::missing("lvs_sync_daemon", GLOBAL, BARE)
-        .judged(&Custom(lvs_sync_daemon))
-        .doc("Lets IPVS tell its connections to other directors, by a virtual router."),
     Directive::new("vrrp_mcast_group4", GLOBAL, ONE, &Custom(group4)).doc("Sets the group of IPv4 adverts."),
     Directive::new("vrrp_mcast_group6", GLOBAL, ONE, &Custom(group6)).doc("Sets the group of IPv6 adverts."),
     Directive::new(
@@ -285,43 +277,35 @@ const DIRECTIVES: &[Directive] = &[
         "the process never takes more priority by itself",
     ),
     inert("vrrp_rlimit_rtime", ONE, &Custom(old_rlimit), "the process never takes more priority by itself"),
-    inert(
-        "checker_priority",
-        BARE,
-        &Judged(
-            Kind::Signed,
-            -20..=19,
-            "Invalid checker process priority specified",
-            "No checker process priority specified",
-        ),
-        "there is no such process yet",
-    ),
-    inert("checker_no_swap", BARE, &Nothing, "there is no such process yet"),
-    inert("checker_rt_priority", BARE, &Custom(rt_priority), "there is no such process yet"),
-    inert("checker_cpu_affinity", BARE, &Custom(cpu_affinity), "there is no such process yet"),
+    Directive::new("checker_priority", GLOBAL, BARE, &Custom(own_priority))
+        .doc("Sets the niceness of the process of health checks."),
+    Directive::new("checker_no_swap", GLOBAL, BARE, &Custom(own_memory))
+        .doc("Keeps the process of health checks in memory."),
+    Directive::new("checker_rt_priority", GLOBAL, BARE, &Custom(own_rt_priority))
+        .doc("Sets the real-time priority of the process of health checks."),
+    Directive::new("checker_cpu_affinity", GLOBAL, BARE, &Custom(own_cpu_affinity))
+        .doc("Lists the processors the process of health checks may run on, by number."),
     inert(
         "checker_rlimit_rttime",
         ONE,
         &Judged(Kind::Unsigned, 1..=WIDE, "Invalid checker real-time limit - {v}", ""),
-        "there is no such process yet",
+        "the process never takes more priority by itself",
     ),
-    inert("checker_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
-    inert(
-        "bfd_priority",
-        BARE,
-        &Judged(Kind::Signed, -20..=19, "Invalid bfd process priority specified", "No bfd process priority specified"),
-        "there is no such process yet",
-    ),
-    inert("bfd_no_swap", BARE, &Nothing, "there is no such process yet"),
-    inert("bfd_rt_priority", BARE, &Custom(rt_priority), "there is no such process yet"),
-    inert("bfd_cpu_affinity", BARE, &Custom(cpu_affinity), "there is no such process yet"),
+    inert("checker_rlimit_rtime", ONE, &Custom(old_rlimit), "the process never takes more priority by itself"),
+    Directive::new("bfd_priority", GLOBAL, BARE, &Custom(own_priority)).doc("Sets the niceness of the BFD process."),
+    Directive::new("bfd_no_swap", GLOBAL, BARE, &Custom(own_memory))
+        .doc("Keeps the BFD process in memory."),
+    Directive::new("bfd_rt_priority", GLOBAL, BARE, &Custom(own_rt_priority))
+        .doc("Sets the real-time priority of the BFD process."),
+    Directive::new("bfd_cpu_affinity", GLOBAL, BARE, &Custom(own_cpu_affinity))
+        .doc("Lists the processors the BFD process may run on, by number."),
     inert(
         "bfd_rlimit_rttime",
         ONE,
         &Judged(Kind::Unsigned, 1..=WIDE, "Invalid bfd real-time limit - {v}", ""),
-        "there is no such process yet",
+        "the process never takes more priority by itself",
     ),
-    inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "there is no such process yet"),
+    inert("bfd_rlimit_rtime", ONE, &Custom(old_rlimit), "the process never takes more priority by itself"),
     Directive::new("notify_fifo", GLOBAL, BARE, &Custom(notify_fifo)).doc("Sets a FIFO every change is written to."),
     Directive::new("notify_fifo_script", GLOBAL, BARE, &CommandLine(fifo_script))
         .doc("Sets a script that is started to read the notify FIFO, with its path as last argument."),
@@ -337,26 +321,24 @@ const DIRECTIVES: &[Directive] = &[
         &Switch(|c: &mut Global| &mut c.notify_priority_changes, "Invalid value '{v}' for global {k} specified"),
     )
     .doc("Sets notify_priority_changes for all instances."),
-    Directive::missing("lvs_notify_fifo", GLOBAL, BARE)
-        .judged(&Needed("No {k} name specified"))
-        .doc("A FIFO that is told what becomes of real servers."),
-    Directive::missing("lvs_notify_fifo_script", GLOBAL, BARE)
-        .judged(&CommandLine(fifo_script))
-        .doc("A script that reads the notify FIFO of real servers."),
     Directive::missing("snmp_socket", GLOBAL, BARE)
         .judged(&Custom(snmp_socket))
+        .needs(AGENT)
         .doc("Where the SNMP agent is reached."),
-    Directive::missing("enable_traps", GLOBAL, BARE).doc("Sends SNMP traps."),
+    Directive::missing("enable_traps", GLOBAL, BARE).needs(AGENT).doc("Sends SNMP traps."),
     Directive::missing("enable_snmp_vrrp", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as keepalived does."),
     Directive::missing("enable_snmp_keepalived", GLOBAL, BARE)
         .doc("Tells virtual routers over SNMP, in the older spelling."),
     Directive::missing("enable_snmp_rfc", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as both standards do."),
     Directive::missing("enable_snmp_rfcv2", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 2787 does."),
     Directive::missing("enable_snmp_rfcv3", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 6527 does."),
-    Directive::missing("enable_snmp_checker", GLOBAL, BARE).doc("Tells virtual servers over SNMP."),
+    Directive::missing("enable_snmp_checker", GLOBAL, BARE)
+        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
+        .doc("Tells virtual servers over SNMP."),
     Directive::missing("enable_dbus", GLOBAL, BARE).doc("Tells virtual routers over D-Bus."),
     Directive::missing("dbus_service_name", GLOBAL, BARE)
         .judged(&Needed("{k} missing - ignoring"))
+        .needs(BUS)
         .doc("The name taken on D-Bus."),
     Directive::new("script_user", GLOBAL, BARE, &Custom(script_user))
         .doc("Sets the user and the group scripts run as."),
@@ -422,18 +404,6 @@ const DIRECTIVES: &[Directive] = &[
         &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
         "buffers are large, and what is lost is asked for again",
     ),
-    inert(
-        "rs_init_notifies",
-        BARE,
-        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
-        "concerns virtual servers only, which are refused",
-    ),
-    inert(
-        "no_checker_emails",
-        BARE,
-        &JudgedSwitch("Invalid value '{v}' for global {k} specified"),
-        "concerns virtual servers only, which are refused",
-    ),
     inert("vrrp_rx_bufs_policy", BARE, &Custom(rx_policy), "adverts are read at once, so no buffer can be too small"),
     inert(
         "vrrp_rx_bufs_multiplier",
@@ -458,43 +428,88 @@ const DIRECTIVES: &[Directive] = &[
         &Judged(Kind::Unsigned, 0..=WIDE, "{k} {v} invalid", ""),
         "nothing that is served is random",
     ),
-    Directive::missing("reload_time_file", GLOBAL, BARE)
-        .judged(&Custom(reload_time_file))
-        .doc("A file with the time of the next reload."),
-    Directive::missing("reload_repeat", GLOBAL, BARE)
-        .doc("Reads the file with the time of the next reload again after each reload."),
-    Directive::missing("config_save_dir", GLOBAL, ONE).doc("The folder each configuration that is read is kept in."),
-    Directive::missing("data_use_instance", GLOBAL, BARE)
-        .judged(&JudgedSwitch("Invalid value '{v}' for global date_use_instance specified"))
-        .doc("Puts the name of the instance into the names of dumps."),
-    Directive::missing("dbus_no_interface_name", GLOBAL, BARE).doc("Leaves interfaces out of the names on D-Bus."),
+    Directive::new("reload_time_file", GLOBAL, BARE, &Custom(reload_time_file)).doc(
+        "Sets the file with the time of the next reload, [[YY]YY-MM-DD ]hh:mm:ss[Z]; it is removed when that comes.",
+    ),
+    Directive::new("reload_repeat", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.reload_repeat, true))
+        .doc("Keeps the file with the time of the next reload, if it has no date: the reload comes each day."),
+    Directive::new("config_save_dir", GLOBAL, ONE, &Text(|c: &mut Global| &mut c.config_save_dir, "")).doc(
+        "Sets a folder that gets the text of each configuration that is read, and what each process knows before and \
+         after a reload; it is made where it is not there.",
+    ),
+    Directive::new(
+        "data_use_instance",
+        GLOBAL,
+        BARE,
+        &Switch(
+            |c: &mut Global| &mut c.dumps.use_instance,
+            "Invalid value '{v}' for global date_use_instance specified",
+        ),
+    )
+    .doc("Puts network namespace and instance into the name of keepalived.data, before its extension."),
+    Directive::missing("dbus_no_interface_name", GLOBAL, BARE)
+        .needs(BUS)
+        .doc("Leaves interfaces out of the names on D-Bus."),
     Directive::new("disable_local_igmp", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.disable_local_igmp, true))
         .doc("Keeps the kernel from reporting memberships of 224.0.0.0/24, from start to stop."),
-    Directive::missing("fifo_write_vrrp_states_on_reload", GLOBAL, BARE)
-        .doc("Writes every state to the notify FIFO after a reload."),
-    Directive::missing("include_check", GLOBAL, BARE)
-        .judged(&Custom(include_check))
-        .doc("What about an include without files is an error."),
-    Directive::missing("iproute_etc_dir", GLOBAL, BARE)
-        .doc("The first folder with the names of tables, protocols and scopes."),
-    Directive::missing("iproute_usr_dir", GLOBAL, BARE)
-        .doc("The second folder with the names of tables, protocols and scopes."),
-    Directive::missing("json_dump_file", GLOBAL, BARE).doc("Where the JSON dump is written."),
-    Directive::missing("json_version", GLOBAL, BARE).doc("The form of the JSON dump."),
-    Directive::missing("reload_check_config", GLOBAL, BARE).doc("Tests a configuration before it is reloaded."),
-    Directive::missing("reload_file", GLOBAL, BARE).doc("A file that delays a reload until it is there."),
-    Directive::missing("set_supplementary_groups", GLOBAL, BARE).doc("Gives scripts the further groups of their user."),
+    Directive::new(
+        "fifo_write_vrrp_states_on_reload",
+        GLOBAL,
+        BARE,
+        &Present(|c: &mut Global| &mut c.states_on_reload, true),
+    )
+    .doc("Writes to the notify FIFOs, after a reload, the states that it did not change."),
+    Directive::new(INCLUDE_CHECK, GLOBAL, BARE, &Custom(include_check)).doc(
+        "Makes includes errors that name files which cannot be read (readable), are missing (match), match no pattern \
+         (wildcard_match) or not each of the braces (brace_match); all without words. + and - change what holds.",
+    ),
+    Directive::new("iproute_etc_dir", GLOBAL, BARE, &OnePath)
+        .doc("Sets the folder with the names of tables, protocols and scopes; /etc/iproute2 unless given."),
+    Directive::new("iproute_usr_dir", GLOBAL, BARE, &OnePath)
+        .doc("Sets the folder with those names that are not in the first; /usr/share/iproute2 unless given."),
+    Directive::new("json_dump_file", GLOBAL, BARE, &DumpFile(|dumps| &mut dumps.json))
+        .doc("Sets the file of the JSON dump; a name that ends in / is a folder."),
+    Directive::new("json_version", GLOBAL, BARE, &Custom(json_version)).doc(
+        "Sets the form of the JSON dump: 1, a list of instances, or 2, an object with instances and tracked processes.",
+    ),
+    Directive::new("reload_check_config", GLOBAL, BARE, &Custom(reload_check)).doc(
+        "Tests a configuration before it is reloaded, as `-t` does; what is wrong is written to the file, and the daemon \
+         goes on with what it has.",
+    ),
+    Directive::new("reload_file", GLOBAL, BARE, &Custom(reload_file)).doc(
+        "Sets a file that is there while the configuration is read at a reload, and removed afterwards; keepalived.reload \
+         beside the pid file unless given.",
+    ),
+    Directive::new(
+        "set_supplementary_groups",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.supplementary_groups, "Invalid set_supplementary_groups parameter {v}"),
+    )
+    .doc("Runs scripts with the supplementary groups of their user."),
     Directive::missing("snmp_rs_stats_update_interval", GLOBAL, BARE)
+        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
         .doc("How old the counters of real servers shown over SNMP may be."),
     Directive::missing("snmp_vs_stats_update_interval", GLOBAL, BARE)
+        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
         .doc("How old the counters of virtual servers shown over SNMP may be."),
-    Directive::missing("state_dump_file", GLOBAL, BARE).doc("Where the dump of the data is written."),
-    Directive::missing("stats_dump_file", GLOBAL, BARE).doc("Where the dump of the counters is written."),
-    Directive::missing("tmp_config_directory", GLOBAL, BARE)
-        .judged(&Needed("{k} missing directory name"))
-        .doc("The folder of temporary copies of the configuration."),
-    Directive::missing("use_symlink_paths", GLOBAL, BARE)
-        .doc("Runs scripts by the path as it is given, links and all."),
+    Directive::new("state_dump_file", GLOBAL, BARE, &DumpFile(|dumps| &mut dumps.data))
+        .doc("Sets the file of the dump of the data; a name that ends in / is a folder."),
+    Directive::new("stats_dump_file", GLOBAL, BARE, &DumpFile(|dumps| &mut dumps.stats))
+        .doc("Sets the file of the dump of the counters; a name that ends in / is a folder."),
+    inert(
+        "tmp_config_directory",
+        BARE,
+        &Needed("{k} missing directory name"),
+        "no copy of the configuration is made",
+    ),
+    Directive::new(
+        "use_symlink_paths",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.symlink_paths, "Invalid value '{v}' for global use_symlink_path specified"),
+    )
+    .doc("Runs scripts by the path that is given, its symbolic links left in."),
     Directive::new(
         "v3_checksum_as_v2",
         GLOBAL,
@@ -521,11 +536,31 @@ const DIRECTIVES: &[Directive] = &[
     .doc("Sets down_timer_adverts for all instances."),
     Directive::new("vrrp_garp_extra_if", GLOBAL, BARE, &Custom(extra_garp))
         .doc("Sets garp_extra_if for all instances."),
-    Directive::missing("vrrp_owner_ignore_adverts", GLOBAL, BARE)
-        .doc("The owner of an address does not look at the advertisements of others."),
+    Directive::new(
+        "vrrp_owner_ignore_adverts",
+        GLOBAL,
+        BARE,
+        &Switch(|c: &mut Global| &mut c.owner_ignore_adverts, "Invalid value '{k}' for global {v} specified"),
+    )
+    .doc("Sets owner_ignore_adverts for all instances with priority 255."),
     Directive::new("vrrp_vmac_garp_intvl", GLOBAL, BARE, &Custom(vmac_garp))
         .doc("The older name of vrrp_garp_extra_if."),
 ];
+
+/// What a process asks of the system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runtime {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its niceness.
+    pub nice: Option<i64>,
+    /// Its real-time priority.
+    pub realtime: Option<i64>,
+    /// It stays in memory.
+    pub no_swap: Option<bool>,
+    /// The processors it may run on; all where there is none.
+    pub processors: Vec<usize>,
+}
 
 /// What concerns the whole daemon; what was not given is `None`.
 #[derive(Clone, Debug, Default)]
@@ -648,6 +683,30 @@ pub struct Global {
     pub nftables_counters: Option<bool>,
     /// `nftables_ifindex`.
     pub nftables_ifindex: Option<bool>,
+    /// `reload_time_file`.
+    pub reload_time_file: Option<String>,
+    /// `config_save_dir`.
+    pub config_save_dir: Option<String>,
+    /// `reload_check_config`: where what is wrong is written.
+    pub reload_check: Option<String>,
+    /// `reload_file`.
+    pub reload_file: Option<ReloadFile>,
+    /// `reload_repeat`.
+    pub reload_repeat: Option<bool>,
+    /// `vrrp_owner_ignore_adverts`.
+    pub owner_ignore_adverts: Option<bool>,
+    /// `fifo_write_vrrp_states_on_reload`.
+    pub states_on_reload: Option<bool>,
+    /// `set_supplementary_groups`.
+    pub supplementary_groups: Option<bool>,
+    /// `use_symlink_paths`.
+    pub symlink_paths: Option<bool>,
+    /// `state_dump_file` and its kin.
+    pub dumps: Dumps,
+    /// `bfd_process_name` and its kin.
+    pub bfd: Runtime,
+    /// `lvs_process_name`, `checker_priority` and their kin.
+    pub checkers: Runtime,
     /// Which of the following were given.
     pub fifo_scripts_given: Vec<&'static str>,
     /// `notify_fifo_script` and `vrrp_notify_fifo_script`.

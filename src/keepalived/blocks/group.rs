@@ -30,9 +30,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Lists files all members track."),
     Directive::new("track_process", GROUP, TRACKS, &Tracks(Tracked::Process, |c: &mut Group| &mut c.processes))
         .doc("Lists processes all members track."),
-    Directive::missing("track_bfd", GROUP, TRACKS)
-        .judged(&Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions))
-        .doc("BFD sessions that decide about the whole group."),
+    Directive::new("track_bfd", GROUP, TRACKS, &Tracks(Tracked::Bfd, |c: &mut Group| &mut c.sessions))
+        .doc("Lists BFD sessions all members track."),
     Directive::new("notify_master", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.master, TWICE))
         .doc("Sets what is run when the group becomes master."),
     Directive::new("notify_backup", GROUP, Arity::AtLeast(1), &Run(|c: &mut Group| &mut c.notify.backup, TWICE))

@@ -1,6 +1,7 @@
 //! `vrrp_instance`: a virtual router as configured.
 
 use super::address::{Address, Addresses};
+use super::hmac::{self, Hmac};
 use super::line::Need;
 use super::track::{Track, Tracked, Tracks};
 use super::vmac::{self, ExtraGarp, Vmac};
@@ -252,12 +253,10 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Sets the multicast group adverts are sent to."),
     Directive::new("track_process", INSTANCE, LINES, &Tracks(Tracked::Process, |c: &mut Instance| &mut c.processes))
         .doc("Lists processes that matter."),
-    Directive::missing("track_bfd", INSTANCE, LINES)
-        .judged(&Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions))
-        .doc("BFD sessions that decide about the priority."),
-    Directive::missing("linkbeat_use_polling", INSTANCE, BARE)
-        .judged(&Custom(old_linkbeat))
-        .doc("Polls the state of the link."),
+    Directive::new("track_bfd", INSTANCE, LINES, &Tracks(Tracked::Bfd, |c: &mut Instance| &mut c.sessions))
+        .doc("Lists BFD sessions that matter."),
+    Directive::new("linkbeat_use_polling", INSTANCE, BARE, &Custom(old_linkbeat))
+        .doc("Older form of linkbeat_interfaces, for the instance's interface."),
     Directive::new("virtual_routes", INSTANCE, LINES, &Custom(super::route::virtual_routes))
         .doc("Routes that the master holds."),
     Directive::new("virtual_rules", INSTANCE, LINES, &Custom(super::rule::virtual_rules))
@@ -275,20 +274,41 @@ const DIRECTIVES: &[Directive] = &[
         "Sets the seconds between announcements of one address on each other interface of a master's addresses; that is \
          done with `all` only, else for VMACs of single addresses, of which there are none.",
     ),
-    Directive::missing("owner_ignore_adverts", INSTANCE, BARE)
-        .doc("The owner of an address does not look at the advertisements of others."),
-    Directive::missing("thread_timer_expired", INSTANCE, BARE).doc("Logs where a timer ran out late."),
-    Directive::missing("timer_expired_backup", INSTANCE, BARE).doc("A master whose timer ran out late becomes backup."),
+    Directive::new(
+        "owner_ignore_adverts",
+        INSTANCE,
+        BARE,
+        &Switch(|c: &mut Instance| &mut c.owner_ignore_adverts, "({n}) invalid {k} {v} specified"),
+    )
+    .doc("Drops the adverts of others while the instance owns its addresses (priority 255)."),
+    Directive::new("thread_timer_expired", INSTANCE, BARE, &Custom(old_timer_expired))
+        .doc("The older name of timer_expired_backup."),
+    Directive::new("timer_expired_backup", INSTANCE, BARE, &Custom(timer_expired)).doc(
+        "Makes a master backup whose adverts are late, for want of a processor, by so much that another may be master \
+         now; the highest priority of the others may be given, 254 unless it is. Needs nopreempt.",
+    ),
     Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE)
         .judged(&Custom(old_sync_daemon))
         .doc("The interface the IPVS synchronisation runs over."),
-    Directive::missing("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC)))
-        .doc("Authenticates advertisements by a keyed hash."),
-    Directive::missing("key", HMAC, BARE).doc("One key, by number."),
-    Directive::missing("active_key", HMAC, BARE).doc("The key that is sent with."),
-    Directive::missing("anti_replay", HMAC, BARE).doc("Refuses advertisements that were seen before."),
-    Directive::missing("mode", HMAC, BARE).doc("What becomes of advertisements without a good hash."),
-    Directive::missing("time_window", HMAC, BARE).doc("How far the clocks of two routers may be apart."),
+    Directive::new("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC)), &Custom(hmac::block)).doc(
+        "Protects adverts by a trailer with an HMAC and the time of day, as keepalived does since 2.4; both protocol \
+         versions, over IPv4 and IPv6. Excludes authentication.",
+    ),
+    Directive::new("key", HMAC, BARE, &Custom(hmac::key)).doc(
+        "Adds a key: its number, 1 to 255, and 32 to 64 bytes as text, as hex:DIGITS or as file:PATH of a file that \
+         holds either.",
+    ),
+    Directive::new("active_key", HMAC, ONE, &Custom(hmac::active)).doc("Sets the number of the key that signs."),
+    Directive::new("anti_replay", HMAC, ONE, &Custom(hmac::anti_replay)).words(&["time", "monotonic"]).doc(
+        "Refuses adverts that were sent before: by the time of day and a sequence (time), or by the sequence alone.",
+    ),
+    Directive::new("mode", HMAC, ONE, &Custom(hmac::mode)).words(&["enforce", "permissive", "receive-only"]).doc(
+        "Demands trailers (enforce), sends them and accepts adverts without one (permissive), or only judges those that \
+         come (receive-only).",
+    ),
+    Directive::new("time_window", HMAC, ONE, &Custom(hmac::window)).doc(
+        "Sets how many seconds the clocks of two routers may be apart; three advert intervals unless given, at least 5.",
+    ),
 ];
 
 /// What is run when states change.
@@ -359,6 +379,8 @@ pub struct Instance {
     /// `auth_type PASS`.
     pub auth_pass_type: Option<bool>,
     pub auth_pass: Option<Secret>,
+    /// `auth_hmac`.
+    pub hmac: Option<Hmac>,
     pub addresses: Vec<Address>,
     pub excluded: Vec<Address>,
     pub peers: Vec<Peer>,
@@ -388,8 +410,13 @@ pub struct Instance {
     pub lower_prio_no_advert: Option<bool>,
     pub higher_prio_send_advert: Option<bool>,
     pub down_timer_adverts: Option<i64>,
+    pub owner_ignore_adverts: Option<bool>,
+    /// `timer_expired_backup`.
+    pub highest_other_priority: Option<i64>,
     pub processes: Vec<Track>,
     pub sessions: Vec<Track>,
+    /// `linkbeat_use_polling`.
+    pub linkbeat: bool,
     /// `accept` or `no_accept`.
     pub accept: Option<bool>,
     /// `use_vmac` or `use_ipvlan`.
@@ -419,7 +446,7 @@ pub struct Instance {
     pub routes: Vec<super::route::Given>,
     /// `virtual_rules`.
     pub rules: Vec<super::rule::Given>,
-    /// In a group, which bears with weights or not.
+    /// In a group, where weights count or not.
     pub grouped: Option<bool>,
 }
 
@@ -486,6 +513,22 @@ fn interface(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement
     instance.interface = Some(first(statement));
     instance.interface_span = Some(statement.span);
     Ok(())
+}
+
+fn timer_expired(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let mut highest = 254;
+    if !statement.arguments().is_empty() {
+        let template = "({n}) timer_expired_backup highest_other_priority not valid! must be between 1 & 254";
+        highest = count(&first(statement), &(1..=254)).map_err(|complaint| also(cx, statement, complaint, template))?;
+    }
+    instance.highest_other_priority = Some(highest);
+    Ok(())
+}
+
+fn old_timer_expired(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let text = "thread_timer_expired - please replace with keyword 'timer_expired_backup'";
+    cx.report(complain(format!("({}) {text}", instance.name)).at(statement.span));
+    timer_expired(cx, instance, statement)
 }
 
 fn state(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
@@ -672,6 +715,7 @@ fn destination(_: &mut Setting<'_>, instance: &mut Instance, statement: &Stateme
 }
 
 fn old_linkbeat(_: &mut Setting<'_>, instance: &mut Instance, _: &Statement) -> Outcome {
+    instance.linkbeat = true;
     let name = &instance.name;
     let text = format!("({name}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block");
     Err(complain(text))

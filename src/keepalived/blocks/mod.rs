@@ -4,13 +4,16 @@ pub mod address;
 pub mod bfd;
 pub mod checker;
 pub mod daemon;
+pub mod dumps;
 pub mod file;
 pub mod fixed;
 pub mod global;
 pub mod group;
+pub mod hmac;
 pub mod instance;
 pub mod interface;
 pub mod line;
+pub mod lvs;
 pub mod process;
 pub mod real;
 pub mod root;
@@ -18,6 +21,7 @@ pub mod route;
 pub mod rule;
 pub mod script;
 pub mod server;
+pub mod sync;
 pub mod track;
 pub mod vmac;
 
@@ -36,6 +40,7 @@ pub const MODULES: &[Module] = &[
     route::MODULE,
     rule::MODULE,
     group::MODULE,
+    lvs::MODULE,
     server::MODULE,
     real::MODULE,
     checker::MODULE,

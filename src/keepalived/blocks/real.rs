@@ -1,7 +1,7 @@
-//! `real_server` of a virtual server. Not served yet.
+//! `real_server` of a virtual server.
 
 use super::checker::Checker;
-use super::server::{LONGEST, MOST_SECONDS, Method, Server, method, port};
+use super::server::{LONGEST, MOST_SECONDS, Server, method, port};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
@@ -13,8 +13,9 @@ use crate::keepalived::contexts::{
     BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, TCP_CHECK, UDP_CHECK,
 };
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, MICROSECOND, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
+    Command, MICROSECOND, Run, Seconds, Switch, Text, Unsigned, address, complain, first, worded,
 };
+use crate::kernel::ipvs::Method;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -29,12 +30,23 @@ const WIDE: i64 = u32::MAX as i64;
 const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
 
 const fn row(name: &'static str, arity: Arity, set: &'static dyn Set) -> Directive {
+    Directive::new(name, REAL_SERVER, arity, set)
+}
+
+/// A row that is checked and not served.
+const fn missing(name: &'static str, arity: Arity, set: &'static dyn Set) -> Directive {
     Directive::missing(name, REAL_SERVER, arity).judged(set)
 }
 
+const CHECK: Block<Checker> = Block(super::checker::open, super::checker::close);
+
+const fn served(name: &'static str, context: Contexts) -> Directive {
+    row(name, Arity::Block(0, 255, Opens::Context(context)), &CHECK)
+}
+
+/// A check that is not served.
 const fn check(name: &'static str, context: Contexts) -> Directive {
-    const SET: Block<Checker> = Block(super::checker::open, super::checker::close);
-    row(name, Arity::Block(0, 255, Opens::Context(context)), &SET)
+    missing(name, Arity::Block(0, 255, Opens::Context(context)), &CHECK)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -91,18 +103,18 @@ const DIRECTIVES: &[Directive] = &[
         &Seconds(|c: &mut Real| &mut c.delay, MICROSECOND..=LONGEST, "real server {k} '{v}' invalid - ignoring"),
     )
     .doc("Seconds between two checks."),
-    row("smtp_alert", BARE, &JudgedSwitch("Invalid real_server {k} parameter {v}"))
+    row("smtp_alert", BARE, &Switch(|c: &mut Real| &mut c.mails, "Invalid real_server {k} parameter {v}"))
         .doc("Whether mail is sent when a server comes or goes."),
     row("virtualhost", BARE, &Text(|c: &mut Real| &mut c.host, "real server {k} missing"))
         .doc("The host name that web checks ask for."),
-    check("MISC_CHECK", MISC_CHECK).doc("A check by a script."),
-    check("SMTP_CHECK", SMTP_CHECK).doc("A check by a mail server's greeting."),
-    check("TCP_CHECK", TCP_CHECK).doc("A check by a TCP connection."),
-    check("PING_CHECK", PING_CHECK).doc("A check by ICMP echo."),
-    check("UDP_CHECK", UDP_CHECK).doc("A check by a UDP packet."),
-    check("HTTP_GET", HTTP_GET).doc("A check by web pages."),
-    check("SSL_GET", HTTP_GET).doc("A check by web pages over TLS."),
-    check("DNS_CHECK", DNS_CHECK).doc("A check by a DNS question."),
+    served("MISC_CHECK", MISC_CHECK).doc("A check by a script."),
+    served("SMTP_CHECK", SMTP_CHECK).doc("A check by a mail server's greeting."),
+    served("TCP_CHECK", TCP_CHECK).doc("A check by a TCP connection."),
+    served("PING_CHECK", PING_CHECK).doc("A check by ICMP echo."),
+    served("UDP_CHECK", UDP_CHECK).doc("A check by a UDP packet."),
+    served("HTTP_GET", HTTP_GET).doc("A check by web pages."),
+    served("SSL_GET", HTTP_GET).doc("A check by web pages over TLS."),
+    served("DNS_CHECK", DNS_CHECK).doc("A check by a DNS question."),
     check("FILE_CHECK", FILE_CHECK).doc("A check by the number in a file."),
     check("BFD_CHECK", BFD_CHECK).doc("A check by a BFD session."),
     row("snmp_name", BARE, &Custom(snmp_name)).doc("The name shown over SNMP."),
@@ -130,8 +142,10 @@ pub struct Real {
     pub timeout: Option<Duration>,
     pub delay: Option<Duration>,
     pub host: Option<String>,
-    /// The scripts of its checks.
-    pub checks: Vec<Command>,
+    /// `smtp_alert`.
+    pub mails: Option<bool>,
+    /// Its checks.
+    pub checks: Vec<Checker>,
 }
 
 impl Default for Real {
@@ -154,6 +168,7 @@ impl Default for Real {
             timeout: None,
             delay: None,
             host: None,
+            mails: None,
             checks: Vec::new(),
         }
     }
@@ -192,10 +207,8 @@ pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Out
 /// # Errors
 /// Its family is not the virtual server's.
 pub fn close(cx: &mut Setting<'_>) -> Outcome {
-    let Some(mut real) = cx.seen::<Real>().cloned() else { return Ok(()) };
+    let Some(real) = cx.seen::<Real>().cloned() else { return Ok(()) };
     let ipv6 = real.address.is_ipv6();
-    let children = cx.level().map(|level| level.children.as_slice()).unwrap_or_default();
-    real.checks = children.iter().filter_map(|level| level.own::<Checker>()?.command.clone()).collect();
     let Some(server) = cx.conf::<Server>() else { return Ok(()) };
     if server.ipv6.is_some_and(|other| other != ipv6) {
         return Err(complain(format!(

@@ -1,18 +1,19 @@
-//! `virtual_server`, `virtual_server_group` and `SSL`. Not served yet: judged, and completed as keepalived completes them.
+//! `virtual_server`, `virtual_server_group` and `SSL`.
 
 use super::real::Real;
 use super::root::Root;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Directive, Opens};
+use crate::conf::directive::{Arity, Directive, Opens, Support};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{REAL_SERVER, SERVER, SERVER_GROUP, SSL};
 use crate::keepalived::slot::{
-    Command, JudgedSwitch, MICROSECOND, Present, Run, Seconds, Text, Unsigned, address, again, also, at_end, complain,
-    count, first, worded,
+    Command, MICROSECOND, Nothing, Present, Run, Seconds, Switch, Text, Unsigned, address, again, also, at_end,
+    complain, count, first, worded,
 };
+use crate::kernel::ipvs::{Checksum, Method, Protocol, SCHEDULER_FLAGS, Tunnel};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ const TWICE: &str = "((null)) {k} script already specified - ignoring {v}";
 const SCHEDULERS: [&str; 13] = ["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq"];
 
 const fn row(name: &'static str, arity: Arity, set: &'static dyn crate::conf::directive::Set) -> Directive {
-    Directive::missing(name, SERVER, arity).judged(set)
+    Directive::new(name, SERVER, arity, set)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -43,7 +44,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("ca", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate of the authority."),
     Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate."),
     Directive::missing("key", SSL, BARE).judged(&Custom(tls)).doc("The file with the key."),
-    Directive::missing("fwmark", SERVER_GROUP, BARE).doc("A firewall mark that belongs to the virtual server."),
+    Directive::new("fwmark", SERVER_GROUP, BARE, &Nothing).doc("A firewall mark that belongs to the virtual server."),
     row("ip_family", ONE, &Custom(family))
         .words(&["inet", "inet6"])
         .doc("The family of addresses of a virtual server by firewall mark."),
@@ -93,11 +94,13 @@ const DIRECTIVES: &[Directive] = &[
     row("lvs_sched", ONE, &Custom(scheduler))
         .words(&["rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos"])
         .doc("How the next server is chosen, in the newer spelling."),
-    row("hashed", BARE, &Custom(flag)).doc("The flag hashed of the scheduler."),
+    row("hashed", BARE, &Custom(flag))
+        .support(Support::Inert("keepalived 2.1.5 does not set the flag either"))
+        .doc("The flag hashed of the scheduler."),
     row("ops", BARE, &Present(|c: &mut Server| &mut c.one_packet, true)).doc("Schedules every UDP packet by itself."),
-    Directive::missing("flag-1", SERVER, BARE).doc("The first flag of the scheduler."),
-    Directive::missing("flag-2", SERVER, BARE).doc("The second flag of the scheduler."),
-    Directive::missing("flag-3", SERVER, BARE).doc("The third flag of the scheduler."),
+    row("flag-1", BARE, &Custom(flag)).doc("The first flag of the scheduler."),
+    row("flag-2", BARE, &Custom(flag)).doc("The second flag of the scheduler."),
+    row("flag-3", BARE, &Custom(flag)).doc("The third flag of the scheduler."),
     row("sh-port", BARE, &Custom(flag)).doc("Source hashing looks at the port too."),
     row("sh-fallback", BARE, &Custom(flag))
         .doc("Source hashing goes on to another server where the chosen one is down."),
@@ -110,13 +113,13 @@ const DIRECTIVES: &[Directive] = &[
     row("lvs_method", ONE, &Custom(forwarding))
         .words(&["NAT", "DR", "TUN"])
         .doc("How packets reach the servers: NAT, DR or TUN, with the kind of tunnel."),
-    row("persistence_engine", ONE, &Text(|c: &mut Server| &mut c.engine, "")).doc("What recognises a client again."),
+    row("persistence_engine", ONE, &Custom(engine)).doc("What recognises a client again."),
     row("persistence_timeout", BARE, &Custom(persistence)).doc("Seconds a client stays with its server."),
     row("persistence_granularity", ONE, &Custom(granularity)).doc("The mask of addresses that count as one client."),
     row("protocol", ONE, &Custom(protocol)).words(&["TCP", "UDP", "SCTP"]).doc("TCP, UDP or SCTP."),
     row("ha_suspend", BARE, &Present(|c: &mut Server| &mut c.suspend, true))
         .doc("Checks nothing while the address is not here."),
-    row("smtp_alert", BARE, &JudgedSwitch("Invalid virtual_server smtp_alert parameter {v}"))
+    row("smtp_alert", BARE, &Switch(|c: &mut Server| &mut c.mails, "Invalid virtual_server smtp_alert parameter {v}"))
         .doc("Whether mail is sent when a server comes or goes."),
     row("virtualhost", BARE, &Text(|c: &mut Server| &mut c.host, "virtual server virtualhost missing"))
         .doc("The host name that web checks ask for."),
@@ -173,15 +176,22 @@ pub enum Target {
     Group(String),
 }
 
-/// How packets reach a real server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// With a changed address.
-    Nat,
-    /// As they are.
-    Direct,
-    /// Inside another packet.
-    Tunnel,
+/// The addresses, ports and firewall marks of a group.
+#[derive(Clone, Debug, Default)]
+pub struct ServerGroup {
+    /// Its name.
+    pub name: String,
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// An entry of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// Consecutive addresses: the first, how many more, and their port.
+    Addresses(IpAddr, u32, u16),
+    /// A firewall mark, and whether it is for IPv6 where that is said.
+    Mark(u32, Option<bool>),
 }
 
 /// A virtual server as configured.
@@ -197,12 +207,17 @@ pub struct Server {
     pub delay: Option<Duration>,
     pub inhibit: Option<bool>,
     pub scheduler: Option<String>,
+    /// The flags of the scheduler.
+    pub flags: u32,
     pub one_packet: Option<bool>,
     pub method: Option<Method>,
-    pub engine: Option<String>,
+    pub engine: String,
     pub persistence: Option<i64>,
-    /// `TCP`, `UDP` or `SCTP`, in small letters.
-    pub protocol: Option<&'static str>,
+    /// The mask of `persistence_granularity`, as the kernel takes it.
+    pub granularity: Option<u32>,
+    /// `smtp_alert`.
+    pub mails: Option<bool>,
+    pub protocol: Option<Protocol>,
     pub suspend: Option<bool>,
     pub host: Option<String>,
     pub alpha: Option<bool>,
@@ -214,6 +229,8 @@ pub struct Server {
     pub weight: Option<i64>,
     pub sorry: Option<(IpAddr, u16)>,
     pub sorry_inhibit: bool,
+    /// `sorry_server_lvs_method`.
+    pub sorry_method: Option<Method>,
     /// The real servers that were kept.
     pub reals: Vec<Real>,
 }
@@ -223,16 +240,6 @@ impl Conf for Server {
 }
 
 impl Server {
-    /// As keepalived names it.
-    pub fn shown(&self) -> String {
-        match &self.target {
-            Some(Target::Address(ip, port)) => format!("[{ip}]:{}:{port}", self.protocol.unwrap_or("none")),
-            Some(Target::Mark(mark)) => format!("FWM {mark}"),
-            Some(Target::Group(name)) => name.clone(),
-            None => String::new(),
-        }
-    }
-
     /// Its port, if it has one.
     pub fn port(&self) -> u16 {
         match self.target {
@@ -240,6 +247,17 @@ impl Server {
             _ => 0,
         }
     }
+}
+
+/// An address, protocol and port as keepalived names them.
+pub fn trio(ip: IpAddr, protocol: Option<Protocol>, port: u16) -> String {
+    let protocol = match protocol {
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        Some(Protocol::Sctp) => "sctp",
+        None => "none",
+    };
+    format!("[{ip}]:{protocol}:{port}")
 }
 
 type Outcome = Result<(), Diagnostic>;
@@ -309,28 +327,29 @@ pub fn close(_: &mut Setting<'_>) -> Outcome {
 ///
 /// # Errors
 /// Nothing is left of it.
-pub fn group(cx: &mut Setting<'_>, _: &mut Root, statement: &Statement) -> Outcome {
+pub fn group(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Outcome {
     let name = first(statement);
     if statement.arguments().len() > 1 {
         return Err(complain(
             "*** Configuration line starting `***MISSING ***` is missing a parameter at word position 1",
         ));
     }
-    let mut entries = 0;
+    let mut entries = Vec::new();
     for line in super::track::lines(cx, statement) {
         match entry(cx, &name, &line) {
-            Ok(()) => entries += 1,
+            Ok(entry) => entries.push(entry),
             Err(complaint) => cx.report(complaint.at(line.span)),
         }
     }
-    if entries > 0 {
+    if !entries.is_empty() {
+        root.server_groups.push(ServerGroup { name, entries });
         return Ok(());
     }
     Err(at_end(statement, format!("virtual server group {name} has no entries - removing")))
 }
 
 /// `fwmark N [inet|inet6]` or `ADDRESS[-END] [PORT]`.
-fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
+fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Result<Entry, Diagnostic> {
     let words = line.arguments();
     let text = line.name();
     if text == "fwmark" {
@@ -346,19 +365,19 @@ fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
             Some(word) if !word.is("inet") && !word.is("inet6") => {
                 Err(complain(format!("({group}): fwmark '{mark}' family {} unknown - ignoring", word.text())))
             }
-            _ => Ok(()),
+            family => Ok(Entry::Mark(mark as u32, family.map(|word| word.is("inet6")))),
         };
     }
     let (start, end) = text.split_once('-').map_or((&*text, None), |(start, end)| (start, Some(end)));
     let with_port = words.first().map(|port| format!("/port/{}", port.text())).unwrap_or_default();
     let shown = format!("{text} {with_port}");
     let invalid = || complain(format!("Invalid virtual server group IP address {shown} - skipping"));
-    port(words.first()).map_err(|wrong| {
+    let port = port(words.first()).map_err(|wrong| {
         cx.report(wrong.at(line.span));
         invalid()
     })?;
     let address: IpAddr = start.parse().map_err(|_| invalid())?;
-    let Some(end) = end else { return Ok(()) };
+    let Some(end) = end else { return Ok(Entry::Addresses(address, 0, port)) };
     let (radix, low, most) = match address {
         IpAddr::V4(ip) => (10, u32::from(ip.octets()[3]), 255),
         IpAddr::V6(ip) => (16, u32::from(ip.segments()[7]), 0xffff),
@@ -373,7 +392,7 @@ fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Outcome {
         Ok(high) if high <= low => {
             Err(complain(format!("Address range end is not greater than address range start - {text} - skipping")))
         }
-        Ok(_) => Ok(()),
+        Ok(high) => Ok(Entry::Addresses(address, high - low, port)),
         Err(_) => Err(complain(format!("Virtual server group range '{text}' end '{end}' too large"))),
     }
 }
@@ -441,13 +460,28 @@ fn scheduler(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) ->
 }
 
 fn flag(cx: &mut Setting<'_>, server: &mut Server, _: &Statement) -> Outcome {
+    let [first, second, third] = SCHEDULER_FLAGS;
     let name = cx.row.name;
-    let of = if name.starts_with("mh") { "mh" } else { "sh" };
-    if name == "hashed" || server.scheduler.as_deref() == Some(of) {
-        let fine = name != "hashed" || server.scheduler.as_deref() == Some("sh");
-        return if fine { Ok(()) } else { Err(complain("hashed only applies to sh scheduler - ignoring")) };
+    server.flags |= match (name, server.scheduler.as_deref()) {
+        ("flag-1", _) => first,
+        ("flag-2", _) => second,
+        ("flag-3", _) => third,
+        ("sh-fallback", Some("sh")) | ("mh-fallback", Some("mh")) => first,
+        ("sh-port", Some("sh")) | ("mh-port", Some("mh")) => second,
+        (_, Some("sh" | "mh")) => 0,
+        _ => return Err(complain(format!("{name} only applies to sh scheduler - ignoring"))),
+    };
+    Ok(())
+}
+
+fn engine(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
+    const LONGEST_NAME: usize = 15;
+    let text = first(statement);
+    server.engine = text.chars().take(LONGEST_NAME).collect();
+    if text.len() > LONGEST_NAME {
+        return Err(complain(format!("persistence_name too long, truncating - {text}")));
     }
-    Err(complain(format!("{name} only applies to sh scheduler - ignoring")))
+    Ok(())
 }
 
 /// `NAT | DR | TUN [type KIND] [port N] [csum|nocsum|remcsum]`.
@@ -457,13 +491,10 @@ fn flag(cx: &mut Setting<'_>, server: &mut Server, _: &Statement) -> Outcome {
 pub fn method(statement: &Statement, of: &str) -> Result<Method, Diagnostic> {
     let mut words = statement.arguments().iter();
     let name = words.next().map(|word| word.text().into_owned()).unwrap_or_default();
-    let method = match name.as_str() {
-        "NAT" => Method::Nat,
-        "DR" => Method::Direct,
-        "TUN" => Method::Tunnel,
-        _ => return Err(complain(format!("PARSER : unknown [{name}] routing method for {of} server."))),
-    };
-    let (mut kind, mut port, mut sum) = ("ipip".to_owned(), false, None);
+    if !["NAT", "DR", "TUN"].contains(&name.as_str()) {
+        return Err(complain(format!("PARSER : unknown [{name}] routing method for {of} server.")));
+    }
+    let (mut kind, mut port, mut sum) = ("ipip".to_owned(), None, None);
     while let Some(word) = words.next() {
         match &*word.text() {
             "type" => {
@@ -476,21 +507,31 @@ pub fn method(statement: &Statement, of: &str) -> Result<Method, Diagnostic> {
             "port" => {
                 let missing = || complain(format!("Missing port for {of} server gue tunnel."));
                 let word = words.next().ok_or_else(missing)?;
-                port = true;
-                count(&word.text(), &(1..=65_535))?;
+                port = u16::try_from(count(&word.text(), &(1..=65_535))?).ok();
             }
-            option @ ("nocsum" | "csum" | "remcsum") => sum = Some(option.to_owned()),
+            "nocsum" => sum = Some(Checksum::Without),
+            "csum" => sum = Some(Checksum::Full),
+            "remcsum" => sum = Some(Checksum::Remote),
             option => return Err(complain(format!("Invalid tunnel option {option} for {of} server."))),
         }
     }
-    if (kind == "gue") != port {
-        return Err(complain("gue tunnels require port, otherwise cannot have port."));
-    }
-    match (kind.as_str(), sum.as_deref()) {
-        ("ipip", Some(_)) => Err(complain("ipip tunnels do not support checksum option.")),
-        ("gre", Some("remcsum")) => Err(complain("gre tunnels do not support remote checksum option.")),
-        _ => Ok(method),
-    }
+    let tunnel = match (kind.as_str(), port, sum.unwrap_or(Checksum::Without)) {
+        ("gue", Some(port), sum) => Tunnel::Gue(port, sum),
+        ("gue", None, _) | (_, Some(_), _) => {
+            return Err(complain("gue tunnels require port, otherwise cannot have port."));
+        }
+        ("gre", None, Checksum::Remote) => {
+            return Err(complain("gre tunnels do not support remote checksum option."));
+        }
+        ("gre", None, sum) => Tunnel::Gre(sum),
+        (_, None, Checksum::Without) if sum.is_none() => Tunnel::Ipip,
+        _ => return Err(complain("ipip tunnels do not support checksum option.")),
+    };
+    Ok(match name.as_str() {
+        "NAT" => Method::Nat,
+        "DR" => Method::Direct,
+        _ => Method::Tunnel(tunnel),
+    })
 }
 
 fn forwarding(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
@@ -510,23 +551,42 @@ fn persistence(cx: &mut Setting<'_>, server: &mut Server, statement: &Statement)
 
 fn granularity(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
     let text = first(statement);
-    let (fine, shown) = if server.ipv6 == Some(true) {
-        (matches!(text.parse::<u8>(), Ok(1..=128)), "IPv6")
+    let ipv6 = server.ipv6.unwrap_or_else(|| !text.contains('.'));
+    let mask = if ipv6 {
+        text.parse().ok().filter(|length| (1..=128).contains(length))
     } else {
-        let parts: Vec<&str> = text.split('.').collect();
-        (parts.len() <= 4 && parts.iter().all(|part| part.parse::<u32>().is_ok()), "IPv4")
+        mask(&text).map(|mask| u32::from_ne_bytes(mask.to_be_bytes()))
     };
+    let Some(mask) = mask else {
+        let shown = if ipv6 { "IPv6" } else { "IPv4" };
+        return Err(complain(format!("Invalid {shown} persistence_granularity specified - {text}")));
+    };
+    server.granularity = Some(mask);
+    server.ipv6 = Some(ipv6);
     server.persistence.get_or_insert(360);
-    if fine { Ok(()) } else { Err(complain(format!("Invalid {shown} persistence_granularity specified - {text}"))) }
+    Ok(())
+}
+
+/// An IPv4 mask as inet_aton(3) reads one: up to four parts, the last of which fills what is left.
+fn mask(text: &str) -> Option<u32> {
+    let parts: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let (last, bytes) = parts.split_last()?;
+    let left = 4_usize.checked_sub(bytes.len()).filter(|left| *left > 0)?;
+    let most = u32::MAX.checked_shr(u32::try_from((4 - left) * 8).ok()?)?;
+    let mut mask = Some(*last).filter(|last| *last <= most)?;
+    for (at, byte) in bytes.iter().enumerate() {
+        mask |= Some(*byte).filter(|byte| *byte <= 255)? << (24 - 8 * at);
+    }
+    Some(mask)
 }
 
 fn protocol(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {
     let text = first(statement);
-    server.protocol = Some(match text.as_str() {
-        "TCP" => "tcp",
-        "UDP" => "udp",
-        "SCTP" => "sctp",
-        other => return Err(complain(format!("Unknown protocol {other} - ignoring"))),
+    server.protocol = Some(match text.to_ascii_uppercase().as_str() {
+        "TCP" => Protocol::Tcp,
+        "UDP" => Protocol::Udp,
+        "SCTP" => Protocol::Sctp,
+        _ => return Err(complain(format!("Unknown protocol {text} - ignoring"))),
     });
     Ok(())
 }
@@ -561,7 +621,8 @@ fn sorry_forwarding(_: &mut Setting<'_>, server: &mut Server, statement: &Statem
     if server.sorry.is_none() {
         return Err(complain("sorry_server forwarding used without sorry_server"));
     }
-    method(statement, "sorry").map(|_| ())
+    server.sorry_method = Some(method(statement, "sorry")?);
+    Ok(())
 }
 
 fn snmp_name(cx: &mut Setting<'_>, _: &mut Server, statement: &Statement) -> Outcome {
@@ -569,121 +630,4 @@ fn snmp_name(cx: &mut Setting<'_>, _: &mut Server, statement: &Statement) -> Out
         return Ok(());
     }
     Err(complain(worded("virtual server {k} missing or extra parameters", cx, "")))
-}
-
-/// What keepalived says about virtual servers once all is read, in its order.
-pub fn complete(server: &Server) -> Vec<Diagnostic> {
-    let mut server = server.clone();
-    let mut said = Vec::new();
-    if server.reals.is_empty() {
-        said.push(complain(format!("Virtual server {} has no real servers - ignoring", server.shown())));
-        return said;
-    }
-    kind(&mut server, &mut said);
-    twins(&mut server, &mut said);
-    quorum(&server, &mut said);
-    ports(&server, &mut said);
-    said
-}
-
-fn kind(server: &mut Server, said: &mut Vec<Diagnostic>) {
-    let mark = matches!(server.target, Some(Target::Mark(_)));
-    let shown = server.shown();
-    if mark && server.suspend == Some(true) {
-        said.push(complain(format!(
-            "Virtual server {shown}: cannot use ha_suspend with fwmarks - clearing ha_suspend"
-        )));
-    }
-    if mark && server.protocol.take().is_some() {
-        let text = format!("Warning: Virtual server {shown}: protocol specified for fwmark - protocol will be ignored");
-        said.push(complain(text));
-    } else if !mark && server.protocol.is_none() {
-        said.push(complain(format!("Virtual server {shown}: no protocol set - defaulting to UDP")));
-        server.protocol = Some("udp");
-    }
-    let shown = server.shown();
-    if server.one_packet == Some(true) && server.protocol != Some("udp") {
-        said.push(complain(format!("Virtual server {shown}: one packet scheduling requires UDP - resetting")));
-    }
-    if matches!(server.target, Some(Target::Address(_, 0))) && server.persistence.is_none() {
-        said.push(complain(format!("Virtual server {shown}: zero port only valid for persistent services - setting")));
-    }
-    if server.scheduler.is_none() {
-        said.push(complain(format!("Virtual server {shown}: no scheduler set, setting default 'wlc'")));
-    }
-    if server.method.is_none() && server.reals.iter().any(|real| real.method.is_none()) {
-        said.push(complain(format!("Virtual server {shown}: no forwarding method set, setting default NAT")));
-        server.method = Some(Method::Nat);
-    }
-}
-
-/// Real servers that are there twice, or are the sorry server as well.
-fn twins(server: &mut Server, said: &mut Vec<Diagnostic>) {
-    let shown = server.shown();
-    let protocol = server.protocol.unwrap_or("tcp");
-    let mut kept: Vec<Real> = Vec::new();
-    for real in std::mem::take(&mut server.reals) {
-        let name = format!("[{}]:{protocol}:{}", real.address, real.port);
-        let inhibit = real.inhibit.or(server.inhibit) == Some(true);
-        if server.sorry == Some((real.address, real.port)) && inhibit != server.sorry_inhibit {
-            let verb = if inhibit { "setting" } else { "clearing" };
-            let text = format!("matches sorry server, but inhibit setting differs, {verb} on sorry server");
-            said.push(complain(format!("Virtual server {shown}: real server {name} {text}")));
-        }
-        let same = |other: &Real| (other.address, other.port) == (real.address, real.port);
-        match kept.iter().find(|other| same(other)) {
-            Some(first) => {
-                let text = format!("VS {shown}: real server {name} is duplicated - removing second rs");
-                said.push(complain(text).beside(real.span, first.span));
-            }
-            None => kept.push(real),
-        }
-    }
-    server.reals = kept;
-}
-
-fn quorum(server: &Server, said: &mut Vec<Diagnostic>) {
-    let shown = server.shown();
-    let weight: i64 = server.reals.iter().map(|real| real.weight.or(server.weight).unwrap_or(1)).sum();
-    let mut quorum = server.quorum.unwrap_or(1);
-    if quorum > weight {
-        let text = format!("exceeds total weight of real servers {weight}, reducing quorum to {weight}");
-        said.push(complain(format!("Warning - quorum {quorum} for {shown} {text}")));
-        quorum = weight;
-    }
-    let hysteresis = server.hysteresis.unwrap_or(0);
-    if hysteresis >= quorum {
-        let set = (quorum as u32).wrapping_sub(1);
-        let text = format!("hysteresis {hysteresis} >= quorum {quorum}; setting hysteresis to {set}");
-        said.push(complain(format!("Virtual server {shown}: {text}")));
-    }
-}
-
-/// Only NAT can change a port.
-fn ports(server: &Server, said: &mut Vec<Diagnostic>) {
-    let (shown, port) = (server.shown(), server.port());
-    let protocol = server.protocol.unwrap_or("tcp");
-    let mark = matches!(server.target, Some(Target::Mark(_)));
-    if matches!(server.target, Some(Target::Group(_)) | None) {
-        return;
-    }
-    for real in server.reals.iter().filter(|real| real.method.or(server.method).unwrap_or(Method::Nat) != Method::Nat) {
-        let name = format!("[{}]:{protocol}:{}", real.address, real.port);
-        if mark && real.port != 0 {
-            let text =
-                format!("WARNING - fwmark virtual server {shown}, real server {name} has port specified - clearing");
-            said.push(complain(text));
-        } else if !mark && real.port != port {
-            let text = format!("WARNING - virtual server {shown} and real server {name} ports don't match - resetting");
-            said.push(complain(text));
-        }
-    }
-    let Some((_, sorry)) = server.sorry.filter(|_| server.method.is_some_and(|method| method != Method::Nat)) else {
-        return;
-    };
-    if mark && sorry != 0 {
-        said.push(complain(format!("WARNING - virtual server {shown}, sorry server has port specified - clearing")));
-    } else if !mark && sorry != port {
-        said.push(complain(format!("WARNING - virtual server {shown} and sorry server ports don't match - resetting")));
-    }
 }

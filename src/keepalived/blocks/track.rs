@@ -1,5 +1,6 @@
 //! The lines of `track_interface` and its kin: a name, and what it weighs.
 
+use super::bfd::Bfd;
 use super::process::Process;
 use super::script::Script;
 use crate::conf::diagnostic::{At, Diagnostic, Kind};
@@ -117,7 +118,7 @@ impl Reader<'_> {
         if let Some(first) = list.iter().find(|other| other.name == name) {
             self.say(format!("duplicate track_{kind} {name} - ignoring"));
             if let Some(complaint) = self.complaints.last_mut() {
-                complaint.earlier = Some(Box::new(first.span));
+                *complaint = complaint.clone().earlier(Some(first.span));
             }
             return None;
         }
@@ -192,10 +193,12 @@ pub fn defined(cx: &Setting<'_>, context: Contexts, name: &str) -> bool {
     definition(cx, context, name).is_some()
 }
 
-/// The block of a kind that has a name; a script without a command is none, nor is a process without a program.
+/// The block of a kind that has a name; a script without a command is none, nor is a process without a program, nor a
+/// session that virtual routers do not hear of.
 pub fn definition<'a>(cx: &'a Setting<'_>, context: Contexts, name: &str) -> Option<&'a Level> {
     let kept = |level: &Level| match level.context {
         SCRIPT => level.own::<Script>().is_some_and(|one| one.command.is_some()),
+        BFD => level.own::<Bfd>().is_none_or(Bfd::is_for_routers),
         PROCESS => level.own::<Process>().is_some_and(|one| !one.path.is_empty()),
         _ => true,
     };

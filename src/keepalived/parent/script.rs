@@ -2,10 +2,10 @@
 //! stopped. One that overruns its time gets SIGTERM, then SIGKILL.
 
 use crate::keepalived::log::{Log, cause};
-use crate::keepalived::router::{UMASK, policy};
+use crate::keepalived::router::UMASK;
 use crate::keepalived::site::Site;
 use crate::keepalived::track::script::start;
-use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER};
+use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Policy};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
@@ -60,7 +60,7 @@ impl fmt::Display for Phase {
 
 /// Logs what is wrong with the scripts of `site`.
 pub fn check(site: &Site, log: &Log) {
-    let (global, policy) = (&site.global, policy(site));
+    let (global, policy) = (&site.global, Policy::of(&site.global));
     let scripts = [&global.startup_script, &global.shutdown_script];
     let judged: Vec<Judged> = scripts.into_iter().flatten().map(|command| policy.judge(command)).collect();
     if judged.iter().any(|judged| judged.no_default_user) {
@@ -82,7 +82,7 @@ impl ProcessScript {
             Phase::Startup => (&global.startup_script, global.startup_script_timeout),
             Phase::Shutdown => (&global.shutdown_script, global.shutdown_script_timeout),
         };
-        let program = policy(site).judge(command.as_ref()?).program?;
+        let program = Policy::of(&site.global).judge(command.as_ref()?).program?;
         log.detail(format!("Running {phase} script {}", program.path.display()));
         // The umask of this process is the one of its pid files.
         let before = umask(Mode::from_bits_truncate(mask.unwrap_or(UMASK)));

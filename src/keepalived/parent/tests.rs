@@ -27,7 +27,11 @@ fn a_pid_file_without_a_number_does_not_stop_the_start() {
 #[test]
 fn pid_files_and_log_lines_of_an_instance_have_its_name() {
     let site = |text: &str| {
-        let machine = crate::keepalived::slot::Machine { has_interface: &|_| true, has_user: &|_, _| true };
+        let machine = crate::keepalived::slot::Machine {
+            has_interface: &|_| true,
+            has_user: &|_, _| true,
+            read_secret: &|_| None,
+        };
         let memory = crate::conf::source::Memory::of("k", text);
         crate::keepalived::read::read(&memory, "k", &Environment::default(), &machine).unwrap().site
     };

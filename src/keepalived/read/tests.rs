@@ -1,5 +1,4 @@
 use super::*;
-use crate::conf::directive::Support;
 use crate::conf::source::Memory;
 use crate::keepalived::site::What;
 use crate::keepalived::slot::Command;
@@ -7,13 +6,14 @@ use crate::vrrp::config::{Authentication, Version};
 use std::time::Duration;
 
 fn reading(text: &str) -> Reading {
-    let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
+    let machine =
+        Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root", read_secret: &|_| None };
     read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &machine).unwrap()
 }
 
 /// The same on a machine that has every interface.
 fn anywhere(text: &str) -> Reading {
-    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true };
+    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
     read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &machine).unwrap()
 }
 
@@ -141,8 +141,8 @@ fn an_unknown_block_is_skipped_as_a_block() {
 
 #[test]
 fn a_keyword_that_is_not_served_is_refused_by_name() {
-    let reading = reading("virtual_server 1.2.3.4 80 {\n delay_loop 6\n}\n");
-    assert_eq!(reading.unserved, ["not served: (/k.conf: Line 1) keyword \"virtual_server\""]);
+    let reading = reading("SSL {\n}\n");
+    assert_eq!(reading.unserved, ["not served: (/k.conf: Line 1) keyword \"SSL\""]);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn the_rows_are_keepaliveds_keywords() {
 #[test]
 fn served_rows_are_documented() {
     for (_, row, module) in registry().rows() {
-        let documented = row.support == Support::Missing || (row.doc.ends_with('.') && !row.doc.contains('\n'));
+        let documented = !row.support.is_served() || (row.doc.ends_with('.') && !row.doc.contains('\n'));
         assert!(documented, "{module} {}", row.name);
     }
 }
@@ -339,7 +339,7 @@ fn context(path: &str) -> Option<Contexts> {
         "PING_CHECK" => c::PING_CHECK,
         "FILE_CHECK" => c::FILE_CHECK,
         "BFD_CHECK" => c::BFD_CHECK,
-        "bfd_instance" => c::BFD,
+        "bfd_instance" => BFD,
         _ => return None,
     })
 }
@@ -361,7 +361,11 @@ fn fuzz(seconds: u64, least: usize) -> usize {
     }
     crate::conf::fuzz::run(&seeds, seconds, least, |text| {
         let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
-        let machine = Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root" };
+        let machine = Machine {
+            has_interface: &|name| name == "ens33",
+            has_user: &|user, _| user == "root",
+            read_secret: &|_| None,
+        };
         let Ok(reading) = read(&memory, "/k.conf", &Environment::default(), &machine) else { return };
         for complaint in reading.diagnostics.iter().chain(reading.places.iter().map(|one| &one.complaint)) {
             let _ = crate::conf::print::picture(complaint, &reading.sources, false);
@@ -629,4 +633,120 @@ fn a_tracked_process_is_read_as_keepalived_reads_it() {
     assert!(said.iter().any(|line| line.ends_with("Invalid param_match type exact - ignoring")), "{said:?}");
     let (none, said) = process(" quorum 2\n");
     assert!(none.is_none() && said.iter().any(|line| line.ends_with("process name not specified")), "{said:?}");
+}
+
+#[test]
+fn an_owner_ignores_adverts_if_it_is_to() {
+    let ignores = |all: &str, own: &str| {
+        let text = format!("global_defs {{\n{all}\n}}\n{}", instance(own));
+        let reading = reading(&text);
+        let said: Vec<String> = reading.complaints.into_iter().map(|complaint| complaint.text).collect();
+        (reading.site.instances[0].router.owner_ignores_adverts, said)
+    };
+    let all = "vrrp_owner_ignore_adverts";
+    assert_eq!(ignores(all, " priority 255"), (true, Vec::new()));
+    assert_eq!(ignores(all, " priority 100"), (false, Vec::new()));
+    assert_eq!(ignores(all, " priority 255\n owner_ignore_adverts off"), (false, Vec::new()));
+    assert_eq!(ignores("", " priority 255\n owner_ignore_adverts"), (true, Vec::new()));
+    let strict = " strict_mode\n state MASTER\n priority 255";
+    assert!(!ignores("", strict).0);
+    let said = |own: &str| ignores("", own).1;
+    let line = "(V) ignoring owner_ignore_adverts since priority is not 255".to_owned();
+    assert_eq!(said(" priority 99\n owner_ignore_adverts"), [line]);
+    let (ignored, said) = ignores("", &format!("{strict}\n owner_ignore_adverts off"));
+    let line = "(V) strict_mode with priority 255 requires owner_ignore_adverts".to_owned();
+    assert!(ignored && said.contains(&line), "{said:?}");
+}
+
+#[test]
+fn a_late_master_gives_way_only_where_it_does_not_preempt() {
+    let highest = |inside: &str| {
+        let reading = reading(&instance(inside));
+        let said: Vec<String> = reading.complaints.into_iter().map(|complaint| complaint.text).collect();
+        (reading.site.instances[0].router.highest_other_priority, said)
+    };
+    assert_eq!(highest(" nopreempt\n timer_expired_backup"), (Some(254), Vec::new()));
+    assert_eq!(highest(" nopreempt\n timer_expired_backup 120"), (Some(120), Vec::new()));
+    let line = "(V) expired_timer_backup requires nopreempt - resetting".to_owned();
+    assert_eq!(highest(" timer_expired_backup 120"), (None, vec![line]));
+    let wrong = "(/k.conf: Line 8) (V) timer_expired_backup highest_other_priority not valid! must be between 1 & 254";
+    let number = "(/k.conf: Line 8) number '255' outside range [1, 254]";
+    assert_eq!(highest(" nopreempt\n timer_expired_backup 255"), (None, vec![number.into(), wrong.into()]));
+    let old = "(/k.conf: Line 8) (V) thread_timer_expired - please replace with keyword 'timer_expired_backup'";
+    assert_eq!(highest(" nopreempt\n thread_timer_expired 9"), (Some(9), vec![old.into()]));
+}
+
+#[test]
+fn dump_files_need_one_path_and_a_form_there_is() {
+    let dumps = |inside: &str| {
+        let reading = reading(&format!("global_defs {{\n{inside}\n}}\n{}", instance("")));
+        let said: Vec<String> = reading.complaints.into_iter().map(|complaint| complaint.text).collect();
+        (reading.site.global.dumps, said)
+    };
+    let given = "state_dump_file /a/\nstats_dump_file /b\njson_dump_file c\njson_version 2\ndata_use_instance";
+    let (known, said) = dumps(given);
+    assert_eq!((known.data.as_deref(), known.stats.as_deref()), (Some("/a/"), Some("/b")));
+    assert_eq!((known.json.as_deref(), known.use_instance, said), (Some("c"), Some(true), Vec::new()));
+    assert_eq!(known.json_version, crate::keepalived::blocks::dumps::JsonVersion::Two);
+    assert_eq!(dumps("state_dump_file").1, ["(/k.conf: Line 2) state_dump_file requires a non-empty path"]);
+    assert_eq!(dumps("json_version").1, ["(/k.conf: Line 2) json_version requires version"]);
+    let lines = ["(/k.conf: Line 2) number '3' outside range [1, 2]", "(/k.conf: Line 2) Invalid JSON version"];
+    assert_eq!(dumps("json_version 3").1, lines);
+}
+
+#[test]
+fn a_network_namespace_and_an_instance_are_named_once() {
+    let text = "net_namespace red\nnet_namespace blue\ninstance a\ninstance b\ninstance\nnet_namespace_ipvs\nnet_namespace_ipvs x\n";
+    let reading = reading(text);
+    let root = &reading.site.root;
+    assert_eq!((root.net_namespace.as_deref(), root.instance.as_deref()), (Some("red"), Some("a")));
+    let said: Vec<&str> = reading.complaints.iter().map(|complaint| complaint.text.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "(/k.conf: Line 2) Duplicate net_namespace definition blue - ignoring",
+            "(/k.conf: Line 4) Duplicate instance definition b - ignoring",
+            "(/k.conf: Line 5) instance name missing - ignoring",
+            "(/k.conf: Line 7) Duplicate net_namespace_ipvs definition x - ignoring",
+        ]
+    );
+}
+
+#[test]
+fn names_of_iproute2_are_numbers() {
+    let text = "global_defs {\n iproute_etc_dir /e\n iproute_usr_dir /u\n}\nstatic_ipaddress {\n 1.2.3.5 dev ens33 scope near\n}\n\
+                static_routes {\n 10.1.0.0/16 dev ens33 table red protocol mine realms a/b no_track\n 10.2.0.0/16 dev ens33 table blue\n \
+                10.3.0.0/16 dev ens33 table 0x21\n 10.4.0.0/16 dev ens33 table green\n}\nstatic_rules {\n from 10.0.0.0/8 lookup red\n}\n";
+    let files = [
+        ("/k.conf", text),
+        ("/e/rt_tables", "255 local\n100 red\n101 red\n"),
+        ("/u/rt_tables", "102 green\n"),
+        ("/u/rt_tables.d/x.conf", "200 blue\n"),
+        ("/u/rt_tables.d/y.conf", "103 green\n"),
+        ("/e/rt_tables.d/y.conf", "# none\n"),
+        ("/e/rt_protos", "77 mine\n"),
+        ("/u/rt_realms", "3 a\n4 b\n"),
+        ("/e/rt_scopes", "0xc9 near\n"),
+    ];
+    let texts = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+    let globs = [("/u", vec!["x.conf", "y.conf"]), ("/e", vec!["y.conf"])];
+    let globs = globs.map(|(folder, names)| {
+        let folder = format!("{folder}/rt_tables.d");
+        (format!("{folder}/*.conf"), names.into_iter().map(|name| format!("{folder}/{name}")).collect())
+    });
+    let loader = Memory { texts, globs: globs.into_iter().collect() };
+    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+    let reading = read(&loader, "/k.conf", &Environment::default(), &machine).unwrap();
+    let root = &reading.site.root;
+    let tables: Vec<u32> = root.routes.iter().map(|given| given.route.table).collect();
+    assert_eq!(tables, [100, 200, 33]);
+    let first = &root.routes[0].route;
+    assert_eq!((first.protocol, first.realms, root.addresses[0].scope), (Some(77), Some(0x0003_0004), 201));
+    assert_eq!(root.rules[0].rule.action, crate::kernel::rule::Action::Table(100));
+    let said: Vec<&str> = reading.complaints.iter().map(|complaint| complaint.text.as_str()).collect();
+    assert_eq!(
+        said.iter().filter(|line| line.contains("Routing table green not found for route")).count(),
+        1,
+        "{said:?}"
+    );
 }

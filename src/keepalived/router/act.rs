@@ -11,7 +11,6 @@ use crate::vrrp::node::{Act, Occasion, RouterId, Subject};
 use crate::vrrp::note::Note;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 impl Process {
     /// Does what the node wants, in order.
@@ -48,6 +47,9 @@ impl Process {
             }
             Act::Syncing(group, state) => {
                 if let Some(group) = self.site.groups.get(group.0) {
+                    for seat in self.seats.iter_mut().filter(|seat| group.members.contains(&seat.instance.name)) {
+                        seat.history.expect(state, format!("group {}", group.name));
+                    }
                     let word = Occasion::State(state).word();
                     self.log.say(format!("VRRP_Group({}) Syncing instances to {word} state", group.name));
                 }
@@ -68,6 +70,9 @@ impl Process {
                 };
                 if let Some(seat) = self.seats.get(at).filter(|seat| wants(&seat.instance)) {
                     self.notifier.instance(&seat.instance, occasion, priority, &self.log);
+                    if let Occasion::State(state) = occasion {
+                        self.sync.follow(&seat.instance.name, state, &self.log);
+                    }
                 }
             }
             (Subject::Group(_), _) => {}
@@ -87,9 +92,10 @@ impl Process {
                 let name = &seat.instance.name;
                 let what = if ip.is_ipv6() { "Unsolicited Neighbour Adverts" } else { "gratuitous ARPs" };
                 let device = device(seat, ip);
-                self.log.detail(format!("({name}) Sending/queueing {what} on {device} for {ip}"));
+                self.log.detail_of(name, format_args!("Sending/queueing {what} on {device} for {ip}"));
             }
             Action::Announce(ip) => {
+                seat.history.announced += 1;
                 let device = device(seat, ip).to_owned();
                 let instance = seat.instance.clone();
                 let interface = if device == instance.device() { &instance.interface } else { &device };
@@ -103,8 +109,14 @@ impl Process {
                     self.announce(&device, source, false);
                 }
             }
-            Action::Note(note) => self.note(at, &note),
-            Action::Changed(_) => seat.since = SystemTime::now(),
+            Action::Note(note) => {
+                seat.history.hear(&note);
+                if !matches!(note, Note::EnteringFault { .. }) {
+                    self.say_cleared();
+                }
+                self.note(at, &note);
+            }
+            Action::Changed(state) => self.changed_state(at, state),
             Action::OldChecksum => {
                 let instance = Arc::make_mut(&mut seat.instance);
                 Arc::make_mut(&mut instance.router).checksum = Checksum::Detected;
@@ -120,11 +132,11 @@ impl Process {
         if *note == Note::SentZero && !seat.sent {
             return;
         }
-        let line = format!("({}) {note}", seat.instance.name);
+        let name = &seat.instance.name;
         if note.is_detail() {
-            self.log.detail(line);
+            self.log.detail_of(name, note);
         } else {
-            self.log.say(line);
+            self.log.say_of(name, note);
         }
     }
 

@@ -121,7 +121,7 @@ impl Process {
             part(&mut self.parting, held.ip);
             if let Err(error) = held.remove(&mut self.commands) {
                 let (name, words) = (&seat.instance.name, reason(&error));
-                self.log.say(format!("({name}) Unable to remove {} - {words}", held.ip));
+                self.log.say_of(name, format_args!("Unable to remove {} - {words}", held.ip));
             }
         }
         let outcome = self.firewall.unblock(&blocked);

@@ -1,7 +1,9 @@
-//! `garp_group`: interfaces that share a least time between two announcements.
+//! `garp_group`: interfaces that share a least time between two announcements. `vrrp_garp_interval` is that of each other
+//! interface, for all instances on it.
 
 use super::Process;
 use crate::keepalived::blocks::interface::Pace;
+use crate::keepalived::site::Site;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -21,15 +23,29 @@ pub(super) struct Pacer {
     queue: VecDeque<(String, IpAddr)>,
 }
 
+/// Interfaces, and the least times between two of their ARP packets and of their neighbour advertisements.
+type Set = (Vec<String>, Option<Duration>, Option<Duration>);
+
 impl Pacer {
     /// The paces a configuration sets; announcements that wait in `before` go on waiting.
-    pub(super) fn all(paces: &[Pace], before: Vec<Self>) -> Vec<Self> {
+    pub(super) fn all(site: &Site, before: Vec<Self>) -> Vec<Self> {
+        let names = |pace: &Pace| pace.needs.iter().map(|need| need.dev.clone()).collect::<Vec<_>>();
+        let mut sets: Vec<Set> = site.paces.iter().map(|pace| (names(pace), pace.arp, pace.na)).collect();
+        for instance in &site.instances {
+            let name = &instance.interface;
+            if !sets.iter().any(|(interfaces, ..)| interfaces.contains(name)) {
+                sets.push((vec![name.clone()], site.global.garp_interval, site.global.gna_interval));
+            }
+        }
+        Self::of(sets, before)
+    }
+
+    fn of(sets: Vec<Set>, before: Vec<Self>) -> Vec<Self> {
         let mut before = before;
-        let both = paces.iter().flat_map(|pace| [(pace, false, pace.arp), (pace, true, pace.na)]);
+        let both = sets.into_iter().flat_map(|(names, arp, na)| [(names.clone(), false, arp), (names, true, na)]);
         let set =
-            both.filter_map(|(pace, ipv6, interval)| Some((pace, ipv6, interval.filter(|time| !time.is_zero())?)));
-        set.map(|(pace, ipv6, interval)| {
-            let interfaces: Vec<String> = pace.needs.iter().map(|need| need.dev.clone()).collect();
+            both.filter_map(|(names, ipv6, interval)| Some((names, ipv6, interval.filter(|time| !time.is_zero())?)));
+        set.map(|(interfaces, ipv6, interval)| {
             let same = before.iter_mut().find(|one| one.ipv6 == ipv6 && one.interfaces == interfaces);
             let (free_at, queue) = same.map(|one| (one.free_at, std::mem::take(&mut one.queue))).unwrap_or_default();
             Self { interfaces, ipv6, interval, free_at, queue }
@@ -97,15 +113,33 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::source::{SourceId, Span};
-    use crate::keepalived::blocks::line::Need;
+    use crate::conf::expand::Environment;
+    use crate::conf::source::Memory;
+    use crate::keepalived::read::read;
+    use crate::keepalived::slot::Machine;
 
     fn pacers(before: Vec<Pacer>) -> Vec<Pacer> {
-        let span = Span { source: SourceId(0), start: 0, end: 0 };
-        let need = |dev: &str| Need { dev: dev.to_owned(), text: String::new(), vital: false, span };
-        let needs = ["eth0", "eth1"].map(need).to_vec();
-        let pace = Pace { arp: Some(Duration::from_millis(100)), na: Some(Duration::ZERO), needs };
-        Pacer::all(&[pace], before)
+        let interfaces = ["eth0", "eth1"].map(str::to_owned).to_vec();
+        Pacer::of(vec![(interfaces, Some(Duration::from_millis(100)), Some(Duration::ZERO))], before)
+    }
+
+    #[test]
+    fn instances_on_one_interface_share_the_pace_of_all() {
+        let instance = |name: &str, vrid: u8, interface: &str| {
+            format!(
+                "vrrp_instance {name} {{\n interface {interface}\n virtual_router_id {vrid}\n virtual_ipaddress {{\n \
+                 192.0.2.{vrid}\n }}\n}}\n"
+            )
+        };
+        let instances = [instance("A", 1, "eth0"), instance("B", 2, "eth0"), instance("C", 3, "eth1")].concat();
+        let group = "garp_group {\n garp_interval 2\n interface eth1\n}\n";
+        let text = format!("global_defs {{\n vrrp_garp_interval 0.5\n}}\n{group}{instances}");
+        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+        let site = read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap().site;
+        let all = Pacer::all(&site, Vec::new());
+        let shown: Vec<_> =
+            all.iter().map(|one| (one.interfaces.join(","), one.ipv6, one.interval.as_millis())).collect();
+        assert_eq!(shown, [("eth1".to_owned(), false, 2000), ("eth0".to_owned(), false, 500)]);
     }
 
     #[test]

@@ -16,7 +16,8 @@ impl Process {
             return;
         }
         if self.process_monitor.is_none() && self.recount_at.is_none() {
-            match ProcessMonitor::open() {
+            let inherited = self.start.process_monitor.as_ref().map(ProcessMonitor::renewed);
+            match inherited.map_or_else(ProcessMonitor::open, Ok) {
                 Ok(monitor) => self.process_monitor = Some(monitor),
                 Err(error) => {
                     self.say_refused(&error);

@@ -4,9 +4,10 @@
 
 use super::act::part;
 use super::pace::Pacer;
-use super::{InstanceState, Process, load, policy, wanted};
+use super::{InstanceState, Process, load, wanted};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::blocks::address::Address;
+use crate::keepalived::blocks::dumps::saved;
 use crate::keepalived::blocks::instance::Notify;
 use crate::keepalived::dump;
 use crate::keepalived::plan::{Change, plan};
@@ -14,7 +15,7 @@ use crate::keepalived::report::Report;
 use crate::keepalived::site::{Script, Site};
 use crate::keepalived::track::file::FileRunner;
 use crate::keepalived::track::script::ScriptRunner;
-use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Unusable};
+use crate::keepalived::track::security::{Judged, NO_DEFAULT_USER, Policy, Unusable};
 use crate::sys::inotify::Inotify;
 use crate::sys::process::trim_memory;
 use crate::sys::signal::{realtime_first, realtime_last};
@@ -33,12 +34,15 @@ impl Process {
             n if n == Signal::SIGUSR1 as i32 => {
                 self.log.say(format!("Printing VRRP data for process({pid}) on signal"));
                 let text = dump::data(&self.view());
-                self.write("/tmp/keepalived.data", &text);
+                let root = &self.site.root;
+                let path =
+                    self.site.global.dumps.data_file("", (root.net_namespace.as_deref(), root.instance.as_deref()));
+                self.write(&path, &text);
             }
             n if n == Signal::SIGUSR2 as i32 || n == realtime_last() - 1 => {
                 self.log.say(format!("Printing VRRP stats for process({pid}) on signal"));
                 let text = dump::stats(&self.view());
-                self.write("/tmp/keepalived.stats", &text);
+                self.write(&self.site.global.dumps.stats_file(), &text);
                 if n == realtime_last() - 1 {
                     self.node.clear_counters();
                 }
@@ -46,12 +50,20 @@ impl Process {
             n if n == realtime_first() + 2 => {
                 self.log.say(format!("Printing VRRP as json for process({pid}) on signal"));
                 let text = dump::json(&self.view());
-                self.write("/tmp/keepalived.json", &text);
+                self.write(&self.site.global.dumps.json_file(), &text);
             }
             // A child's end is noticed by whoever started it.
             _ => {}
         }
         false
+    }
+
+    /// Keeps what is known before and after a reload, where the configuration asks for that.
+    fn save(&mut self, when: &str) {
+        self.reloads += u32::from(when == "pre");
+        if let Some(folder) = &self.site.global.config_save_dir {
+            self.write(&saved(folder, "vrrp", self.reloads, when), &dump::data(&self.view()));
+        }
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -63,12 +75,13 @@ impl Process {
     /// A new configuration, if it can be run: what stays the same instance stays what it is.
     fn reload(&mut self, now: Instant) {
         self.log.say("Reloading");
-        let Some((site, _)) = load(&self.start, &self.log, &self.interfaces) else {
+        let Some((site, text)) = load(&self.start, &self.log, &self.interfaces) else {
             self.log.say("The configuration cannot be run - keeping the old one");
-            self.start.reporter.tell(Report::Refused);
+            self.start.reporter.tell(&Report::Refused);
             return;
         };
         self.recorder.end("the configuration was changed here");
+        self.save("pre");
         let changes = plan(&self.site, &site);
         for change in &changes {
             if let Change::Remove { old } = change {
@@ -103,6 +116,7 @@ impl Process {
         self.seats = seats.into_iter().map(|(.., seat)| seat).collect();
         let groups: Vec<String> = self.site.groups.iter().map(|group| group.name.clone()).collect();
         let states: Vec<Option<StateKind>> = (0..groups.len()).map(|at| self.node.group_state(GroupId(at))).collect();
+        let router_states = self.states_before(&kept);
         self.adopt(site, now);
         let (config, things) = self.site.node();
         self.node.replace(config, &kept);
@@ -113,9 +127,10 @@ impl Process {
         }
         self.moving = self.site.virtual_addresses();
         self.configure_firewall();
-        self.pacers = Pacer::all(&self.site.paces, std::mem::take(&mut self.pacers));
+        self.pacers = Pacer::all(&self.site, std::mem::take(&mut self.pacers));
         self.make_vmacs();
-        // All facts first: where one stands depends on what the others of its group track now.
+        self.start_linkbeat(now);
+        // All facts first: the state of one depends on what the others of its group track now.
         self.changed = true;
         self.tell_readings(now);
         self.look_at_kernel(now);
@@ -125,9 +140,45 @@ impl Process {
         self.describe_channels();
         self.node.explain_faults();
         self.settle(now);
+        self.write_unchanged_states((&groups, &states), &router_states);
         self.close_channels();
+        self.report_configuration(&text);
+        self.save("post");
         trim_memory();
-        self.start.reporter.tell(Report::Running);
+        self.start.reporter.tell(&Report::Running);
+    }
+
+    /// The states of the routers that go on, by their new places.
+    fn states_before(&self, kept: &[Option<Kept>]) -> Vec<Option<StateKind>> {
+        let state = |kept: Kept| Some(self.node.router(kept.before)?.state());
+        kept.iter().map(|kept| kept.and_then(state)).collect()
+    }
+
+    /// Writes to FIFOs the states that a reload did not change, if the configuration asks for it.
+    ///
+    /// Differs from keepalived: 2.2.7 leaves out the instances that are master or backup. [test: states_are_written_to_fifos_at_a_reload]
+    fn write_unchanged_states(
+        &mut self,
+        (names, group_states): (&[String], &[Option<StateKind>]),
+        router_states: &[Option<StateKind>],
+    ) {
+        if self.site.global.states_on_reload != Some(true) {
+            return;
+        }
+        for (at, group) in self.site.groups.iter().enumerate() {
+            let before = names.iter().position(|name| *name == group.name);
+            let before = before.and_then(|at| group_states.get(at).copied().flatten());
+            if let Some(state) = self.node.group_state(GroupId(at)).filter(|state| before == Some(*state)) {
+                self.notifier.write_state(("GROUP", &group.name), (Occasion::State(state), 0), &self.log);
+            }
+        }
+        for ((seat, (_, router)), before) in self.seats.iter().zip(self.node.routers()).zip(router_states) {
+            let state = router.state();
+            if *before == Some(state) {
+                let what = (Occasion::State(state), router.priority());
+                self.notifier.write_state(("INSTANCE", &seat.instance.name), what, &self.log);
+            }
+        }
     }
 
     /// The new site's scripts, files, rules and FIFOs; what was known stays known.
@@ -135,7 +186,7 @@ impl Process {
         let gone = gone(&self.site, &site);
         self.hold_static(&gone, false);
         let before = std::mem::replace(&mut self.site, site);
-        self.policy = policy(&self.site);
+        self.policy = Policy::of(&self.site.global);
         self.apply_runtime(&before);
         // Those that stay are there, and are left as they are.
         self.forget_static_ways();
@@ -153,6 +204,8 @@ impl Process {
         self.track_files(now, false);
         self.track_processes(now);
         self.notifier.adopt(&self.site, self.policy.clone(), &self.log);
+        // A kernel without IPVS is said, and the routers go on.
+        self.sync.adopt(self.site.lvs.sync.as_ref(), self.start.simulate_ipvs, &self.log);
     }
 
     /// Stops an instance the new file no longer has: priority 0, then one notification. Its group is not told.
@@ -182,11 +235,11 @@ impl Process {
             }
             let device = address.dev.as_deref().unwrap_or_else(|| seat.instance.device());
             let (name, ip, prefix) = (&seat.instance.name, address.ip, address.prefix);
-            self.log.say(format!("({name}) ip address {ip}/{prefix} dev {device}, no longer exist"));
+            self.log.say_of(name, format_args!("ip address {ip}/{prefix} dev {device}, no longer exist"));
             part(&mut self.parting, ip);
             seat.held.addresses.retain(|held| *held != wanted);
             if let Err(error) = wanted.remove(&mut self.commands) {
-                self.log.say(format!("({name}) Unable to remove {ip} - {}", reason(&error)));
+                self.log.say_of(name, format_args!("Unable to remove {ip} - {}", reason(&error)));
             }
         }
     }

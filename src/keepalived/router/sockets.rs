@@ -3,12 +3,12 @@
 //! A router without sockets is in fault: it can neither hear another master nor tell of itself.
 
 use super::{InstanceState, PACKETS_A_TURN, Process};
-use crate::keepalived::channel::{Channel, Key};
+use crate::keepalived::channel::{Channel, Key, clock};
 use crate::keepalived::log::cause;
 use crate::keepalived::site::What;
 use crate::kernel::packet::{Interface, Listen, OpenError};
 use crate::vrrp::node::{Fact, Reading, RouterId, Socket, ThingId};
-use crate::vrrp::wire::{self, Datagram};
+use crate::vrrp::wire::{self, Datagram, Numbers};
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -168,6 +168,9 @@ impl Process {
 
     fn hear(&mut self, now: Instant, serial: u64, datagram: Datagram) {
         let Some(channel) = self.pool.numbered(serial) else { return };
+        let interface = channel.key.port.name.clone();
+        self.look_for_conflict(now, &interface, &datagram);
+        let Some(channel) = self.pool.numbered(serial) else { return };
         let vrid = wire::vrid(&datagram.payload).unwrap_or_default();
         let Some(router) = channel.routers.get(&vrid).copied() else {
             if self.site.global.log_unknown_vrids == Some(true) {
@@ -181,7 +184,7 @@ impl Process {
             // An IPv6 socket gets both kinds, whatever it is bound to.
             let name = self.seats.get(router.0).map_or("", |seat| &seat.instance.name);
             let (own, other) = if group { ("mult", "un") } else { ("un", "mult") };
-            self.log.detail(format!("({name}) discarding {other}icast packet on {own}icast instance"));
+            self.log.detail_of(name, format_args!("discarding {other}icast packet on {own}icast instance"));
             return;
         }
         self.node.tell(now, Fact::Heard(router, datagram));
@@ -198,9 +201,14 @@ impl Process {
         let channel = seat.key.as_ref().and_then(|key| self.pool.get(key));
         let (Some(channel), Some(source)) = (channel, source) else { return };
         seat.id = seat.id.wrapping_add(1).max(1);
-        let failures = channel.advertise(&seat.instance, source, (priority, seat.id, sequence));
+        if let Some(hmac) = &seat.instance.router.hmac {
+            seat.trailer = hmac.next(seat.trailer, clock());
+        }
+        let numbers = Numbers { ah: sequence, hmac: seat.trailer };
+        let failures = channel.advertise(&seat.instance, source, (priority, seat.id, numbers));
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
+        seat.history.failed += u64::from(!failures.is_empty());
         let up = self.interfaces.is_up(seat.instance.device());
         let codes: Vec<i32> = failures.iter().map(|(_, error)| error.raw_os_error().unwrap_or_default()).collect();
         if seat.failing != codes {

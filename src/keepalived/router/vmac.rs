@@ -76,27 +76,27 @@ fn choose_name(instance: &Instance, (interfaces, prefix): (&Interfaces, &str), t
         let kind = interfaces.link(wanted).map(|link| link.kind);
         if kind.is_some_and(|kind| kind != Kind::PrivateMacvlan) {
             let text = format!("interface {wanted} already exists and is not a private macvlan; ignoring vmac if_name");
-            log.say(format!("({name}) {text}"));
+            log.say_of(name, format_args!("{text}"));
             return false;
         }
         if taken.contains(wanted) {
-            log.say(format!("({name}) VMAC {wanted} is another instance's; ignoring vmac if_name"));
+            log.say_of(name, format_args!("VMAC {wanted} is another instance's; ignoring vmac if_name"));
             return false;
         }
         true
     };
     let configured = vmac.and_then(|vmac| vmac.name.as_ref()).filter(usable);
     if let Some(found) = interfaces.links().find(|link| matches(instance, link, interfaces)) {
-        log.say(format!("({name}) Found matching interface {}", found.name));
+        log.say_of(name, format_args!("Found matching interface {}", found.name));
         if let Some(wanted) = configured.filter(|wanted| **wanted != found.name) {
             let found = &found.name;
-            log.say(format!("({name}) vmac name mismatch {wanted} <=> {found}. changing to {found}."));
+            log.say_of(name, format_args!("vmac name mismatch {wanted} <=> {found}. changing to {found}."));
         }
         return found.name.clone();
     }
     if let Some(wanted) = configured {
         if interfaces.link(wanted).is_some() {
-            log.say(format!("({name}) VMAC {wanted} already exists but is incompatible. It will be deleted"));
+            log.say_of(name, format_args!("VMAC {wanted} already exists but is incompatible. It will be deleted"));
         }
         return wanted.clone();
     }

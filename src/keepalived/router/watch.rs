@@ -7,11 +7,16 @@ use crate::kernel::address::Address;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::Change;
 use crate::sys::inotify::Inotify;
+use crate::sys::time::monotonic;
 use crate::vrrp::machine::StateKind;
 use crate::vrrp::node::{Fact, Reading, RouterId, ThingId};
-use crate::vrrp::weight::{Tracked, Verdict, is_fault, of_value};
-use nix::errno::Errno;
+use crate::vrrp::weight::{Tracked, is_fault, of_value};
 use std::time::Instant;
+
+/// What is known about a thing that is well or not.
+const fn verdict_of(good: bool) -> Reading {
+    if good { Reading::Good } else { Reading::Bad }
+}
 
 impl Process {
     /// Takes what netlink has told.
@@ -37,6 +42,12 @@ impl Process {
             Change::RuleGone(seen) => return self.rule_gone(seen),
             _ => {}
         }
+        let change = self.delayed(change);
+        self.take_change(change);
+    }
+
+    /// Takes a change that counts.
+    pub(super) fn take_change(&mut self, change: Change) {
         if let Some(turn) = self.interfaces.apply(change) {
             let ours = |address: &Address| self.moving.contains(&address.ip);
             // No router speaks from an address that moves, unless it is told to.
@@ -137,6 +148,9 @@ impl Process {
         for at in losers {
             if self.is_master(at) {
                 self.log.say(format!("Netlink reflector reports IP {} removed from {name}", address.ip));
+                if let Some(seat) = self.seats.get_mut(at) {
+                    seat.history.expect(StateKind::Backup, format!("address {} was removed", address.ip));
+                }
                 self.node.tell(now, Fact::AddressLost(RouterId(at)));
                 self.perform_acts();
             }
@@ -165,7 +179,7 @@ impl Process {
         self.log.say(format!("Netlink reports {name} {}", if up { "up" } else { "down" }));
     }
 
-    fn uses(&self, name: &str) -> bool {
+    pub(super) fn uses(&self, name: &str) -> bool {
         self.seats.iter().any(|seat| {
             let instance = &seat.instance;
             instance.interface == name
@@ -206,7 +220,7 @@ impl Process {
         self.look_at_files(now, changed);
     }
 
-    /// Tells each router where it stands, if that changed.
+    /// Tells each router its tracked state, if that changed.
     pub(super) fn settle(&mut self, now: Instant) {
         let looked = self.look_at_kernel(now);
         self.node.settle(now);
@@ -230,53 +244,47 @@ impl Process {
                 }
                 Some(What::Process(name)) => {
                     let process = self.processes.iter().find(|one| one.process.name == *name);
-                    process.map(|process| if process.has_quorum() { Reading::Good } else { Reading::Bad })
+                    process.map(|process| verdict_of(process.has_quorum()))
                 }
+                Some(What::Session(name)) => Some(verdict_of(self.sessions.get(name) == Some(&true))),
                 Some(What::Interface(_)) | None => continue,
             };
             self.node.tell(now, Fact::Reading(ThingId(at), reading.unwrap_or(Reading::Unused)));
         }
     }
 
-    /// Why an instance is in fault.
-    pub(super) fn explain_fault(&self, seat: &InstanceState) {
-        let name = &seat.instance.name;
-        if seat.instance.closed {
-            self.log.say(format!("({name}) entering FAULT state (what it asks for is not served)"));
-        }
-        if seat.source.is_none() && self.interfaces.is_up(&seat.instance.interface) {
-            let family = if seat.instance.router.is_ipv6() { "IPv6" } else { "IPv4" };
-            self.log.say(format!("({name}) entering FAULT state (no {family} address for interface)"));
-        }
-        if seat.refused == Some(Errno::EADDRNOTAVAIL as i32) {
-            self.log.say(format!("({name}): entering FAULT state (src address not configured)"));
-        }
-        for tracking in &seat.instance.tracking {
-            let Some(tracked) = self.tracked(tracking) else { continue };
-            let bad = is_fault(tracked);
-            match &tracking.what {
-                What::Script(script) if bad && tracked.verdict != Verdict::Unknown => {
-                    self.log.say(format!("({name}): entering FAULT state due to script {script}"));
-                }
-                What::Interface(interface) if bad => {
-                    self.log.say(format!("({name}): entering FAULT state (interface {interface} down)"));
-                }
-                What::Process(process) if bad => {
-                    let text = format!("entering FAULT state (tracked process {process} quorum not achieved)");
-                    self.log.say(format!("({name}) {text}"));
-                }
-                What::File(file) if bad => {
-                    let status = self.files.iter().find(|one| one.name == *file).map_or(0, |one| one.value());
-                    let text = format!("entering FAULT state (tracked file {file} has status {status})");
-                    self.log.say(format!("({name}): {text}"));
-                }
-                _ => {}
+    /// Takes what the BFD process has told.
+    pub(super) fn hear_sessions(&mut self, now: Instant) {
+        let Some(events) = self.start.sessions.clone() else { return };
+        let mut changed = false;
+        while let Some(event) = events.next() {
+            let (name, up) = (event.name, event.up);
+            let tracked =
+                |seat: &InstanceState| seat.instance.tracking.iter().any(|one| one.what == What::Session(name.clone()));
+            // One that nobody has heard of is down.
+            let same = self.sessions.insert(name.clone(), up).unwrap_or_default() == up;
+            let (state, took) = (if up { "Up" } else { "Down" }, monotonic().as_micros() as u64);
+            if event.fresh || !same {
+                let took = took.saturating_sub(event.at);
+                let text = format!("instance {name} is in state {state} (delivered in {took} usec)");
+                self.log.detail(format!("Received BFD event: {text}"));
             }
+            if same {
+                continue;
+            }
+            changed = true;
+            let state = state.to_uppercase();
+            for seat in self.seats.iter().filter(|seat| tracked(seat)) {
+                self.log.say(format!("VRRP_Instance({}) Tracked BFD instance {name} is {state}", seat.instance.name));
+            }
+        }
+        if changed {
+            self.tell_readings(now);
         }
     }
 
     /// What a tracked thing comes to; nothing for one that does not count.
-    fn tracked(&self, tracking: &Tracking) -> Option<Tracked> {
+    pub(super) fn tracked(&self, tracking: &Tracking) -> Option<Tracked> {
         let thing = self.things.iter().position(|what| *what == tracking.what)?;
         self.node.reading(ThingId(thing)).tracked(tracking.weight, tracking.reverse)
     }

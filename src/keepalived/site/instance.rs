@@ -1,15 +1,17 @@
 //! A virtual router checked and completed: every default, and what is ignored or corrected, with a complaint.
 
-use super::{ABSENT, GROUPED, Instance, Script, Tracking, Vmac, What, one};
+use super::{ABSENT, GROUPED, Instance, Script, Tracking, Vmac, What, one, session};
 use crate::conf::diagnostic::{Diagnostic, Kind, Severity};
 use crate::keepalived::blocks::address::Address;
+use crate::keepalived::blocks::bfd::Bfd;
 use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::global::Global;
 use crate::keepalived::blocks::instance::Instance as Given;
 use crate::keepalived::blocks::interface::Pace;
 use crate::keepalived::blocks::process::Process;
-use crate::keepalived::slot::complain;
+use crate::keepalived::slot::{SecretFile, complain};
 use crate::vrrp::config::{Announcing, Authentication, Checksum, Config, Peer, Version};
+use crate::vrrp::wire::hmac::Hmac;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,17 +21,20 @@ pub(super) struct Completion<'a> {
     pub(super) scripts: &'a [Script],
     pub(super) files: &'a [File],
     pub(super) processes: &'a [Process],
+    pub(super) sessions: &'a [Bfd],
     pub(super) paces: &'a [Pace],
     pub(super) complaints: &'a mut Vec<Diagnostic>,
     /// There are firewall rules.
     pub(super) firewall: &'a mut bool,
+    /// Reads the file of a key.
+    pub(super) read_secret: &'a dyn Fn(&str) -> Option<SecretFile>,
 }
 
 /// The packet size that decides how many addresses an advert has room for.
 const MTU: usize = 1500;
 
 impl Completion<'_> {
-    fn error(&mut self, text: String) {
+    pub(super) fn error(&mut self, text: String) {
         self.complaints.push(complain(text));
     }
 
@@ -66,7 +71,9 @@ impl Completion<'_> {
             self.fatal(format!("({name}) Unicast peers are not supported in strict mode"));
             return None;
         }
-        self.spread(&given, version, (&mut own, &mut excluded));
+        let hmac = self.hmac(&given, strict);
+        let trailer = hmac.as_ref().map_or(0, Hmac::trailer_length);
+        self.spread(&given, (version, trailer), (&mut own, &mut excluded));
         let mut router = self.router(&given, vrid as u8, (version, ipv6));
         let listed = |list: &[Address]| -> Vec<IpAddr> { list.iter().map(|address| address.ip).collect() };
         (router.addresses, router.excluded) = (listed(&own), listed(&excluded));
@@ -74,6 +81,7 @@ impl Completion<'_> {
         let addresses = [own, excluded].concat();
         router.elsewhere = elsewhere(&addresses, &interface);
         self.interval(&given, &mut router);
+        self.protect(&mut router, hmac, &given);
         self.odd_interfaces(&given, ipv6);
         let group = self.group(&given, ipv6);
         let vmac = self.vmac(&given, (router.vrid, ipv6), strict);
@@ -83,17 +91,7 @@ impl Completion<'_> {
             // Its group's pace counts instead.
             (router.announcing.arp_interval, router.announcing.na_interval) = (Duration::ZERO, Duration::ZERO);
         }
-        // The interface of an address, a route or a rule counts for its instance as a tracked one does.
-        let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
-        let rules = given.rules.iter().filter(|given| given.tracked);
-        let rules = rules.flat_map(|given| [&given.rule.input, &given.rule.output]).flatten();
-        let own = addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref());
-        for dev in own.chain(routes).chain(rules) {
-            let what = What::Interface(dev.clone());
-            if *dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
-                tracking.push(Tracking { what, weight: 0, reverse: false });
-            }
-        }
+        track_devices(&given, (&interface, &addresses), &mut tracking);
         Some(Instance {
             wants_master: given.master == Some(true)
                 && (router.priority == 255 || !matches!(router.authentication, Authentication::Ah(_))),
@@ -111,6 +109,7 @@ impl Completion<'_> {
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
             promote_secondaries: given.promote_secondaries == Some(true),
+            linkbeat: given.linkbeat,
             closed: given.virtual_interface == Some(true) && given.vmac.is_none(),
             vmac,
             lacks_peers,
@@ -161,7 +160,12 @@ impl Completion<'_> {
     }
 
     /// Moves addresses that have no room in an advert to the excluded ones.
-    fn spread(&mut self, given: &Given, version: Version, (own, excluded): (&mut Vec<Address>, &mut Vec<Address>)) {
+    fn spread(
+        &mut self,
+        given: &Given,
+        (version, trailer): (Version, usize),
+        (own, excluded): (&mut Vec<Address>, &mut Vec<Address>),
+    ) {
         let name = &given.name;
         let Some(first) = own.first() else { return };
         let ipv6 = first.ip.is_ipv6();
@@ -171,7 +175,8 @@ impl Completion<'_> {
         let protected = version == Version::V2 && given.auth_pass_type == Some(false);
         let header = if protected { crate::vrrp::wire::ah::HEADER } else { 0 };
         let authentication = if version == Version::V2 { 8 + header } else { 0 };
-        let most = if ipv6 { (MTU - 14 - 40 - 8) / 16 } else { (MTU - 14 - 20 - 8 - authentication) / 4 }.min(255);
+        let room = MTU - 14 - 8 - trailer;
+        let most = if ipv6 { (room - 40) / 16 } else { (room - 20 - authentication) / 4 }.min(255);
         let count = own.len();
         if count > most {
             let room = format!("exceeds maximum/space available in packet (max {most} addresses)");
@@ -226,6 +231,11 @@ impl Completion<'_> {
         }
         let master = master && !clears;
         self.preemption(given, (strict, master), &mut router);
+        router.owner_ignores_adverts = self.ignores_adverts(given, strict, owner);
+        router.highest_other_priority = given.highest_other_priority.map(|priority| priority as u8);
+        if router.preempt && router.highest_other_priority.take().is_some() {
+            self.error(format!("({name}) expired_timer_backup requires nopreempt - resetting"));
+        }
         router.no_accept = self.no_accept(given, strict, (version, owner));
         if strict {
             self.strictness(given, router.version);
@@ -257,6 +267,25 @@ impl Completion<'_> {
         }
         if strict || master || !router.preempt {
             router.preempt_delay = Duration::ZERO;
+        }
+    }
+
+    /// Whether an address owner drops the adverts of others.
+    ///
+    /// Differs from keepalived: strict mode alone does not make it so, as in 2.1.5, and `off` counts outside of it. [test: an_owner_ignores_adverts_if_it_is_to]
+    fn ignores_adverts(&mut self, given: &Given, strict: bool, owner: bool) -> bool {
+        let name = &given.name;
+        match given.owner_ignore_adverts {
+            Some(true) if !owner => {
+                self.error(format!("({name}) ignoring owner_ignore_adverts since priority is not 255"));
+                false
+            }
+            Some(false) if owner && strict => {
+                self.error(format!("({name}) strict_mode with priority 255 requires owner_ignore_adverts"));
+                true
+            }
+            Some(ignores) => ignores,
+            None => owner && self.global.owner_ignore_adverts == Some(true),
         }
     }
 
@@ -454,6 +483,7 @@ impl Completion<'_> {
                 all.push(one(track, What::Process(track.name.clone()), default));
             }
         }
+        all.extend(given.sessions.iter().filter_map(|track| session(track, self.sessions)));
         let reason = match given.grouped {
             Some(false) => Some(GROUPED),
             _ if priority == 255 => Some("address_owner"),
@@ -461,10 +491,6 @@ impl Completion<'_> {
         };
         if let Some(reason) = reason {
             all.retain(|tracking| tracking.weight == 0 || self.unweighted(given, tracking, reason));
-            for (track, weight) in given.sessions.iter().filter_map(|track| Some((track, track.weight?))) {
-                let text = format!("ignoring tracked bfd {} with weight {weight} due to {reason}", track.name);
-                self.error(format!("({}) {text}", given.name));
-            }
         }
         if priority == 255 {
             // As in keepalived, only interfaces and processes can keep an address owner from being master.
@@ -492,11 +518,28 @@ impl Completion<'_> {
                 format!("({name}) ignoring {one} tracked interface due to {}", reason.replace('_', " "))
             }
             What::Script(one) => format!("({name}) ignoring tracked script {one} with weights due to {reason}"),
+            What::Session(one) => {
+                format!("({name}) ignoring tracked bfd {one} with weight {} due to {reason}", tracking.weight)
+            }
             What::File(one) => {
                 format!("({name}) ignoring weight from tracked file {one} due to {reason}. specify weight 0")
             }
         });
         false
+    }
+}
+
+/// The interface of an address, a route or a rule counts for its instance as a tracked one does.
+fn track_devices(given: &Given, (interface, addresses): (&str, &[Address]), tracking: &mut Vec<Tracking>) {
+    let routes = given.routes.iter().filter(|given| given.tracked).filter_map(|given| given.route.dev.as_ref());
+    let rules = given.rules.iter().filter(|given| given.tracked);
+    let rules = rules.flat_map(|given| [&given.rule.input, &given.rule.output]).flatten();
+    let own = addresses.iter().filter(|address| address.track).filter_map(|address| address.dev.as_ref());
+    for dev in own.chain(routes).chain(rules) {
+        let what = What::Interface(dev.clone());
+        if dev != interface && !tracking.iter().any(|one| one.what == what && one.weight == 0) {
+            tracking.push(Tracking { what, weight: 0, reverse: false });
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use super::security::Program;
 use crate::conf::diagnostic::reason;
 use crate::keepalived::site::Script;
-use crate::sys::process::{on_its_own, unblocked};
+use crate::sys::process::{on_its_own, unblocked, with_groups};
 use crate::vrrp::node::Reading;
 use crate::vrrp::weight::Verdict;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A script that was told to end gets this long.
 const GRACE: Duration = Duration::from_secs(2);
@@ -26,10 +26,25 @@ pub struct ScriptRunner {
     next: Instant,
     run: Option<Run>,
     tally: Tally,
+    runs: Runs,
+}
+
+/// What the runs of a script came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Runs {
+    /// How often it ended.
+    pub ended: u64,
+    /// How often it failed, timeouts included.
+    pub failed: u64,
+    /// How often it took too long.
+    pub timed_out: u64,
+    /// How its last run ended, when, and how long it took.
+    pub last: Option<(String, SystemTime, Duration)>,
 }
 
 struct Run {
     child: Child,
+    began: Instant,
     term_at: Instant,
     /// It was told to end.
     ending: bool,
@@ -82,6 +97,14 @@ impl Tally {
     }
 }
 
+impl Runs {
+    fn add(&mut self, how: &str, good: bool, took: Duration) {
+        self.ended += 1;
+        self.failed += u64::from(!good);
+        self.last = Some((how.to_owned(), SystemTime::now(), took));
+    }
+}
+
 impl ScriptRunner {
     /// A script whose first run is due at once; one that may not be run counts as failed, for those who count it.
     pub fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
@@ -89,11 +112,12 @@ impl ScriptRunner {
         if program.is_none() {
             tally.verdict = Verdict::Bad;
         }
-        Self { script, program, next: now, run: None, tally }
+        Self { script, program, next: now, run: None, tally, runs: Runs::default() }
     }
 
     /// What is known, taken over from the same script before a reload.
     pub fn resume(&mut self, before: &Self) -> Option<String> {
+        self.runs = before.runs.clone();
         if self.program.is_none() || before.tally.verdict == Verdict::Unknown {
             return None;
         }
@@ -110,6 +134,16 @@ impl ScriptRunner {
     /// The same, for the routers that track it.
     pub const fn reading(&self) -> Reading {
         self.tally.reading()
+    }
+
+    /// What its runs came to.
+    pub const fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// Whether it runs now.
+    pub const fn is_running(&self) -> bool {
+        self.run.is_some()
     }
 
     /// How it would be run.
@@ -141,10 +175,11 @@ impl ScriptRunner {
         let Some(program) = &self.program else { return };
         match start(program) {
             Ok(child) => {
-                self.run = Some(Run { child, term_at: now + self.script.timeout, ending: false });
+                self.run = Some(Run { child, began: now, term_at: now + self.script.timeout, ending: false });
             }
             Err(error) => {
                 lines.push(format!("Couldn't start {name}: {}", reason(&error)));
+                self.runs.add("could not be started", false, Duration::ZERO);
                 self.judge(false, "failed (could not be started)", lines);
             }
         }
@@ -163,11 +198,18 @@ impl ScriptRunner {
     pub fn reap(&mut self, lines: &mut Vec<String>) {
         let Some(run) = self.run.as_mut() else { return };
         let Ok(Some(status)) = run.child.try_wait() else { return };
-        let ending = run.ending;
+        let (ending, took) = (run.ending, run.began.elapsed());
         self.run = None;
         if ending {
+            self.runs.timed_out += 1;
+            self.runs.add("timed out", false, took);
             return self.judge(false, "timed_out", lines);
         }
+        let how = match status.signal() {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("status {}", status.code().unwrap_or_default()),
+        };
+        self.runs.add(&how, status.success(), took);
         self.report(status, lines);
     }
 
@@ -221,7 +263,9 @@ pub fn command(program: &Program) -> Command {
     let mut command = Command::new(&program.path);
     command.args(&program.arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if program.uid != 0 || program.gid != 0 {
+    if !program.groups.is_empty() {
+        with_groups(&mut command, (program.uid, program.gid), &program.groups);
+    } else if program.uid != 0 || program.gid != 0 {
         command.uid(program.uid).gid(program.gid);
     }
     // The daemon blocks the signals it queues; a script must be able to end, and so must what it starts.
@@ -250,7 +294,7 @@ mod tests {
     fn program(path: &str, arguments: &[&str]) -> Option<Program> {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
-        Some(Program { path: path.into(), arguments, uid, gid })
+        Some(Program { path: path.into(), arguments, uid, gid, groups: Vec::new() })
     }
 
     fn finish(runner: &mut ScriptRunner, lines: &mut Vec<String>) {

@@ -1,12 +1,14 @@
 //! Whether a script may be run, and as whom: keepalived's rules.
 
 use crate::conf::diagnostic::reason;
+use crate::keepalived::blocks::global::Global;
 use crate::keepalived::slot::Command;
 use nix::unistd::{AccessFlags, Group, User};
+use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The user scripts run as when nothing says otherwise.
 const DEFAULT_USER: &str = "keepalived_script";
@@ -22,6 +24,8 @@ pub struct Program {
     pub uid: u32,
     /// The group.
     pub gid: u32,
+    /// The supplementary groups of the user; none unless the configuration asks for them.
+    pub groups: Vec<u32>,
 }
 
 impl fmt::Display for Program {
@@ -72,9 +76,23 @@ pub struct Policy {
     pub enforced: bool,
     /// `script_user`.
     pub user: Option<(String, Option<String>)>,
+    /// `set_supplementary_groups`.
+    pub supplementary_groups: bool,
+    /// `use_symlink_paths`.
+    pub symlink_paths: bool,
 }
 
 impl Policy {
+    /// The rules of a configuration.
+    pub fn of(global: &Global) -> Self {
+        Self {
+            enforced: global.script_security == Some(true),
+            user: global.script_user.clone(),
+            supplementary_groups: global.supplementary_groups == Some(true),
+            symlink_paths: global.symlink_paths == Some(true),
+        }
+    }
+
     /// Judges `command`.
     pub fn judge(&self, command: &Command) -> Judged {
         let mut judged = Judged::default();
@@ -90,7 +108,7 @@ impl Policy {
             judged.lines.push("script is empty".to_owned());
             return Err(Unusable::Missing);
         };
-        let (uid, gid) = self.identity(command, judged)?;
+        let Identity { uid, gid, groups } = self.identity(command, judged)?;
         let Some(found) = find(name) else {
             judged.lines.push(format!("Cannot find script {name} in path - disabling"));
             return Err(Unusable::Missing);
@@ -101,7 +119,7 @@ impl Policy {
                 "WARNING - script `{name}` resolved by path search to `{path}`. Please specify full path."
             ));
         }
-        let (path, file) = match fs::canonicalize(&found).and_then(|path| Ok((fs::metadata(&path)?, path))) {
+        let (real, file) = match fs::canonicalize(&found).and_then(|path| Ok((fs::metadata(&path)?, path))) {
             Ok((file, path)) => (path, file),
             Err(error) => {
                 let words = reason(&error);
@@ -109,6 +127,7 @@ impl Policy {
                 return Err(Unusable::Missing);
             }
         };
+        let path = if self.symlink_paths { clean(&found) } else { real.clone() };
         let shown = path.display();
         judged.root = uid == 0;
         if !file.is_file() || !executable(&file, uid, gid) {
@@ -117,30 +136,68 @@ impl Policy {
             return Err(Unusable::NotExecutable);
         }
         let setuid = file.mode() & 0o4000 != 0 && file.uid() == 0 || file.mode() & 0o2000 != 0 && file.gid() == 0;
-        if (uid == 0 || gid == 0 || setuid) && !path.ancestors().all(safe) {
+        // A link's own folders are looked at as well as those of what it leads to.
+        let paths = [Some(&path), Some(&real).filter(|real| **real != path)];
+        for path in paths.into_iter().flatten().filter(|_| uid == 0 || gid == 0 || setuid) {
+            if path.ancestors().all(safe) {
+                continue;
+            }
             judged.insecure = true;
             let tail = if self.enforced { " - disabling." } else { "." };
-            judged.lines.push(format!("Unsafe permissions found for script '{shown}'{tail}"));
-            if self.enforced {
-                return Err(Unusable::Insecure);
-            }
+            judged.lines.push(format!("Unsafe permissions found for script '{}'{tail}", path.display()));
         }
-        Ok(Program { path, arguments: arguments.to_vec(), uid, gid })
+        if judged.insecure && self.enforced {
+            return Err(Unusable::Insecure);
+        }
+        Ok(Program { path, arguments: arguments.to_vec(), uid, gid, groups })
     }
 
-    fn identity(&self, command: &Command, judged: &mut Judged) -> Result<(u32, u32), Unusable> {
-        if let Some((user, group)) = command.user.as_ref().or(self.user.as_ref()) {
-            return ids(user, group.as_deref()).map_err(|line| {
-                judged.lines.push(line);
-                Unusable::User
-            });
-        }
-        if let Ok(ids) = ids(DEFAULT_USER, None) {
-            return Ok(ids);
-        }
-        judged.no_default_user = true;
-        if self.enforced { Err(Unusable::User) } else { Ok((0, 0)) }
+    fn identity(&self, command: &Command, judged: &mut Judged) -> Result<Identity, Unusable> {
+        let (user, group) = match command.user.as_ref().or(self.user.as_ref()) {
+            Some((user, group)) => (user.as_str(), group.as_deref()),
+            None if is_known(DEFAULT_USER, None) => (DEFAULT_USER, None),
+            None => {
+                judged.no_default_user = true;
+                let root = Identity { uid: 0, gid: 0, groups: Vec::new() };
+                return if self.enforced { Err(Unusable::User) } else { Ok(root) };
+            }
+        };
+        let (uid, gid) = ids(user, group).map_err(|line| {
+            judged.lines.push(line);
+            Unusable::User
+        })?;
+        let groups = if self.supplementary_groups { supplementary_groups(user) } else { Vec::new() };
+        Ok(Identity { uid, gid, groups })
     }
+}
+
+/// Whom a script runs as.
+struct Identity {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+}
+
+/// The groups of a user, the first among them.
+fn supplementary_groups(user: &str) -> Vec<u32> {
+    let Some(found) = User::from_name(user).ok().flatten() else { return Vec::new() };
+    let Ok(name) = CString::new(user) else { return Vec::new() };
+    let groups = nix::unistd::getgrouplist(&name, found.gid).unwrap_or_default();
+    groups.into_iter().map(nix::unistd::Gid::as_raw).collect()
+}
+
+/// A path without `.`, `..` and empty parts, its links left in; it begins at the root.
+fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => cleaned.push(name),
+            // The root is its own parent.
+            Component::ParentDir => drop(cleaned.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    cleaned
 }
 
 /// Whether there is such a user, and such a group.
@@ -199,7 +256,7 @@ mod tests {
     }
 
     fn root(enforced: bool) -> Policy {
-        Policy { enforced, user: Some(("root".to_owned(), None)) }
+        Policy { enforced, user: Some(("root".to_owned(), None)), ..Policy::default() }
     }
 
     #[test]
@@ -233,11 +290,35 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_run_by_its_own_path_if_that_is_asked_for() {
+        let link = std::env::temp_dir().join(format!("rha-link-{}", std::process::id()));
+        std::os::unix::fs::symlink("/bin/true", &link).unwrap();
+        let given = format!("/./etc/..{}", link.display());
+        let path = |symlink_paths| {
+            let policy = Policy { symlink_paths, ..root(false) };
+            policy.judge(&command(&[&given])).program.map(|program| program.path)
+        };
+        let real = fs::canonicalize("/bin/true").unwrap();
+        assert_eq!((path(true), path(false)), (Some(link.clone()), Some(real)));
+        fs::remove_file(&link).unwrap();
+    }
+
+    #[test]
+    fn supplementary_groups_are_those_of_the_user() {
+        let groups = |supplementary_groups| {
+            let policy = Policy { supplementary_groups, ..root(false) };
+            policy.judge(&command(&["/bin/true"])).program.map(|program| program.groups)
+        };
+        assert_eq!(groups(false), Some(Vec::new()));
+        assert!(groups(true).is_some_and(|groups| groups.contains(&0)));
+    }
+
+    #[test]
     fn a_missing_default_user_is_root_unless_the_rules_are_enforced() {
         if is_known(DEFAULT_USER, None) {
             return;
         }
-        let judged = |enforced| Policy { enforced, user: None }.judge(&command(&["/bin/true"]));
+        let judged = |enforced| Policy { enforced, ..Policy::default() }.judge(&command(&["/bin/true"]));
         assert!(judged(false).no_default_user && judged(false).program.is_some_and(|program| program.uid == 0));
         assert_eq!((judged(true).no_default_user, judged(true).unusable), (true, Some(Unusable::User)));
     }

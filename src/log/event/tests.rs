@@ -7,7 +7,7 @@ struct Kept(Arc<Mutex<Vec<String>>>);
 
 impl Prints for Kept {
     fn print(&self, line: Line<'_>) {
-        let text = format!("{:?} {:?} {:?}", line.level, line.connection, line.message);
+        let text = format!("{:?} {:?} {:?} {:?}", line.level, line.connection, line.instance, line.message);
         self.0.lock().expect("no panic").push(text);
     }
 }
@@ -16,17 +16,17 @@ impl Prints for Kept {
 fn a_line_arrives_as_it_was_sent_and_only_where_it_was_sent() {
     let (one, other) = (Kept::default(), Kept::default());
     let (to_one, to_other) = (to(one.clone()), to(other.clone()));
-    send(&to_one, Line { level: Level::Crit, connection: Some(7), message: b"\xff" });
-    send(&to_other, Line { level: Level::Debug, connection: None, message: b"" });
-    assert_eq!(*one.0.lock().expect("no panic"), ["Crit Some(7) [255]"]);
-    assert_eq!(*other.0.lock().expect("no panic"), ["Debug None []"]);
+    send(&to_one, Line { level: Level::Crit, connection: Some(7), instance: Some("one"), message: b"\xff" });
+    send(&to_other, Line { level: Level::Debug, connection: None, instance: None, message: b"" });
+    assert_eq!(*one.0.lock().expect("no panic"), ["Crit Some(7) Some(\"one\") [255]"]);
+    assert_eq!(*other.0.lock().expect("no panic"), ["Debug None None []"]);
 }
 
 #[test]
 fn every_level_comes_back() {
     for (word, level) in crate::log::error::LEVELS {
         let kept = Kept::default();
-        send(&to(kept.clone()), Line { level: *level, connection: None, message: word.as_bytes() });
+        send(&to(kept.clone()), Line { level: *level, connection: None, instance: None, message: word.as_bytes() });
         assert_eq!(kept.0.lock().expect("no panic").len(), 1, "{word}");
         assert_eq!(Level::of(*level as u64), Some(*level));
     }

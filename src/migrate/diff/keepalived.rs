@@ -1,9 +1,9 @@
 //! A keepalived configuration as named things.
 
 use super::model::{Meaning, Thing, Value};
-use super::secret;
 use crate::conf::tree::{Block, Statement};
 use crate::migrate::input::Text;
+use crate::migrate::secret;
 
 /// Blocks of the outermost level that have no name: there is one of each.
 const ONCE: [&str; 8] = [

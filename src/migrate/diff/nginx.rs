@@ -1,11 +1,11 @@
 //! An nginx configuration as named things: what holds in a location is what it was given or inherits.
 
 use super::model::{Meaning, Thing, Value};
-use super::secret;
 use crate::conf::directive::Contexts;
 use crate::conf::registry::Registry;
 use crate::conf::tree::{Block, Statement};
 use crate::migrate::input::Text;
+use crate::migrate::secret;
 use crate::session::contexts::{HTTP, LOCATION, MAIL, MAIL_SERVER, MAIN, SERVER, STREAM, STREAM_SERVER};
 use std::collections::{BTreeMap, BTreeSet};
 

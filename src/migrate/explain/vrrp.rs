@@ -2,6 +2,7 @@
 
 use crate::keepalived::failover::{self, Outcome, Pair};
 use crate::migrate::dialect::Dialect;
+use crate::migrate::drawing::{Bar, Drawing, Span};
 use crate::migrate::input::Given;
 use crate::migrate::report::{Failure, Finding, Report, Section, Severity, Table};
 use std::time::Duration;
@@ -42,8 +43,10 @@ pub fn run(paths: &[String], given: &Given) -> Result<Report, Failure> {
         Finding::new(Severity::Error, "both-master", text)
             .help("compare VRID, password, interval, addresses and version")
     }));
-    let (table, sentences) = told(&pair, &start);
-    report.section(Section::new("When something fails, and when it is well again").table(table));
+    let (table, sentences, bars) = told(&pair, &start);
+    let states = ["A is master", "B is master", "nobody", "both"].map(str::to_owned).to_vec();
+    let failures = Section::new("When something fails, and when it is well again").table(table);
+    report.section(failures.drawing(Drawing::Timeline { states, bars }));
     report.section(Section::new("In words").list(sentences));
     report.section(Section::new("Findings").findings(findings));
     for (node, said) in pair.complaints.iter().enumerate() {
@@ -75,7 +78,7 @@ fn started(pair: &Pair, start: &[Outcome]) -> Table {
 const EVER: &str = "as long as this lasts";
 
 /// What becomes of every instance in every case, as rows and in words.
-fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
+fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>, Vec<Bar>) {
     let mut table = Table::new(&[
         "when",
         "virtual router",
@@ -85,7 +88,7 @@ fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
         "nobody is master for",
         "both are for",
     ]);
-    let mut sentences = Vec::new();
+    let (mut sentences, mut bars) = (Vec::new(), Vec::new());
     for case in cases(pair, start) {
         for outcome in pair.after(&case.earlier, Some(&case.failure)) {
             let doubled = match outcome.doubled {
@@ -108,9 +111,43 @@ fn told(pair: &Pair, start: &[Outcome]) -> (Table, Vec<String>) {
                 doubled,
             ]);
             sentences.push(sentence(&case, &outcome));
+            bars.push(bar(&case, &outcome, start.len() > 1));
         }
     }
-    (table, sentences)
+    (table, sentences, bars)
+}
+
+/// The worst moment of a case over time: who was master, the time in which nobody or both are, who is master then.
+fn bar(case: &Case, outcome: &Outcome, several: bool) -> Bar {
+    let seconds = |time: Duration| time.as_secs_f64();
+    let settled = seconds(outcome.settled.1);
+    let until = |state: usize, from: f64, until: f64| Span { from, until, state };
+    // What lasts is after the change, and not a time of its own.
+    let vacant = if outcome.after.is_empty() { 0.0 } else { seconds(outcome.vacant.1).min(settled) };
+    let both = if outcome.after.len() > 1 { 0.0 } else { seconds(outcome.doubled).min(settled - vacant) };
+    let all = [
+        until(state(&outcome.before), -1.0, settled - vacant - both),
+        until(BOTH, settled - vacant - both, settled - vacant),
+        until(NOBODY, settled - vacant, settled),
+        until(state(&outcome.after), settled, settled + 2.0),
+    ];
+    let which = if several { format!("{}: ", outcome.instance) } else { String::new() };
+    Bar {
+        title: format!("{which}{}", case.text),
+        spans: all.into_iter().filter(|span| span.until > span.from).collect(),
+    }
+}
+
+/// The numbers of the states in a timeline.
+const NOBODY: usize = 2;
+const BOTH: usize = 3;
+
+fn state(masters: &[usize]) -> usize {
+    match masters {
+        [] => NOBODY,
+        [node] => *node,
+        _ => BOTH,
+    }
 }
 
 /// What is asked about a pair: the same for every node that is master of something.

@@ -5,7 +5,7 @@ use super::levels::Levels;
 use super::vrrp::{self, Vrrp};
 use crate::conf::source::Loader;
 use crate::migrate::dialect::Dialect;
-use crate::migrate::input::Given;
+use crate::migrate::input::{Given, Text};
 use crate::migrate::report::{Failure, Finding, Severity};
 use std::net::IpAddr;
 
@@ -67,11 +67,7 @@ impl Node {
                 Dialect::Nginx => {
                     let text = given.read(file)?;
                     node.remarks.extend(text.remark());
-                    node.refused.extend(text.refusals().map(|refusal| {
-                        let said = format!("nginx refuses the file: {}", refusal.text);
-                        let finding = Finding::new(Severity::Error, "refused", said);
-                        if refusal.place.is_empty() { finding.at(file) } else { finding.at(&refusal.place) }
-                    }));
+                    node.refuse(&text, file);
                     node.nginx.push(Levels::of(&text));
                 }
                 Dialect::Keepalived => node.keepalived.push(vrrp::read(&given.read(file)?)),
@@ -81,6 +77,19 @@ impl Node {
         let own = node.keepalived.iter().flat_map(|file| &file.instances).find_map(|one| one.source);
         node.address = node.address.or(own);
         Ok(node)
+    }
+
+    /// Takes over why nginx does not run a file.
+    fn refuse(&mut self, text: &Text, file: &str) {
+        self.refused.extend(text.refusals().map(|refusal| {
+            let finding = Finding::new(Severity::Error, "refused", format!("nginx refuses the file: {}", refusal.text));
+            if refusal.place.is_empty() { finding.at(file) } else { finding.at(&refusal.place) }
+        }));
+    }
+
+    /// How many files were read.
+    pub fn files(&self) -> usize {
+        self.nginx.len() + self.keepalived.len() + self.emqx.len() + self.scripts.len()
     }
 
     /// The virtual routers.

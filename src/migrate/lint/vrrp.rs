@@ -1,5 +1,6 @@
 //! A keepalived configuration as the rules see it: virtual routers and check scripts with their places.
 
+use super::lvs::{self, VirtualServer};
 use crate::conf::tree::{Block, Statement};
 use crate::migrate::input::{Gravity, Text};
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ pub struct Vrrp {
     pub instances: Vec<Instance>,
     /// The check scripts.
     pub scripts: Vec<Script>,
+    /// The virtual servers.
+    pub servers: Vec<VirtualServer>,
     /// What keepalived's test of the file fails for, though it starts.
     pub complaints: Vec<String>,
     /// Why keepalived does not start with the file.
@@ -144,6 +147,7 @@ pub fn read(text: &Text) -> Vrrp {
             "vrrp_sync_group" => {
                 out.groups_track |= block.statements().any(|inner| inner.name().starts_with("track_"));
             }
+            "virtual_server" => out.servers.push(lvs::read(text, statement, block)),
             "vrrp_script" => out.scripts.push(script(text, statement, block)),
             _ => {}
         }
@@ -159,7 +163,8 @@ pub fn read(text: &Text) -> Vrrp {
     out
 }
 
-fn set(text: &Text, statement: &Statement) -> Set {
+/// A keyword with its first argument.
+pub fn set(text: &Text, statement: &Statement) -> Set {
     let value = statement.arguments().first().map(|word| word.text().into_owned()).unwrap_or_default();
     Set { name: statement.name().into_owned(), value, place: text.place(statement.span) }
 }

@@ -11,10 +11,11 @@ use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// All stand-ins; they live as long as the event loop.
 pub struct Backends {
@@ -28,7 +29,7 @@ pub struct Backends {
 pub enum Speech {
     /// Requests.
     Http,
-    /// A line, maybe behind a PROXY header.
+    /// A line, maybe behind a PROXY header, or a datagram.
     Line,
 }
 
@@ -50,15 +51,18 @@ impl Backends {
         if let Some(address) = self.known.borrow().get(&key) {
             return Ok(*address);
         }
-        let failed = |error: std::io::Error| Failure(format!("no stand-in for {name}: {}", reason(&error)));
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let failed = |error: io::Error| Failure(format!("no stand-in for {name}: {}", reason(&error)));
+        let (listener, datagrams) = bind().map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let (name, seen) = (name.to_owned(), Arc::clone(&self.seen));
         match speech {
             Speech::Http => drop(tokio::spawn(serve(listener, name, seen))),
-            Speech::Line => drop(tokio::spawn(serve_lines(listener, name, seen))),
+            Speech::Line => {
+                let datagrams = UdpSocket::from_std(datagrams).map_err(failed)?;
+                drop(tokio::spawn(serve_datagrams(datagrams, name.clone(), Arc::clone(&seen))));
+                drop(tokio::spawn(serve_lines(listener, name, seen)));
+            }
         }
         self.known.borrow_mut().insert(key, address);
         Ok(address)
@@ -93,6 +97,37 @@ async fn serve(listener: TcpListener, name: String, seen: Seen) {
             // What goes wrong on a connection is seen by nginx, whose answer is compared.
             let _ = served.serve_connection(TokioIo::new(socket), service_fn(answer)).await;
         });
+    }
+}
+
+/// Two sockets of one port: for connections, and for datagrams.
+fn bind() -> io::Result<(std::net::TcpListener, std::net::UdpSocket)> {
+    let mut tries = 0;
+    loop {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        match std::net::UdpSocket::bind(listener.local_addr()?) {
+            Ok(datagrams) => {
+                listener.set_nonblocking(true)?;
+                datagrams.set_nonblocking(true)?;
+                return Ok((listener, datagrams));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ports that are tried for both.
+const TRIES: u32 = 100;
+
+/// Says to each datagram who it is and what it was told.
+async fn serve_datagrams(socket: UdpSocket, name: String, seen: Seen) {
+    let mut told = vec![0; 65_536];
+    while let Ok((length, from)) = socket.recv_from(&mut told).await {
+        let shown = String::from_utf8_lossy(told.get(..length).unwrap_or_default()).escape_debug().to_string();
+        let text = format!("{name} was told {shown}\n");
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+        let _ = socket.send_to(text.as_bytes(), from).await;
     }
 }
 

@@ -7,9 +7,10 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// An answer, or what went wrong instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub async fn ask(ask: &Ask, place: Place) -> Answer {
         own: None,
     };
     let asked = async {
+        if ask.is_datagram() {
+            return datagram(ask, place).await;
+        }
         let socket = connect(place).await.map_err(|_| "no connection".to_owned())?;
         if ask.is_line() { line(ask, socket).await } else { exchange(ask, socket).await }
     };
@@ -73,6 +77,34 @@ async fn line(ask: &Ask, mut socket: TcpStream) -> Result<Answer, String> {
     }
     let mut body = Vec::new();
     let status = if socket.read_to_end(&mut body).await.is_ok() { "closed" } else { "reset" }.to_owned();
+    Ok(Answer { request: ask.title(), status, headers: Vec::new(), body, asked: Vec::new(), own })
+}
+
+/// How long the first datagram of an answer may take, and each that follows.
+const SILENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_millis(300)];
+
+/// Sends a datagram, and receives what comes until nothing does.
+async fn datagram(ask: &Ask, place: Place) -> Result<Answer, String> {
+    let open = async {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        socket.connect(place.address).await?;
+        socket.send(ask.body.as_bytes()).await?;
+        io::Result::Ok(socket)
+    };
+    let socket = open.await.map_err(|_| "no connection".to_owned())?;
+    let own = socket.local_addr().ok().map(|address| address.port());
+    let (mut body, mut count, mut bytes) = (Vec::new(), 0_usize, vec![0; 65_536]);
+    let [first, next] = SILENCE;
+    while let Ok(received) = tokio::time::timeout(if count == 0 { first } else { next }, socket.recv(&mut bytes)).await
+    {
+        let Ok(length) = received else {
+            body.extend_from_slice(b"(refused)");
+            break;
+        };
+        count += 1;
+        body.extend_from_slice(bytes.get(..length).unwrap_or_default());
+    }
+    let status = format!("{count} datagrams");
     Ok(Answer { request: ask.title(), status, headers: Vec::new(), body, asked: Vec::new(), own })
 }
 

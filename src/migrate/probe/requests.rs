@@ -8,11 +8,13 @@ use crate::migrate::report::Failure;
 
 /// The method of a connection to the stream server.
 pub const TCP: &str = "TCP";
+/// The method of a datagram for the stream server.
+pub const UDP: &str = "UDP";
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// GET and its like, or [`TCP`].
+    /// GET and its like, or [`TCP`] or [`UDP`].
     pub method: String,
     /// The host, as it is said to the server.
     pub host: String,
@@ -29,7 +31,16 @@ pub struct Ask {
 impl Ask {
     /// A connection to a port of the stream server, on which a line is said.
     pub fn line(port: u16, line: &str) -> Self {
-        let (method, host, body) = (TCP.to_owned(), "localhost".to_owned(), line.to_owned());
+        Self::said(TCP, port, line)
+    }
+
+    /// A datagram for a port of the stream server.
+    pub fn datagram(port: u16, text: &str) -> Self {
+        Self::said(UDP, port, text)
+    }
+
+    fn said(method: &str, port: u16, text: &str) -> Self {
+        let (method, host, body) = (method.to_owned(), "localhost".to_owned(), text.to_owned());
         Self { method, host, port, target: String::new(), headers: Vec::new(), body }
     }
 
@@ -38,10 +49,16 @@ impl Ask {
         self.method == TCP
     }
 
+    /// Whether it is a datagram.
+    pub fn is_datagram(&self) -> bool {
+        self.method == UDP
+    }
+
     /// How a reader knows it.
     pub fn title(&self) -> String {
-        if self.is_line() {
-            return format!("{TCP} tcp://{}:{} < {}", self.host, self.port, self.body);
+        if self.is_line() || self.is_datagram() {
+            let scheme = self.method.to_ascii_lowercase();
+            return format!("{} {scheme}://{}:{} < {}", self.method, self.host, self.port, self.body);
         }
         let port = if self.port == 80 { String::new() } else { format!(":{}", self.port) };
         let headers: String = self.headers.iter().map(|(name, value)| format!(" [{name}: {value}]")).collect();
@@ -50,11 +67,11 @@ impl Ask {
     }
 }
 
-/// The requests in question.
+/// The requests in question; `said` is what the stream servers are asked where nothing is given.
 ///
 /// # Errors
 /// A file cannot be read, or a line of a list makes no sense.
-pub fn collect(args: &Args, given: &Given, text: &Text, streams: &[u16]) -> Result<Vec<Ask>, Failure> {
+pub fn collect(args: &Args, given: &Given, text: &Text, said: Vec<Ask>) -> Result<Vec<Ask>, Failure> {
     let read = |path: &String| {
         let bytes = given.load(path).map_err(|error| Failure::file(path, &error))?;
         Ok::<String, Failure>(String::from_utf8_lossy(&bytes).into_owned())
@@ -70,18 +87,20 @@ pub fn collect(args: &Args, given: &Given, text: &Text, streams: &[u16]) -> Resu
         let found: Vec<Ask> = read(path)?.lines().filter_map(|line| logged(line, &args.host)).collect();
         return if found.is_empty() { Err(Failure(format!("{path}: there is no request in it"))) } else { Ok(found) };
     }
-    Ok(suggested(&text.tree).into_iter().chain(streams.iter().map(|port| Ask::line(*port, "rmigrate"))).collect())
+    Ok(suggested(&text.tree).into_iter().chain(said).collect())
 }
 
-/// `GET http://host:port/path [Name: value] < body`, or `TCP tcp://host:port < line`.
+/// `GET http://host:port/path [Name: value] < body`, `TCP tcp://host:port < line`, or `UDP udp://host:port < datagram`.
 fn listed(line: &str) -> Option<Ask> {
     let (line, body) = line.split_once(" < ").unwrap_or((line, ""));
     let (head, rest) = line.split_once(" [").unwrap_or((line, ""));
     let (method, url) = head.trim().split_once(char::is_whitespace)?;
     let (scheme, url) = url.trim().split_once("://")?;
-    if scheme == "tcp" || method == TCP {
-        let (_, port) = url.rsplit_once(':').filter(|_| scheme == "tcp" && method == TCP && rest.is_empty())?;
-        return Some(Ask::line(port.parse().ok()?, body));
+    let kinds = [("tcp", TCP), ("udp", UDP)];
+    if kinds.iter().any(|(own, kind)| scheme == *own || method == *kind) {
+        let fits = kinds.contains(&(scheme, method)) && rest.is_empty();
+        let (_, port) = url.rsplit_once(':').filter(|_| fits)?;
+        return Some(Ask::said(method, port.parse().ok()?, body));
     }
     let (authority, target) = url.split_at(url.find('/').unwrap_or(url.len()));
     let (host, port) = match authority.rsplit_once(':') {
@@ -175,6 +194,10 @@ mod tests {
         assert_eq!((line.port, line.body.as_str()), (1883, "hello"));
         assert_eq!(listed(&line.title()), Some(line));
         assert!(listed("GET tcp://h:1").is_none() && listed("TCP http://h:1/").is_none());
+        let datagram = listed("UDP udp://localhost:53 < hello").expect("a datagram");
+        assert_eq!((datagram.is_datagram(), datagram.port, datagram.body.as_str()), (true, 53, "hello"));
+        assert_eq!(datagram.title(), "UDP udp://localhost:53 < hello");
+        assert!(listed("TCP udp://h:1").is_none() && listed("udp udp://h:1").is_none());
         assert_eq!(listed("GET https://h").map(|ask| (ask.port, ask.target)), Some((443, "/".to_owned())));
         assert!(listed("GET /no/host").is_none() && listed("nonsense").is_none());
         let line = r#"1.2.3.4 - - [26/Nov/2026:00:00:00 +0000] "GET /a?b HTTP/1.1" 200 5 "-" "curl/8 (x)""#;

@@ -2,13 +2,14 @@
 
 use super::backend::Backends;
 use super::client::{Answer, ask};
-use super::requests::Ask;
+use super::requests::{Ask, TCP, UDP};
 use super::sandbox::Sandbox;
 use crate::conf::diagnostic::reason;
 use crate::migrate::report::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,7 +70,11 @@ pub async fn trial(
     backends.take();
     let mut answers = Vec::new();
     for one in asks {
-        let ports = if one.is_line() { &sandbox.streams } else { &sandbox.ports };
+        let ports = match one.method.as_str() {
+            TCP => &sandbox.streams,
+            UDP => &sandbox.datagrams,
+            _ => &sandbox.ports,
+        };
         let mut answer = match ports.get(&one.port) {
             Some(place) => ask(one, *place).await,
             None => Answer {
@@ -113,6 +118,8 @@ impl Running {
             for place in sandbox.ports.values().chain(sandbox.streams.values()) {
                 open = open && TcpStream::connect(place.address).await.is_ok();
             }
+            // Who listens for datagrams has the address.
+            open &= sandbox.datagrams.values().all(|place| UdpSocket::bind(place.address).is_err());
             if open {
                 return true;
             }

@@ -2,7 +2,7 @@
 //! symbolic links to what it only reads.
 
 use super::backend::{Backends, Speech};
-use super::text::{Row, print, rows};
+use super::text::{Row, print, print_with_places, rows};
 use crate::conf::diagnostic::reason;
 use crate::migrate::input::Text;
 use crate::migrate::report::Failure;
@@ -25,12 +25,16 @@ pub struct Sandbox {
     pub ports: BTreeMap<u16, Place>,
     /// The same of the stream servers.
     pub streams: BTreeMap<u16, Place>,
+    /// The same of those that take datagrams.
+    pub datagrams: BTreeMap<u16, Place>,
     /// The stream module has to be loaded where it is not part of the program.
     pub wants_stream: bool,
     /// What is not as it was, for the reader.
     pub notes: Vec<String>,
     /// Folders for temporary files that have to be named for nginx to leave its own alone.
     temporary: Vec<&'static str>,
+    /// Where the operator's files have what begins in each line of the configuration.
+    places: Vec<Option<String>>,
 }
 
 /// Where a port is now.
@@ -93,9 +97,11 @@ impl Sandbox {
             folder,
             ports: BTreeMap::new(),
             streams: BTreeMap::new(),
+            datagrams: BTreeMap::new(),
             wants_stream: false,
             notes: Vec::new(),
             temporary: Vec::new(),
+            places: Vec::new(),
         };
         let prefix = crate::nginx::view::inputs(&text.name).prefix;
         let own = Path::new(&text.name).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -112,23 +118,40 @@ impl Sandbox {
             files: 0,
             ports: BTreeMap::new(),
             streams: BTreeMap::new(),
+            datagrams: BTreeMap::new(),
             notes: Vec::new(),
         };
         let loaded = |row: &Row| row.name() == "load_module" && row.word(1).contains("ngx_stream_module");
         sandbox.wants_stream = rows.iter().any(|row| row.name() == "stream") && !rows.iter().any(loaded);
         let rewritten = rewriter.main(rows)?;
-        let written = fs::write(&sandbox.conf, print(&rewritten));
+        let (printed, places) = print_with_places(&rewritten);
+        sandbox.places = places.into_iter().map(|span| span.map(|span| text.place(span))).collect();
+        let written = fs::write(&sandbox.conf, printed);
         written.map_err(|error| Failure::file(&sandbox.conf.to_string_lossy(), &error))?;
         (sandbox.ports, sandbox.streams) = (rewriter.ports, rewriter.streams);
+        sandbox.datagrams = rewriter.datagrams;
         (sandbox.notes, sandbox.temporary) = (rewriter.notes, rewriter.temporary);
         sandbox.notes.sort();
         sandbox.notes.dedup();
         Ok(sandbox)
     }
 
-    /// A text without the sandbox's own paths, for a reader.
+    /// A text without the sandbox's own paths, for a reader: a line of its configuration is the operator's own.
     pub fn plain(&self, text: &str) -> String {
-        text.replace(&*self.folder.to_string_lossy(), "SANDBOX")
+        let conf = format!("{}:", self.conf.to_string_lossy());
+        let mut parts = text.split(conf.as_str());
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (line, rest) = part.split_at(digits);
+            let place = line.parse::<usize>().ok().and_then(|line| self.places.get(line.checked_sub(1)?)?.as_ref());
+            match place {
+                Some(place) => out.push_str(place),
+                None => out.push_str(&format!("{conf}{line}")),
+            }
+            out.push_str(rest);
+        }
+        out.replace(&*self.folder.to_string_lossy(), "SANDBOX")
     }
 
     /// Makes ready for a program: nothing is left of the one before. `served` tells which directives it has, `modules`
@@ -218,6 +241,7 @@ struct Rewriter<'a> {
     files: usize,
     ports: BTreeMap<u16, Place>,
     streams: BTreeMap<u16, Place>,
+    datagrams: BTreeMap<u16, Place>,
     notes: Vec<String>,
 }
 
@@ -324,6 +348,10 @@ impl Rewriter<'_> {
                 row.set(1, &file.replace("/log/", "/cache/"));
             }
             "proxy_pass" if !self.live => self.proxied(row)?,
+            "proxy_http_version" if !self.live && row.word(1) == "2" => {
+                self.note("proxy_http_version 2: the stand-ins speak HTTP/1.1");
+                row.set(1, "1.1");
+            }
             "resolver" if !self.live => {
                 self.note("resolver is left out: every server is a stand-in");
                 return Ok(None);
@@ -406,11 +434,15 @@ impl Rewriter<'_> {
     fn listen(&mut self, row: &Row, speech: Speech, seen: &mut Vec<SocketAddr>) -> Result<Option<Row>, Failure> {
         let words = row.rest(2);
         let udp = words.iter().any(|word| word == "udp");
-        let Some(port) = port(&row.word(1)).filter(|_| !udp) else {
-            self.note(if udp { "listen udp is left out" } else { "listen unix: is left out" });
+        let Some(port) = port(&row.word(1)) else {
+            self.note("listen unix: is left out");
             return Ok(None);
         };
-        let places = if speech == Speech::Line { &mut self.streams } else { &mut self.ports };
+        let places = match (speech, udp) {
+            (Speech::Line, true) => &mut self.datagrams,
+            (Speech::Line, false) => &mut self.streams,
+            (Speech::Http, _) => &mut self.ports,
+        };
         let address = place(places, port)?.address;
         if seen.contains(&address) {
             return Ok(None);
@@ -422,7 +454,7 @@ impl Rewriter<'_> {
         let mut listen = vec!["listen".to_owned(), address.to_string()];
         for word in words {
             match word.as_str() {
-                "default_server" | "default" | "proxy_protocol" => listen.push(word),
+                "default_server" | "default" | "proxy_protocol" | "udp" => listen.push(word),
                 "ssl" if speech == Speech::Line => self.note("listen ssl: a plain line is said instead"),
                 "ssl" | "http2" | "quic" => self.note(&format!("listen {word}: plain HTTP is asked instead")),
                 _ => {}

@@ -1,5 +1,6 @@
 //! Statements back into a text that nginx reads as the same statements.
 
+use crate::conf::source::Span;
 use crate::conf::tree::{Block, Node, Statement};
 
 /// A statement being rewritten: words and, maybe, what is inside.
@@ -9,12 +10,14 @@ pub struct Row {
     pub words: Vec<Vec<u8>>,
     /// What stands between its braces.
     pub inside: Option<Vec<Self>>,
+    /// Where the operator's file has it.
+    pub from: Option<Span>,
 }
 
 impl Row {
     /// A statement without a block.
     pub fn new(words: &[&str]) -> Self {
-        Self { words: words.iter().map(|word| word.as_bytes().to_vec()).collect(), inside: None }
+        Self { words: words.iter().map(|word| word.as_bytes().to_vec()).collect(), inside: None, from: None }
     }
 
     /// Its name.
@@ -58,17 +61,23 @@ pub fn rows(block: &Block) -> Result<Vec<Row>, String> {
 
 fn row(statement: &Statement) -> Result<Row, String> {
     let words = statement.words.iter().map(|word| word.bytes.to_vec()).collect();
-    Ok(Row { words, inside: statement.block.as_ref().map(rows).transpose()? })
+    Ok(Row { words, inside: statement.block.as_ref().map(rows).transpose()?, from: Some(statement.span) })
 }
 
 /// The text of statements.
 pub fn print(rows: &[Row]) -> Vec<u8> {
-    let mut out = Vec::new();
-    rows.iter().for_each(|row| line(row, 0, &mut out));
-    out
+    print_with_places(rows).0
 }
 
-fn line(row: &Row, depth: usize, out: &mut Vec<u8>) {
+/// The text of statements, and where the operator's file has what begins in each of its lines.
+pub fn print_with_places(rows: &[Row]) -> (Vec<u8>, Vec<Option<Span>>) {
+    let (mut out, mut places) = (Vec::new(), Vec::new());
+    rows.iter().for_each(|row| line(row, 0, &mut out, &mut places));
+    (out, places)
+}
+
+fn line(row: &Row, depth: usize, out: &mut Vec<u8>, places: &mut Vec<Option<Span>>) {
+    let start = out.len();
     out.extend(std::iter::repeat_n(b' ', depth * 4));
     for (at, bytes) in row.words.iter().enumerate() {
         if at > 0 {
@@ -76,14 +85,15 @@ fn line(row: &Row, depth: usize, out: &mut Vec<u8>) {
         }
         word(bytes, out);
     }
-    match &row.inside {
-        None => out.extend_from_slice(b";\n"),
-        Some(inside) => {
-            out.extend_from_slice(b" {\n");
-            inside.iter().for_each(|row| line(row, depth + 1, out));
-            out.extend(std::iter::repeat_n(b' ', depth * 4));
-            out.extend_from_slice(b"}\n");
-        }
+    out.extend_from_slice(if row.inside.is_some() { b" {\n" } else { b";\n" });
+    let written = out.get(start..).unwrap_or_default();
+    // A word may hold line ends.
+    places.extend(std::iter::repeat_n(row.from, written.iter().filter(|byte| **byte == b'\n').count()));
+    if let Some(inside) = &row.inside {
+        inside.iter().for_each(|row| line(row, depth + 1, out, places));
+        out.extend(std::iter::repeat_n(b' ', depth * 4));
+        out.extend_from_slice(b"}\n");
+        places.push(row.from);
     }
 }
 
@@ -104,9 +114,29 @@ fn word(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{print, rows};
+    use super::{Row, print, print_with_places, rows};
     use crate::conf::lex;
     use crate::conf::source::SourceId;
+
+    /// The same without their places.
+    fn bare(rows: Vec<Row>) -> Vec<Row> {
+        rows.into_iter().map(|row| Row { inside: row.inside.map(bare), from: None, ..row }).collect()
+    }
+
+    #[test]
+    fn every_printed_line_knows_where_it_is_from() {
+        let text = b"http {\n server {\n\n  return 200 'a\nb';\n } }";
+        let read = rows(&lex::nginx::file(text, SourceId(0))).unwrap_or_default();
+        let (printed, places) = print_with_places(&read);
+        let starts: Vec<Option<u32>> = places.iter().map(|place| place.map(|span| span.start)).collect();
+        // The closing braces are those of their blocks.
+        assert_eq!(
+            starts,
+            [Some(0), Some(8), Some(20), Some(20), Some(8), Some(0)],
+            "{}",
+            String::from_utf8_lossy(&printed)
+        );
+    }
 
     #[test]
     fn what_is_printed_reads_as_what_was_read() {
@@ -114,7 +144,7 @@ mod tests {
             log_format f '$a "$b" \n'; location ~ \.php$ { return 200 "a\\b"; }"#;
         let words = |text: &[u8]| {
             let read = rows(&lex::nginx::file(text, SourceId(0))).unwrap_or_default();
-            (format!("{read:?}"), print(&read))
+            (format!("{:?}", bare(read.clone())), print(&read))
         };
         let (first, printed) = words(text);
         assert_eq!(first, words(&printed).0, "{}", String::from_utf8_lossy(&printed));

@@ -18,12 +18,15 @@ pub fn render(report: &Report) -> String {
 fn one(out: &mut String, section: &Section) {
     out.push_str(&format!("\n## {}\n", plain(&section.title)));
     for part in &section.parts {
-        out.push('\n');
+        if !matches!(part, Part::Drawing(_)) {
+            out.push('\n');
+        }
         match part {
             Part::Text { text } => out.push_str(&format!("{}\n", plain(text))),
             Part::List { items } => items.iter().for_each(|item| out.push_str(&format!("- {}\n", plain(item)))),
             Part::Table(table) => columns(out, table),
             Part::Findings { findings } => findings.iter().for_each(|finding| found(out, finding)),
+            Part::Drawing(_) => {}
             Part::Verbatim { text } => {
                 let fence = "`".repeat(longest_run(text).max(2) + 1);
                 out.push_str(&format!("{fence}\n{}\n{fence}\n", visible(text.trim_end_matches('\n'))));

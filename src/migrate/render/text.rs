@@ -24,6 +24,7 @@ fn one(out: &mut String, section: &Section) {
             Part::List { items } => items.iter().for_each(|item| out.push_str(&wrapped(item, "  - ", "    "))),
             Part::Table(table) => out.push_str(&aligned(table)),
             Part::Findings { findings } => findings.iter().for_each(|finding| out.push_str(&found(finding))),
+            Part::Drawing(_) => {}
             Part::Verbatim { text } => {
                 text.lines().for_each(|line| out.push_str(&format!("    {}\n", visible(line))));
             }

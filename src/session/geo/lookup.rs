@@ -22,10 +22,10 @@ pub struct Lookup<S: Subject> {
 }
 
 /// Whose address is looked up.
-enum Source<S: Subject> {
+pub enum Source<S: Subject> {
     /// The client's.
     Client(Template<S>),
-    /// The one that a believed proxy names, for others the client's: its address, and the header.
+    /// The one that a trusted proxy names, for others the client's: its address, and the header.
     Forwarded(Template<S>, Template<S>, Believed),
     /// The one in a text.
     Text(Template<S>),
@@ -48,14 +48,9 @@ impl<S: Subject> Lookup<S> {
     /// # Errors
     /// A text that does not compile.
     pub fn new(geo: &Geo, names: &mut Names<S>) -> Result<Self, Diagnostic> {
-        let mut text = |bytes: &[u8]| Template::compile(bytes, names).map_err(Diagnostic::emerg);
-        let source = match (&geo.source, &geo.table.proxies) {
-            (Some(source), _) => Source::Text(text(&source.bytes)?),
-            (None, proxies) if proxies.networks.is_empty() => Source::Client(text(b"$binary_remote_addr")?),
-            (None, proxies) => {
-                let client = text(b"$binary_remote_addr")?;
-                Source::Forwarded(client, text(b"$http_x_forwarded_for")?, proxies.clone())
-            }
+        let source = match &geo.source {
+            Some(source) => Source::text(&source.bytes, names)?,
+            None => Source::client(geo.table.proxies.clone(), names)?,
         };
         let table = match &geo.table {
             Table { ranges: Some(ranges), .. } => Found::Ranges(ranges.clone()),
@@ -81,7 +76,29 @@ impl<S: Subject> Compute<S> for Lookup<S> {
 }
 
 impl<S: Subject> Source<S> {
-    fn address(&self, subject: &S) -> Option<IpAddr> {
+    /// The client, or the address a trusted proxy names.
+    ///
+    /// # Errors
+    /// A name that is no variable.
+    pub fn client(proxies: Believed, names: &mut Names<S>) -> Result<Self, Diagnostic> {
+        let mut text = |bytes: &[u8]| Template::compile(bytes, names).map_err(Diagnostic::emerg);
+        let client = text(b"$binary_remote_addr")?;
+        if proxies.networks.is_empty() {
+            return Ok(Self::Client(client));
+        }
+        Ok(Self::Forwarded(client, text(b"$http_x_forwarded_for")?, proxies))
+    }
+
+    /// The address in a text.
+    ///
+    /// # Errors
+    /// A text that cannot be compiled.
+    pub fn text(bytes: &[u8], names: &mut Names<S>) -> Result<Self, Diagnostic> {
+        Template::compile(bytes, names).map(Self::Text).map_err(Diagnostic::emerg)
+    }
+
+    /// The address; nothing for a client of a unix socket.
+    pub fn address(&self, subject: &S) -> Option<IpAddr> {
         match self {
             Self::Client(bytes) => binary(&bytes.text(subject)),
             Self::Text(text) => std::str::from_utf8(&text.text(subject)).ok()?.parse().ok(),

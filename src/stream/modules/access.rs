@@ -4,7 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::log::Level;
 use crate::session::access::Rules;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
 use crate::stream::session::Session;
 
 /// The module.
@@ -16,7 +16,7 @@ struct Access {
     rules: Rules,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if let Some(rules) = levels.get::<Rules>().filter(|rules| !rules.is_empty()) {
         place.step(Phase::Access, Access { rules: rules.clone() });
     }

@@ -6,10 +6,12 @@ use crate::conf::module::{Conf, Scope};
 use crate::conf::slot::Text as TextSlot;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
+use crate::log::Level;
 use crate::session::contexts::STREAM_SERVER;
 use crate::stream::explain::Ending;
-use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
-use crate::stream::session::Session;
+use crate::stream::module::{Compile, Content, Module, ServerBuilder, Text, Work};
+use crate::stream::session::{Session, Wire};
+use crate::stream::udp::{self, Client};
 use std::io;
 
 /// The module.
@@ -38,7 +40,7 @@ struct Answer {
     text: Text,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if let Some(word) = levels.level.own::<Fixed>().and_then(|conf| conf.text.as_ref()) {
         place.content(Answer { text: cx.text(word)? });
     }
@@ -53,15 +55,19 @@ impl Content for Answer {
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
         Box::pin(async move {
             let text = self.text.text(session);
+            let stream = match session.wire.clone() {
+                Wire::Stream(stream) => stream,
+                Wire::Datagrams(client) => return datagram(session, &client, &text),
+            };
             let mut rest = text.as_slice();
             while !rest.is_empty() {
-                match session.stream.try_write(rest) {
+                match stream.try_write(rest) {
                     Ok(count) => {
                         session.sent += count as u64;
                         rest = rest.get(count..).unwrap_or_default();
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        session.stream.writable().await;
+                        stream.writable().await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return 500,
@@ -69,5 +75,27 @@ impl Content for Answer {
             }
             200
         })
+    }
+
+    fn datagrams(&self) -> u64 {
+        1
+    }
+}
+
+/// Answers a datagram with one.
+fn datagram(session: &mut Session, client: &Client, text: &[u8]) -> u16 {
+    if text.is_empty() {
+        return 200;
+    }
+    match client.send(text) {
+        Ok(()) => {
+            session.sent += text.len() as u64;
+            200
+        }
+        Err(error) => {
+            let text = format!("sendmsg() failed ({}) while returning text", crate::conf::walk::errno(&error));
+            session.log(udp::gravity(&error, Level::Info), &text, "");
+            500
+        }
     }
 }

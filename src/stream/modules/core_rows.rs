@@ -1,4 +1,4 @@
-//! `ngx_stream_core_module` and the groups of servers as members of the list; their rows stand elsewhere.
+//! `ngx_stream_core_module` and the groups of servers as members of the list; their rows are elsewhere.
 
 use crate::session::contexts::STREAM_ANY;
 use crate::session::resolver;

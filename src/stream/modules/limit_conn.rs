@@ -3,7 +3,7 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::session::limit_conn::{Entry, Limiter, Limits, Zones};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
 use crate::stream::session::Session;
 
 /// The module.
@@ -11,7 +11,7 @@ pub fn modules() -> Vec<Module> {
     vec![Module::twin("ngx_stream_limit_conn_module").install(install)]
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(limits) = levels.get::<Limits>() else { return Ok(()) };
     if let Some(limiter) = Limiter::<Session>::new(limits, levels.get::<Zones>(), &mut cx.names, cx.build)? {
         place.step(Phase::Preaccess, limiter);

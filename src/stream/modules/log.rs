@@ -2,16 +2,20 @@
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
-use crate::conf::effect::Omission;
 use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Custom;
 use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::log::Level;
+use crate::net::symlinks::{self, Failed};
 use crate::session::contexts::{STREAM, STREAM_ANY};
 use crate::session::format::{self, AccessLog, AccessText, Format, FormatText};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::session::open_logs::Files;
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
 use crate::stream::session::Session;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 /// The module.
@@ -28,14 +32,13 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
             .doc("Gives a name to a line of text and variables."),
         Directive::new("access_log", STREAM_ANY, Arity::AtLeast(1), &Custom(access_log))
             .words(format::WORDS)
-            .support(Support::Parts("an empty path is not served"))
+            .support(Support::Parts("an empty path, by which nginx means its standard error, is refused"))
             .since("1.11.4")
             .doc("Sets where connections are logged, and in which format."),
-        Directive::checked("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
+        Directive::new("open_log_file_cache", STREAM_ANY, Arity::Between(1, 4), &Custom(open_log_file_cache))
             .words(&["max=", "min_uses=", "inactive=", "valid=", "off"])
             .since("1.11.4")
             .default("off")
-            .omitted(Omission::Tunes("only how log files are opened"))
             .doc("Keeps log files open whose names have variables."),
     ],
     scopes: &[Scope::of::<Formats>(STREAM), Scope::of::<Logs>(STREAM_ANY)],
@@ -53,7 +56,7 @@ impl Conf for Formats {
 #[derive(Default)]
 struct Logs {
     logs: Option<Vec<AccessText>>,
-    open: Option<u64>,
+    open: Option<format::Kept>,
 }
 
 impl Conf for Logs {
@@ -66,14 +69,15 @@ struct Log {
     logs: Vec<AccessLog<Session>>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let texts = levels.get::<Logs>().and_then(|logs| logs.logs.as_deref()).unwrap_or_default();
+    let kept = levels.get::<Logs>().and_then(|logs| logs.open.clone()).flatten();
     let formats = levels.get::<Formats>().map(|conf| conf.formats.as_slice()).unwrap_or_default();
     let mut logs = Vec::new();
     for text in texts {
         let Some(format) = formats.iter().find(|format| format.name == text.format) else { continue };
         let format = Arc::new(Format::new(format, &mut cx.names)?);
-        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?);
+        logs.push(AccessLog::new(text, format, &mut cx.names, cx.build)?.kept(kept.clone()));
     }
     if !logs.is_empty() {
         place.step(Phase::Log, Log { logs });
@@ -81,11 +85,24 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     Ok(())
 }
 
+/// The files of logs.
+struct Places;
+
+impl Files for Places {
+    fn open(&self, path: &[u8]) -> Result<File, Failed> {
+        symlinks::append(path, None)
+    }
+
+    fn info(&self, path: &[u8]) -> Result<Metadata, Failed> {
+        std::fs::metadata(OsStr::from_bytes(path)).map_err(|error| Failed { call: "stat()", error })
+    }
+}
+
 impl Handler for Log {
     fn run(&self, session: &mut Session) -> Flow {
-        let turn = session.turn().clone();
+        let event_loop = session.event_loop().clone();
         for log in &self.logs {
-            if let Err(text) = log.write(session, &turn) {
+            if let Err(text) = log.write(session, &event_loop, &Places) {
                 session.log(Level::Crit, &text, "");
             }
         }

@@ -22,6 +22,7 @@ use super::module::Module;
 /// Every module, in order.
 pub fn all() -> Vec<Module> {
     [
+        geoip::modules(),
         core_rows::modules(),
         realip::modules(),
         set::modules(),
@@ -29,7 +30,6 @@ pub fn all() -> Vec<Module> {
         access::modules(),
         map::modules(),
         geo::modules(),
-        geoip::modules(),
         split_clients::modules(),
         log::modules(),
         ssl::modules(),

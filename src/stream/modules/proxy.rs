@@ -1,8 +1,9 @@
 //! `ngx_stream_proxy_module`: connect to a server of a group, relay, try the next one when it cannot be reached.
 
 mod conf;
+mod datagrams;
 
-use self::conf::{MODULE, ProxyConf, local_address};
+use self::conf::{MODULE, ProxyConf};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Merged as _;
 use crate::conf::module::Scope;
@@ -12,22 +13,25 @@ use crate::conf::walk::{Levels, errno};
 use crate::log::Level;
 use crate::net::address::{self, Address, Host};
 use crate::net::deadline::Deadline;
+use crate::net::outgoing::{BufferSizes, Local, Unconnected, severity};
 use crate::net::proxy_protocol;
 use crate::net::resolver::Lookup;
 use crate::net::transport::{Outgoing, Transport, connect};
+use crate::net::udp::Udp;
 use crate::session::contexts::STREAM_ANY;
 use crate::session::tls::{Named, ServerSide, failed};
-use crate::session::used;
+use crate::session::{listening, used};
 use crate::stream::explain::Ending;
-use crate::stream::module::{Compile, Content, Module, Place, Text, Work};
-use crate::stream::relay::{End, Manner, Relay};
-use crate::stream::session::{Attempt, Session};
+use crate::stream::module::{Compile, Content, Module, ServerBuilder, Text, Work};
+use crate::stream::relay::{End, Relay, RelayOptions};
+use crate::stream::session::{Attempt, Session, Wire};
 use crate::stream::upstream::Pool;
 use crate::tls::check::Files;
 use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
 use crate::upstream::group::Choice;
+use crate::upstream::least_time::Measured;
 use crate::upstream::names::Changing as _;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;
@@ -49,7 +53,7 @@ const TLS: crate::conf::module::Module = crate::conf::module::Module {
 };
 
 /// Checks what TLS towards servers needs.
-fn tls(levels: &Levels<'_>, _: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn tls(levels: &Levels<'_>, _: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<ClientConf>() else { return Ok(()) };
     if let Some(name) = &conf.name {
         cx.text(name)?;
@@ -81,8 +85,9 @@ enum Value<T> {
 
 struct Proxy {
     target: Target,
-    bind: Option<Value<Address>>,
+    bind: Option<(Value<SocketAddr>, bool)>,
     socket_keepalive: bool,
+    buffers: BufferSizes,
     connect_timeout: Duration,
     timeout: Duration,
     upload: Value<u64>,
@@ -92,23 +97,34 @@ struct Proxy {
     next_timeout: Duration,
     protocol: bool,
     half_close: bool,
+    /// Datagrams of a client in a session; 0 is no limit.
+    requests: u64,
+    /// Datagrams of a server that answer one.
+    responses: Option<u64>,
     /// TLS towards the servers.
     tls: Option<ServerSide<Session>>,
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.level.own::<ProxyConf>() else { return Ok(()) };
     let Some(pass) = &conf.pass else { return Ok(()) };
     let bind = match conf.bind.as_ref().and_then(Option::as_ref) {
         None => None,
-        Some(word) if word.bytes.contains(&b'$') => Some(Value::Text(cx.text(word)?)),
-        Some(word) => local_address(&word.text()).map(Value::Fixed),
+        Some((word, transparent)) => {
+            cx.build.transparent |= transparent;
+            let value = match word.bytes.contains(&b'$') {
+                true => Some(Value::Text(cx.text(word)?)),
+                false => listening::local(&word.text()).map(Value::Fixed),
+            };
+            value.map(|value| (value, *transparent))
+        }
     };
     let tries = conf.tries.merged()?;
     place.content(Proxy {
         target: target(pass, cx)?,
         bind,
         socket_keepalive: conf.socket_keepalive.merged()?,
+        buffers: BufferSizes::new(conf.socket_rcvbuf, conf.socket_sndbuf),
         connect_timeout: conf.connect_timeout.merged()?,
         timeout: conf.timeout.merged()?,
         upload: limit(conf.upload.as_ref(), cx)?,
@@ -118,6 +134,8 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
         next_timeout: conf.next_timeout.merged()?,
         protocol: conf.protocol.merged()?,
         half_close: conf.half_close.merged()?,
+        requests: conf.requests.unwrap_or(0),
+        responses: conf.responses,
         tls: side(levels, cx)?,
     });
     Ok(())
@@ -139,7 +157,7 @@ fn side(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Option<ServerSi
     {
         pairs.push([(cx.text(certificate)?, certificate.clone()), (cx.text(key)?, key.clone())]);
     }
-    let named = Named::new(pairs, conf.password_file.clone(), cx.build);
+    let named = Named::new(pairs, conf.password_file.clone(), conf.certificate_cache.clone().flatten(), cx.build);
     let name = conf.name.as_ref().map(|word| cx.text(word)).transpose()?;
     Ok(Some(ServerSide::new(context, name, named)))
 }
@@ -172,6 +190,14 @@ fn limit(word: Option<&Word>, cx: &mut Compile<'_, '_>) -> Result<Value<u64>, Di
         Some(word) if word.bytes.contains(&b'$') => Ok(Value::Text(cx.text(word)?)),
         Some(word) => Ok(Value::Fixed(value::size(&word.bytes, false).unwrap_or(0))),
     }
+}
+
+/// Why there is no connection.
+enum Unreached {
+    /// The server cannot be reached: another may be.
+    Server,
+    /// This side is not able to connect.
+    Local,
 }
 
 /// A connection counted as in use until it is dropped, or said to have failed.
@@ -212,6 +238,10 @@ impl Content for Proxy {
         Ending::Passes { group, choice, announces: self.protocol }
     }
 
+    fn datagrams(&self) -> u64 {
+        self.requests
+    }
+
     fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s> {
         Box::pin(async move {
             let pool = match find(self.servers(session), session).await {
@@ -224,15 +254,24 @@ impl Content for Proxy {
             // One timer a connection: what guards connecting guards the relay afterwards.
             let mut deadline = Deadline::new();
             match self.reach(session, &pool, &mut deadline).await {
-                Some((server, in_use)) => {
+                Ok((Server::Stream(server), in_use)) => {
                     self.relay(session, &server, deadline).await;
                     drop(in_use);
                     200
                 }
-                None => 502,
+                Ok((Server::Datagrams(server), in_use)) => self.exchange(session, &server, in_use).await,
+                Err(status) => status,
             }
         })
     }
+}
+
+/// A server that was reached.
+enum Server {
+    /// Over a connection.
+    Stream(Transport),
+    /// By datagrams.
+    Datagrams(Udp),
 }
 
 /// Who is asked.
@@ -254,7 +293,7 @@ async fn find(servers: Result<Servers, String>, session: &Session) -> Result<Arc
         Servers::Host { name, port } => (name, port),
     };
     let lookup = session.server.resolver.as_ref().ok_or_else(|| unresolved(&name))?;
-    let found = lookup.find(&name, session.turn()).await.map_err(|unknown| Lookup::complaint(&name, unknown))?;
+    let found = lookup.find(&name, session.event_loop()).await.map_err(|unknown| Lookup::complaint(&name, unknown))?;
     let addresses = found.all.iter().map(|ip| Address::Ip(SocketAddr::new(*ip, port)));
     Ok(Arc::new(Pool::of(Group::implicit(&name, addresses))))
 }
@@ -284,56 +323,66 @@ impl Proxy {
         }
     }
 
-    /// Connects to a server of the group, trying others as configured.
+    /// Connects to a server of the group, trying others as configured; the status of the session where none is reached.
     async fn reach(
         &self,
         session: &mut Session,
         pool: &Arc<Pool>,
         deadline: &mut Deadline,
-    ) -> Option<(Transport, InUse)> {
+    ) -> Result<(Server, InUse), u16> {
         let mut pick = pool.pick(session);
         pick.limit(self.tries);
         let began = Instant::now();
         loop {
-            session.turn().clock.update();
-            let now = session.turn().clock.now().as_secs();
+            session.event_loop().clock.update();
+            let now = session.event_loop().clock.now().as_secs();
             begin(session, &pool.group.name);
             let chosen = pool.group.select(&mut pick, now);
             let Some((at, peer)) = chosen.and_then(|at| Some((at, pool.group.peer(at)?))) else {
-                finish(session);
+                finish(session, true);
                 log(session, Level::Error, "no live upstreams while connecting to upstream");
-                return None;
+                return Err(502);
             };
             if let Some(attempt) = session.attempts.last_mut() {
                 attempt.peer.clear();
                 attempt.peer.push_str(&peer.name);
+                attempt.measured = Measured::new(pool, at, attempt.began);
             }
             let in_use = InUse { pool: pool.clone(), at, pick: Some(pick) };
-            if let Some(server) = self.connect(session, &peer.address, deadline).await {
-                pool.group.connected(at);
-                return Some((server, in_use));
+            match self.connect(session, &peer.address, deadline).await {
+                Ok(server) => {
+                    pool.group.connected(at);
+                    return Ok((server, in_use));
+                }
+                Err(Unreached::Server) => finish(session, true),
+                Err(Unreached::Local) => {
+                    finish(session, true);
+                    // Nobody was asked.
+                    session.attempts.last_mut().into_iter().for_each(|attempt| attempt.peer.clear());
+                    return Err(500);
+                }
             }
-            finish(session);
-            session.turn().clock.update();
-            let (left, out) = in_use.failed(session.turn().clock.now().as_secs());
-            pick = left?;
+            session.event_loop().clock.update();
+            let (left, out) = in_use.failed(session.event_loop().clock.now().as_secs());
+            pick = left.ok_or(502_u16)?;
             if out {
                 log(session, Level::Warn, "upstream server temporarily disabled while connecting to upstream");
             }
             let late = !self.next_timeout.is_zero() && began.elapsed() >= self.next_timeout;
             if pick.left() == 0 || !self.next || late {
-                return None;
+                return Err(502);
             }
         }
     }
 
-    async fn connect(&self, session: &mut Session, address: &Address, deadline: &mut Deadline) -> Option<Transport> {
-        let bind = match &self.bind {
-            None => None,
-            Some(Value::Fixed(address)) => Some(address.clone()),
-            Some(Value::Text(text)) => {
+    /// The address that connections to servers come from, where one is set.
+    fn local(&self, session: &Session) -> Option<Local> {
+        let (value, transparent) = self.bind.as_ref()?;
+        let address = match value {
+            Value::Fixed(address) => Some(*address),
+            Value::Text(text) => {
                 let text = text.text(session);
-                let local = local_address(&String::from_utf8_lossy(&text));
+                let local = listening::local(&String::from_utf8_lossy(&text));
                 if local.is_none() && !text.is_empty() {
                     let shown = String::from_utf8_lossy(&text);
                     log(
@@ -345,13 +394,27 @@ impl Proxy {
                 local
             }
         };
+        address.map(|address| Local { address, transparent: *transparent })
+    }
+
+    async fn connect(
+        &self,
+        session: &mut Session,
+        address: &Address,
+        deadline: &mut Deadline,
+    ) -> Result<Server, Unreached> {
+        let bind = self.local(session);
+        if let Wire::Datagrams(_) = session.wire {
+            return datagrams::connect(session, address, bind.as_ref(), self.buffers).map(Server::Datagrams);
+        }
         let how = Outgoing {
             bind,
+            buffers: self.buffers,
             keepalive: self.socket_keepalive,
             nodelay: session.server.tcp_nodelay,
             speaks: self.protocol,
         };
-        session.front.ledger.numbered();
+        session.loop_state.ledger.numbered();
         let server = match connect(address, &how) {
             Ok((server, false)) => server,
             Ok((server, true)) => match self.wait(&server, deadline).await {
@@ -364,30 +427,26 @@ impl Proxy {
                         _ => format!("connect() failed ({})", errno(&error)),
                     };
                     log(session, Level::Error, &format!("{text} while connecting to upstream"));
-                    return None;
+                    return Err(Unreached::Server);
                 }
             },
-            Err(error) => {
-                let text = format!("connect() to {address} failed ({}) while connecting to upstream", errno(&error));
-                log(session, severity(&error), &text);
-                return None;
-            }
+            Err(unconnected) => return Err(complain(session, address, unconnected)),
         };
         if let Some(side) = &self.tls
             && let Err(text) = self.secure(session, &server, (side, address), deadline).await
         {
             log(session, Level::Error, &format!("{text} while SSL handshaking to upstream"));
-            return None;
+            return Err(Unreached::Server);
         }
         if let Some(attempt) = session.attempts.last_mut() {
-            attempt.connect = Some(attempt.began.elapsed());
+            attempt.note_connect();
         }
         if session.logs(Level::Info) {
             let local = server.socket().local_addr().ok().and_then(|name| name.as_socket());
             let local = local.map_or_else(|| "unix:".to_owned(), |local| local.to_string());
             session.log_bare(Level::Info, &format!("proxy {local} connected to {address}"));
         }
-        Some(server)
+        Ok(Server::Stream(server))
     }
 
     /// Shakes hands with a server, behind a PROXY protocol head where there is one.
@@ -428,7 +487,7 @@ impl Proxy {
             Some(Err(error)) => return Err(failed(&error)),
             Some(Ok(())) => {}
         }
-        let now = session.turn().clock.now().as_secs() as i64;
+        let now = session.event_loop().clock.now().as_secs() as i64;
         server.tls().map_or(Ok(()), |tls| tls.look(|state| side.verify(state, &name, now)))
     }
 
@@ -468,17 +527,18 @@ impl Proxy {
     }
 
     async fn relay(&self, session: &mut Session, server: &Transport, deadline: Deadline) {
+        let Some(client) = session.stream().cloned() else { return };
         // With TLS the head has gone before the handshake.
         let mut first = if self.tls.is_some() { Vec::new() } else { self.head(session) };
         first.append(&mut session.preread);
-        let manner = Manner {
+        let manner = RelayOptions {
             timeout: self.timeout,
             half_close: self.half_close,
             upload: rate_of(&self.upload, session),
             download: rate_of(&self.download, session),
         };
-        let end = Relay::new(session, server, manner, &first).run(deadline).await;
-        finish(session);
+        let end = Relay::new(session, (&client, server), manner, &first).run(deadline).await;
+        finish(session, false);
         match end {
             End::Client | End::Server => {
                 let side = if end == End::Client { "client" } else { "upstream" };
@@ -520,12 +580,18 @@ fn begin(session: &mut Session, name: &str) {
         first_byte: None,
         session: None,
         began: Instant::now(),
+        measured: None,
     });
 }
 
-fn finish(session: &mut Session) {
+fn finish(session: &mut Session, failed: bool) {
     if let Some(attempt) = session.attempts.last_mut() {
         attempt.session = Some(attempt.began.elapsed());
+        if let Some(mut measured) = attempt.measured.take()
+            && failed
+        {
+            measured.failed();
+        }
     }
 }
 
@@ -542,17 +608,12 @@ pub fn log(session: &Session, level: Level, text: &str) {
     }
 }
 
-/// How bad nginx takes a connect that failed at once.
-fn severity(error: &io::Error) -> Level {
-    const USUAL: [i32; 8] = [
-        libc::ECONNREFUSED,
-        libc::EAGAIN,
-        libc::ECONNRESET,
-        libc::ENETDOWN,
-        libc::ENETUNREACH,
-        libc::EHOSTDOWN,
-        libc::EHOSTUNREACH,
-        libc::ETIMEDOUT,
-    ];
-    if error.raw_os_error().is_some_and(|code| USUAL.contains(&code)) { Level::Error } else { Level::Crit }
+/// Logs why a connection could not begin.
+fn complain(session: &Session, address: &Address, unconnected: Unconnected) -> Unreached {
+    let (level, call, error, unreached) = match unconnected {
+        Unconnected::Local { call, level, error } => (level, call, error, Unreached::Local),
+        Unconnected::Server(error) => (severity(&error), format!("connect() to {address}"), error, Unreached::Server),
+    };
+    log(session, level, &format!("{call} failed ({}) while connecting to upstream", errno(&error)));
+    unreached
 }

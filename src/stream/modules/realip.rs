@@ -10,7 +10,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::net::address::Address;
 use crate::session::contexts::STREAM_ANY;
 use crate::session::forwarded::{self, Believed, Trusted};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
 use crate::stream::session::Session;
 use std::net::SocketAddr;
 
@@ -40,7 +40,7 @@ impl Conf for From {
 
 struct RealIp(Believed);
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.get::<From>().filter(|conf| !conf.from.is_empty()) else { return Ok(()) };
     place.step(Phase::PostAccept, RealIp(Believed::new(&conf.from, cx.build.resolver)?));
     Ok(())

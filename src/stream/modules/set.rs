@@ -8,7 +8,7 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::script::variable::{SlotId, Subject as _};
 use crate::session::contexts::STREAM_SERVER;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place, Text};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder, Text};
 use crate::stream::session::Session;
 
 /// The module.
@@ -48,14 +48,14 @@ fn sets<'a>(levels: &Levels<'a>) -> &'a [(Word, Word)] {
 
 fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for (to, _) in sets(levels) {
-        cx.names.write(&name(to)).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
+        cx.names.write(&name(to)).map_err(|duplicate| duplicate.complaint().at(to.span))?;
     }
     Ok(())
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     for (to, value) in sets(levels) {
-        let id = cx.names.write(&name(to)).map_err(|text| Diagnostic::emerg(text).at(to.span))?;
+        let id = cx.names.write(&name(to)).map_err(|duplicate| duplicate.complaint().at(to.span))?;
         let value = cx.text(value)?;
         place.step(Phase::PostAccept, Assign { to: id, value });
     }

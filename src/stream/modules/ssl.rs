@@ -10,7 +10,7 @@ use crate::conf::walk::{Levels, Setting};
 use crate::session::contexts::STREAM_ANY;
 use crate::session::tls::{self, Named};
 use crate::stream::handshake::Secure;
-use crate::stream::module::{Compile, Module, Place};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::tls::TlsConf;
 use crate::tls::check::{by_name, lacking};
 use crate::tls::context::Purpose;
@@ -19,7 +19,11 @@ use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(tls::MODULES[1]).declare(declare).install(install), Module::new(MODULE)]
+    vec![
+        Module::new(tls::MODULES[1]).declare(declare).install(install),
+        Module::new(tls::MODULES[4]),
+        Module::new(MODULE),
+    ]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -57,7 +61,7 @@ impl Conf for StreamTls {
 
 fn ssl_alpn(cx: &mut Setting<'_>, conf: &mut StreamTls, statement: &Statement) -> Result<(), Diagnostic> {
     if !conf.alpn.is_empty() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     if statement.arguments().iter().any(|word| word.bytes.len() > 255) {
         return Err(cx.complain("protocol too long"));
@@ -70,7 +74,7 @@ fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diagnost
     tls::declare(levels, "stream ssl", cx.build)
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let at = levels.level.own::<StreamTls>().and_then(|own| own.listen);
     let (Some(at), Some(conf)) = (at, levels.get::<TlsConf>()) else { return Ok(()) };
     if let Some(complaint) = lacking(conf, "listen ... ssl") {
@@ -88,7 +92,7 @@ fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> 
     let protocols: Vec<&[u8]> = own.alpn.iter().map(|word| &*word.bytes).collect();
     place.tls = Some(Secure {
         context: context.protocols(&protocols),
-        named: Named::new(pairs, conf.password_file.clone(), cx.build),
+        named: Named::new(pairs, conf.password_file.clone(), conf.certificate_cache.clone().flatten(), cx.build),
         verify: conf.verify.unwrap_or(Verify::Off),
         timeout: own.handshake_timeout.merged()?,
     });

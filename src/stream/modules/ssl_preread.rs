@@ -6,7 +6,7 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Flag;
 use crate::conf::walk::Levels;
 use crate::session::contexts::STREAM_ANY;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, Place};
+use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
 use crate::stream::session::Session;
 use crate::tls::preread::{self, Preread as Read};
 
@@ -36,7 +36,7 @@ impl Conf for Preread {
     }
 }
 
-fn install(levels: &Levels<'_>, place: &mut Place, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     if levels.get::<Preread>().is_some_and(|conf| conf.enabled == Some(true)) {
         place.step(Phase::Preread, Step);
     }

@@ -45,6 +45,27 @@ fn bad_servers_get_nginxs_words() {
 }
 
 #[test]
+fn least_time_and_local_are_checked_as_nginx_checks_them() {
+    let of = |context, inside: &str| complaint(context, inside);
+    assert_eq!(of(HTTP, "least_time Header inflight; server a backup; keepalive 1 local;"), None);
+    assert_eq!(of(HTTP, "least_time last_byte; server a;"), None);
+    assert_eq!(of(STREAM, "least_time connect; server 127.0.0.1:1;"), None);
+    assert_eq!(of(STREAM, "least_time first_byte inflight; server 127.0.0.1:1;"), None);
+    let refused = |context, inside: &str| of(context, inside).unwrap_or_default();
+    assert_eq!(refused(HTTP, "server a; least_time connect;"), "invalid value \"connect\"");
+    assert_eq!(refused(STREAM, "server a:1; least_time header;"), "invalid value \"header\"");
+    assert_eq!(refused(HTTP, "server a; least_time x y;"), "invalid parameter \"y\"");
+    assert_eq!(
+        refused(HTTP, "server a; least_time header; least_time header;"),
+        "\"least_time\" directive is duplicate"
+    );
+    assert_eq!(
+        refused(HTTP, "server a; keepalive 1 locally;"),
+        "invalid number of arguments in \"keepalive\" directive"
+    );
+}
+
+#[test]
 fn good_groups_are_kept_whole() {
     let text = "upstream u { server a:81 weight=2 max_fails=3 fail_timeout=1m max_conns=4 down; least_conn; \
                 server b backup; keepalive 5; zone z 64k; }";

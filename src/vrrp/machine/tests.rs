@@ -17,25 +17,41 @@ fn owner() -> Config {
 }
 
 fn good(priority: u8) -> Event {
-    Event::Standing(Standing { priority, fault: false, waiting: false })
+    Event::Eligibility(Eligibility { priority, fault: false, waiting: false })
 }
 
 /// A reload that gives the router this configuration and nothing tracked.
 fn reconfigured(config: Config, announce: bool) -> Event {
-    let standing = Standing { priority: config.priority, fault: false, waiting: false };
-    Event::Reconfigure { config: Arc::new(config), standing, announce }
+    let eligibility = Eligibility { priority: config.priority, fault: false, waiting: false };
+    Event::Reconfigure { config: Arc::new(config), eligibility, announce }
 }
 
 fn heard(config: &Config, source: &str, priority: u8) -> Event {
     let (source, group) = (source.parse().unwrap(), "224.0.0.18".parse().unwrap());
     let payload = emit(config, priority, source, group);
-    Event::Received(Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, ah: None, payload })
+    Event::Received(Datagram {
+        source,
+        destination: Some(group),
+        hops: HOPS,
+        header: IPV4_HEADER,
+        ah: None,
+        payload,
+        clock: 0,
+    })
 }
 
 fn unicast_advert(config: &Config, source: &str, priority: u8) -> Event {
     let (source, own) = (source.parse().unwrap(), OWN.parse().unwrap());
     let payload = emit(config, priority, source, own);
-    Event::Received(Datagram { source, destination: Some(own), hops: 64, header: IPV4_HEADER, ah: None, payload })
+    Event::Received(Datagram {
+        source,
+        destination: Some(own),
+        hops: 64,
+        header: IPV4_HEADER,
+        ah: None,
+        payload,
+        clock: 0,
+    })
 }
 
 /// A router that has started, the time it did, and a place for what it wants.
@@ -92,7 +108,7 @@ fn the_owner_of_the_addresses_does_not_wait_at_its_start() {
     assert_eq!(router.state(), StateKind::Master);
     assert!(actions(&mut router).contains(&Action::Advertise(255, 0)));
     // After a fault it does, and so does a priority of 255 without `state MASTER`, as with keepalived.
-    router.handle(now, Event::Standing(Standing { priority: 255, fault: true, waiting: false }));
+    router.handle(now, Event::Eligibility(Eligibility { priority: 255, fault: true, waiting: false }));
     router.handle(now, good(255));
     assert_eq!(router.state(), StateKind::Backup);
     assert_eq!(started(config(255)).0.state(), StateKind::Backup);
@@ -147,6 +163,48 @@ fn an_owner_that_hears_another_gives_way_and_stays_at_254() {
 }
 
 #[test]
+fn an_owner_that_ignores_adverts_stays_master_and_says_so_once() {
+    let mut config = owner();
+    config.owner_ignores_adverts = true;
+    let other = Config { addresses: vec!["192.0.2.77".parse().unwrap()], ..config.clone() };
+    let (mut router, now) = started(config.clone());
+    actions(&mut router);
+    router.handle(now, heard(&config, OTHER, 255));
+    router.handle(now, heard(&other, OTHER, 255));
+    let said = lines(&actions(&mut router));
+    assert_eq!(said, ["Dropping packet(s) from 192.0.2.12 since we are address owner"]);
+    assert_eq!((router.state(), router.priority(), router.counters().received), (StateKind::Master, 255, 0));
+    // A packet that is no advert of ours is refused as ever.
+    router.handle(now, heard(&Config { interval: seconds(2.0), ..config }, OTHER, 255));
+    assert_eq!(lines(&actions(&mut router)), ["advertisement interval mismatch mine=1 sec rcv'd=2 sec"]);
+}
+
+#[test]
+fn a_master_whose_adverts_are_late_gives_way() {
+    for (version, expiry) in [(Version::V2, 3.609_375), (Version::V3, 3.609_375)] {
+        let late = |highest: Option<u8>, wait: f64, hears: bool| {
+            let mut config = config(120);
+            (config.version, config.preempt, config.highest_other_priority) = (version, false, highest);
+            let (mut router, since) = master(config.clone());
+            let now = since + seconds(wait);
+            if hears {
+                router.handle(now, heard(&config, OTHER, 100));
+            } else {
+                router.handle_timeout(now);
+            }
+            (router.state(), lines(&actions(&mut router)))
+        };
+        assert_eq!(late(None, 60.0, false).0, StateKind::Master);
+        assert_eq!(late(Some(100), expiry - 0.001, false).0, StateKind::Master);
+        for hears in [false, true] {
+            let (state, said) = late(Some(100), expiry, hears);
+            let expected = ["VRRP thread timer expired 2.609375 seconds ago", "Entering BACKUP STATE"];
+            assert_eq!((state, said[..2].to_vec()), (StateKind::Backup, expected.map(str::to_owned).to_vec()));
+        }
+    }
+}
+
+#[test]
 fn a_reload_does_not_make_a_backup_wait_anew() {
     let (mut router, now) = started(config(100));
     let due = router.poll_timeout();
@@ -179,7 +237,7 @@ fn a_grouped_router_waits_until_its_group_is_ready() {
 fn a_member_that_follows_into_fault_gives_up_once() {
     let zeros = |follow: bool| {
         let (mut router, now) = master(config(100));
-        let fault = Event::Standing(Standing { priority: 100, fault: true, waiting: false });
+        let fault = Event::Eligibility(Eligibility { priority: 100, fault: true, waiting: false });
         router.handle(now, if follow { Event::Follow(StateKind::Fault) } else { fault });
         assert_eq!(router.state(), StateKind::Fault);
         actions(&mut router).iter().filter(|action| **action == Action::Advertise(0, 0)).count()
@@ -321,7 +379,7 @@ fn a_malformed_packet_touches_no_timer() {
 #[test]
 fn a_fault_gives_up_twice_and_recovery_waits_in_full() {
     let (mut router, now) = master(config(100));
-    router.handle(now, Event::Standing(Standing { priority: 100, fault: true, waiting: false }));
+    router.handle(now, Event::Eligibility(Eligibility { priority: 100, fault: true, waiting: false }));
     let zero = actions(&mut router).iter().filter(|action| **action == Action::Advertise(0, 0)).count();
     assert_eq!((zero, router.state(), router.poll_timeout()), (2, StateKind::Fault, None));
     router.handle(now, good(100));
@@ -380,8 +438,8 @@ fn a_reload_judges_the_known_master_anew() {
 #[test]
 fn a_configured_priority_changes_without_a_word_and_a_weight_is_told() {
     let (mut router, now) = master(config(150));
-    let standing = Standing { priority: 145, fault: false, waiting: false };
-    router.handle(now, Event::Reconfigure { config: Arc::new(config(140)), standing, announce: false });
+    let eligibility = Eligibility { priority: 145, fault: false, waiting: false };
+    router.handle(now, Event::Reconfigure { config: Arc::new(config(140)), eligibility, announce: false });
     let all = actions(&mut router);
     let changed = Action::Note(Note::PriorityChanged { from: 140, to: 145, master: true });
     assert!(all.contains(&changed) && all.contains(&Action::Advertise(145, 0)), "{all:?}");
@@ -497,7 +555,10 @@ fn adverts_with_an_authentication_header_are_numbered() {
     let (mut router, _) = started(config.clone());
     let heard = |priority, sequence| {
         let (source, group) = (OTHER.parse().unwrap(), "224.0.0.18".parse().unwrap());
-        Event::Received(wire::datagram(&config, priority, (source, group), (HOPS, sequence)).unwrap())
+        Event::Received(
+            wire::datagram(&config, priority, (source, group), (HOPS, wire::Numbers { ah: sequence, hmac: 1 }))
+                .unwrap(),
+        )
     };
     let now = router.poll_timeout().unwrap();
     // A backup goes on from what its master has sent last.

@@ -227,9 +227,13 @@ impl Common {
 #[test]
 fn a_calm_network_has_one_master_and_only_masters_hold_addresses() {
     let schedules = std::env::var("RHA_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(SCHEDULES);
-    for seed in 0..schedules {
-        Schedule::new(seed).all();
-    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let seeds = (0..schedules).skip(worker).step_by(workers);
+            scope.spawn(|| seeds.for_each(|seed| Schedule::new(seed).all()));
+        }
+    });
 }
 
 #[test]

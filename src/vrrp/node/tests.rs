@@ -177,7 +177,7 @@ fn an_advert_moves_the_deadline_of_its_router_alone() {
         let now = run(&mut node, start + Duration::from_secs(second - 1), Duration::from_secs(1));
         let payload = emit(&peer, 150, source, group);
         let datagram =
-            Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, ah: None, payload };
+            Datagram { source, destination: Some(group), hops: HOPS, header: IPV4_HEADER, ah: None, payload, clock: 0 };
         node.tell(now, Fact::Heard(RouterId(0), datagram));
     }
     assert_eq!(states(&node), [StateKind::Backup, StateKind::Master]);

@@ -18,6 +18,7 @@ fn datagram(payload: Vec<u8>) -> Datagram {
         header: IPV4_HEADER,
         ah: None,
         payload,
+        clock: 0,
     }
 }
 
@@ -43,7 +44,7 @@ fn an_advert_is_byte_for_byte_the_one_keepalived_sends() {
 fn a_captured_advert_is_understood() {
     let datagram = ipv4_packet(&CAPTURED).unwrap();
     assert_eq!((datagram.hops, vrid(&datagram.payload)), (255, Some(51)));
-    let advert = receive(&datagram, &article(100), false, &mut 0).unwrap();
+    let advert = receive(&datagram, &article(100), false, &mut Memory::default()).unwrap();
     assert_eq!((advert.priority, advert.interval), (120, Duration::from_secs(1)));
     assert_eq!(advert.addresses, ["192.168.110.10".parse::<IpAddr>().unwrap()]);
 }
@@ -54,7 +55,7 @@ fn a_third_version_advert_comes_back_as_it_went() {
     config.version = Version::V3;
     config.interval = Duration::from_millis(250);
     let payload = emit(&config, 200, HOST.parse().unwrap(), GROUP.parse().unwrap());
-    let advert = receive(&datagram(payload), &config, false, &mut 0).unwrap();
+    let advert = receive(&datagram(payload), &config, false, &mut Memory::default()).unwrap();
     assert_eq!((advert.priority, advert.interval), (200, Duration::from_millis(250)));
 }
 
@@ -65,7 +66,7 @@ fn checks_come_in_keepaliveds_order() {
     let refused = |change: &dyn Fn(&mut Datagram)| {
         let mut packet = datagram(good.clone());
         change(&mut packet);
-        receive(&packet, &config, false, &mut 0).unwrap_err().to_string()
+        receive(&packet, &config, false, &mut Memory::default()).unwrap_err().to_string()
     };
     assert_eq!(refused(&|p| p.payload.truncate(19)), "vrrp packet too short, length 39 and expect 40");
     assert_eq!(refused(&|p| p.payload.push(0)), "vrrp packet too long, length 41 and expect 40");
@@ -112,9 +113,9 @@ proptest! {
         if v3 { config.version = Version::V3; }
         if v6 { config.addresses = vec!["fe80::1".parse().unwrap()]; }
         if let Ok(packet) = ipv4_packet(&bytes) {
-            let _ = receive(&packet, &config, true, &mut 0);
+            let _ = receive(&packet, &config, true, &mut Memory::default());
         }
-        let _ = (vrid(&bytes), receive(&datagram(bytes), &config, false, &mut 0));
+        let _ = (vrid(&bytes), receive(&datagram(bytes), &config, false, &mut Memory::default()));
     }
 
     #[test]
@@ -123,7 +124,7 @@ proptest! {
         let mut payload = emit(&config, 120, HOST.parse().unwrap(), GROUP.parse().unwrap());
         payload[bit / 8] ^= 1 << (bit % 8);
         // The VRID decides whose packet it is before it is judged; the checksum still covers it.
-        prop_assert!(receive(&datagram(payload), &config, false, &mut 0).is_err());
+        prop_assert!(receive(&datagram(payload), &config, false, &mut Memory::default()).is_err());
     }
 }
 
@@ -135,8 +136,10 @@ fn protected() -> Config {
 fn a_protected_advert_is_taken_once_and_only_with_the_password() {
     let config = protected();
     let (host, group): (IpAddr, IpAddr) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
-    let send = |config: &Config, sequence| super::datagram(config, 120, (host, group), (255, sequence)).unwrap();
-    let mut last = 0;
+    let send = |config: &Config, sequence| {
+        super::datagram(config, 120, (host, group), (255, Numbers { ah: sequence, hmac: 1 })).unwrap()
+    };
+    let mut last = Memory::default();
     let mut judge = |datagram: &Datagram| {
         let advert = receive(datagram, &config, false, &mut last);
         advert.map(|advert| advert.sequence).map_err(|refusal| refusal.to_string())
@@ -152,7 +155,7 @@ fn a_protected_advert_is_taken_once_and_only_with_the_password() {
     spoilt.payload[2] = 121;
     assert_eq!(judge(&spoilt), Err(value.to_owned()));
     assert_eq!(judge(&send(&article(100), 0)), Err("No AH header but auth type is AH".to_owned()));
-    let plain = receive(&send(&config, 11), &article(100), false, &mut 0).unwrap_err();
+    let plain = receive(&send(&config, 11), &article(100), false, &mut Memory::default()).unwrap_err();
     assert_eq!(plain.to_string(), "Received AH header but auth type not AH");
     assert_eq!(judge(&send(&config, 10)), Ok(Some(10)));
 }
@@ -162,21 +165,25 @@ fn the_ttl_is_covered_unless_the_advert_is_unicast() {
     let (host, group): (IpAddr, IpAddr) = (HOST.parse().unwrap(), GROUP.parse().unwrap());
     let mut config = protected();
     let Ok(packet) = (match (host, group) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => Ok(ipv4_advert(&config, 120, (from, to), (255, 1, 1))),
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            Ok(ipv4_advert(&config, 120, (from, to), (255, 1, Numbers { ah: 1, hmac: 1 })))
+        }
         _ => Err(()),
     }) else {
         panic!("IPv4")
     };
     let mut changed = packet.clone();
     changed[1] = 0;
-    let accepted = |bytes: &[u8], config: &Config| receive(&ipv4_packet(bytes).unwrap(), config, false, &mut 0).is_ok();
+    let accepted = |bytes: &[u8], config: &Config| {
+        receive(&ipv4_packet(bytes).unwrap(), config, false, &mut Memory::default()).is_ok()
+    };
     assert!(accepted(&packet, &config) && accepted(&changed, &config), "the type of service may change");
     changed[8] = 254;
     assert!(!accepted(&changed, &config));
     let peer: IpAddr = "192.168.110.12".parse().unwrap();
     config.peers = vec![crate::vrrp::config::Peer { address: host, hops: 0..=255 }];
     let (IpAddr::V4(from), IpAddr::V4(to)) = (host, peer) else { panic!("IPv4") };
-    let mut packet = ipv4_advert(&config, 120, (from, to), (255, 1, 1));
+    let mut packet = ipv4_advert(&config, 120, (from, to), (255, 1, Numbers { ah: 1, hmac: 1 }));
     packet[8] = 61;
     assert!(accepted(&packet, &config));
 }
@@ -186,11 +193,11 @@ fn a_checksum_without_addresses_is_that_of_version_2() {
     let mut config = Config::new(51, 100, vec!["192.168.110.10".parse().unwrap()]);
     (config.version, config.checksum) = (Version::V3, Checksum::WithoutAddresses);
     let (host, group) = (HOST.parse().unwrap(), "224.0.0.18".parse().unwrap());
-    let sent = super::datagram(&config, 120, (host, group), (255, 0)).unwrap();
+    let sent = super::datagram(&config, 120, (host, group), (255, Numbers { ah: 0, hmac: 1 })).unwrap();
     assert_eq!(checksum(&[&sent.payload]), 0);
-    assert!(receive(&sent, &config, false, &mut 0).is_ok());
+    assert!(receive(&sent, &config, false, &mut Memory::default()).is_ok());
     config.checksum = Checksum::Standard;
-    let refusal = receive(&sent, &config, false, &mut 0).map_err(|why| why.to_string());
+    let refusal = receive(&sent, &config, false, &mut Memory::default()).map_err(|why| why.to_string());
     assert_eq!(refusal.map(|_| ()), Err("Invalid VRRPv3 checksum".to_owned()));
 }
 
@@ -201,9 +208,12 @@ fn a_checksum_over_the_group_is_noticed_unless_it_is_never_right() {
     config.version = Version::V3;
     config.peers = vec![crate::vrrp::config::Peer { address: host, hops: 0..=255 }];
     let with = |checksum| Config { checksum, ..config.clone() };
-    let sent = |checksum| super::datagram(&with(checksum), 120, (host, peer), (255, 0)).unwrap();
+    let sent =
+        |checksum| super::datagram(&with(checksum), 120, (host, peer), (255, Numbers { ah: 0, hmac: 1 })).unwrap();
     let judged = |sent: &Datagram, own| {
-        receive(sent, &with(own), false, &mut 0).map(|advert| advert.old_checksum).map_err(|why| why.to_string())
+        receive(sent, &with(own), false, &mut Memory::default())
+            .map(|advert| advert.old_checksum)
+            .map_err(|why| why.to_string())
     };
     let refused = Err("Invalid VRRPv3 checksum".to_owned());
     let (new, old) = (sent(Checksum::Adaptive), sent(Checksum::Group));

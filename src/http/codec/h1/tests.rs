@@ -150,7 +150,7 @@ fn header_lines_are_taken_apart() {
 fn chunked_bodies_are_cut_at_any_place_with_the_same_result() {
     let text = b"5;ext\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\nGET /";
     for cut in 0..text.len() {
-        let mut chunked = Chunked::default();
+        let mut chunked = Chunked::keeping(true);
         let mut body = Vec::new();
         let mut end = None;
         for (base, piece) in [(0, &text[..cut]), (cut, &text[cut..])] {
@@ -167,6 +167,7 @@ fn chunked_bodies_are_cut_at_any_place_with_the_same_result() {
             }
         }
         assert_eq!((body.as_slice(), end), (&b"hello!"[..], Some(text.len() - 5)), "cut at {cut}");
+        assert_eq!(chunked.trailers(), b"Trailer: x\r\n\r\n", "cut at {cut}");
     }
 }
 

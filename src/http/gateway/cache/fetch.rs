@@ -9,7 +9,7 @@ use crate::http::codec::fastcgi;
 use crate::http::gateway::conf::{Dialect, Gateway};
 use crate::http::gateway::engine::{Engine, Protocol};
 use crate::http::gateway::exchange::status_bit;
-use crate::http::gateway::reply::Reply;
+use crate::http::gateway::upstream_response::UpstreamResponse;
 use crate::http::heart::handler::Flow;
 use crate::http::heart::head::Known;
 use crate::http::heart::request::Request;
@@ -68,7 +68,7 @@ impl Fetch {
     }
 
     /// Takes in what the headers of an answer say.
-    pub fn heed(&mut self, request: &Request, gateway: &Gateway, bytes: &[u8], reply: &Reply) {
+    pub fn heed(&mut self, request: &Request, gateway: &Gateway, bytes: &[u8], reply: &UpstreamResponse) {
         self.fresh = Fresh::new(reply.named(bytes), gateway.ignore_headers, 0, now(request).1);
     }
 
@@ -78,7 +78,7 @@ impl Fetch {
     }
 
     /// Whether the expired answer is given instead of this one.
-    pub fn instead(&self, request: &Request, reply: &Reply) -> Option<Instead> {
+    pub fn instead(&self, request: &Request, reply: &UpstreamResponse) -> Option<Instead> {
         self.stale.as_ref().filter(|_| request.attempts.cache.status == status::EXPIRED)?;
         if self.caching.use_stale & status_bit(reply.status) != 0 {
             return Some(Instead::Stale);
@@ -184,7 +184,7 @@ impl Fetch {
         mut self: Box<Self>,
         request: &Request,
         gateway: &Gateway,
-        reply: &Reply,
+        reply: &UpstreamResponse,
         head: &[u8],
     ) -> Option<Saving> {
         if self.caching.refuses(request) || !self.may_keep() || head.is_empty() {

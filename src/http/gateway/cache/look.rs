@@ -7,14 +7,14 @@ use crate::http::codec::fastcgi::Records;
 use crate::http::codec::h1::Method;
 use crate::http::gateway::conf::{Dialect, Gateway, next};
 use crate::http::gateway::engine::{Engine, Protocol, Target};
-use crate::http::gateway::reply::{self, Reply};
+use crate::http::gateway::upstream_response::{self, UpstreamResponse};
 use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
 use crate::log::Level;
 use crate::log::clock::http_date;
+use crate::net::event_loop;
 use crate::net::open_file::Opened;
-use crate::net::turn;
 use crate::zone::cache::{Cache, Found, Visit, files};
 use std::future::poll_fn;
 use std::io;
@@ -151,7 +151,7 @@ impl Look<'_> {
         Looked::Asks(Some(Box::new(fetch.within_range(request))))
     }
 
-    /// Asks for the entry once, and waits where another request fetches what it stands for.
+    /// Asks for the entry once, and waits while another request fetches its response.
     async fn step(&mut self, request: &mut Request) -> Result<Step, u16> {
         let digest = self.variant.unwrap_or(self.key.digest);
         let now = now(request);
@@ -316,7 +316,7 @@ impl Look<'_> {
 
 /// The loop's moment, and the second since 1970.
 pub fn now(request: &Request) -> (Instant, i64) {
-    let clock = &request.turn().clock;
+    let clock = &request.event_loop().clock;
     (clock.instant(), i64::try_from(clock.now().as_secs()).unwrap_or(i64::MAX))
 }
 
@@ -370,17 +370,9 @@ async fn wait(request: &mut Request, visit: &Visit, unlocked: &Notify, deadline:
 /// Differs from nginx: the next request of a connection does not wait for it. [test: an_update_in_the_background_holds_nobody_up]
 fn update_later(request: &Request, visit: Visit) {
     let Some(handler) = request.location.content.clone() else { return };
-    let mut copy = request.made_for(b"");
-    copy.set_uri(&request.uri, request.has_args.then_some(request.args.as_slice()));
-    copy.uri_as_sent = request.uri_as_sent;
-    copy.location = request.location.clone();
-    copy.valid_location = request.valid_location;
-    copy.method = request.method;
-    copy.forced_get = request.forced_get;
-    copy.captures = request.captures.clone();
-    copy.body = request.body.shared();
+    let mut copy = request.repeated();
     copy.attempts.cache.background = true;
-    turn::spawn(async move {
+    event_loop::spawn(async move {
         let _visit = visit;
         let _ = handler.run(&mut copy).settled().await;
     });
@@ -391,7 +383,7 @@ impl Stored {
     pub fn give<P: Protocol>(&self, engine: &Engine<P>, request: &mut Request) -> Option<Flow<'static>> {
         let gateway = &engine.gateway;
         let bytes = &*self.head;
-        let reply = match reply::parse(request, gateway.dialect, b"GET ", bytes) {
+        let reply = match upstream_response::parse(request, gateway.dialect, b"GET ", bytes) {
             Ok(Some(reply)) if reply.head > 0 => reply,
             _ => {
                 request.log(Level::Crit, &format!("cache file \"{}\" contains invalid header", self.path));
@@ -399,12 +391,12 @@ impl Stored {
             }
         };
         if request.site.kept.upstream {
-            reply::keep(request, bytes, &reply);
+            upstream_response::keep(request, bytes, &reply);
         }
-        if let Some(flow) = reply::redirect(request, gateway, bytes, &reply) {
+        if let Some(flow) = upstream_response::redirect(request, gateway, bytes, &reply) {
             return Some(flow);
         }
-        reply::head(request, gateway, &engine.protocol, bytes, &reply);
+        upstream_response::head(request, gateway, &engine.protocol, bytes, &reply);
         let fresh = self.fresh(request, gateway, &reply, self.header.valid);
         ranges(request, gateway, !fresh.refused, true);
         request.response.unconditional = fresh.refused;
@@ -417,19 +409,19 @@ impl Stored {
         Some(Flow::Done)
     }
 
-    fn fresh(&self, request: &Request, gateway: &Gateway, reply: &Reply, valid: i64) -> super::fresh::Fresh {
+    fn fresh(&self, request: &Request, gateway: &Gateway, reply: &UpstreamResponse, valid: i64) -> super::fresh::Fresh {
         super::fresh::Fresh::new(reply.named(&self.head), gateway.ignore_headers, valid, now(request).1)
     }
 
     /// What the headers of the answer say, read anew.
     pub fn reread(&self, request: &Request, gateway: &Gateway) -> Option<super::fresh::Fresh> {
-        let reply = reply::parse(request, gateway.dialect, b"GET ", &self.head).ok().flatten()?;
+        let reply = upstream_response::parse(request, gateway.dialect, b"GET ", &self.head).ok().flatten()?;
         Some(self.fresh(request, gateway, &reply, 0))
     }
 
     /// The status of the answer.
     pub fn status(&self, request: &Request, gateway: &Gateway) -> u16 {
-        let reply = reply::parse(request, gateway.dialect, b"GET ", &self.head).ok().flatten();
+        let reply = upstream_response::parse(request, gateway.dialect, b"GET ", &self.head).ok().flatten();
         reply.map_or(0, |reply| reply.status)
     }
 

@@ -9,7 +9,7 @@ use super::store::{self, Store};
 use crate::conf::bytes;
 use crate::http::codec::h1::Method;
 use crate::http::gateway::conf::Gateway;
-use crate::http::gateway::reply::Reply;
+use crate::http::gateway::upstream_response::UpstreamResponse;
 use crate::http::heart::request::Request;
 use crate::http::route::rename::{Rename, os};
 use crate::log::Level;
@@ -38,7 +38,7 @@ impl Temporary {
     /// A new file whose name begins like this.
     fn new(request: &Request, prefix: &str) -> io::Result<Self> {
         for _ in 0..TRIES {
-            let number = request.connection.front.next_temp() % 10_000_000_000;
+            let number = request.connection.loop_state.next_temp() % 10_000_000_000;
             let path = format!("{prefix}{number:010}");
             let mut opened = open(&path);
             if matches!(&opened, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -49,7 +49,9 @@ impl Temporary {
             }
             match opened {
                 Ok(file) => return Ok(Self { file, path: Some(path) }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => request.connection.front.skip_temps(),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    request.connection.loop_state.skip_temps()
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -79,7 +81,7 @@ pub enum Keep<'a> {
 
 impl Keep<'_> {
     /// Begins to keep an answer, whose head is `head`; nothing where it is not to be kept.
-    pub fn save(self, request: &Request, gateway: &Gateway, reply: &Reply, head: &[u8]) -> Option<Saving> {
+    pub fn save(self, request: &Request, gateway: &Gateway, reply: &UpstreamResponse, head: &[u8]) -> Option<Saving> {
         let store = match self {
             Self::Cache(fetch) => return fetch.save(request, gateway, reply, head),
             Self::Store(store) => store,

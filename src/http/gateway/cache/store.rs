@@ -3,7 +3,7 @@
 use super::CacheConf;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
-use crate::http::gateway::reply::Reply;
+use crate::http::gateway::upstream_response::UpstreamResponse;
 use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::log::clock::parse_http_date;
@@ -36,7 +36,7 @@ impl Store {
 }
 
 /// Whether an answer becomes a file, and Last-Modified, which is then the file's.
-pub fn judge(reply: &Reply, head: &[u8]) -> Option<Option<i64>> {
+pub fn judge(reply: &UpstreamResponse, head: &[u8]) -> Option<Option<i64>> {
     let modified = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"last-modified");
     let modified = reply.named(head).find(modified).and_then(|(_, value)| parse_http_date(value));
     (reply.status == 200 && reply.head > 0).then_some(modified)

@@ -9,7 +9,7 @@ use std::io::Write as _;
 /// Characters of a name that are shown.
 const NAME: usize = 50;
 
-/// What a name stands for.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.
@@ -25,7 +25,7 @@ pub enum Kind {
 pub struct Entry {
     /// The name.
     pub name: Vec<u8>,
-    /// What it stands for.
+    /// Its kind.
     pub kind: Kind,
     /// When it was changed, in seconds since 1970.
     pub mtime: i64,
@@ -91,7 +91,7 @@ fn link(entry: &Entry, utf8: bool, out: &mut Vec<u8>) {
     out.resize(out.len() + (NAME - length), b' ');
 }
 
-/// A size with the largest unit that fits; a space stands where there is none.
+/// A size with the largest unit that fits; a space where there is none.
 fn rounded(size: u64) -> String {
     const UNITS: [(u64, u64, char); 3] = [(1 << 30, 1 << 30, 'G'), (1 << 20, 1 << 20, 'M'), (10_000, 1 << 10, 'K')];
     for (least, unit, name) in UNITS {

@@ -130,7 +130,7 @@ pub fn server_name(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Stat
                     Diagnostic::emerg(format!("empty regex in server name \"{}\"", word.text())).point(word.span)
                 );
             }
-            expression(pattern).map_err(|text| Diagnostic::emerg(text).point(word.span))?;
+            expression(pattern).map_err(|invalid| crate::session::pattern::complaint(word, invalid))?;
         }
         conf.names.push(word.clone());
     }
@@ -138,7 +138,7 @@ pub fn server_name(cx: &mut Setting<'_>, conf: &mut ServerConf, statement: &Stat
 }
 
 /// A server name's expression; nginx ignores case only where the text has capitals.
-pub fn expression(pattern: &[u8]) -> Result<crate::script::regex::Expression, String> {
+pub fn expression(pattern: &[u8]) -> Result<crate::script::regex::Expression, crate::script::regex::Invalid> {
     let caseless = pattern.iter().any(u8::is_ascii_uppercase);
     crate::script::regex::Expression::compile(&String::from_utf8_lossy(pattern), caseless)
 }

@@ -5,7 +5,7 @@ use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::http::heart::location::Pattern;
 use crate::http::modules::core::{Opened, opened};
-use crate::script::regex::Expression;
+use crate::session::pattern;
 
 /// The setter of `location`.
 pub fn location(cx: &mut Setting<'_>, conf: &mut Opened, statement: &Statement) -> Result<(), Diagnostic> {
@@ -24,7 +24,8 @@ pub fn location(cx: &mut Setting<'_>, conf: &mut Opened, statement: &Statement) 
         _ => return Ok(()),
     };
     if let Pattern::Regex(text, caseless) = &pattern {
-        Expression::compile(text, *caseless).map_err(Diagnostic::emerg)?;
+        let word = statement.arguments().last();
+        word.map(|word| pattern::compile(word, text, *caseless)).transpose()?;
     }
     if let Some(outer) = cx.around().and_then(opened) {
         nested(&pattern, outer)?;

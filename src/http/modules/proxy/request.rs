@@ -4,6 +4,7 @@ use super::rewrite::{Flags, Pair, Redirect};
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
+use crate::http::codec::hpack;
 use crate::http::gateway::cache;
 use crate::http::gateway::engine::{BodyLength, Protocol, Target};
 use crate::http::gateway::lookup::Servers;
@@ -43,7 +44,7 @@ pub struct Proxy {
     pub headers: Headers,
     /// The same for requests whose answers may be kept.
     pub headers_of_cache: Option<Headers>,
-    /// 1000 or 1001.
+    /// 1000, 1001 or 2000.
     pub version: u16,
     /// `proxy_pass_request_headers`.
     pub pass_request_headers: bool,
@@ -64,13 +65,16 @@ pub struct Proxy {
 }
 
 /// A header line of the request.
-enum Line {
+pub enum Line {
+    /// A line of the configuration.
     Set(Box<[u8]>, Text),
     /// `Host: $proxy_host`.
     Host,
     /// `Connection: close`.
     Close,
+    /// `Content-Length`.
     Length,
+    /// `Transfer-Encoding`.
     Coding,
     /// `If-Modified-Since: $upstream_cache_last_modified`.
     Since,
@@ -80,7 +84,8 @@ enum Line {
 
 /// Headers set here, and the names that are therefore not taken from the client.
 pub struct Headers {
-    lines: Box<[Line]>,
+    /// The lines, in order.
+    pub lines: Box<[Line]>,
     /// Those beside [`DEFAULTS`].
     names: Box<[Box<[u8]>]>,
 }
@@ -130,7 +135,7 @@ pub fn headers(set: &[(Word, Word)], kept: bool, cx: &mut Compile<'_, '_>) -> Re
 
 impl Headers {
     /// Whether the client's header of this name is not passed on.
-    fn replace(&self, name: &[u8]) -> bool {
+    pub fn replace(&self, name: &[u8]) -> bool {
         let same = |known: &[u8]| known.len() == name.len() && name.eq_ignore_ascii_case(known);
         DEFAULTS.iter().any(|(known, _)| same(known.as_bytes())) || self.names.iter().any(|known| same(known))
     }
@@ -221,6 +226,10 @@ impl Protocol for Proxy {
     }
 
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {
+        if self.version == 2000 {
+            self.fields(request, target, body, out);
+            return Ok(());
+        }
         match &self.method {
             _ if request.attempts.cache.as_get => out.extend_from_slice(b"GET"),
             Some(method) => method.write(request, out),
@@ -274,8 +283,12 @@ impl Protocol for Proxy {
         Ok(())
     }
 
+    fn shown(&self, _: &Request, head: Vec<u8>) -> Vec<u8> {
+        if self.version == 2000 { hpack::shown(&head) } else { head }
+    }
+
     fn passes_chunks(&self, request: &Request) -> bool {
-        self.body.is_none() && (self.version == 1001 || !request.body.is_chunked())
+        self.body.is_none() && (self.version >= 1001 || !request.body.is_chunked())
     }
 
     fn body(&self, request: &Request) -> Option<Vec<u8>> {
@@ -297,7 +310,7 @@ impl Protocol for Proxy {
 
 impl Proxy {
     /// The headers of a request.
-    fn headers(&self, request: &Request) -> &Headers {
+    pub fn headers(&self, request: &Request) -> &Headers {
         self.headers_of_cache.as_ref().filter(|_| request.attempts.cache.keeps).unwrap_or(&self.headers)
     }
 

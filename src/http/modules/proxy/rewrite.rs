@@ -8,7 +8,7 @@ use crate::conf::walk::Setting;
 use crate::http::heart::module::{Compile, Text};
 use crate::http::heart::request::Request;
 use crate::log::Level;
-use crate::script::regex::{Captures, Expression, MatchError};
+use crate::script::regex::{Captures, Expression, Invalid, MatchError};
 use crate::session::used;
 
 /// A `proxy_redirect` as written.
@@ -45,12 +45,12 @@ pub enum Redirect {
 /// The setter of `proxy_redirect`.
 pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.redirects.as_ref().is_some_and(Vec::is_empty) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let row = match statement.arguments() {
         [word] if word.is("off") => {
             if conf.redirects.is_some() {
-                return Err(cx.complain("is duplicate"));
+                return Err(cx.duplicate());
             }
             conf.redirects = Some(Vec::new());
             return Ok(());
@@ -81,10 +81,10 @@ pub fn redirect(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statemen
 
 fn check(cx: &mut Setting<'_>, from: &Word) -> Result<(), Diagnostic> {
     let Some(pattern) = from.after("~") else { return used::word(cx, from) };
-    expression(pattern).map(|_| ()).map_err(|text| Diagnostic::emerg(text).point(from.span))
+    expression(pattern).map(|_| ()).map_err(|invalid| crate::session::pattern::complaint(from, invalid))
 }
 
-fn expression(pattern: &[u8]) -> Result<Expression, String> {
+fn expression(pattern: &[u8]) -> Result<Expression, Invalid> {
     let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
     Expression::compile(&String::from_utf8_lossy(pattern), caseless)
 }
@@ -95,12 +95,12 @@ fn cookie_pair(
     statement: &Statement,
 ) -> Result<(), Diagnostic> {
     if slot.as_ref().is_some_and(Vec::is_empty) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     match statement.arguments() {
         [word] if word.is("off") => {
             if slot.is_some() {
-                return Err(cx.complain("is duplicate"));
+                return Err(cx.duplicate());
             }
             *slot = Some(Vec::new());
         }
@@ -237,7 +237,7 @@ fn hit(request: &Request, hit: Result<bool, MatchError>) -> bool {
 
 /// One flag of a cookie: its name, and what it becomes; none takes it away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flag {
+struct Flag {
     name: &'static str,
     attribute: Option<(&'static str, Option<&'static str>)>,
 }
@@ -257,7 +257,8 @@ const FLAGS: &[(&str, Flag)] = &[
 /// A cookie's name, and what becomes of its flags.
 pub struct Flags {
     cookie: From,
-    flags: Vec<Flag>,
+    /// The words, which may be variables.
+    flags: Vec<Text>,
 }
 
 /// The setter of `proxy_cookie_flags`.
@@ -268,38 +269,33 @@ pub fn cookie_flags(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Stat
             return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", cookie.text())).point(cookie.span));
         }
         if conf.cookie_flags.is_some() {
-            return Err(cx.complain("is duplicate"));
+            return Err(cx.duplicate());
         }
         conf.cookie_flags = Some(Vec::new());
         return Ok(());
     }
     if conf.cookie_flags.as_ref().is_some_and(Vec::is_empty) {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     check(cx, cookie)?;
-    let mut flags = Vec::new();
-    for word in words {
-        used::word(cx, word)?;
-        if used::varies(&word.bytes) {
-            cx.unserved(statement, "\"proxy_cookie_flags\" with variables in flags");
-        }
-        // A word that is no flag changes nothing, as in nginx, which looks at them while serving.
-        flags.extend(FLAGS.iter().find(|(name, _)| word.is(name)).map(|(_, flag)| *flag));
-    }
-    conf.cookie_flags.get_or_insert_with(Vec::new).push((cookie.clone(), flags));
+    // What the words are is looked at while serving, as in nginx.
+    words.iter().try_for_each(|word| used::word(cx, word))?;
+    conf.cookie_flags.get_or_insert_with(Vec::new).push((cookie.clone(), words.to_vec()));
     Ok(())
 }
 
 /// Compiles `proxy_cookie_flags`.
-pub fn flags(texts: Option<&[(Word, Vec<Flag>)]>, cx: &mut Compile<'_, '_>) -> Result<Vec<Flags>, Diagnostic> {
+pub fn flags(texts: Option<&[(Word, Vec<Word>)]>, cx: &mut Compile<'_, '_>) -> Result<Vec<Flags>, Diagnostic> {
     let compiled = texts.unwrap_or_default().iter().map(|(word, flags)| {
         let cookie = match word.after("~") {
             Some(pattern) => {
-                From::Expression(expression(pattern).map_err(|text| Diagnostic::emerg(text).at(word.span))?)
+                // Names of cookies have no case here, as in nginx.
+                let expression = Expression::compile(&String::from_utf8_lossy(pattern), true);
+                From::Expression(expression.map_err(|text| Diagnostic::emerg(text).at(word.span))?)
             }
             None => From::Text(cx.text(word)?),
         };
-        Ok(Flags { cookie, flags: flags.clone() })
+        Ok(Flags { cookie, flags: flags.iter().map(|word| cx.text(word)).collect::<Result<_, _>>()? })
     });
     compiled.collect()
 }
@@ -384,8 +380,9 @@ pub fn cookie(request: &Request, proxy: &Proxy, text: &[u8]) -> Option<Vec<u8>> 
         From::Expression(expression) => hit(request, expression.matches(&name)),
     };
     if let Some(flags) = proxy.cookie_flags.iter().find(fits) {
+        let wanted: Vec<Flag> = flags.flags.iter().filter_map(|text| flag(request, text)).collect();
         for about in ["secure", "httponly", "samesite"] {
-            let counts = |flag: &Flag| flag.name == about && flags.flags.contains(flag);
+            let counts = |flag: &Flag| flag.name == about && wanted.contains(flag);
             if let Some((_, flag)) = FLAGS.iter().find(|(_, flag)| counts(flag)) {
                 set_flag(&mut cookie, *flag);
                 rewritten = true;
@@ -393,6 +390,13 @@ pub fn cookie(request: &Request, proxy: &Proxy, text: &[u8]) -> Option<Vec<u8>> 
         }
     }
     rewritten.then(|| joined(&cookie))
+}
+
+/// The flag a word of `proxy_cookie_flags` is for this request.
+fn flag(request: &Request, text: &Text) -> Option<Flag> {
+    let word = text.text(request);
+    // A word that is no flag changes nothing.
+    FLAGS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, flag)| *flag)
 }
 
 /// A cookie as it is sent.

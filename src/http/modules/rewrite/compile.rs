@@ -9,7 +9,7 @@ use crate::conf::source::Span;
 use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::http::heart::handler::Phase;
-use crate::http::heart::module::{Compile, Place};
+use crate::http::heart::module::{Compile, LocationBuilder};
 use crate::script::regex::Expression;
 use crate::script::variable::{Definition, SlotId};
 use crate::session::contexts::{IF_IN_LOCATION, IF_IN_SERVER, SERVER};
@@ -46,7 +46,7 @@ pub fn declare(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<(), Diag
             What::Set { name, .. } => {
                 let text = name_of(name);
                 if cx.names.builtin(&text).is_none_or(|variable| variable.assign.is_none()) {
-                    cx.names.write(&text).map_err(|text| Diagnostic::emerg(text).at(name.span))?;
+                    cx.names.write(&text).map_err(|duplicate| duplicate.complaint().at(name.span))?;
                 }
             }
             What::Return { .. } | What::Break | What::If(_) => {}
@@ -59,7 +59,7 @@ fn matcher(pattern: &Pattern, cx: &mut Compile<'_, '_>) -> Result<Matcher, Diagn
     let names = pattern.expression.names().iter();
     let groups = names.map(|(number, name)| {
         let id = cx.names.define(name, Definition::Stored);
-        id.map(|id| (*number, id)).map_err(|text| Diagnostic::emerg(text).at(pattern.word.span))
+        id.map(|id| (*number, id)).map_err(|duplicate| duplicate.complaint().at(pattern.word.span))
     });
     let groups = groups.collect::<Result<_, _>>()?;
     Ok(Matcher { text: pattern.word.text().into(), expression: pattern.expression.clone(), groups })
@@ -69,7 +69,7 @@ fn matcher(pattern: &Pattern, cx: &mut Compile<'_, '_>) -> Result<Matcher, Diagn
 ///
 /// # Errors
 /// nginx's words for a text that does not compile.
-pub fn install(levels: &Levels<'_>, place: &mut Place, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+pub fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(holding) = levels.get::<Rules>() else { return Ok(()) };
     place.warns = holding.warn.unwrap_or(true);
     if place.context == IF_IN_LOCATION {
@@ -117,7 +117,9 @@ fn set(name: &Word, value: &Word, cx: &mut Compile<'_, '_>) -> Result<Act, Diagn
     let (name, value) = (name_of(name), cx.text(value)?);
     Ok(match cx.names.builtin(&name).and_then(|variable| variable.assign) {
         Some(assign) => Act::Assign(name.into(), assign, value),
-        None => Act::Store(name.as_str().into(), cx.names.write(&name).map_err(Diagnostic::emerg)?, value),
+        None => {
+            Act::Store(name.as_str().into(), cx.names.write(&name).map_err(|duplicate| duplicate.complaint())?, value)
+        }
     })
 }
 

@@ -29,7 +29,7 @@ pub enum Test {
     File(u8, Word),
 }
 
-/// The setter of `if`: what stands between the brackets, and the `if`'s place among the rules around it.
+/// The setter of `if`: the text between the brackets, and the `if`'s place among the rules around it.
 pub fn if_(cx: &mut Setting<'_>, rules: &mut Rules, statement: &Statement) -> Result<(), Diagnostic> {
     let words = unwrapped(statement.arguments())?;
     let [first, rest @ ..] = words.as_slice() else { return Err(invalid(b")")) };

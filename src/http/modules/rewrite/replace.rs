@@ -2,7 +2,7 @@
 
 use super::End;
 use super::compile::Matcher;
-use super::run::{Run, Tale, write};
+use super::run::{Run, Tracer, write};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
 use crate::http::heart::handler::Flow;
@@ -42,7 +42,7 @@ impl Replace {
     }
 
     /// Replaces what matches; gives the flow where no further rule is to run.
-    pub fn apply(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Option<Flow<'static>> {
+    pub fn apply(&self, request: &mut Request, run: &mut Run, tracer: &mut impl Tracer) -> Option<Flow<'static>> {
         let hit = match self.matcher.find(request, None) {
             Ok(hit) => hit,
             Err(status) => return Some(Flow::Finish(status)),
@@ -56,14 +56,14 @@ impl Replace {
             return None;
         }
         let flow = match self.end {
-            End::Redirect(status) => Some(self.redirect(status, request, run, tale)),
-            End::Next | End::Last | End::Break => self.replace(request, run, tale),
+            End::Redirect(status) => Some(self.redirect(status, request, run, tracer)),
+            End::Next | End::Last | End::Break => self.replace(request, run, tracer),
         };
         run.quote = false;
         flow
     }
 
-    fn redirect(&self, status: u16, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Flow<'static> {
+    fn redirect(&self, status: u16, request: &mut Request, run: &mut Run, tracer: &mut impl Tracer) -> Flow<'static> {
         let mut made = Vec::new();
         write(&self.path, request, true, &mut made);
         let mut target = unescaped(&made);
@@ -75,7 +75,7 @@ impl Replace {
         if run.log {
             request.log(Level::Notice, &format!("rewritten redirect: \"{shown}\""));
         }
-        tale.tell(|| {
+        tracer.tell(|| {
             let path = String::from_utf8_lossy(&request.uri);
             format!("\"{}\" matches \"{path}\": the client is sent to {shown} with {status}", self.matcher.text)
         });
@@ -83,7 +83,7 @@ impl Replace {
         Flow::Finish(status)
     }
 
-    fn replace(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Option<Flow<'static>> {
+    fn replace(&self, request: &mut Request, run: &mut Run, tracer: &mut impl Tracer) -> Option<Flow<'static>> {
         let breaks = self.end == End::Break;
         request.internal = true;
         request.uri_as_sent = false;
@@ -107,7 +107,7 @@ impl Replace {
             let (path, args) = (String::from_utf8_lossy(&run.made), String::from_utf8_lossy(&request.args));
             request.log(Level::Notice, &format!("rewritten data: \"{path}\", args: \"{args}\""));
         }
-        tale.tell(|| self.told(request, &run.made));
+        tracer.tell(|| self.described(request, &run.made));
         std::mem::swap(&mut request.uri, &mut run.made);
         if request.uri.is_empty() {
             request.log(Level::Error, "the rewritten URI has a zero length");
@@ -116,7 +116,7 @@ impl Replace {
         (self.end != End::Next).then_some(Flow::Next)
     }
 
-    fn told(&self, request: &Request, path: &[u8]) -> String {
+    fn described(&self, request: &Request, path: &[u8]) -> String {
         let (before, path) = (String::from_utf8_lossy(&request.uri), String::from_utf8_lossy(path));
         let args = if request.args.is_empty() {
             "no arguments".to_owned()

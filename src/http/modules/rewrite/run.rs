@@ -9,12 +9,11 @@ use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::module::Text;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
-use crate::http::heart::story::Story;
+use crate::http::heart::trace::Trace;
 use crate::http::modules::static_;
 use crate::log::Level;
 use crate::script::template::Part;
 use crate::script::variable::{Assign, SlotId};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ pub struct Program {
 pub struct Step {
     /// What it does.
     pub act: Act,
-    /// Where it stands.
+    /// Its position in the configuration.
     pub span: Span,
 }
 
@@ -75,8 +74,8 @@ pub enum Check {
     File(u8, Text),
 }
 
-/// Hears what the rules do.
-pub trait Tale {
+/// Traces what the rules do.
+pub trait Tracer {
     /// One thing that was done.
     fn tell(&mut self, text: impl FnOnce() -> String);
     /// The rule that is at work.
@@ -85,22 +84,22 @@ pub trait Tale {
     fn enters(&mut self) {}
 }
 
-/// Nobody listens.
+/// No trace.
 struct Silence;
 
-impl Tale for Silence {
+impl Tracer for Silence {
     fn tell(&mut self, _: impl FnOnce() -> String) {}
 }
 
-/// The rules of a place, told.
-struct Told<'a> {
-    story: &'a mut Story,
+/// Writes what the rules do into a trace.
+struct Traced<'a> {
+    trace: &'a mut Trace,
     span: Option<Span>,
 }
 
-impl Tale for Told<'_> {
+impl Tracer for Traced<'_> {
     fn tell(&mut self, text: impl FnOnce() -> String) {
-        self.story.rule(self.span, text());
+        self.trace.rule(self.span, text());
     }
 
     fn at(&mut self, span: Span) {
@@ -108,7 +107,7 @@ impl Tale for Told<'_> {
     }
 
     fn enters(&mut self) {
-        self.story.entered.extend(self.span);
+        self.trace.entered.extend(self.span);
     }
 }
 
@@ -133,24 +132,24 @@ impl Handler for Program {
 }
 
 impl Explain for Program {
-    fn explain(&self, request: &mut Request, story: &mut Story) -> Option<Flow<'static>> {
-        Some(self.runs(request, &mut Told { story, span: None }))
+    fn explain(&self, request: &mut Request, trace: &mut Trace) -> Option<Flow<'static>> {
+        Some(self.runs(request, &mut Traced { trace, span: None }))
     }
 }
 
 impl Program {
-    fn runs(&self, request: &mut Request, tale: &mut impl Tale) -> Flow<'static> {
-        let mut run = Run { quote: true, log: self.log, made: request.turn().text() };
-        let flow = self.all(request, &mut run, tale);
-        request.turn().give_text(run.made);
+    fn runs(&self, request: &mut Request, tracer: &mut impl Tracer) -> Flow<'static> {
+        let mut run = Run { quote: true, log: self.log, made: request.event_loop().text() };
+        let flow = self.all(request, &mut run, tracer);
+        request.event_loop().give_text(run.made);
         flow
     }
 
-    fn all(&self, request: &mut Request, run: &mut Run, tale: &mut impl Tale) -> Flow<'static> {
+    fn all(&self, request: &mut Request, run: &mut Run, tracer: &mut impl Tracer) -> Flow<'static> {
         let mut home: Option<Arc<crate::http::heart::site::Location>> = None;
         let mut at = 0;
         while let Some(step) = self.steps.get(at) {
-            tale.at(step.span);
+            tracer.at(step.span);
             at += 1;
             match &step.act {
                 Act::If { check, not, text, place, after } => {
@@ -158,44 +157,44 @@ impl Program {
                         Ok(holds) => holds != *not,
                         Err(status) => return Flow::Finish(status),
                     };
-                    tale.tell(|| format!("if ({text}) {}", verdict(holds, place.is_some())));
+                    tracer.tell(|| format!("if ({text}) {}", verdict(holds, place.is_some())));
                     if !holds {
                         at = *after;
                     } else if let Some(number) = place {
                         let home = home.get_or_insert_with(|| request.location.clone());
                         if let Some(place) = home.ifs.get(*number).cloned() {
                             request.enter(place);
-                            tale.enters();
+                            tracer.enters();
                         }
                     }
                 }
                 Act::Rewrite(replace) => {
-                    if let Some(end) = replace.apply(request, run, tale) {
+                    if let Some(end) = replace.apply(request, run, tracer) {
                         return end;
                     }
                 }
                 Act::Store(name, id, value) => {
                     run.make(value, request);
                     request.slots.put(*id, &run.made);
-                    tale.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
+                    tracer.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
                 }
                 Act::Assign(name, assign, value) => {
                     run.make(value, request);
                     assign(request, &run.made);
-                    tale.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
+                    tracer.tell(|| format!("${name} becomes \"{}\"", String::from_utf8_lossy(&run.made)));
                 }
                 Act::Break => {
-                    tale.tell(|| "break: no further rule of this place".to_owned());
+                    tracer.tell(|| "break: no further rule of this place".to_owned());
                     request.valid_location &= !request.uri_changed;
                     request.uri_changed = false;
                     return Flow::Next;
                 }
                 Act::Literal(status, text) => {
-                    tale.tell(|| format!("return {status}"));
+                    tracer.tell(|| format!("return {status}"));
                     return literal(request, *status, text);
                 }
                 Act::Return(status, text) => {
-                    tale.tell(|| format!("return {status}"));
+                    tracer.tell(|| format!("return {status}"));
                     return answer(request, *status, text.as_ref());
                 }
             }
@@ -305,18 +304,17 @@ fn is(letter: u8, path: &[u8], request: &Request) -> bool {
     if path.contains(&0) {
         return false;
     }
-    match std::fs::metadata(std::ffi::OsStr::from_bytes(path)) {
+    match request.file_info(path) {
         Ok(about) => match letter {
             b'f' => about.is_file(),
             b'd' => about.is_dir(),
             b'x' => about.permissions().mode() & 0o100 != 0,
             _ => true,
         },
-        Err(error) => {
-            let quiet = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG));
+        Err(failed) => {
+            let quiet = matches!(failed.error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG));
             if !quiet {
-                let (path, text) = (bytes::text(path), crate::conf::walk::errno(&error));
-                request.log(Level::Crit, &format!("stat() \"{path}\" failed ({text})"));
+                request.log_failed(Level::Crit, path, &failed);
             }
             false
         }
@@ -325,7 +323,7 @@ fn is(letter: u8, path: &[u8], request: &Request) -> bool {
 
 /// Answers with a text of the configuration, without copying it before it is sent.
 fn literal(request: &mut Request, status: u16, text: &Arc<[u8]>) -> Flow<'static> {
-    if let Err(status) = request.forget_body() {
+    if let Err(status) = request.skip_body() {
         return Flow::Finish(status);
     }
     static_::set_content_type(request);
@@ -340,7 +338,7 @@ fn answer(request: &mut Request, status: u16, text: Option<&Text>) -> Flow<'stat
     if text.is_none() && status >= 400 || status == 444 {
         return Flow::Finish(status);
     }
-    if let Err(status) = request.forget_body() {
+    if let Err(status) = request.skip_body() {
         return Flow::Finish(status);
     }
     match status {

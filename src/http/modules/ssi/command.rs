@@ -320,6 +320,6 @@ fn include(request: &mut Request, values: Values, out: &mut Pieces<'_>) -> Resul
     if matches!(request.wire, Wire::Sub(Sink::Memory(_))) {
         return Err(wrong(format!("nested in-memory subrequest \"{}\"", shown(&uri))));
     }
-    out.include(Include { uri, args, stub, keep });
+    out.include(Include { uri, args, stub, keep, repeats: false });
     Ok(waits)
 }

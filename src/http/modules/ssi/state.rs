@@ -19,7 +19,7 @@ pub fn value(request: &Request, name: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// `$date_local` and `$date_gmt`: now, as the page asks.
 pub fn date(request: &Request, local: u32, out: &mut Vec<u8>) -> bool {
-    let now = request.turn().clock.now().as_secs();
+    let now = request.event_loop().clock.now().as_secs();
     let format = request.includes.times.as_deref().unwrap_or(TIMES.as_bytes());
     if format == b"%s" {
         out.extend_from_slice(itoa::Buffer::new().format(now).as_bytes());

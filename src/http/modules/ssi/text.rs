@@ -116,7 +116,7 @@ fn matches(request: &Request, pattern: &[u8], text: &[u8]) -> Result<bool, Wrong
         Wrong
     };
     let expression = Expression::compile(&String::from_utf8_lossy(pattern), false);
-    let expression = expression.map_err(|complaint| wrong(Level::Error, &complaint))?;
+    let expression = expression.map_err(|invalid| wrong(Level::Error, &invalid.message))?;
     let mut captures = Captures::default();
     let found = expression.capture_all(text, &mut captures);
     if !found.map_err(|error| wrong(Level::Alert, &error.to_string()))? {

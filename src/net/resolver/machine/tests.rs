@@ -184,9 +184,9 @@ fn aliases_are_followed_and_circles_are_left() {
 #[test]
 fn names_without_an_answer_are_asked_for_again() {
     let (mut machine, mut notes) = (machine(1, false), Notes::default());
-    for (turn, flags) in [OK | 3, OK | 2, OK].into_iter().enumerate() {
+    for (event_loop, flags) in [OK | 3, OK | 2, OK].into_iter().enumerate() {
         machine.ask(key("a.ex"), at(0), &mut notes);
-        assert_eq!(notes.sent.len(), turn + 1);
+        assert_eq!(notes.sent.len(), event_loop + 1);
         let query = last(&notes);
         machine.receive(&reply(&query, flags, &[]), false, at(0), &mut notes);
     }

@@ -7,7 +7,7 @@ use crate::conf::slot::{Custom, Flag, Number, Size, Time};
 use crate::conf::tree::{Statement, Word};
 use crate::conf::value;
 use crate::conf::walk::Setting;
-use crate::net::address::{self, Address};
+use crate::net::address;
 use crate::session::contexts::{STREAM_ANY, STREAM_SERVER};
 use crate::session::listening;
 use std::time::Duration;
@@ -17,7 +17,6 @@ pub const MODULE: Module =
     Module { name: "ngx_stream_proxy_module", directives: DIRECTIVES, scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)] };
 
 const SELF_SIZED: Support = Support::Inert("buffers here are taken only while bytes move, and size themselves");
-const DATAGRAMS: Support = Support::Inert("it bounds datagram sessions, which listen refuses");
 const ONE: Arity = Arity::Exactly(1);
 
 const fn time(name: &'static str, slot: &'static Time<ProxyConf>) -> Directive {
@@ -34,8 +33,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("proxy_bind", STREAM_ANY, Arity::Between(1, 2), &Custom(proxy_bind))
         .words(&["transparent"])
         .since("1.9.2")
-        .support(Support::Parts("transparent is checked, and not served"))
-        .doc("Sets the local address of connections to servers."),
+        .doc("Sets the local address of connections to servers; with transparent it need not be this machine's."),
     Directive::new(
         "proxy_socket_keepalive",
         STREAM_ANY,
@@ -45,6 +43,14 @@ const DIRECTIVES: &[Directive] = &[
     .default("off")
     .since("1.15.6")
     .doc("Turns TCP keepalive on for connections to servers."),
+    Directive::new("proxy_socket_rcvbuf", STREAM_ANY, ONE, &Size(|c: &mut ProxyConf| &mut c.socket_rcvbuf))
+        .default("0")
+        .since("1.31.3")
+        .doc("Sets SO_RCVBUF on connections to servers; 0 leaves it to the system."),
+    Directive::new("proxy_socket_sndbuf", STREAM_ANY, ONE, &Size(|c: &mut ProxyConf| &mut c.socket_sndbuf))
+        .default("0")
+        .since("1.31.3")
+        .doc("Sets SO_SNDBUF on connections to servers; 0 leaves it to the system."),
     time("proxy_connect_timeout", &Time(|c: &mut ProxyConf| &mut c.connect_timeout))
         .default("60s")
         .doc("Sets how long connecting to a server may take."),
@@ -68,11 +74,11 @@ const DIRECTIVES: &[Directive] = &[
         .since("1.9.3")
         .doc("Limits how many bytes a second are read from a server; 0 does not."),
     Directive::new("proxy_requests", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.requests, 0..=u64::MAX))
-        .support(DATAGRAMS)
-        .doc("Counts the datagrams of a session."),
+        .since("1.15.7")
+        .doc("Sets how many datagrams of a client are one session's; the next one begins another."),
     Directive::new("proxy_responses", STREAM_ANY, ONE, &Number(|c: &mut ProxyConf| &mut c.responses, 0..=u64::MAX))
-        .support(DATAGRAMS)
-        .doc("Counts the datagrams expected in answer to one."),
+        .since("1.9.13")
+        .doc("Sets how many datagrams of a server answer one of a client: a session ends with the last."),
     Directive::new("proxy_next_upstream", STREAM_ANY, Arity::Flag, &Flag(|c: &mut ProxyConf| &mut c.next))
         .default("on")
         .doc("Tries the next server when one cannot be reached."),
@@ -102,10 +108,14 @@ const DIRECTIVES: &[Directive] = &[
 pub struct ProxyConf {
     /// `proxy_pass`.
     pub pass: Option<Word>,
-    /// `proxy_bind`; `off` is nothing.
-    pub bind: Option<Option<Word>>,
+    /// `proxy_bind`, and whether it is transparent; `off` is nothing.
+    pub bind: Option<Option<(Word, bool)>>,
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: Option<bool>,
+    /// `proxy_socket_rcvbuf`.
+    pub socket_rcvbuf: Option<u64>,
+    /// `proxy_socket_sndbuf`.
+    pub socket_sndbuf: Option<u64>,
     /// `proxy_connect_timeout`.
     pub connect_timeout: Option<Duration>,
     /// `proxy_timeout`.
@@ -115,8 +125,10 @@ pub struct ProxyConf {
     pub upload: Option<Word>,
     /// `proxy_download_rate`.
     pub download: Option<Word>,
-    requests: Option<u64>,
-    responses: Option<u64>,
+    /// `proxy_requests`.
+    pub requests: Option<u64>,
+    /// `proxy_responses`.
+    pub responses: Option<u64>,
     /// `proxy_next_upstream`.
     pub next: Option<bool>,
     /// `proxy_next_upstream_tries`.
@@ -132,19 +144,15 @@ pub struct ProxyConf {
 impl Conf for ProxyConf {
     fn inherit(&mut self, outer: &Self) {
         inherit!(self, outer; bind, socket_keepalive, connect_timeout, timeout, buffer_size, upload, download);
+        inherit!(self, outer; socket_rcvbuf, socket_sndbuf);
         inherit!(self, outer; requests, responses, next, tries, next_timeout, protocol, half_close);
     }
-}
-
-/// An address with or without a port.
-pub fn local_address(text: &str) -> Option<Address> {
-    listening::local(text).map(Address::Ip)
 }
 
 fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     if conf.pass.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     if !word.bytes.contains(&b'$') {
         let text = word.text();
@@ -158,23 +166,19 @@ fn proxy_pass(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement)
 fn proxy_bind(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
     let [word, rest @ ..] = statement.arguments() else { return Ok(()) };
     if conf.bind.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     if word.is("off") && rest.is_empty() {
         conf.bind = Some(None);
         return Ok(());
     }
-    if !word.bytes.contains(&b'$') && local_address(&word.text()).is_none() {
+    if !word.bytes.contains(&b'$') && listening::local(&word.text()).is_none() {
         return Err(Diagnostic::emerg(format!("invalid address \"{}\"", word.text())).point(word.span));
     }
-    match rest.first() {
-        None => {}
-        Some(word) if word.is("transparent") => {
-            cx.unserved(statement, "the \"transparent\" parameter of \"proxy_bind\"");
-        }
-        Some(word) => return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)),
+    if let Some(word) = rest.first().filter(|word| !word.is("transparent")) {
+        return Err(Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span));
     }
-    conf.bind = Some(Some(word.clone()));
+    conf.bind = Some(Some((word.clone(), !rest.is_empty())));
     Ok(())
 }
 
@@ -182,7 +186,7 @@ fn rate(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Re
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     let slot = if cx.row.name == "proxy_upload_rate" { &mut conf.upload } else { &mut conf.download };
     if slot.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     if !word.bytes.contains(&b'$') && value::size(&word.bytes, false).is_none() {
         return Err(cx.complain("invalid value").point(word.span));
@@ -194,7 +198,7 @@ fn rate(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Re
 fn old_buffer(cx: &mut Setting<'_>, conf: &mut ProxyConf, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(word) = statement.arguments().first() else { return Ok(()) };
     if conf.buffer_size.is_some() {
-        return Err(cx.complain("is duplicate"));
+        return Err(cx.duplicate());
     }
     let size = value::size(&word.bytes, false).ok_or_else(|| cx.complain("invalid value").point(word.span))?;
     conf.buffer_size = Some(size);

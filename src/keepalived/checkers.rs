@@ -1,0 +1,350 @@
+//! The process of health checks: it keeps the kernel's IPVS as the checks say.
+//!
+//! Each check is a task; all tasks share one state, as nothing in it takes time.
+
+mod attempt;
+mod drive;
+pub mod ipvs;
+mod ping;
+mod reload;
+mod scripts;
+mod suspend;
+mod telling;
+
+use self::attempt::{CheckState, repeat};
+use self::ipvs::Kernel;
+use self::ping::PingGroups;
+use self::suspend::Addresses;
+use self::telling::Teller;
+use super::blocks::sync::Sync;
+use super::cli::look;
+use super::log::Log;
+use super::read::{Gravity, Pass, Reading};
+use super::scheduling::Scheduling;
+use super::site::Site;
+use super::site::server::VirtualServer;
+use crate::bfd::session::Random;
+use crate::check::server::{self as machine, Change, Event, Flush, Pool};
+use crate::conf::diagnostic::reason;
+use crate::conf::disk::Disk;
+use crate::conf::expand::{Environment, Input};
+use crate::kernel::ipvs::{Request, SyncState};
+use crate::sys::process::trim_memory;
+use crate::sys::signal::SignalQueue;
+use crate::sys::socket::{Watched, watch};
+use crate::sys::time::monotonic;
+use crate::tls::ClientConf;
+use crate::tls::check::Files;
+use crate::tls::kept::Kept;
+use crate::tls::upstream::ClientContext;
+use nix::sys::signal::Signal;
+use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+/// What the process is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration files.
+    pub inputs: Vec<Input>,
+    /// What their text depends on.
+    pub environment: Environment,
+    /// Run although some keywords are not served.
+    pub allow_unserved: bool,
+    /// Keep the virtual servers in memory and program no kernel.
+    pub simulate: bool,
+    /// Leave the virtual servers in the kernel at the end.
+    pub keep_servers: bool,
+}
+
+/// How the process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Stopped,
+    /// Its configuration cannot be run.
+    Config,
+    /// The system does not let it work, and never will.
+    Fatal,
+}
+
+/// Where a check is: virtual server, real server, check.
+type Place = (usize, usize, usize);
+
+/// A virtual server that is kept.
+struct Running {
+    given: Rc<VirtualServer>,
+    machine: machine::VirtualServer,
+    /// By real server and check.
+    check_states: Vec<Vec<CheckState>>,
+    /// How many of its addresses this host has, where its checks depend on that.
+    held: usize,
+}
+
+/// What all checks share.
+struct State {
+    log: Log,
+    site: Site,
+    servers: Vec<Running>,
+    kernel: Kernel,
+    teller: Teller,
+    random: Random,
+    /// TLS towards real servers; none where it cannot be set up.
+    tls: Option<ClientContext>,
+    /// The addresses of this host, where checks depend on them.
+    addresses: Option<Addresses>,
+    /// Who may send echo requests.
+    ping_groups: PingGroups,
+    /// Told when a script may have ended.
+    children: Rc<Notify>,
+    scheduling: Scheduling,
+}
+
+/// Carries out what a virtual server decides.
+struct ServerActions<'a> {
+    given: &'a VirtualServer,
+    kernel: &'a mut Kernel,
+    teller: &'a mut Teller,
+    log: &'a Log,
+}
+
+impl Pool for ServerActions<'_> {
+    fn apply(&mut self, change: Change) -> bool {
+        self.kernel.apply(self.given, change, self.log)
+    }
+
+    fn say(&mut self, line: String) {
+        self.log.say(line);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.teller.tell(self.given, event, self.log);
+    }
+}
+
+/// Runs until told to stop.
+pub fn run(start: &Start, log: Log, signals: &SignalQueue) -> End {
+    let Some(site) = load(start, &log) else { return End::Config };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log.say(format!("Unable to start the event loop - {}", reason(&error)));
+            return End::Fatal;
+        }
+    };
+    let mut state = State {
+        log,
+        site,
+        servers: Vec::new(),
+        kernel: Kernel::absent(),
+        teller: Teller::default(),
+        tls: client(),
+        addresses: None,
+        ping_groups: PingGroups::default(),
+        children: Rc::new(Notify::new()),
+        scheduling: Scheduling::new(),
+        random: Random::new(monotonic().as_nanos() as u64 ^ u64::from(std::process::id()) << 40),
+    };
+    state.scheduling.apply(&state.site.global.checkers, &state.log);
+    if !state.begin(start) {
+        state.end(start);
+        return End::Fatal;
+    }
+    trim_memory();
+    let state = Rc::new(RefCell::new(state));
+    LocalSet::new().block_on(&runtime, serve(&state, start, signals))
+}
+
+/// TLS that takes every certificate, as keepalived's does.
+fn client() -> Option<ClientContext> {
+    let conf = ClientConf { server_name: Some(true), ..ClientConf::default() };
+    let files = Files { loader: &Disk, folder: "/", resolve: &|_| Vec::new(), merged_at: None };
+    ClientContext::new(&conf.settings(), &files, &Kept::default(), &mut |_| ()).ok()
+}
+
+/// Reads the configuration and says what is wrong with its virtual servers.
+fn load(start: &Start, log: &Log) -> Option<Site> {
+    for input in &start.inputs {
+        log.say(format!("Opening file '{}'.", input.shown));
+    }
+    let reading: Reading = look(&start.inputs, &start.environment).ok()?;
+    let own = |pass| matches!(pass, Pass::Checkers | Pass::CheckersEnd);
+    for (_, complaint) in reading.told().into_iter().filter(|(pass, _)| own(*pass)) {
+        log.say(&complaint.text);
+    }
+    let refused = !start.allow_unserved && !reading.unserved.is_empty();
+    if refused || reading.worst() >= Some(Gravity::Fatal) {
+        return None;
+    }
+    let mut site = reading.into_site();
+    scripts::judge(&mut site, log);
+    Some(site)
+}
+
+/// The loop: signals, while the checks are made.
+async fn serve(state: &Rc<RefCell<State>>, start: &Start, signals: &SignalQueue) -> End {
+    let waiting = signals.as_fd().try_clone_to_owned().and_then(watch);
+    let Ok(waiting) = waiting else { return End::Fatal };
+    let mut tasks = State::launch(state);
+    let mut changes = state.borrow().changes_of_addresses().and_then(|fd| watch(fd).ok());
+    loop {
+        tokio::select! {
+            () = ready(Some(&waiting)) => {}
+            () = ready(changes.as_ref()) => state.borrow_mut().follow_addresses(),
+        }
+        while let Some(signal) = signals.next() {
+            match signal.number {
+                n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => {
+                    tasks.iter().for_each(JoinHandle::abort);
+                    state.borrow_mut().end(start);
+                    return End::Stopped;
+                }
+                n if n == Signal::SIGHUP as i32 => {
+                    tasks.iter().for_each(JoinHandle::abort);
+                    state.borrow_mut().reload(start);
+                    trim_memory();
+                    tasks = State::launch(state);
+                    changes = state.borrow().changes_of_addresses().and_then(|fd| watch(fd).ok());
+                }
+                n if n == Signal::SIGCHLD as i32 => state.borrow().children.notify_waiters(),
+                _ => {}
+            }
+        }
+        state.borrow_mut().reap();
+    }
+}
+
+/// Waits until a descriptor is readable; without one, for ever.
+async fn ready(fd: Option<&Watched<OwnedFd>>) {
+    let Some(fd) = fd else { return std::future::pending().await };
+    if let Ok(mut ready) = fd.readable().await {
+        ready.clear_ready();
+    }
+}
+
+impl State {
+    /// Puts the virtual servers into the kernel; false where it has no IPVS.
+    fn begin(&mut self, start: &Start) -> bool {
+        self.servers = std::mem::take(&mut self.site.servers).into_iter().map(Rc::new).map(Running::new).collect();
+        if !self.servers.is_empty() && !self.begin_kernel(start) {
+            return false;
+        }
+        self.kernel.set_timeouts(self.site.lvs.timeouts, &self.log);
+        self.start_sync(None);
+        self.ping_groups.open(self.servers.iter().map(|running| &*running.given), &self.log);
+        self.teller.adopt(&self.site, &self.log);
+        if self.site.lvs.flush {
+            self.kernel.flush(&self.log);
+        }
+        self.watch_addresses();
+        for at in 0..self.servers.len() {
+            self.with(at, |machine, actions| machine.start(actions));
+        }
+        true
+    }
+
+    /// The sync daemon, where it follows no virtual router.
+    fn own_sync(&self) -> Option<&Sync> {
+        self.site.lvs.sync.as_ref().filter(|sync| sync.instance.is_none())
+    }
+
+    /// Runs the sync daemon as master and backup, unless it did `before`.
+    ///
+    /// Differs from keepalived: one whose settings stay is left alone at a reload; there it is started once more, which the kernel refuses. [test: a_reload_changes_only_what_changed_in_the_kernel]
+    fn start_sync(&mut self, before: Option<&Sync>) {
+        let wanted = self.own_sync().cloned();
+        if wanted.as_ref() == before {
+            return;
+        }
+        self.kernel.stop_sync();
+        for sync in wanted.iter() {
+            for state in [SyncState::Master, SyncState::Backup] {
+                self.kernel.sync(Request::StartDaemon(state, sync.daemon.clone()), &self.log);
+            }
+        }
+    }
+
+    fn begin_kernel(&mut self, start: &Start) -> bool {
+        self.log.say("Initializing ipvs");
+        self.open_kernel(start)
+    }
+
+    /// Finds the kernel's IPVS.
+    fn open_kernel(&mut self, start: &Start) -> bool {
+        match Kernel::open(start.simulate) {
+            Ok(kernel) => {
+                self.kernel = kernel;
+                true
+            }
+            Err(error) => {
+                self.log.say(format!("IPVS: Can't initialize ipvs: {}", reason(&error)));
+                false
+            }
+        }
+    }
+
+    /// Lets a virtual server act.
+    fn with<T>(
+        &mut self,
+        at: usize,
+        act: impl FnOnce(&mut machine::VirtualServer, &mut ServerActions<'_>) -> T,
+    ) -> Option<T> {
+        let Self { servers, kernel, teller, log, .. } = self;
+        let Running { given, machine, .. } = servers.get_mut(at)?;
+        Some(act(machine, &mut ServerActions { given, kernel, teller, log }))
+    }
+
+    /// Starts a task for each check.
+    fn launch(state: &Rc<RefCell<Self>>) -> Vec<JoinHandle<()>> {
+        let mut own = state.borrow_mut();
+        let Self { servers, log, random, .. } = &mut *own;
+        let mut tasks = Vec::new();
+        for (server, running) in servers.iter().enumerate() {
+            let config = running.machine.config();
+            for (real, (check_states, named)) in running.check_states.iter().zip(&config.reals).enumerate() {
+                for (check, check_state) in check_states.iter().enumerate() {
+                    let (name, of) = (&named.name, &config.name);
+                    let how = if running.is_enabled() { "A" } else { "Dea" };
+                    log.say(format!("{how}ctivating healthchecker for service {name} for VS {of}"));
+                    let first = check_state.schedule.first(f64::from(random.next()) / f64::from(u32::MAX));
+                    tasks.push(spawn_local(repeat(state.clone(), (server, real, check), first)));
+                }
+            }
+        }
+        tasks
+    }
+
+    fn reap(&mut self) {
+        self.teller.reap(&self.log);
+    }
+
+    /// Takes everything down at the end.
+    fn end(&mut self, start: &Start) {
+        let how = self.site.lvs.flush_on_stop;
+        if !start.keep_servers && !self.kernel.flush_at_end(how, &self.log) {
+            let flush = if how.is_some() { Flush::Service } else { Flush::Each };
+            for at in 0..self.servers.len() {
+                self.with(at, |machine, actions| machine.stop(flush, true, actions));
+            }
+        }
+        self.teller.close();
+        self.ping_groups.close();
+        if self.own_sync().is_some() {
+            self.kernel.stop_sync();
+        }
+        self.kernel.set_timeouts(crate::kernel::ipvs::Timeouts::default(), &self.log);
+        self.log.say_stopped();
+    }
+}
+
+impl Running {
+    /// A virtual server that has not started.
+    fn new(given: Rc<VirtualServer>) -> Self {
+        let machine = machine::VirtualServer::new(given.config.clone());
+        let check_states = given.reals.iter().map(|real| real.checks.iter().map(CheckState::new).collect()).collect();
+        Self { given, machine, check_states, held: 0 }
+    }
+}

@@ -1,0 +1,125 @@
+//! The control socket: HTTP over a Unix socket that only its owner can use, answered by the parent from its own copy of the
+//! status. No query reaches the VRRP process.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /status` | everything, as JSON |
+//! | `GET /watch` | a line of JSON for each change from now on |
+//! | `GET /configuration` | the text of the configuration in use, with digests in the place of passwords |
+//! | `GET /metrics` | the numbers, as Prometheus reads them |
+//!
+//! The numbers are told over TCP as well, where an address is given for that.
+//!
+//! Clients are bounded: so many at once, so long for a request and for each part of an answer, so much memory. Who comes
+//! when all places are taken waits in the listener's queue.
+
+mod answer;
+mod connection;
+mod listener;
+mod metrics;
+
+use self::answer::Answers;
+use self::connection::{Connection, Kind};
+use self::listener::Listener;
+use super::log::Log;
+use super::report::Report;
+use super::status::{self, Status};
+use crate::conf::diagnostic::reason;
+use nix::poll::PollFlags;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Where a daemon is reached unless something else is said.
+pub const DEFAULT: &str = "/run/keepalived.sock";
+
+/// Clients at once, of each listener.
+const CLIENTS: usize = 16;
+/// The longest text of a configuration that is kept.
+const LONGEST: usize = 4 << 20;
+
+/// The parent's copy of the status, and who asks for it.
+pub struct Control {
+    listeners: Vec<Listener>,
+    connections: Vec<Connection>,
+    answers: Rc<RefCell<Answers>>,
+}
+
+/// The socket of the daemon whose pid file is this.
+pub fn path(pid_file: &Path) -> PathBuf {
+    pid_file.with_extension("sock")
+}
+
+impl Control {
+    /// A status that nobody can ask for yet.
+    pub fn new(version: &str) -> Self {
+        let status = Status {
+            version: version.to_owned(),
+            pid: std::process::id(),
+            started: status::now(),
+            ..Status::default()
+        };
+        let answers = Rc::new(RefCell::new(Answers::new(status)));
+        Self { listeners: Vec::new(), connections: Vec::new(), answers }
+    }
+
+    /// Answers at a Unix socket, which goes when this is dropped. Where that is impossible, it is said.
+    pub fn listen_at(&mut self, path: &Path, log: &Log) {
+        match Listener::unix(path) {
+            Ok(listener) => self.listeners.push(listener),
+            Err(error) => log.say(format!("Unable to open control socket {} - {}", path.display(), reason(&error))),
+        }
+    }
+
+    /// Tells the numbers at a TCP address. Where that is impossible, it is said.
+    pub fn tell_metrics_at(&mut self, address: SocketAddr, log: &Log) {
+        match Listener::tcp(address) {
+            Ok(listener) => self.listeners.push(listener),
+            Err(error) => log.say(format!("Unable to open metrics address {address} - {}", reason(&error))),
+        }
+    }
+
+    /// Whether anybody can ask.
+    pub fn is_open(&self) -> bool {
+        !self.listeners.is_empty()
+    }
+
+    /// What is to be waited for.
+    pub fn interests(&self, now: Instant) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let full = |kind| self.connections.iter().filter(|one| one.kind() == kind).count() >= CLIENTS;
+        let listeners = self.listeners.iter().filter(|one| !one.is_paused(now) && !full(one.kind()));
+        let listeners = listeners.map(|one| (one.as_fd(), PollFlags::POLLIN));
+        listeners.chain(self.connections.iter().filter_map(Connection::interest)).collect()
+    }
+
+    /// When there is something to do though nothing came.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let paused = self.listeners.iter().filter_map(|one| one.paused_until(now));
+        self.connections.iter().filter_map(Connection::poll_timeout).chain(paused).min()
+    }
+
+    /// Takes new clients, goes on with the others, and closes those whose time is over.
+    pub fn run(&mut self, now: Instant) {
+        for listener in &mut self.listeners {
+            let kind = listener.kind();
+            while self.connections.iter().filter(|one| one.kind() == kind).count() < CLIENTS {
+                let Some(stream) = listener.accept(now) else { break };
+                self.connections.push(Connection::new(stream, kind, &self.answers, now));
+            }
+        }
+        self.connections.retain_mut(|connection| connection.run(now));
+    }
+
+    /// Takes a report of the VRRP process.
+    pub fn take(&mut self, report: Report) {
+        self.answers.borrow_mut().take(report);
+    }
+
+    /// The VRRP process runs with this number, or does not run.
+    pub fn set_process(&mut self, pid: Option<i32>) {
+        self.answers.borrow_mut().set_process(pid);
+    }
+}

@@ -1,0 +1,352 @@
+//! What the parent is told of this process, so that it can answer queries alone: nobody who asks disturbs a router.
+//!
+//! Reports are sent once a second, and soon after a change of state. Only what changed is sent, and what finds no room is
+//! sent with the next report.
+
+use super::{InstanceState, Process};
+use crate::keepalived::dump::word;
+use crate::keepalived::report::Report;
+use crate::keepalived::secret::Key;
+use crate::keepalived::site::{Tracking, What};
+use crate::keepalived::status::{
+    Contribution, Counters, Errors, Group, Instance, Lateness, Master, Script, TRANSITIONS, Transition, now as wall,
+    seconds,
+};
+use crate::keepalived::track::script::ScriptRunner;
+use crate::vrrp::machine::{Router, StateKind};
+use crate::vrrp::node::{GroupId, Reading, RouterId, ThingId};
+use crate::vrrp::note::Note;
+use crate::vrrp::weight::{Verdict, is_fault};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The least time between two reports, however much changes.
+const LEAST: Duration = Duration::from_millis(100);
+/// A deadline that is reached later than this counts as late.
+const LATE: Duration = Duration::from_millis(10);
+
+/// The latest changes of an instance.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    state: Option<StateKind>,
+    /// The next change to this state has this reason.
+    expected: Option<(StateKind, String)>,
+    transitions: VecDeque<Transition>,
+    changes: u64,
+    /// Announcements of its addresses.
+    pub(super) announced: u64,
+    /// Adverts that could not be sent, to all or some of their receivers.
+    pub(super) failed: u64,
+}
+
+impl History {
+    /// Gives a reason to the next change, if it is one to `state`.
+    pub(super) fn expect(&mut self, state: StateKind, reason: String) {
+        self.expected = Some((state, reason));
+    }
+
+    /// Takes the reason from what the router says before it changes.
+    pub(super) fn hear(&mut self, note: &Note) {
+        match note {
+            Note::AdvertTimeout => self.expect(StateKind::Master, "no advert of a master came in time".to_owned()),
+            Note::Higher { .. } | Note::HigherAddress { .. } => self.expect(StateKind::Backup, note.to_string()),
+            _ => {}
+        }
+    }
+
+    /// Notes a change; `otherwise` is its reason where none was expected.
+    fn change(&mut self, state: StateKind, otherwise: &str) {
+        let reason = match self.expected.take() {
+            Some((expected, reason)) if expected == state => reason,
+            _ => otherwise.to_owned(),
+        };
+        let from = self.state.replace(state).unwrap_or(StateKind::Initialise);
+        if self.transitions.len() == TRANSITIONS {
+            self.transitions.pop_front();
+        }
+        let (from, to) = (word(from).to_owned(), word(state).to_owned());
+        self.transitions.push_back(Transition { at: wall(), from, to, reason });
+        self.changes += 1;
+    }
+}
+
+/// What was reported, and when there is more.
+#[derive(Debug, Default)]
+pub(super) struct Reporting {
+    /// When the last report was sent.
+    last: Option<Instant>,
+    /// There is something that should not wait for the next report.
+    urgent: bool,
+    lateness: Lateness,
+    /// What the parent knows, by hash.
+    known: HashMap<(u8, usize), u64>,
+}
+
+impl Reporting {
+    /// Takes the time at which the loop woke up whose nearest deadline was `due`.
+    pub(super) fn woke(&mut self, now: Instant, due: Option<Instant>) {
+        let Some(late) = due.and_then(|due| now.checked_duration_since(due)) else { return };
+        let lateness = &mut self.lateness;
+        lateness.deadlines += 1;
+        lateness.late += u64::from(late > LATE);
+        lateness.seconds += late.as_secs_f64();
+        lateness.worst = lateness.worst.max(late.as_secs_f64());
+    }
+
+    /// Whether a message is new to the parent, and was sent.
+    fn offer(&mut self, key: (u8, usize), report: &Report, send: &impl Fn(&[u8]) -> bool) -> bool {
+        let Ok(bytes) = serde_json::to_vec(report) else { return true };
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.known.get(&key) == Some(&hash) {
+            return true;
+        }
+        let sent = send(&bytes);
+        if sent {
+            self.known.insert(key, hash);
+        }
+        sent
+    }
+}
+
+impl Process {
+    /// When the parent is to be told more.
+    pub(super) fn poll_report(&self) -> Option<Instant> {
+        let reporting = &self.reporting;
+        let wait = if reporting.urgent { LEAST } else { INTERVAL };
+        reporting.last.filter(|_| self.start.reports_status).map(|last| last + wait)
+    }
+
+    /// Tells the parent the text of the configuration in use.
+    pub(super) fn report_configuration(&self, text: &str) {
+        if self.start.reports_status {
+            self.start.reporter.tell_configuration(&Key::new().masked(text));
+        }
+    }
+
+    /// An instance has changed its state.
+    pub(super) fn changed_state(&mut self, at: usize, state: StateKind) {
+        self.reporting.urgent = true;
+        let reason = match (state, self.seats.get(at)) {
+            (StateKind::Fault, Some(seat)) => {
+                let faults: Vec<String> = self.faults(seat).iter().map(ToString::to_string).collect();
+                if faults.is_empty() { "a member of its group is in fault".to_owned() } else { faults.join(", ") }
+            }
+            (StateKind::Backup, Some(seat)) => match seat.history.state {
+                None | Some(StateKind::Initialise) => "start".to_owned(),
+                Some(StateKind::Fault) => "nothing keeps it in fault".to_owned(),
+                Some(StateKind::Backup | StateKind::Master) => "it gave up".to_owned(),
+            },
+            (StateKind::Master, _) => "it owns its addresses".to_owned(),
+            (StateKind::Initialise, _) => "stop".to_owned(),
+            (_, None) => return,
+        };
+        if let Some(seat) = self.seats.get_mut(at) {
+            seat.since = SystemTime::now();
+            seat.history.change(state, &reason);
+        }
+    }
+
+    /// Tells the parent what changed since the last report, when it is time to.
+    pub(super) fn report_status(&mut self, now: Instant) {
+        if !self.start.reports_status || self.poll_report().is_some_and(|at| at > now) {
+            return;
+        }
+        let mut reporting = std::mem::take(&mut self.reporting);
+        (reporting.last, reporting.urgent) = (Some(now), false);
+        let counts = (self.seats.len(), self.site.groups.len(), self.scripts.len());
+        let count = Report::Count(counts.0, counts.1, counts.2);
+        let instances = self.seats.iter().enumerate();
+        let instances =
+            instances.map(|(at, seat)| ((1, at), Report::Instance(at, Box::new(self.instance_status(at, seat, now)))));
+        let groups = (0..counts.1).map(|at| ((2, at), Report::Group(at, self.group_status(at))));
+        let scripts = self.scripts.iter().enumerate();
+        let scripts = scripts.map(|(at, script)| ((3, at), Report::Script(at, script_status(script))));
+        let lateness = ((4, 0), Report::Lateness(reporting.lateness));
+        let all = std::iter::once(((0, 0), count)).chain(instances).chain(groups).chain(scripts);
+        let send = |bytes: &[u8]| self.start.reporter.offer(bytes);
+        // The lateness goes last: with it the parent knows that the report is whole.
+        for (key, report) in all.chain([lateness]) {
+            if key.0 == 4 {
+                reporting.known.remove(&key);
+            }
+            if !reporting.offer(key, &report, &send) {
+                break;
+            }
+        }
+        self.reporting = reporting;
+    }
+
+    fn group_status(&self, at: usize) -> Group {
+        let group = self.site.groups.get(at);
+        let state = self.node.group_state(GroupId(at)).unwrap_or(StateKind::Initialise);
+        Group {
+            name: group.map(|group| group.name.clone()).unwrap_or_default(),
+            state: word(state).to_owned(),
+            members: group.map(|group| group.members.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn instance_status(&self, at: usize, seat: &InstanceState, now: Instant) -> Instance {
+        let Some(machine) = self.node.router(RouterId(at)) else { return Instance::default() };
+        let instance = &seat.instance;
+        let heard = machine.heard().filter(|_| machine.state() == StateKind::Backup);
+        Instance {
+            name: instance.name.clone(),
+            state: word(machine.state()).to_owned(),
+            since: seconds(seat.since),
+            vrid: instance.router.vrid,
+            version: instance.router.version.number(),
+            interface: instance.interface.clone(),
+            source: seat.source.map(|ip| ip.to_string()),
+            base_priority: instance.router.priority,
+            priority: machine.priority(),
+            tracks: instance.tracking.iter().map(|one| self.contribution(one)).collect(),
+            master: heard.map(|heard| Master { address: heard.source.to_string(), priority: heard.priority }),
+            addresses: instance.addresses.iter().map(|address| format!("{}/{}", address.ip, address.prefix)).collect(),
+            held: seat.held.addresses.len(),
+            obstacles: self.obstacles(seat, machine, now),
+            conflicts: seat.conflicts.shown(),
+            changes: seat.history.changes,
+            transitions: seat.history.transitions.clone(),
+            counters: counters(machine, &seat.history),
+        }
+    }
+
+    /// What a tracked thing does to a router's priority.
+    fn contribution(&self, tracking: &Tracking) -> Contribution {
+        let (kind, name) = match &tracking.what {
+            What::Interface(name) => ("interface", name),
+            What::Script(name) => ("script", name),
+            What::File(name) => ("file", name),
+            What::Process(name) => ("process", name),
+            What::Session(name) => ("bfd", name),
+        };
+        let thing = self.things.iter().position(|what| *what == tracking.what);
+        let reading = thing.map_or(Reading::Unknown, |at| self.node.reading(ThingId(at)));
+        let tracked = reading.tracked(tracking.weight, tracking.reverse);
+        Contribution {
+            kind: kind.to_owned(),
+            name: name.clone(),
+            reading: match reading {
+                Reading::Unknown => "unknown".to_owned(),
+                Reading::Good => "good".to_owned(),
+                Reading::Bad => "bad".to_owned(),
+                Reading::Value(value) => value.to_string(),
+                Reading::Unused => "unused".to_owned(),
+            },
+            weight: tracking.weight,
+            reverse: tracking.reverse,
+            adds: tracked.map_or(0, |tracked| tracked.adds()),
+            fault: tracked.is_some_and(|tracked| tracked.verdict != Verdict::Unknown && is_fault(tracked)),
+        }
+    }
+
+    /// Logs what keeps each instance from being master.
+    pub(super) fn explain_start(&self, now: Instant) {
+        for (seat, (_, machine)) in self.seats.iter().zip(self.node.routers()) {
+            let obstacles = self.obstacles(seat, machine, now);
+            if !obstacles.is_empty() {
+                self.log.say(format!("({}) not master because {}", seat.instance.name, obstacles.join(", ")));
+            }
+        }
+    }
+
+    /// What keeps a router from being master.
+    fn obstacles(&self, seat: &InstanceState, machine: &Router, now: Instant) -> Vec<String> {
+        let grouped = || self.site.groups.iter().any(|group| group.members.contains(&seat.instance.name));
+        match machine.state() {
+            StateKind::Master => Vec::new(),
+            StateKind::Fault => {
+                let faults = self.faults(seat);
+                if faults.is_empty() && grouped() {
+                    return vec!["a member of its group is in fault".to_owned()];
+                }
+                faults.iter().map(ToString::to_string).collect()
+            }
+            StateKind::Initialise if self.node.held_until().is_some_and(|until| until > now) => {
+                vec!["the start is delayed".to_owned()]
+            }
+            StateKind::Initialise => {
+                let unknown = seat.instance.tracking.iter().map(|one| self.contribution(one));
+                let unknown = unknown.filter(|one| one.reading == "unknown" && one.weight == 0);
+                unknown.map(|one| format!("{} {} has no result yet", one.kind, one.name)).collect()
+            }
+            StateKind::Backup => vec![backup_obstacle(machine, &seat.instance.router, now)],
+        }
+    }
+}
+
+/// What keeps a backup from being master.
+fn backup_obstacle(machine: &Router, config: &crate::vrrp::config::Config, now: Instant) -> String {
+    let own = machine.priority();
+    if machine.is_ready() {
+        return "the other members of its group are not ready".to_owned();
+    }
+    let Some(heard) = machine.heard() else {
+        return "it waits whether a master advertises".to_owned();
+    };
+    let master = format!("master {} has priority {}", heard.source, heard.priority);
+    if heard.priority >= own {
+        return format!("{master}, this router {own}");
+    }
+    if !config.preempt {
+        return format!("{master}, and nopreempt leaves it there");
+    }
+    match machine.preempt_at().map(|at| at.saturating_duration_since(now)) {
+        Some(left) if !left.is_zero() => {
+            format!("{master}, and preempt_delay leaves it there for {} s", left.as_secs())
+        }
+        _ => format!("{master}; it is replaced when no accepted advert comes in time"),
+    }
+}
+
+fn counters(machine: &Router, history: &History) -> Counters {
+    let counters = machine.counters();
+    Counters {
+        adverts_received: counters.received,
+        adverts_sent: counters.sent,
+        adverts_failed: history.failed,
+        priority_zero_received: counters.zero_received,
+        priority_zero_sent: counters.zero_sent,
+        became_master: counters.became_master,
+        released_master: counters.released_master,
+        announcements: history.announced,
+        errors: Errors {
+            packet_length: counters.length,
+            ttl: counters.ttl,
+            invalid_type: counters.invalid_type,
+            advertise_interval: counters.interval,
+            address_list: counters.address_list,
+            authentication_invalid: counters.auth_invalid,
+            authentication_mismatch: counters.auth_mismatch,
+            authentication_failure: counters.auth_failure,
+        },
+    }
+}
+
+fn script_status(runner: &ScriptRunner) -> Script {
+    let runs = runner.runs();
+    let reading = match (runner.program(), runner.verdict()) {
+        (None, _) => "disabled",
+        (_, Verdict::Unknown) => "unknown",
+        (_, Verdict::Good) => "good",
+        (_, Verdict::Bad) => "bad",
+    };
+    let last = runs.last.as_ref();
+    Script {
+        name: runner.script.name.clone(),
+        reading: reading.to_owned(),
+        running: runner.is_running(),
+        runs: runs.ended,
+        failures: runs.failed,
+        timeouts: runs.timed_out,
+        last_result: last.map(|(how, ..)| how.clone()),
+        last_duration: last.map(|(.., took)| took.as_secs_f64()),
+        last_at: last.map(|(_, at, _)| seconds(*at)),
+    }
+}

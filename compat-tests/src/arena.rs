@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -53,7 +54,7 @@ impl Contestant {
     }
 
     /// The number its ports begin with.
-    fn base(self) -> u16 {
+    pub fn base(self) -> u16 {
         match self {
             Self::Nginx => 2110,
             Self::Ours => 2120,
@@ -101,6 +102,8 @@ impl Size {
     pub const WIDE: Self = Self { workers: 1, connections: 20500, pinned: true };
     /// Two workers wherever they like.
     pub const TWO: Self = Self { workers: 2, connections: 4096, pinned: false };
+    /// One worker wherever it likes.
+    pub const FREE: Self = Self { workers: 1, connections: 4096, pinned: false };
 }
 
 /// Ten thousand tunnels have two ends in this process and two in the server; says how many the machine allows.
@@ -187,9 +190,25 @@ impl Arena {
         thread.join().map_err(|_| io::Error::other("the load generator panicked"))
     }
 
+    /// Does something in the host's network, in a thread of its own.
+    pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+        self.host.spawn(work)
+    }
+
     /// Starts a contestant and waits until it listens.
     pub fn start(&self, contestant: Contestant, size: Size) -> io::Result<Server> {
-        let server = self.launch(contestant, size)?;
+        self.listening(self.launch(contestant, size)?)
+    }
+
+    /// Starts nginx or rnginx on another file of fixtures/bench.
+    pub fn start_with(&self, contestant: Contestant, size: Size, template: &str) -> io::Result<Server> {
+        let command = self.prepare_with(contestant, size, "daemon off;", template)?;
+        self.listening(Server { contestant, running: self.host.start(command)? })
+    }
+
+    /// Waits until a server listens.
+    fn listening(&self, server: Server) -> io::Result<Server> {
+        let contestant = server.contestant;
         wait_for(contestant.name(), Duration::from_secs(10), || {
             if server.running.ended().is_some() {
                 return Some(Err(io::Error::other(format!(
@@ -229,9 +248,14 @@ impl Arena {
     }
 
     fn prepare(&self, contestant: Contestant, size: Size, settings: &str) -> io::Result<Command> {
-        let (file, template) = match contestant {
-            Contestant::Haproxy => ("haproxy.cfg".to_owned(), "haproxy.cfg"),
-            _ => (format!("{}.conf", contestant.base()), "nginx.conf"),
+        let template = if contestant == Contestant::Haproxy { "haproxy.cfg" } else { "nginx.conf" };
+        self.prepare_with(contestant, size, settings, template)
+    }
+
+    fn prepare_with(&self, contestant: Contestant, size: Size, settings: &str, template: &str) -> io::Result<Command> {
+        let file = match contestant {
+            Contestant::Haproxy => "haproxy.cfg".to_owned(),
+            _ => format!("{}.conf", contestant.base()),
         };
         let fixture = |name: &str| fs::read_to_string(root().join("fixtures/bench").join(name));
         let part = |name: &str| if self.plain { Ok(String::new()) } else { fixture(name) };

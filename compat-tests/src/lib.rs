@@ -26,6 +26,7 @@ pub mod program;
 pub mod recorded;
 pub mod reflect;
 pub mod service;
+pub mod soak;
 pub mod spoil;
 pub mod testbed;
 pub mod tools;

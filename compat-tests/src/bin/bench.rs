@@ -11,7 +11,7 @@ use std::time::Duration;
 use compat_tests::arena::{Arena, Contestant, FOUNTAIN, Server, Size, pattern};
 use compat_tests::load::{Figures, Plan, run};
 use compat_tests::measure::{busy, median, processor, quantile};
-use compat_tests::{instructions, tools, wide, wrk};
+use compat_tests::{instructions, soak, tools, wide, wrk};
 
 const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--quick] [--plain] [--self]
   --only WORDS  only the rows whose names hold the words
@@ -19,6 +19,7 @@ const USAGE: &str = "usage: cargo bench-vs [-- --only WORDS] [--rounds N] [--qui
   --quick       three rounds, a tenth of the idle connections
   --self        the installed nginx instead of rnginx: what the measurement itself is worth
   --plain       without the rows and servers of TLS, HTTP/2 and gzip, which an earlier rnginx cannot read
+  --soak N      no rows: N minutes of mixed traffic, reloads, dying servers, slow and malformed clients
   --against P   the rnginx at path P instead of the installed nginx: what a change costs";
 
 /// What a row is to reach.
@@ -65,6 +66,7 @@ struct Options {
     second: Contestant,
     plain: bool,
     earlier: Option<PathBuf>,
+    soak: Option<u64>,
 }
 
 fn options() -> Option<Options> {
@@ -76,6 +78,7 @@ fn options() -> Option<Options> {
         second: Contestant::Ours,
         plain: false,
         earlier: None,
+        soak: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -87,6 +90,7 @@ fn options() -> Option<Options> {
                 options.idle = 1000;
             }
             "--against" => options.earlier = Some(arguments.next()?.into()),
+            "--soak" => options.soak = Some(arguments.next()?.parse().ok()?),
             "--plain" => options.plain = true,
             "--self" => options.second = Contestant::NginxAgain,
             _ => return None,
@@ -209,8 +213,13 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    match bench(&options) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match options.soak {
+        Some(minutes) => Arena::new(None, false).and_then(|arena| soak::run(&arena, minutes)),
+        None => bench(&options).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE

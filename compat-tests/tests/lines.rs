@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::UdpSocket;
 
+use compat_tests::client;
 use compat_tests::peer::PREFIX;
 use compat_tests::program::Program;
 use compat_tests::testbed::{LIMIT, TestBed, local};
@@ -250,4 +251,33 @@ fn a_second_change_of_the_binary_is_ignored() {
         testbed.wait_for_end(new).unwrap_or_else(|error| panic!("{program:?}: {error}"));
         testbed.wait_for_text(8080, "/", "ready").expect("the old one serves");
     }
+}
+
+#[test]
+fn headers_that_fill_the_buffers_are_logged_as_nginx_logs_them() {
+    let line = |name: &str, length: usize| format!("{name}: {}\r\n", "v".repeat(length));
+    let heads = [
+        line("A", 40).repeat(900),
+        line("Long", 40_000),
+        format!("{}{}", line("A", 90).repeat(300), line("Long", 8000)),
+        line("A", 4000).repeat(9),
+    ];
+    let [theirs, ours] = PROGRAMS.map(|program| {
+        let testbed = started(program, &conf("").replace("notice", "info"));
+        for head in &heads {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: x\r\n{head}\r\n").into_bytes();
+            let answer = testbed.host().run(move || client::raw(local(8080), &bytes, LIMIT)).expect("a host");
+            assert!(answer.expect("an answer").starts_with(b"HTTP/1.1 400 Bad Request"), "{program:?}");
+        }
+        let told = || {
+            let lines: Vec<_> = words(&testbed).into_iter().filter(|line| line.contains("too long header")).collect();
+            (lines.len() == heads.len()).then_some(lines)
+        };
+        let lines = wait_for("the lines", LIMIT, told);
+        // Every line of the log is one: what clients send begins none.
+        let log = testbed.file("logs/life.log").unwrap_or_default();
+        assert!(log.lines().all(|line| line.contains(" [")), "{program:?}: {log}");
+        lines.unwrap_or_else(|error| panic!("{program:?}: {error}: {log}"))
+    });
+    assert_eq!(ours, theirs);
 }

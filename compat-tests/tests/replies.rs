@@ -23,6 +23,7 @@ http {
     server {
         listen 127.0.0.1:8080;
         location /reply/ { proxy_pass http://127.0.0.1:9101/; }
+        location /straight/ { proxy_buffering off; proxy_pass http://127.0.0.1:9101/; }
         location /domain/ {
             proxy_cookie_domain a.com b.com;
             proxy_cookie_path /x /y;
@@ -63,6 +64,9 @@ const REPLIES: &[(&str, &str)] = &[
     ("/small", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nsmall"),
     ("/headless", "just text\n"),
     ("/204", "HTTP/1.1 204 No Content\r\nContent-Type: text/x\r\nContent-Length: 5\r\nX: y\r\n\r\n"),
+    ("/204/body", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc"),
+    ("/304/body", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\nabc"),
+    ("/empty/body", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nabc"),
     ("/304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nX: y\r\n\r\n"),
     (
         "/cookies",
@@ -153,10 +157,16 @@ fn same(requests: &[String]) {
 #[test]
 fn odd_replies_are_passed_on_as_nginx_passes_them() {
     let mut requests = vec![request("GET", "/reply/headless", "")];
-    const COOKIES: [&str; 9] = [
+    const PATHS: [&str; 15] = [
         "/cased/cookies",
         "/reply/204",
         "/reply/304",
+        "/reply/204/body",
+        "/reply/304/body",
+        "/reply/empty/body",
+        "/straight/204/body",
+        "/straight/304/body",
+        "/straight/empty/body",
         "/domain/cookies",
         "/flags/cookies",
         "/bare/cookies",
@@ -164,7 +174,7 @@ fn odd_replies_are_passed_on_as_nginx_passes_them() {
         "/flagged/cookies?cookie=B&a=nonsense&b=Secure",
         "/flagged/cookies?cookie=d&a=&b=samesite=lax",
     ];
-    for path in COOKIES {
+    for path in PATHS {
         requests.extend([request("GET", path, ""), request("HEAD", path, "")]);
     }
     same(&requests);

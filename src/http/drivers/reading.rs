@@ -256,11 +256,13 @@ fn too_long(request: &mut Request, room: &Room) -> HeadError {
     HeadError::Answer(414)
 }
 
-/// A header line at `from` that fits no buffer; the log shows as much of it as a line of the log holds.
+/// A header line at `from` that fits no buffer; the log shows what nginx has read of it, as far as a line of the log holds.
 fn too_large(request: &mut Request, from: u32, room: &Room) -> HeadError {
     request.lingering = true;
     let line = request.head.bytes.filled().get(from as usize..).unwrap_or_default();
-    let shown = line.get(..line.len().min(room.large.max(room.capacity)).min(1748)).unwrap_or_default();
+    // Where no buffer is left, the line shares its buffer with those before it.
+    let read = if room.left == 0 { room.capacity.saturating_sub(room.used) } else { room.large };
+    let shown = line.get(..line.len().min(read).min(1748)).unwrap_or_default();
     let shown = String::from_utf8_lossy(shown).into_owned();
     let text = format!("client sent too long header line: \"{shown}...\"");
     request.log(Level::Info, &format!("{text} while reading client request headers"));

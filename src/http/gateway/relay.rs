@@ -186,7 +186,12 @@ impl Relay<'_, '_> {
         // What is kept in a cache is read for a client that wants its head alone, too.
         let is_read = !(self.request.response.head_only && is_unread && self.saving.is_none());
         if !is_read || matches!(self.framing, Framing::None | Framing::Length(0)) {
-            self.leftover = !buffer.filled().is_empty();
+            let is_left = !buffer.filled().is_empty();
+            if self.request.response.head_only || self.request.response.status == 101 {
+                self.leftover = is_left;
+            } else {
+                self.note_leftover(is_left);
+            }
             self.give(b"", Then::Last);
             self.end(true);
         } else {

@@ -130,6 +130,10 @@ fn workers_serve_on_when_their_master_is_killed() {
         kept.read_to_string(&mut text).expect("an answer");
         assert!(text.ends_with("ready\n"), "{program:?}: {text}");
         assert_eq!(testbed.get(8080, "/").expect("an answer").text(), "ready\n", "{program:?}");
+        let log = testbed.file("logs/error.log").expect("a log");
+        let text = "[alert] N: the master process is gone: this worker serves on until it is told to end";
+        let told = log.lines().any(|line| text.split(" N: ").all(|part| line.contains(part)));
+        assert_eq!(told, program == Program::Ours, "{log}");
         kill(worker, Signal::SIGQUIT).expect("a worker");
         testbed.wait_for_end(worker).unwrap_or_else(|error| panic!("{program:?}: {error}"));
     }

@@ -160,6 +160,8 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
         log.say("The configuration cannot be run. Terminating");
         return if reading.worst() == Some(Gravity::NoFile) { code::NO_FILE } else { code::CONFIG };
     }
+    parent::tell(&reading, &inputs, &log);
+    parent::tell_left_out(&reading, options.allow_unserved, &log);
     let invocation = parent::Invocation { inputs, environment, options, style, namespace };
     parent::run(invocation, reading.into_site(), log)
 }

@@ -34,6 +34,8 @@ pub struct Fifos(Vec<Fifo>);
 impl Fifos {
     /// Has these FIFOs from now on, each a path and the script that reads it; one that stays keeps what nobody has read
     /// yet. The scripts of those that are closed are returned.
+    ///
+    /// Differs from keepalived: a reload closes no FIFO that stays, and its script runs on. [test: a_fifo_gets_a_line_a_change_and_keeps_it_over_a_reload]
     pub fn adopt(&mut self, wanted: &[(&String, Option<&Given>)], policy: &Policy, log: &Log) -> Vec<Child> {
         let stays = |fifo: &Fifo| wanted.contains(&(&fifo.path, fifo.given.as_ref()));
         let (kept, gone) = std::mem::take(&mut self.0).into_iter().partition(stays);

@@ -17,7 +17,7 @@ use super::dump;
 use super::log::{Log, Style, cause};
 use super::namespace::{self, Namespace};
 use super::options::Options;
-use super::read::{Gravity, Reading};
+use super::read::{Gravity, Pass, Reading};
 use super::report::{self, Report, Reporter};
 use super::router::{self, End, Start};
 use super::site::Site;
@@ -25,8 +25,9 @@ use crate::conf::diagnostic::reason;
 use crate::conf::expand::{Environment, Input};
 use crate::run::pidfile::{Named, PidFile, named};
 use crate::run::service::ServiceManager;
+use crate::run::supervise;
 use crate::sys::process::{self, Daemon, Ready, Side};
-use crate::sys::signal::{SignalQueue, realtime_first, realtime_last};
+use crate::sys::signal::{self, SignalQueue, realtime_first, realtime_last};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::time::TimeSpec;
@@ -93,6 +94,19 @@ pub fn renamed(site: &Site, log: Log, style: &Style) -> Log {
     }
     log.say(format!("Changing syslog ident to {ident}"));
     Log::new(&ident, style)
+}
+
+/// Says what the first process has to say of a configuration; each process behind it says what is its own.
+pub fn tell(reading: &Reading, inputs: &[Input], log: &Log) {
+    for input in inputs {
+        log.say(format!("Opening file '{}'.", input.shown));
+    }
+    reading.told().iter().filter(|(pass, _)| *pass == Pass::Parent).for_each(|(_, complaint)| log.say(&complaint.text));
+}
+
+/// Names what a configuration asks for and does not get, where that is allowed.
+pub fn tell_left_out(reading: &Reading, allowed: bool, log: &Log) {
+    reading.unserved.iter().filter(|_| allowed).for_each(|line| log.say(format!("{line}, left out")));
 }
 
 /// Runs the daemon; the code is the process's.
@@ -536,6 +550,8 @@ impl Parent<'_> {
         // One that cannot be read is refused by the process that runs it.
         if let Ok(reading) = look(&self.invocation.inputs, &self.invocation.environment) {
             self.save(&reading);
+            tell(&reading, &self.invocation.inputs, &self.log);
+            tell_left_out(&reading, self.invocation.options.allow_unserved, &self.log);
             if self.is_unsupported_change(&reading.site) {
                 self.schedule = ReloadSchedule::start(&self.site.global, &self.log);
                 return self.manager.ready(RUNNING);
@@ -635,6 +651,13 @@ impl Parent<'_> {
                 let name = role.names().program;
                 self.log.alert(format!("{name} exited due to segmentation fault (SIGSEGV)."));
             }
+            WaitStatus::Signaled(_, signal, _) => {
+                let number = signal as i32;
+                self.log.say(format!("pid {pid} exited due to signal {number} ({})", signal::text(number)));
+            }
+            WaitStatus::Exited(_, status) if status != 0 => {
+                self.log.say(format!("pid {pid} exited with status {status}"));
+            }
             _ => {}
         }
         let name = role.names().line;
@@ -651,7 +674,7 @@ impl Parent<'_> {
         let now = Instant::now();
         let wait = self.parts.get_mut(at)?.respawn.after(since, now);
         self.log.alert(format!("{name} child process({pid}) died: Respawning"));
-        if !wait.is_zero() {
+        if now.duration_since(since) < supervise::LONG {
             let seconds = wait.as_secs();
             self.log.alert(format!("Restart of {name} process delayed {seconds} seconds to limit respawn rate"));
         }

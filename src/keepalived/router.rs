@@ -32,7 +32,7 @@ use super::channel::{Key, SocketPool};
 use super::interfaces::Interfaces;
 use super::log::Log;
 use super::notify::Notifier;
-use super::read::{self, Gravity, Pass};
+use super::read::{self, Complaint, Gravity, Pass};
 use super::record::Recorder;
 use super::report::{Report, Reporter};
 use super::secret;
@@ -518,12 +518,18 @@ fn load(start: &Start, log: &Log, interfaces: &Interfaces) -> Option<(Site, Stri
     let machine = Machine { has_interface: &has_interface, has_user: &security::is_known, read_secret: &secret::read };
     match read::read_all(&Disk, &start.inputs, &start.environment, &machine) {
         Ok(reading) => {
-            // What is wrong with virtual servers the process of their checks says.
-            let own = |pass| !reading.site.has_servers || !matches!(pass, Pass::Checkers | Pass::CheckersEnd);
-            reading.complaints.iter().filter(|one| own(one.pass)).for_each(|one| log.say(&one.text));
+            // What is wrong with virtual servers the process of their checks says, and the parent what is neither's.
+            let own = |pass, complaint: &Complaint| match pass {
+                Pass::Parent => false,
+                Pass::Checkers | Pass::CheckersEnd => {
+                    !reading.site.has_servers && !complaint.also.contains(&Pass::Router)
+                }
+                _ => true,
+            };
+            let told = reading.told();
+            told.iter().filter(|(pass, one)| own(*pass, one)).for_each(|(_, one)| log.say(&one.text));
             let unserved = !start.allow_unserved && !reading.unserved.is_empty();
-            let end = if unserved { "" } else { ", left out" };
-            reading.unserved.iter().for_each(|line| log.say(format!("{line}{end}")));
+            reading.unserved.iter().filter(|_| unserved).for_each(|line| log.say(line));
             if start.umask.is_some() && reading.site.global.umask.is_some() {
                 log.say("umask command line option specified, ignoring config option");
             }

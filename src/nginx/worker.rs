@@ -297,6 +297,7 @@ impl Control {
         }
     }
 
+    /// Differs from nginx: a worker whose master is gone says so. [test: workers_serve_on_when_their_master_is_killed]
     async fn run(mut self) {
         let Ok(signals) =
             crate::sys::socket::watch(self.signals.as_fd().try_clone_to_owned().unwrap_or_else(|_| leave(2)))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A child that lived this long is started again at once.
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// How long to wait before a child is started again: at once after a long life, else longer each time.
 #[derive(Clone, Copy, Debug, Default)]

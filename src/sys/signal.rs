@@ -26,6 +26,16 @@ pub fn realtime_last() -> i32 {
     libc::SIGRTMAX()
 }
 
+/// The system's words for a signal: "Killed".
+#[expect(unsafe_code, reason = "strsignal has no safe form")]
+pub fn text(number: i32) -> String {
+    // SAFETY: strsignal(3) returns a string that stays until the next call in this thread, or null; it is copied at once.
+    unsafe {
+        let text = libc::strsignal(number);
+        if text.is_null() { String::new() } else { std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned() }
+    }
+}
+
 impl SignalQueue {
     /// Blocks `numbers` and queues them.
     ///

@@ -52,7 +52,7 @@ fn the_file_of_a_reload_is_removed_when_all_have_read() -> io::Result<()> {
         wait_for(path, LIMIT, || pair.a.host.run(move || !fs::exists(path).unwrap_or(true)).ok()?.then_some(()))?;
         // The parent, and the processes of virtual routers and of sessions.
         let log = pair.a.log();
-        assert_eq!(log.matches("Opening file").count(), 4, "{log}");
+        assert_eq!(log.matches("Opening file").count(), 6, "{log}");
         assert_eq!(log.matches("Reloading").count(), 3, "{log}");
     }
     Ok(())
@@ -92,5 +92,36 @@ fn configurations_and_what_was_known_are_kept() -> io::Result<()> {
         pair.a.host.run(move || fs::read_to_string(format!("/tmp/kept/{}", name.unwrap_or_default())))?
     };
     assert!(vrrp(".1.pre")?.contains("   Priority = 100\n") && vrrp(".1.post")?.contains("   Priority = 120\n"));
+    Ok(())
+}
+
+#[test]
+fn every_process_says_what_is_wrong_with_its_part() -> io::Result<()> {
+    let routers = format!(
+        "foo bar\nvrrp_instance V {{\n interface {PORT}\n virtual_router_id 51\n baz 1\n virtual_ipaddress {{\n {VIRTUAL}\n \
+         }}\n}}\n"
+    );
+    for (text, ready) in [("foo bar\n", "no configuration to run"), (routers.as_str(), "Entering BACKUP STATE")] {
+        let [theirs, ours] = [Program::Original, Program::Ours].map(|program| -> io::Result<_> {
+            let mut pair = Pair::new(program, Program::Ours)?;
+            pair.a.start(text)?;
+            pair.a.says(ready)?;
+            let lines =
+                || ["Unknown keyword 'foo'", "Unknown keyword 'baz'"].map(|line| pair.a.log().matches(line).count());
+            let before = lines();
+            if ready.contains("BACKUP") {
+                reload(&pair.a, text)?;
+                wait_for("what is wrong", LIMIT, || (lines() == before.map(|count| 2 * count)).then_some(()))?;
+            }
+            if program == Program::Ours {
+                // As 2.1.5; in later versions one process opens the file for all.
+                let log = pair.a.log();
+                assert_eq!(log.matches("Opening file").count(), lines()[0], "{log}");
+                assert!(!log.contains("NOTICE"), "{log}");
+            }
+            Ok(before)
+        });
+        assert_eq!(ours?, theirs?, "{text}");
+    }
     Ok(())
 }

@@ -279,6 +279,8 @@ fn fifo(cx: &Setting<'_>, slot: &mut Option<String>, statement: &Statement) -> O
 
 /// `max_auto_priority [PRIORITY]`.
 ///
+/// Differs from keepalived: a start without it does not advise it. [test: every_process_says_what_is_wrong_with_its_part]
+///
 /// # Errors
 /// It is no priority.
 pub fn max_auto_priority(cx: &mut Setting<'_>, _: &mut Global, statement: &Statement) -> Outcome {

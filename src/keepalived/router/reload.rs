@@ -262,7 +262,9 @@ impl Process {
         let judged: Vec<(&Script, Judged)> = used.map(|script| (script, self.policy.judge(&script.command))).collect();
         let site = &self.site;
         let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
-        let told: Vec<Judged> = notify.flat_map(Notify::commands).map(|one| self.policy.judge(one)).collect();
+        let readers = site.global.fifo_scripts.iter().map(|(_, command)| command);
+        let commands = notify.flat_map(Notify::commands).chain(readers);
+        let told: Vec<Judged> = commands.map(|one| self.policy.judge(one)).collect();
         let all = || judged.iter().map(|(_, judged)| judged).chain(&told);
         if all().any(|judged| judged.no_default_user) {
             self.log.say(NO_DEFAULT_USER);

@@ -13,6 +13,7 @@ mod mails;
 mod namespace;
 mod pair;
 mod reloads;
+mod probes;
 mod schedule;
 mod scripts;
 mod statics;

@@ -15,6 +15,7 @@ pub mod interface;
 pub mod line;
 pub mod lvs;
 pub mod process;
+pub mod probe;
 pub mod real;
 pub mod root;
 pub mod route;

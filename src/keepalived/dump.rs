@@ -663,6 +663,9 @@ fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
         _ => None,
     });
     data.list("track_script", scripts.map(|script| command_line(&script.command)));
+    if view.site.global.dumps.json_version == JsonVersion::Two {
+        data.list("track_process", processes::tracked(instance));
+    }
 }
 
 fn json_counters(seen: &Seen<'_>) -> String {

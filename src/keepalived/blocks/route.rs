@@ -305,7 +305,7 @@ impl Reader {
                 }
                 self.route.ttl_propagate = Some(text == "enabled");
             }
-            "encap" => self.route.encap = self.encap(words)?,
+            "encap" => self.route.encap = self.encap(words),
             "or" => return self.or(words),
             "nexthop" => return self.next_hops(words),
             "no_track" => self.untracked = true,
@@ -407,13 +407,14 @@ impl Reader {
         Ok(())
     }
 
-    fn encap(&mut self, words: &mut Words<'_>) -> Result<Option<Encap>, Found> {
-        match encap::read(words, &mut self.said)? {
-            encap::Read::Header(encap) => Ok(Some(encap)),
+    fn encap(&mut self, words: &mut Words<'_>) -> Option<Encap> {
+        match encap::read(words, &mut self.said) {
+            encap::Read::Header(encap) => Some(encap),
             encap::Read::Unserved(kind) => {
                 self.unserved = Some(kind);
-                Ok(None)
+                None
             }
+            encap::Read::Unknown => None,
         }
     }
 
@@ -448,7 +449,7 @@ impl Reader {
                         }
                     }
                 }
-                "encap" => hop.encap = self.encap(words)?,
+                "encap" => hop.encap = self.encap(words),
                 "realms" => hop.realms = super::line::realms(&words.need()?),
                 other => return Err(format!("Route has trailing nonsense after nexthops - {other}").into()),
             }

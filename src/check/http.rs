@@ -99,6 +99,11 @@ impl Response {
         true
     }
 
+    /// Whether its head is there.
+    pub const fn has_head(&self) -> bool {
+        self.status.is_some()
+    }
+
     /// Whether this is a good answer, and by what that was judged; or what is wrong.
     ///
     /// # Errors

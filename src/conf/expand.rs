@@ -58,6 +58,8 @@ pub struct Environment {
     pub seed: u64,
     /// The word of lines that say what includes insist on.
     pub checks: Option<&'static str>,
+    /// The word, with its `#`, of comments that are lines: whatever else reads the file skips them. `!` is as good.
+    pub mark: Option<&'static str>,
 }
 
 /// Everything a configuration file says, expanded.
@@ -140,7 +142,7 @@ impl Expander<'_> {
         let outer = std::mem::replace(&mut self.folder, folder);
         let id = self.sources.add(named, Kind::File, text);
         let bytes = self.sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
-        let mut lines = lines(&bytes, id).into_iter();
+        let mut lines = lines(&bytes, id, self.environment.mark).into_iter();
         while let Some(line) = lines.next() {
             self.quotes(&line.written, line.span);
             let Kept::Text(line) = self.condition(line) else { continue };
@@ -181,6 +183,15 @@ impl Expander<'_> {
                 *last = kept.trim_ascii_end().to_vec();
             }
             match lines.next() {
+                Some(line) if self.is_marked(&line.bytes) => {
+                    let message =
+                        format!("'{}' is inside a definition - ignoring", crate::conf::bytes::text(&line.bytes));
+                    self.out.complaints.push(Diagnostic::new(Severity::Error, message).at(line.span));
+                    // The definition goes on with the next line.
+                    if let Some(last) = value.last_mut() {
+                        last.push(b'\\');
+                    }
+                }
                 Some(line) => {
                     self.quotes(&line.written, line.span);
                     value.push(line.bytes);
@@ -190,6 +201,11 @@ impl Expander<'_> {
         }
         value.retain(|line| !line.is_empty());
         self.variables.insert(name, value);
+    }
+
+    /// Whether a line was a comment with the mark.
+    fn is_marked(&self, bytes: &[u8]) -> bool {
+        self.environment.mark.is_some_and(|mark| bytes.starts_with(mark.as_bytes()))
     }
 
     /// Quotes come in pairs; one after a backslash does not count.
@@ -240,7 +256,9 @@ impl Expander<'_> {
         let mut line = Line { bytes, exact: origin.exact && same, ..origin.clone() };
         if !same {
             self.quotes(&line.bytes, line.span);
-            line.bytes = uncomment(&line.bytes).trim_ascii().to_vec();
+            if !self.is_marked(&line.bytes) {
+                line.bytes = uncomment(&line.bytes).trim_ascii().to_vec();
+            }
             match self.condition(line) {
                 Kept::Text(kept) => line = kept,
                 Kept::Dropped => return,
@@ -397,8 +415,17 @@ impl Expander<'_> {
     }
 }
 
-/// The text's lines: comments gone, blanks around gone, continued lines joined, empty ones left out.
-fn lines(text: &[u8], source: SourceId) -> Vec<Line> {
+/// A comment that begins with the mark, as a line: with the mark's own first byte, and without a comment behind it.
+fn marked(comment: &[u8], mark: Option<&'static str>) -> Option<Vec<u8>> {
+    let mark = mark?.as_bytes();
+    let rest = comment.get(1..)?.strip_prefix(mark.get(1..)?)?;
+    let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
+    ends.then(|| [mark, uncomment(rest).trim_ascii_end()].concat())
+}
+
+/// The text's lines: comments gone, blanks around gone, continued lines joined, empty ones left out. A comment with the
+/// mark is a line behind its own; behind an `@id` alone, that is its condition.
+fn lines(text: &[u8], source: SourceId, mark: Option<&'static str>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut start = 0;
     let mut continued = false;
@@ -408,6 +435,17 @@ fn lines(text: &[u8], source: SourceId) -> Vec<Line> {
         let kept = uncomment(raw);
         let skip = kept.len() - kept.trim_ascii_start().len();
         let bytes = kept.trim_ascii();
+        let own = marked(raw.get(kept.len()..).unwrap_or_default(), mark);
+        let conditional = own.is_some() && bytes.starts_with(b"@") && !bytes.iter().any(u8::is_ascii_whitespace);
+        let own = own.map(|own| {
+            let (at, condition) =
+                if conditional { (begin + skip, [bytes, b" "].concat()) } else { (begin + kept.len(), Vec::new()) };
+            let span = Span { source, start: at as u32, end: (begin + raw.trim_ascii_end().len()) as u32 };
+            // Its quotes are judged without the mark, behind which all is a comment.
+            let written = own.get(1..).unwrap_or_default().to_vec();
+            Line { bytes: [condition, own].concat(), span, written, exact: !conditional }
+        });
+        let bytes = if conditional { &[] } else { bytes };
         let at = (begin + skip) as u32;
         let span = Span { source, start: at, end: at + bytes.len() as u32 };
         let more = bytes.ends_with(b"\\") && !is_definition(lines.last(), bytes, continued);
@@ -426,6 +464,9 @@ fn lines(text: &[u8], source: SourceId) -> Vec<Line> {
             }
             None => {}
         }
+        // A line that goes on stays the last one.
+        let place = lines.len() - usize::from(more && !lines.is_empty());
+        lines.splice(place..place, own);
         continued = more;
     }
     lines

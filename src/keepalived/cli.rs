@@ -5,6 +5,7 @@
 
 use super::blocks::daemon::INCLUDE_CHECK;
 use super::blocks::instance::Notify;
+use super::blocks::probe::MARK;
 use super::interfaces::Interfaces;
 use super::log::{DAEMON, Log, Style};
 use super::namespace::{self, Namespace};
@@ -261,7 +262,13 @@ pub fn environment(id: Option<String>) -> Environment {
     let short = host.split('.').next().unwrap_or_default().to_owned();
     let id = id.unwrap_or(short);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Environment { instance: id.clone(), id, seed: since.as_nanos() as u64 | 1, checks: Some(INCLUDE_CHECK) }
+    Environment {
+        instance: id.clone(),
+        id,
+        seed: since.as_nanos() as u64 | 1,
+        checks: Some(INCLUDE_CHECK),
+        mark: Some(MARK),
+    }
 }
 
 /// Reads a configuration, held against the interfaces and users of this machine.

@@ -161,13 +161,17 @@ fn script(out: &mut String, runner: &ScriptRunner, view: &View<'_>) {
     let mut line = |text: String| {
         let _ = writeln!(out, "   {text}");
     };
-    line(runner.program().map_or_else(|| "Command = (disabled)".to_owned(), |program| format!("Command = {program}")));
-    line(format!("Interval = {} sec", script.interval.as_secs()));
-    line(format!("Timeout = {} sec", script.timeout.as_secs()));
+    line(match (runner.program(), &script.probe) {
+        (_, Some(target)) => format!("Command = (check {target})"),
+        (Some(program), None) => format!("Command = {program}"),
+        (None, None) => "Command = (disabled)".to_owned(),
+    });
+    line(format!("Interval = {} sec", script.interval.as_secs_f64()));
+    line(format!("Timeout = {} sec", script.timeout.as_secs_f64()));
     line(format!("Weight = {}{}", script.weight, if script.reverse { " reverse" } else { "" }));
     line(format!("Rise = {}", script.rise));
     line(format!("Fall = {}", script.fall));
-    line(format!("Insecure = {}", if runner.program().is_some() { "no" } else { "yes" }));
+    line(format!("Insecure = {}", if runner.is_disabled() { "yes" } else { "no" }));
     line(format!("Status = {status}"));
     if let Some(program) = runner.program() {
         line(format!("Script uid:gid = {}:{}", program.uid, program.gid));
@@ -659,6 +663,9 @@ fn json_tracking(data: &mut Members, instance: &Instance, view: &View<'_>) {
         _ => None,
     });
     data.list("track_script", scripts.map(|script| command_line(&script.command)));
+    if view.site.global.dumps.json_version == JsonVersion::Two {
+        data.list("track_process", processes::tracked(instance));
+    }
 }
 
 fn json_counters(seen: &Seen<'_>) -> String {

@@ -4,6 +4,7 @@
 //! depends on the moment of a failure, it is tried right after an advert (or a script's run) and right before one.
 
 use super::blocks::daemon::INCLUDE_CHECK;
+use super::blocks::probe::MARK;
 use super::read::{self, read};
 use super::site::{Instance, Script, Site, What};
 use super::slot::Machine;
@@ -74,8 +75,13 @@ impl Pair {
     /// Which file cannot be read, and what the system said.
     pub fn read(loader: &dyn Loader, paths: [&str; 2], id: &str) -> Result<Self, (String, io::Error)> {
         let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
-        let environment =
-            Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1, checks: Some(INCLUDE_CHECK) };
+        let environment = Environment {
+            id: id.to_owned(),
+            instance: id.to_owned(),
+            seed: 1,
+            checks: Some(INCLUDE_CHECK),
+            mark: Some(MARK),
+        };
         let one = |path: &str| read(loader, path, &environment, &machine).map_err(|error| (path.to_owned(), error));
         let [a, b] = paths;
         let (a, b) = (one(a)?, one(b)?);

@@ -1,12 +1,13 @@
 //! What the fuzzers of this product run (`fuzz/run`).
 
+use super::blocks::probe::MARK;
 use super::read;
 use super::slot::Machine;
 use crate::conf::expand::Environment;
 use crate::conf::print;
 use crate::conf::source::Memory;
 use crate::vrrp::config::{Authentication, Config, Version};
-use crate::vrrp::wire::{Datagram, Memory, ipv4_packet, receive};
+use crate::vrrp::wire::{self, Datagram, ipv4_packet, receive};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Reads any text as a configuration, and shows what is wrong with it.
@@ -14,7 +15,8 @@ pub fn configuration(text: &[u8]) {
     let memory = Memory { texts: [("/k.conf".to_owned(), text.to_vec())].into(), ..Memory::default() };
     let machine =
         Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root", read_secret: &|_| None };
-    let Ok(reading) = read::read(&memory, "/k.conf", &Environment::default(), &machine) else { return };
+    let environment = Environment { mark: Some(MARK), ..Environment::default() };
+    let Ok(reading) = read::read(&memory, "/k.conf", &environment, &machine) else { return };
     for complaint in reading.diagnostics.iter().chain(&reading.places) {
         let _ = print::picture(complaint, &reading.sources, false);
     }
@@ -27,7 +29,7 @@ pub fn advert(bytes: &[u8]) {
         config.authentication = Authentication::Pass(*b"123456\0\0");
         config.version = version;
         if let Ok(packet) = ipv4_packet(bytes) {
-            let _ = receive(&packet, &config, true, &mut Memory::default());
+            let _ = receive(&packet, &config, true, &mut wire::Memory::default());
         }
         let (source, destination) =
             (Ipv4Addr::new(192, 168, 110, 11).into(), Some(Ipv4Addr::new(224, 0, 0, 18).into()));
@@ -35,7 +37,7 @@ pub fn advert(bytes: &[u8]) {
             &Datagram { source, destination, hops: 255, header: 20, ah: None, payload: bytes.to_vec(), clock: 0 },
             &config,
             false,
-            &mut Memory::default(),
+            &mut wire::Memory::default(),
         );
     }
 }

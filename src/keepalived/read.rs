@@ -4,6 +4,7 @@ use super::blocks::MODULES;
 use super::blocks::fixed::TrackGroup;
 use super::blocks::interface::Pace;
 use super::blocks::lvs::Lvs;
+use super::blocks::probe::MARK;
 use super::blocks::real::Real;
 use super::blocks::server::Server;
 use super::blocks::{
@@ -314,7 +315,8 @@ fn as_written(line: &[u8]) -> String {
     let mut text = String::new();
     for c in String::from_utf8_lossy(line).chars() {
         quoted ^= c == '"';
-        if !quoted && matches!(c, '!' | '#') {
+        let own = text.is_empty() && line.starts_with(MARK.as_bytes());
+        if !quoted && !own && matches!(c, '!' | '#') {
             text.push('\\');
         }
         text.push(c);

@@ -12,6 +12,7 @@
 //! A recording of a run (`--record`) has the line `recorded` before its steps: its deadlines and actions are taken where
 //! they stand. What a replay gives back is the whole file as it should be, so a test compares texts.
 
+use super::blocks::probe::MARK;
 use super::read::{Reading, read};
 use super::record::{RECORDED, action_text, event_text};
 use super::site::Instance;
@@ -55,7 +56,8 @@ pub fn replay(text: &str) -> Result<String, String> {
 fn reading(configuration: &str) -> std::io::Result<Reading> {
     let memory = Memory::of("steps", configuration);
     let anywhere = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
-    read(&memory, "steps", &Environment::default(), &anywhere)
+    let environment = Environment { mark: Some(MARK), ..Environment::default() };
+    read(&memory, "steps", &environment, &anywhere)
 }
 
 /// What there is to say about a configuration, as the lines behind its dashes.

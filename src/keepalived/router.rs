@@ -439,6 +439,7 @@ impl Process {
         fds.extend(self.process_monitor.as_ref().map(|monitor| PollFd::new(monitor.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.claims.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         fds.extend(self.start.sessions.as_ref().map(|sessions| PollFd::new(sessions.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.scripts.iter().filter_map(ScriptRunner::descriptor));
         let others = fds.len();
         fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.receiver.as_fd(), PollFlags::POLLIN)));
         // An interrupted sleep is a short one.

@@ -2,6 +2,7 @@
 
 use super::blocks::{route, rule};
 use super::slot::general;
+use crate::kernel::encap::{Addresses, Encap};
 use crate::kernel::route::{MAIN_TABLE, NextHop};
 use crate::kernel::rule::Action;
 use std::fmt;
@@ -95,6 +96,7 @@ impl fmt::Display for route::Given {
         if route.tos != 0 {
             write!(f, " tos {}", route.tos)?;
         }
+        route.encap.as_ref().map_or(Ok(()), |header| encap(f, header))?;
         if let Some(via) = route.via {
             write!(f, " via {} {via}", family(via))?;
         }
@@ -179,7 +181,26 @@ fn next_hop(f: &mut fmt::Formatter<'_>, hop: &NextHop<String>) -> fmt::Result {
     if hop.onlink {
         f.write_str(" onlink")?;
     }
-    f.write_str(&hop.realms.map(realms).unwrap_or_default())
+    f.write_str(&hop.realms.map(realms).unwrap_or_default())?;
+    hop.encap.as_ref().map_or(Ok(()), |header| encap(f, header))
+}
+
+fn encap(f: &mut fmt::Formatter<'_>, header: &Encap) -> fmt::Result {
+    let (kind, dst, src, tos, ttl) = match header.addresses {
+        Addresses::Ipv4 { dst, src } => ("ip", dst.map(IpAddr::V4), src.map(IpAddr::V4), "tos", "ttl"),
+        Addresses::Ipv6 { dst, src } => ("ip6", dst.map(IpAddr::V6), src.map(IpAddr::V6), "tc", "hoplimit"),
+    };
+    write!(f, " encap {kind}")?;
+    if let Some(id) = header.id {
+        write!(f, " id {id}")?;
+    }
+    for (name, ip) in [("dst", dst), ("src", src)] {
+        ip.map_or(Ok(()), |ip| write!(f, " {name} {ip}"))?;
+    }
+    for (name, number) in [(tos, header.tos), (ttl, header.ttl)] {
+        number.map_or(Ok(()), |number| write!(f, " {name} {number}"))?;
+    }
+    header.flags.map_or(Ok(()), |flags| write!(f, " flags 0x{flags:x}"))
 }
 
 impl fmt::Display for rule::Given {

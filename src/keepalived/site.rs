@@ -14,6 +14,7 @@ use super::blocks::group::Group;
 use super::blocks::instance::{Instance as Given, Notify};
 use super::blocks::interface::Pace;
 use super::blocks::lvs::Lvs;
+use super::blocks::probe::Target;
 use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
@@ -71,7 +72,9 @@ pub struct Script {
     pub name: String,
     /// What is run, and as whom.
     pub command: Command,
-    /// Between two runs.
+    /// What is asked instead of running it.
+    pub probe: Option<Target>,
+    /// Between two runs, or questions.
     pub interval: Duration,
     /// How long a run may take.
     pub timeout: Duration,
@@ -631,11 +634,19 @@ fn script(given: GivenScript) -> Option<Script> {
     command.user = given.user.or(command.user);
     let seconds = |value: Option<i64>| Duration::from_secs(value.unwrap_or(1).max(1) as u64);
     let count = |value: Option<i64>| u32::try_from(value.unwrap_or(1)).unwrap_or(1).max(1);
+    let (interval, timeout) = match &given.probe {
+        None => (seconds(given.interval), seconds(given.timeout.or(given.interval))),
+        Some(probe) => {
+            let interval = probe.interval.unwrap_or_else(|| seconds(given.interval));
+            (interval, probe.timeout.unwrap_or(interval))
+        }
+    };
     Some(Script {
         name: given.name,
         command,
-        interval: seconds(given.interval),
-        timeout: seconds(given.timeout.or(given.interval)),
+        interval,
+        timeout,
+        probe: given.probe.map(|probe| probe.target),
         weight: given.weight.unwrap_or(0),
         reverse: given.reverse,
         rise: count(given.rise),

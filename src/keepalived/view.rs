@@ -1,6 +1,7 @@
 //! What other rooms may see of a keepalived configuration: plain data, nothing that runs.
 
 use super::blocks::daemon::INCLUDE_CHECK;
+use super::blocks::probe::MARK;
 use super::contexts::ROOT;
 use super::read::{self, Complaint, Gravity};
 use super::slot::Machine;
@@ -30,7 +31,13 @@ pub struct View {
 /// # Errors
 /// The file cannot be read.
 pub fn view(loader: &dyn Loader, path: &str, id: &str) -> std::io::Result<View> {
-    let environment = Environment { id: id.to_owned(), instance: id.to_owned(), seed: 1, checks: Some(INCLUDE_CHECK) };
+    let environment = Environment {
+        id: id.to_owned(),
+        instance: id.to_owned(),
+        seed: 1,
+        checks: Some(INCLUDE_CHECK),
+        mark: Some(MARK),
+    };
     let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
     let reading = read::read(loader, path, &environment, &machine)?;
     let fatal = |complaint: &&Complaint| complaint.gravity >= Gravity::Fatal;

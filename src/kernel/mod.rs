@@ -7,6 +7,7 @@ pub mod address;
 pub mod advertisement;
 pub mod arp;
 pub mod connector;
+pub mod encap;
 pub mod ipvs;
 pub mod link;
 mod message;

@@ -1,5 +1,6 @@
 //! Routes: as they are configured, as they are put into the kernel, and what the kernel says of their end.
 
+use super::encap::Encap;
 use super::message::Body;
 use super::netlink::{Attributes, Commands, Request};
 use netlink_packet_core::NLM_F_CREATE;
@@ -48,6 +49,8 @@ pub struct NextHop<D> {
     pub onlink: bool,
     /// The realms.
     pub realms: Option<u32>,
+    /// The header before packets.
+    pub encap: Option<Encap>,
 }
 
 /// A route; `D` is how it names interfaces: by name in a configuration, by number in the kernel.
@@ -93,6 +96,8 @@ pub struct Route<D> {
     pub locked: u32,
     /// The congestion control.
     pub congestion: Option<String>,
+    /// The header before packets.
+    pub encap: Option<Encap>,
     /// Several ways.
     pub next_hops: Vec<NextHop<D>>,
 }
@@ -121,6 +126,7 @@ impl<D> Route<D> {
             metrics: Vec::new(),
             locked: 0,
             congestion: None,
+            encap: None,
             next_hops: Vec::new(),
         }
     }
@@ -142,8 +148,8 @@ impl Route<String> {
             .next_hops
             .iter()
             .map(|hop| {
-                let NextHop { via, weight, onlink, realms, .. } = *hop;
-                Some(NextHop { via, dev: number(&hop.dev)?, weight, onlink, realms })
+                let NextHop { via, weight, onlink, realms, encap, .. } = *hop;
+                Some(NextHop { via, dev: number(&hop.dev)?, weight, onlink, realms, encap })
             })
             .collect();
         let Self { ipv6, destination, source, preferred_source, via, onlink, table, protocol, scope, kind, .. } = *self;
@@ -169,6 +175,7 @@ impl Route<String> {
             metrics: self.metrics.clone(),
             locked,
             congestion: self.congestion.clone(),
+            encap: self.encap,
             next_hops: next_hops?,
         })
     }
@@ -207,6 +214,9 @@ impl Route<u32> {
         if let Some(propagate) = self.ttl_propagate {
             body.attribute(RTA_TTL_PROPAGATE, &[u8::from(propagate)]);
         }
+        if let Some(encap) = &self.encap {
+            encap.add(&mut body);
+        }
         self.add_metrics(&mut body);
         self.add_next_hops(&mut body);
         body
@@ -238,6 +248,9 @@ impl Route<u32> {
             }
             if let Some(realms) = hop.realms {
                 inside.number(RTA_FLOW, realms);
+            }
+            if let Some(encap) = &hop.encap {
+                encap.add(&mut inside);
             }
             let length = u16::try_from(inside.bytes().len().saturating_add(8)).unwrap_or(u16::MAX);
             all.extend(length.to_ne_bytes());

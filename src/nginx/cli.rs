@@ -366,7 +366,7 @@ impl Run {
         if !generation.process.master {
             tell();
             let pid = generation.process.pid.clone();
-            let code = super::worker::run(&generation, listeners, None, manager);
+            let code = super::worker::run(&generation, listeners, (None, super::liveness::listen()), manager);
             let _ = fs::remove_file(pid);
             return ExitCode::from(code);
         }

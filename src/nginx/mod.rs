@@ -13,6 +13,7 @@ mod foreign;
 pub mod fuzz;
 mod generation;
 mod layout;
+mod liveness;
 pub mod modules;
 mod open;
 mod options;

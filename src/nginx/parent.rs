@@ -8,7 +8,7 @@ use super::channel::{self, Channel, Kind};
 use super::generation::{self, Generation, Inputs, Reading};
 use super::open::{self, Listeners};
 use super::unserved::Judged;
-use super::{verdict, worker};
+use super::{liveness, verdict, worker};
 use crate::conf::bytes;
 use crate::conf::disk::Disk;
 use crate::log::{Level, Log};
@@ -85,6 +85,8 @@ pub struct Parent {
     /// When workers that were told to end at once are killed.
     kill_at: Option<Instant>,
     manager: ServiceManager,
+    /// Where the worker says that it is alive.
+    liveness: Option<UnixListener>,
     /// It follows an older binary, which is the service's main process until it ends.
     follows: bool,
 }
@@ -116,6 +118,7 @@ impl Parent {
     ) -> Self {
         Self {
             manager,
+            liveness: None,
             follows: std::env::var_os(INHERIT).is_some(),
             started_by: std::os::unix::process::parent_id(),
             daemonized: generation.process.daemon || std::env::var_os(INHERIT).is_some(),
@@ -146,6 +149,7 @@ impl Parent {
         let words: Vec<_> = self.arguments.iter().map(|word| word.to_string_lossy()).collect();
         self.title.set(&format!("nginx: master process {}", words.join(" ")));
         let asked = verdict::listen();
+        self.liveness = liveness::listen();
         if !self.start_worker(&signals) {
             return ExitCode::FAILURE;
         }
@@ -260,7 +264,7 @@ impl Parent {
                 let code = worker::run(
                     &self.generation,
                     std::mem::take(&mut self.listeners),
-                    Some(theirs),
+                    (Some(theirs), self.liveness.take()),
                     ServiceManager::default(),
                 );
                 worker::leave(code);
@@ -391,6 +395,7 @@ impl Parent {
     /// Begins to end. The service goes on where a new binary runs.
     fn stop(&mut self) {
         self.stopping = true;
+        self.liveness = None;
         if self.upgrade.is_none() {
             self.manager.stopping();
         }

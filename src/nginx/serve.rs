@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
 /// A command to an event loop.
@@ -31,6 +31,8 @@ pub enum LoopCommand {
     Quit,
     /// End now.
     Stop,
+    /// Say that the loop has turns.
+    Report(UnboundedSender<()>),
 }
 
 /// What a loop serves.
@@ -122,6 +124,8 @@ impl Loop {
             match tokio::time::timeout(patience, orders.recv()).await {
                 Err(_) => self.flush(),
                 Ok(Some(LoopCommand::Serve(sites))) => self.serve(*sites),
+                // Who asked may be gone.
+                Ok(Some(LoopCommand::Report(turn))) => drop(turn.send(())),
                 Ok(Some(LoopCommand::Reopen)) => {
                     // What was logged before belongs into the files that were open then.
                     self.flush();

@@ -3,6 +3,7 @@
 use super::bundle::Bundle;
 use super::channel::{self, Channel, Kind};
 use super::generation::{self, Generation, Process, Service};
+use super::liveness;
 use super::open::{self, Listeners};
 use super::parent;
 use super::serve::{self, Loop, LoopCommand};
@@ -17,6 +18,7 @@ use crate::zone::registry::Registry as Zones;
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,9 +43,14 @@ pub fn leave(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// Runs the worker over a generation inherited from the parent. The result is the exit status. A worker without a parent
-/// speaks with the service manager itself.
-pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel>, manager: ServiceManager) -> u8 {
+/// Runs the worker over a generation inherited from the parent, with the line to it and the socket of liveness. The result
+/// is the exit status. A worker without a parent speaks with the service manager itself.
+pub fn run(
+    generation: &Generation,
+    listeners: Listeners,
+    (parent, liveness): (Option<Channel>, Option<UnixListener>),
+    manager: ServiceManager,
+) -> u8 {
     let log = generation.log.clone();
     let watch = [
         Signal::SIGTERM,
@@ -99,6 +106,7 @@ pub fn run(generation: &Generation, listeners: Listeners, parent: Option<Channel
         signals,
         master: parent.as_ref().map(|_| std::os::unix::process::parent_id()),
         parent,
+        liveness,
         orders,
         zones: generation.zones.clone(),
         _keeper: keeper(generation),
@@ -235,6 +243,8 @@ struct Control {
     /// The master's process id, where there is one.
     master: Option<u32>,
     parent: Option<Channel>,
+    /// Where it says that it is alive, until it serves there.
+    liveness: Option<UnixListener>,
     orders: Vec<UnboundedSender<LoopCommand>>,
     zones: Arc<Zones>,
     sites: (Option<Arc<http::Site>>, Option<Arc<crate::stream::Site>>),
@@ -305,6 +315,7 @@ impl Control {
             return;
         };
         let mut parent = self.parent.take();
+        let liveness = self.liveness.take().map(|listener| spawn(liveness::serve(listener, self.orders.clone())));
         let mut compiling = None;
         let mut line = match &parent {
             Some(channel) => {
@@ -335,7 +346,10 @@ impl Control {
                     if let Ok(mut guard) = ready {
                         guard.clear_ready();
                     }
-                    self.signals_came();
+                    if self.signals_came() {
+                        // What asks whether the worker is alive looks elsewhere from now on.
+                        liveness.iter().for_each(tokio::task::JoinHandle::abort);
+                    }
                 }
                 alive = from_parent => {
                     let heard = parent.as_ref().filter(|_| alive).map(|channel| self.message(channel));
@@ -360,17 +374,21 @@ impl Control {
         }
     }
 
-    fn signals_came(&self) {
+    /// Acts on signals; whether the worker is to end.
+    fn signals_came(&self) -> bool {
+        let mut ends = false;
         while let Some(arrived) = self.signals.next() {
             self.tell_of(&arrived);
             match Signal::try_from(arrived.number) {
                 Ok(Signal::SIGTERM | Signal::SIGINT) => {
+                    ends = true;
                     self.manager.stopping();
                     self.log.write(Level::Notice, None, "exiting");
                     self.shared.quitting.store(false, Ordering::Relaxed);
                     self.all(|| LoopCommand::Stop);
                 }
                 Ok(Signal::SIGQUIT) => {
+                    ends = true;
                     self.manager.stopping();
                     self.shared.quitting.store(true, Ordering::Relaxed);
                     self.log.write(Level::Notice, None, "gracefully shutting down");
@@ -383,6 +401,7 @@ impl Control {
                 _ => {}
             }
         }
+        ends
     }
 
     /// Logs a signal that the parent did not send: what the parent does has lines of its own.

@@ -270,6 +270,8 @@ impl Network {
         let destinations: Vec<IpAddr> = group.into_iter().chain(config.peers.iter().map(|peer| peer.address)).collect();
         let mut heard = Vec::new();
         for destination in destinations {
+            // One packet for all that hear it.
+            let mut sent = None;
             for (other, host) in self.hosts.iter().enumerate() {
                 if other == at || !host.alive || host.part != sender.part {
                     continue;
@@ -283,10 +285,9 @@ impl Network {
                         port.attachment.source == destination
                     };
                     if same && reaches {
-                        let Some(datagram) = wire::datagram(config, priority, (source, destination), (hops, numbers))
-                        else {
-                            continue;
-                        };
+                        let made = || wire::datagram(config, priority, (source, destination), (hops, numbers));
+                        sent = sent.or_else(made);
+                        let Some(datagram) = sent.clone() else { continue };
                         heard.push(Transit { host: other, router: RouterId(place), datagram });
                     }
                 }

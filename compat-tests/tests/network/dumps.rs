@@ -38,7 +38,9 @@ fn dumps_are_written_where_the_configuration_says() -> io::Result<()> {
     pair.a.host.run(|| fs::create_dir("/tmp/state"))??;
     let lines = " state_dump_file /tmp/state/\n stats_dump_file /tmp/state/counters\n json_dump_file /tmp/state/all.json\n \
                  json_version 2\n";
-    pair.a.start(&with(lines, "vrrp_track_process sleeper {\n process sleep\n}\n"))?;
+    let text = with(lines, "vrrp_track_process sleeper {\n process sleep\n}\n");
+    let tracks = " track_process {\n sleeper weight 5\n }\n virtual_ipaddress {";
+    pair.a.start(&text.replacen(" virtual_ipaddress {", tracks, 1))?;
     pair.a.becomes_master()?;
     pair.a.signal(Signal::SIGUSR1);
     pair.a.signal(Signal::SIGUSR2);
@@ -49,6 +51,8 @@ fn dumps_are_written_where_the_configuration_says() -> io::Result<()> {
         ("/tmp/state/keepalived.data", "VRRP Instance = nginx"),
         ("/tmp/state/counters", "VRRP Instance: nginx"),
         ("/tmp/state/all.json", "{\"vrrp\":[{\"data\":{\"iname\":\"nginx\""),
+        ("/tmp/state/all.json", "\"track_process\":[\"sleeper\"],\"auth_type\":1"),
+        ("/tmp/state/all.json", "\"track_process\":[{\"process\":\"sleeper\","),
     ] {
         wait_for(path, LIMIT, || contents(&pair, path).filter(|text| text.contains(what)))?;
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::pair::{Pair, configuration};
+use super::vmac::shows;
 use compat_tests::program::Program;
 
 #[test]
@@ -50,6 +51,8 @@ fn a_link_that_comes_back_within_its_delay_has_not_been_away() -> io::Result<()>
         pair.a.becomes_master()?;
         pair.a.set_up(false)?;
         pair.a.set_up(true)?;
+        // The kernel tells of it a while later, and only then was it up in between.
+        shows(&pair.a, "ip link show dev ens33 | grep 'state UP'", true)?;
         pair.a.says("ens33: Adding flags change from 0x")?;
         assert!(pair.a.log().contains(" delay by 1900000"), "{}: {}", program.name(), pair.a.log());
         pair.a.set_up(false)?;

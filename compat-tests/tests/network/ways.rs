@@ -26,7 +26,9 @@ fn routes() -> String {
          192.0.2.0/24 gw 192.168.110.253 no_track\n  default via 192.168.110.254 dev {PORT} table 100\n  \
          blackhole 203.0.115.0/24\n  unreachable 203.0.117.0/24 metric 7\n  \
          203.0.116.0/24 nexthop via 192.168.110.251 weight 3 nexthop via 192.168.110.252 dev {PORT} weight 2\n  \
-         203.0.118.0/24 dev {PORT} scope link initcwnd 5 hoplimit 9 quickack 1 protocol 5 no_track\n"
+         203.0.118.0/24 dev {PORT} scope link initcwnd 5 hoplimit 9 quickack 1 protocol 5 no_track\n  \
+         203.0.119.0/24 encap ip id 7 dst 10.8.8.8 tos 0x10 ttl 9 flags 1 dev {PORT}\n  \
+         2001:db8:9::/64 encap ip6 src 2001:db8::1 dst 2001:db8::9 tc 0x20 hoplimit 3 dev {PORT} no_track\n"
     )
 }
 
@@ -74,6 +76,8 @@ fn a_master_holds_the_routes_and_rules_keepalived_holds() -> io::Result<()> {
         let early = held(side)?;
         side.becomes_master()?;
         has(side, "dport 80-90", true)?;
+        has(side, "encap ip id 7 src 0.0.0.0 dst 10.8.8.8 ttl 9 tos 16", true)?;
+        has(side, "encap ip6 ", true)?;
         let master = held(side)?;
         assert!(master.len() > early.len() + 10, "{master:#?}");
         side.stop()?;

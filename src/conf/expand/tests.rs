@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 fn expanded(text: &str) -> Vec<String> {
     let mut sources = Sources::default();
-    let environment = Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1, checks: None };
+    let environment =
+        Environment { id: "a".to_owned(), instance: "a".to_owned(), seed: 1, checks: None, mark: Some("#@me") };
     let mut loader = Memory::of("/etc/k.conf", text);
     loader.texts.insert("/etc/more.conf".to_owned(), b"in ${_PWD}\n".to_vec());
     let expanded = read((&loader, &mut sources), &["/etc/k.conf".into()], &environment).unwrap();
@@ -14,6 +15,16 @@ fn expanded(text: &str) -> Vec<String> {
 #[test]
 fn comments_end_lines_except_in_quotes() {
     assert_eq!(expanded("! all\n a b # 主备\n\tc \"d ! e\" ! f\r\ng \\# h\n"), ["a b", "c \"d ! e\"", "g # h"]);
+}
+
+#[test]
+fn comments_with_the_mark_are_lines() {
+    assert_eq!(expanded("#@me a \"b # c\" # d\n x !@me\n"), ["#@me a \"b # c\"", "x", "#@me"]);
+    assert_eq!(expanded("# @me a\n#@meb\n#me\n##@me\n\"#@me a\"\n"), ["\"#@me a\""]);
+    assert_eq!(expanded("$X=1\n#@me $X ${_HASH}\n"), ["#@me 1 #"]);
+    assert_eq!(expanded("@a #@me one\n@b #@me two\n@^b !@me three\n"), ["#@me one", "#@me three"]);
+    assert_eq!(expanded("a \\ #@me x\n b\n"), ["#@me x", "a  b"]);
+    assert_eq!(expanded("$X=a \\\n#@me x\nb\n$X\n"), ["a", "b"]);
 }
 
 #[test]

@@ -90,6 +90,12 @@ impl<'a> Words<'a> {
         self.line.words.get(self.at).map(|word| word.text().into_owned())
     }
 
+    /// The next two words, which stay.
+    pub fn peek_two(&self) -> Option<(String, String)> {
+        let value = self.line.words.get(self.at + 1)?;
+        Some((self.peek()?, value.text().into_owned()))
+    }
+
     /// The word a keyword needs.
     ///
     /// # Errors

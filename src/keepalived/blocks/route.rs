@@ -1,15 +1,17 @@
 //! The lines of `virtual_routes` and `static_routes`: judged word by word, and made into routes.
 
+use super::encap;
 use super::instance::Instance;
 use super::line::{Found, Need, Words};
 use super::root::Root;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive};
+use crate::conf::directive::{Arity, Contexts, Directive, Support};
 use crate::conf::module::Module;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
 use crate::keepalived::contexts::{STATIC_ROUTE, TRACK_GROUP, VIRTUAL_ROUTE};
 use crate::keepalived::slot::{Nothing, complain};
+use crate::kernel::encap::Encap;
 use crate::kernel::route::{KEEPALIVED, NextHop, Route, everywhere};
 use std::net::IpAddr;
 
@@ -41,7 +43,10 @@ const DIRECTIVES: &[Directive] = &[
     word("priority").doc("The priority among others."),
     word("preference").doc("The preference, as priority says it."),
     word("onlink").doc("The router counts as reachable on the interface."),
-    Directive::missing("encap", LINES, Arity::AtLeast(0)).doc("How packets are encapsulated."),
+    word("encap")
+        .support(Support::Parts("ip and ip6 are served; mpls and ila are refused at a start"))
+        .words(&["ip", "ip6", "mpls", "ila", "id", "dst", "src", "tos", "tc", "ttl", "hoplimit", "flags"])
+        .doc("The header before packets: ip or ip6, with id, dst, src, tos or tc, ttl or hoplimit, flags."),
     word("expires").doc("Seconds after which an IPv6 route goes."),
     word("mtu").doc("The MTU of the path, with lock where it is not to be discovered."),
     word("hoplimit").doc("The hop limit of packets."),
@@ -111,8 +116,8 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
         let unknown = reader.group.take_if(|group| !super::track::defined(cx, TRACK_GROUP, group));
         let outcome = outcome.and_then(|()| reader.finish());
         reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
-        if reader.encapsulated {
-            cx.unserved(&line, "\"encap\"");
+        if let Some(kind) = reader.unserved {
+            cx.unserved(&line, &format!("\"{kind}\""));
         }
         match outcome {
             Ok(given) => {
@@ -139,7 +144,8 @@ struct Reader {
     destination: Option<String>,
     route: Route<String>,
     untracked: bool,
-    encapsulated: bool,
+    /// A kind of `encap` that is not served.
+    unserved: Option<&'static str>,
     /// Another protocol's.
     foreign: bool,
     group: Option<String>,
@@ -182,7 +188,7 @@ impl Reader {
             destination: None,
             route: Route::to(false, everywhere(false)),
             untracked: false,
-            encapsulated: false,
+            unserved: None,
             foreign: false,
             group: None,
             said: Vec::new(),
@@ -299,10 +305,7 @@ impl Reader {
                 }
                 self.route.ttl_propagate = Some(text == "enabled");
             }
-            "encap" => {
-                self.encapsulated = true;
-                return Self::encap(words);
-            }
+            "encap" => self.route.encap = self.encap(words),
             "or" => return self.or(words),
             "nexthop" => return self.next_hops(words),
             "no_track" => self.untracked = true,
@@ -404,21 +407,15 @@ impl Reader {
         Ok(())
     }
 
-    fn encap(words: &mut Words<'_>) -> Result<(), Found> {
-        let kind = words.next().ok_or_else(|| Found::from("Missing encap type".to_owned()))?;
-        let options: &[&str] = match kind.as_str() {
-            "ip" | "ip6" => &["id", "dst", "src", "tos", "tc", "dsfield", "ttl", "hoplimit", "flags"],
-            "mpls" | "ila" => {
-                words.need()?;
-                return Ok(());
+    fn encap(&mut self, words: &mut Words<'_>) -> Option<Encap> {
+        match encap::read(words, &mut self.said) {
+            encap::Read::Header(encap) => Some(encap),
+            encap::Read::Unserved(kind) => {
+                self.unserved = Some(kind);
+                None
             }
-            other => return Err(format!("Unknown encap type - {other}").into()),
-        };
-        while words.peek().is_some_and(|word| options.contains(&&*word)) {
-            words.next();
-            words.need()?;
+            encap::Read::Unknown => None,
         }
-        Ok(())
     }
 
     fn next_hops(&mut self, words: &mut Words<'_>) -> Result<(), Found> {
@@ -452,10 +449,7 @@ impl Reader {
                         }
                     }
                 }
-                "encap" => {
-                    self.encapsulated = true;
-                    Self::encap(words)?;
-                }
+                "encap" => hop.encap = self.encap(words),
                 "realms" => hop.realms = super::line::realms(&words.need()?),
                 other => return Err(format!("Route has trailing nonsense after nexthops - {other}").into()),
             }

@@ -1,5 +1,6 @@
 //! `vrrp_script`: a script whose result virtual routers may track.
 
+use super::probe::{self, Probe};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Support};
 use crate::conf::module::{Conf, Module, Scope};
@@ -70,6 +71,13 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))
         .support(Support::Inert("a first result decides alone, with keepalived 2.1.5 and 2.2.7 too"))
         .doc("Takes the script for failed until its first result."),
+    Directive::new(probe::MARK, SCRIPT, Arity::AtLeast(0), &Custom(probe::probe))
+        .words(&["check", "tcp", "http", "rnginx", "interval", "timeout", "host", "status"])
+        .doc(
+            "check tcp ADDRESS:PORT, check http http://ADDRESS[:PORT]/PATH [status CODE[-CODE]] [host NAME] or check rnginx \
+             PIDFILE, each with [interval SECONDS] and [timeout SECONDS] from 0.01 to 3600: rkeepalived asks this itself and \
+             starts no script. keepalived takes the line for a comment and runs the script.",
+        ),
 ];
 
 /// A script as configured.
@@ -95,6 +103,8 @@ pub struct Script {
     pub user: Option<(String, Option<String>)>,
     /// Where the user is named.
     pub user_span: Option<Span>,
+    /// `#@rkeepalived check`.
+    pub probe: Option<Probe>,
     /// `init_fail`.
     pub init_fail: Option<bool>,
     /// Where it begins.

@@ -2,8 +2,17 @@
 
 use super::{Members, quoted};
 use crate::keepalived::blocks::process::ParamMatch;
+use crate::keepalived::site::{Instance, What};
 use crate::keepalived::slot::general;
 use crate::keepalived::track::process::ProcessRunner;
+
+/// The processes an instance tracks, by name.
+pub fn tracked(instance: &Instance) -> impl Iterator<Item = String> {
+    instance.tracking.iter().filter_map(|tracking| match &tracking.what {
+        What::Process(name) => Some(name.clone()),
+        _ => None,
+    })
+}
 
 /// The object of a process, in the form of `json_version 2`.
 pub fn json(runner: &ProcessRunner) -> String {

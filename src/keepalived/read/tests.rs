@@ -21,6 +21,22 @@ fn said(text: &str) -> Vec<String> {
     reading(text).complaints.into_iter().map(|complaint| complaint.text).collect()
 }
 
+#[test]
+fn a_line_that_keepalived_skips_is_read_again_from_a_recording() {
+    let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+    let environment = Environment { mark: Some(MARK), ..Environment::default() };
+    let text =
+        "vrrp_script s {\n script /bin/true\n interval 5\n !@rkeepalived check tcp 127.0.0.1:80 timeout 0.5\n}\n";
+    let once = read(&Memory::of("/k.conf", text), "/k.conf", &environment, &machine).unwrap();
+    let twice = read(&Memory::of("/k.conf", &once.text), "/k.conf", &environment, &machine).unwrap();
+    let [script] = twice.site.scripts.as_slice() else { panic!("{:?}", twice.site.scripts) };
+    assert!(script.probe.is_some() && once.site.scripts == twice.site.scripts, "{}", once.text);
+    assert_eq!((script.interval, script.timeout), (Duration::from_secs(5), Duration::from_millis(500)));
+    // Without the mark it is a comment.
+    let other = read(&Memory::of("/k.conf", text), "/k.conf", &Environment::default(), &machine).unwrap();
+    assert_eq!(other.site.scripts[0].probe, None);
+}
+
 const ARTICLE: &str = include_str!("article.conf");
 
 #[test]

@@ -259,7 +259,12 @@ impl Process {
             self.site.instances.iter().any(|instance| instance.tracking.iter().any(|one| one.what == what))
         };
         let used = self.site.scripts.iter().filter(|script| used(&script.name));
-        let judged: Vec<(&Script, Judged)> = used.map(|script| (script, self.policy.judge(&script.command))).collect();
+        // What is asked in the loop starts no program.
+        let judge = |script: &Script| match script.probe {
+            Some(_) => Judged::default(),
+            None => self.policy.judge(&script.command),
+        };
+        let judged: Vec<(&Script, Judged)> = used.map(|script| (script, judge(script))).collect();
         let site = &self.site;
         let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
         let readers = site.global.fifo_scripts.iter().map(|(_, command)| command);

@@ -331,8 +331,8 @@ fn counters(machine: &Router, history: &History) -> Counters {
 
 fn script_status(runner: &ScriptRunner) -> Script {
     let runs = runner.runs();
-    let reading = match (runner.program(), runner.verdict()) {
-        (None, _) => "disabled",
+    let reading = match (runner.is_disabled(), runner.verdict()) {
+        (true, _) => "disabled",
         (_, Verdict::Unknown) => "unknown",
         (_, Verdict::Good) => "good",
         (_, Verdict::Bad) => "bad",

@@ -235,7 +235,7 @@ impl Process {
         for at in 0..self.things.len() {
             let reading = match self.things.get(at) {
                 Some(What::Script(name)) => self.scripts.iter().find(|one| one.script.name == *name).map(|runner| {
-                    let disabled = runner.program().is_none() && !self.start.fault_on_disabled_script;
+                    let disabled = runner.is_disabled() && !self.start.fault_on_disabled_script;
                     if disabled { Reading::Unused } else { runner.reading() }
                 }),
                 Some(What::File(name)) => {

@@ -1,11 +1,13 @@
 //! A tracked script: when it runs, how long it may, and what its results come to.
 
+use super::probe::{Answer, ProbeRunner};
 use super::security::Program;
 use crate::conf::diagnostic::reason;
 use crate::keepalived::site::Script;
 use crate::sys::process::{on_its_own, unblocked, with_groups};
 use crate::vrrp::node::Reading;
 use crate::vrrp::weight::Verdict;
+use nix::poll::PollFd;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,12 +19,15 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A script that is being tracked.
 ///
+/// Differs from keepalived: a check of a `#@rkeepalived` line is asked in the daemon's own loop, and no script is started. [test: a_check_in_the_loop_moves_the_address]
 /// Differs from keepalived: an overrunning script gets no second copy. [test: an_overrunning_script_gets_no_second_copy]
 pub struct ScriptRunner {
     /// What is to be run.
     pub script: Script,
     /// How, if it may.
     program: Option<Program>,
+    /// What is asked instead.
+    probe: Option<ProbeRunner>,
     next: Instant,
     run: Option<Run>,
     tally: Tally,
@@ -109,16 +114,17 @@ impl ScriptRunner {
     /// A script whose first run is due at once; one that may not be run counts as failed, for those who count it.
     pub fn new(script: Script, program: Option<Program>, now: Instant) -> Self {
         let mut tally = Tally::default();
-        if program.is_none() {
+        let probe = script.probe.clone().map(|target| ProbeRunner::new(target, script.timeout));
+        if program.is_none() && probe.is_none() {
             tally.verdict = Verdict::Bad;
         }
-        Self { script, program, next: now, run: None, tally, runs: Runs::default() }
+        Self { script, program, probe, next: now, run: None, tally, runs: Runs::default() }
     }
 
     /// What is known, taken over from the same script before a reload.
     pub fn resume(&mut self, before: &Self) -> Option<String> {
         self.runs = before.runs.clone();
-        if self.program.is_none() || before.tally.verdict == Verdict::Unknown {
+        if self.is_disabled() || before.tally.verdict == Verdict::Unknown {
             return None;
         }
         self.tally = before.tally;
@@ -141,9 +147,19 @@ impl ScriptRunner {
         &self.runs
     }
 
-    /// Whether it runs now.
-    pub const fn is_running(&self) -> bool {
-        self.run.is_some()
+    /// Whether it runs, or is asked, now.
+    pub fn is_running(&self) -> bool {
+        self.run.is_some() || self.probe.as_ref().is_some_and(ProbeRunner::is_busy)
+    }
+
+    /// Whether it may not be run, and nothing is asked instead.
+    pub const fn is_disabled(&self) -> bool {
+        self.program.is_none() && self.probe.is_none()
+    }
+
+    /// What to wait for beside its next time.
+    pub fn descriptor(&self) -> Option<PollFd<'_>> {
+        self.probe.as_ref()?.descriptor()
     }
 
     /// How it would be run.
@@ -153,19 +169,23 @@ impl ScriptRunner {
 
     /// When there is something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if let Some(probe) = &self.probe {
+            return Some(probe.poll_timeout().unwrap_or(self.next));
+        }
         self.program.as_ref()?;
         Some(self.run.as_ref().map_or(self.next, |run| run.term_at.min(self.next)))
     }
 
     /// Starts what is due, ends what overruns; the lines are for the log.
     pub fn handle_timeout(&mut self, now: Instant, lines: &mut Vec<String>) {
+        if self.probe.is_some() {
+            return self.ask(now, lines);
+        }
         self.overrun(now);
         if self.next > now {
             return;
         }
-        // A run that was late does not make the next one late.
-        let next = self.next + self.script.interval;
-        self.next = if next <= now { now + self.script.interval } else { next };
+        self.schedule(now);
         let name = &self.script.name;
         if let Some(run) = &self.run {
             let state = if run.ending { "being timed out" } else { "already running" };
@@ -183,6 +203,31 @@ impl ScriptRunner {
                 self.judge(false, "failed (could not be started)", lines);
             }
         }
+    }
+
+    /// Asks when it is time to, and takes the answer.
+    fn ask(&mut self, now: Instant, lines: &mut Vec<String>) {
+        let Some(probe) = &mut self.probe else { return };
+        let mut answer = probe.advance(now);
+        if answer.is_none() && !probe.is_busy() && self.next <= now {
+            answer = probe.start(now);
+            self.schedule(now);
+        }
+        let Some(Answer { failure, timed_out, took }) = answer else { return };
+        self.runs.timed_out += u64::from(timed_out);
+        self.runs.add(failure.as_deref().unwrap_or("answered"), failure.is_none(), took);
+        match failure {
+            None => self.judge(true, "", lines),
+            Some(_) if timed_out => self.judge(false, "timed_out", lines),
+            Some(failure) => self.judge(false, &format!("failed ({failure})"), lines),
+        }
+    }
+
+    /// Sets the time after this one.
+    fn schedule(&mut self, now: Instant) {
+        // A run that was late does not make the next one late.
+        let next = self.next + self.script.interval;
+        self.next = if next <= now { now + self.script.interval } else { next };
     }
 
     fn overrun(&mut self, now: Instant) {
@@ -239,6 +284,7 @@ impl ScriptRunner {
 
     /// Ends a run at once, at a reload or at the end.
     pub fn abandon(&mut self) {
+        self.probe.iter_mut().for_each(ProbeRunner::abandon);
         if let Some(mut run) = self.run.take() {
             let group = Pid::from_raw(run.child.id() as i32);
             // A group that is gone already has nothing left to end.
@@ -282,6 +328,7 @@ mod tests {
         Script {
             name: name.to_owned(),
             command: Given { words: Vec::new(), user: None },
+            probe: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             weight: 0,

@@ -8,6 +8,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Schedules of an ordinary run; RHA_SCHEDULES says otherwise.
 const SCHEDULES: u64 = 4_000;
+/// Intervals between adverts in which a calm network comes to rest, and in which it is then looked at.
+const CALM: (u32, u32) = (60, 20);
+/// More than twice the longest preempt_delay, which is none of the interval's business.
+const DELAYS: Duration = Duration::from_secs(5);
 /// Routers of a node.
 const ROUTERS: usize = 2;
 
@@ -39,6 +43,7 @@ struct Schedule {
     random: Random,
     network: Network,
     nodes: Vec<NodeConfig>,
+    interval: Duration,
     /// Whether the routers of each host can speak, and whether what they track is well.
     well: Vec<(bool, bool)>,
     log: Vec<String>,
@@ -51,7 +56,9 @@ impl Schedule {
         let common = Common::new(&mut random);
         let nodes: Vec<NodeConfig> = (0..hosts).map(|host| common.node(host, hosts, &mut random)).collect();
         let network = Network::new(Instant::now(), seed);
-        let mut schedule = Self { seed, random, network, nodes, well: vec![(true, true); hosts], log: Vec::new() };
+        let interval = common.interval;
+        let well = vec![(true, true); hosts];
+        let mut schedule = Self { seed, random, network, nodes, interval, well, log: Vec::new() };
         for host in 0..hosts {
             let node = schedule.nodes[host].clone();
             let group = common.multicast.then_some(GROUP);
@@ -158,7 +165,7 @@ impl Schedule {
             self.run(rest);
         }
         self.calm();
-        self.run(millis(60_000));
+        self.run(self.interval * CALM.0 + DELAYS);
         let settled: Vec<Vec<usize>> = (0..ROUTERS).map(|router| self.masters(RouterId(router))).collect();
         for (router, masters) in settled.iter().enumerate() {
             let able = (0..self.nodes.len())
@@ -167,7 +174,7 @@ impl Schedule {
             assert_eq!(masters.len(), wanted, "seed {}: masters of {router} in the end: {:?}", self.seed, self.log);
         }
         // A calm network changes nothing any more.
-        let until = self.network.now() + millis(20_000);
+        let until = self.network.now() + self.interval * CALM.1 + DELAYS;
         while self.network.step(until) {
             let now: Vec<Vec<usize>> = (0..ROUTERS).map(|router| self.masters(RouterId(router))).collect();
             assert_eq!(now, settled, "seed {}: it flaps: {:?}", self.seed, self.log);

@@ -47,6 +47,9 @@ pub const EXTENSIONS: &[&str] = &[
     "geoip2",
     "geoip2_proxy",
     "geoip2_proxy_recursive",
+    "health_check",
+    "match",
+    "queue",
 ];
 
 /// Every module, with every row of nginx 1.23.4's, served or not.

@@ -5,11 +5,13 @@
 pub mod directives;
 pub mod group;
 mod hash;
+pub mod health;
 mod ip_hash;
 mod least_conn;
 pub mod least_time;
 pub mod names;
 pub mod peer;
+pub mod queue;
 mod random;
 mod round_robin;
 pub mod settings;

@@ -19,6 +19,7 @@ use crate::session::contexts::UPSTREAM;
 use crate::upstream::group::Pick;
 use crate::upstream::least_time::{Measured, Point};
 use crate::upstream::names::{self, Changing, Live};
+use crate::upstream::queue::Queue;
 use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::sticky::{self, StickyText};
 use crate::upstream::{Group, PeerRef};
@@ -40,18 +41,32 @@ pub struct Pool {
     pub keep: Option<Keep>,
     /// Whether it is an `upstream {}` block.
     pub named: bool,
+    /// Whether the group has a `zone`.
+    pub zoned: bool,
     /// Host and port of the address a gateway names.
     pub origin: Option<(String, u16)>,
     /// `sticky`.
     pub sticky: Option<Arc<Sticky>>,
     /// What changes its servers while it serves.
     pub live: Option<Live<Self>>,
+    /// `queue`.
+    pub queue: Option<Arc<Queue>>,
 }
 
 impl Pool {
     /// The pool of a group that no configuration names.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None, keep: None, named: false, origin: None, sticky: None, live: None }
+        Self {
+            group,
+            key: None,
+            keep: None,
+            named: false,
+            zoned: false,
+            origin: None,
+            sticky: None,
+            live: None,
+            queue: None,
+        }
     }
 }
 
@@ -65,8 +80,8 @@ impl Changing for Pool {
     }
 
     fn with(&self, group: Group) -> Self {
-        let (key, sticky) = (self.key.clone(), self.sticky.clone());
-        Self { key, keep: self.keep, named: self.named, sticky, ..Self::of(group) }
+        let (key, sticky, queue) = (self.key.clone(), self.sticky.clone(), self.queue.clone());
+        Self { key, keep: self.keep, named: self.named, zoned: self.zoned, sticky, queue, ..Self::of(group) }
     }
 }
 
@@ -142,7 +157,10 @@ impl Upstreams {
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
                 local: conf.keepalive_local,
             });
-            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, sticky, live }));
+            let zoned = conf.zone.is_some();
+            let queue = conf.queue.map(|(most, timeout)| Arc::new(Queue::new(most, timeout)));
+            let pool = Pool { key, keep, named: true, zoned, sticky, live, queue, ..Pool::of(group) };
+            all.pools.insert(name, Arc::new(pool));
         }
         Ok(all)
     }
@@ -260,7 +278,9 @@ impl InUse {
         if let Some(mut measured) = self.measured.take() {
             measured.failed();
         }
-        self.pool.group.free(self.peer, failed, pick, seconds)
+        let out = self.pool.group.free(self.peer, failed, pick, seconds);
+        self.pool.queue.iter().for_each(|queue| queue.freed_one());
+        out
     }
 }
 
@@ -268,6 +288,7 @@ impl Drop for InUse {
     fn drop(&mut self) {
         if !self.released {
             self.pool.group.release(self.peer);
+            self.pool.queue.iter().for_each(|queue| queue.freed_one());
         }
     }
 }

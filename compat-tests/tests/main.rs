@@ -25,6 +25,7 @@ mod geoip;
 mod grpc;
 mod heads;
 mod health;
+mod health_stream;
 mod hints;
 mod house;
 mod http2;

@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod misc;
+pub mod mqtt;
 pub mod ping;
 pub mod report;
 pub mod schedule;

@@ -38,7 +38,7 @@ const NAMES: &[(Origin, &str)] = &[
     (Until("1.15.0"), "imap"),
     (
         Plus,
-        "health_check_timeout status status_format status_zone api upstream_conf slow_start state \
+        "status status_format status_zone api upstream_conf slow_start state \
          zone_sync zone_sync_server zone_sync_interval zone_sync_timeout zone_sync_connect_timeout \
          zone_sync_connect_retry_interval zone_sync_buffers zone_sync_recv_buffer_size zone_sync_ssl \
          zone_sync_ssl_certificate zone_sync_ssl_certificate_key zone_sync_ssl_ciphers zone_sync_ssl_conf_command \
@@ -238,7 +238,7 @@ const NAMES: &[(Origin, &str)] = &[
 
 /// Names that rnginx serves although nginx does not know them.
 const SERVED: &[(Origin, &str)] = &[
-    (Plus, "health_check match queue"),
+    (Plus, "health_check health_check_timeout match queue"),
     (Module("brotli"), "brotli brotli_types brotli_comp_level brotli_window brotli_min_length brotli_static"),
     (Module("zstd"), "zstd zstd_comp_level zstd_types zstd_buffers zstd_min_length zstd_static"),
     (Module("geoip2"), "geoip2 geoip2_proxy geoip2_proxy_recursive"),

@@ -48,6 +48,7 @@ pub const EXTENSIONS: &[&str] = &[
     "geoip2_proxy",
     "geoip2_proxy_recursive",
     "health_check",
+    "health_check_timeout",
     "match",
     "queue",
 ];

@@ -198,7 +198,7 @@ impl Loop {
             sites.stream.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
             // Those of an earlier configuration end before others begin.
             self.checks.clear();
-            self.check();
+            self.check(sites.stream.as_ref());
         }
         if again {
             self.loop_state.idle.clear();
@@ -209,13 +209,16 @@ impl Loop {
     }
 
     /// Begins to check the servers.
-    fn check(&mut self) {
-        let Some(site) = &self.site else { return };
-        match http::start_checks(&self.loop_state, site) {
-            Ok(checks) => self.checks.extend(checks),
-            Err(error) => {
-                let error = crate::conf::walk::errno(&error);
-                self.log.write(Level::Alert, None, &format!("socketpair() for health checks failed ({error})"));
+    fn check(&mut self, streams: Option<&Arc<stream::Site>>) {
+        let http = self.site.as_ref().map(|site| http::start_checks(&self.loop_state, site));
+        let stream = streams.map(|site| stream::start_checks(&self.streams, site));
+        for started in http.into_iter().chain(stream) {
+            match started {
+                Ok(checks) => self.checks.extend(checks),
+                Err(error) => {
+                    let error = crate::conf::walk::errno(&error);
+                    self.log.write(Level::Alert, None, &format!("socketpair() for health checks failed ({error})"));
+                }
             }
         }
     }

@@ -26,6 +26,8 @@ pub struct Pool {
     key: Option<Arc<Text>>,
     /// What changes its servers while it serves.
     live: Option<Live<Self>>,
+    /// Whether the group has a `zone`.
+    pub zoned: bool,
 }
 
 impl Changing for Pool {
@@ -38,14 +40,14 @@ impl Changing for Pool {
     }
 
     fn with(&self, group: Group) -> Self {
-        Self { group, key: self.key.clone(), live: None }
+        Self { group, key: self.key.clone(), live: None, zoned: self.zoned }
     }
 }
 
 impl Pool {
     /// The pool of a group without a key.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None, live: None }
+        Self { group, key: None, live: None, zoned: false }
     }
 
     /// A session's way through the group.
@@ -92,7 +94,7 @@ impl Upstreams {
             let key = build.part(key.transpose())?.flatten().map(Arc::new);
             let servers = conf.names(&name, level.span, 0, &levels.inside(level), build);
             let live = build.part(servers)?.flatten().map(Live::new);
-            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key, live }));
+            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key, live, zoned: conf.zone.is_some() }));
         }
         Ok(all)
     }

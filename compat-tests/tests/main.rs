@@ -10,6 +10,7 @@ mod brotli;
 mod bytes;
 mod cache;
 mod certificate_files;
+mod checks;
 mod commands;
 mod complaints;
 mod corpus;

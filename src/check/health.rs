@@ -12,6 +12,8 @@ pub struct Rule {
     pub mandatory: bool,
     /// Whether one that was healthy before a reload is used after it without a check.
     pub persistent: bool,
+    /// Whether a server nobody has checked is unhealthy.
+    pub down: bool,
 }
 
 /// What a check says of a server.
@@ -42,7 +44,11 @@ pub struct Results {
 impl Rule {
     /// A server nobody has checked.
     pub const fn initial(self) -> Results {
-        let state = if self.mandatory { State::Checking } else { State::Healthy };
+        let state = match self {
+            Self { down: true, .. } => State::Unhealthy,
+            Self { mandatory: true, .. } => State::Checking,
+            _ => State::Healthy,
+        };
         Results { state, fails: 0, passes: 0, checks: 0 }
     }
 
@@ -77,7 +83,7 @@ impl Results {
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { fails: 2, passes: 3, mandatory: false, persistent: false };
+    const RULE: Rule = Rule { fails: 2, passes: 3, mandatory: false, persistent: false, down: false };
 
     fn run(rule: Rule, results: &[bool]) -> Vec<Option<State>> {
         let mut all = rule.initial();

@@ -10,6 +10,7 @@ pub mod http;
 pub mod misc;
 pub mod mqtt;
 pub mod ping;
+pub mod probe;
 pub mod report;
 pub mod schedule;
 pub mod server;

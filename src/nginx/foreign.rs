@@ -61,8 +61,7 @@ const NAMES: &[(Origin, &str)] = &[
     ),
     (
         Tengine,
-        "check check_http_send check_http_expect_alive check_keepalive_requests check_fastcgi_param check_shm_size check_status \
-         session_sticky session_sticky_hide_cookie req_status_zone req_status req_status_show req_status_zone_add_indecator \
+        "session_sticky session_sticky_hide_cookie req_status_zone req_status req_status_show req_status_zone_add_indecator \
          concat concat_max_files concat_unique concat_delimiter concat_types concat_ignore_file_error footer footer_types \
          trim trim_js trim_css trim_types sysguard sysguard_load sysguard_mem sysguard_cpu dyups_interface dyups_upstream_conf \
          dynamic_resolve user_agent consistent_hash vnswrr proxy_connect_address \
@@ -239,6 +238,10 @@ const NAMES: &[(Origin, &str)] = &[
 /// Names that rnginx serves although nginx does not know them.
 const SERVED: &[(Origin, &str)] = &[
     (Plus, "health_check health_check_timeout match queue"),
+    (
+        Module("upstream_check"),
+        "check check_http_send check_http_expect_alive check_keepalive_requests check_fastcgi_param check_shm_size check_status",
+    ),
     (Module("brotli"), "brotli brotli_types brotli_comp_level brotli_window brotli_min_length brotli_static"),
     (Module("zstd"), "zstd zstd_comp_level zstd_types zstd_buffers zstd_min_length zstd_static"),
     (Module("geoip2"), "geoip2 geoip2_proxy geoip2_proxy_recursive"),

@@ -198,6 +198,7 @@ impl Loop {
             sites.stream.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
             // Those of an earlier configuration end before others begin.
             self.checks.clear();
+            self.loop_state.counters.generation.fetch_add(1, Ordering::Relaxed);
             self.check(sites.stream.as_ref());
         }
         if again {
@@ -210,6 +211,9 @@ impl Loop {
 
     /// Begins to check the servers.
     fn check(&mut self, streams: Option<&Arc<stream::Site>>) {
+        let event_loop = &self.loop_state.event_loop;
+        self.checks.extend(self.site.iter().flat_map(|site| site.upstreams.check(event_loop)));
+        self.checks.extend(streams.iter().flat_map(|site| site.upstreams.check(event_loop)));
         let http = self.site.as_ref().map(|site| http::start_checks(&self.loop_state, site));
         let stream = streams.map(|site| stream::start_checks(&self.streams, site));
         for started in http.into_iter().chain(stream) {

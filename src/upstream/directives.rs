@@ -2,6 +2,7 @@
 //!
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
+use super::checks::{self, ChecksConf};
 use super::least_time::{Point, Rule};
 use super::settings::{Balancer, Server, Upstream, Zone};
 use super::sticky;
@@ -122,6 +123,11 @@ pub const HTTP_MODULES: &[Module] = &[
             .doc("Sends the requests of a session to the server that a cookie or a variable names, or that began it.")]
     ),
     module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
+    Module {
+        name: "ngx_http_upstream_check_module",
+        directives: &checks::rows(UPSTREAM),
+        scopes: &[Scope::of::<ChecksConf>(UPSTREAM.or(STREAM_UPSTREAM))],
+    },
 ];
 
 /// The modules of stream; the settings are those of http's.
@@ -145,6 +151,7 @@ pub const STREAM_MODULES: &[Module] = &[
     ),
     module!("ngx_stream_upstream_random_module", [random_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_zone_module", [zone_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_check_module", checks::rows(STREAM_UPSTREAM)),
 ];
 
 const KEEPALIVE: [Directive; 4] = [

@@ -8,7 +8,7 @@ use super::health::{Check, Checked};
 use super::least_time::{self, Rule, Times};
 use super::peer::{Peer, PeerState};
 use super::{ip_hash, least_conn, random, round_robin};
-use crate::check::health::State;
+use crate::check::health::{Results, State};
 use parking_lot::Mutex;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -516,6 +516,17 @@ impl Group {
             peer_state.recover(own, now);
         }
         Some(changed)
+    }
+
+    /// What an active check has found of each peer, by its address.
+    pub fn checked(&self, check: &Arc<Check>) -> Vec<(Arc<str>, Results)> {
+        let peer_states = self.peer_states.lock();
+        let all = self.sets.iter().zip(&peer_states.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
+        let found = all.filter_map(|(peer, state)| {
+            let checked = state.health.iter().find(|checked| Arc::ptr_eq(&checked.check, check))?;
+            Some((peer.name.clone(), checked.results))
+        });
+        found.collect()
     }
 
     /// Takes over, by name, what an earlier generation of the group knew of its peers: failures and open connections.

@@ -2,6 +2,7 @@
 //!
 //! `settings` is the group as configured, `group` the group at work; a balancer is a function over one set of peers.
 
+pub mod checks;
 pub mod directives;
 pub mod group;
 mod hash;

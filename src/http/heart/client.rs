@@ -37,6 +37,8 @@ pub struct Counters {
     pub waiting: AtomicU64,
     /// Numbers for connections.
     pub serial: AtomicU64,
+    /// Configurations served so far.
+    pub generation: AtomicU64,
 }
 
 /// One loop's share of the http server.

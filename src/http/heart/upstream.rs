@@ -16,7 +16,9 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
+use crate::upstream::checks::{ChecksConf, GroupCheck};
 use crate::upstream::group::Pick;
+use crate::upstream::health::{self, Running};
 use crate::upstream::least_time::{Measured, Point};
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::queue::Queue;
@@ -51,6 +53,8 @@ pub struct Pool {
     pub live: Option<Live<Self>>,
     /// `queue`.
     pub queue: Option<Arc<Queue>>,
+    /// `check`.
+    pub group_check: Option<GroupCheck>,
 }
 
 impl Pool {
@@ -66,6 +70,7 @@ impl Pool {
             sticky: None,
             live: None,
             queue: None,
+            group_check: None,
         }
     }
 }
@@ -113,6 +118,8 @@ fn origin(endpoint: &Endpoint, port: u16) -> Option<(String, u16)> {
 #[derive(Default)]
 pub struct Upstreams {
     pools: HashMap<String, Arc<Pool>>,
+    /// The groups with `check`, in order.
+    pub checked: Vec<Arc<Pool>>,
 }
 
 impl Upstreams {
@@ -126,6 +133,7 @@ impl Upstreams {
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
+            let group_check = level.own::<ChecksConf>().and_then(ChecksConf::group_check);
             let declared = conf.declare(&mut build.declared, level.span);
             build.part(declared)?;
             let group = conf.groups(&name, level.span, 80, build)?;
@@ -159,8 +167,13 @@ impl Upstreams {
             });
             let zoned = conf.zone.is_some();
             let queue = conf.queue.map(|(most, timeout)| Arc::new(Queue::new(most, timeout)));
-            let pool = Pool { key, keep, named: true, zoned, sticky, live, queue, ..Pool::of(group) };
-            all.pools.insert(name, Arc::new(pool));
+            let pool = Pool { key, keep, named: true, zoned, sticky, live, queue, group_check, ..Pool::of(group) };
+            let pool = Arc::new(pool);
+            if let Some(group_check) = &pool.group_check {
+                pool.group.add_check(&group_check.check);
+                all.checked.push(pool.clone());
+            }
+            all.pools.insert(name, pool);
         }
         Ok(all)
     }
@@ -219,6 +232,12 @@ impl Upstreams {
                 pool.carry_over(old);
             }
         }
+    }
+
+    /// Makes the checks of `check` for as long as the results are held; to be called on one loop.
+    pub fn check(&self, event_loop: &Rc<EventLoop>) -> Vec<Running> {
+        let checks = self.checked.iter().filter_map(|pool| Some((pool, pool.group_check.as_ref()?)));
+        checks.map(|(pool, own)| health::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.

@@ -2,6 +2,8 @@
 //!
 //! There is no program to compare with: nginx.org's description of the module decides.
 
+mod status;
+
 use crate::check::health::Rule;
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
-    vec![Module::new(MODULE).install(install)]
+    vec![Module::new(MODULE).install(install), Module::new(status::MODULE).install(status::install)]
 }
 
 const MODULE: crate::conf::module::Module = crate::conf::module::Module {
@@ -119,7 +121,7 @@ fn health_check(cx: &mut Setting<'_>, conf: &mut CheckConf, statement: &Statemen
     let mut text = CheckText {
         interval: Duration::from_secs(5),
         jitter: Duration::ZERO,
-        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false },
+        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false, down: false },
         uri: None,
         matching: None,
         port: None,

@@ -130,7 +130,7 @@ fn health_check(cx: &mut Setting<'_>, conf: &mut CheckConf, statement: &Statemen
     let mut text = CheckText {
         interval: Duration::from_secs(5),
         jitter: Duration::ZERO,
-        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false },
+        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false, down: false },
         matching: None,
         port: None,
         kind: Kind::Tcp,

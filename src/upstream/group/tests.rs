@@ -168,7 +168,7 @@ fn a_weight_grows_when_a_server_is_available_again() {
 }
 
 fn check(mandatory: bool) -> Arc<Check> {
-    let rule = Rule { fails: 1, passes: 1, mandatory, persistent: false };
+    let rule = Rule { fails: 1, passes: 1, mandatory, persistent: false, down: false };
     let (interval, jitter) = (Duration::from_secs(5), Duration::ZERO);
     Arc::new(Check { key: "http /".to_owned(), rule, interval, jitter, port: None })
 }

@@ -281,10 +281,10 @@ fn requests_avoid_a_server_that_is_down_and_a_reload_keeps_what_is_known() {
     wait_for_answers(&["9181", "9182"]);
     well.store(false, Ordering::Relaxed);
     wait_for_answers(&["9181"]);
-    well.store(true, Ordering::Relaxed);
     // Nine checks must pass, and the next one is far: both states are those from before the reload.
     write(&testbed, &http("interval=3600000 rise=9"), "");
     testbed.command(&["-s", "reload"]).expect("a reload");
+    well.store(true, Ordering::Relaxed);
     assert_eq!(ask(), ["9181"]);
     write(&testbed, &http("interval=30 rise=2"), "");
     testbed.command(&["-s", "reload"]).expect("a reload");

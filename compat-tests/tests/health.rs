@@ -415,6 +415,36 @@ fn an_unhealthy_server_stays_so_over_a_reload() {
 }
 
 #[test]
+fn reloads_in_the_middle_of_checks_leave_nothing_open() {
+    let conf = "upstream group { zone group 64k; server 127.0.0.1:9141; server 127.0.0.1:9142; }
+        server { listen 127.0.0.1:8080; location / { proxy_pass http://group; proxy_read_timeout 60s; health_check uri=/health; }
+            location /status { stub_status; } }";
+    let (testbed, backends, _services) = testbed(conf).expect("a testbed");
+    for port in [9141, 9142] {
+        backends.set(port, "GET /health", Does::Nothing);
+    }
+    start(&testbed).expect("a server");
+    let checks = || [9141, 9142].map(|port| backends.heads(port, "GET /health").len());
+    wait_for("the checks", LIMIT, || (checks() == [1, 1]).then_some(())).expect("checks");
+    let worker = testbed.workers(testbed.master().expect("a master")).expect("workers")[0];
+    let open = || std::fs::read_dir(format!("/proc/{worker}/fd")).expect("a process").count();
+    let active =
+        || testbed.get(8080, "/status").expect("an answer").text().lines().next().unwrap_or_default().to_owned();
+    let reload = |round: usize| {
+        testbed.command(&["-s", "reload"]).expect("a reload");
+        wait_for("the next checks", LIMIT, || (checks() == [round, round]).then_some(())).expect("checks");
+        wait_for("the ends of the last", LIMIT, || (backends.ended() == 2 * round - 2).then_some(())).expect("ends");
+    };
+    // A first reload leaves one descriptor more than a start does; later ones leave as many.
+    reload(2);
+    let before = (open(), active());
+    (3..8).for_each(reload);
+    let same = wait_for("the same", LIMIT, || ((open(), active()) == before).then_some(()));
+    assert!(same.is_ok(), "{:?}, not {before:?}", (open(), active()));
+    assert_eq!(before.1, "Active connections: 1 ", "checks are no clients");
+}
+
+#[test]
 fn a_port_of_its_own_and_a_kept_connection() {
     let conf = "upstream group { zone group 64k; server 127.0.0.1:9141; }
         proxy_http_version 1.1; proxy_set_header Connection \"\";

@@ -14,13 +14,13 @@
 //! | run | 2 | sys, net, log | configuration |
 //! | script | 3 | conf, log | requests |
 //! | session | 3 | script, tls, zone, net, conf, log | http, stream |
-//! | upstream | 3 | session, script, zone, net, conf, log | http, stream |
+//! | upstream | 3 | check, session, script, zone, net, conf, log | http, stream |
 //! | bfd | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | check | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | vrrp | 3 | - | clocks, sockets, files, threads, configuration syntax |
 //! | kernel | 3 | sys, net, log | VRRP |
-//! | http | 4 | sys, conf, log, net, tls, zone, script, session, upstream | stream |
-//! | stream | 4 | sys, conf, log, net, tls, zone, script, session, upstream | http |
+//! | http | 4 | sys, conf, log, net, tls, zone, script, check, session, upstream | stream |
+//! | stream | 4 | sys, conf, log, net, tls, zone, script, check, session, upstream | http |
 //! | mail | 4 | conf, net, session, tls | http, stream |
 //! | nginx | 5 | sys, conf, log, net, zone, run, script, session, upstream, http, stream, mail | keepalived |
 //! | keepalived | 5 | sys, conf, log, net, run, tls, bfd, check, vrrp, kernel | http, stream, nginx |

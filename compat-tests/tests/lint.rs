@@ -259,4 +259,17 @@ fn a_survey_judges_values() {
     let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(survey.contains("is not served, and never will be: no program is run inside the server"), "{survey}");
     assert_eq!(survey.matches("\"perl\" is not served").count(), 1, "{survey}");
+    let plus = "events { } http { upstream u { zone u 64k; server 127.0.0.1:1; queue 1; check interval=1; } \
+        server { location / { proxy_pass http://u; health_check; } } }";
+    let (survey, code) = said_of(plus, &["survey"]);
+    let survey = survey.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(code, 0, "{survey}");
+    for (name, origin) in [
+        ("health_check", "of NGINX Plus"),
+        ("queue", "of NGINX Plus"),
+        ("check", "of the third-party module upstream_check"),
+    ] {
+        let text = format!("\"{name}\" is a directive {origin}; nginx 1.23.4 itself does not know it");
+        assert!(survey.contains(&text), "{text}: {survey}");
+    }
 }

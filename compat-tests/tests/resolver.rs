@@ -449,9 +449,12 @@ http {
     resolver_timeout 1s;
     upstream moving { zone moving 64k; server moving.ex:9121 resolve; keepalive 4; }
     upstream both { zone both 64k; server 127.0.0.3:9121 down; server moving.ex:9121 resolve backup; }
+    upstream checked { zone checked 64k; server moving.ex:9121 resolve; }
+    match first { body ~ "^from 127.0.0.1$"; }
     server {
         listen 127.0.0.1:8080;
         location / { proxy_pass http://moving; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        location /checked/ { proxy_pass http://checked; health_check uri=/check interval=50ms match=first mandatory; }
         location /both/ { proxy_pass http://both; }
         location /name/ { set $name moving; proxy_pass http://$name; }
     }
@@ -543,6 +546,35 @@ fn servers_follow_their_names_and_requests_in_progress_go_on() {
     lab.names.moves(Some(Ok(&[1, 2])));
     testbed.wait_for_text(8080, "/", "from 127.0.0.1").expect("an answer of both");
     testbed.wait_for_text(8080, "/", "from 127.0.0.2").expect("an answer of both");
+}
+
+#[test]
+fn checks_follow_the_servers_of_a_name() {
+    let lab = Movers::start(Some(Ok(&[2]))).expect("a server");
+    let testbed = &lab.testbed;
+    let log = || testbed.file("logs/error.log").expect("a log");
+    let found = |text: &str| {
+        let found = wait_for("the line", LIMIT, || log().contains(text).then_some(()));
+        assert!(found.is_ok(), "{text}: {}", log());
+    };
+    // Each address is checked as soon as the name has it, and not before it passed.
+    found(
+        "peer is unhealthy while checking body, health check \"first\" of peer 127.0.0.2:9121 in upstream \"checked\"",
+    );
+    assert_eq!(testbed.get(8080, "/checked/").expect("an answer").status, 502);
+    lab.names.moves(Some(Ok(&[2, 1])));
+    testbed.wait_for_text(8080, "/checked/", "from 127.0.0.1").expect("an answer of the healthy address");
+    for _ in 0..20 {
+        assert!(testbed.get(8080, "/checked/").expect("an answer").text().contains("from 127.0.0.1"));
+    }
+    found("peer is healthy while checking body, health check \"first\" of peer 127.0.0.1:9121 in upstream \"checked\"");
+    // What is known of an address stays known while others come and go.
+    let unhealthy = || log().matches("peer is unhealthy").count();
+    assert_eq!(unhealthy(), 1);
+    lab.names.moves(Some(Ok(&[2])));
+    let refused = || (testbed.get(8080, "/checked/").ok()?.status == 502).then_some(());
+    wait_for("the end of the healthy address", LIMIT, refused).expect("a refusal");
+    assert_eq!(unhealthy(), 1, "{}", log());
 }
 
 #[test]

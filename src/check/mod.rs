@@ -4,9 +4,13 @@
 //! server with its real servers, its quorum and its sorry server. Each kind of check is a file.
 
 pub mod dns;
+pub mod grpc;
+pub mod health;
 pub mod http;
 pub mod misc;
+pub mod mqtt;
 pub mod ping;
+pub mod probe;
 pub mod report;
 pub mod schedule;
 pub mod server;

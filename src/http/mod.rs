@@ -25,6 +25,7 @@ mod route;
 pub use build::explain;
 pub use build::site;
 pub use drivers::connection::serve;
+pub use drivers::health::start as start_checks;
 pub use heart::client::{Counters, LoopState};
 pub use heart::port::Port;
 pub use heart::site::Site;

@@ -67,6 +67,8 @@ struct Use {
     verdict: Verdict,
     /// What would help.
     help: Option<String>,
+    /// Of a directive that nginx itself does not know: where it is from.
+    beyond: Option<String>,
 }
 
 /// The heads of the columns that count verdicts.
@@ -126,11 +128,12 @@ fn findings(uses: &[Use]) -> Vec<Finding> {
     let mut found: BTreeMap<(&Verdict, &str), Finding> = BTreeMap::new();
     for used in uses {
         let name = &used.name;
-        let (severity, text) = match &used.verdict {
-            Verdict::Served => continue,
-            Verdict::Differs(how) => (Severity::Warning, format!("{name} differs: {how}")),
-            Verdict::Inert(why) => (Severity::Note, format!("{name} has no effect: {why}")),
-            Verdict::NotServed(text) | Verdict::Unknown(text) | Verdict::Broken(text) => {
+        let (severity, text) = match (&used.verdict, &used.beyond) {
+            (Verdict::Served, None) => continue,
+            (Verdict::Served, Some(from)) => (Severity::Note, from.clone()),
+            (Verdict::Differs(how), _) => (Severity::Warning, format!("{name} differs: {how}")),
+            (Verdict::Inert(why), _) => (Severity::Note, format!("{name} has no effect: {why}")),
+            (Verdict::NotServed(text) | Verdict::Unknown(text) | Verdict::Broken(text), _) => {
                 (Severity::Error, text.clone())
             }
         };
@@ -210,7 +213,7 @@ impl<'a> Survey<'a> {
                 Node::Broken(complaint) => {
                     let place = node.place().map(|span| self.text.place(span)).unwrap_or_default();
                     let verdict = Verdict::Broken(complaint.message.clone());
-                    self.uses.push(Use { name: String::new(), place, verdict, help: None });
+                    self.uses.push(Use { name: String::new(), place, verdict, help: None, beyond: None });
                 }
             }
         }
@@ -225,7 +228,8 @@ impl<'a> Survey<'a> {
             None => self.unknown(&name, context),
         };
         if self.text.is_own(statement) {
-            self.uses.push(Use { name, place: self.text.place(statement.span), verdict, help });
+            let beyond = crate::nginx::view::borrowed(&name).filter(|_| self.text.dialect == Dialect::Nginx);
+            self.uses.push(Use { name, place: self.text.place(statement.span), verdict, help, beyond });
         }
         if let (Some(Opens::Context(inner)), Some(block)) = (row.and_then(|row| row.arity.opens()), &statement.block) {
             self.block(block, inner);
@@ -264,6 +268,7 @@ impl<'a> Survey<'a> {
                     place: place.clone(),
                     verdict: Verdict::NotServed(format!("{what}{WHOLE}")),
                     help: None,
+                    beyond: None,
                 }),
                 None => {}
             }

@@ -38,7 +38,7 @@ const NAMES: &[(Origin, &str)] = &[
     (Until("1.15.0"), "imap"),
     (
         Plus,
-        "health_check health_check_timeout match status status_format status_zone api upstream_conf slow_start queue state \
+        "status status_format status_zone api upstream_conf slow_start state \
          zone_sync zone_sync_server zone_sync_interval zone_sync_timeout zone_sync_connect_timeout \
          zone_sync_connect_retry_interval zone_sync_buffers zone_sync_recv_buffer_size zone_sync_ssl \
          zone_sync_ssl_certificate zone_sync_ssl_certificate_key zone_sync_ssl_ciphers zone_sync_ssl_conf_command \
@@ -61,8 +61,7 @@ const NAMES: &[(Origin, &str)] = &[
     ),
     (
         Tengine,
-        "check check_http_send check_http_expect_alive check_keepalive_requests check_fastcgi_param check_shm_size check_status \
-         session_sticky session_sticky_hide_cookie req_status_zone req_status req_status_show req_status_zone_add_indecator \
+        "session_sticky session_sticky_hide_cookie req_status_zone req_status req_status_show req_status_zone_add_indecator \
          concat concat_max_files concat_unique concat_delimiter concat_types concat_ignore_file_error footer footer_types \
          trim trim_js trim_css trim_types sysguard sysguard_load sysguard_mem sysguard_cpu dyups_interface dyups_upstream_conf \
          dynamic_resolve user_agent consistent_hash vnswrr proxy_connect_address \
@@ -236,6 +235,32 @@ const NAMES: &[(Origin, &str)] = &[
     (Module("tcp-proxy"), "tcp websocket_pass"),
 ];
 
+/// Names that rnginx serves although nginx does not know them.
+const SERVED: &[(Origin, &str)] = &[
+    (Plus, "health_check health_check_timeout match queue"),
+    (
+        Module("upstream_check"),
+        "check check_http_send check_http_expect_alive check_keepalive_requests check_fastcgi_param check_shm_size check_status",
+    ),
+    (Module("brotli"), "brotli brotli_types brotli_comp_level brotli_window brotli_min_length brotli_static"),
+    (Module("zstd"), "zstd zstd_comp_level zstd_types zstd_buffers zstd_min_length zstd_static"),
+    (Module("geoip2"), "geoip2 geoip2_proxy geoip2_proxy_recursive"),
+];
+
+/// Of a directive that rnginx serves and no nginx: where it is from.
+pub fn borrowed(name: &str) -> Option<String> {
+    let (origin, _) = SERVED.iter().find(|(_, names)| names.split_ascii_whitespace().any(|known| known == name))?;
+    let from = match origin {
+        Plus => "of NGINX Plus".to_owned(),
+        Tengine => "of Tengine".to_owned(),
+        Angie => "of Angie".to_owned(),
+        Module(module) => format!("of the third-party module {module}"),
+        Since(version) => format!("since {version}"),
+        Until(version) => format!("until {version}"),
+    };
+    Some(format!("\"{name}\" is a directive {from}; nginx 1.23.4 itself does not know it"))
+}
+
 /// Where `name` is from, in a sentence's words.
 pub fn origin(name: &str) -> Option<String> {
     let (origin, _) = NAMES.iter().find(|(_, names)| names.split_ascii_whitespace().any(|known| known == name))?;
@@ -252,12 +277,15 @@ pub fn origin(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nginx::modules::modules;
+    use crate::nginx::modules::{EXTENSIONS, modules};
 
     #[test]
     fn foreign_names_are_told_apart() {
         assert!(origin("keepalive_min_timeout").is_some_and(|text| text.contains("since 1.27.4")));
-        assert!(origin("health_check").is_some_and(|text| text.contains("NGINX Plus")));
+        assert!(origin("keyval").is_some_and(|text| text.contains("NGINX Plus")));
+        assert!(borrowed("health_check").is_some_and(|text| text.contains("NGINX Plus")));
+        assert!(borrowed("brotli").is_some_and(|text| text.contains("third-party module brotli")));
+        assert_eq!((borrowed("gzip"), borrowed("keyval")), (None, None));
         assert!(origin("more_set_headers").is_some_and(|text| text.contains("headers-more")));
         assert_eq!(origin("gzip"), None);
     }
@@ -272,5 +300,8 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+        let served = SERVED.iter().flat_map(|(_, names)| names.split_ascii_whitespace());
+        let wrong: Vec<_> = served.filter(|name| !known.contains(name) || !EXTENSIONS.contains(name)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 }

@@ -47,6 +47,17 @@ pub const EXTENSIONS: &[&str] = &[
     "geoip2",
     "geoip2_proxy",
     "geoip2_proxy_recursive",
+    "health_check",
+    "health_check_timeout",
+    "match",
+    "queue",
+    "check",
+    "check_http_send",
+    "check_http_expect_alive",
+    "check_keepalive_requests",
+    "check_fastcgi_param",
+    "check_shm_size",
+    "check_status",
 ];
 
 /// Every module, with every row of nginx 1.23.4's, served or not.

@@ -9,6 +9,7 @@ use crate::net::address::Address;
 use crate::net::transport::Transport;
 use crate::stream::{self, Unreceived};
 use crate::sys::socket::Watched;
+use crate::upstream::health::Running;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -94,6 +95,8 @@ pub struct Loop {
     shared: Arc<Shared>,
     listeners: BTreeMap<String, Listener>,
     site: Option<Arc<http::Site>>,
+    /// The checks of the sites' servers, on the first loop.
+    checks: Vec<Running>,
     serves: bool,
     process: Option<Process>,
     log: Log,
@@ -110,6 +113,7 @@ impl Loop {
             shared,
             listeners: BTreeMap::new(),
             site: None,
+            checks: Vec::new(),
             serves: false,
             process: None,
             log: Log::default(),
@@ -196,12 +200,34 @@ impl Loop {
         if self.loop_state.event_loop.number == 0 {
             self.site.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
             sites.stream.iter().for_each(|site| site.upstreams.follow(&self.loop_state.event_loop));
+            // Those of an earlier configuration end before others begin.
+            self.checks.clear();
+            self.loop_state.counters.generation.fetch_add(1, Ordering::Relaxed);
+            self.check(sites.stream.as_ref());
         }
         if again {
             self.loop_state.idle.clear();
             self.loop_state.retire(self.site.as_ref());
             self.streams.retire(sites.stream.as_ref());
             self.end_later();
+        }
+    }
+
+    /// Begins to check the servers.
+    fn check(&mut self, streams: Option<&Arc<stream::Site>>) {
+        let event_loop = &self.loop_state.event_loop;
+        self.checks.extend(self.site.iter().flat_map(|site| site.upstreams.check(event_loop)));
+        self.checks.extend(streams.iter().flat_map(|site| site.upstreams.check(event_loop)));
+        let http = self.site.as_ref().map(|site| http::start_checks(&self.loop_state, site));
+        let stream = streams.map(|site| stream::start_checks(&self.streams, site));
+        for started in http.into_iter().chain(stream) {
+            match started {
+                Ok(checks) => self.checks.extend(checks),
+                Err(error) => {
+                    let error = crate::conf::walk::errno(&error);
+                    self.log.write(Level::Alert, None, &format!("socketpair() for health checks failed ({error})"));
+                }
+            }
         }
     }
 
@@ -255,6 +281,7 @@ impl Loop {
         for (_, listener) in std::mem::take(&mut self.listeners) {
             listener.task.abort();
         }
+        self.checks.clear();
         self.loop_state.idle.clear();
         self.loop_state.retire(None);
         self.streams.retire(None);

@@ -114,3 +114,8 @@ pub fn registry() -> (Registry, Contexts) {
 pub fn origin(name: &str) -> Option<String> {
     super::foreign::origin(name)
 }
+
+/// Of a directive that is served although no nginx of its own knows it: where it is from.
+pub fn borrowed(name: &str) -> Option<String> {
+    super::foreign::borrowed(name)
+}

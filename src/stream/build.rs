@@ -29,11 +29,12 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let upstreams = Upstreams::new(levels, &mut names, build)?;
     let mut cx = Compile { build, names, upstreams };
     declare(levels, modules, &mut cx)?;
-    let mut entries = Vec::new();
+    let (mut entries, mut checked) = (Vec::new(), Vec::new());
     for child in levels.level.children.iter().filter(|child| child.context == STREAM_SERVER) {
         let at = levels.inside(child);
         let server = server(&at, modules, &mut cx, outer);
         let Some(Some(server)) = cx.build.part(server)? else { continue };
+        checked.extend(server.health.as_ref().map(|_| server.clone()));
         let listens = child.own::<Listens>().map(|conf| conf.listens.as_slice()).unwrap_or_default();
         for listening in listens {
             let found = listening.addresses(|host| cx.build.resolver.resolve(host));
@@ -46,7 +47,7 @@ pub fn site(levels: &Levels<'_>, build: &mut Build<'_>, outer: &Log) -> Result<S
     let used = levels.level.own::<Used>();
     used::unknown(used, &names, build)?;
     let definitions = names.finish().map_err(Diagnostic::emerg)?;
-    Ok(Site { ports, definitions, upstreams })
+    Ok(Site { ports, definitions, upstreams, checked })
 }
 
 fn declare(levels: &Levels<'_>, modules: &[Module], cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
@@ -95,6 +96,7 @@ fn server(
         resolver,
         tcp_nodelay: conf.tcp_nodelay.merged()?,
         proxy_protocol_timeout: conf.proxy_protocol_timeout.merged()?,
+        health: place.health,
     })))
 }
 

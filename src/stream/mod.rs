@@ -8,6 +8,7 @@ mod connection;
 mod core;
 pub mod explain;
 mod handshake;
+mod health;
 mod listen;
 mod module;
 pub mod modules;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use build::site;
 pub use connection::serve;
+pub use health::start as start_checks;
 pub use session::{Ledger, LoopState};
 pub use site::{Port, Site};
 pub use udp::{Receiver, Unreceived};

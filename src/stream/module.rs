@@ -2,6 +2,7 @@
 
 use super::explain::Ending;
 use super::handshake::Secure;
+use super::health::{Checkable, HealthCheck};
 use super::session::Session;
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
@@ -64,6 +65,11 @@ pub trait Content: Send + Sync {
     /// How many datagrams of a client are one session's; 0 is no limit.
     fn datagrams(&self) -> u64;
 
+    /// How its servers are checked; nothing where it has none.
+    fn checks(&self) -> Option<&dyn Checkable> {
+        None
+    }
+
     /// Tells what running would come to.
     fn explain(&self, session: &Session) -> Ending;
 }
@@ -118,6 +124,8 @@ pub struct ServerBuilder {
     pub tls: Option<Secure>,
     /// The content; the last one installed wins, as in nginx.
     pub content: Option<Box<dyn Content>>,
+    /// `health_check`.
+    pub health: Option<HealthCheck>,
 }
 
 impl ServerBuilder {

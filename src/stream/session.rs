@@ -208,6 +208,8 @@ pub struct Session {
     pub tickets: Vec<Ticket>,
     slots: Slots,
     captures: RefCell<Captures>,
+    /// Of a check of a server: what its log lines add.
+    pub check: Option<Box<str>>,
 }
 
 impl Subject for Session {
@@ -247,16 +249,33 @@ pub struct Accepted {
 impl Session {
     /// A session that begins now.
     pub fn new(loop_state: Rc<LoopState>, site: Arc<Site>, server: Arc<Server>, accepted: Accepted) -> Self {
+        let open = Open { wire: accepted.wire.downgrade(), site: Arc::downgrade(&site), retired: None };
+        let slot = loop_state.open.borrow_mut().insert(open);
+        let number = loop_state.ledger.opened();
+        Self::at(loop_state, (site, server), accepted, (slot, number))
+    }
+
+    /// A session of the server's own: it has no client, and is not counted.
+    pub fn detached(loop_state: Rc<LoopState>, of: (Arc<Site>, Arc<Server>), stream: Rc<Transport>) -> Self {
+        let nowhere = Address::Unix(String::new());
+        let accepted = Accepted { wire: Wire::Stream(stream), peer: nowhere.clone(), bound: nowhere, local: None };
+        Self::at(loop_state, of, accepted, (usize::MAX, 0))
+    }
+
+    fn at(
+        loop_state: Rc<LoopState>,
+        (site, server): (Arc<Site>, Arc<Server>),
+        accepted: Accepted,
+        (slot, number): (usize, u64),
+    ) -> Self {
         let mut slots = Slots::default();
         slots.reset(site.definitions.len());
         let local = OnceCell::new();
         if let Some(known) = accepted.local {
             let _ = local.set(Some(known));
         }
-        let open = Open { wire: accepted.wire.downgrade(), site: Arc::downgrade(&site), retired: None };
-        let slot = loop_state.open.borrow_mut().insert(open);
         Self {
-            number: loop_state.ledger.opened(),
+            number,
             wire: accepted.wire,
             slot,
             peer: accepted.peer,
@@ -279,6 +298,7 @@ impl Session {
             tickets: Vec::new(),
             slots,
             captures: RefCell::default(),
+            check: None,
         }
     }
 
@@ -334,6 +354,10 @@ impl Session {
 
     /// Writes a line with what nginx adds to all of them: client and server, and `more`.
     pub fn log(&self, level: Level, text: &str, more: &str) {
+        if let Some(check) = self.check.as_ref().filter(|_| self.logs(level)) {
+            let line = format!("{text}{check}");
+            return self.server.error_log.write(level, None, &crate::conf::bytes::raw(&line));
+        }
         if self.logs(level) {
             let (kind, client, bound) = (self.kind(), self.client(), &self.bound);
             self.log_bare(level, &format!("{text}, {kind}client: {client}, server: {bound}{more}"));
@@ -343,6 +367,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.slot == usize::MAX {
+            return;
+        }
         let _ = self.loop_state.open.borrow_mut().try_remove(self.slot);
         self.loop_state.ledger.closed();
     }

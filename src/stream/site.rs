@@ -1,6 +1,7 @@
 //! What is served: servers and their steps, immutable and shared by all loops.
 
 use super::handshake::Secure;
+use super::health::HealthCheck;
 use super::module::{Content, Handler, PHASES};
 use super::session::Session;
 use super::upstream::Upstreams;
@@ -21,6 +22,8 @@ pub struct Site {
     pub definitions: Definitions<Session>,
     /// The groups of backends.
     pub upstreams: Upstreams,
+    /// The servers whose groups are checked.
+    pub checked: Vec<Arc<Server>>,
 }
 
 /// A server.
@@ -43,6 +46,8 @@ pub struct Server {
     pub tcp_nodelay: bool,
     /// `proxy_protocol_timeout`.
     pub proxy_protocol_timeout: Duration,
+    /// `health_check`.
+    pub health: Option<HealthCheck>,
 }
 
 /// The server of one address.

@@ -10,7 +10,9 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::STREAM_UPSTREAM;
+use crate::upstream::checks::{ChecksConf, GroupCheck};
 use crate::upstream::group::Choice;
+use crate::upstream::health::{self, Running};
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::settings::{self, Upstream};
 use crate::upstream::{Group, Inputs, Pick};
@@ -26,6 +28,10 @@ pub struct Pool {
     key: Option<Arc<Text>>,
     /// What changes its servers while it serves.
     live: Option<Live<Self>>,
+    /// Whether the group has a `zone`.
+    pub zoned: bool,
+    /// `check`.
+    group_check: Option<GroupCheck>,
 }
 
 impl Changing for Pool {
@@ -38,14 +44,14 @@ impl Changing for Pool {
     }
 
     fn with(&self, group: Group) -> Self {
-        Self { group, key: self.key.clone(), live: None }
+        Self { group, key: self.key.clone(), live: None, zoned: self.zoned, group_check: None }
     }
 }
 
 impl Pool {
     /// The pool of a group without a key.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None, live: None }
+        Self { group, key: None, live: None, zoned: false, group_check: None }
     }
 
     /// A session's way through the group.
@@ -82,6 +88,7 @@ impl Upstreams {
         for level in levels.level.children.iter().filter(|level| level.context == STREAM_UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
+            let group_check = level.own::<ChecksConf>().and_then(ChecksConf::group_check);
             let declared = conf.declare(&mut build.declared, level.span);
             build.part(declared)?;
             let group = conf.groups(&name, level.span, 0, build)?;
@@ -92,7 +99,11 @@ impl Upstreams {
             let key = build.part(key.transpose())?.flatten().map(Arc::new);
             let servers = conf.names(&name, level.span, 0, &levels.inside(level), build);
             let live = build.part(servers)?.flatten().map(Live::new);
-            all.named.insert(name.to_lowercase(), Arc::new(Pool { group, key, live }));
+            let pool = Arc::new(Pool { group, key, live, zoned: conf.zone.is_some(), group_check });
+            if let Some(group_check) = &pool.group_check {
+                pool.group.add_check(&group_check.check);
+            }
+            all.named.insert(name.to_lowercase(), pool);
         }
         Ok(all)
     }
@@ -131,6 +142,12 @@ impl Upstreams {
                 }
             }
         }
+    }
+
+    /// Makes the checks of `check` for as long as the results are held; to be called on one loop.
+    pub fn check(&self, event_loop: &Rc<EventLoop>) -> Vec<Running> {
+        let checks = self.named.values().filter_map(|pool| Some((pool, pool.group_check.as_ref()?)));
+        checks.map(|(pool, own)| health::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.

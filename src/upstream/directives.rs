@@ -2,6 +2,7 @@
 //!
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
+use super::checks::{self, ChecksConf};
 use super::least_time::{Point, Rule};
 use super::settings::{Balancer, Server, Upstream, Zone};
 use super::sticky;
@@ -19,6 +20,7 @@ use crate::session::resolver::{self, ResolverConf};
 use crate::session::{shared, used};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use std::time::Duration;
 
 const fn group(contexts: Contexts, opens: Contexts) -> Directive {
     Directive::new("upstream", contexts, Arity::Block(1, 1, Opens::Context(opens)), &Block::<Upstream>(upstream, close))
@@ -64,12 +66,13 @@ const fn zone_row(contexts: Contexts) -> Directive {
 }
 
 const SERVER_WORDS: &[&str] =
-    &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve", "service="];
+    &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "slow_start=", "backup", "down", "resolve", "service="];
 const HTTP_SERVER_WORDS: &[&str] = &[
     "weight=",
     "max_conns=",
     "max_fails=",
     "fail_timeout=",
+    "slow_start=",
     "backup",
     "down",
     "drain",
@@ -94,6 +97,10 @@ pub const HTTP_MODULES: &[Module] = &[
             Directive::new("server", UPSTREAM, Arity::AtLeast(1), &Custom(server))
                 .words(HTTP_SERVER_WORDS)
                 .doc(SERVER_DOC),
+            Directive::new("queue", UPSTREAM, Arity::Between(1, 2), &Custom(queue)).words(&["timeout="]).doc(
+                "Lets so many requests wait for a server that can be asked, for 60s or the time given; a directive of NGINX \
+                 Plus.",
+            ),
         ],
         scopes: &[Scope::of::<Upstream>(UPSTREAM.or(STREAM_UPSTREAM)), Scope::of::<Groups>(HTTP.or(STREAM))],
     },
@@ -116,6 +123,11 @@ pub const HTTP_MODULES: &[Module] = &[
             .doc("Sends the requests of a session to the server that a cookie or a variable names, or that began it.")]
     ),
     module!("ngx_http_upstream_zone_module", [zone_row(UPSTREAM)]),
+    Module {
+        name: "ngx_http_upstream_check_module",
+        directives: &checks::rows(UPSTREAM),
+        scopes: &[Scope::of::<ChecksConf>(UPSTREAM.or(STREAM_UPSTREAM))],
+    },
 ];
 
 /// The modules of stream; the settings are those of http's.
@@ -139,6 +151,7 @@ pub const STREAM_MODULES: &[Module] = &[
     ),
     module!("ngx_stream_upstream_random_module", [random_row(STREAM_UPSTREAM)]),
     module!("ngx_stream_upstream_zone_module", [zone_row(STREAM_UPSTREAM)]),
+    module!("ngx_stream_upstream_check_module", checks::rows(STREAM_UPSTREAM)),
 ];
 
 const KEEPALIVE: [Directive; 4] = [
@@ -211,6 +224,8 @@ fn parameter(server: &mut Server, word: &Word) -> Option<()> {
         server.max_fails = u32::try_from(most?).ok()?;
     } else if let Some(time) = word.after("fail_timeout=") {
         server.fail_timeout = value::time(time, true)?.as_secs();
+    } else if let Some(time) = word.after("slow_start=") {
+        server.slow_start = value::time(time, false)?.as_millis().div_ceil(1000).try_into().ok()?;
     } else if word.is("backup") {
         server.backup = true;
     } else if word.is("down") {
@@ -258,11 +273,12 @@ fn server(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> R
         route: None,
         resolve: false,
         service: None,
+        slow_start: 0,
         text,
     };
     for word in parameters {
         let hashed = !matches!(conf.balancer, None | Some(Balancer::LeastConn | Balancer::LeastTime(_)));
-        if word.is("backup") && hashed {
+        if (word.is("backup") || word.after("slow_start=").is_some()) && hashed {
             let complaint = format!("balancing method does not support parameter \"{}\"", word.text());
             return Err(Diagnostic::emerg(complaint).point(word.span));
         }
@@ -311,7 +327,7 @@ fn invalid(word: &Word) -> Diagnostic {
 
 fn choose(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement, balancer: Balancer) {
     let first = cx.first_here("balancer", b"", statement.span);
-    if conf.balancer.is_some() || conf.keepalive.is_some() {
+    if conf.balancer.is_some() || conf.keepalive.is_some() || conf.queue.is_some() {
         let complaint = Diagnostic::warn("load balancing method redefined").at(statement.span);
         cx.report(complaint.earlier(first));
     }
@@ -393,6 +409,21 @@ fn keepalive(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -
         return Err(Diagnostic::emerg(complaint).point(word.span));
     };
     (conf.keepalive, conf.keepalive_local) = (Some(count), is_local);
+    Ok(())
+}
+
+fn queue(cx: &mut Setting<'_>, conf: &mut Upstream, statement: &Statement) -> Result<(), Diagnostic> {
+    if conf.queue.is_some() {
+        return Err(cx.duplicate());
+    }
+    let [count, rest @ ..] = statement.arguments() else { return Ok(()) };
+    let wrong = || Diagnostic::emerg(format!("invalid value \"{}\"", count.text())).point(count.span);
+    let most = value::number(&count.bytes).filter(|most| *most > 0).ok_or_else(wrong)?;
+    let mut timeout = Duration::from_secs(60);
+    for word in rest {
+        timeout = word.after("timeout=").and_then(|time| value::time(time, false)).ok_or_else(|| invalid(word))?;
+    }
+    conf.queue = Some((most, timeout));
     Ok(())
 }
 

@@ -4,13 +4,15 @@
 //! allocated for groups of up to 64 peers, and time is an argument.
 
 use super::hash::{self, Points};
+use super::health::{Check, Checked};
 use super::least_time::{self, Rule, Times};
 use super::peer::{Peer, PeerState};
 use super::{ip_hash, least_conn, random, round_robin};
+use crate::check::health::{Results, State};
 use parking_lot::Mutex;
 use std::net::IpAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// How a group chooses.
@@ -48,7 +50,10 @@ pub struct Set {
 }
 
 impl Set {
-    fn new(peers: Vec<Peer>, single: bool) -> Self {
+    fn new(mut peers: Vec<Peer>, single: bool) -> Self {
+        if !single && peers.iter().any(|peer| peer.slow_start > 0) {
+            peers.iter_mut().for_each(|peer| peer.scale = PARTS);
+        }
         Self {
             total_weight: peers.iter().map(|peer| u64::from(peer.weight)).sum(),
             single,
@@ -74,6 +79,9 @@ impl Set {
     }
 }
 
+/// Parts of a weight where it grows with time.
+const PARTS: i64 = 1000;
+
 struct PeerStates {
     sets: [Vec<PeerState>; 2],
     random: u64,
@@ -86,6 +94,8 @@ pub struct Group {
     sets: [Set; 2],
     method: Method,
     peer_states: Mutex<PeerStates>,
+    /// The active checks of its peers.
+    checks: Mutex<Vec<Arc<Check>>>,
 }
 
 /// What the choice may depend on.
@@ -218,7 +228,11 @@ impl View<'_> {
         let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get(index)) else {
             return false;
         };
-        !tried.has(index) && !peer.down && !peer_state.is_out(peer, self.now) && !peer_state.is_full(peer)
+        !tried.has(index)
+            && !peer.down
+            && peer_state.is_healthy()
+            && !peer_state.is_out(peer, self.now)
+            && !peer_state.is_full(peer)
     }
 
     /// Notes that the peer at `index` is asked.
@@ -236,7 +250,7 @@ impl View<'_> {
         }
         let index = self.set.ids().iter().position(|id| id.as_bytes() == &*pick.session)?;
         let (peer, peer_state) = (self.set.peers.get(index)?, self.peer_states.get(index)?);
-        let allowed = !peer.down || peer.drains;
+        let allowed = (!peer.down || peer.drains) && peer_state.is_healthy();
         let free = !pick.tried.has(index) && !peer_state.is_out(peer, self.now) && !peer_state.is_full(peer);
         (allowed && free).then_some(index)
     }
@@ -245,7 +259,7 @@ impl View<'_> {
     /// others are asked afterwards stays bounded.
     fn charge(&mut self, index: usize, tried: &Tried) {
         let others = self.set.peers.iter().enumerate().filter(|(at, _)| *at != index);
-        let limit: i64 = others.map(|(_, peer)| i64::from(peer.weight)).sum();
+        let limit: i64 = others.map(|(_, peer)| i64::from(peer.weight) * peer.scale).sum();
         if self.peer_states.get(index).is_none_or(|peer_state| peer_state.current <= -limit) {
             return;
         }
@@ -254,7 +268,7 @@ impl View<'_> {
             if self.is_free(at, tried)
                 && let (Some(peer), Some(peer_state)) = (self.set.peers.get(at), self.peer_states.get_mut(at))
             {
-                total += peer_state.event_loop(peer);
+                total += peer_state.event_loop(peer, self.now);
             }
         }
         if let Some(peer_state) = self.peer_states.get_mut(index) {
@@ -270,7 +284,7 @@ impl View<'_> {
             let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get_mut(index)) else {
                 continue;
             };
-            total += peer_state.event_loop(peer);
+            total += peer_state.event_loop(peer, self.now);
             if best.is_none_or(|(_, current)| peer_state.current > current) {
                 best = Some((index, peer_state.current));
             }
@@ -294,6 +308,7 @@ impl Group {
             sets,
             method,
             peer_states: Mutex::new(PeerStates { sets: peer_states, random: random::seed() }),
+            checks: Mutex::default(),
         }
     }
 
@@ -461,15 +476,63 @@ impl Group {
         Choice { method, order, turns, key: None }
     }
 
+    /// All peers, backups last.
+    pub fn all_peers(&self) -> impl Iterator<Item = &Peer> {
+        self.sets.iter().flat_map(|set| set.peers.iter())
+    }
+
     /// All peers, backups last, each with whether it is one.
     #[cfg(test)]
     pub fn peers(&self) -> impl Iterator<Item = (&Peer, bool)> {
         self.sets.iter().zip([false, true]).flat_map(|(set, backup)| set.peers.iter().map(move |peer| (peer, backup)))
     }
 
+    /// Adds an active check of all peers.
+    pub fn add_check(&self, check: &Arc<Check>) {
+        self.checks.lock().push(check.clone());
+        let mut peer_states = self.peer_states.lock();
+        for peer_state in peer_states.sets.iter_mut().flatten() {
+            peer_state.health.push(Checked::new(check.clone()));
+        }
+    }
+
+    /// Adds the active checks of another group.
+    pub fn add_checks_of(&self, other: &Self) {
+        if !std::ptr::eq(self, other) {
+            let checks = other.checks.lock().clone();
+            checks.iter().for_each(|check| self.add_check(check));
+        }
+    }
+
+    /// Takes the result of a check of a peer; the state the check changes to, if it does. A peer that is not in the group any
+    /// more has none.
+    pub fn judge(&self, peer: &Peer, check: &Arc<Check>, good: bool, now: u64) -> Option<State> {
+        let mut peer_states = self.peer_states.lock();
+        let mut all = self.sets.iter().zip(&mut peer_states.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
+        let (own, peer_state) = all.find(|(own, _)| own.name == peer.name && own.server == peer.server)?;
+        let checked = peer_state.health.iter_mut().find(|checked| Arc::ptr_eq(&checked.check, check))?;
+        let changed = checked.results.take(check.rule, good)?;
+        if changed == State::Healthy && peer_state.is_healthy() {
+            peer_state.recover(own, now);
+        }
+        Some(changed)
+    }
+
+    /// What an active check has found of each peer, by its address.
+    pub fn checked(&self, check: &Arc<Check>) -> Vec<(Arc<str>, Results)> {
+        let peer_states = self.peer_states.lock();
+        let all = self.sets.iter().zip(&peer_states.sets).flat_map(|(set, all)| set.peers.iter().zip(all));
+        let found = all.filter_map(|(peer, state)| {
+            let checked = state.health.iter().find(|checked| Arc::ptr_eq(&checked.check, check))?;
+            Some((peer.name.clone(), checked.results))
+        });
+        found.collect()
+    }
+
     /// Takes over, by name, what an earlier generation of the group knew of its peers: failures and open connections.
     ///
     /// Differs from nginx: a reload does not forget which servers are down. [test: health_carries_over_by_name]
+    /// Differs from nginx: a reload does not forget which servers an active check has found unhealthy. [test: an_unhealthy_server_stays_so_over_a_reload]
     pub fn carry_over(&self, old: &Self) {
         if std::ptr::eq(self, old) {
             return;
@@ -483,7 +546,9 @@ impl Group {
                 let Some((_, known)) = same else { continue };
                 let effective = known.effective.min(i64::from(peer.weight));
                 let times = known.times.averages();
-                *peer_state = PeerState { effective, current: 0, times, ..known.clone() };
+                let mut health = std::mem::take(&mut peer_state.health);
+                health.iter_mut().for_each(|checked| checked.carry_over(&known.health));
+                *peer_state = PeerState { effective, current: 0, times, health, ..known.clone() };
             }
         }
     }

@@ -53,7 +53,10 @@ pub fn load(view: &View<'_>, a: usize, b: usize) -> Ordering {
 /// What the peer at `a` costs for its weight, against the one at `b`.
 fn compare(view: &View<'_>, a: usize, b: usize, cost: Cost) -> Ordering {
     let of = |index: usize| match (view.set.peers.get(index), view.peer_states.get(index)) {
-        (Some(peer), Some(peer_state)) => (cost(peer, peer_state, view.now), u64::from(peer.weight)),
+        (Some(peer), Some(peer_state)) => {
+            let weight = peer_state.grown(peer, i64::from(peer.weight), view.now);
+            (cost(peer, peer_state, view.now), weight.unsigned_abs())
+        }
         _ => (0, 1),
     };
     let ((a, a_weight), (b, b_weight)) = (of(a), of(b));
@@ -71,7 +74,7 @@ fn equals(view: &mut View<'_>, first: usize, tried: &Tried, cost: Cost) -> Optio
         let (Some(peer), Some(peer_state)) = (view.set.peers.get(index), view.peer_states.get_mut(index)) else {
             continue;
         };
-        total += peer_state.event_loop(peer);
+        total += peer_state.event_loop(peer, view.now);
         if richest.is_none_or(|(_, current)| peer_state.current > current) {
             richest = Some((index, peer_state.current));
         }

@@ -2,14 +2,17 @@
 //!
 //! `settings` is the group as configured, `group` the group at work; a balancer is a function over one set of peers.
 
+pub mod checks;
 pub mod directives;
 pub mod group;
 mod hash;
+pub mod health;
 mod ip_hash;
 mod least_conn;
 pub mod least_time;
 pub mod names;
 pub mod peer;
+pub mod queue;
 mod random;
 mod round_robin;
 pub mod settings;

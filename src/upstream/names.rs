@@ -62,6 +62,7 @@ pub trait Changing: Sized + Send + Sync + 'static {
     /// Makes `group` the group of the requests that come; what is known of its peers stays known.
     fn change(self: &Arc<Self>, group: Group) {
         let Some(live) = self.live() else { return };
+        group.add_checks_of(self.group());
         group.carry_over(self.now().group());
         *live.now.write() = Some(Arc::new(self.with(group)));
     }
@@ -72,6 +73,7 @@ pub trait Changing: Sized + Send + Sync + 'static {
         let (Some(live), Some(before)) = (self.live(), old.live()) else { return };
         live.names.adopt(&before.names);
         let group = live.names.now();
+        group.add_checks_of(self.group());
         group.carry_over(old.now().group());
         *live.now.write() = Some(Arc::new(self.with(group)));
     }

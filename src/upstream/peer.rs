@@ -1,6 +1,8 @@
 //! A server of a group, and what a balancer remembers of it.
 
+use super::health::Checked;
 use super::least_time::Times;
+use crate::check::health::State;
 use crate::net::address::Address;
 use md5::{Digest as _, Md5};
 use std::sync::Arc;
@@ -29,6 +31,10 @@ pub struct Peer {
     pub drains: bool,
     /// `route=`: its id for `sticky`.
     pub route: Option<String>,
+    /// `slow_start=` in seconds: how long its weight grows when it is available again; 0 for at once.
+    pub slow_start: u64,
+    /// What weights are counted in: parts of one where a peer of the set has `slow_start=`.
+    pub scale: i64,
 }
 
 impl Peer {
@@ -45,6 +51,8 @@ impl Peer {
             down: false,
             drains: false,
             route: None,
+            slow_start: 0,
+            scale: 1,
         }
     }
 }
@@ -76,6 +84,10 @@ pub struct PeerState {
     pub conns: Arc<AtomicUsize>,
     /// The times of its attempts, for `least_time`.
     pub times: Times,
+    /// What each active check of the group has found.
+    pub health: Vec<Checked>,
+    /// The second in which it became available again, for `slow_start`.
+    pub available: Option<u64>,
 }
 
 impl PeerState {
@@ -94,6 +106,36 @@ impl PeerState {
         peer.max_conns > 0 && self.connections() >= peer.max_conns
     }
 
+    /// Whether no active check keeps it out.
+    pub fn is_healthy(&self) -> bool {
+        self.health.iter().all(|checked| checked.results.state == State::Healthy)
+    }
+
+    /// Notes that it is available again since `now`: its failures are forgotten, and its weight grows.
+    pub fn recover(&mut self, peer: &Peer, now: u64) {
+        self.fails = 0;
+        self.grow(peer, now);
+    }
+
+    /// Its weight grows from now on, where `slow_start` says so.
+    fn grow(&mut self, peer: &Peer, now: u64) {
+        if peer.slow_start > 0 {
+            self.available = Some(now);
+            self.effective = i64::from(peer.weight);
+        }
+    }
+
+    /// So much of a weight as it has at `now`, in parts of one.
+    pub fn grown(&self, peer: &Peer, weight: i64, now: u64) -> i64 {
+        let full = weight.saturating_mul(peer.scale);
+        let age = self.available.map_or(u64::MAX, |since| now.saturating_sub(since));
+        if age >= peer.slow_start {
+            return full;
+        }
+        let part = i128::from(full) * i128::from(age) / i128::from(peer.slow_start.max(1));
+        i64::try_from(part).unwrap_or(full)
+    }
+
     /// Whether failures keep the peer out at `now`.
     pub fn is_out(&self, peer: &Peer, now: u64) -> bool {
         peer.max_fails > 0 && self.fails >= peer.max_fails && now.saturating_sub(self.checked) <= peer.fail_timeout
@@ -102,14 +144,17 @@ impl PeerState {
     /// Notes that the peer is asked at `now`: the first attempt after `fail_timeout` is a check.
     pub fn asked(&mut self, peer: &Peer, now: u64) {
         if now.saturating_sub(self.checked) > peer.fail_timeout {
+            if peer.max_fails > 0 && self.fails >= peer.max_fails {
+                self.grow(peer, now);
+            }
             self.checked = now;
         }
     }
 
     /// A turn of smooth weighted round robin.
-    pub fn event_loop(&mut self, peer: &Peer) -> i64 {
-        self.current += self.effective;
-        let added = self.effective;
+    pub fn event_loop(&mut self, peer: &Peer, now: u64) -> i64 {
+        let added = self.grown(peer, self.effective, now);
+        self.current += added;
         if self.effective < i64::from(peer.weight) {
             self.effective += 1;
         }

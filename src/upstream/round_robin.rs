@@ -3,11 +3,11 @@
 
 use super::group::{Tried, View};
 
-/// The next peer of the set. A lone server is asked whatever its failures, unless it is down or full.
+/// The next peer of the set. A lone server is asked whatever its failures, unless it is down, unhealthy or full.
 pub fn choose(view: &mut View<'_>, tried: &mut Tried) -> Option<usize> {
     if view.set.single {
         let (peer, peer_state) = (view.set.peers.first()?, view.peer_states.first()?);
-        return (!peer.down && !peer_state.is_full(peer)).then_some(0);
+        return (!peer.down && peer_state.is_healthy() && !peer_state.is_full(peer)).then_some(0);
     }
     let index = match view.set.peers.len() {
         0..=64 => {

@@ -50,6 +50,8 @@ pub struct Server {
     pub resolve: bool,
     /// `service=`: the name is that of a domain, and its servers those of the service.
     pub service: Option<String>,
+    /// `slow_start=` in seconds.
+    pub slow_start: u64,
 }
 
 /// The balancing method that was chosen.
@@ -97,6 +99,8 @@ pub struct Upstream {
     pub zone: Option<Zone>,
     /// `sticky`.
     pub sticky: Option<StickyText>,
+    /// `queue`: how many requests wait for a server, and how long.
+    pub queue: Option<(u64, Duration)>,
 }
 
 impl Conf for Upstream {
@@ -284,6 +288,7 @@ impl Server {
             down: self.down || self.drain,
             drains: self.drain,
             route: self.route.clone(),
+            slow_start: self.slow_start,
             ..Peer::new(address, &self.text)
         }
     }

@@ -5,6 +5,7 @@ use crate::conf::module::Merged as _;
 use crate::conf::source::Span;
 use crate::conf::walk::{Kinds, Level, Levels};
 use crate::http::heart::handler::{Handler, Phase};
+use crate::http::heart::health::HealthCheck;
 use crate::http::heart::location::{Locations, Pattern};
 use crate::http::heart::module::{Check, Compile, LocationBuilder, Module};
 use crate::http::heart::port::{Port, Virtual};
@@ -48,12 +49,18 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     let caches = cx.build.part(caches)?.unwrap_or_default();
     declare(levels, modules, &mut cx)?;
     check(levels, modules, &mut cx)?;
-    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer };
+    let mut builder = Builder { modules, types: Vec::new(), plain: None, outer, checked: Vec::new() };
+    let mut checked = Vec::new();
     let mut servers = Vec::new();
     for child in levels.level.children.iter().filter(|child| child.context == SERVER) {
         let server = levels.inside(child);
         let made = builder.server(&server, &mut cx);
-        servers.extend(cx.build.part(made)?.map(|server| (server, child)));
+        let server = cx.build.part(made)?;
+        let own = std::mem::take(&mut builder.checked);
+        if let Some(server) = &server {
+            checked.extend(own.into_iter().map(|place| (server.clone(), place)));
+        }
+        servers.extend(server.map(|server| (server, child)));
     }
     let ports = ports(levels, &servers, &mut cx)?;
     let Compile { names, upstreams, .. } = cx;
@@ -67,7 +74,7 @@ pub fn site(levels: &Levels<'_>, modules: &[Module], build: &mut Build<'_>, oute
     };
     used::unknown(used, &names, build)?;
     let definitions = names.finish().map_err(|text| Diagnostic::emerg(text).unlined())?;
-    Ok(Site { ports, definitions, upstreams, kept, caches })
+    Ok(Site { ports, definitions, upstreams, kept, caches, checked })
 }
 
 /// Merged settings, module by module and server by server, as nginx merges them when the http block ends.
@@ -173,6 +180,8 @@ struct Builder<'a> {
     /// The map of those who have none.
     plain: Option<Arc<TypeMap>>,
     outer: &'a Log,
+    /// Locations whose servers are checked.
+    checked: Vec<Arc<Location>>,
 }
 
 impl Builder<'_> {
@@ -194,7 +203,9 @@ impl Builder<'_> {
         let mut all = Vec::new();
         for child in levels.level.children.iter().filter(|child| child.context == LOCATION) {
             let made = self.location(&levels.inside(child), cx);
-            all.extend(cx.build.part(made)?.map(Arc::new));
+            let Some(place) = cx.build.part(made)?.map(Arc::new) else { continue };
+            self.checked.extend(place.attached::<HealthCheck>().map(|_| place.clone()));
+            all.push(place);
         }
         Locations::new(all, &mut |complaint| cx.build.part::<()>(Err(complaint)).map(|_| ()))
     }

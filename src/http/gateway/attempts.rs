@@ -12,6 +12,7 @@ use crate::http::codec::h1::Method;
 use crate::http::heart::handler::Flow;
 use crate::http::heart::request::Request;
 use crate::http::heart::response::Content;
+use crate::http::heart::secure::ServerSide;
 use crate::http::heart::sticky::Passing;
 use crate::http::heart::upstream::{Asker, Attempt, InUse, Pool, Secured};
 use crate::http::route::range;
@@ -19,7 +20,11 @@ use crate::log::Level;
 use crate::net::outgoing::Local;
 use crate::upstream::Inputs;
 use crate::upstream::group::Pick;
+use crate::upstream::queue::Queue;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// What failed, and how far it had come.
@@ -59,7 +64,8 @@ pub async fn run<P: Protocol>(
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
     let id = pool.sticky.as_ref().map(|sticky| sticky.id(request)).unwrap_or_default();
     let session = pool.sticky.as_ref().map(|sticky| sticky.server(&id, request)).unwrap_or_default();
-    let mut pick = pool.group.pick(Inputs { client: client_ip(request), key: &key, session: &session });
+    let inputs = Inputs { client: client_ip(request), key: &key, session: &session };
+    let mut pick = pool.group.pick(inputs);
     pick.limit(engine.gateway.next_tries);
     let begun = request.event_loop().clock.instant();
     let mut attempts = Attempts { engine, pool, head, pick, begun, local };
@@ -67,7 +73,11 @@ pub async fn run<P: Protocol>(
     loop {
         let clock = &request.event_loop().clock;
         let now = (clock.instant(), clock.now().as_secs());
-        let Some(mut used) = InUse::select(pool, &mut attempts.pick, now, Asker::of(engine)) else {
+        let mut used = InUse::select(pool, &mut attempts.pick, now, Asker::of(engine));
+        if used.is_none() && !is_marked {
+            used = attempts.wait(request, inputs).await?;
+        }
+        let Some(mut used) = used else {
             let peer = pool.group.name.as_str().into();
             request.attempts.list.push(Attempt { peer, status: 502, ..Attempt::default() });
             request.log(Level::Error, "no live upstreams while connecting to upstream");
@@ -76,8 +86,9 @@ pub async fn run<P: Protocol>(
         };
         let Some(peer) = pool.group.peer(used.peer) else { return Err(500) };
         request.attempts.list.push(Attempt { peer: peer.name.clone(), ..Attempt::default() });
+        let again = std::mem::replace(&mut is_marked, true);
         let passing = pool.sticky.as_ref().zip(pool.group.id(used.peer)).map(|(sticky, server)| {
-            sticky.mark(request, server, std::mem::replace(&mut is_marked, true));
+            sticky.mark(request, server, again);
             sticky.passing(&id, server)
         });
         match attempts.exchange(request, &mut used).await {
@@ -95,6 +106,40 @@ pub async fn run<P: Protocol>(
 }
 
 impl<'a, P: Protocol> Attempts<'a, P> {
+    /// Waits in the group's queue until a server can be asked; nothing where there is none in time, no room or no queue.
+    ///
+    /// # Errors
+    /// The status where the client leaves meanwhile.
+    async fn wait(&mut self, request: &mut Request, inputs: Inputs<'_>) -> Result<Option<InUse>, u16> {
+        let Some(place) = self.pool.queue.as_ref().and_then(Queue::enter) else { return Ok(None) };
+        let watch = !self.engine.gateway.ignore_client_abort;
+        loop {
+            let mut turn = pin!(place.wait());
+            let is_left = poll_fn(|cx| match turn.as_mut().poll(cx) {
+                Poll::Ready(is_left) => Poll::Ready(Some(is_left)),
+                Poll::Pending if watch => request.poll_gone(cx).map(|()| None),
+                Poll::Pending => Poll::Pending,
+            });
+            match is_left.await {
+                Some(true) => {}
+                Some(false) => return Ok(None),
+                None => {
+                    request.log(Level::Info, "epoll_wait() reported that client prematurely closed connection");
+                    request.response.broken = true;
+                    return Err(499);
+                }
+            }
+            // All servers may be asked again.
+            self.pick = self.pool.group.pick(inputs);
+            self.pick.limit(self.engine.gateway.next_tries);
+            let clock = &request.event_loop().clock;
+            let now = (clock.instant(), clock.now().as_secs());
+            if let Some(used) = InUse::select(self.pool, &mut self.pick, now, Asker::of(self.engine)) {
+                return Ok(Some(used));
+            }
+        }
+    }
+
     /// Connects (or takes an idle connection), sends, and reads the response's head.
     async fn exchange(
         &self,
@@ -103,13 +148,10 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     ) -> Result<(Exchange, UpstreamResponse, Option<Upload<'a>>), Missed> {
         let gateway = &self.engine.gateway;
         let address = self.pool.group.peer(used.peer).map(|peer| &peer.address);
-        let secured = match (&self.engine.tls, request.attempts.secure) {
-            (Some(side), true) => {
-                Some(Secured { side: side.clone(), name: side.name(request, &request.attempts.host).into() })
-            }
-            // Nothing is sent in the clear where TLS is asked for.
-            (None, true) => return Err(Missed::before(Failure::Local(500))),
-            (_, false) => None,
+        let secured = match secured(self.engine.tls.as_ref(), request, request.attempts.secure) {
+            Secure::Tls(secured) => Some(secured),
+            Secure::Unable => return Err(Missed::before(Failure::Local(500))),
+            Secure::Plain => None,
         };
         let http2 = gateway.dialect.has_frames();
         let idle_connection = request.connection.loop_state.idle.take(used, secured.as_ref(), http2);
@@ -182,6 +224,27 @@ impl<'a, P: Protocol> Attempts<'a, P> {
             return Ok(());
         }
         Err(failure.status())
+    }
+}
+
+/// What secures a connection to a server.
+pub enum Secure {
+    /// Nothing.
+    Plain,
+    /// These settings.
+    Tls(Secured),
+    /// TLS is asked for, and there are no settings: nothing is sent in the clear.
+    Unable,
+}
+
+/// What secures a connection of a gateway with these settings, which is to speak TLS or not.
+pub fn secured(tls: Option<&Arc<ServerSide>>, request: &Request, secure: bool) -> Secure {
+    match (tls, secure) {
+        (_, false) => Secure::Plain,
+        (None, true) => Secure::Unable,
+        (Some(side), true) => {
+            Secure::Tls(Secured { side: side.clone(), name: side.name(request, &request.attempts.host).into() })
+        }
     }
 }
 

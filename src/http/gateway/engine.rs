@@ -8,11 +8,12 @@ use super::conf::{Dialect, Gateway};
 use super::lookup::Servers;
 use crate::http::heart::body::Saved;
 use crate::http::heart::handler::{Explain, Flow, Handler};
+use crate::http::heart::health::Checkable;
 use crate::http::heart::request::Request;
 use crate::http::heart::secure::ServerSide;
 use crate::http::heart::settings::FileOnly;
 use crate::http::heart::trace::Trace;
-use crate::http::heart::upstream::Attempt;
+use crate::http::heart::upstream::{Attempt, Pool};
 use crate::log::Level;
 use crate::net::resolver::Lookup;
 use crate::upstream::Inputs;
@@ -27,6 +28,9 @@ pub trait Protocol: Send + Sync {
     /// # Errors
     /// The status to answer with, when there is no such place.
     fn target(&self, request: &Request) -> Result<Target, u16>;
+
+    /// The group requests go to, where it is known beforehand.
+    fn pool(&self) -> Option<&Arc<Pool>>;
 
     /// Appends the request's head; `body` is the length of the body that follows, nothing for chunks.
     ///
@@ -116,6 +120,10 @@ impl<P: Protocol> Handler for Engine<P> {
     }
 
     fn explains(&self) -> Option<&dyn Explain> {
+        Some(self)
+    }
+
+    fn checks(&self) -> Option<&dyn Checkable> {
         Some(self)
     }
 }

@@ -164,9 +164,15 @@ const READS_AT_ONCE: u32 = 16;
 impl Exchange {
     /// Goes on with an idle connection.
     pub fn reuse(idle_connection: IdleConnection, secured: Option<Secured>, event_loop: &EventLoop) -> Self {
-        let parts = (idle_connection.requests, idle_connection.opened);
-        let frames = idle_connection.link.map(|link| Box::new(Frames::new(link)));
-        Self { kept: true, secured, frames, ..Self::new(idle_connection.stream, parts, event_loop, Stage::Sending) }
+        let IdleConnection { stream, requests, opened, link, .. } = idle_connection;
+        Self::resume(Reusable { stream, requests, opened, link }, secured, event_loop)
+    }
+
+    /// Goes on with a connection that has served a request.
+    pub fn resume(reusable: Reusable, secured: Option<Secured>, event_loop: &EventLoop) -> Self {
+        let Reusable { stream, requests, opened, link } = reusable;
+        let frames = link.map(|link| Box::new(Frames::new(link)));
+        Self { kept: true, secured, frames, ..Self::new(stream, (requests, opened), event_loop, Stage::Sending) }
     }
 
     fn new(stream: Transport, (requests, opened): (u64, Instant), event_loop: &EventLoop, stage: Stage) -> Self {
@@ -255,6 +261,11 @@ impl Exchange {
     /// Gives the server so much time from now on.
     pub fn expect(&mut self, request: &Request, time: Duration) {
         self.deadline.set(request.event_loop().clock.instant(), time);
+    }
+
+    /// Ready when what was due has not come in time.
+    pub fn poll_expected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.deadline.poll(cx)
     }
 
     /// Nothing is due from the server.

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod conf;
 pub mod engine;
 pub mod exchange;
+pub mod health;
 pub mod hints;
 pub mod lookup;
 pub mod params;

@@ -181,6 +181,14 @@ impl Destination {
         Ok(Self::Fixed(pool, rest.into(), secure))
     }
 
+    /// The group that is known beforehand.
+    pub const fn pool(&self) -> Option<&Arc<Pool>> {
+        match self {
+            Self::Fixed(pool, ..) => Some(pool),
+            Self::Variable(_) => None,
+        }
+    }
+
     /// Where a request goes.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub struct Counters {
     pub waiting: AtomicU64,
     /// Numbers for connections.
     pub serial: AtomicU64,
+    /// Configurations served so far.
+    pub generation: AtomicU64,
 }
 
 /// One loop's share of the http server.
@@ -285,7 +287,25 @@ impl Connection {
         loop_state.counters.accepted.fetch_add(1, Ordering::Relaxed);
         loop_state.counters.active.fetch_add(1, Ordering::Relaxed);
         let number = loop_state.counters.serial.fetch_add(1, Ordering::Relaxed) + 1;
-        let connection = Rc::new(Self {
+        let connection = Rc::new(Self::new(loop_state, site, (port.address.clone(), number), (stream, peer)));
+        connection.slot.set(loop_state.open.borrow_mut().insert(Rc::downgrade(&connection)));
+        connection
+    }
+
+    /// What requests of the server's own belong to: it has no client, and is not counted.
+    pub fn detached(loop_state: &Rc<LoopState>, site: Arc<Site>, stream: Transport) -> Rc<Self> {
+        let nowhere = Address::Unix(String::new());
+        let bound = Arc::new(nowhere.clone());
+        Rc::new(Self::new(loop_state, site, (bound, 0), (stream, nowhere)))
+    }
+
+    fn new(
+        loop_state: &Rc<LoopState>,
+        site: Arc<Site>,
+        (bound, number): (Arc<Address>, u64),
+        (stream, peer): (Transport, Address),
+    ) -> Self {
+        Self {
             stream,
             loop_state: loop_state.clone(),
             site: RefCell::new(site),
@@ -293,7 +313,7 @@ impl Connection {
             peer,
             proxied: RefCell::default(),
             local: OnceCell::new(),
-            bound: port.address.clone(),
+            bound,
             requests: Cell::new(0),
             since: loop_state.event_loop.clock.instant(),
             idle: Cell::new(true),
@@ -306,9 +326,7 @@ impl Connection {
             lifecycle: Cell::new(Lifecycle::Current),
             driver: RefCell::default(),
             slot: Cell::new(usize::MAX),
-        });
-        connection.slot.set(loop_state.open.borrow_mut().insert(Rc::downgrade(&connection)));
-        connection
+        }
     }
 
     /// The name of a server its client asked for in the TLS handshake.
@@ -359,6 +377,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if self.slot.get() == usize::MAX {
+            return;
+        }
         let _ = self.loop_state.open.borrow_mut().try_remove(self.slot.get());
         self.loop_state.counters.active.fetch_sub(1, Ordering::Relaxed);
     }

@@ -3,6 +3,7 @@
 //! nginx's phases under nginx's names; its two `POST_…` phases are the closing rules of the phases before them. A
 //! handler that does not wait is a plain call; one that waits boxes one future.
 
+use crate::http::heart::health::Checkable;
 use crate::http::heart::request::Request;
 use crate::http::heart::site::Location;
 use crate::http::heart::trace::Trace;
@@ -71,6 +72,11 @@ pub trait Handler: Send + Sync {
     /// Whether it passes requests on to other servers.
     fn is_gateway(&self) -> bool {
         false
+    }
+
+    /// How its servers are checked; nothing where it has none.
+    fn checks(&self) -> Option<&dyn Checkable> {
+        None
     }
 
     /// How it tells what it would do; nothing where running does no harm and asks nobody.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod filter;
 pub mod handler;
 pub mod head;
+pub mod health;
 pub mod held;
 pub mod inbound;
 pub mod includes;

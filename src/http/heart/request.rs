@@ -116,6 +116,8 @@ pub struct Request {
     pub client_id: RefCell<Option<Box<Client>>>,
     /// How far a response that is fetched in slices has come, once `$slice_range` was asked.
     pub slices: OnceCell<Rc<Slices>>,
+    /// Of a check of a server: what its log lines add.
+    pub check: Option<Box<str>>,
 }
 
 /// Allocations that go from request to request.
@@ -230,6 +232,7 @@ impl Request {
             secure_link: OnceCell::new(),
             client_id: RefCell::default(),
             slices: OnceCell::new(),
+            check: None,
         }
     }
 
@@ -401,6 +404,10 @@ impl Request {
             return;
         }
         let mut line = message.to_owned();
+        if let Some(check) = &self.check {
+            line.push_str(check);
+            return log.write(level, None, &bytes::raw(&line));
+        }
         self.context(&mut line);
         log.write(level, Some(self.connection.number), &bytes::raw(&line));
     }

@@ -30,6 +30,8 @@ pub struct Site {
     pub kept: Kept,
     /// The caches of its gateways.
     pub caches: Vec<Arc<Cache>>,
+    /// The locations whose servers are checked, each with its server.
+    pub checked: Vec<(Arc<Server>, Arc<Location>)>,
 }
 
 /// Which heads some variable of the configuration shows, so that they are kept until the log line.

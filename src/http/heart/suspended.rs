@@ -209,6 +209,7 @@ fn is_usual(request: &Request) -> bool {
         secure_link,
         client_id,
         slices,
+        check,
         attempts,
         // Packed as they are.
         connection: _,
@@ -256,6 +257,7 @@ fn is_usual(request: &Request) -> bool {
         && secure_link.get().is_none()
         && client_id.borrow().is_none()
         && slices.get().is_none()
+        && check.is_none()
         && attempts.cache.is_unused()
 }
 

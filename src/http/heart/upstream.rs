@@ -16,9 +16,12 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
+use crate::upstream::checks::{ChecksConf, GroupCheck};
 use crate::upstream::group::Pick;
+use crate::upstream::health::{self, Running};
 use crate::upstream::least_time::{Measured, Point};
 use crate::upstream::names::{self, Changing, Live};
+use crate::upstream::queue::Queue;
 use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::sticky::{self, StickyText};
 use crate::upstream::{Group, PeerRef};
@@ -40,18 +43,35 @@ pub struct Pool {
     pub keep: Option<Keep>,
     /// Whether it is an `upstream {}` block.
     pub named: bool,
+    /// Whether the group has a `zone`.
+    pub zoned: bool,
     /// Host and port of the address a gateway names.
     pub origin: Option<(String, u16)>,
     /// `sticky`.
     pub sticky: Option<Arc<Sticky>>,
     /// What changes its servers while it serves.
     pub live: Option<Live<Self>>,
+    /// `queue`.
+    pub queue: Option<Arc<Queue>>,
+    /// `check`.
+    pub group_check: Option<GroupCheck>,
 }
 
 impl Pool {
     /// The pool of a group that no configuration names.
     pub const fn of(group: Group) -> Self {
-        Self { group, key: None, keep: None, named: false, origin: None, sticky: None, live: None }
+        Self {
+            group,
+            key: None,
+            keep: None,
+            named: false,
+            zoned: false,
+            origin: None,
+            sticky: None,
+            live: None,
+            queue: None,
+            group_check: None,
+        }
     }
 }
 
@@ -65,8 +85,8 @@ impl Changing for Pool {
     }
 
     fn with(&self, group: Group) -> Self {
-        let (key, sticky) = (self.key.clone(), self.sticky.clone());
-        Self { key, keep: self.keep, named: self.named, sticky, ..Self::of(group) }
+        let (key, sticky, queue) = (self.key.clone(), self.sticky.clone(), self.queue.clone());
+        Self { key, keep: self.keep, named: self.named, zoned: self.zoned, sticky, queue, ..Self::of(group) }
     }
 }
 
@@ -98,6 +118,8 @@ fn origin(endpoint: &Endpoint, port: u16) -> Option<(String, u16)> {
 #[derive(Default)]
 pub struct Upstreams {
     pools: HashMap<String, Arc<Pool>>,
+    /// The groups with `check`, in order.
+    pub checked: Vec<Arc<Pool>>,
 }
 
 impl Upstreams {
@@ -111,6 +133,7 @@ impl Upstreams {
         for level in levels.level.children.iter().filter(|level| level.context == UPSTREAM) {
             let name = level.words.get(1).map(|word| word.text().into_owned()).unwrap_or_default();
             let Some(conf) = level.own::<Upstream>() else { continue };
+            let group_check = level.own::<ChecksConf>().and_then(ChecksConf::group_check);
             let declared = conf.declare(&mut build.declared, level.span);
             build.part(declared)?;
             let group = conf.groups(&name, level.span, 80, build)?;
@@ -142,7 +165,15 @@ impl Upstreams {
                 timeout: conf.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
                 local: conf.keepalive_local,
             });
-            all.pools.insert(name, Arc::new(Pool { group, key, keep, named: true, origin: None, sticky, live }));
+            let zoned = conf.zone.is_some();
+            let queue = conf.queue.map(|(most, timeout)| Arc::new(Queue::new(most, timeout)));
+            let pool = Pool { key, keep, named: true, zoned, sticky, live, queue, group_check, ..Pool::of(group) };
+            let pool = Arc::new(pool);
+            if let Some(group_check) = &pool.group_check {
+                pool.group.add_check(&group_check.check);
+                all.checked.push(pool.clone());
+            }
+            all.pools.insert(name, pool);
         }
         Ok(all)
     }
@@ -203,6 +234,12 @@ impl Upstreams {
         }
     }
 
+    /// Makes the checks of `check` for as long as the results are held; to be called on one loop.
+    pub fn check(&self, event_loop: &Rc<EventLoop>) -> Vec<Running> {
+        let checks = self.checked.iter().filter_map(|pool| Some((pool, pool.group_check.as_ref()?)));
+        checks.map(|(pool, own)| health::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
+    }
+
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
     pub fn follow(&self, event_loop: &Rc<EventLoop>) {
         self.pools.values().for_each(|pool| names::follow(pool, event_loop));
@@ -260,7 +297,9 @@ impl InUse {
         if let Some(mut measured) = self.measured.take() {
             measured.failed();
         }
-        self.pool.group.free(self.peer, failed, pick, seconds)
+        let out = self.pool.group.free(self.peer, failed, pick, seconds);
+        self.pool.queue.iter().for_each(|queue| queue.freed_one());
+        out
     }
 }
 
@@ -268,6 +307,7 @@ impl Drop for InUse {
     fn drop(&mut self) {
         if !self.released {
             self.pool.group.release(self.peer);
+            self.pool.queue.iter().for_each(|queue| queue.freed_one());
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::http::heart::location::Pattern;
 use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
 use crate::http::heart::script::Script;
+use crate::http::heart::upstream::Pool;
 use crate::http::modules::core::opened;
 use crate::log::Level;
 use crate::script::regex::Expression;
@@ -182,6 +183,10 @@ struct Passed {
 impl Protocol for Passed {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         self.destination.target(request, split)
+    }
+
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        self.destination.pool()
     }
 
     fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {

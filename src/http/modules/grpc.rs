@@ -21,11 +21,13 @@ use crate::http::gateway::secure::{SecureConf, secure_rows};
 use crate::http::heart::location::Pattern;
 use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
+use crate::http::heart::upstream::Pool;
 use crate::http::modules::core::opened;
 use crate::script::variable::Variable;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::free;
 use crate::session::used;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -213,6 +215,10 @@ fn path(request: &Request) -> Vec<u8> {
 impl Protocol for Passed {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         self.destination.target(request, split)
+    }
+
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        self.destination.pool()
     }
 
     fn encode(&self, request: &Request, target: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {

@@ -17,6 +17,7 @@ use crate::http::heart::handler::{Explain, Flow, Handler};
 use crate::http::heart::location::Pattern;
 use crate::http::heart::module::{Compile, LocationBuilder, Module, Text};
 use crate::http::heart::request::Request;
+use crate::http::heart::upstream::Pool;
 use crate::http::modules::core::opened;
 use crate::http::modules::static_;
 use crate::log::Level;
@@ -135,6 +136,10 @@ impl Handler for Values {
 impl Protocol for Get {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         self.destination.target(request, |text| (text, false))
+    }
+
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        self.destination.pool()
     }
 
     fn encode(&self, request: &Request, _: &Target, _: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {

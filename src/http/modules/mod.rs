@@ -23,6 +23,7 @@ pub mod gunzip;
 pub mod gzip;
 pub mod gzip_static;
 pub mod headers;
+pub mod health_check;
 pub mod http2;
 pub mod image_filter;
 pub mod index;
@@ -56,5 +57,4 @@ pub mod uwsgi;
 pub mod xslt;
 
 mod order;
-
 pub use order::all;

@@ -6,10 +6,10 @@
 
 use super::{
     access, addition, auth_basic, auth_request, autoindex, browser, charset, coding, core_rows, dav, degradation,
-    empty_gif, fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, http2, image_filter, index,
-    limit_conn, limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip, referer, requests,
-    resolver, rewrite, scgi, secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub, try_files, userid,
-    uwsgi, xslt,
+    empty_gif, fastcgi, files, flv, geo, geoip, grpc, gunzip, gzip, gzip_static, headers, health_check, http2,
+    image_filter, index, limit_conn, limit_req, log, map, memcached, mirror, mp4, perl, proxy, random_index, realip,
+    referer, requests, resolver, rewrite, scgi, secure_link, slice, split_clients, ssi, ssl, static_, stub_status, sub,
+    try_files, userid, uwsgi, xslt,
 };
 use crate::http::heart::module::Module;
 
@@ -69,6 +69,7 @@ pub fn all() -> Vec<Module> {
         scgi::modules(),
         grpc::modules(),
         memcached::modules(),
+        health_check::modules(),
     ]
     .concat()
 }

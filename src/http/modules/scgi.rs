@@ -20,10 +20,12 @@ use crate::http::gateway::pass;
 use crate::http::heart::location::Pattern;
 use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;
+use crate::http::heart::upstream::Pool;
 use crate::http::modules::core::opened;
 use crate::session::contexts::{HTTP_ANY, HTTP_LEVELS, IF_IN_LOCATION, LOCATION};
 use crate::session::slot::free;
 use crate::session::used;
+use std::sync::Arc;
 
 /// The module.
 pub fn modules() -> Vec<Module> {
@@ -132,6 +134,10 @@ struct Passed {
 impl Protocol for Passed {
     fn target(&self, request: &Request) -> Result<Target, u16> {
         self.destination.target(request, split)
+    }
+
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        self.destination.pool()
     }
 
     fn encode(&self, request: &Request, _: &Target, body: BodyLength, out: &mut Vec<u8>) -> Result<(), u16> {

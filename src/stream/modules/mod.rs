@@ -7,6 +7,7 @@ pub mod answer;
 pub mod core_rows;
 pub mod geo;
 pub mod geoip;
+pub mod health_check;
 pub mod limit_conn;
 pub mod log;
 pub mod map;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Module> {
         ssl_preread::modules(),
         proxy::modules(),
         answer::modules(),
+        health_check::modules(),
     ]
     .concat()
 }

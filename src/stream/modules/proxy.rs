@@ -2,6 +2,7 @@
 
 mod conf;
 mod datagrams;
+mod health;
 
 use self::conf::{MODULE, ProxyConf};
 use crate::conf::diagnostic::Diagnostic;
@@ -22,6 +23,7 @@ use crate::session::contexts::STREAM_ANY;
 use crate::session::tls::{Named, ServerSide, failed};
 use crate::session::{listening, used};
 use crate::stream::explain::Ending;
+use crate::stream::health::Checkable;
 use crate::stream::module::{Compile, Content, Module, ServerBuilder, Text, Work};
 use crate::stream::relay::{End, Relay, RelayOptions};
 use crate::stream::session::{Attempt, Session, Wire};
@@ -141,6 +143,12 @@ fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, 
     Ok(())
 }
 
+/// `proxy_buffer_size` of a server.
+pub fn buffer_size(levels: &Levels<'_>) -> usize {
+    let size = levels.get::<ProxyConf>().and_then(|conf| conf.buffer_size).unwrap_or(16 * 1024);
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
 /// TLS towards the servers of a place, where that is on.
 fn side(levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Option<ServerSide<Session>>, Diagnostic> {
     let Some(conf) = levels.get::<ClientConf>().filter(|conf| conf.enabled == Some(true)) else { return Ok(None) };
@@ -225,6 +233,10 @@ impl Drop for InUse {
 }
 
 impl Content for Proxy {
+    fn checks(&self) -> Option<&dyn Checkable> {
+        Some(self)
+    }
+
     fn explain(&self, session: &Session) -> Ending {
         let (group, choice) = match self.servers(session) {
             Ok(Servers::Known(pool)) => (pool.group.name.clone(), pool.explain(session, self.tries)),
@@ -441,7 +453,7 @@ impl Proxy {
         if let Some(attempt) = session.attempts.last_mut() {
             attempt.note_connect();
         }
-        if session.logs(Level::Info) {
+        if session.logs(Level::Info) && session.check.is_none() {
             let local = server.socket().local_addr().ok().and_then(|name| name.as_socket());
             let local = local.map_or_else(|| "unix:".to_owned(), |local| local.to_string());
             session.log_bare(Level::Info, &format!("proxy {local} connected to {address}"));
@@ -602,6 +614,9 @@ fn counts(session: &Session) -> String {
 
 /// Writes a line with all that nginx adds while it proxies.
 pub fn log(session: &Session, level: Level, text: &str) {
+    if session.check.is_some() {
+        return session.log(level, text, "");
+    }
     if session.logs(level) {
         let peer = session.attempts.last().map(|attempt| format!(", upstream: \"{}\"", attempt.peer));
         session.log(level, text, &format!("{}{}", peer.unwrap_or_default(), counts(session)));

@@ -24,11 +24,18 @@ fn complaint(context: Contexts, inside: &str) -> Option<String> {
 fn bad_servers_get_nginxs_words() {
     let of = |inside: &str| complaint(HTTP, inside).unwrap_or_default();
     assert_eq!(of(""), "no servers are inside upstream");
-    for word in ["weight=0", "weight=x", "max_fails=", "max_conns=-1", "fail_timeout=1ms", "slow_start=1s", "Backup"] {
+    for word in ["weight=0", "weight=x", "max_fails=", "max_conns=-1", "fail_timeout=1ms", "slow_start=x", "Backup"] {
         assert_eq!(of(&format!("server 127.0.0.1 {word};")), format!("invalid parameter \"{word}\""));
     }
     assert_eq!(of("ip_hash; server 127.0.0.1 backup;"), "balancing method does not support parameter \"backup\"");
     assert_eq!(of("hash a; server 127.0.0.1 backup;"), "balancing method does not support parameter \"backup\"");
+    for method in ["ip_hash", "hash a", "random"] {
+        let text = "balancing method does not support parameter \"slow_start=1s\"";
+        assert_eq!(of(&format!("{method}; server 127.0.0.1 slow_start=1s;")), text);
+    }
+    assert_eq!(of("server 127.0.0.1; queue 0;"), "invalid value \"0\"");
+    assert_eq!(of("server 127.0.0.1; queue 1 time=1s;"), "invalid parameter \"time=1s\"");
+    assert_eq!(of("server 127.0.0.1; queue 1; queue 2;"), "\"queue\" directive is duplicate");
     assert_eq!(of("server 127.0.0.1:0;"), "invalid port in upstream \"127.0.0.1:0\"");
     assert_eq!(of("server unix:;"), "no path in the unix domain socket in upstream \"unix:\"");
     assert_eq!(of("server \"\";"), "no host in upstream \"\"");
@@ -66,6 +73,19 @@ fn least_time_and_local_are_checked_as_nginx_checks_them() {
 }
 
 #[test]
+fn slow_start_and_queue_are_kept() {
+    let text = "upstream u { least_conn; server a slow_start=1500ms; server b; queue 7 timeout=2s; }";
+    let walked = read(HTTP, text);
+    assert!(walked.fatal.is_none() && walked.complaints.is_empty());
+    let conf = walked.level.children[0].own::<Upstream>().expect("settings");
+    assert_eq!(conf.servers.iter().map(|server| server.slow_start).collect::<Vec<_>>(), [2, 0]);
+    assert_eq!(conf.queue, Some((7, Duration::from_secs(2))));
+    let late = read(HTTP, "upstream u { server a; queue 1; least_conn; }");
+    let warnings: Vec<_> = late.complaints.iter().map(|complaint| complaint.message.as_str()).collect();
+    assert_eq!(warnings, ["load balancing method redefined"]);
+}
+
+#[test]
 fn good_groups_are_kept_whole() {
     let text = "upstream u { server a:81 weight=2 max_fails=3 fail_timeout=1m max_conns=4 down; least_conn; \
                 server b backup; keepalive 5; zone z 64k; }";
@@ -76,7 +96,7 @@ fn good_groups_are_kept_whole() {
     assert_eq!((first.weight, first.max_fails, first.fail_timeout, first.max_conns, first.down), (2, 3, 60, 4, true));
     assert!(conf.servers[1].backup && conf.balancer == Some(Balancer::LeastConn));
     assert_eq!((conf.keepalive, conf.keepalive_requests), (Some(5), Some(1000)));
-    assert_eq!(conf.keepalive_time, Some(std::time::Duration::from_secs(3600)));
+    assert_eq!(conf.keepalive_time, Some(Duration::from_secs(3600)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::*;
+use crate::check::health::{Rule, State};
 use crate::net::address::Address;
+use std::time::Duration;
 
 fn peer(port: u16, weight: u32) -> Peer {
     let text = format!("127.0.0.1:{port}");
@@ -131,4 +133,93 @@ fn a_session_whose_server_fails_goes_on_elsewhere() {
     group.free(first, true, &mut pick, 1);
     let second = group.select(&mut pick, 1).expect("a peer");
     assert_eq!(second.index, 0);
+}
+
+/// How many of so many requests at `now` the server at port 1 gets.
+fn share(group: &Group, count: usize, now: u64) -> usize {
+    let is_first = |at| group.peer(at).is_some_and(|peer| peer.name.ends_with(":1"));
+    let turns = (0..count).map(|_| {
+        let mut pick = group.pick(Inputs::default());
+        let at = group.select(&mut pick, now).expect("a peer");
+        group.free(at, false, &mut pick, now);
+        is_first(at)
+    });
+    turns.filter(|first| *first).count()
+}
+
+#[test]
+fn a_weight_grows_when_a_server_is_available_again() {
+    for method in [Method::RoundRobin, Method::LeastConn] {
+        let slow = Peer { slow_start: 10, ..peer(1, 2) };
+        let group = Group::new("u", vec![slow, peer(2, 2)], vec![], method);
+        assert_eq!(share(&group, 20, 999), 10);
+        let mut pick = group.pick(Inputs::default());
+        let mut at = group.select(&mut pick, 1000).expect("a peer");
+        while group.peer(at).is_some_and(|peer| peer.name.ends_with(":2")) {
+            group.free(at, false, &mut pick, 1000);
+            at = group.select(&mut pick, 1000).expect("a peer");
+        }
+        assert!(group.free(at, true, &mut pick, 1000));
+        assert_eq!(share(&group, 20, 1005), 0);
+        assert_eq!(share(&group, 20, 1011), 1, "the attempt that finds it available");
+        // Half of its weight: one of three requests; then all of it.
+        assert_eq!((share(&group, 30, 1016), share(&group, 20, 1021)), (10, 10));
+    }
+}
+
+fn check(mandatory: bool) -> Arc<Check> {
+    let rule = Rule { fails: 1, passes: 1, mandatory, persistent: false, down: false };
+    let (interval, jitter) = (Duration::from_secs(5), Duration::ZERO);
+    Arc::new(Check { key: "http /".to_owned(), rule, interval, jitter, port: None })
+}
+
+#[test]
+fn an_unhealthy_server_is_not_chosen_by_any_method() {
+    let peers = || vec![peer(1, 1), peer(2, 1)];
+    let methods = [
+        Method::RoundRobin,
+        Method::LeastConn,
+        Method::IpHash,
+        Method::Hash,
+        Method::Consistent(Points::new(&peers())),
+        Method::Random,
+        Method::RandomTwo,
+    ];
+    for method in methods {
+        let group = Group::new("u", peers(), vec![], method);
+        let check = check(false);
+        group.add_check(&check);
+        assert_eq!(group.judge(&peer(1, 1), &check, true, 1000), None);
+        assert_eq!(group.judge(&peer(1, 1), &check, false, 1000), Some(State::Unhealthy));
+        let clients = (0..32_u8).map(|last| IpAddr::from([last, 2, 3, 4]));
+        let seen: Vec<u16> = clients
+            .flat_map(|client| {
+                let key = client.to_string();
+                ports(&group, 1, Inputs { client: Some(client), key: key.as_bytes(), session: b"" })
+            })
+            .collect();
+        assert!(seen.iter().all(|port| *port == 2), "{seen:?}");
+        assert_eq!(group.judge(&peer(1, 1), &check, true, 1000), Some(State::Healthy));
+        assert_eq!(group.judge(&peer(9, 1), &check, false, 1000), None, "nobody knows it");
+    }
+}
+
+#[test]
+fn a_lone_server_is_out_while_it_is_unhealthy_and_each_check_counts() {
+    let group = Group::new("u", vec![peer(1, 1)], vec![], Method::RoundRobin);
+    let (one, other) = (check(false), check(true));
+    group.add_check(&one);
+    let asked = || group.select(&mut group.pick(Inputs::default()), 7).is_some();
+    assert!(asked());
+    group.add_check(&other);
+    assert!(!asked(), "it must be checked first");
+    assert_eq!(group.judge(&peer(1, 1), &other, true, 7), Some(State::Healthy));
+    assert!(asked());
+    assert_eq!(group.judge(&peer(1, 1), &one, false, 7), Some(State::Unhealthy));
+    assert!(!asked(), "one check that fails is enough");
+    // The next configuration asks the same.
+    let next = Group::new("u", vec![peer(1, 1)], vec![], Method::RoundRobin);
+    next.add_check(&check(false));
+    next.carry_over(&group);
+    assert!(next.select(&mut next.pick(Inputs::default()), 7).is_none());
 }

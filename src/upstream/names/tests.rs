@@ -20,6 +20,7 @@ fn server(text: &str, service: Option<&str>, backup: bool, weight: u32) -> Serve
         route: None,
         resolve: true,
         service: service.map(str::to_owned),
+        slow_start: 0,
     }
 }
 

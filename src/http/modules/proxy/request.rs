@@ -203,6 +203,13 @@ pub fn add_x_forwarded_for(request: &Request, _: u32, out: &mut Vec<u8>) -> bool
 }
 
 impl Protocol for Proxy {
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        match &self.destination {
+            Destination::Fixed { pool, .. } => Some(pool),
+            Destination::Variable(_) => None,
+        }
+    }
+
     fn cache_key(&self, target: &Target) -> Vec<u8> {
         let name = target.servers.name().as_bytes();
         let scheme = self.scheme(target.secure).as_bytes();

@@ -16,7 +16,8 @@ use std::time::Duration;
 pub const MODULE: Module =
     Module { name: "ngx_stream_proxy_module", directives: DIRECTIVES, scopes: &[Scope::of::<ProxyConf>(STREAM_ANY)] };
 
-const SELF_SIZED: Support = Support::Inert("buffers here are taken only while bytes move, and size themselves");
+const SELF_SIZED: Support =
+    Support::Inert("buffers here size themselves; health checks examine so many bytes of an answer");
 const ONE: Arity = Arity::Exactly(1);
 
 const fn time(name: &'static str, slot: &'static Time<ProxyConf>) -> Directive {
@@ -120,7 +121,8 @@ pub struct ProxyConf {
     pub connect_timeout: Option<Duration>,
     /// `proxy_timeout`.
     pub timeout: Option<Duration>,
-    buffer_size: Option<u64>,
+    /// `proxy_buffer_size`.
+    pub buffer_size: Option<u64>,
     /// `proxy_upload_rate`.
     pub upload: Option<Word>,
     /// `proxy_download_rate`.

@@ -12,6 +12,7 @@ mod linkbeat;
 mod mails;
 mod namespace;
 mod pair;
+mod real_servers;
 mod reloads;
 mod schedule;
 mod scripts;

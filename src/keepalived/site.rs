@@ -17,6 +17,7 @@ use super::blocks::lvs::Lvs;
 use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
+use super::blocks::server::Tls;
 use super::blocks::track::Track;
 use super::blocks::{bfd, fixed, route, rule};
 use super::mail::Settings;
@@ -54,6 +55,8 @@ pub struct Site {
     pub sessions: Vec<Session>,
     /// What `global_defs` says about virtual servers.
     pub lvs: Lvs,
+    /// `SSL`.
+    pub tls: Option<Tls>,
     /// The virtual servers, in order.
     pub servers: Vec<server::VirtualServer>,
     /// There is a BFD session in the file, whether or not it can be run.
@@ -283,6 +286,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
         paces,
         sessions: bfd::sessions(&sessions),
         lvs: Lvs::default(),
+        tls: None,
         servers: Vec::new(),
         has_servers: false,
         has_sessions,

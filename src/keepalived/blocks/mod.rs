@@ -23,6 +23,7 @@ pub mod script;
 pub mod server;
 pub mod sync;
 pub mod track;
+pub mod url;
 pub mod vmac;
 
 use crate::conf::module::Module;
@@ -44,6 +45,7 @@ pub const MODULES: &[Module] = &[
     server::MODULE,
     real::MODULE,
     checker::MODULE,
+    url::MODULE,
     bfd::MODULE,
     interface::MODULE,
 ];

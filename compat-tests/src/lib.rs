@@ -13,6 +13,7 @@ pub mod datagrams;
 pub mod http2;
 pub mod idle;
 pub mod instructions;
+pub mod ipvs;
 pub mod link;
 pub mod load;
 pub mod measure;

@@ -14,6 +14,7 @@ mod mails;
 mod namespace;
 mod pair;
 mod probes;
+mod real_servers;
 mod reloads;
 mod schedule;
 mod scripts;

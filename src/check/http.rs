@@ -4,7 +4,9 @@
 use super::report::{Judgement, Known, Ran};
 use super::schedule::Schedule;
 use md5::{Digest, Md5};
+use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is asked, and what a good answer is.
@@ -20,8 +22,22 @@ pub struct Get {
     pub fast_recovery: bool,
     /// They are asked for over TLS.
     pub secure: bool,
-    /// The name is given in the TLS handshake too.
-    pub server_name: bool,
+    /// The name that is given in the TLS handshake.
+    pub server_name: ServerName,
+    /// The end of a TLS connection is told to the server.
+    pub tls_compliant: bool,
+}
+
+/// The name that is given in the TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServerName {
+    /// None.
+    #[default]
+    Absent,
+    /// The page's, or this one where it has none.
+    OfHost(Option<String>),
+    /// This one.
+    Given(String),
 }
 
 /// A page.
@@ -35,6 +51,59 @@ pub struct Url {
     pub digest: Option<[u8; 16]>,
     /// The first and last of status codes that are good; 200 to 299 where there is none.
     pub statuses: Vec<(u16, u16)>,
+    /// The expression a good answer matches, or does not match.
+    pub regex: Option<Box<Regex>>,
+    /// The end of a TLS connection is told to the server.
+    pub tls_compliant: bool,
+}
+
+/// An expression answers are held against.
+#[derive(Clone, Debug)]
+pub struct Regex {
+    /// As it was given.
+    pub pattern: Vec<u8>,
+    /// PCRE2's options.
+    pub options: u32,
+    /// A good answer does not match.
+    pub no_match: bool,
+    /// A match begins here at the earliest.
+    pub min: usize,
+    /// And here at the latest.
+    pub max: Option<usize>,
+    /// The size of the stack of compiled code, at first and at most.
+    pub stack: Option<(usize, usize)>,
+    /// What searches for it.
+    pub engine: Arc<dyn Engine>,
+}
+
+impl PartialEq for Regex {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.options, one.no_match, one.min, one.max);
+        self.pattern == other.pattern && of(self) == of(other)
+    }
+}
+
+impl Eq for Regex {}
+
+/// What searches for an expression.
+pub trait Engine: Debug + Send + Sync {
+    /// How many bytes before its begin a match may look at.
+    fn lookbehind(&self) -> usize;
+    /// Looks for a match that begins at `from` or later.
+    fn search(&self, text: &[u8], from: usize) -> Found;
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A match begins here.
+    Match(usize),
+    /// One may begin here: that depends on what comes next.
+    Partial(usize),
+    /// There is none.
+    Nothing,
+    /// The search ended early; what is said of it.
+    Failed(String),
 }
 
 /// The version of HTTP that is asked with.
@@ -52,7 +121,11 @@ pub enum Version {
 impl Get {
     /// The name that is given in the TLS handshake.
     pub fn name<'a>(&'a self, url: &'a Url) -> Option<&'a str> {
-        url.host.as_deref().or(self.host.as_deref()).filter(|_| self.server_name)
+        match &self.server_name {
+            ServerName::Absent => None,
+            ServerName::Given(name) => Some(name),
+            ServerName::OfHost(host) => url.host.as_deref().or(host.as_deref()),
+        }
     }
 
     /// The request for a page of the server at `to`.
@@ -71,32 +144,57 @@ impl Get {
 /// A response while it comes in.
 #[derive(Debug, Default)]
 pub struct Response {
-    head: Vec<u8>,
+    /// The head, until it is whole; then what an expression has still to see.
+    buffer: Vec<u8>,
     /// The status, once the head is there.
     status: Option<u16>,
     body: Md5,
+    scan: Scan,
+    /// What there is to say of the search.
+    pub said: Vec<String>,
 }
 
-/// The longest head.
-const HEAD: usize = 4095;
+/// How far an expression has been searched for.
+#[derive(Debug, Default)]
+struct Scan {
+    matched: bool,
+    /// How much was searched through before what is in the buffer.
+    before: usize,
+    /// Where in the buffer the next search begins at the earliest.
+    from: usize,
+}
+
+/// The longest head, and the longest text that is searched at once.
+const BUFFER: usize = 4095;
 
 impl Response {
-    /// Takes bytes; false where nothing more is of use.
-    pub fn take(&mut self, bytes: &[u8]) -> bool {
-        if self.status.is_some() {
-            self.body.update(bytes);
-            return true;
+    /// Takes bytes of the answer to a request for `url`; false where nothing more is of use.
+    pub fn take(&mut self, mut bytes: &[u8], url: &Url) -> bool {
+        while !bytes.is_empty() {
+            let (own, rest) = bytes.split_at(bytes.len().min(BUFFER.saturating_sub(self.buffer.len())));
+            bytes = rest;
+            if own.is_empty() {
+                return false;
+            }
+            self.buffer.extend(own);
+            let body = match self.status {
+                Some(_) => own,
+                None => {
+                    let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+                    self.status = Some(status(&self.buffer));
+                    self.buffer.get(end + 4..).unwrap_or_default()
+                }
+            };
+            if url.digest.is_some() {
+                self.body.update(body);
+            }
+            // What comes with the head in one piece is searched with it, as keepalived does.
+            let searched = url.regex.as_ref().filter(|_| !body.is_empty());
+            if !searched.is_some_and(|regex| self.scan.keep(regex, &mut self.buffer, &mut self.said)) {
+                self.buffer.clear();
+            }
         }
-        let room = HEAD.saturating_sub(self.head.len());
-        let (own, rest) = bytes.split_at(bytes.len().min(room));
-        self.head.extend(own);
-        let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return self.head.len() < HEAD;
-        };
-        self.status = Some(status(&self.head));
-        self.body.update(self.head.get(end + 4..).unwrap_or_default());
-        self.body.update(rest);
-        true
+        self.status.is_some() || self.buffer.len() < BUFFER
     }
 
     /// Whether its head is there.
@@ -115,11 +213,50 @@ impl Response {
         if !statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
             return Err("HTTP status code error to");
         }
-        match url.digest {
-            Some(digest) if self.body.finalize().as_slice() != digest => Err("MD5 digest error to"),
-            Some(_) => Ok("MD5 digest"),
+        if url.digest.is_some_and(|digest| self.body.finalize().as_slice() != digest) {
+            return Err("MD5 digest error to");
+        }
+        match &url.regex {
+            Some(regex) if self.scan.matched == regex.no_match => Err("Regex match failed"),
+            Some(_) => Ok("Regex match"),
+            None if url.digest.is_some() => Ok("MD5 digest"),
             None => Ok("HTTP status code"),
         }
+    }
+}
+
+impl Scan {
+    /// Searches what is in the buffer; whether that is kept, as a match may go on in what comes next.
+    fn keep(&mut self, regex: &Regex, buffer: &mut Vec<u8>, said: &mut Vec<String>) -> bool {
+        let lookbehind = regex.engine.lookbehind();
+        let end = self.before + buffer.len();
+        let late = regex.max.is_some_and(|max| self.before + self.from > max);
+        if self.matched || late || regex.min > 0 && end < regex.min.saturating_sub(lookbehind) {
+            self.before = end;
+            return false;
+        }
+        let from = self.from.max(regex.min.saturating_sub(self.before));
+        self.from = 0;
+        match regex.engine.search(buffer, from) {
+            Found::Match(at) => self.matched = regex.max.is_none_or(|max| self.before + at <= max),
+            Found::Nothing => {}
+            Found::Failed(line) => said.push(line),
+            Found::Partial(at) => {
+                let seen = at.saturating_sub(lookbehind);
+                if seen > 0 {
+                    self.from = at - seen;
+                    self.before += seen;
+                    buffer.drain(..seen);
+                    return true;
+                }
+                if buffer.len() < BUFFER {
+                    return true;
+                }
+                said.push("Regex partial match preserve too large - discarding".to_owned());
+            }
+        }
+        self.before = end;
+        false
     }
 }
 
@@ -247,7 +384,8 @@ mod tests {
             host: None,
             fast_recovery: false,
             secure: false,
-            server_name: false,
+            server_name: ServerName::Absent,
+            tls_compliant: false,
         }
     }
 
@@ -258,7 +396,7 @@ mod tests {
     fn answer(parts: &[&str], url: &Url) -> Result<&'static str, &'static str> {
         let mut response = Response::default();
         for part in parts {
-            response.take(part.as_bytes());
+            response.take(part.as_bytes(), url);
         }
         response.judge(url)
     }
@@ -274,7 +412,11 @@ mod tests {
         assert_eq!(text(&get, six), format!("GET /a HTTP/1.0\r\n{agent}Host: [fd00::1]:81\r\n\r\n"));
         (get.host, get.version) = (Some("www".to_owned()), Version::V11);
         assert_eq!(get.name(&get.urls[0]), None);
-        assert_eq!(Get { server_name: true, ..get.clone() }.name(&get.urls[0]), Some("www"));
+        let named = |server_name| Get { server_name, ..get.clone() };
+        let own = Url { host: Some("own".to_owned()), ..url("/") };
+        let of_host = named(ServerName::OfHost(Some("www".to_owned())));
+        assert_eq!((of_host.name(&get.urls[0]), of_host.name(&own)), (Some("www"), Some("own")));
+        assert_eq!(named(ServerName::Given("sni".to_owned())).name(&own), Some("sni"));
         assert_eq!(text(&get, to), format!("GET /a HTTP/1.1\r\n{agent}Connection: close\r\nHost: www\r\n\r\n"));
     }
 
@@ -294,6 +436,53 @@ mod tests {
         let digested = Url { digest, ..url("/") };
         assert_eq!(answer(&["HTTP/1.0 200 OK\r\n\r\nbo", "dy"], &digested), Ok("MD5 digest"));
         assert_eq!(answer(&["HTTP/1.0 200 OK\r\n\r\nbod"], &digested), Err("MD5 digest error to"));
+    }
+
+    /// Looks for one text.
+    #[derive(Debug)]
+    struct Literal(&'static [u8]);
+
+    impl Engine for Literal {
+        fn lookbehind(&self) -> usize {
+            0
+        }
+
+        fn search(&self, text: &[u8], from: usize) -> Found {
+            let rest = &text[from.min(text.len())..];
+            if let Some(at) = rest.windows(self.0.len()).position(|part| part == self.0) {
+                return Found::Match(from + at);
+            }
+            let partial = (0..rest.len()).find(|at| self.0.starts_with(&rest[*at..]));
+            partial.map_or(Found::Nothing, |at| Found::Partial(from + at))
+        }
+    }
+
+    fn matching(text: &'static str, no_match: bool, min: usize, max: Option<usize>) -> Url {
+        let (pattern, engine) = (text.as_bytes().to_vec(), Arc::new(Literal(text.as_bytes())));
+        let regex = Regex { pattern, options: 0, no_match, min, max, stack: None, engine };
+        Url { regex: Some(Box::new(regex)), ..url("/") }
+    }
+
+    #[test]
+    fn an_expression_is_searched_for_across_pieces() {
+        let (head, failed) = ("HTTP/1.0 200 OK\r\n\r\n", Err("Regex match failed"));
+        let long = "x".repeat(9000);
+        for (parts, url, outcome) in [
+            (vec![head, "hello wor", "ld"], matching("world", false, 0, None), Ok("Regex match")),
+            (vec![head, &long, "hello wor", "ld"], matching("world", false, 9000, None), Ok("Regex match")),
+            (vec![head, "hello wor", "th"], matching("world", false, 0, None), failed),
+            (vec![head, "hello"], matching("world", true, 0, None), Ok("Regex match")),
+            (vec![head, "world"], matching("world", true, 0, None), failed),
+            (vec![head, "hello world"], matching("world", false, 6, Some(6)), Ok("Regex match")),
+            (vec![head, "hello world"], matching("world", false, 7, None), failed),
+            (vec![head, "hello world"], matching("world", false, 0, Some(5)), failed),
+            (vec![head, &long, "world"], matching("world", false, 0, Some(5)), failed),
+            // The head is searched where the body came with it.
+            (vec!["HTTP/1.0 200 OK\r\n\r\nbody"], matching("OK", false, 0, None), Ok("Regex match")),
+            (vec![head, "body"], matching("OK", false, 0, None), failed),
+        ] {
+            assert_eq!(answer(&parts, &url), outcome, "{parts:?} {url:?}");
+        }
     }
 
     #[test]

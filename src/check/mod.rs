@@ -4,6 +4,7 @@
 //! server with its real servers, its quorum and its sorry server. Each kind of check is a file.
 
 pub mod dns;
+pub mod file;
 pub mod grpc;
 pub mod health;
 pub mod http;

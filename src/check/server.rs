@@ -150,6 +150,10 @@ struct State {
     /// The kernel has it.
     set: bool,
     weight: i64,
+    /// The weight it would have if it could be less than 1.
+    effective: i64,
+    /// What is added to the configured weight at the start.
+    offset: i64,
     /// How many of its checks have failed.
     failed: u32,
     checks: Vec<Check>,
@@ -177,7 +181,7 @@ pub struct VirtualServer {
 impl State {
     fn new(weight: i64, checks: usize) -> Self {
         let checks = vec![Check { up: true, has_run: false }; checks];
-        Self { alive: false, set: false, weight, failed: 0, checks }
+        Self { alive: false, set: false, weight, effective: weight, offset: 0, failed: 0, checks }
     }
 
     fn set_check(&mut self, check: usize, up: bool) {
@@ -243,7 +247,8 @@ impl VirtualServer {
                 continue;
             }
             let Some(state) = self.reals.get_mut(at) else { continue };
-            state.weight = real.weight.clamp(1, MOST_WEIGHT - 1);
+            state.effective = real.weight.saturating_add(state.offset);
+            state.weight = state.effective.clamp(1, MOST_WEIGHT - 1);
             let up = state.failed == 0;
             if up && !state.alive || real.inhibit && !state.set {
                 self.command(Verb::Add, Member::Real(at), pool);
@@ -424,11 +429,29 @@ impl VirtualServer {
         }
     }
 
+    /// Sets what a check knows before the start, as it is not made: what is added to the weight, and whether it failed.
+    pub fn begin_check(&mut self, real: usize, check: usize, weight: i64, down: bool) {
+        self.attempted(real, check);
+        let Some(state) = self.reals.get_mut(real) else { return };
+        state.offset = state.offset.saturating_add(weight);
+        if down {
+            state.set_check(check, false);
+        }
+    }
+
+    /// Changes the weight of a real server by so much.
+    pub fn shift_weight(&mut self, real: usize, by: i64, pool: &mut dyn Pool) {
+        if let Some(effective) = self.reals.get(real).map(|state| state.effective) {
+            self.set_weight(real, effective.saturating_add(by), true, pool);
+        }
+    }
+
     /// Changes the weight of a real server.
     pub fn set_weight(&mut self, real: usize, weight: i64, quorum: bool, pool: &mut dyn Pool) {
         let open = self.is_open();
         let config = self.config.clone();
         let (Some(state), Some(own)) = (self.reals.get_mut(real), config.reals.get(real)) else { return };
+        state.effective = weight;
         let weight = weight.clamp(1, MOST_WEIGHT);
         if weight == state.weight {
             return;

@@ -1,4 +1,5 @@
-//! The BFD process: packets and deadlines become events for the sessions, and what sessions tell goes to the VRRP process.
+//! The BFD process: packets and deadlines become events for the sessions, and what sessions tell goes to the
+//! processes of virtual routers and of health checks.
 //!
 //! The VRRP process gets each change at once, and once a second all that is known, so that one that was started again knows
 //! it too.
@@ -121,8 +122,20 @@ pub struct Start {
     pub allow_unserved: bool,
     /// Where events for the VRRP process are written.
     pub events: EventSocket,
+    /// Where those for the process of health checks are.
+    pub check_events: Option<EventSocket>,
     /// Where the parent is told what was read.
     pub reporter: Reporter,
+}
+
+impl Start {
+    /// Tells the processes that want to know of a session.
+    fn tell(&self, session: &Session, up: bool, fresh: bool) {
+        let checkers = self.check_events.as_ref().filter(|_| session.for_checkers);
+        for events in Some(&self.events).filter(|_| session.for_routers).into_iter().chain(checkers) {
+            events.tell(&session.name, up, fresh);
+        }
+    }
 }
 
 /// How the process ended.
@@ -349,9 +362,9 @@ impl Process {
         self.sessions.replace(now, wanted, || u64::from(random.next()) << 32 | u64::from(random.next()));
         self.configured = configured;
         // As in keepalived, a session is down until it is up, whatever an earlier process told.
-        for session in self.configured.iter().filter(|session| session.for_routers) {
+        for session in self.configured.iter().filter(|session| session.for_routers || session.for_checkers) {
             if !self.told.contains_key(&session.name) {
-                self.start.events.tell(&session.name, false, true);
+                self.start.tell(session, false, true);
                 self.told.insert(session.name.clone(), false);
             }
         }
@@ -414,8 +427,8 @@ impl Process {
                     }
                 }
                 Action::Event(up) => {
-                    if session.for_routers {
-                        self.start.events.tell(&name, up, true);
+                    if session.for_routers || session.for_checkers {
+                        self.start.tell(session, up, true);
                         self.told.insert(name, up);
                     }
                 }
@@ -429,12 +442,16 @@ impl Process {
         }
     }
 
-    /// Tells the VRRP process of all sessions once more, when it is time to.
+    /// Tells the other processes of all sessions once more, when it is time to.
     fn refresh(&mut self, now: Instant) {
         if self.refresh_at > now {
             return;
         }
         self.refresh_at = now + REFRESH;
-        self.told.iter().for_each(|(name, up)| self.start.events.tell(name, *up, false));
+        for session in &self.configured {
+            if let Some(up) = self.told.get(&session.name) {
+                self.start.tell(session, *up, false);
+            }
+        }
     }
 }

@@ -10,12 +10,16 @@ mod reload;
 mod scripts;
 mod suspend;
 mod telling;
+mod tls;
+mod tracked;
 
-use self::attempt::{CheckState, repeat};
+use self::attempt::{CheckState, Due, repeat};
 use self::ipvs::Kernel;
 use self::ping::PingGroups;
 use self::suspend::Addresses;
 use self::telling::Teller;
+use self::tracked::{Files, Sessions};
+use super::bfd::EventSocket;
 use super::blocks::sync::Sync;
 use super::cli::look;
 use super::log::Log;
@@ -26,23 +30,23 @@ use super::site::server::VirtualServer;
 use crate::bfd::session::Random;
 use crate::check::server::{self as machine, Change, Event, Flush, Pool};
 use crate::conf::diagnostic::reason;
-use crate::conf::disk::Disk;
 use crate::conf::expand::{Environment, Input};
 use crate::kernel::ipvs::{Request, SyncState};
 use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
 use crate::sys::socket::{Watched, watch};
 use crate::sys::time::monotonic;
-use crate::tls::ClientConf;
-use crate::tls::check::Files;
-use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use nix::sys::signal::Signal;
 use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::thread;
+use std::time::Instant;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{AbortHandle, JoinHandle, LocalSet, spawn_local};
 
 /// What the process is started with.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub struct Start {
     pub simulate: bool,
     /// Leave the virtual servers in the kernel at the end.
     pub keep_servers: bool,
+    /// Where the BFD process tells of its sessions.
+    pub sessions: Option<EventSocket>,
 }
 
 /// How the process ended.
@@ -91,10 +97,16 @@ struct State {
     kernel: Kernel,
     teller: Teller,
     random: Random,
-    /// TLS towards real servers; none where it cannot be set up.
+    /// TLS towards real servers; none where no check needs it.
     tls: Option<ClientContext>,
     /// The addresses of this host, where checks depend on them.
     addresses: Option<Addresses>,
+    /// The attempts that are being made.
+    attempts: HashMap<Place, AbortHandle>,
+    /// The files checks depend on.
+    files: Files,
+    /// The BFD sessions that were heard of, and whether they are up.
+    sessions: Sessions,
     /// Who may send echo requests.
     ping_groups: PingGroups,
     /// Told when a script may have ended.
@@ -141,8 +153,11 @@ pub fn run(start: &Start, log: Log, signals: &SignalQueue) -> End {
         servers: Vec::new(),
         kernel: Kernel::absent(),
         teller: Teller::default(),
-        tls: client(),
+        tls: None,
         addresses: None,
+        attempts: HashMap::new(),
+        files: Files::default(),
+        sessions: Sessions::new(),
         ping_groups: PingGroups::default(),
         children: Rc::new(Notify::new()),
         scheduling: Scheduling::new(),
@@ -158,56 +173,69 @@ pub fn run(start: &Start, log: Log, signals: &SignalQueue) -> End {
     LocalSet::new().block_on(&runtime, serve(&state, start, signals))
 }
 
-/// TLS that takes every certificate, as keepalived's does.
-fn client() -> Option<ClientContext> {
-    let conf = ClientConf { server_name: Some(true), ..ClientConf::default() };
-    let files = Files { loader: &Disk, folder: "/", resolve: &|_| Vec::new(), merged_at: None };
-    ClientContext::new(&conf.settings(), &files, &Kept::default(), &mut |_| ()).ok()
-}
-
 /// Reads the configuration and says what is wrong with its virtual servers.
 fn load(start: &Start, log: &Log) -> Option<Site> {
     for input in &start.inputs {
         log.say(format!("Opening file '{}'.", input.shown));
     }
+    // Read by a thread of its own: what reading leaves behind lies in that thread's part of the heap and is given back.
+    let (lines, site) = thread::scope(|scope| scope.spawn(|| read(start)).join()).ok()??;
+    lines.iter().for_each(|line| log.say(line));
+    let mut site = site?;
+    scripts::judge(&mut site, log);
+    site.servers = site.servers.iter().map(VirtualServer::moved).collect();
+    Some(site)
+}
+
+/// What is to be said of the configuration, and the configuration if it can be run.
+fn read(start: &Start) -> Option<(Vec<String>, Option<Site>)> {
     let reading: Reading = look(&start.inputs, &start.environment).ok()?;
     let own = |pass| matches!(pass, Pass::Checkers | Pass::CheckersEnd);
-    for (_, complaint) in reading.told().into_iter().filter(|(pass, _)| own(*pass)) {
-        log.say(&complaint.text);
-    }
+    let told = reading.told().into_iter().filter(|(pass, _)| own(*pass));
+    let lines = told.map(|(_, complaint)| complaint.text.clone()).collect();
     let refused = !start.allow_unserved && !reading.unserved.is_empty();
-    if refused || reading.worst() >= Some(Gravity::Fatal) {
-        return None;
-    }
-    let mut site = reading.into_site();
-    scripts::judge(&mut site, log);
-    Some(site)
+    let runs = !refused && reading.worst() < Some(Gravity::Fatal);
+    Some((lines, runs.then(|| reading.into_site())))
 }
 
 /// The loop: signals, while the checks are made.
 async fn serve(state: &Rc<RefCell<State>>, start: &Start, signals: &SignalQueue) -> End {
     let waiting = signals.as_fd().try_clone_to_owned().and_then(watch);
     let Ok(waiting) = waiting else { return End::Fatal };
-    let mut tasks = State::launch(state);
+    let mut checks = State::launch(state);
     let mut changes = state.borrow().changes_of_addresses().and_then(|fd| watch(fd).ok());
+    let mut files = state.borrow().changes_of_files().and_then(|fd| watch(fd).ok());
+    let sessions = start.sessions.as_ref().and_then(|events| events.as_fd().try_clone_to_owned().ok());
+    let sessions = sessions.and_then(|fd| watch(fd).ok());
     loop {
+        let look = state.borrow().next_look();
         tokio::select! {
             () = ready(Some(&waiting)) => {}
             () = ready(changes.as_ref()) => state.borrow_mut().follow_addresses(),
+            () = ready(files.as_ref()) => state.borrow_mut().follow_files(),
+            () = until(look) => state.borrow_mut().follow_files(),
+            () = ready(sessions.as_ref()) => {
+                if let Some(events) = &start.sessions {
+                    state.borrow_mut().hear_sessions(events);
+                }
+            }
         }
         while let Some(signal) = signals.next() {
             match signal.number {
                 n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => {
-                    tasks.iter().for_each(JoinHandle::abort);
+                    checks.abort();
+                    state.borrow_mut().abort_attempts();
                     state.borrow_mut().end(start);
                     return End::Stopped;
                 }
                 n if n == Signal::SIGHUP as i32 => {
-                    tasks.iter().for_each(JoinHandle::abort);
+                    checks.abort();
+                    state.borrow_mut().abort_attempts();
                     state.borrow_mut().reload(start);
                     trim_memory();
-                    tasks = State::launch(state);
+                    checks = State::launch(state);
                     changes = state.borrow().changes_of_addresses().and_then(|fd| watch(fd).ok());
+                    files = state.borrow().changes_of_files().and_then(|fd| watch(fd).ok());
                 }
                 n if n == Signal::SIGCHLD as i32 => state.borrow().children.notify_waiters(),
                 _ => {}
@@ -225,9 +253,16 @@ async fn ready(fd: Option<&Watched<OwnedFd>>) {
     }
 }
 
+/// Waits until then; without a time, for ever.
+async fn until(time: Option<Instant>) {
+    let Some(time) = time else { return std::future::pending().await };
+    tokio::time::sleep_until(time.into()).await;
+}
+
 impl State {
-    /// Puts the virtual servers into the kernel; false where it has no IPVS.
+    /// Puts the virtual servers into the kernel; false where it has no IPVS, or a file of `SSL` cannot be read.
     fn begin(&mut self, start: &Start) -> bool {
+        let secure = tls::is_needed(&self.site.servers);
         self.servers = std::mem::take(&mut self.site.servers).into_iter().map(Rc::new).map(Running::new).collect();
         if !self.servers.is_empty() && !self.begin_kernel(start) {
             return false;
@@ -239,8 +274,16 @@ impl State {
         if self.site.lvs.flush {
             self.kernel.flush(&self.log);
         }
+        if secure {
+            self.tls = tls::client(self.site.tls.as_ref(), &self.log);
+            if self.tls.is_none() {
+                return false;
+            }
+        }
         self.watch_addresses();
+        self.open_files(true);
         for at in 0..self.servers.len() {
+            self.begin_files(at);
             self.with(at, |machine, actions| machine.start(actions));
         }
         true
@@ -297,24 +340,33 @@ impl State {
         Some(act(machine, &mut ServerActions { given, kernel, teller, log }))
     }
 
-    /// Starts a task for each check.
-    fn launch(state: &Rc<RefCell<Self>>) -> Vec<JoinHandle<()>> {
+    /// Ends the attempts that are being made, without a result.
+    fn abort_attempts(&mut self) {
+        self.attempts.drain().for_each(|(_, attempt)| attempt.abort());
+    }
+
+    /// Starts the task that makes the checks.
+    fn launch(state: &Rc<RefCell<Self>>) -> JoinHandle<()> {
         let mut own = state.borrow_mut();
         let Self { servers, log, random, .. } = &mut *own;
-        let mut tasks = Vec::new();
+        let (mut due, now) = (Due::new(), Instant::now());
         for (server, running) in servers.iter().enumerate() {
             let config = running.machine.config();
             for (real, (check_states, named)) in running.check_states.iter().zip(&config.reals).enumerate() {
                 for (check, check_state) in check_states.iter().enumerate() {
+                    let probe = running.given.reals.get(real).and_then(|real| real.checks.get(check));
+                    if probe.is_some_and(|check| check.probe.is_told()) {
+                        continue;
+                    }
                     let (name, of) = (&named.name, &config.name);
                     let how = if running.is_enabled() { "A" } else { "Dea" };
                     log.say(format!("{how}ctivating healthchecker for service {name} for VS {of}"));
                     let first = check_state.schedule.first(f64::from(random.next()) / f64::from(u32::MAX));
-                    tasks.push(spawn_local(repeat(state.clone(), (server, real, check), first)));
+                    due.push(Reverse((now + first, (server, real, check))));
                 }
             }
         }
-        tasks
+        spawn_local(repeat(state.clone(), due))
     }
 
     fn reap(&mut self) {

@@ -1,11 +1,13 @@
 //! The command line and the parent process: test, daemonise, keep the VRRP process alive.
 //!
 //! Differs from keepalived: a first word status, watch, explain or plan asks a running daemon. [test: a_daemon_tells_its_status]
+//! Differs from keepalived: the first word genhash asks for the digest of a page; there that is a program of its own, which this one is too where it is called by that name. [test: genhash_prints_what_keepaliveds_prints]
 //! Differs from keepalived: a configuration that cannot be run ends the program with code 3. [test: a_configuration_that_cannot_be_run_ends_with_code_3]
 
 use super::blocks::daemon::INCLUDE_CHECK;
 use super::blocks::instance::Notify;
 use super::blocks::probe::MARK;
+use super::genhash;
 use super::interfaces::Interfaces;
 use super::log::{DAEMON, Log, Style};
 use super::namespace::{self, Namespace};
@@ -29,6 +31,7 @@ use crate::run::terminal::takes_colours;
 use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The version whose behaviour this program has.
@@ -63,6 +66,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let mut words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_else(|| "keepalived".to_owned());
     let words: Vec<String> = words.collect();
+    if Path::new(&program).file_name().is_some_and(|name| name == genhash::NAME) {
+        return ExitCode::from(genhash::main(&program, &words));
+    }
+    if let Some(own) = words.strip_prefix(&[genhash::NAME.to_owned()]) {
+        return ExitCode::from(genhash::main(genhash::NAME, own));
+    }
     if words.first().is_some_and(|word| query::WORDS.contains(&word.as_str())) {
         return ExitCode::from(query::main(&words));
     }

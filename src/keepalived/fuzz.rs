@@ -3,12 +3,19 @@
 use super::blocks::probe::MARK;
 use super::read;
 use super::slot::Machine;
+use crate::check::http::{self, Regex, Response};
+use crate::check::smtp::Dialogue;
+use crate::check::udp::{self, Reply};
+use crate::check::{dns, ping};
 use crate::conf::expand::Environment;
 use crate::conf::print;
 use crate::conf::source::Memory;
+use crate::kernel::ipvs;
+use crate::sys::pcre::Pattern;
 use crate::vrrp::config::{Authentication, Config, Version};
 use crate::vrrp::wire::{self, Datagram, ipv4_packet, receive};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
 
 /// Reads any text as a configuration, and shows what is wrong with it.
 pub fn configuration(text: &[u8]) {
@@ -17,7 +24,7 @@ pub fn configuration(text: &[u8]) {
         Machine { has_interface: &|name| name == "ens33", has_user: &|user, _| user == "root", read_secret: &|_| None };
     let environment = Environment { mark: Some(MARK), ..Environment::default() };
     let Ok(reading) = read::read(&memory, "/k.conf", &environment, &machine) else { return };
-    for complaint in reading.diagnostics.iter().chain(&reading.places) {
+    for complaint in &reading.diagnostics {
         let _ = print::picture(complaint, &reading.sources, false);
     }
 }
@@ -40,4 +47,31 @@ pub fn advert(bytes: &[u8]) {
             &mut wire::Memory::default(),
         );
     }
+}
+
+/// A page with an expression that looks back and may match across pieces.
+static PAGE: LazyLock<http::Url> = LazyLock::new(|| {
+    let pattern = b"(?<=a)b+(c|\\n)".to_vec();
+    let engine = Pattern::compile(&pattern, 0, None).map(Arc::new).expect("it is a pattern");
+    let regex = Regex { pattern, options: 0, no_match: false, min: 3, max: Some(9000), stack: None, engine };
+    http::Url { digest: Some([0; 16]), regex: Some(Box::new(regex)), ..http::Url::default() }
+});
+
+/// Takes any bytes for the reply of each kind of check, in pieces of the length the first byte gives, and for answers of the
+/// kernel's IPVS.
+pub fn replies(bytes: &[u8]) {
+    let piece = bytes.first().map_or(1, |first| usize::from(*first).max(1));
+    let mut response = Response::default();
+    let mut dialogue = Dialogue::new("fuzz");
+    for part in bytes.chunks(piece) {
+        let _ = response.take(part, &PAGE);
+        let _ = dialogue.take(part);
+    }
+    let _ = response.judge(&PAGE);
+    let _ = dns::answer(bytes, 0x3030);
+    let _ = (ping::answer(bytes, false), ping::answer(bytes, true));
+    if let Some(data) = udp::hexadecimal(&String::from_utf8_lossy(bytes), true) {
+        let _ = Reply { data, least: 0, most: 255 }.fits(bytes);
+    }
+    ipvs::read(bytes);
 }

@@ -15,6 +15,7 @@ pub mod failover;
 mod fifo;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod genhash;
 mod interfaces;
 mod log;
 mod mail;

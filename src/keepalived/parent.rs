@@ -61,6 +61,8 @@ struct Parent<'a> {
     parts: [Part; 3],
     /// The way from the BFD process to the VRRP process, kept open for those that are started again.
     sessions: Option<(EventSocket, EventSocket)>,
+    /// The same from the BFD process to the process of health checks.
+    check_sessions: Option<(EventSocket, EventSocket)>,
     manager: ServiceManager,
     /// The startup script while it runs: the VRRP process starts after it.
     startup: Option<ProcessScript>,
@@ -167,6 +169,7 @@ pub fn run(invocation: Invocation, site: Site, log: Log) -> u8 {
         site,
         parts,
         sessions: bfd::channel().ok(),
+        check_sessions: bfd::channel().ok(),
         manager,
         startup: None,
         control: open_control(&invocation, &pid, &log),
@@ -469,6 +472,7 @@ impl Parent<'_> {
             allow_unserved: options.allow_unserved,
             simulate: options.simulate_ipvs,
             keep_servers: options.keep_servers,
+            sessions: self.check_sessions.as_ref().map(|(_, sessions)| sessions.clone()),
         };
         match checkers::run(&start, log, queue) {
             checkers::End::Stopped => code::OK,
@@ -484,6 +488,7 @@ impl Parent<'_> {
             environment: self.invocation.environment.clone(),
             allow_unserved: self.invocation.options.allow_unserved,
             events: events.clone(),
+            check_events: self.check_sessions.as_ref().map(|(events, _)| events.clone()),
             reporter,
         };
         match bfd::run(start, log, queue) {

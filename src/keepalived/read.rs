@@ -6,12 +6,14 @@ use super::blocks::interface::Pace;
 use super::blocks::lvs::Lvs;
 use super::blocks::probe::MARK;
 use super::blocks::real::Real;
-use super::blocks::server::Server;
+use super::blocks::server::{Server, Tls};
 use super::blocks::{
     bfd::Bfd, file::File, global::Global, group::Group, instance::Instance, process::Process, root::Root,
     script::Script,
 };
-use super::contexts::{BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT, TRACK_GROUP};
+use super::contexts::{
+    BFD, FILE, GARP_GROUP, GLOBAL, GROUP, INSTANCE, PLACES, PROCESS, ROOT, SCRIPT, SSL, TRACK_GROUP,
+};
 use super::names;
 use super::site::{self, Blocks, Site};
 use super::slot::{Command, Machine};
@@ -218,8 +220,9 @@ pub fn read_all(
     let given: Vec<&Server> = walked.level.children.iter().filter_map(|level| level.own::<Server>()).collect();
     let checks = given.iter().flat_map(|server| scripts(server)).collect();
     site.lvs = each::<Lvs>(&walked.level, GLOBAL).pop().unwrap_or_default();
+    site.tls = each::<Tls>(&walked.level, SSL).pop();
     finishing.extend(site.follow_router());
-    let defaults = site::server::Defaults { lvs: &site.lvs, smtp_alert: site.global.smtp_alert };
+    let defaults = site::server::Defaults { lvs: &site.lvs, smtp_alert: site.global.smtp_alert, files: &site.files };
     let (servers, about_servers) = site::server::complete(&given, &site.root.server_groups, defaults);
     (site.servers, site.has_servers) = (servers, !given.is_empty());
     let mut found: Vec<Found> = Vec::new();

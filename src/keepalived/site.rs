@@ -18,6 +18,7 @@ use super::blocks::probe::Target;
 use super::blocks::process::Process;
 use super::blocks::root::Root;
 use super::blocks::script::Script as GivenScript;
+use super::blocks::server::Tls;
 use super::blocks::track::Track;
 use super::blocks::{bfd, fixed, route, rule};
 use super::mail::Settings;
@@ -55,6 +56,8 @@ pub struct Site {
     pub sessions: Vec<Session>,
     /// What `global_defs` says about virtual servers.
     pub lvs: Lvs,
+    /// `SSL`.
+    pub tls: Option<Tls>,
     /// The virtual servers, in order.
     pub servers: Vec<server::VirtualServer>,
     /// There is a BFD session in the file, whether or not it can be run.
@@ -286,6 +289,7 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
         paces,
         sessions: bfd::sessions(&sessions),
         lvs: Lvs::default(),
+        tls: None,
         servers: Vec::new(),
         has_servers: false,
         has_sessions,

@@ -479,6 +479,15 @@ impl Netlink {
     }
 }
 
+/// Reads any bytes as messages of the kernel, with their attributes.
+#[cfg(fuzzing)]
+pub fn read(bytes: &[u8]) {
+    for (kind, body) in Messages(bytes) {
+        let _ = (kind == NLMSG_ERROR).then(|| verdict(body));
+        Attributes(body).for_each(drop);
+    }
+}
+
 impl Ipvs for Netlink {
     fn request(&mut self, request: &Request) -> io::Result<()> {
         self.ask(self.family, request.body().bytes(), &mut |_| ())

@@ -3,6 +3,7 @@
 pub mod inotify;
 pub mod linkbeat;
 pub mod packet;
+pub mod pcre;
 pub mod pipe;
 pub mod process;
 pub mod signal;

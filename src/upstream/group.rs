@@ -268,7 +268,7 @@ impl View<'_> {
             if self.is_free(at, tried)
                 && let (Some(peer), Some(peer_state)) = (self.set.peers.get(at), self.peer_states.get_mut(at))
             {
-                total += peer_state.event_loop(peer, self.now);
+                total += peer_state.take_turn(peer, self.now);
             }
         }
         if let Some(peer_state) = self.peer_states.get_mut(index) {
@@ -284,7 +284,7 @@ impl View<'_> {
             let (Some(peer), Some(peer_state)) = (self.set.peers.get(index), self.peer_states.get_mut(index)) else {
                 continue;
             };
-            total += peer_state.event_loop(peer, self.now);
+            total += peer_state.take_turn(peer, self.now);
             if best.is_none_or(|(_, current)| peer_state.current > current) {
                 best = Some((index, peer_state.current));
             }

@@ -74,7 +74,7 @@ fn equals(view: &mut View<'_>, first: usize, tried: &Tried, cost: Cost) -> Optio
         let (Some(peer), Some(peer_state)) = (view.set.peers.get(index), view.peer_states.get_mut(index)) else {
             continue;
         };
-        total += peer_state.event_loop(peer, view.now);
+        total += peer_state.take_turn(peer, view.now);
         if richest.is_none_or(|(_, current)| peer_state.current > current) {
             richest = Some((index, peer_state.current));
         }

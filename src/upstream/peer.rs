@@ -152,7 +152,7 @@ impl PeerState {
     }
 
     /// A turn of smooth weighted round robin.
-    pub fn event_loop(&mut self, peer: &Peer, now: u64) -> i64 {
+    pub fn take_turn(&mut self, peer: &Peer, now: u64) -> i64 {
         let added = self.grown(peer, self.effective, now);
         self.current += added;
         if self.effective < i64::from(peer.weight) {

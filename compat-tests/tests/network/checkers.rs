@@ -80,7 +80,9 @@ fn a_host_without_ipvs_ends_as_keepalived_does() -> io::Result<()> {
 fn a_reload_that_cannot_be_run_keeps_the_virtual_servers() -> io::Result<()> {
     let pair = started(&configuration(&[(8081, TCP)], ""))?;
     pair.a.says("TCP_CHECK on service [127.0.0.1]:tcp:8081 failed.")?;
-    pair.a.configure(&format!("{}SSL {{\n}}\n", configuration(&[(8081, TCP)], "")))?;
+    let secure = " SSL_GET {\n url {\n path /\n }\n }";
+    let both = configuration(&[(8081, TCP), (8082, secure)], "");
+    pair.a.configure(&format!("{both}SSL {{\n certificate /tmp/absent\n}}\n"))?;
     pair.a.signal(Signal::SIGHUP);
     pair.a.says("The configuration cannot be run - keeping the old one")?;
     let _listener = pair.a.host.run(|| TcpListener::bind("127.0.0.1:8081"))??;

@@ -99,6 +99,21 @@ impl Side {
         Ok(())
     }
 
+    /// Starts the daemon with this configuration and no IPVS: ours keeps virtual servers in memory, the original is told that
+    /// the kernel did what it asked for.
+    pub fn start_without_ipvs(&mut self, text: &str) -> io::Result<()> {
+        if self.program == Program::Ours {
+            return self.start_with(text, &["--simulate-ipvs"]);
+        }
+        let library = compat_tests::ipvs::library()?;
+        self.host.run(move || fs::write("/tmp/ipvs.so", library))??;
+        self.configure(text)?;
+        let mut command = Command::new(self.program.keepalived()?);
+        command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf"]).env("LD_PRELOAD", "/tmp/ipvs.so");
+        self.daemon = Some(self.host.start(command)?);
+        Ok(())
+    }
+
     /// Starts ours with this configuration, and has it record to `/tmp/recording`.
     pub fn record(&mut self, text: &str) -> io::Result<()> {
         self.start_with(text, &["--record", "/tmp/recording"])

@@ -98,6 +98,7 @@ impl VirtualServer {
     fn adopt(&mut self, place: usize, old: &State) {
         let Some(state) = self.reals.get_mut(place) else { return };
         (state.alive, state.set, state.weight) = (old.alive, old.set, old.weight);
+        (state.effective, state.offset) = (old.effective, old.offset);
     }
 
     /// Takes over the state of the checks that are the same.

@@ -129,6 +129,11 @@ const HOP_LIMIT: u8 = 64;
 
 impl Bfd {
     /// Virtual routers hear of it: unless only health checks are to.
+    pub fn is_for_checkers(&self) -> bool {
+        self.checker == Some(true) || self.vrrp != Some(true)
+    }
+
+    /// Whether virtual routers hear of it.
     pub fn is_for_routers(&self) -> bool {
         self.vrrp == Some(true) || self.checker != Some(true)
     }
@@ -163,7 +168,7 @@ impl Bfd {
                 passive: self.passive == Some(true),
             },
             for_routers: self.is_for_routers(),
-            for_checkers: self.checker == Some(true) || self.vrrp != Some(true),
+            for_checkers: self.is_for_checkers(),
         })
     }
 }

@@ -1,15 +1,17 @@
-//! Health checks of real servers. Not served yet: judged as keepalived judges them.
+//! Health checks of real servers.
 
+use super::bfd::Bfd;
 use super::real::Real;
 use super::server::{LONGEST, MOST_SECONDS, Server, trio};
 use crate::check::dns;
 use crate::check::http::{Url, Version};
+use crate::check::udp::{self, Masked};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set};
 use crate::conf::module::{Conf, Module, Scope};
 use crate::conf::slot::{Block, Custom};
 use crate::conf::tree::Statement;
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Level, Setting};
 use crate::keepalived::contexts::{
     BFD, BFD_CHECK, DNS_CHECK, FILE, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SMTP_HOST, TCP_CHECK,
     UDP_CHECK, URL,
@@ -25,7 +27,7 @@ use std::time::Duration;
 pub const MODULE: Module = Module {
     name: "checkers",
     directives: DIRECTIVES,
-    scopes: &[Scope::of::<Checker>(EVERY.or(FILE_CHECK).or(BFD_CHECK)), Scope::of::<Url>(URL)],
+    scopes: &[Scope::of::<Checker>(EVERY.or(FILE_CHECK).or(BFD_CHECK))],
 };
 
 const BARE: Arity = Arity::AtLeast(0);
@@ -40,11 +42,6 @@ const EVERY: Contexts = CONNECTING.or(MISC_CHECK);
 
 const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
     Directive::new(name, contexts, arity, set)
-}
-
-/// A row that is checked and not served.
-const fn missing(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
-    Directive::missing(name, contexts, arity).judged(set)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -115,23 +112,12 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Names the virtual host in the TLS handshake."),
     row("fast_recovery", HTTP_GET, BARE, &Switch(|c: &mut Checker| &mut c.fast_recovery, "Invalid {k} parameter {v}"))
         .doc("One success is enough for a server to be up again."),
-    row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(open_url, close_url))
+    row("url", HTTP_GET, Arity::Block(0, 255, Opens::Context(URL)), &Block(super::url::open, super::url::close))
         .doc("One page that is asked for, and what a good answer is."),
-    Directive::missing("sni_name", HTTP_GET, BARE).doc("The name given in the TLS handshake."),
-    Directive::missing("tls_compliant", HTTP_GET, BARE).doc("Refuses what the TLS standard does not allow."),
-    row("path", URL, ONE, &Custom(path)).doc("The path that is asked for, or the file that is watched."),
-    row("digest", URL, ONE, &Custom(digest)).doc("The MD5 digest a good answer has."),
-    row("status_code", URL, BARE, &Custom(status_code)).doc("The status codes a good answer may have."),
-    row("virtualhost", URL, BARE, &Text(|c: &mut Url| &mut c.host, "Missing HTTP_GET virtualhost name"))
-        .doc("The host name that web checks ask for."),
-    Directive::missing("regex", URL, BARE).doc("An expression the answer must match."),
-    Directive::missing("regex_no_match", URL, BARE).doc("An expression the answer must not match."),
-    Directive::missing("regex_options", URL, BARE).doc("Options the expression is compiled with."),
-    Directive::missing("regex_min_offset", URL, BARE).doc("Where in the answer the match may begin at the earliest."),
-    Directive::missing("regex_max_offset", URL, BARE)
-        .doc("Where in the answer the match must have begun at the latest."),
-    Directive::missing("regex_stack", URL, BARE)
-        .doc("The size of the stack expressions are matched with: at first, and at most."),
+    row("sni_name", HTTP_GET, BARE, &Custom(sni_name))
+        .doc("The name given in the TLS handshake, which is then always done; without one, as enable_sni."),
+    row("tls_compliant", HTTP_GET, BARE, &Switch(|c: &mut Checker| &mut c.tls_compliant, "Invalid {k} option {v}"))
+        .doc("Tells the server when a TLS connection ends, as the standard asks for."),
     row("helo_name", SMTP_CHECK, BARE, &Text(|c: &mut Checker| &mut c.name, "SMTP_CHECK helo name missing"))
         .doc("The name given to the mail server."),
     row("host", SMTP_CHECK, Arity::Block(0, 255, Opens::Context(SMTP_HOST)), &Block(open, close_host))
@@ -150,8 +136,8 @@ const DIRECTIVES: &[Directive] = &[
         .doc("The exit code of the script sets the weight of the server."),
     row("user", MISC_CHECK, BARE, &Custom(misc_user)).doc("The user, and the group, the script is run as."),
     row("require_reply", UDP_CHECK, BARE, &Custom(reply)).doc("A server that does not answer is down."),
-    missing("payload", UDP_CHECK, BARE, &Custom(payload)).doc("The bytes that are sent, in hexadecimal."),
-    missing(
+    row("payload", UDP_CHECK, BARE, &Custom(payload)).doc("The bytes that are sent, in hexadecimal."),
+    row(
         "min_reply_length",
         UDP_CHECK,
         ONE,
@@ -162,7 +148,7 @@ const DIRECTIVES: &[Directive] = &[
         ),
     )
     .doc("The least length of a good answer."),
-    missing(
+    row(
         "max_reply_length",
         UDP_CHECK,
         ONE,
@@ -173,10 +159,10 @@ const DIRECTIVES: &[Directive] = &[
         ),
     )
     .doc("How much of an answer is looked at."),
-    missing("track_file", FILE_CHECK, ONE, &Custom(track_file)).doc("The tracked file that decides."),
-    missing("weight", FILE_CHECK, BARE, &Custom(file_weight))
+    row("track_file", FILE_CHECK, ONE, &Custom(track_file)).doc("The tracked file that decides."),
+    row("weight", FILE_CHECK, BARE, &Custom(file_weight))
         .doc("What the value is multiplied with to give the weight of the server."),
-    missing("name", BFD_CHECK, BARE, &Custom(bfd_name)).doc("The name that is asked for."),
+    row("name", BFD_CHECK, BARE, &Custom(bfd_name)).doc("The name that is asked for."),
 ];
 
 /// A check as configured; each kind uses its own part.
@@ -207,6 +193,10 @@ pub struct Checker {
     pub hosts: Vec<Self>,
     /// `enable_sni`.
     pub server_name: Option<bool>,
+    /// `sni_name`.
+    pub sni_name: Option<String>,
+    /// `tls_compliant`.
+    pub tls_compliant: Option<bool>,
     /// `fast_recovery`.
     pub fast_recovery: Option<bool>,
     /// The number of the record type that is asked for.
@@ -221,15 +211,17 @@ pub struct Checker {
     pub limit: Option<i64>,
     pub dynamic: Option<bool>,
     pub weight: Option<i64>,
+    /// `weight … reverse`.
+    pub reverse: bool,
+    /// `payload`.
+    pub payload: Option<Vec<u8>>,
+    /// What an answer begins with.
+    pub reply: Vec<Masked>,
     pub least_reply: Option<i64>,
     pub most_reply: Option<i64>,
 }
 
 impl Conf for Checker {
-    fn inherit(&mut self, _: &Self) {}
-}
-
-impl Conf for Url {
     fn inherit(&mut self, _: &Self) {}
 }
 
@@ -365,53 +357,16 @@ fn http_protocol(_: &mut Setting<'_>, checker: &mut Checker, statement: &Stateme
     Ok(())
 }
 
-fn open_url(_: &mut Setting<'_>, _: &mut Url, _: &Statement) -> Outcome {
-    Ok(())
-}
-
-fn close_url(cx: &mut Setting<'_>) -> Outcome {
-    let own = cx.level().and_then(|level| level.own::<Url>()).cloned();
-    let Some(url) = own.filter(|url| !url.path.is_empty()) else {
-        return Err(complain("HTTP/SSL_GET checker url has no path - ignoring"));
-    };
-    if let Some(checker) = cx.conf::<Checker>() {
-        checker.urls.push(url);
+fn sni_name(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
+    let given = statement.arguments().first().map(|word| word.text().into_owned());
+    if let (Some(old), None) = (&checker.sni_name, &given) {
+        return Err(again(format!("sni_name already specified as {old} - ignoring setting to default")));
     }
-    Ok(())
-}
-
-fn path(_: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
-    url.path = first(statement);
-    Ok(())
-}
-
-fn digest(_: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
-    const LENGTH: usize = 32;
-    let text = first(statement);
-    if text.len() != LENGTH {
-        let length = text.len();
-        return Err(complain(format!("digest '{text}' character length should be {LENGTH} rather than {length}")));
+    checker.server_name = Some(true);
+    match (std::mem::replace(&mut checker.sni_name, given), &checker.sni_name) {
+        (Some(old), Some(new)) => Err(again(format!("Duplicate sni_name - overwriting {old} with {new}"))),
+        _ => Ok(()),
     }
-    if let Some(at) = text.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
-        let pair = at - at % 2;
-        let text = format!("Unable to interpret hex digit in '{text}' at offset {pair}/{}", pair + 1);
-        return Err(complain(text));
-    }
-    url.digest = u128::from_str_radix(&text, 16).ok().map(u128::to_be_bytes);
-    Ok(())
-}
-
-fn status_code(cx: &mut Setting<'_>, url: &mut Url, statement: &Statement) -> Outcome {
-    for word in statement.arguments() {
-        let text = word.text();
-        let (low, high) = text.split_once('-').unwrap_or((&text, &text));
-        let code = |part: &str| part.parse::<u16>().ok().filter(|code| (100..600).contains(code));
-        match (code(low), code(high)) {
-            (Some(low), Some(high)) if low <= high => url.statuses.push((low, high)),
-            _ => cx.report(complain(format!("Invalid HTTP_GET status code '{text}'")).at(statement.span)),
-        }
-    }
-    Ok(())
 }
 
 fn dns_type(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
@@ -455,26 +410,29 @@ fn misc_user(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) 
     Ok(())
 }
 
-/// Whether keepalived reads a text as bytes in hexadecimal.
-fn is_hexadecimal(statement: &Statement) -> bool {
-    let digit = |c: char| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X');
-    statement.arguments().iter().all(|word| word.text().chars().all(digit))
+/// The words of a line, with a blank between two.
+fn joined(statement: &Statement) -> String {
+    statement.arguments().iter().map(|word| word.text().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 fn reply(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
     checker.require_reply = true;
-    if is_hexadecimal(statement) { Ok(()) } else { Err(complain("Invalid hex string for UDP_CHECK reply")) }
+    if statement.arguments().is_empty() {
+        return Ok(());
+    }
+    let wrong = || complain("Invalid hex string for UDP_CHECK reply");
+    checker.reply = udp::hexadecimal(&joined(statement), true).ok_or_else(wrong)?;
+    Ok(())
 }
 
-fn payload(_: &mut Setting<'_>, _: &mut Checker, statement: &Statement) -> Outcome {
+fn payload(_: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
     if statement.arguments().is_empty() {
         return Err(complain("UDP_CHECK payload requires a payload"));
     }
-    let plain = statement.arguments().iter().all(|word| !word.text().contains(['x', 'X']));
-    if plain && is_hexadecimal(statement) {
-        return Ok(());
-    }
-    Err(complain("Invalid hex string for UDP_CHECK payload"))
+    let wrong = || complain("Invalid hex string for UDP_CHECK payload");
+    let bytes = udp::hexadecimal(&joined(statement), false).ok_or_else(wrong)?;
+    checker.payload = Some(bytes.iter().map(|masked| masked.byte).collect());
+    Ok(())
 }
 
 fn track_file(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
@@ -492,13 +450,15 @@ fn file_weight(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statemen
     }
     let template = "weight for track file must be in [-2147483647..2147483647] inclusive. Ignoring...";
     let judged = whole(&first(statement), &(-2_147_483_647..=2_147_483_647));
-    checker.weight = Some(judged.map_err(|wrong| also(cx, statement, wrong, template))?);
-    match statement.arguments().get(1) {
-        Some(word) if !word.is("reverse") && !word.is("noreverse") => {
-            Err(complain(format!("unknown track file weight option {} - ignoring", word.text())))
-        }
-        _ => Ok(()),
-    }
+    let weight = judged.map_err(|wrong| also(cx, statement, wrong, template))?;
+    let reverse = match statement.arguments().get(1) {
+        None => false,
+        Some(word) if word.is("noreverse") => false,
+        Some(word) if word.is("reverse") => true,
+        Some(word) => return Err(complain(format!("unknown track file weight option {} - ignoring", word.text()))),
+    };
+    (checker.weight, checker.reverse) = (Some(weight), reverse);
+    Ok(())
 }
 
 fn bfd_name(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) -> Outcome {
@@ -508,7 +468,9 @@ fn bfd_name(cx: &mut Setting<'_>, checker: &mut Checker, statement: &Statement) 
         return Err(complain(format!("{prefix} No or too many names specified - skipping checker")));
     };
     let name = word.text();
-    if !super::track::defined(cx, BFD, &name) {
+    let named = |level: &&Level| level.context == BFD && level.words.get(1).is_some_and(|word| word.is(&name));
+    let known = cx.outermost().and_then(|file| file.children.iter().find(named));
+    if !known.is_some_and(|level| level.own::<Bfd>().is_none_or(Bfd::is_for_checkers)) {
         return Err(complain(format!("{prefix} BFD {name} not configured")));
     }
     checker.name = Some(name.into_owned());

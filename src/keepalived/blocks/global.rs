@@ -239,18 +239,18 @@ const DIRECTIVES: &[Directive] = &[
         .doc("Lets the firewall rules count packets."),
     Directive::new("nftables_ifindex", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.nftables_ifindex, true))
         .doc("Lets the firewall rules match interfaces by number, never by name."),
-    inert("nftables_ipvs", BARE, &Nothing, "concerns virtual servers only, which are refused"),
+    inert("nftables_ipvs", BARE, &Nothing, "groups are given to IPVS entry by entry, without a firewall mark"),
     inert(
         "nftables_ipvs_priority",
         ONE,
         &Judged(Kind::Signed, ANY, "invalid ipvs nftables chain priority '{v}'", ""),
-        "concerns virtual servers only, which are refused",
+        "groups are given to IPVS entry by entry, without a firewall mark",
     ),
     inert(
         "nftables_ipvs_start_fwmark",
         ONE,
         &Judged(Kind::Unsigned, 1..=WIDE, "invalid ipvs nftables start_fwmark priority '{v}'", ""),
-        "concerns virtual servers only, which are refused",
+        "groups are given to IPVS entry by entry, without a firewall mark",
     ),
     Directive::new("vrrp_check_unicast_src", GLOBAL, BARE, &Present(|c: &mut Global| &mut c.check_unicast_src, true))
         .doc("Sets check_unicast_src for all instances."),
@@ -333,7 +333,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::missing("enable_snmp_rfcv2", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 2787 does."),
     Directive::missing("enable_snmp_rfcv3", GLOBAL, BARE).doc("Tells virtual routers over SNMP, as RFC 6527 does."),
     Directive::missing("enable_snmp_checker", GLOBAL, BARE)
-        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
+        .omitted(Omission::Tunes("concerns SNMP only, which is refused"))
         .doc("Tells virtual servers over SNMP."),
     Directive::missing("enable_dbus", GLOBAL, BARE).doc("Tells virtual routers over D-Bus."),
     Directive::missing("dbus_service_name", GLOBAL, BARE)
@@ -488,10 +488,10 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Runs scripts with the supplementary groups of their user."),
     Directive::missing("snmp_rs_stats_update_interval", GLOBAL, BARE)
-        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
+        .omitted(Omission::Tunes("concerns SNMP only, which is refused"))
         .doc("How old the counters of real servers shown over SNMP may be."),
     Directive::missing("snmp_vs_stats_update_interval", GLOBAL, BARE)
-        .omitted(Omission::Tunes("concerns virtual servers only, which are refused"))
+        .omitted(Omission::Tunes("concerns SNMP only, which is refused"))
         .doc("How old the counters of virtual servers shown over SNMP may be."),
     Directive::new("state_dump_file", GLOBAL, BARE, &DumpFile(|dumps| &mut dumps.data))
         .doc("Sets the file of the dump of the data; a name that ends in / is a folder."),

@@ -25,6 +25,7 @@ pub mod script;
 pub mod server;
 pub mod sync;
 pub mod track;
+pub mod url;
 pub mod vmac;
 
 use crate::conf::module::Module;
@@ -46,6 +47,7 @@ pub const MODULES: &[Module] = &[
     server::MODULE,
     real::MODULE,
     checker::MODULE,
+    url::MODULE,
     bfd::MODULE,
     interface::MODULE,
 ];

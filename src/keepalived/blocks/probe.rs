@@ -4,7 +4,7 @@
 //! are the script's.
 
 use super::script::Script;
-use crate::check::http::{Get, Url, Version};
+use crate::check::http::{Get, ServerName, Url, Version};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
@@ -123,7 +123,8 @@ fn page(text: &str) -> Option<Target> {
         host: None,
         fast_recovery: false,
         secure: false,
-        server_name: false,
+        server_name: ServerName::Absent,
+        tls_compliant: false,
     };
     is_plain(path).then(|| Target::Http(to, Box::new(get)))
 }

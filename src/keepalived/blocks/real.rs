@@ -33,20 +33,10 @@ const fn row(name: &'static str, arity: Arity, set: &'static dyn Set) -> Directi
     Directive::new(name, REAL_SERVER, arity, set)
 }
 
-/// A row that is checked and not served.
-const fn missing(name: &'static str, arity: Arity, set: &'static dyn Set) -> Directive {
-    Directive::missing(name, REAL_SERVER, arity).judged(set)
-}
-
 const CHECK: Block<Checker> = Block(super::checker::open, super::checker::close);
 
 const fn served(name: &'static str, context: Contexts) -> Directive {
     row(name, Arity::Block(0, 255, Opens::Context(context)), &CHECK)
-}
-
-/// A check that is not served.
-const fn check(name: &'static str, context: Contexts) -> Directive {
-    missing(name, Arity::Block(0, 255, Opens::Context(context)), &CHECK)
 }
 
 const DIRECTIVES: &[Directive] = &[
@@ -115,8 +105,8 @@ const DIRECTIVES: &[Directive] = &[
     served("HTTP_GET", HTTP_GET).doc("A check by web pages."),
     served("SSL_GET", HTTP_GET).doc("A check by web pages over TLS."),
     served("DNS_CHECK", DNS_CHECK).doc("A check by a DNS question."),
-    check("FILE_CHECK", FILE_CHECK).doc("A check by the number in a file."),
-    check("BFD_CHECK", BFD_CHECK).doc("A check by a BFD session."),
+    served("FILE_CHECK", FILE_CHECK).doc("A check by the number in a file."),
+    served("BFD_CHECK", BFD_CHECK).doc("A check by a BFD session."),
     row("snmp_name", BARE, &Custom(snmp_name)).doc("The name shown over SNMP."),
 ];
 
@@ -126,6 +116,8 @@ pub struct Real {
     pub span: Option<Span>,
     pub address: IpAddr,
     pub port: u16,
+    /// The port checks go to, whatever becomes of that of the server.
+    pub check_port: u16,
     pub weight: Option<i64>,
     pub method: Option<Method>,
     /// `uthreshold`.
@@ -154,6 +146,7 @@ impl Default for Real {
             span: None,
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 0,
+            check_port: 0,
             weight: None,
             method: None,
             most: None,
@@ -199,6 +192,7 @@ pub fn open(cx: &mut Setting<'_>, real: &mut Real, statement: &Statement) -> Out
         Some(_) => port,
         None => cx.seen::<Server>().map_or(0, Server::port),
     };
+    real.check_port = real.port;
     Ok(())
 }
 

@@ -73,8 +73,7 @@ const DIRECTIVES: &[Directive] = &[
     ),
     Directive::new("vrrp_track_process", ROOT, one(PROCESS), &Block(super::process::open, super::process::close))
         .doc("Defines a program whose running processes virtual routers may track."),
-    Directive::missing("SSL", ROOT, named(SSL))
-        .judged(&Custom(super::server::open_ssl))
+    Directive::new("SSL", ROOT, named(SSL), &Custom(super::server::open_ssl))
         .doc("The keys and certificates of checks over TLS."),
     Directive::new("virtual_server_group", ROOT, Arity::Block(1, 255, Opens::Rows), &Custom(super::server::group))
         .doc("Addresses, ports and firewall marks that are one virtual server."),

@@ -14,6 +14,7 @@ use crate::keepalived::slot::{
     complain, count, first, worded,
 };
 use crate::kernel::ipvs::{Checksum, Method, Protocol, SCHEDULER_FLAGS, Tunnel};
+use crate::tls::key::Passwords;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -40,10 +41,12 @@ const fn row(name: &'static str, arity: Arity, set: &'static dyn crate::conf::di
 }
 
 const DIRECTIVES: &[Directive] = &[
-    Directive::missing("password", SSL, BARE).judged(&Custom(tls)).doc("The password of the key."),
-    Directive::missing("ca", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate of the authority."),
-    Directive::missing("certificate", SSL, BARE).judged(&Custom(tls)).doc("The file with the certificate."),
-    Directive::missing("key", SSL, BARE).judged(&Custom(tls)).doc("The file with the key."),
+    Directive::new("password", SSL, BARE, &Custom(tls)).doc("The password of the key."),
+    Directive::new("ca", SSL, BARE, &Custom(tls))
+        .doc("A file with certificates of authorities. It must be readable; certificates of servers are not verified."),
+    Directive::new("certificate", SSL, BARE, &Custom(tls))
+        .doc("The file with the certificate that is shown to servers that ask for one, and those that signed it."),
+    Directive::new("key", SSL, BARE, &Custom(tls)).doc("The file with the key of the certificate."),
     Directive::new("fwmark", SERVER_GROUP, BARE, &Nothing).doc("A firewall mark that belongs to the virtual server."),
     row("ip_family", ONE, &Custom(family))
         .words(&["inet", "inet6"])
@@ -400,7 +403,14 @@ fn entry(cx: &mut Setting<'_>, group: &str, line: &Statement) -> Result<Entry, D
 /// What `SSL` says.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    given: Vec<&'static str>,
+    /// `password`.
+    pub password: Option<Passwords>,
+    /// `ca`.
+    pub ca: Option<Word>,
+    /// `certificate`.
+    pub certificate: Option<Word>,
+    /// `key`.
+    pub key: Option<Word>,
 }
 
 impl Conf for Tls {
@@ -426,14 +436,16 @@ fn tls(cx: &mut Setting<'_>, tls: &mut Tls, statement: &Statement) -> Outcome {
         "key" => "keyfile",
         other => other,
     };
-    if statement.arguments().is_empty() {
+    let Some(word) = statement.arguments().first().cloned() else {
         return Err(complain(format!("SSL {shown} missing")));
-    }
-    if tls.given.contains(&shown) {
-        return Err(again(format!("SSL {shown} already specified - replacing")));
-    }
-    tls.given.push(shown);
-    Ok(())
+    };
+    let known = match cx.row.name {
+        "password" => tls.password.replace(Passwords::read(&word.bytes)).is_some(),
+        "ca" => tls.ca.replace(word).is_some(),
+        "certificate" => tls.certificate.replace(word).is_some(),
+        _ => tls.key.replace(word).is_some(),
+    };
+    if known { Err(again(format!("SSL {shown} already specified - replacing"))) } else { Ok(()) }
 }
 
 fn family(_: &mut Setting<'_>, server: &mut Server, statement: &Statement) -> Outcome {

@@ -1,6 +1,6 @@
 //! Attempts of checks: each is made, judged, and its judgement carried out.
 
-use super::drive::{self, Echo, Unconnected, pair};
+use super::drive::{self, Echo, Tls, Unconnected, pair};
 use super::{Place, Running, State};
 use crate::check::http::{Get, Progress, Url};
 use crate::check::misc::Run;
@@ -8,18 +8,20 @@ use crate::check::report::{Judgement, Known, Ran};
 use crate::check::schedule::Schedule;
 use crate::check::smtp::Dialogue;
 use crate::check::tcp::Connected;
+use crate::check::udp::Answer;
 use crate::check::{dns, misc, ping, smtp, tcp, udp};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::site::server::{Check, Connection, Misc, Probe};
 use crate::keepalived::slot::Command;
 use crate::keepalived::track::security::{Policy, Program};
-use crate::tls::upstream::ClientContext;
-use rustls::ClientConnection;
 use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// What a check remembers between its attempts.
 #[derive(Clone, Copy, Debug)]
@@ -44,18 +46,37 @@ impl CheckState {
     }
 }
 
-/// Makes a check again and again.
-pub async fn repeat(state: Rc<RefCell<State>>, place: Place, first: Duration) {
-    tokio::time::sleep(first).await;
+/// When checks are made next, the first one first.
+pub type Due = BinaryHeap<Reverse<(Instant, Place)>>;
+
+/// Makes each check when it is due, again and again. Only attempts are tasks: most checks wait most of the time.
+pub async fn repeat(state: Rc<RefCell<State>>, mut due: Due) {
+    let mut running = JoinSet::new();
     loop {
-        let Some(check) = state.borrow().check(place) else { return };
-        if !state.borrow().servers.get(place.0).is_some_and(Running::is_enabled) {
-            tokio::time::sleep(check.timing.delay).await;
-            continue;
+        let now = Instant::now();
+        while let Some(Reverse((_, place))) = due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            due.pop();
+            let attempt = running.spawn_local(turn(state.clone(), place));
+            state.borrow_mut().attempts.insert(place, attempt);
         }
-        let Some(wait) = attempt(&state, place, &check).await else { return };
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = super::until(due.peek().map(|Reverse((at, _))| *at)) => {}
+            Some(ended) = running.join_next() => {
+                let Ok((place, wait)) = ended else { continue };
+                state.borrow_mut().attempts.remove(&place);
+                due.extend(wait.map(|wait| Reverse((Instant::now() + wait, place))));
+            }
+        }
     }
+}
+
+/// Makes a check once, if it is made at present; the time until the next turn.
+async fn turn(state: Rc<RefCell<State>>, place: Place) -> (Place, Option<Duration>) {
+    let Some(check) = state.borrow().check(place) else { return (place, None) };
+    if !state.borrow().servers.get(place.0).is_some_and(Running::is_enabled) {
+        return (place, Some(check.timing.delay));
+    }
+    (place, attempt(&state, place, &check).await)
 }
 
 /// Makes a check once; the time until the next one.
@@ -82,7 +103,9 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
                 Ok(tls) => tls,
                 Err(line) => return unable(Unconnected::Unable(None), &line),
             };
-            let outcome = match drive::fetch(connection, tls, &get.request(url, connection.to)).await {
+            let request = get.request(url, connection.to);
+            let say = |line: &str| state.borrow().log.say(line);
+            let outcome = match drive::fetch(connection, tls, (&request, url), &say).await {
                 Ok(outcome) => outcome.and_then(|response| response.judge(url)),
                 Err(why) => return unable(why, "WEB socket bind failed. Rescheduling"),
             };
@@ -90,13 +113,15 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
                 check_state.progress.judge(&mut check_state.schedule, known, get, outcome)
             })
         }
-        Probe::Udp(connection, require_reply) => {
-            let good = match drive::datagram(connection).await {
-                Ok(answer) => udp::is_good(answer, *require_reply),
+        Probe::Udp(connection, exchange) => {
+            let answer = match drive::datagram(connection, exchange).await {
+                Ok(answer) => answer,
                 Err(why) => return unable(why, "UDP connect fail to create socket. Rescheduling."),
             };
+            let good = udp::is_good(answer, exchange.reply.is_some());
+            let failure = if answer == Answer::Mismatch { udp::MISMATCH } else { udp::FAILURE };
             state.borrow_mut().judge(place, check, |check_state, known| {
-                udp::WORDS.judge(&mut check_state.schedule, known, good, Some(udp::FAILURE).filter(|_| !good))
+                udp::WORDS.judge(&mut check_state.schedule, known, good, Some(failure).filter(|_| !good))
             })
         }
         Probe::Dns(connection, kind, name) => {
@@ -112,6 +137,7 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
         Probe::Ping(connection) => echo(state, place, check, connection).await,
         Probe::Smtp(connection, helo) => converse(state, place, check, (connection, helo)).await,
         Probe::Misc(misc) => run(state, place, check, misc).await,
+        Probe::File(..) | Probe::Session(_) => None,
     }
 }
 
@@ -188,7 +214,7 @@ fn found(command: &Command, program: &Program) -> String {
 }
 
 impl State {
-    fn check(&self, (server, real, check): Place) -> Option<Check> {
+    pub(super) fn check(&self, (server, real, check): Place) -> Option<Check> {
         self.servers.get(server)?.given.reals.get(real)?.checks.get(check).cloned()
     }
 
@@ -197,18 +223,19 @@ impl State {
     }
 
     /// How log lines name the real server of a check.
-    fn name(&self, (server, real, _): Place) -> Option<String> {
+    pub(super) fn name(&self, (server, real, _): Place) -> Option<String> {
         Some(self.servers.get(server)?.machine.config().reals.get(real)?.name.clone())
     }
 
     /// A TLS connection for a page, where it is asked for over TLS.
-    fn secure(&self, get: &Get, url: &Url) -> Result<Option<ClientConnection>, String> {
-        let connect = |context: &ClientContext| context.connect(get.name(url).unwrap_or_default(), None);
+    fn secure(&self, get: &Get, url: &Url) -> Result<Option<Tls>, String> {
         if !get.secure {
             return Ok(None);
         }
         let context = self.tls.as_ref().ok_or_else(|| "SSL error: cannot create new SSL context".to_owned())?;
-        connect(context).map(Some).map_err(|error| format!("SSL error: {error}"))
+        let session = context.connect(get.name(url).unwrap_or_default(), None);
+        let session = session.map(Box::new).map_err(|error| format!("SSL error: {error}"))?;
+        Ok(Some(Tls { session, compliant: get.tls_compliant || url.tls_compliant }))
     }
 
     /// Says why a check could not be made; the time until the next attempt.
@@ -256,7 +283,7 @@ impl State {
     }
 
     /// Gives a result to the virtual server, and mails it.
-    fn decide(&mut self, (server, real, number): Place, good: bool, alpha: bool, mail: Option<&str>) {
+    pub(super) fn decide(&mut self, (server, real, number): Place, good: bool, alpha: bool, mail: Option<&str>) {
         let is_alive = |state: &Self| state.servers.get(server).is_some_and(|one| one.machine.is_alive(real));
         let before = is_alive(self);
         self.with(server, |machine, actions| machine.result(real, number, good, alpha, actions));

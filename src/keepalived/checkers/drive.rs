@@ -1,11 +1,11 @@
 //! Carries out checks: the only place where they meet sockets and processes.
 
 use crate::check::dns;
-use crate::check::http::Response;
+use crate::check::http::{Response, Url};
 use crate::check::misc::Exit;
 use crate::check::ping;
 use crate::check::smtp::{Dialogue, Next};
-use crate::check::udp::{Answer, PAYLOAD};
+use crate::check::udp::{Answer, Exchange, PAYLOAD};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::log::cause;
 use crate::keepalived::site::server::Connection;
@@ -131,15 +131,18 @@ async fn receive(socket: &Io, buffer: &mut [u8], until: Instant) -> Option<io::R
 
 /// Asks for a page and reads all of the answer; over TLS where a connection for it is given.
 ///
+/// Differs from keepalived: a server that sends no more behind the head of its answer fails the check over TLS as well; there it is waited for without end. [test: a_tls_server_that_stalls_fails_the_check]
+///
 /// # Errors
 /// keepalived's words for what went wrong; or the check could not be made.
 pub async fn fetch(
     wanted: &Connection,
-    tls: Option<ClientConnection>,
-    request: &[u8],
+    tls: Option<Tls>,
+    (request, url): (&[u8], &Url),
+    say: &dyn Fn(&str),
 ) -> Result<Result<Response, &'static str>, Unconnected> {
     let mut stream = match connect(wanted).await {
-        Ok(socket) => Stream { socket, tls: tls.map(Box::new) },
+        Ok(socket) => Stream { socket, tls, heard: false },
         Err(Unconnected::Unreachable) => return Ok(Err("HTTP_CHECK - network unreachable")),
         Err(Unconnected::Failed) => return Ok(Err("Connection failed")),
         Err(Unconnected::TimedOut) => return Ok(Err("Timeout connecting")),
@@ -148,6 +151,8 @@ pub async fn fetch(
     let secure = stream.tls.is_some();
     match timeout(wanted.timeout, stream.shake()).await {
         Err(_) => return Ok(Err("Timeout connecting")),
+        // The socket's own error counts before what TLS makes of it.
+        Ok(Err(error)) if error.raw_os_error().is_some() => return Ok(Err("Connection failed")),
         Ok(Err(_)) => return Ok(Err("SSL handshake/communication error connecting to")),
         Ok(Ok(())) => {}
     }
@@ -161,30 +166,47 @@ pub async fn fetch(
     let mut silence = "Timeout WEB read";
     loop {
         match timeout(wanted.timeout, stream.read(&mut buffer)).await {
-            Err(_) => return Ok(Err(silence)),
+            Err(_) => {
+                stream.end();
+                return Ok(Err(if secure && stream.heard { "Timeout SSL read" } else { silence }));
+            }
             // What came over TLS before an error is judged.
             Ok(Err(_)) if !secure => return Ok(Err("Read error with")),
-            Ok(Err(_) | Ok(0)) => return Ok(Ok(response)),
+            Ok(Err(_) | Ok(0)) => break,
             Ok(Ok(length)) => {
-                if !response.take(buffer.get(..length).unwrap_or_default()) {
-                    return Ok(Ok(response));
+                let more = response.take(buffer.get(..length).unwrap_or_default(), url);
+                response.said.drain(..).for_each(|line| say(&line));
+                if !more {
+                    break;
                 }
             }
         }
-        silence = if secure { "Timeout SSL read" } else { "Timeout HTTP read" };
+        silence = "Timeout HTTP read";
     }
+    stream.end();
+    Ok(Ok(response))
+}
+
+/// The TLS of a connection.
+pub struct Tls {
+    /// What speaks it.
+    pub session: Box<ClientConnection>,
+    /// The server is told when it ends.
+    pub compliant: bool,
 }
 
 /// A connection, over TLS or not.
 struct Stream {
     socket: Io,
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Tls>,
+    /// Something came over TLS behind the handshake, if only a ticket.
+    heard: bool,
 }
 
 impl Stream {
-    /// Shakes actions, where it is TLS.
+    /// Shakes hands, where it is TLS.
     async fn shake(&mut self) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
+        let Some(Tls { session: tls, .. }) = &mut self.tls else { return Ok(()) };
         while tls.is_handshaking() {
             flush(&self.socket, tls).await?;
             if tls.is_handshaking() && fill(&self.socket, tls).await? == 0 {
@@ -197,15 +219,23 @@ impl Stream {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.socket.async_io(Interest::WRITABLE, |mut socket| socket.write(bytes)).await.map(drop),
-            Some(tls) => {
+            Some(Tls { session: tls, .. }) => {
                 tls.writer().write_all(bytes)?;
                 flush(&self.socket, tls).await
             }
         }
     }
 
+    /// Tells the server of the end, where it is to know; without waiting.
+    fn end(&mut self) {
+        let Some(Tls { session, compliant: true }) = &mut self.tls else { return };
+        session.send_close_notify();
+        // The connection closes either way.
+        let _ = session.write_tls(&mut self.socket.get_ref());
+    }
+
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else {
+        let Some(Tls { session: tls, .. }) = &mut self.tls else {
             return self.socket.async_io(Interest::READABLE, |mut socket| socket.read(buffer)).await;
         };
         loop {
@@ -214,6 +244,7 @@ impl Stream {
                 outcome => return outcome,
             }
             fill(&self.socket, tls).await?;
+            self.heard = true;
         }
     }
 }
@@ -271,7 +302,7 @@ pub async fn speak(wanted: &Connection, mut dialogue: Dialogue<'_>) -> Result<Re
 ///
 /// # Errors
 /// The check could not be made.
-pub async fn datagram(wanted: &Connection) -> Result<Answer, Unconnected> {
+pub async fn datagram(wanted: &Connection, exchange: &Exchange) -> Result<Answer, Unconnected> {
     let socket = open(wanted, Type::DGRAM, Protocol::UDP)?;
     // Where it is refused only errors that end a connection are seen.
     let _ = if wanted.to.is_ipv6() {
@@ -280,13 +311,17 @@ pub async fn datagram(wanted: &Connection) -> Result<Answer, Unconnected> {
         setsockopt(&socket, Ipv4RecvErr, &true)
     };
     let Ok(socket) = begin(socket, wanted) else { return Ok(Answer::Error) };
-    if socket.get_ref().send(PAYLOAD).is_err() {
+    if socket.get_ref().send(exchange.payload.as_deref().unwrap_or(PAYLOAD)).is_err() {
         return Ok(Answer::Error);
     }
-    let mut buffer = [0; PAYLOAD.len()];
+    // One byte more than the longest good answer has.
+    let mut buffer = vec![0; exchange.reply.as_ref().map_or(1, |reply| reply.most.saturating_add(1))];
     Ok(match receive(&socket, &mut buffer, Instant::now() + wanted.timeout).await {
         None => Answer::Silence,
-        Some(Ok(_)) => Answer::Packet,
+        Some(Ok(length)) => match &exchange.reply {
+            Some(reply) if !reply.fits(buffer.get(..length).unwrap_or_default()) => Answer::Mismatch,
+            _ => Answer::Packet,
+        },
         Some(Err(_)) => Answer::Error,
     })
 }

@@ -139,6 +139,9 @@ impl Kernel {
         }
     }
 
+    /// Carries out a change for each entry of a group; false where the kernel refused one.
+    ///
+    /// Differs from keepalived: an entry the kernel refuses does not keep the change from those behind it. [test: an_entry_the_kernel_refuses_does_not_stop_the_others]
     fn apply_to_group(&mut self, server: &VirtualServer, name: &str, change: Change, log: &Log) -> bool {
         let is_mark = |entry: &&Entry| matches!(entry, Entry::Mark(..));
         let addresses = server.entries.iter().filter(|entry| !is_mark(entry));

@@ -20,9 +20,15 @@ impl State {
             return self.log.say("The configuration cannot be run - keeping the old one");
         };
         let wanted = std::mem::take(&mut site.servers);
+        let secure = super::tls::is_needed(&wanted);
+        let tls = if secure { super::tls::client(site.tls.as_ref(), &self.log) } else { None };
+        if secure && tls.is_none() {
+            return self.log.say("The configuration cannot be run - keeping the old one");
+        }
         if self.servers.is_empty() && !wanted.is_empty() && !self.open_kernel(start) {
             return self.log.say("The configuration cannot be run - keeping the old one");
         }
+        self.tls = tls;
         self.kernel.set_timeouts(site.lvs.timeouts, &self.log);
         if !self.servers.is_empty() || !wanted.is_empty() {
             self.log.say("Reinitializing ipvs");
@@ -33,7 +39,9 @@ impl State {
         self.site = site;
         self.scheduling.apply(&self.site.global.checkers, &self.log);
         self.start_sync(before.as_ref());
+        let before = std::mem::take(&mut self.files);
         self.replace(wanted);
+        self.settle_files(before);
         self.watch_addresses();
         self.ping_groups.open(self.servers.iter().map(|running| &*running.given), &self.log);
     }
@@ -61,6 +69,7 @@ impl State {
         for (given, running) in wanted.into_iter().zip(next) {
             self.servers.push(running.unwrap_or_else(|| Running::new(given)));
         }
+        self.open_files(false);
         self.kernel.set_carrying(false);
         for (at, before) in previous.into_iter().enumerate() {
             match before {
@@ -70,6 +79,7 @@ impl State {
                     self.with(at, |machine, actions| machine.refill(&before, actions));
                 }
                 None => {
+                    self.begin_files(at);
                     self.with(at, |machine, actions| machine.start(actions));
                 }
             }

@@ -157,8 +157,8 @@ fn an_unknown_block_is_skipped_as_a_block() {
 
 #[test]
 fn a_keyword_that_is_not_served_is_refused_by_name() {
-    let reading = reading("SSL {\n}\n");
-    assert_eq!(reading.unserved, ["not served: (/k.conf: Line 1) keyword \"SSL\""]);
+    let reading = reading("net_namespace_ipvs x\n");
+    assert_eq!(reading.unserved, ["not served: (/k.conf: Line 1) keyword \"net_namespace_ipvs\""]);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn context(path: &str) -> Option<Contexts> {
         "track_file" | "vrrp_track_file" => FILE,
         "track_group" => TRACK_GROUP,
         "garp_group" => GARP_GROUP,
-        "SSL" => c::SSL,
+        "SSL" => SSL,
         "virtual_server_group" => c::SERVER_GROUP,
         "virtual_server" => c::SERVER,
         "real_server" => c::REAL_SERVER,
@@ -765,4 +765,28 @@ fn names_of_iproute2_are_numbers() {
         1,
         "{said:?}"
     );
+}
+
+#[test]
+fn an_expression_that_cannot_be_compiled_is_refused() {
+    let server = |inside: &str| {
+        let check = format!("HTTP_GET {{\n url {{\n path /\n{inside}\n }}\n }}");
+        format!(
+            "virtual_server 10.0.0.1 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n real_server 10.0.0.2 80 {{\n{check}\n }}\n}}\n"
+        )
+    };
+    assert!(
+        said(&server(" regex \"a(b\""))
+            .iter()
+            .any(|text| text == "(/k.conf: Line 10) Invalid regex: 'a(b' at offset 3: missing closing parenthesis")
+    );
+    let reading = reading(&server(
+        " regex \"a\\\\d b\"\n regex_options caseless nonsense\n regex_min_offset 9\n regex_max_offset 3",
+    ));
+    let texts: Vec<&str> = reading.complaints.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!(texts, ["regex min offset 9 > regex_max_offset 3 - ignoring"]);
+    let checks = &reading.site.servers[0].reals[0].checks;
+    let site::server::Probe::Http(_, get) = &checks[0].probe else { panic!() };
+    let regex = get.urls[0].regex.as_ref().unwrap();
+    assert_eq!((regex.pattern.as_slice(), regex.min, regex.max), (&b"a\\d b"[..], 0, None));
 }

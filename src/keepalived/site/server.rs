@@ -1,12 +1,15 @@
 //! Virtual servers checked and completed, with every default.
 
 use crate::check::dns;
-use crate::check::http::Get;
+use crate::check::file::Factor;
+use crate::check::http::{Get, ServerName};
 use crate::check::schedule::Timing;
 use crate::check::server::{Config, RealConfig, SorryConfig};
 use crate::check::smtp;
+use crate::check::udp::{Exchange, Reply};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::keepalived::blocks::checker::Checker;
+use crate::keepalived::blocks::file::File;
 use crate::keepalived::blocks::lvs::Lvs;
 use crate::keepalived::blocks::real::Real;
 use crate::keepalived::blocks::server::{Entry, Server, ServerGroup, Target, trio};
@@ -45,6 +48,11 @@ pub struct VirtualServer {
 }
 
 impl VirtualServer {
+    /// A copy that shares no memory with this one.
+    pub fn moved(&self) -> Self {
+        Self { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
+    }
+
     /// Whether an address is one of its own.
     pub fn has_address(&self, ip: IpAddr) -> bool {
         let own = |first: IpAddr, more: u32| match (first, ip) {
@@ -102,7 +110,7 @@ pub enum Probe {
     /// It asks for pages.
     Http(Connection, Get),
     /// It sends a packet, and may require an answer.
-    Udp(Connection, bool),
+    Udp(Connection, Exchange),
     /// It asks for records of a type and name.
     Dns(Connection, u16, String),
     /// It sends an echo request.
@@ -111,6 +119,10 @@ pub enum Probe {
     Smtp(Connection, String),
     /// It runs a script.
     Misc(Misc),
+    /// The number in the file with this name.
+    File(String, Factor),
+    /// The BFD session with this name.
+    Session(String),
 }
 
 /// A script that checks.
@@ -197,6 +209,8 @@ pub struct Defaults<'a> {
     pub lvs: &'a Lvs,
     /// `smtp_alert`.
     pub smtp_alert: Option<bool>,
+    /// The tracked files.
+    pub files: &'a [File],
 }
 
 impl Defaults<'_> {
@@ -392,7 +406,11 @@ impl<'a> Completion<'a> {
 
     fn checks(&self, real: &Real) -> Vec<Check> {
         let check = |check: &Checker| self.check(real, check);
-        real.checks.iter().flat_map(|given| each_host(given).into_iter().filter_map(|one| check(&one))).collect()
+        let mut all: Vec<Check> =
+            real.checks.iter().flat_map(|given| each_host(given).into_iter().filter_map(|one| check(&one))).collect();
+        // Most real servers have one.
+        all.shrink_to_fit();
+        all
     }
 
     /// A check with its defaults, which are the real server's and the virtual server's.
@@ -403,7 +421,21 @@ impl<'a> Completion<'a> {
         let probe = match given.kind {
             "TCP_CHECK" => Probe::Tcp(connection()),
             "HTTP_GET" | "SSL_GET" => Probe::Http(connection(), self.get(real, given)),
-            "UDP_CHECK" => Probe::Udp(connection(), given.require_reply),
+            "UDP_CHECK" => Probe::Udp(connection(), exchange(given)),
+            "FILE_CHECK" => {
+                let name = given.name.clone()?;
+                let file = self.defaults.files.iter().find(|file| file.name == name);
+                let own = given.weight.filter(|weight| *weight != 0);
+                let factor = match own {
+                    Some(weight) => Factor { weight, reverse: given.reverse },
+                    None => Factor {
+                        weight: file.and_then(|file| file.weight).map_or(0, i64::from),
+                        reverse: file.is_some_and(|file| file.reverse),
+                    },
+                };
+                Probe::File(name, factor)
+            }
+            "BFD_CHECK" => Probe::Session(given.name.clone()?),
             "PING_CHECK" => Probe::Ping(connection()),
             "DNS_CHECK" => {
                 let name = given.name.clone().unwrap_or_default();
@@ -428,7 +460,9 @@ impl<'a> Completion<'a> {
             Probe::Http(..) => (1, Duration::from_secs(3)),
             Probe::Dns(..) => (3, delay),
             Probe::Misc(_) => (0, Duration::from_secs(1)),
-            Probe::Tcp(_) | Probe::Udp(..) | Probe::Ping(_) | Probe::Smtp(..) => (1, Duration::from_secs(1)),
+            Probe::Tcp(_) | Probe::Udp(..) | Probe::Ping(_) | Probe::Smtp(..) | Probe::File(..) | Probe::Session(_) => {
+                (1, Duration::from_secs(1))
+            }
         };
         let retry = given.retry.or(real.retry).or(server.retry).map_or(retry, |retry| retry as u32);
         Some(Check {
@@ -450,13 +484,21 @@ impl<'a> Completion<'a> {
 
     fn get(&self, real: &Real, given: &Checker) -> Get {
         let hosts = [&given.host, &real.host, &self.server.host];
+        // The real server's name is asked for, but not given in the handshake.
+        let of_host = || ServerName::OfHost(given.host.clone().or_else(|| self.server.host.clone()));
+        let server_name = match (given.server_name, &given.sni_name) {
+            (Some(true), Some(name)) => ServerName::Given(name.clone()),
+            (Some(true), None) => of_host(),
+            _ => ServerName::Absent,
+        };
         Get {
             urls: given.urls.clone(),
             version: given.version,
             host: hosts.into_iter().flatten().next().cloned(),
             fast_recovery: given.fast_recovery == Some(true),
             secure: given.kind == "SSL_GET",
-            server_name: given.server_name == Some(true),
+            server_name,
+            tls_compliant: given.tls_compliant == Some(true),
         }
     }
 
@@ -465,7 +507,7 @@ impl<'a> Completion<'a> {
         let any = if ip.is_ipv6() { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
         let bind_port = given.bind_port.map_or(0, |port| port as u16);
         Connection {
-            to: SocketAddr::new(ip, given.port.map_or(real.port, |port| port as u16)),
+            to: SocketAddr::new(ip, given.port.map_or(real.check_port, |port| port as u16)),
             from: (given.bind.is_some() || bind_port > 0)
                 .then(|| SocketAddr::new(given.bind.unwrap_or(any), bind_port)),
             interface: given.bind_interface.clone(),
@@ -644,6 +686,17 @@ impl<'a> Completion<'a> {
             }
         }
     }
+}
+
+/// What a UDP check sends, and what it requires.
+fn exchange(given: &Checker) -> Exchange {
+    let length = |given: Option<i64>, or: usize| given.map_or(or, |length| length as usize);
+    let reply = given.require_reply.then(|| Reply {
+        data: given.reply.clone(),
+        least: length(given.least_reply, 0),
+        most: length(given.most_reply, 255),
+    });
+    Exchange { payload: given.payload.clone(), reply }
 }
 
 /// A mail check for each of its hosts: the first takes the place of the check itself, unless that says where to connect.

@@ -228,18 +228,17 @@ impl Stage {
 
 /// Reads of a page what is there; its head decides.
 fn receive(mut response: Response, socket: &Socket, target: &Target) -> Step {
-    let judge = |response: Response| {
-        let Target::Http(_, get) = target else { return Step::Good };
-        match response.judge(page(get)) {
-            Ok(_) => Step::Good,
-            Err(_) => Step::Bad("HTTP status".to_owned()),
-        }
+    let Target::Http(_, get) = target else { return Step::Good };
+    let page = page(get);
+    let judge = |response: Response| match response.judge(page) {
+        Ok(_) => Step::Good,
+        Err(_) => Step::Bad("HTTP status".to_owned()),
     };
     let mut bytes = [0; A_TURN];
     match (&*socket).read(&mut bytes) {
         Ok(0) if !response.has_head() => Step::Bad("connection closed".to_owned()),
         Ok(length) => {
-            let more = response.take(bytes.get(..length).unwrap_or_default());
+            let more = response.take(bytes.get(..length).unwrap_or_default(), page);
             match response.has_head() {
                 true => judge(response),
                 false if more => Step::Wait(Stage::Receiving(response)),
@@ -252,7 +251,8 @@ fn receive(mut response: Response, socket: &Socket, target: &Target) -> Step {
 }
 
 fn page(get: &Get) -> &Url {
-    const NONE: &Url = &Url { path: String::new(), host: None, digest: None, statuses: Vec::new() };
+    const NONE: &Url =
+        &Url { path: String::new(), host: None, digest: None, statuses: Vec::new(), regex: None, tls_compliant: false };
     get.urls.first().unwrap_or(NONE)
 }
 

@@ -68,3 +68,17 @@ fn an_entry_that_leaves_its_group_takes_its_service_along() {
     assert_eq!(table.0.borrow().weights(&key("10.9.9.7")), None);
     assert!(table.0.borrow().weights(&key("10.9.9.1")).is_some());
 }
+
+#[test]
+fn an_entry_the_kernel_refuses_does_not_stop_the_others() {
+    let mut table = Shown::default();
+    let (mut kernel, log) = (Kernel::of(Some(Box::new(table.clone()))), log());
+    let server = server(" 10.9.9.1 80\n 10.9.9.7 80\n");
+    assert!(kernel.apply(&server, Change::Service(Verb::Add), &log));
+    // Somebody else took the first service away.
+    let first = Service { key: key("10.9.9.1"), ..server.service.clone() };
+    table.request(&Request::DeleteService(first)).unwrap();
+    assert!(!kernel.apply(&server, REAL, &log));
+    let real = "10.0.0.1".parse().unwrap();
+    assert_eq!(table.0.borrow().weights(&key("10.9.9.7")), Some(vec![(real, 80, 3)]));
+}

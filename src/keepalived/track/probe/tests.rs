@@ -1,5 +1,5 @@
 use super::*;
-use crate::check::http::Version;
+use crate::check::http::{ServerName, Version};
 use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
@@ -25,7 +25,8 @@ fn answer(runner: &mut ProbeRunner, serve: &mut dyn FnMut()) -> Option<String> {
 fn page(listener: &TcpListener, statuses: &[(u16, u16)]) -> ProbeRunner {
     let url = Url { path: "/health".to_owned(), statuses: statuses.to_vec(), ..Url::default() };
     let (version, host) = (Version::V11, None);
-    let get = Get { urls: vec![url], version, host, fast_recovery: false, secure: false, server_name: false };
+    let (server_name, tls_compliant) = (ServerName::Absent, false);
+    let get = Get { urls: vec![url], version, host, fast_recovery: false, secure: false, server_name, tls_compliant };
     ProbeRunner::new(Target::Http(listener.local_addr().unwrap(), Box::new(get)), TIMEOUT)
 }
 

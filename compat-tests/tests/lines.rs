@@ -1,7 +1,7 @@
 //! Lines of the error log that are about the processes, from the start to the end, the installed nginx beside ours.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::UdpSocket;
 
 use compat_tests::client;
@@ -280,4 +280,30 @@ fn headers_that_fill_the_buffers_are_logged_as_nginx_logs_them() {
         lines.unwrap_or_else(|error| panic!("{program:?}: {error}: {log}"))
     });
     assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_proxy_header_that_is_too_large_ends_its_connection_without_a_reset() {
+    const OPTIONS: u16 = 3000;
+    let addresses = [10, 1, 2, 3, 10, 4, 5, 6, 4, 87, 0, 80];
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11".to_vec();
+    header.extend((addresses.len() as u16 + 3 + OPTIONS).to_be_bytes());
+    header.extend(addresses);
+    header.push(4);
+    header.extend(OPTIONS.to_be_bytes());
+    header.extend([b'z'; OPTIONS as usize]);
+    for program in PROGRAMS {
+        let testbed = started(program, &conf("server { listen 127.0.0.1:8081 proxy_protocol; }"));
+        let header = header.clone();
+        let ended = testbed.host().run(move || -> io::Result<usize> {
+            let mut stream = client::connect(local(8081), LIMIT)?;
+            stream.write_all(&header)?;
+            stream.read_to_end(&mut Vec::new())
+        });
+        let ended = ended.expect("a host");
+        let is_reset = ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
+        assert_eq!(is_reset, program == Program::Original, "{ended:?}");
+        let told = || words(&testbed).into_iter().find(|line| line.contains("header is too large"));
+        wait_for("the line", LIMIT, told).unwrap_or_else(|error| panic!("{program:?}: {error}"));
+    }
 }

@@ -80,13 +80,20 @@ const REPLIES: &[(&str, &str)] = &[
     ),
 ];
 
+/// An answer whose head is as long as `proxy_buffer_size`.
+fn full() -> String {
+    let (line, length) = ("HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n\r\n");
+    let value = "b".repeat(4096 - line.len() - "X-Big: \r\n".len() - length.len());
+    format!("{line}X-Big: {value}\r\n{length}ok")
+}
+
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut head = [0; 4096];
     let length = stream.read(&mut head)?;
     let text = String::from_utf8_lossy(&head[..length]).into_owned();
     let path = text.split([' ', '?']).nth(1).unwrap_or_default();
-    let reply = REPLIES.iter().find(|(known, _)| *known == path).map(|(_, reply)| *reply).unwrap_or_default();
-    stream.write_all(reply.as_bytes())
+    let reply = REPLIES.iter().find(|(known, _)| *known == path).map(|(_, reply)| (*reply).to_owned());
+    stream.write_all(reply.unwrap_or_else(|| if path == "/full" { full() } else { String::new() }).as_bytes())
 }
 
 /// Heads and bodies without what names the server or the time.
@@ -217,4 +224,12 @@ fn what_cannot_be_asked_or_opened_is_logged_in_nginxs_words() {
     requests.push(request("GET", "/nothing%D6%D0", ""));
     requests.push(request("GET", &format!("/index/long/?name={long}"), ""));
     same(&requests);
+}
+
+#[test]
+fn a_head_that_fills_its_buffer_loses_no_body() {
+    let requests = [request("GET", "/reply/full", "")];
+    let [theirs, ours] = both(|program| outcome(program, &requests));
+    assert!(theirs.0[0].ends_with("\r\n\r\n") && theirs.2.len() == 1, "{theirs:?}");
+    assert!(ours.0[0].ends_with("\r\n\r\nok") && ours.2.is_empty(), "{ours:?}");
 }

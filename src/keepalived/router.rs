@@ -459,6 +459,9 @@ impl Process {
         instance.source.or_else(|| self.interfaces.source(name, ipv6, &self.moving))
     }
 
+    /// Ends the routers: their last adverts, what they hold in the kernel, their scripts.
+    ///
+    /// Differs from keepalived: it ends when its last adverts are sent; 2.1.5 waits for a second. [test: a_master_that_stops_is_followed_and_takes_over_again]
     fn stop(&mut self) {
         let now = Instant::now();
         self.sync.stop(&self.log);

@@ -233,6 +233,7 @@ async fn announce(connection: &Rc<Connection>, entry: &Arc<Virtual>) -> Result<O
             buffer.compact();
             Ok((buffer.end > 0).then(|| Box::new(buffer)))
         }
+        // Differs from nginx: what came is read, so the connection ends without a reset. [test: a_proxy_header_that_is_too_large_ends_its_connection_without_a_reset]
         Err(broken) => {
             if let Some(text) = broken.message() {
                 say(Level::Error, &text);

@@ -3,6 +3,7 @@
 //! Differs from nginx: 1xx answers before an answer are not taken for the answer. [test: backends_see_what_nginx_shows_them]
 //! Differs from nginx: an answer without a head ends the connection. [test: backends_see_what_nginx_shows_them]
 //! Differs from nginx: after a 101 that the client did not ask for nothing is passed on, and both connections end at once. [test: a_switch_of_protocols_that_nobody_asked_for_ends_the_connection]
+//! Differs from nginx: a head that fills `proxy_buffer_size` to its last byte costs no byte of the body. [test: a_head_that_fills_its_buffer_loses_no_body]
 //! Differs from nginx: what a backend answered before it closed is read although more of the request was to be sent. [test: every_end_of_an_exchange_is_nginxs]
 
 use super::conf::{Dialect, Gateway, next};

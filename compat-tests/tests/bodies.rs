@@ -170,7 +170,7 @@ fn a_body_that_is_only_announced_takes_no_memory_from_others() {
     };
     assert!(testbed.host().run(talk).expect("a host").expect("an answer"), "a body of 5 MB");
     let log = testbed.file("logs/error.log").expect("a log");
-    assert!(!log.contains("buffered to a temporary file"), "{log}");
+    assert!(!log.contains("client request body is buffered to a temporary file"), "{log}");
 }
 
 /// Sends a large response that is in the worker's socket, as far as it holds it, before the worker runs again.

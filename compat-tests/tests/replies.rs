@@ -233,3 +233,21 @@ fn a_head_that_fills_its_buffer_loses_no_body() {
     assert!(theirs.0[0].ends_with("\r\n\r\n") && theirs.2.len() == 1, "{theirs:?}");
     assert!(ours.0[0].ends_with("\r\n\r\nok") && ours.2.is_empty(), "{ours:?}");
 }
+
+#[test]
+fn addresses_of_a_name_are_asked_in_the_systems_order() {
+    let [theirs, ours] = both(|program| {
+        let testbed = TestBed::new(program)?;
+        testbed.host().run(|| mount::file("/etc/hosts", b"127.0.0.1 both\n::1 both\n", 0o644))??;
+        let place = "location / { proxy_pass http://both:9/; }";
+        testbed.write(&format!("events {{ }}\nhttp {{ server {{ listen 127.0.0.1:8080; {place} }} }}\n"))?;
+        testbed.command(&[])?;
+        let status = testbed.get(8080, "/")?.status;
+        let log = testbed.file("logs/error.log")?;
+        let asked = log.lines().filter_map(|line| line.split_once("connect() failed")?.1.split_once("upstream: "));
+        let asked: Vec<_> = asked.map(|(_, rest)| rest.split(',').next().unwrap_or_default().to_owned()).collect();
+        Ok((status, asked))
+    });
+    assert_eq!(ours, theirs);
+    assert_eq!(theirs.1.len(), 2, "{theirs:?}");
+}

@@ -163,15 +163,7 @@ impl Resolve for SystemResolver {
         if let Some(known) = self.hosts.borrow().get(host) {
             return known.clone();
         }
-        use std::net::ToSocketAddrs as _;
-        let mut found: Vec<IpAddr> = Vec::new();
-        for address in (host, 0).to_socket_addrs().into_iter().flatten() {
-            if !found.contains(&address.ip()) {
-                found.push(address.ip());
-            }
-        }
-        // nginx asks for IPv4 first.
-        found.sort_by_key(IpAddr::is_ipv6);
+        let found = crate::sys::lookup::addresses(host);
         self.hosts.borrow_mut().insert(host.to_owned(), found.clone());
         found
     }

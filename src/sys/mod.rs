@@ -2,6 +2,7 @@
 
 pub mod inotify;
 pub mod linkbeat;
+pub mod lookup;
 pub mod packet;
 pub mod pcre;
 pub mod pipe;

@@ -1,6 +1,6 @@
 //! HTTP/2 frame by frame, beside the installed nginx: heads and bodies that contradict each other, limits, endings.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -401,6 +401,46 @@ fn malformed_messages_end_their_stream_or_connection() {
     for (at, (name, nginx, ours, _)) in table.iter().enumerate() {
         assert_eq!([&seen[0][at].1[..], &seen[1][at].1[..]], [*nginx, *ours], "{name}");
     }
+}
+
+/// What its server has sent of an answer that it cuts reaches the client before the reset.
+#[test]
+fn an_answer_that_its_server_cuts_is_passed_as_far_as_it_came() {
+    let told = [Program::Original, Program::Ours].map(|program| {
+        let testbed = started(program);
+        let seen = testbed.host().run(|| {
+            let backend = TcpListener::bind(local(8083))?;
+            let serving = std::thread::spawn(move || {
+                for _ in 0..20 {
+                    let (mut connection, _) = backend.accept()?;
+                    let _ = connection.read(&mut [0; 4096])?;
+                    connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")?;
+                }
+                io::Result::Ok(())
+            });
+            let mut bare = RawConnection::new(local(8080), LIMIT)?;
+            let mut seen = Vec::new();
+            for stream in (1..40).step_by(2) {
+                bare.raw(&opens(stream, &head("GET", "/few", &[]), true))?;
+                let mut length = 0;
+                loop {
+                    let Frame { kind, payload, .. } = bare.frame()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                    match kind {
+                        HEADERS => seen.push(format!("status {}", status(&payload))),
+                        DATA => length += payload.len(),
+                        RST_STREAM => break,
+                        _ => {}
+                    }
+                }
+                seen.push(format!("{length} bytes, reset"));
+            }
+            serving.join().map_err(|_| io::ErrorKind::Other)??;
+            io::Result::Ok(seen)
+        });
+        seen.expect("a host").expect("frames")
+    });
+    assert_eq!(told[1], told[0]);
+    assert_eq!(told[0].first().map(String::as_str), Some("status 200"));
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl<'a> Relay<'a> {
         idle.set(event_loop.clock.instant(), self.options.timeout);
         let mut before = 0;
         let end = poll_fn(|cx| {
-            if let Some(end) = self.event_loop(cx) {
+            if let Some(end) = self.take_turn(cx) {
                 return Poll::Ready(end);
             }
             let moved = self.up.taken + self.up.given + self.down.taken + self.down.given;
@@ -173,7 +173,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Moves what can be moved, first up, then down; a side that has ended ends it before the other is looked at.
-    fn event_loop(&mut self, cx: &mut Context<'_>) -> Option<End> {
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let loop_state = self.session.loop_state.clone();
         let seen = (self.up.taken, self.down.taken);
         let outcome = shift(&mut self.up, self.client, self.server, &loop_state, (cx, self.since));

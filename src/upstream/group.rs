@@ -91,6 +91,8 @@ struct PeerStates {
 pub struct Group {
     /// The name of the `upstream`, or the address `proxy_pass` gave.
     pub name: String,
+    /// What log lines and `$upstream_addr` call it where none of its servers is asked: the name, without a port.
+    pub host: String,
     sets: [Set; 2],
     method: Method,
     peer_states: Mutex<PeerStates>,
@@ -305,6 +307,7 @@ impl Group {
         let peer_states = sets.each_ref().map(|set| set.peers.iter().map(PeerState::new).collect());
         Self {
             name: name.to_owned(),
+            host: name.to_owned(),
             sets,
             method,
             peer_states: Mutex::new(PeerStates { sets: peer_states, random: random::seed() }),
@@ -315,7 +318,9 @@ impl Group {
     /// The group of the addresses a `proxy_pass` names.
     pub fn implicit(name: &str, addresses: impl Iterator<Item = crate::net::address::Address>) -> Self {
         let peers = addresses.map(|address| Peer::new(address, name)).collect();
-        Self::new(name, peers, Vec::new(), Method::RoundRobin)
+        let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let host = name.rsplit_once(':').filter(|(_, rest)| port(rest)).map_or(name, |(host, _)| host);
+        Self { host: host.to_owned(), ..Self::new(name, peers, Vec::new(), Method::RoundRobin) }
     }
 
     /// The choices of a new request.

@@ -7,6 +7,7 @@ pub mod directives;
 pub mod group;
 mod hash;
 pub mod health;
+pub mod health_check;
 mod ip_hash;
 mod least_conn;
 pub mod least_time;

@@ -440,6 +440,10 @@ async fn answer(
     if let Some(request) = seat.as_mut() {
         request.wire = Wire::H2(Box::new(stream));
         Box::pin(crate::http::drivers::connection::handle_stream(request, &entry)).await;
+        if matches!(&request.wire, Wire::H2(stream) if stream.is_cut()) {
+            // RST_STREAM drops what is queued of the stream: the connection's turn, which comes first, sends it.
+            tokio::task::yield_now().await;
+        }
     }
     connection.loop_state.leave(seat);
     drop(open);

@@ -78,7 +78,7 @@ pub async fn run<P: Protocol>(
             used = attempts.wait(request, inputs).await?;
         }
         let Some(mut used) = used else {
-            let peer = pool.group.name.as_str().into();
+            let peer = pool.group.host.as_str().into();
             request.attempts.list.push(Attempt { peer, status: 502, ..Attempt::default() });
             request.log(Level::Error, "no live upstreams while connecting to upstream");
             fetch.iter_mut().for_each(|fetch| fetch.note_failure(next::NO_LIVE));

@@ -153,6 +153,11 @@ impl Stream {
         }
     }
 
+    /// Whether the response is cut: begun, and not to be ended.
+    pub fn is_cut(&self) -> bool {
+        !self.ended.get() && !self.gone.get() && self.send.borrow().is_some()
+    }
+
     /// Should the response not end, the client is told that the fault is its own: it was too slow, or is not answered.
     pub fn blame_client(&self) {
         self.reason.set(Reason::PROTOCOL_ERROR);

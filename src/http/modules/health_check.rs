@@ -4,7 +4,6 @@
 
 mod status;
 
-use crate::check::health::Rule;
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
@@ -18,8 +17,7 @@ use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::session::contexts::{HTTP, LOCATION};
 use crate::session::rows::each;
 use crate::session::{pattern, used};
-use crate::upstream::health::Check;
-use std::sync::Arc;
+use crate::upstream::health_check::{Matches, Settings, find, invalid, without_zone};
 use std::time::Duration;
 
 /// The module.
@@ -38,7 +36,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
              NGINX Plus.",
         ),
     ],
-    scopes: &[Scope::of::<CheckConf>(LOCATION), Scope::of::<Matches>(HTTP)],
+    scopes: &[Scope::of::<CheckConf>(LOCATION), Scope::of::<MatchConf>(HTTP)],
 };
 
 const WORDS: &[&str] = &[
@@ -68,31 +66,22 @@ impl Conf for CheckConf {
 }
 
 /// A `health_check` as written.
+#[derive(Default)]
 struct CheckText {
-    interval: Duration,
-    jitter: Duration,
-    rule: Rule,
+    common: Settings,
     uri: Option<Box<[u8]>>,
-    matching: Option<Word>,
-    port: Option<u16>,
     grpc: Option<(String, Option<u32>)>,
     keepalive: Option<Duration>,
 }
 
 /// The `match` blocks of http.
 #[derive(Default)]
-struct Matches {
-    all: Vec<MatchText>,
+struct MatchConf {
+    all: Matches<Vec<TestText>>,
 }
 
-impl Conf for Matches {
+impl Conf for MatchConf {
     fn inherit(&mut self, _: &Self) {}
-}
-
-/// A `match` block as written.
-struct MatchText {
-    name: Word,
-    rows: Vec<TestText>,
 }
 
 /// A row of `match` as written.
@@ -110,71 +99,36 @@ enum HeaderText {
     Matches(Word, bool),
 }
 
-fn invalid(word: &Word) -> Diagnostic {
-    Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)
-}
-
 fn health_check(cx: &mut Setting<'_>, conf: &mut CheckConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.given.is_some() {
         return Err(cx.duplicate());
     }
-    let mut text = CheckText {
-        interval: Duration::from_secs(5),
-        jitter: Duration::ZERO,
-        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false, down: false },
-        uri: None,
-        matching: None,
-        port: None,
-        grpc: None,
-        keepalive: None,
-    };
+    let mut text = CheckText::default();
     for word in statement.arguments() {
-        if text.grpc.is_some() {
-            grpc_word(&mut text, word).ok_or_else(|| invalid(word))?;
-        } else {
-            general_word(&mut text, word).ok_or_else(|| invalid(word))?;
+        match text.grpc.is_some() {
+            true => grpc_word(&mut text, word),
+            false => general_word(&mut text, word),
         }
+        .ok_or_else(|| invalid(word))?;
     }
-    let last = statement.arguments().last();
-    if let (true, Some(word)) = (text.rule.persistent && !text.rule.mandatory, last) {
-        return Err(Diagnostic::emerg("\"persistent\" requires \"mandatory\"").point(word.span));
-    }
-    if text.grpc.is_some() && (text.uri.is_some() || text.matching.is_some()) {
+    text.common.complete()?;
+    if text.grpc.is_some() && (text.uri.is_some() || text.common.matching.is_some()) {
         return Err(Diagnostic::emerg("\"type=grpc\" is not compatible with \"uri\" and \"match\""));
     }
     conf.given = Some(text);
     Ok(())
 }
 
-/// A word of any check; nothing for one that is no good.
+/// A word of a check over HTTP; nothing for one that is no good.
 fn general_word(text: &mut CheckText, word: &Word) -> Option<()> {
-    let time = |value: &[u8]| value::time(value, false);
-    let count = |value: &[u8]| u32::try_from(value::number(value)?).ok().filter(|count| *count > 0);
-    if let Some(value) = word.after("interval=") {
-        text.interval = time(value).filter(|time| !time.is_zero())?;
-    } else if let Some(value) = word.after("jitter=") {
-        text.jitter = time(value)?;
-    } else if let Some(value) = word.after("fails=") {
-        text.rule.fails = count(value)?;
-    } else if let Some(value) = word.after("passes=") {
-        text.rule.passes = count(value)?;
-    } else if let Some(value) = word.after("uri=") {
+    if let Some(value) = word.after("uri=") {
         text.uri = Some(Some(value).filter(|uri| is_uri(uri))?.into());
-    } else if word.is("mandatory") {
-        text.rule.mandatory = true;
-    } else if word.is("persistent") {
-        text.rule.persistent = true;
-    } else if let Some(value) = word.after("match=") {
-        let value = Some(value).filter(|name| !name.is_empty())?;
-        text.matching = Some(Word { bytes: value.into(), ..word.clone() });
-    } else if let Some(value) = word.after("port=") {
-        text.port = Some(u16::try_from(value::number(value)?).ok().filter(|port| *port > 0)?);
     } else if let Some(value) = word.after("keepalive_time=") {
-        text.keepalive = Some(time(value)?);
+        text.keepalive = Some(value::time(value, false)?);
     } else if word.is("type=grpc") {
         text.grpc = Some((String::new(), None));
     } else {
-        return None;
+        text.common.read(word)?;
     }
     Some(())
 }
@@ -196,18 +150,15 @@ fn grpc_word(text: &mut CheckText, word: &Word) -> Option<()> {
     Some(())
 }
 
-fn match_(cx: &mut Setting<'_>, conf: &mut Matches, statement: &Statement) -> Result<(), Diagnostic> {
+fn match_(cx: &mut Setting<'_>, conf: &mut MatchConf, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(name) = statement.arguments().first() else { return Ok(()) };
-    if let Some(first) = conf.all.iter().find(|known| known.name.bytes == name.bytes) {
-        let text = format!("duplicate match \"{}\"", name.text());
-        return Err(Diagnostic::emerg(text).point(name.span).earlier(Some(first.name.span)));
-    }
+    conf.all.declare(name)?;
     let mut rows = Vec::new();
     each(cx, statement, &mut |cx, row| {
         rows.push(test(cx, row)?);
         Ok(())
     })?;
-    conf.all.push(MatchText { name: name.clone(), rows });
+    conf.all.add(name, rows);
     Ok(())
 }
 
@@ -278,20 +229,17 @@ fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_
         return Err(Diagnostic::emerg(text));
     };
     if !pool.zoned {
-        let text = format!("health checks require upstream \"{}\" to be in shared memory", pool.group.name);
-        return Err(Diagnostic::emerg(text));
+        return Err(without_zone(&pool.group.name));
     }
     let question = match &text.grpc {
         Some((service, status)) => Question::Grpc { service: service.clone(), status: *status },
         None => {
-            let tests = text.matching.as_ref().map(|name| tests(name, levels, cx)).transpose()?;
+            let tests = text.common.matching.as_ref().map(|name| tests(name, levels, cx)).transpose()?;
             Question::Get { uri: text.uri.clone().unwrap_or_else(|| b"/"[..].into()), tests }
         }
     };
-    let (uri, name) = (text.uri.as_deref().unwrap_or(b"/"), text.matching.as_ref().map(Word::text));
-    let port = text.port.unwrap_or_default();
-    let key = format!("http {} {} {:?} {port}", bytes::text(uri), name.unwrap_or_default(), text.grpc);
-    let check = Arc::new(Check { key, rule: text.rule, interval: text.interval, jitter: text.jitter, port: text.port });
+    let check =
+        text.common.check(&format!("http {} {:?}", bytes::text(text.uri.as_deref().unwrap_or(b"/")), text.grpc));
     pool.group.add_check(&check);
     place.attach(HealthCheck { check, pool, question, keepalive: text.keepalive });
     Ok(())
@@ -299,17 +247,10 @@ fn install(levels: &Levels<'_>, place: &mut LocationBuilder, cx: &mut Compile<'_
 
 /// The tests of a `match` block.
 fn tests(name: &Word, levels: &Levels<'_>, cx: &mut Compile<'_, '_>) -> Result<Tests, Diagnostic> {
-    let all = levels.get::<Matches>().map(|matches| matches.all.as_slice()).unwrap_or_default();
-    let Some(found) = all.iter().find(|known| known.name.bytes == name.bytes) else {
-        let text = name.text();
-        let names: Vec<_> = all.iter().map(|known| known.name.text().into_owned()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let complaint = Diagnostic::emerg(format!("unknown match \"{text}\"")).at(name.span);
-        return Err(complaint.among("match blocks", &text, &names));
-    };
+    let rows = find(levels.get::<MatchConf>().map(|conf| &conf.all), name)?;
     let expression = |word: &Word| pattern::compile(word, &word.text(), false);
     let mut list = Vec::new();
-    for row in &found.rows {
+    for row in rows {
         list.push(match row {
             TestText::Status(ranges, not) => Test::Status(ranges.clone(), *not),
             TestText::Header(name, how) => {

@@ -2,8 +2,6 @@
 //!
 //! There is no program to compare with: nginx.org's description of the module decides. `health_check mqtt` is rnginx's own.
 
-use crate::check::health::Rule;
-use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::module::{Conf, Scope, inherit};
@@ -17,8 +15,7 @@ use crate::session::rows::each;
 use crate::stream::health::{Expect, HealthCheck, Question, Tests};
 use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::modules::proxy;
-use crate::upstream::health::Check;
-use std::sync::Arc;
+use crate::upstream::health_check::{Matches, Settings, find, invalid, without_zone};
 use std::time::Duration;
 
 /// The module.
@@ -47,7 +44,7 @@ const MODULE: crate::conf::module::Module = crate::conf::module::Module {
              begins with.",
         ),
     ],
-    scopes: &[Scope::of::<CheckConf>(STREAM_ANY), Scope::of::<Matches>(STREAM)],
+    scopes: &[Scope::of::<CheckConf>(STREAM_ANY), Scope::of::<MatchConf>(STREAM)],
 };
 
 const WORDS: &[&str] = &[
@@ -78,37 +75,35 @@ impl Conf for CheckConf {
 }
 
 /// What is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Kind {
+    #[default]
     Tcp,
     Udp,
     Mqtt,
 }
 
 /// A `health_check` as written.
+#[derive(Default)]
 struct CheckText {
-    interval: Duration,
-    jitter: Duration,
-    rule: Rule,
-    matching: Option<Word>,
-    port: Option<u16>,
+    common: Settings,
     kind: Kind,
     code: Option<u8>,
 }
 
 /// The `match` blocks of stream.
 #[derive(Default)]
-struct Matches {
-    all: Vec<MatchText>,
+struct MatchConf {
+    all: Matches<MatchText>,
 }
 
-impl Conf for Matches {
+impl Conf for MatchConf {
     fn inherit(&mut self, _: &Self) {}
 }
 
 /// A `match` block as written.
+#[derive(Default)]
 struct MatchText {
-    name: Word,
     send: Option<Vec<u8>>,
     expect: Option<ExpectText>,
 }
@@ -119,30 +114,16 @@ enum ExpectText {
     Matches(Word, bool),
 }
 
-fn invalid(word: &Word) -> Diagnostic {
-    Diagnostic::emerg(format!("invalid parameter \"{}\"", word.text())).point(word.span)
-}
-
 fn health_check(cx: &mut Setting<'_>, conf: &mut CheckConf, statement: &Statement) -> Result<(), Diagnostic> {
     if conf.given.is_some() {
         return Err(cx.duplicate());
     }
-    let mut text = CheckText {
-        interval: Duration::from_secs(5),
-        jitter: Duration::ZERO,
-        rule: Rule { fails: 1, passes: 1, mandatory: false, persistent: false, down: false },
-        matching: None,
-        port: None,
-        kind: Kind::Tcp,
-        code: None,
-    };
+    let mut text = CheckText::default();
     for word in statement.arguments() {
         parameter(&mut text, word).ok_or_else(|| invalid(word))?;
     }
-    if text.rule.persistent && !text.rule.mandatory {
-        return Err(Diagnostic::emerg("\"persistent\" requires \"mandatory\""));
-    }
-    if text.kind == Kind::Mqtt && text.matching.is_some() {
+    text.common.complete()?;
+    if text.kind == Kind::Mqtt && text.common.matching.is_some() {
         return Err(Diagnostic::emerg("\"mqtt\" is not compatible with \"match\""));
     }
     if text.kind != Kind::Mqtt && text.code.is_some() {
@@ -154,43 +135,22 @@ fn health_check(cx: &mut Setting<'_>, conf: &mut CheckConf, statement: &Statemen
 
 /// Reads a word; nothing for one that is no good.
 fn parameter(text: &mut CheckText, word: &Word) -> Option<()> {
-    let time = |value: &[u8]| value::time(value, false);
-    let count = |value: &[u8]| u32::try_from(value::number(value)?).ok().filter(|count| *count > 0);
-    if let Some(value) = word.after("interval=") {
-        text.interval = time(value).filter(|time| !time.is_zero())?;
-    } else if let Some(value) = word.after("jitter=") {
-        text.jitter = time(value)?;
-    } else if let Some(value) = word.after("fails=") {
-        text.rule.fails = count(value)?;
-    } else if let Some(value) = word.after("passes=") {
-        text.rule.passes = count(value)?;
-    } else if word.is("mandatory") {
-        text.rule.mandatory = true;
-    } else if word.is("persistent") {
-        text.rule.persistent = true;
-    } else if let Some(value) = word.after("match=") {
-        let value = Some(value).filter(|name| !name.is_empty())?;
-        text.matching = Some(Word { bytes: value.into(), ..word.clone() });
-    } else if let Some(value) = word.after("port=") {
-        text.port = Some(u16::try_from(value::number(value)?).ok().filter(|port| *port > 0)?);
-    } else if word.is("udp") && text.kind == Kind::Tcp {
+    if word.is("udp") && text.kind == Kind::Tcp {
         text.kind = Kind::Udp;
     } else if word.is("mqtt") && text.kind == Kind::Tcp {
         text.kind = Kind::Mqtt;
+    } else if let Some(value) = word.after("mqtt_code=") {
+        text.code = Some(u8::try_from(value::number(value)?).ok().filter(|code| (1..=5).contains(code))?);
     } else {
-        let code = value::number(word.after("mqtt_code=")?)?;
-        text.code = Some(u8::try_from(code).ok().filter(|code| (1..=5).contains(code))?);
+        text.common.read(word)?;
     }
     Some(())
 }
 
-fn match_(cx: &mut Setting<'_>, conf: &mut Matches, statement: &Statement) -> Result<(), Diagnostic> {
+fn match_(cx: &mut Setting<'_>, conf: &mut MatchConf, statement: &Statement) -> Result<(), Diagnostic> {
     let Some(name) = statement.arguments().first() else { return Ok(()) };
-    if let Some(first) = conf.all.iter().find(|known| known.name.bytes == name.bytes) {
-        let text = format!("duplicate match \"{}\"", name.text());
-        return Err(Diagnostic::emerg(text).point(name.span).earlier(Some(first.name.span)));
-    }
-    let mut text = MatchText { name: name.clone(), send: None, expect: None };
+    conf.all.declare(name)?;
+    let mut text = MatchText::default();
     each(cx, statement, &mut |_, row| {
         let again = |kind: &Word| Err(Diagnostic::emerg(format!("\"{}\" directive is duplicate", kind.text())));
         match row.words.as_slice() {
@@ -221,7 +181,7 @@ fn match_(cx: &mut Setting<'_>, conf: &mut Matches, statement: &Statement) -> Re
             [] => Ok(()),
         }
     })?;
-    conf.all.push(text);
+    conf.all.add(name, text);
     Ok(())
 }
 
@@ -248,7 +208,7 @@ fn unescaped(word: &Word) -> Result<Vec<u8>, Diagnostic> {
     Ok(out)
 }
 
-fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
+fn install(levels: &Levels<'_>, place: &mut ServerBuilder, _: &mut Compile<'_, '_>) -> Result<(), Diagnostic> {
     let Some(conf) = levels.level.own::<CheckConf>() else { return Ok(()) };
     let Some(text) = &conf.given else { return Ok(()) };
     let at = |complaint: Diagnostic| match levels.level.span {
@@ -261,18 +221,15 @@ fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, 
         return Err(at(Diagnostic::emerg(text)));
     };
     if !pool.zoned {
-        let text = format!("health checks require upstream \"{}\" to be in shared memory", pool.group.name);
-        return Err(at(Diagnostic::emerg(text)));
+        return Err(at(without_zone(&pool.group.name)));
     }
-    let tests = text.matching.as_ref().map(|name| tests(name, levels, cx)).transpose()?.unwrap_or_default();
-    let name = text.matching.as_ref().map(Word::text).unwrap_or_default();
-    let key = format!("stream {:?} {name} {}", text.kind, text.port.unwrap_or_default());
+    let tests = text.common.matching.as_ref().map(|name| tests(name, levels)).transpose()?.unwrap_or_default();
     let question = match text.kind {
         Kind::Tcp => Question::Tcp(tests),
         Kind::Udp => Question::Udp(tests),
         Kind::Mqtt => Question::Mqtt(text.code),
     };
-    let check = Arc::new(Check { key, rule: text.rule, interval: text.interval, jitter: text.jitter, port: text.port });
+    let check = text.common.check(&format!("stream {:?}", text.kind));
     pool.group.add_check(&check);
     let timeout = levels.get::<CheckConf>().and_then(|conf| conf.timeout).unwrap_or(Duration::from_secs(5));
     place.health = Some(HealthCheck { check, pool, timeout, most: proxy::buffer_size(levels), question });
@@ -280,15 +237,8 @@ fn install(levels: &Levels<'_>, place: &mut ServerBuilder, cx: &mut Compile<'_, 
 }
 
 /// The tests of a `match` block.
-fn tests(name: &Word, levels: &Levels<'_>, _: &mut Compile<'_, '_>) -> Result<Tests, Diagnostic> {
-    let all = levels.get::<Matches>().map(|matches| matches.all.as_slice()).unwrap_or_default();
-    let Some(found) = all.iter().find(|known| known.name.bytes == name.bytes) else {
-        let text = bytes::text(&name.bytes);
-        let names: Vec<_> = all.iter().map(|known| known.name.text().into_owned()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let complaint = Diagnostic::emerg(format!("unknown match \"{text}\"")).at(name.span);
-        return Err(complaint.among("match blocks", &text, &names));
-    };
+fn tests(name: &Word, levels: &Levels<'_>) -> Result<Tests, Diagnostic> {
+    let found = find(levels.get::<MatchConf>().map(|conf| &conf.all), name)?;
     let expect = match &found.expect {
         None => None,
         Some(ExpectText::Literal(text)) => Some(Expect::Literal(text.clone())),

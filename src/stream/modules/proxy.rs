@@ -348,7 +348,7 @@ impl Proxy {
         loop {
             session.event_loop().clock.update();
             let now = session.event_loop().clock.now().as_secs();
-            begin(session, &pool.group.name);
+            begin(session, &pool.group.host);
             let chosen = pool.group.select(&mut pick, now);
             let Some((at, peer)) = chosen.and_then(|at| Some((at, pool.group.peer(at)?))) else {
                 finish(session, true);

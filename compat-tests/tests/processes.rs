@@ -1,8 +1,9 @@
 //! Parent and workers when something goes wrong, the installed nginx beside ours: who still listens, who ends, who serves.
 
-use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::fs::{self, Permissions};
+use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use compat_tests::peer::PREFIX;
@@ -213,4 +214,31 @@ fn an_upgrade_leads_from_nginx_to_rnginx_and_back() {
         let log = testbed.file("logs/error.log").expect("a log");
         assert!(!log.contains("[emerg]"), "{from:?}: {log}");
     }
+}
+
+/// A folder that somebody else has made, perhaps an earlier program as root: the workers could not write into it.
+#[test]
+fn folders_that_are_there_already_become_the_workers() {
+    let [theirs, ours] = PROGRAMS.map(|program| {
+        let testbed = TestBed::new(program).expect("a host");
+        let more = "proxy_temp_path spare/proxy; client_body_temp_path spare/bodies;";
+        testbed.write(&conf("", more)).expect("a configuration");
+        let made = testbed.host().run(|| -> io::Result<()> {
+            for (folder, mode) in [("", 0o755), ("/proxy", 0o500), ("/bodies", 0o750)] {
+                let path = format!("{PREFIX}/spare{folder}");
+                fs::create_dir(&path)?;
+                fs::set_permissions(&path, Permissions::from_mode(mode))?;
+            }
+            Ok(())
+        });
+        made.expect("a host").expect("folders");
+        testbed.command(&[]).expect("a start");
+        ["proxy", "bodies"].map(|folder| {
+            let state = testbed.host().run(move || fs::metadata(format!("{PREFIX}/spare/{folder}")));
+            let state = state.expect("a host").expect("a folder");
+            (state.uid(), state.mode() & 0o7777)
+        })
+    });
+    assert_eq!(ours, theirs);
+    assert_ne!(theirs[0].0, 0, "{theirs:?}");
 }

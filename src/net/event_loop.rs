@@ -205,9 +205,9 @@ impl EventLoop {
         self.out.take()
     }
 
-    /// Takes the output vector back, unless it grew large.
+    /// Takes the output vector back, unless it grew large, or has no memory to use again.
     pub fn give_out(&self, mut out: Vec<u8>) {
-        if out.capacity() <= 4 * BUFFER {
+        if (1..=4 * BUFFER).contains(&out.capacity()) {
             out.clear();
             self.out.set(out);
         }

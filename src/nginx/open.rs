@@ -11,7 +11,7 @@ use crate::net::listen;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,10 +53,10 @@ pub fn receives(name: &str, (number, loops): (usize, usize)) -> bool {
     crc32fast::hash(name.as_bytes()) as usize % loops.max(1) == number
 }
 
-/// Creates folders for bodies and responses that do not fit into memory.
+/// Creates folders for bodies and responses that do not fit into memory; new or not, they are the workers'.
 ///
 /// # Errors
-/// `mkdir() "x" failed (…)`.
+/// `mkdir() "x" failed (…)`, or `chown("x", …)`, or `chmod() "x"`.
 pub fn folders(generation: &Generation) -> Result<(), Complaint> {
     let name = generation.process.user.as_ref().map_or("nobody", |(user, _)| user.as_str());
     let owner = nix::unistd::User::from_name(name).ok().flatten().filter(|_| nix::unistd::geteuid().is_root());
@@ -68,17 +68,37 @@ pub fn folders(generation: &Generation) -> Result<(), Complaint> {
         }
         match std::fs::create_dir(&path) {
             Ok(()) => {
-                use std::os::unix::fs::PermissionsExt as _;
                 let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700));
-                if let Some(owner) = &owner {
-                    let _ = nix::unistd::chown(&path, Some(owner.uid), None);
-                }
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(emerg(format!("mkdir() \"{folder}\" failed ({})", crate::conf::walk::errno(&error))));
             }
         }
+        if let Some(owner) = &owner {
+            own(&path, owner.uid).map_err(|(what, error)| {
+                let call = if what == "chown" {
+                    format!("chown(\"{folder}\", {})", owner.uid)
+                } else {
+                    format!("{what} \"{folder}\"")
+                };
+                emerg(format!("{call} failed ({})", crate::conf::walk::errno(&error)))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a folder to the workers' user, who may do everything in it; else the call that failed.
+fn own(path: &Path, user: nix::unistd::Uid) -> Result<(), (&'static str, io::Error)> {
+    let state = std::fs::metadata(path).map_err(|error| ("stat()", error))?;
+    if state.uid() != user.as_raw() {
+        nix::unistd::chown(path, Some(user), None).map_err(|error| ("chown", error.into()))?;
+    }
+    let mode = state.permissions().mode();
+    if mode & 0o700 != 0o700 {
+        let permissions = std::fs::Permissions::from_mode(mode | 0o700);
+        std::fs::set_permissions(path, permissions).map_err(|error| ("chmod()", error))?;
     }
     Ok(())
 }

@@ -274,6 +274,8 @@ fn program(
 
 /// Reads header lines from `at` on; whether all are there.
 fn headers(bytes: &[u8], mut at: u32, reply: &mut UpstreamResponse) -> Result<bool, String> {
+    // As many as most have.
+    reply.headers.reserve(16);
     loop {
         match h1::header_line(bytes, at, true) {
             Ok(Next::Header(header)) => {
@@ -367,10 +369,10 @@ fn frame(request: &Request, is_head: bool, bytes: &[u8], reply: &mut UpstreamRes
                 chunked = true;
             }
             10 if is(b"connection") => {
-                let value = value.to_ascii_lowercase();
-                if memchr::memmem::find(&value, b"close").is_some() {
+                let holds = |word: &[u8]| value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+                if holds(b"close") {
                     reply.keepalive = false;
-                } else if memchr::memmem::find(&value, b"keep-alive").is_some() {
+                } else if holds(b"keep-alive") {
                     reply.keepalive = true;
                 }
             }

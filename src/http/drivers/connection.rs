@@ -264,7 +264,7 @@ async fn handle(request: &mut Request, entry: &Arc<Virtual>, deadline: &mut Dead
             true
         }
         Err(HeadError::Answer(status)) => {
-            request.malformed = true;
+            request.malformed = !request.body.is_pending();
             phase::refuse(request, status).await;
             false
         }
@@ -295,8 +295,13 @@ fn end(request: &mut Request) -> Option<NextStep> {
     if request.abandoned || request.response.broken {
         return Some(NextStep::Closed);
     }
+    if request.body.is_cut() {
+        request.keepalive = false;
+        request.lingering = true;
+    }
     if !request.keepalive {
-        let over = !request.malformed && request.skip_buffered().is_err() || !lingers(request);
+        let broken = !request.malformed && !request.body.is_cut() && request.skip_buffered().is_err();
+        let over = broken || !awaits(request) && !lingers(request);
         return over.then_some(NextStep::Closed);
     }
     if request.body.is_pending() {
@@ -321,9 +326,7 @@ async fn end_slowly(request: &mut Request) -> NextStep {
     }
     let location = request.location.clone();
     let settings = &location.settings;
-    // What is left of a body is awaited before the client is told that nothing follows.
-    let awaited = request.lingering && !request.malformed && request.body.is_pending();
-    if awaited && !(request.discard_body().await && lingers(request)) {
+    if awaits(request) && !(request.discard_body().await && lingers(request)) {
         return NextStep::Closed;
     }
     request.event_loop().write_logs();
@@ -332,14 +335,17 @@ async fn end_slowly(request: &mut Request) -> NextStep {
     NextStep::Closed
 }
 
-/// Whether what the client still sends is awaited before its connection is closed.
+/// Whether the rest of a body that nobody wants is awaited before the client is told that nothing follows.
+fn awaits(request: &Request) -> bool {
+    request.body.is_pending() && !request.malformed && !request.body.is_cut()
+}
+
+/// Whether what the client still sends is read and forgotten before its connection is closed.
 fn lingers(request: &Request) -> bool {
     match request.location.settings.lingering {
         crate::http::heart::settings::Lingering::Off => false,
         crate::http::heart::settings::Lingering::On => {
-            request.lingering && request.body.is_pending()
-                || !request.head.bytes.filled().is_empty()
-                || request.connection.stream.is_readable()
+            request.lingering || !request.head.bytes.filled().is_empty() || request.connection.stream.is_readable()
         }
         crate::http::heart::settings::Lingering::Always => true,
     }

@@ -138,8 +138,10 @@ async fn post_action(request: &mut Request) {
 
 /// Answers a request whose head was refused with this status, through its error page where there is one.
 pub async fn refuse(request: &mut Request, status: u16) {
-    // Where its body begins is not known.
-    request.body = Body::default();
+    if !request.body.is_pending() {
+        // Where its body begins is not known.
+        request.body = Body::default();
+    }
     request.body.refuse();
     follow(&mut Execute, request, Outcome::Finish(status)).await;
     answer(request).await;

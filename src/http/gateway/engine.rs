@@ -150,6 +150,7 @@ impl<P: Protocol> Engine<P> {
         let unbuffered = streams && !request.body_is_at_hand();
         if unbuffered && request.body.is_announced() && !request.is_subrequest() {
             poll_fn(|cx| request.poll_continue(cx)).await;
+            request.body.promise();
         } else if request.body.is_announced() || request.body.expects() {
             // As in nginx, a body that need not be read first need not be in a file.
             let only = if streams { FileOnly::Off } else { request.location.body_in_file };

@@ -85,6 +85,8 @@ pub struct Body {
     continued: usize,
     /// Whether somebody has begun to read it, or wants none of it: that is done once.
     begun: bool,
+    /// Whether somebody is given it as it comes.
+    read: bool,
     /// Whether it was passed on as it came, so that nobody else can have it.
     pub streamed: bool,
     /// When the client has been silent for too long.
@@ -198,6 +200,16 @@ impl Body {
         self.begun
     }
 
+    /// Somebody is given it as it comes.
+    pub const fn promise(&mut self) {
+        self.read = true;
+    }
+
+    /// Whether somebody was to have it as it comes, and waits for the rest.
+    pub const fn is_cut(&self) -> bool {
+        self.read && self.is_pending()
+    }
+
     /// Nobody wants it, and the client is not told to send it.
     pub const fn refuse(&mut self) {
         self.begun = true;
@@ -258,6 +270,7 @@ impl Request {
             0 => u64::MAX,
             most => most,
         };
+        self.body.promise();
         self.poll_body_within(cx, out, most)
     }
 
@@ -707,6 +720,8 @@ impl Request {
                 return Err((501, format!("client sent unknown \"Transfer-Encoding\": \"{text}\"")));
             }
             if announced.is_some() {
+                // What is forgotten of it goes by the length.
+                self.body = announced.map(Body::of_length).unwrap_or_default();
                 let text = "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time";
                 return Err((400, text.to_owned()));
             }

@@ -20,9 +20,20 @@ fn fixture(name: &str) -> String {
     root().join("fixtures/migrate/probe").join(name).to_string_lossy().into_owned()
 }
 
+/// The site where workers that gave up root can read it, wherever the sources are.
+fn site() -> (Scratch, String) {
+    let scratch = Scratch::new("probe").expect("a folder");
+    fs::create_dir(scratch.path().join("html")).expect("a folder");
+    for name in ["nginx.conf", "html/index.html"] {
+        fs::copy(fixture(name), scratch.path().join(name)).expect("a copy");
+    }
+    let conf = scratch.path().join("nginx.conf").to_string_lossy().into_owned();
+    (scratch, conf)
+}
+
 #[test]
 fn both_programs_answer_a_site_the_same() {
-    let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
+    let ((_site, conf), requests) = (site(), fixture("requests.txt"));
     let Some((said, code)) = probe(None, &[&conf, "--requests", &requests]) else { return };
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("28 requests, no difference"), "{said}");
@@ -46,7 +57,7 @@ fn both_programs_answer_a_site_the_same() {
 
 #[test]
 fn a_log_and_the_configuration_itself_give_requests() {
-    let (conf, log) = (fixture("nginx.conf"), fixture("access.log"));
+    let ((_site, conf), log) = (site(), fixture("access.log"));
     let Some((said, code)) = probe(None, &[&conf, "--log", &log, "--host", "a.example"]) else { return };
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("2 requests, no difference"), "{said}");
@@ -74,7 +85,7 @@ fn what_is_answered_or_asked_otherwise_is_told() {
     if Program::Original.nginx().is_err() {
         return;
     }
-    let (conf, requests) = (fixture("nginx.conf"), fixture("requests.txt"));
+    let ((_site, conf), requests) = (site(), fixture("requests.txt"));
     let words = [conf.as_str(), "--requests", &requests];
     for (from, to, told) in [
         ("X-Real-IP", "X-False-IP", "request to the server behind"),

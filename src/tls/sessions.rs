@@ -126,7 +126,7 @@ impl TicketKeys {
 
     /// Makes a key when the newest has been in use for as long as a ticket may be, and drops those no ticket needs.
     fn rotate(&self, now: u64) {
-        let period = self.longest.load(Ordering::Relaxed).max(60);
+        let period = self.longest.load(Ordering::Relaxed).max(1);
         let fresh = |keys: &[TicketKey]| keys.first().is_some_and(|key| now < key.made.saturating_add(period));
         if self.fixed || fresh(&self.keys.read()) {
             return;

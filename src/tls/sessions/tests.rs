@@ -45,6 +45,14 @@ fn keys_made_here_are_replaced_and_kept_while_tickets_need_them() {
 }
 
 #[test]
+fn a_short_time_replaces_keys_as_often() {
+    let keys = Arc::new(TicketKeys::default());
+    let short = Tickets::new(keys, ContextId::new(&[b"a"]), 2);
+    let names = [1000, 1001, 1002].map(|now| short.seal(now, b"x").expect("a ticket")[..16].to_vec());
+    assert!(names[0] == names[1] && names[1] != names[2]);
+}
+
+#[test]
 fn the_first_file_encrypts_and_all_decrypt() {
     let (one, two) = (vec![1; 48], vec![2; 80]);
     let before = Arc::new(TicketKeys::from_files(std::slice::from_ref(&one)).expect("one key"));

@@ -263,3 +263,34 @@ fn decompression_takes_no_more_memory_than_a_piece() {
     let after = peak(&workers);
     assert!(after < before + (16 << 20), "{before} bytes before, {after} after");
 }
+
+/// A response for a variable that does not fit ends the page: nginx has not sent its head by then.
+#[test]
+fn a_response_that_does_not_fit_into_a_variable_ends_the_page() {
+    let [theirs, ours] = [Program::Original, Program::Ours].map(|program| {
+        let testbed = TestBed::new(program).expect("a host");
+        let places = "location / { ssi on; root html; } \
+                      location /long { subrequest_output_buffer_size 42; proxy_pass http://127.0.0.1:8081/; }";
+        let text = "x".repeat(400);
+        let servers = format!(
+            "server {{ listen 127.0.0.1:8080; {places} }} server {{ listen 127.0.0.1:8081; return 200 {text}; }}"
+        );
+        let types = "types { text/html html; }";
+        let conf = format!("error_log logs/error.log; events {{ }}\nhttp {{ access_log off; {types} {servers} }}\n");
+        testbed.write(&conf).expect("a configuration");
+        let page = b"<!--#include virtual=\"/long\" set=\"x\" --><!--#echo var=\"x\" -->";
+        let written = testbed.host().run(|| mount::file(&format!("{PREFIX}/html/page.html"), page, 0o644));
+        written.expect("a host").expect("a page");
+        testbed.command(&[]).expect("a start");
+        let request = b"GET /page.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answer = testbed.host().run(move || client::raw(local(8080), request, LIMIT));
+        let answer = String::from_utf8_lossy(&answer.expect("a host").expect("an answer")).into_owned();
+        (answer, testbed.file("logs/error.log").expect("a log").contains("too big subrequest response: 400"))
+    });
+    assert_eq!(theirs, (String::new(), true));
+    assert!(
+        ours.1 && (ours.0.is_empty() || ours.0.starts_with("HTTP/1.1 200") && !ours.0.ends_with("0\r\n\r\n")),
+        "{ours:?}"
+    );
+    assert!(!ours.0.contains("xx"), "{ours:?}");
+}

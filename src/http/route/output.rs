@@ -333,6 +333,8 @@ impl Request {
     }
 
     /// Whether so many bytes more are too many for a response that is kept in memory: then it ends.
+    ///
+    /// Differs from nginx: the head of the page it is for may have been sent. [test: a_response_that_does_not_fit_into_a_variable_ends_the_page]
     fn overflows(&mut self, more: usize) -> bool {
         let Wire::Sub(Sink::Memory(spout)) = &self.wire else { return false };
         let most = self.location.files.subrequest_output_buffer_size;

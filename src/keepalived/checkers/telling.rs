@@ -100,6 +100,8 @@ impl Teller {
     }
 
     /// Waits a moment for mail that is being sent, and closes the FIFOs.
+    ///
+    /// Differs from keepalived: the mails of the end, which `omega` asks for, are sent; there the process ends before it has sent any. [test: the_end_is_mailed_where_omega_asks_for_it]
     pub fn close(&mut self) {
         self.mailer.finish(PATIENCE);
         self.children.extend(self.fifos.close());

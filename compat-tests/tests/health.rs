@@ -9,6 +9,7 @@ use compat_tests::program::Program;
 use compat_tests::service::Service;
 use compat_tests::testbed::{LIMIT, TestBed, local};
 use compat_tests::{certificates, mount, peer, wait_for};
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// What a backend does with a connection.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ enum Does {
     Nothing,
     /// Closes at once.
     Closes,
+    /// Resets the connection.
+    Resets,
 }
 
 fn status(status: u16) -> Does {
@@ -101,6 +104,10 @@ impl Backends {
                 },
                 Does::Nothing => {}
                 Does::Closes => return Ok(()),
+                Does::Resets => {
+                    setsockopt(&*stream, sockopt::Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
+                    return Ok(());
+                }
             }
         }
     }
@@ -301,6 +308,7 @@ fn cases() -> Vec<Case> {
         },
         Case { tests: "", does: Does::Nothing, good: false, action: "reading response header from upstream" },
         Case { tests: "", does: Does::Closes, good: false, action: "reading response header from upstream" },
+        Case { tests: "", does: Does::Resets, good: false, action: "reading response header from upstream" },
     ]
 }
 
@@ -354,6 +362,31 @@ fn every_test_of_match_judges_answers() {
     let line = "[error] upstream timed out (110: Connection timed out) while reading response header from upstream, health \
                 check \"\" of peer 127.0.0.1:9141 in upstream";
     assert!(silent.iter().any(|found| plain(found).starts_with(line)), "{silent:?}");
+    let reset = logged(&testbed, "recv() failed (104: Connection reset by peer)");
+    assert!(!reset.is_empty());
+}
+
+#[test]
+fn a_server_that_takes_no_connection_is_unhealthy() {
+    let conf = "upstream full { zone full 64k; server 127.0.0.1:9143; }
+        server { listen 127.0.0.1:8080; location = /u { proxy_pass http://full/; }
+        location = /c { proxy_pass http://full; health_check uri=/health interval=100ms; } }";
+    let (testbed, _backends, _services) = testbed(conf).expect("a testbed");
+    let filled = testbed.host().run(|| -> io::Result<_> {
+        let listener = TcpListener::bind(local(9143))?;
+        let mut waiting = Vec::new();
+        // Nobody accepts: once its queue is full, the system answers no more.
+        while let Ok(stream) = TcpStream::connect_timeout(&local(9143), Duration::from_millis(300)) {
+            waiting.push(stream);
+        }
+        Ok((listener, waiting))
+    });
+    let _filled = filled.expect("a host").expect("a full queue");
+    start(&testbed).expect("a server");
+    let line = "[warn] peer is unhealthy while connecting to upstream, health check \"\" of peer 127.0.0.1:9143 in upstream \"full\"";
+    let told = || logged(&testbed, "in upstream \"full\"").iter().any(|found| plain(found) == line).then_some(());
+    assert!(wait_for("its end", LIMIT, told).is_ok(), "{:?}", logged(&testbed, "full"));
+    assert!(text(&testbed, "/u").starts_with("502 "));
 }
 
 #[test]

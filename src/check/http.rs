@@ -275,15 +275,15 @@ fn status(head: &[u8]) -> u16 {
 /// Which page is asked for next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    url: usize,
+    url: u32,
     /// The page that failed last.
-    failed: Option<usize>,
+    failed: Option<u32>,
 }
 
 impl Progress {
     /// The page that is asked for next.
     pub fn url(self, get: &Get) -> Option<&Url> {
-        get.urls.get(self.url)
+        get.urls.get(self.url as usize)
     }
 
     /// Judges the answer to one page.
@@ -311,10 +311,10 @@ impl Progress {
         let mut judged = Judgement { ran: Ran::Not, wait: schedule.timing().delay, ..Judgement::default() };
         let real = known.real;
         if !known.up {
-            let path = get.urls.get(self.url).map(|url| url.path.as_str()).unwrap_or_default();
+            let path = get.urls.get(self.url as usize).map(|url| url.path.as_str()).unwrap_or_default();
             judged.lines.push(format!("{by} success to {real} url({path})"));
         }
-        let last = self.url + 1 >= get.urls.len();
+        let last = self.url as usize + 1 >= get.urls.len();
         self.url = if last { 0 } else { self.url + 1 };
         schedule.reset();
         if self.failed.take().is_some() {

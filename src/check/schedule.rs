@@ -1,6 +1,7 @@
 //! When a check is made: one rhythm for all kinds.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rhythm of a check.
@@ -17,26 +18,28 @@ pub struct Timing {
 }
 
 /// The attempts of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    timing: Timing,
+    /// Checks of one rhythm share it.
+    timing: Arc<Timing>,
     attempts: u32,
 }
 
 impl Schedule {
     /// A check that has not run: its first failure decides.
-    pub const fn new(timing: Timing) -> Self {
-        Self { timing, attempts: timing.retry }
+    pub fn new(timing: impl Into<Arc<Timing>>) -> Self {
+        let timing = timing.into();
+        Self { attempts: timing.retry, timing }
     }
 
     /// A check that goes on where an earlier one was.
-    pub const fn resume(timing: Timing, attempts: u32) -> Self {
-        Self { timing, attempts }
+    pub fn resume(timing: impl Into<Arc<Timing>>, attempts: u32) -> Self {
+        Self { timing: timing.into(), attempts }
     }
 
     /// Its rhythm.
-    pub const fn timing(&self) -> Timing {
-        self.timing
+    pub fn timing(&self) -> Timing {
+        *self.timing
     }
 
     /// The failed attempts since the last result.
@@ -52,12 +55,12 @@ impl Schedule {
     }
 
     /// Whether a failed attempt is the last.
-    pub const fn is_exhausted(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.attempts >= self.timing.retry
     }
 
     /// Takes a failed attempt that is not the last; the time until the next one.
-    pub const fn retry(&mut self) -> Duration {
+    pub fn retry(&mut self) -> Duration {
         self.attempts += 1;
         self.timing.delay_before_retry
     }
@@ -68,7 +71,7 @@ impl Schedule {
     }
 
     /// Lets the next failure decide.
-    pub const fn exhaust(&mut self) {
+    pub fn exhaust(&mut self) {
         self.attempts = self.timing.retry;
     }
 }

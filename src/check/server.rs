@@ -17,13 +17,13 @@ pub const MOST_WEIGHT: i64 = i32::MAX as i64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealConfig {
     /// As log lines name it, which is also what makes it the same one across a reload.
-    pub name: String,
+    pub name: Box<str>,
     /// Its weight.
     pub weight: i64,
     /// A failure sets its weight to 0 and leaves it in the pool.
     pub inhibit: bool,
     /// Of each check, whether it counts as failed until it has succeeded.
-    pub alphas: Vec<bool>,
+    pub alphas: Arc<[bool]>,
 }
 
 /// The server that answers while the others are not enough.
@@ -156,7 +156,7 @@ struct State {
     offset: i64,
     /// How many of its checks have failed.
     failed: u32,
-    checks: Vec<Check>,
+    checks: Box<[Check]>,
 }
 
 /// A check's state.
@@ -180,7 +180,7 @@ pub struct VirtualServer {
 
 impl State {
     fn new(weight: i64, checks: usize) -> Self {
-        let checks = vec![Check { up: true, has_run: false }; checks];
+        let checks = vec![Check { up: true, has_run: false }; checks].into();
         Self { alive: false, set: false, weight, effective: weight, offset: 0, failed: 0, checks }
     }
 
@@ -206,7 +206,7 @@ impl VirtualServer {
     pub fn new(config: Arc<Config>) -> Self {
         let reals = config.reals.iter().map(|real| {
             let mut state = State::new(real.weight, real.alphas.len());
-            (0..).zip(&real.alphas).filter(|(_, alpha)| **alpha).for_each(|(at, _)| state.set_check(at, false));
+            (0..).zip(&*real.alphas).filter(|(_, alpha)| **alpha).for_each(|(at, _)| state.set_check(at, false));
             state
         });
         let reals = reals.collect();

@@ -26,6 +26,7 @@ use super::log::Log;
 use super::read::{Gravity, Pass, Reading};
 use super::scheduling::Scheduling;
 use super::site::Site;
+use super::site::compact::compact;
 use super::site::server::VirtualServer;
 use crate::bfd::session::Random;
 use crate::check::server::{self as machine, Change, Event, Flush, Pool};
@@ -84,7 +85,7 @@ struct Running {
     given: Rc<VirtualServer>,
     machine: machine::VirtualServer,
     /// By real server and check.
-    check_states: Vec<Vec<CheckState>>,
+    check_states: Vec<Box<[CheckState]>>,
     /// How many of its addresses this host has, where its checks depend on that.
     held: usize,
 }
@@ -183,7 +184,7 @@ fn load(start: &Start, log: &Log) -> Option<Site> {
     lines.iter().for_each(|line| log.say(line));
     let mut site = site?;
     scripts::judge(&mut site, log);
-    site.servers = site.servers.iter().map(VirtualServer::moved).collect();
+    site.servers = compact(&site.servers);
     Some(site)
 }
 
@@ -366,6 +367,8 @@ impl State {
                 }
             }
         }
+        // As many stay.
+        due.shrink_to_fit();
         spawn_local(repeat(state.clone(), due))
     }
 

@@ -4,9 +4,10 @@ use super::blocks::probe::MARK;
 use super::read;
 use super::slot::Machine;
 use crate::check::http::{self, Regex, Response};
+use crate::check::probe::Probe;
 use crate::check::smtp::Dialogue;
 use crate::check::udp::{self, Reply};
-use crate::check::{dns, ping};
+use crate::check::{dns, grpc, mqtt, ping};
 use crate::conf::expand::Environment;
 use crate::conf::print;
 use crate::conf::source::Memory;
@@ -52,9 +53,12 @@ pub fn advert(bytes: &[u8]) {
 /// A page with an expression that looks back and may match across pieces.
 static PAGE: LazyLock<http::Url> = LazyLock::new(|| {
     let pattern = b"(?<=a)b+(c|\\n)".to_vec();
-    let engine = Pattern::compile(&pattern, 0, None).map(Arc::new).expect("it is a pattern");
-    let regex = Regex { pattern, options: 0, no_match: false, min: 3, max: Some(9000), stack: None, engine };
-    http::Url { digest: Some([0; 16]), regex: Some(Box::new(regex)), ..http::Url::default() }
+    let engine = Pattern::compile(&pattern, 0, None).ok();
+    let regex = engine.map(|engine| {
+        let engine = Arc::new(engine);
+        Box::new(Regex { pattern, options: 0, no_match: false, min: 3, max: Some(9000), stack: None, engine })
+    });
+    http::Url { digest: Some([0; 16]), regex, ..http::Url::default() }
 });
 
 /// Takes any bytes for the reply of each kind of check, in pieces of the length the first byte gives, and for answers of the
@@ -73,5 +77,52 @@ pub fn replies(bytes: &[u8]) {
     if let Some(data) = udp::hexadecimal(&String::from_utf8_lossy(bytes), true) {
         let _ = Reply { data, least: 0, most: 255 }.fits(bytes);
     }
+    for probe in [
+        Probe::Tcp,
+        Probe::Http(Vec::new(), u32::MAX),
+        Probe::FastCgi(Vec::new(), u32::MAX),
+        Probe::SslHello,
+        Probe::Mysql,
+        Probe::Ajp,
+    ] {
+        let _ = probe.judge(bytes);
+    }
+    let status = grpc::status([(&b"grpc-status"[..], bytes)].into_iter());
+    let _ = (grpc::is_healthy(status, bytes, None), mqtt::answer(bytes));
     ipvs::read(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::fuzz;
+
+    fn run(seconds: u64, least: usize) -> usize {
+        let seeds: &[&[u8]] = &[
+            b"HTTP/1.0 200 OK\r\n\r\nabbc",
+            b"220 mail\r\n250 hello\r\n221 bye\r\n",
+            b"00\x81\x80\0\x01\0\0",
+            b"\x16\x03\x01\0\x02\x02",
+            b"AB\0\x01\x09",
+            b"\x01\x06\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
+            b"\x20\x02\0\0",
+            // An acknowledgement, and a message with an attribute.
+            b"\x24\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\xfe\xff\xff\xff\x14\0\0\0\x10\0\x05\0\x01\0\0\0\0\0\0\0",
+            b"\x1c\0\0\0\x10\0\0\0\x01\0\0\0\0\0\0\0\x01\x02\0\0\x06\0\x01\0\x1c\0\0\0",
+        ];
+        fuzz::run(&seeds.iter().map(|seed| seed.to_vec()).collect::<Vec<_>>(), seconds, least, replies)
+    }
+
+    #[test]
+    fn no_reply_makes_a_check_panic() {
+        assert_eq!(run(0, 2000), 2000);
+    }
+
+    /// `RHA_FUZZ_SECONDS=600 cargo test … -- --ignored replies_for_a_time` looks longer.
+    #[test]
+    #[ignore = "runs as long as it is told"]
+    fn replies_for_a_time() {
+        let seconds = std::env::var("RHA_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+        eprintln!("{} replies in {seconds} s, at most {} KiB", run(seconds, 1), fuzz::most_memory());
+    }
 }

@@ -13,7 +13,7 @@ mod control;
 mod dump;
 pub mod failover;
 mod fifo;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzz;
 mod genhash;
 mod interfaces;

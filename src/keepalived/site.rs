@@ -1,5 +1,6 @@
 //! A configuration checked and completed: what the router process runs.
 
+pub mod compact;
 mod hmac;
 mod instance;
 pub mod server;

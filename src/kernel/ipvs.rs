@@ -480,7 +480,7 @@ impl Netlink {
 }
 
 /// Reads any bytes as messages of the kernel, with their attributes.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub fn read(bytes: &[u8]) {
     for (kind, body) in Messages(bytes) {
         let _ = (kind == NLMSG_ERROR).then(|| verdict(body));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -106,5 +107,110 @@ fn a_script_is_started_that_reads_the_fifo() -> io::Result<()> {
         pair.a.signal(Signal::SIGTERM);
         wait_for("the end of the script", LIMIT, || (running().ok()? == 0).then_some(()))?;
     }
+    Ok(())
+}
+
+/// A virtual server with a check of two real servers: the first at a port where the test listens, the second at none.
+fn checked(more: &str) -> String {
+    let check = "TCP_CHECK {\n connect_timeout 1\n }\n";
+    let reals = [8081, 8082].map(|port| format!(" real_server 127.0.0.1 {port} {{\n weight 1\n {check} }}\n")).concat();
+    format!(
+        "global_defs {{\n router_id x\n notification_email {{\n a@host\n }}\n notification_email_from from@host\n \
+         smtp_server 192.168.110.11\n smtp_helo_name helo\n smtp_alert_checker\n \
+         notify_fifo /tmp/all.fifo\n lvs_notify_fifo /tmp/lvs.fifo\n}}\n\
+         virtual_server 10.9.9.1 80 {{\n delay_loop 1\n warmup 0\n retry 1\n delay_before_retry 1\n lb_algo rr\n lb_kind NAT\n \
+         protocol TCP\n{more}{reals}}}\n"
+    )
+}
+
+/// What is told of virtual servers: mails, and the lines of both FIFOs.
+#[derive(Debug, PartialEq)]
+struct Told {
+    mails: Vec<String>,
+    all: String,
+    lvs: String,
+}
+
+/// What a host tells while the first real server goes and comes, and what with its end.
+fn told(program: Program, more: &str) -> io::Result<(Told, Told)> {
+    let mut pair = Pair::new(program, Program::Ours)?;
+    let heard = Heard::default();
+    let own = Arc::clone(&heard);
+    pair.a.host.run(move || -> io::Result<()> {
+        let listener = TcpListener::bind("192.168.110.11:25")?;
+        thread::spawn(move || serve(&listener, &own));
+        for path in ["/tmp/all.fifo", "/tmp/lvs.fifo"] {
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600))?;
+        }
+        Ok(())
+    })??;
+    // The original ends the scripts that read FIFOs before it writes its last lines: a process of our own reads them.
+    let mut reader = Command::new("sh");
+    reader.args(["-c", "cat /tmp/all.fifo > /tmp/all & cat /tmp/lvs.fifo > /tmp/lvs & wait"]);
+    let _reader = pair.a.host.start(reader)?;
+    let side = &mut pair.a;
+    let read = |side: &super::pair::Side, path: &'static str| {
+        side.host.run(move || fs::read_to_string(path)).ok().and_then(Result::ok).unwrap_or_default()
+    };
+    // The lines of both FIFOs, and the mails; as many as are expected.
+    let take = |side: &super::pair::Side, lines: usize, mails: usize| {
+        let known = || {
+            let mut mails = heard.lock().expect("no thread fails").clone();
+            // One that was begun at the end.
+            mails.retain(|mail| !mail.is_empty());
+            mails.sort();
+            Told { mails, all: read(side, "/tmp/all"), lvs: read(side, "/tmp/lvs") }
+        };
+        let enough = |told: &Told| {
+            told.mails.len() >= mails && [&told.all, &told.lvs].iter().all(|text| text.lines().count() >= lines)
+        };
+        wait_for("what is told", LIMIT, || Some(known()).filter(enough))
+            .map_err(|error| io::Error::other(format!("{}: {error}: {:?}; {}", program.name(), known(), side.log())))
+    };
+    let listen = |side: &super::pair::Side| side.host.run(|| TcpListener::bind("127.0.0.1:8081"));
+    let listener = listen(side)??;
+    side.start_without_ipvs(&checked(more))?;
+    // The quorum is there, and the second real server is not.
+    take(side, 2, 2)?;
+    drop(listener);
+    take(side, 4, 4)?;
+    let _listener = listen(side)??;
+    let running = take(side, 6, 6)?;
+    side.signal(Signal::SIGTERM);
+    side.says("Stopped Keepalived")?;
+    let lines = if more.contains("omega") { 8 } else { 6 };
+    let mails = if more.contains("omega") && program == Program::Ours { 8 } else { 6 };
+    Ok((running, take(side, lines, mails)?))
+}
+
+#[test]
+fn virtual_servers_are_told_of_as_keepalived_tells_of_them() -> io::Result<()> {
+    let (ours, end) = told(Program::Ours, "")?;
+    let (theirs, their_end) = told(Program::Original, "")?;
+    assert_eq!(
+        ours.lvs,
+        "VS [10.9.9.1]:tcp:80 UP\nRS [127.0.0.1]:tcp:8082 [10.9.9.1]:tcp:80 DOWN\n\
+         RS [127.0.0.1]:tcp:8081 [10.9.9.1]:tcp:80 DOWN\nVS [10.9.9.1]:tcp:80 DOWN\n\
+         RS [127.0.0.1]:tcp:8081 [10.9.9.1]:tcp:80 UP\nVS [10.9.9.1]:tcp:80 UP\n"
+    );
+    assert_eq!(ours, theirs);
+    assert_eq!(end, ours);
+    assert_eq!(their_end, theirs);
+    Ok(())
+}
+
+#[test]
+fn the_end_is_mailed_where_omega_asks_for_it() -> io::Result<()> {
+    let (ours, end) = told(Program::Ours, " omega\n")?;
+    let (theirs, their_end) = told(Program::Original, " omega\n")?;
+    assert_eq!(ours, theirs);
+    assert_eq!((&end.lvs, &end.all), (&their_end.lvs, &their_end.all));
+    assert!(
+        end.lvs.ends_with("RS [127.0.0.1]:tcp:8081 [10.9.9.1]:tcp:80 DOWN\nVS [10.9.9.1]:tcp:80 DOWN\n"),
+        "{end:?}"
+    );
+    // Ours waits for its mail; theirs ends before it has sent any.
+    let shut = |told: &Told| told.mails.iter().filter(|mail| mail.contains("=> Shutting down <=")).count();
+    assert_eq!((shut(&end), shut(&their_end)), (2, 0), "{end:?}");
     Ok(())
 }

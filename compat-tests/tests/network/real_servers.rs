@@ -413,3 +413,38 @@ fn a_tls_server_that_stalls_fails_the_check() -> io::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn servers_that_are_routed_to_are_checked_at_the_port_they_were_given() -> io::Result<()> {
+    for method in ["DR", "TUN"] {
+        for program in [Program::Original, Program::Ours] {
+            let mut pair = Pair::new(program, Program::Ours)?;
+            let _listener = pair.a.host.run(|| TcpListener::bind("127.0.0.1:8081"))??;
+            let check = " alpha\n TCP_CHECK {\n connect_timeout 1\n }\n";
+            let text = servers(&[(8081, check)]).replace("lb_kind NAT", &format!("lb_kind {method}"));
+            pair.a.start_without_ipvs(&text)?;
+            // Packets reach it at the virtual server's port.
+            pair.a.says("and real server [127.0.0.1]:tcp:8081 ports don't match - resetting")?;
+            pair.a.says("Adding service [127.0.0.1]:tcp:80 to VS [10.9.9.1]:tcp:80")?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_virtualhost_of_a_real_server_is_asked_for_and_not_named_in_the_handshake() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    certificates(&pair.a.host)?;
+    let options = "-www -msg -tlsextdebug";
+    let (own, other) = (tls_server(&pair.a.host, 8081, options)?, tls_server(&pair.a.host, 8082, options)?);
+    let check = SECURE.replace(" connect_timeout", " enable_sni\n connect_timeout");
+    let real = format!(" virtualhost real.example.org\n{check}");
+    let named = check.replace(" connect_timeout", " virtualhost check.example.org\n connect_timeout");
+    pair.a.start_without_ipvs(&servers(&[(8081, &real), (8082, &named)]))?;
+    pair.a.says("Remote Web server [127.0.0.1]:tcp:8081 succeed on service.")?;
+    pair.a.says("Remote Web server [127.0.0.1]:tcp:8082 succeed on service.")?;
+    let named = |server: &Running| server.output().contains("\"server name\"");
+    wait_for("the name", LIMIT, || named(&other).then_some(()))?;
+    assert!(!named(&own), "{}", own.output());
+    Ok(())
+}

@@ -45,12 +45,12 @@ impl VirtualServer {
         if before.service_changed {
             pools.of_new().apply(Change::Service(Verb::Edit));
         }
-        let places: HashMap<&str, usize> = config.reals.iter().map(|real| real.name.as_str()).zip(0..).collect();
+        let places: HashMap<&str, usize> = config.reals.iter().map(|real| &*real.name).zip(0..).collect();
         let mut attempts: Vec<Vec<Attempts>> =
             config.reals.iter().map(|real| vec![Attempts::None; real.alphas.len()]).collect();
         let mut kept = vec![false; config.reals.len()];
         for (at, real) in previous.reals.iter().enumerate() {
-            let Some(place) = places.get(real.name.as_str()).copied() else {
+            let Some(place) = places.get(&*real.name).copied() else {
                 pools.of_old().say(format!("service {} no longer exist", real.name));
                 self.remove(at, true, false, pools.of_old());
                 continue;
@@ -69,16 +69,16 @@ impl VirtualServer {
         // New real servers with such checks are down until those succeed.
         for (at, real) in config.reals.iter().enumerate().filter(|(at, _)| kept.get(*at) != Some(&true)) {
             let Some(state) = next.reals.get_mut(at) else { continue };
-            (0..).zip(&real.alphas).filter(|(_, alpha)| **alpha).for_each(|(check, _)| state.set_check(check, false));
+            (0..).zip(&*real.alphas).filter(|(_, alpha)| **alpha).for_each(|(check, _)| state.set_check(check, false));
         }
         (next, attempts)
     }
 
     /// Puts what is new into the kernel's table, and weights that changed; `previous` is the configuration before.
     pub fn refill(&mut self, previous: &Config, pool: &mut dyn Pool) {
-        let weights: HashMap<&str, i64> = previous.reals.iter().map(|real| (real.name.as_str(), real.weight)).collect();
+        let weights: HashMap<&str, i64> = previous.reals.iter().map(|real| (&*real.name, real.weight)).collect();
         let config = self.config.clone();
-        let kept = (0..).zip(&config.reals).filter_map(|(at, real)| Some((at, *weights.get(real.name.as_str())?)));
+        let kept = (0..).zip(&config.reals).filter_map(|(at, real)| Some((at, *weights.get(&*real.name)?)));
         self.fill(&kept.collect(), pool);
     }
 

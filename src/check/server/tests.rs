@@ -56,7 +56,7 @@ impl Recorder {
 }
 
 fn real(name: &str, weight: i64) -> RealConfig {
-    RealConfig { name: name.to_owned(), weight, inhibit: false, alphas: vec![false] }
+    RealConfig { name: name.into(), weight, inhibit: false, alphas: [false].into() }
 }
 
 fn config(reals: Vec<RealConfig>) -> Config {
@@ -109,7 +109,7 @@ fn a_failed_server_leaves_and_comes_back() {
 
 #[test]
 fn all_checks_of_a_server_must_be_good() {
-    let two = RealConfig { alphas: vec![false, false], ..real("a", 1) };
+    let two = RealConfig { alphas: [false, false].into(), ..real("a", 1) };
     let (mut server, mut pool) = started(config(vec![two]));
     for (check, up, alive) in [(0, false, false), (1, false, false), (0, true, false), (1, true, true)] {
         server.result(0, check, up, false, &mut pool);
@@ -129,7 +129,7 @@ fn an_inhibited_server_stays_with_weight_0() {
 
 #[test]
 fn alpha_waits_for_the_first_success() {
-    let alpha = RealConfig { alphas: vec![true], ..real("a", 1) };
+    let alpha = RealConfig { alphas: [true].into(), ..real("a", 1) };
     let (mut server, mut pool) = started(config(vec![alpha]));
     assert_eq!(pool.changes(), ["Add service"]);
     server.result(0, 0, false, true, &mut pool);

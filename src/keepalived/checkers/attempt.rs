@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What a check remembers between its attempts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckState {
     /// Its attempts.
     pub schedule: Schedule,
@@ -39,8 +39,8 @@ impl CheckState {
     pub fn new(check: &Check) -> Self {
         // The first failure decides, but not of a mail server.
         let schedule = match check.probe {
-            Probe::Smtp(..) => Schedule::resume(check.timing, 0),
-            _ => Schedule::new(check.timing),
+            Probe::Smtp(..) => Schedule::resume(check.timing.clone(), 0),
+            _ => Schedule::new(check.timing.clone()),
         };
         Self { schedule, progress: Progress::default(), status: 0 }
     }
@@ -224,7 +224,7 @@ impl State {
 
     /// How log lines name the real server of a check.
     pub(super) fn name(&self, (server, real, _): Place) -> Option<String> {
-        Some(self.servers.get(server)?.machine.config().reals.get(real)?.name.clone())
+        Some(self.servers.get(server)?.machine.config().reals.get(real)?.name.to_string())
     }
 
     /// A TLS connection for a page, where it is asked for over TLS.

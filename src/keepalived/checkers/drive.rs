@@ -56,7 +56,7 @@ pub async fn connect(wanted: &Connection) -> Result<Io, Unconnected> {
     // Without it the socket is closed at once, and nothing is lost.
     let _ = socket.set_linger(Some(LINGER));
     let socket = begin(socket, wanted)?;
-    match timeout(wanted.timeout, socket.writable()).await {
+    match timeout(wanted.options.timeout, socket.writable()).await {
         Err(_) => return Err(Unconnected::TimedOut),
         Ok(Err(_)) => return Err(Unconnected::Failed),
         Ok(Ok(_)) => {}
@@ -73,15 +73,15 @@ fn open(wanted: &Connection, kind: Type, protocol: Protocol) -> Result<Socket, U
     let socket = Socket::new(Domain::for_address(wanted.to), kind.nonblocking(), Some(protocol));
     let socket = socket.map_err(|_| Unconnected::Unable(None))?;
     let told = |what: String| move |error: io::Error| Unconnected::Unable(Some(format!("{what}: {}", reason(&error))));
-    if wanted.mark != 0 {
-        let what = format!("Error setting fwmark {} to socket", wanted.mark);
-        socket.set_mark(wanted.mark).map_err(told(what))?;
+    if wanted.options.mark != 0 {
+        let what = format!("Error setting fwmark {} to socket", wanted.options.mark);
+        socket.set_mark(wanted.options.mark).map_err(told(what))?;
     }
-    if let Some(interface) = &wanted.interface {
+    if let Some(interface) = &wanted.options.interface {
         let what = format!("Checker can't bind to device {interface}");
         socket.bind_device(Some(interface.as_bytes())).map_err(told(what))?;
     }
-    if let Some(from) = wanted.from {
+    if let Some(from) = wanted.options.from {
         socket.bind(&from.into()).map_err(told("Checker bind failed".to_owned()))?;
     }
     Ok(socket)
@@ -149,14 +149,14 @@ pub async fn fetch(
         Err(unable @ Unconnected::Unable(_)) => return Err(unable),
     };
     let secure = stream.tls.is_some();
-    match timeout(wanted.timeout, stream.shake()).await {
+    match timeout(wanted.options.timeout, stream.shake()).await {
         Err(_) => return Ok(Err("Timeout connecting")),
         // The socket's own error counts before what TLS makes of it.
         Ok(Err(error)) if error.raw_os_error().is_some() => return Ok(Err("Connection failed")),
         Ok(Err(_)) => return Ok(Err("SSL handshake/communication error connecting to")),
         Ok(Ok(())) => {}
     }
-    match timeout(wanted.timeout, stream.write(request)).await {
+    match timeout(wanted.options.timeout, stream.write(request)).await {
         Err(_) => return Ok(Err("Timeout WEB write")),
         Ok(Err(_)) => return Ok(Err("Cannot send get request to")),
         Ok(Ok(())) => {}
@@ -165,7 +165,7 @@ pub async fn fetch(
     let mut buffer = [0; PIECE];
     let mut silence = "Timeout WEB read";
     loop {
-        match timeout(wanted.timeout, stream.read(&mut buffer)).await {
+        match timeout(wanted.options.timeout, stream.read(&mut buffer)).await {
             Err(_) => {
                 stream.end();
                 return Ok(Err(if secure && stream.heard { "Timeout SSL read" } else { silence }));
@@ -277,7 +277,7 @@ pub async fn speak(wanted: &Connection, mut dialogue: Dialogue<'_>) -> Result<Re
     };
     let mut buffer = [0; PIECE];
     loop {
-        let length = match receive(&socket, &mut buffer, Instant::now() + wanted.timeout).await {
+        let length = match receive(&socket, &mut buffer, Instant::now() + wanted.options.timeout).await {
             None => return Ok(Err("Read timeout from server")),
             Some(Err(_) | Ok(0)) => return Ok(Err("Read failure from server")),
             Some(Ok(length)) => length,
@@ -288,7 +288,7 @@ pub async fn speak(wanted: &Connection, mut dialogue: Dialogue<'_>) -> Result<Re
             Next::Failed(what) => return Ok(Err(what)),
             Next::Send(line) => {
                 let sent = socket.async_io(Interest::WRITABLE, |mut socket| socket.write(line.as_bytes()));
-                match timeout(wanted.timeout, sent).await {
+                match timeout(wanted.options.timeout, sent).await {
                     Err(_) => return Ok(Err("Write timeout to server")),
                     Ok(Err(_) | Ok(0)) => return Ok(Err("Write failure to server")),
                     Ok(Ok(_)) => {}
@@ -316,7 +316,7 @@ pub async fn datagram(wanted: &Connection, exchange: &Exchange) -> Result<Answer
     }
     // One byte more than the longest good answer has.
     let mut buffer = vec![0; exchange.reply.as_ref().map_or(1, |reply| reply.most.saturating_add(1))];
-    Ok(match receive(&socket, &mut buffer, Instant::now() + wanted.timeout).await {
+    Ok(match receive(&socket, &mut buffer, Instant::now() + wanted.options.timeout).await {
         None => Answer::Silence,
         Some(Ok(length)) => match &exchange.reply {
             Some(reply) if !reply.fits(buffer.get(..length).unwrap_or_default()) => Answer::Mismatch,
@@ -336,7 +336,7 @@ pub async fn ask(wanted: &Connection, query: &[u8], id: u16) -> Result<Result<()
         Err(Unconnected::Unable(line)) => return Err(Unconnected::Unable(line)),
         Err(_) => return Ok(Err(format!("network unreachable for {}", pair(wanted.to)))),
     };
-    let until = Instant::now() + wanted.timeout;
+    let until = Instant::now() + wanted.options.timeout;
     match socket.get_ref().send(query) {
         Ok(sent) if sent == query.len() => {}
         Ok(_) => return Ok(Err("failed to write all of the datagram.".to_owned())),
@@ -383,7 +383,7 @@ pub async fn echo(wanted: &Connection, sequence: u16) -> Result<Echo, Unconnecte
         return Ok(Echo::Failed(format!("send {version} packet fail{code}")));
     }
     let mut buffer = [0; ping::LONGEST];
-    Ok(match receive(&socket, &mut buffer, Instant::now() + wanted.timeout).await {
+    Ok(match receive(&socket, &mut buffer, Instant::now() + wanted.options.timeout).await {
         None => Echo::Silence,
         Some(Err(_)) => Echo::Failed(format!("recv {version} packet error")),
         Some(Ok(length)) => match ping::answer(buffer.get(..length).unwrap_or_default(), ipv6) {

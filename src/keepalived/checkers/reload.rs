@@ -112,11 +112,10 @@ impl State {
         let actions = ServerActions { given: &previous, kernel, teller, log };
         let mut pools = Both { old: &previous, new: &given, actions };
         let (machine, attempts) = machine.reload(given.config.clone(), &before, &mut pools);
-        let old_places: HashMap<&str, usize> =
-            previous.config.reals.iter().map(|real| real.name.as_str()).zip(0..).collect();
+        let old_places: HashMap<&str, usize> = previous.config.reals.iter().map(|real| &*real.name).zip(0..).collect();
         let check_states =
             given.reals.iter().zip(&given.config.reals).zip(attempts).map(|((real, named), attempts)| {
-                let before = old_places.get(named.name.as_str()).and_then(|at| check_states.get(*at));
+                let before = old_places.get(&*named.name).and_then(|at| check_states.get(*at));
                 let check_state = |(check, attempts): (&Check, Attempts)| {
                     let known = |at| before.and_then(|all| all.get(at));
                     let (attempts, known) = match attempts {
@@ -128,7 +127,7 @@ impl State {
                     };
                     let fresh = CheckState::new(check);
                     let status = known.map_or(0, |check_state| check_state.status);
-                    CheckState { schedule: Schedule::resume(check.timing, attempts), status, ..fresh }
+                    CheckState { schedule: Schedule::resume(check.timing.clone(), attempts), status, ..fresh }
                 };
                 real.checks.iter().zip(attempts).map(check_state).collect()
             });
@@ -188,9 +187,8 @@ impl Pools for Both<'_> {
 
 /// What is different between two configurations of a virtual server.
 fn compare(old: &VirtualServer, new: &VirtualServer) -> Before {
-    let places: HashMap<&str, &RealServer> =
-        old.config.reals.iter().map(|real| real.name.as_str()).zip(&old.reals).collect();
-    let pairs = new.reals.iter().zip(&new.config.reals).map(|(real, named)| (places.get(named.name.as_str()), real));
+    let places: HashMap<&str, &RealServer> = old.config.reals.iter().map(|real| &*real.name).zip(&old.reals).collect();
+    let pairs = new.reals.iter().zip(&new.config.reals).map(|(real, named)| (places.get(&*named.name), real));
     let same =
         |before: &RealServer, check: &Check| before.checks.iter().position(|old| old.probe.is_same(&check.probe));
     Before {

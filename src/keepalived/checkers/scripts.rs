@@ -21,10 +21,12 @@ pub fn judge(site: &mut Site, log: &Log) {
     for server in &mut site.servers {
         let config = Arc::make_mut(&mut server.config);
         for (real, config) in server.reals.iter_mut().zip(&mut config.reals) {
-            real.checks.retain(|check| match &check.probe {
+            let mut checks = std::mem::take(&mut real.checks).into_vec();
+            checks.retain(|check| match &check.probe {
                 Probe::Misc(misc) => may_run(&misc.command, &look(&misc.command), log),
                 _ => true,
             });
+            real.checks = checks.into();
             config.alphas = real.checks.iter().map(|check| check.alpha).collect();
         }
     }
@@ -40,7 +42,7 @@ pub fn judge(site: &mut Site, log: &Log) {
 
 /// The scripts that are run when something changes.
 fn told(server: &VirtualServer) -> Vec<&Command> {
-    let reals = server.reals.iter().flat_map(|real| real.up.iter().chain(&real.down));
+    let reals = server.reals.iter().flat_map(|real| real.up.as_deref().into_iter().chain(real.down.as_deref()));
     server.up.iter().chain(&server.down).chain(reals).collect()
 }
 

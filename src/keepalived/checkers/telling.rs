@@ -48,9 +48,9 @@ impl Teller {
         match event {
             Event::Real { real, up } => {
                 let (Some(own), Some(named)) = (server.reals.get(real), server.config.reals.get(real)) else { return };
-                let script = if up { &own.up } else { &own.down };
+                let script = if up { own.up.as_deref() } else { own.down.as_deref() };
                 let state = if up { "UP" } else { "DOWN" };
-                self.notify(script.as_ref(), &format!("RS {} {of} {state}", named.name), log);
+                self.notify(script, &format!("RS {} {of} {state}", named.name), log);
             }
             Event::Quorum { up, text } => {
                 let script = if up { &server.up } else { &server.down };
@@ -100,6 +100,8 @@ impl Teller {
     }
 
     /// Waits a moment for mail that is being sent, and closes the FIFOs.
+    ///
+    /// Differs from keepalived: the mails of the end, which `omega` asks for, are sent; there the process ends before it has sent any. [test: the_end_is_mailed_where_omega_asks_for_it]
     pub fn close(&mut self) {
         self.mailer.finish(PATIENCE);
         self.children.extend(self.fifos.close());

@@ -48,11 +48,6 @@ pub struct VirtualServer {
 }
 
 impl VirtualServer {
-    /// A copy that shares no memory with this one.
-    pub fn moved(&self) -> Self {
-        Self { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
-    }
-
     /// Whether an address is one of its own.
     pub fn has_address(&self, ip: IpAddr) -> bool {
         let own = |first: IpAddr, more: u32| match (first, ip) {
@@ -80,20 +75,20 @@ pub struct RealServer {
     /// As the kernel knows it.
     pub destination: Destination,
     /// `notify_up`.
-    pub up: Option<Command>,
+    pub up: Option<Box<Command>>,
     /// `notify_down`.
-    pub down: Option<Command>,
+    pub down: Option<Box<Command>>,
     /// Mail is sent when it comes or goes.
     pub mails: bool,
     /// Its checks.
-    pub checks: Vec<Check>,
+    pub checks: Box<[Check]>,
 }
 
 /// A health check.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// When it is made.
-    pub timing: Timing,
+    pub timing: Arc<Timing>,
     /// It counts as failed until it has succeeded.
     pub alpha: bool,
     /// Every failed attempt is logged.
@@ -108,7 +103,7 @@ pub enum Probe {
     /// It connects.
     Tcp(Connection),
     /// It asks for pages.
-    Http(Connection, Get),
+    Http(Connection, Arc<Get>),
     /// It sends a packet, and may require an answer.
     Udp(Connection, Exchange),
     /// It asks for records of a type and name.
@@ -153,6 +148,13 @@ impl Probe {
 pub struct Connection {
     /// The address and port.
     pub to: SocketAddr,
+    /// How.
+    pub options: Arc<ConnectOptions>,
+}
+
+/// How a check connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
     /// The own address and port.
     pub from: Option<SocketAddr>,
     /// The interface.
@@ -374,7 +376,7 @@ impl<'a> Completion<'a> {
 
     fn machine(&self, real: &Real) -> RealConfig {
         RealConfig {
-            name: trio(real.address, self.server.protocol, real.port),
+            name: trio(real.address, self.server.protocol, real.port).into(),
             weight: real.weight.or(self.server.weight).unwrap_or(1),
             inhibit: self.inhibits(real),
             alphas: self.checks(real).iter().map(|check| check.alpha).collect(),
@@ -396,21 +398,17 @@ impl<'a> Completion<'a> {
                 upper: limit(real.most),
                 lower: limit(real.least),
             },
-            up: real.up.clone(),
-            down: real.down.clone(),
+            up: real.up.clone().map(Box::new),
+            down: real.down.clone().map(Box::new),
             // Unlike everybody else they send mail where nothing is said.
             mails: real.mails.or_else(|| self.defaults.mails()).unwrap_or(true),
             checks: self.checks(real),
         }
     }
 
-    fn checks(&self, real: &Real) -> Vec<Check> {
+    fn checks(&self, real: &Real) -> Box<[Check]> {
         let check = |check: &Checker| self.check(real, check);
-        let mut all: Vec<Check> =
-            real.checks.iter().flat_map(|given| each_host(given).into_iter().filter_map(|one| check(&one))).collect();
-        // Most real servers have one.
-        all.shrink_to_fit();
-        all
+        real.checks.iter().flat_map(|given| each_host(given).into_iter().filter_map(|one| check(&one))).collect()
     }
 
     /// A check with its defaults, which are the real server's and the virtual server's.
@@ -420,7 +418,7 @@ impl<'a> Completion<'a> {
         let connection = || self.connection(real, given);
         let probe = match given.kind {
             "TCP_CHECK" => Probe::Tcp(connection()),
-            "HTTP_GET" | "SSL_GET" => Probe::Http(connection(), self.get(real, given)),
+            "HTTP_GET" | "SSL_GET" => Probe::Http(connection(), Arc::new(self.get(real, given))),
             "UDP_CHECK" => Probe::Udp(connection(), exchange(given)),
             "FILE_CHECK" => {
                 let name = given.name.clone()?;
@@ -466,7 +464,7 @@ impl<'a> Completion<'a> {
         };
         let retry = given.retry.or(real.retry).or(server.retry).map_or(retry, |retry| retry as u32);
         Some(Check {
-            timing: Timing {
+            timing: Arc::new(Timing {
                 delay,
                 retry,
                 delay_before_retry: given
@@ -475,7 +473,7 @@ impl<'a> Completion<'a> {
                     .or(server.retry_delay)
                     .unwrap_or(before_retry),
                 warmup: given.warmup.or(real.warmup).or(server.warmup).unwrap_or(delay),
-            },
+            }),
             alpha: given.alpha.or(real.alpha).or(server.alpha) == Some(true),
             log_all: given.log_all.or(self.defaults.lvs.log_all_failures) == Some(true),
             probe,
@@ -506,14 +504,15 @@ impl<'a> Completion<'a> {
         let ip = given.address.unwrap_or(real.address);
         let any = if ip.is_ipv6() { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
         let bind_port = given.bind_port.map_or(0, |port| port as u16);
-        Connection {
-            to: SocketAddr::new(ip, given.port.map_or(real.check_port, |port| port as u16)),
+        let options = ConnectOptions {
             from: (given.bind.is_some() || bind_port > 0)
                 .then(|| SocketAddr::new(given.bind.unwrap_or(any), bind_port)),
             interface: given.bind_interface.clone(),
             mark: given.mark.map_or(0, |mark| mark as u32),
             timeout: given.timeout.or(real.timeout).or(self.server.timeout).unwrap_or(TIMEOUT),
-        }
+        };
+        let to = SocketAddr::new(ip, given.port.map_or(real.check_port, |port| port as u16));
+        Connection { to, options: Arc::new(options) }
     }
 
     /// What does not concern the real servers.

@@ -5,7 +5,7 @@ use crate::keepalived::interfaces::{InterfaceEvent, Interfaces};
 use crate::keepalived::site::{Tracking, What};
 use crate::kernel::address::Address;
 use crate::kernel::link::Link;
-use crate::kernel::netlink::Change;
+use crate::kernel::monitor::Change;
 use crate::sys::inotify::Inotify;
 use crate::sys::time::monotonic;
 use crate::vrrp::machine::StateKind;

@@ -264,6 +264,22 @@ impl Switch {
         let port = port(host);
         self.agent.run(move || link::set_up(&port, connected))?
     }
+
+    /// Keeps two hosts from hearing each other, or lets them: their links stay up, and others hear both.
+    pub fn separate(&self, hosts: [&Host; 2], apart: bool) -> io::Result<()> {
+        let isolated = if apart { "on" } else { "off" };
+        for port in hosts.map(port) {
+            let set = move || {
+                let words = ["link", "set", "dev", &port, "type", "bridge_slave", "isolated", isolated];
+                Command::new("ip").args(words).status()
+            };
+            let status = self.agent.run(set)??;
+            if !status.success() {
+                return Err(io::Error::other(format!("ip link set isolated {isolated}: {status}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The switch's name for a host's wire.

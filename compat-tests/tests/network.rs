@@ -8,6 +8,7 @@ mod conflict;
 mod dumps;
 mod fault;
 mod firewall;
+mod kinds;
 mod late;
 mod linkbeat;
 mod mails;

@@ -141,6 +141,8 @@ pub struct Directive {
     pub arity: Arity,
     /// The value at the outermost level where it is not given, in the configuration's own words.
     pub default: Option<&'static str>,
+    /// What holds where it is not given and the completed configuration decides that: documented, never applied.
+    pub implied: Option<&'static str>,
     /// How much of it is served.
     pub support: Support,
     /// Of a row that is not served, what happens where it is left out.
@@ -167,6 +169,7 @@ impl Directive {
             contexts,
             arity,
             default: None,
+            implied: None,
             support: Support::Full,
             omission: Omission::Changes,
             need: Need::Nothing,
@@ -192,6 +195,12 @@ impl Directive {
     /// Sets the default, as the manual prints it.
     pub const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);
+        self
+    }
+
+    /// Sets what holds where it is not given; a keyword without arguments that is on anyway has its own name here.
+    pub const fn implied(mut self, text: &'static str) -> Self {
+        self.implied = Some(text);
         self
     }
 

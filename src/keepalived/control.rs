@@ -19,7 +19,7 @@ mod listener;
 mod metrics;
 
 use self::answer::Answers;
-use self::connection::{Connection, Kind};
+use self::connection::Connection;
 use self::listener::Listener;
 use super::log::Log;
 use super::report::Report;
@@ -38,8 +38,6 @@ pub const DEFAULT: &str = "/run/keepalived.sock";
 
 /// Clients at once, of each listener.
 const CLIENTS: usize = 16;
-/// The longest text of a configuration that is kept.
-const LONGEST: usize = 4 << 20;
 
 /// The parent's copy of the status, and who asks for it.
 pub struct Control {

@@ -2,7 +2,8 @@
 
 use crate::kernel::address::Address;
 use crate::kernel::link::Link;
-use crate::kernel::netlink::{Change, Commands};
+use crate::kernel::monitor::Change;
+use crate::kernel::netlink::Commands;
 use crate::kernel::packet::Interface;
 use std::collections::{BTreeMap, HashSet};
 use std::io;

@@ -11,6 +11,7 @@ pub mod encap;
 pub mod ipvs;
 pub mod link;
 mod message;
+pub mod monitor;
 pub mod netlink;
 pub mod nftables;
 pub mod packet;

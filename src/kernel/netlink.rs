@@ -1,113 +1,24 @@
-//! Route netlink: asking and being told.
+//! Route netlink: requests, and the parts of messages.
 
-use super::address::Address;
-use super::link::Link;
-use super::{route, rule};
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::LinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use nix::errno::Errno;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_DELROUTE: u16 = 25;
 const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
-
-/// The multicast groups that tell of links and addresses.
-const GROUPS: [u32; 3] = [1, 5, 9];
-/// Those that tell of routes and rules.
-const ROUTE_GROUPS: [u32; 4] = [7, 8, 11, 19];
+pub(super) const RTM_DELRULE: u16 = 33;
 
 /// A message of the kernel is never longer than this (NLMSG_GOODSIZE).
-const BUFFER: usize = 32 * 1024;
+pub(super) const BUFFER: usize = 32 * 1024;
 
 /// Answers waited for before a request counts as unanswered.
-const PATIENCE: usize = 64 * 1024;
-
-/// What the kernel tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A link is there, or is different now.
-    Link(Link),
-    /// A link is gone.
-    LinkGone(Link),
-    /// An address is there.
-    Address(Address),
-    /// An address is gone.
-    AddressGone(Address),
-    /// A route of ours was put.
-    Route(route::Seen),
-    /// A route of ours is gone.
-    RouteGone(route::Seen),
-    /// A rule of ours is gone.
-    RuleGone(rule::Seen),
-    /// Some changes were lost: everything must be asked for again.
-    Lost,
-}
-
-/// Being told.
-pub struct Monitor {
-    socket: Socket,
-    buffer: Vec<u8>,
-}
-
-impl Monitor {
-    /// A monitor that hears of changes from now on.
-    ///
-    /// # Errors
-    /// What the system said.
-    pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        for group in GROUPS {
-            socket.add_membership(group)?;
-        }
-        socket.set_non_blocking(true)?;
-        // A burst of changes on a busy host must fit; a kernel that refuses leaves its default.
-        let _ = socket.set_rx_buf_sz(1_i32 << 20);
-        Ok(Self { socket, buffer: vec![0; BUFFER] })
-    }
-
-    /// Receives changes of routes and rules too. Call it only where they are tracked: a full routing table changes often.
-    ///
-    /// # Errors
-    /// What the system said.
-    pub fn watch_routes(&mut self) -> io::Result<()> {
-        ROUTE_GROUPS.into_iter().try_for_each(|group| self.socket.add_membership(group))
-    }
-
-    /// Reads what has been told, as far as it is there.
-    pub fn read(&mut self, changes: &mut Vec<Change>) {
-        for _ in 0..PATIENCE {
-            match self.socket.recv(&mut self.buffer.as_mut_slice(), 0) {
-                Ok(0) => return,
-                Ok(length) => {
-                    for (kind, body) in Messages(self.buffer.get(..length).unwrap_or_default()) {
-                        changes.extend(change(kind, body));
-                    }
-                }
-                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => changes.push(Change::Lost),
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-impl AsFd for Monitor {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
+pub(super) const PATIENCE: usize = 64 * 1024;
 
 /// What is asked of the kernel in bytes of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,39 +103,11 @@ impl Commands {
         self.answers(self.sequence, &mut |_, _| ())
     }
 
-    /// Every link there is.
+    /// Sends a message; its number.
     ///
     /// # Errors
-    /// What the kernel answered.
-    pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        let ask = RouteNetlinkMessage::GetLink(LinkMessage::default());
-        let sequence = self.send(ask, NLM_F_REQUEST | NLM_F_DUMP)?;
-        let mut links = Vec::new();
-        self.answers(sequence, &mut |kind, body| {
-            if let Some(Change::Link(link)) = change(kind, body) {
-                links.push(link);
-            }
-        })?;
-        Ok(links)
-    }
-
-    /// Every address there is.
-    ///
-    /// # Errors
-    /// What the kernel answered.
-    pub fn addresses(&mut self) -> io::Result<Vec<Address>> {
-        let ask = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-        let sequence = self.send(ask, NLM_F_REQUEST | NLM_F_DUMP)?;
-        let mut addresses = Vec::new();
-        self.answers(sequence, &mut |kind, body| {
-            if let Some(Change::Address(address)) = change(kind, body) {
-                addresses.push(address);
-            }
-        })?;
-        Ok(addresses)
-    }
-
-    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<u32> {
+    /// What the system said.
+    pub(super) fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<u32> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = flags;
@@ -237,7 +120,11 @@ impl Commands {
         Ok(self.sequence)
     }
 
-    fn answers(&mut self, sequence: u32, see: &mut dyn FnMut(u16, &[u8])) -> io::Result<()> {
+    /// Gives what answers a request to `see`, until the kernel says that this is all.
+    ///
+    /// # Errors
+    /// What the kernel answered, or that it did not.
+    pub(super) fn answers(&mut self, sequence: u32, see: &mut dyn FnMut(u16, &[u8])) -> io::Result<()> {
         for _ in 0..PATIENCE {
             let length = self.socket.recv(&mut self.buffer.as_mut_slice(), 0)?;
             let bytes = self.buffer.get(..length).unwrap_or_default();
@@ -269,19 +156,6 @@ pub fn verdict(body: &[u8]) -> io::Result<()> {
     }
 }
 
-fn change(kind: u16, body: &[u8]) -> Option<Change> {
-    match kind {
-        RTM_NEWLINK => Link::read(body).map(Change::Link),
-        RTM_DELLINK => Link::read(body).map(Change::LinkGone),
-        RTM_NEWADDR => Address::read(body).map(Change::Address),
-        RTM_DELADDR => Address::read(body).map(Change::AddressGone),
-        RTM_NEWROUTE => route::Seen::read(body).map(Change::Route),
-        RTM_DELROUTE => route::Seen::read(body).map(Change::RouteGone),
-        RTM_DELRULE => rule::Seen::read(body).map(Change::RuleGone),
-        _ => None,
-    }
-}
-
 /// The messages of a datagram: type and body.
 pub struct Messages<'a>(pub &'a [u8]);
 
@@ -310,27 +184,5 @@ impl<'a> Iterator for Attributes<'a> {
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
         // The two highest bits are flags.
         Some((kind & 0x3fff, value))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn no_answer_of_the_kernel_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 16_u16..34) {
-            for (kind, body) in Messages(&bytes) {
-                let _ = change(kind, body);
-            }
-            let _ = (change(kind, &bytes), verdict(&bytes));
-        }
-    }
-
-    #[test]
-    fn the_loopback_link_is_found() {
-        let mut commands = Commands::open().unwrap();
-        assert!(commands.links().unwrap().iter().any(|link| link.name == "lo" && link.index == 1));
     }
 }

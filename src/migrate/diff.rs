@@ -94,7 +94,7 @@ fn changes(old: &Text, new: &Text) -> Vec<Change> {
     };
     let mut out = Vec::new();
     let defaults = |kind: &str, name: &str| match old.dialect {
-        Dialect::Keepalived => keepalived::default(kind, name),
+        Dialect::Keepalived => crate::keepalived::view::implied(&registry, kind, name),
         Dialect::Nginx | Dialect::Emqx => default(&registry, name),
     };
     compare(&things(old), &things(new), &[], &defaults, &mut out);

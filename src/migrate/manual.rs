@@ -485,7 +485,7 @@ impl Book {
             let _ = writeln!(out, "{}", roff(row.doc));
         }
         let mut facts = vec![("Arguments", arguments(row.arity)), ("Context", self.places(row.contexts))];
-        facts.extend(row.default.map(|text| ("Default", text.to_owned())));
+        facts.extend(row.default.or(row.implied).map(|text| ("Default", text.to_owned())));
         facts.extend(Some(row.since).filter(|since| !since.is_empty()).map(|since| ("Since", since.to_owned())));
         facts.push(("Served", self.served(row)));
         for (name, text) in facts {

@@ -16,6 +16,7 @@ const DIRECTIVES: &[Directive] = &[
     Directive::new("file", FILE, Arity::AtLeast(0), &Custom(path))
         .doc("Sets the path. The file holds one number; no file and no number mean 0."),
     Directive::new("weight", FILE, Arity::AtLeast(0), &Custom(weight))
+        .implied("1")
         .doc("Sets what the number is multiplied by before it is added to the priority."),
     Directive::new("init_file", FILE, Arity::AtLeast(0), &Custom(init_file))
         .doc("Creates the file at start if it is not there; `overwrite` replaces it."),

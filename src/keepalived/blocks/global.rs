@@ -127,15 +127,15 @@ const DIRECTIVES: &[Directive] = &[
         &Text(|c: &mut Global| &mut c.default_interface, "default_interface requires interface name"),
     )
     .doc("Sets the interface of addresses that name none."),
-    Directive::new("vrrp_mcast_group4", GLOBAL, ONE, &Custom(group4)).doc("Sets the group of IPv4 adverts."),
-    Directive::new("vrrp_mcast_group6", GLOBAL, ONE, &Custom(group6)).doc("Sets the group of IPv6 adverts."),
+    Directive::new("vrrp_mcast_group4", GLOBAL, ONE, &Custom(group4)).implied("224.0.0.18").doc("Sets the group of IPv4 adverts."),
+    Directive::new("vrrp_mcast_group6", GLOBAL, ONE, &Custom(group6)).implied("ff02::12").doc("Sets the group of IPv6 adverts."),
     Directive::new(
         "vrrp_garp_master_delay",
         GLOBAL,
         ONE,
         &Unsigned(|c: &mut Global| &mut c.garp_delay, 0..=4294, "{k} '{v}' invalid - ignoring"),
     )
-    .doc("Sets garp_master_delay for all instances."),
+    .implied("5").doc("Sets garp_master_delay for all instances."),
     Directive::new(
         "vrrp_garp_master_repeat",
         GLOBAL,
@@ -147,14 +147,14 @@ const DIRECTIVES: &[Directive] = &[
             "{k} must be greater than 0, setting to 1",
         ),
     )
-    .doc("Sets garp_master_repeat for all instances."),
+    .implied("5").doc("Sets garp_master_repeat for all instances."),
     Directive::new(
         "vrrp_garp_master_refresh",
         GLOBAL,
         ONE,
         &Unsigned(|c: &mut Global| &mut c.garp_refresh, 0..=WIDE, "Invalid {k} '{v}' - ignoring"),
     )
-    .doc("Sets garp_master_refresh for all instances."),
+    .implied("0").doc("Sets garp_master_refresh for all instances."),
     Directive::new(
         "vrrp_garp_master_refresh_repeat",
         GLOBAL,
@@ -166,7 +166,7 @@ const DIRECTIVES: &[Directive] = &[
             "{k} must be greater than 0, setting to 1",
         ),
     )
-    .doc("Sets garp_master_refresh_repeat for all instances."),
+    .implied("1").doc("Sets garp_master_refresh_repeat for all instances."),
     Directive::new(
         "vrrp_garp_lower_prio_delay",
         GLOBAL,
@@ -187,14 +187,14 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Seconds(|c: &mut Global| &mut c.garp_interval, MICROSECOND..=4294.0, "{k} '{v}' is invalid"),
     )
-    .doc("Sets the seconds between two announcements of IPv4 addresses."),
+    .implied("0").doc("Sets the seconds between two announcements of IPv4 addresses."),
     Directive::new(
         "vrrp_gna_interval",
         GLOBAL,
         ONE,
         &Seconds(|c: &mut Global| &mut c.gna_interval, MICROSECOND..=4294.0, "{k} '{v}' is invalid"),
     )
-    .doc("Sets the seconds between two announcements of IPv6 addresses."),
+    .implied("0").doc("Sets the seconds between two announcements of IPv6 addresses."),
     Directive::new(
         "vrrp_min_garp",
         GLOBAL,
@@ -222,7 +222,7 @@ const DIRECTIVES: &[Directive] = &[
         ONE,
         &Signed(|c: &mut Global| &mut c.version, 2..=3, "VRRP Error: Version must be either 2 or 3"),
     )
-    .doc("Sets the version of the protocol for all instances."),
+    .implied("2").doc("Sets the version of the protocol for all instances."),
     inert("vrrp_iptables", BARE, &Custom(iptables), "firewall rules are made with nftables"),
     inert("vrrp_ipsets", BARE, &Nothing, "firewall rules are made with nftables"),
     Directive::new("nftables", GLOBAL, BARE, &Custom(nftables)).doc(

@@ -38,19 +38,19 @@ const ZERO: &str = "({n}): {k} must be greater than 0, setting to 1";
 const DIRECTIVES: &[Directive] = &[
     Directive::new("state", INSTANCE, ONE, &Custom(state))
         .words(&["MASTER", "BACKUP"])
-        .doc("Names the expected state; an address owner (priority 255) skips the first election unless this is BACKUP."),
+        .implied("BACKUP").doc("Names the expected state; an address owner (priority 255) skips the first election unless this is BACKUP."),
     Directive::new("interface", INSTANCE, ONE, &Custom(interface))
         .doc("Sets the interface adverts are sent and heard on."),
     Directive::new("virtual_router_id", INSTANCE, ONE, &Custom(vrid)).doc("Sets the number of the virtual router."),
     Directive::new("priority", INSTANCE, ONE, &Custom(priority)).doc("Sets the priority; the highest becomes master."),
     Directive::new("version", INSTANCE, ONE, &Custom(version)).doc("Sets the version of the protocol."),
-    Directive::new("advert_int", INSTANCE, ONE, &Custom(advert_int)).doc("Sets the seconds between two adverts."),
+    Directive::new("advert_int", INSTANCE, ONE, &Custom(advert_int)).implied("1").doc("Sets the seconds between two adverts."),
     Directive::new("nopreempt", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.preempt, false))
         .doc("Leaves a master of lower priority in peace."),
     Directive::new("preempt", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.preempt, true))
-        .doc("Takes over from a master of lower priority."),
+        .implied("preempt").doc("Takes over from a master of lower priority."),
     Directive::new("preempt_delay", INSTANCE, ONE, &Custom(preempt_delay))
-        .doc("Sets the seconds a master of lower priority is borne with."),
+        .implied("0").doc("Sets the seconds a master of lower priority is borne with."),
     Directive::new("authentication", INSTANCE, Arity::Block(0, 255, Opens::Context(AUTHENTICATION)), &Plain)
         .doc("Holds how adverts prove where they come from."),
     Directive::new("auth_type", AUTHENTICATION, ONE, &Custom(auth_type))
@@ -114,7 +114,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Keeps the other addresses of a network when the first is taken away."),
     Directive::new("accept", INSTANCE, BARE, &Present(|c: &mut Instance| &mut c.accept, true))
-        .doc("Accepts packets to the addresses, as without strict mode."),
+        .implied("accept").doc("Accepts packets to the addresses, as without strict mode."),
     Directive::new(
         "debug",
         INSTANCE,

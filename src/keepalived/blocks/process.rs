@@ -24,8 +24,9 @@ const DIRECTIVES: &[Directive] = &[
         .words(&["initial", "partial"])
         .doc("Sets how the arguments must match: all, or more may follow (partial), or the last may go on (initial)."),
     Directive::new("weight", PROCESS, BARE, &Custom(weight))
+        .implied("0")
         .doc("Sets what is added to the priority while enough processes run; 0 is a fault while they do not."),
-    Directive::new("quorum", PROCESS, ONE, &Custom(quorum)).doc("Sets how many processes must run."),
+    Directive::new("quorum", PROCESS, ONE, &Custom(quorum)).implied("1").doc("Sets how many processes must run."),
     Directive::new("quorum_max", PROCESS, ONE, &Custom(quorum_max)).doc("Sets how many processes may run."),
     Directive::new("delay", PROCESS, ONE, &Custom(delay)).doc("Sets both delays."),
     Directive::new("terminate_delay", PROCESS, ONE, &Custom(terminate_delay))

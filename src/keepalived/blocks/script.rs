@@ -29,7 +29,7 @@ const DIRECTIVES: &[Directive] = &[
             "({n}): vrrp script interval must be greater than 0, setting to 1",
         ),
     )
-    .doc("Sets the seconds between two runs."),
+    .implied("1").doc("Sets the seconds between two runs."),
     Directive::new(
         "timeout",
         SCRIPT,
@@ -43,7 +43,7 @@ const DIRECTIVES: &[Directive] = &[
     )
     .doc("Sets the seconds after which a run counts as failed and is ended."),
     Directive::new("weight", SCRIPT, Arity::AtLeast(1), &Custom(weight))
-        .doc("Sets what is added to the priority while the script succeeds, or taken away while it fails."),
+        .implied("0").doc("Sets what is added to the priority while the script succeeds, or taken away while it fails."),
     Directive::new(
         "rise",
         SCRIPT,
@@ -54,7 +54,7 @@ const DIRECTIVES: &[Directive] = &[
             "({n}): vrrp script rise value '{v}' invalid, defaulting to 1",
         ),
     )
-    .doc("Sets how many successes in a row make a failed script good again."),
+    .implied("1").doc("Sets how many successes in a row make a failed script good again."),
     Directive::new(
         "fall",
         SCRIPT,
@@ -65,7 +65,7 @@ const DIRECTIVES: &[Directive] = &[
             "({n}): vrrp script fall value '{v}' invalid, defaulting to 1",
         ),
     )
-    .doc("Sets how many failures in a row make a good script bad."),
+    .implied("1").doc("Sets how many failures in a row make a good script bad."),
     Directive::new("user", SCRIPT, Arity::AtLeast(1), &Custom(user))
         .doc("Sets the user and the group the script runs as."),
     Directive::new("init_fail", SCRIPT, Arity::AtLeast(0), &Present(|c: &mut Script| &mut c.init_fail, true))

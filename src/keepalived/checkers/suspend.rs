@@ -3,7 +3,8 @@
 use super::{Running, State};
 use crate::conf::diagnostic::reason;
 use crate::keepalived::log::Log;
-use crate::kernel::netlink::{Change, Commands, Monitor};
+use crate::kernel::monitor::{Change, Monitor};
+use crate::kernel::netlink::Commands;
 use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! What clients are told: the status as text, made once for all who ask, and lines for those who watch.
 
-use super::{Kind, LONGEST, metrics};
+use super::connection::Kind;
+use super::metrics;
 use crate::keepalived::report::Report;
 use crate::keepalived::status::{self, Instance, Script, Status};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -20,6 +21,8 @@ const WATCHERS: usize = 8;
 const WAITING: usize = 256 * 1024;
 /// Instances, groups or scripts at most.
 const MOST: usize = 65_536;
+/// The longest text of a configuration that is kept.
+const LONGEST: usize = 4 << 20;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,6 +1,6 @@
 //! Where clients come in.
 
-use super::Kind;
+use super::connection::Kind;
 use crate::sys::socket;
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};

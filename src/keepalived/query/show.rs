@@ -5,8 +5,8 @@ use crate::log::clock::civil;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// A VRRP process reports once a second; one that has not for so many seconds is worth a line.
-const SILENCE: f64 = 3.0;
+/// A VRRP process reports every five seconds at least; one that has not for so many seconds is worth a line.
+const SILENCE: f64 = 12.0;
 
 /// A time as people read it, in UTC.
 fn time(seconds: f64) -> String {

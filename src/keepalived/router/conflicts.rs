@@ -187,6 +187,7 @@ impl Process {
     }
 
     fn tell_conflict(&mut self, at: usize, news: &News) {
+        self.reporting.note_change();
         let (Some(seat), Some(router)) = (self.seats.get(at), self.node.router(RouterId(at))) else { return };
         let name = &seat.instance.name;
         match news {

@@ -2,7 +2,7 @@
 
 use super::Process;
 use crate::kernel::link::Link;
-use crate::kernel::netlink::Change;
+use crate::kernel::monitor::Change;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use crate::keepalived::channel::{Channel, Key, clock};
 use crate::keepalived::log::cause;
 use crate::keepalived::site::What;
 use crate::kernel::packet::{Interface, Listen, OpenError};
-use crate::vrrp::node::{Fact, Reading, RouterId, Socket, ThingId};
+use crate::vrrp::node::{Fact, Node, Reading, RouterId, Socket, ThingId};
 use crate::vrrp::wire::{self, Datagram, Numbers};
 use std::collections::BTreeSet;
 use std::io;
@@ -47,6 +47,7 @@ impl Process {
         if !std::mem::take(&mut self.changed) && (self.retry_at.is_none() || !due) {
             return false;
         }
+        self.reporting.note_change();
         self.find_sources(now);
         self.open_channels(now, due);
         for (at, seat) in self.seats.iter().enumerate() {
@@ -187,7 +188,12 @@ impl Process {
             self.log.detail_of(name, format_args!("discarding {other}icast packet on {own}icast instance"));
             return;
         }
+        let master = |node: &Node| node.router(router).and_then(|one| one.heard().map(|it| (it.source, it.priority)));
+        let before = master(&self.node);
         self.node.tell(now, Fact::Heard(router, datagram));
+        if master(&self.node) != before {
+            self.reporting.note_change();
+        }
         self.perform_acts();
     }
 

@@ -1,7 +1,7 @@
 //! What the parent is told of this process, so that it can answer queries alone: nobody who asks disturbs a router.
 //!
-//! Reports are sent once a second, and soon after a change of state. Only what changed is sent, and what finds no room is
-//! sent with the next report.
+//! Reports are sent every five seconds, which is for the counters; within a second of another change, and soon after a
+//! change of state. Only what changed is sent, and what finds no room is sent with the next report.
 
 use super::{InstanceState, Process};
 use crate::keepalived::dump::word;
@@ -21,7 +21,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Between two reports.
+/// Between two reports while only counters change: each wakes two processes.
+const QUIET: Duration = Duration::from_secs(5);
+/// Between two reports while more changes.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The least time between two reports, however much changes.
 const LEAST: Duration = Duration::from_millis(100);
@@ -78,8 +80,10 @@ impl History {
 pub(super) struct Reporting {
     /// When the last report was sent.
     last: Option<Instant>,
-    /// There is something that should not wait for the next report.
+    /// A router has changed its state.
     urgent: bool,
+    /// Something else than counters has changed.
+    changed: bool,
     lateness: Lateness,
     /// What the parent knows, by hash.
     known: HashMap<(u8, usize), u64>,
@@ -94,6 +98,21 @@ impl Reporting {
         lateness.late += u64::from(late > LATE);
         lateness.seconds += late.as_secs_f64();
         lateness.worst = lateness.worst.max(late.as_secs_f64());
+    }
+
+    /// When there is to be a report; `None` for at once.
+    fn next(&self) -> Option<Instant> {
+        let wait = match (self.urgent, self.changed) {
+            (true, _) => LEAST,
+            (false, true) => INTERVAL,
+            (false, false) => QUIET,
+        };
+        self.last.map(|last| last + wait)
+    }
+
+    /// Something else than counters has changed.
+    pub(super) const fn note_change(&mut self) {
+        self.changed = true;
     }
 
     /// Whether a message is new to the parent, and was sent.
@@ -116,9 +135,7 @@ impl Reporting {
 impl Process {
     /// When the parent is to be told more.
     pub(super) fn poll_report(&self) -> Option<Instant> {
-        let reporting = &self.reporting;
-        let wait = if reporting.urgent { LEAST } else { INTERVAL };
-        reporting.last.filter(|_| self.start.reports_status).map(|last| last + wait)
+        self.reporting.next().filter(|_| self.start.reports_status)
     }
 
     /// Tells the parent the text of the configuration in use.
@@ -157,7 +174,7 @@ impl Process {
             return;
         }
         let mut reporting = std::mem::take(&mut self.reporting);
-        (reporting.last, reporting.urgent) = (Some(now), false);
+        (reporting.last, reporting.urgent, reporting.changed) = (Some(now), false, false);
         let counts = (self.seats.len(), self.site.groups.len(), self.scripts.len());
         let count = Report::Count(counts.0, counts.1, counts.2);
         let instances = self.seats.iter().enumerate();
@@ -175,6 +192,7 @@ impl Process {
                 reporting.known.remove(&key);
             }
             if !reporting.offer(key, &report, &send) {
+                reporting.changed = true;
                 break;
             }
         }
@@ -348,5 +366,23 @@ fn script_status(runner: &ScriptRunner) -> Script {
         last_result: last.map(|(how, ..)| how.clone()),
         last_duration: last.map(|(.., took)| took.as_secs_f64()),
         last_at: last.map(|(_, at, _)| seconds(*at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INTERVAL, Instant, LEAST, QUIET, Reporting};
+
+    #[test]
+    fn counters_wait_longer_than_changes_and_those_longer_than_a_state() {
+        let now = Instant::now();
+        let mut reporting = Reporting::default();
+        assert_eq!(reporting.next(), None);
+        reporting.last = Some(now);
+        assert_eq!(reporting.next(), Some(now + QUIET));
+        reporting.note_change();
+        assert_eq!(reporting.next(), Some(now + INTERVAL));
+        reporting.urgent = true;
+        assert_eq!(reporting.next(), Some(now + LEAST));
     }
 }

@@ -5,7 +5,7 @@ use crate::keepalived::interfaces::{InterfaceEvent, Interfaces};
 use crate::keepalived::site::{Tracking, What};
 use crate::kernel::address::Address;
 use crate::kernel::link::Link;
-use crate::kernel::netlink::Change;
+use crate::kernel::monitor::Change;
 use crate::sys::inotify::Inotify;
 use crate::sys::time::monotonic;
 use crate::vrrp::machine::StateKind;
@@ -249,7 +249,11 @@ impl Process {
                 Some(What::Session(name)) => Some(verdict_of(self.sessions.get(name) == Some(&true))),
                 Some(What::Interface(_)) | None => continue,
             };
-            self.node.tell(now, Fact::Reading(ThingId(at), reading.unwrap_or(Reading::Unused)));
+            let reading = reading.unwrap_or(Reading::Unused);
+            if self.node.reading(ThingId(at)) != reading {
+                self.reporting.note_change();
+            }
+            self.node.tell(now, Fact::Reading(ThingId(at), reading));
         }
     }
 

@@ -38,37 +38,6 @@ const LISTS: [&str; 17] = [
     "track_srcip",
 ];
 
-/// What a keyword is where it is not given: the kind of thing, the keyword, the value as `switched` writes it.
-const DEFAULTS: [(&str, &str, &str); 21] = [
-    ("global_defs", "vrrp_version", "2"),
-    ("global_defs", "vrrp_garp_master_delay", "5"),
-    ("global_defs", "vrrp_garp_master_repeat", "5"),
-    ("global_defs", "vrrp_garp_master_refresh", "0"),
-    ("global_defs", "vrrp_garp_master_refresh_repeat", "1"),
-    ("global_defs", "vrrp_garp_interval", "0"),
-    ("global_defs", "vrrp_gna_interval", "0"),
-    ("global_defs", "vrrp_mcast_group4", "224.0.0.18"),
-    ("global_defs", "vrrp_mcast_group6", "ff02::12"),
-    ("vrrp_instance", "state", "BACKUP"),
-    ("vrrp_instance", "advert_int", "1"),
-    ("vrrp_instance", "preempt", ""),
-    ("vrrp_instance", "accept", ""),
-    ("vrrp_instance", "preempt_delay", "0"),
-    ("vrrp_script", "interval", "1"),
-    ("vrrp_script", "weight", "0"),
-    ("vrrp_script", "rise", "1"),
-    ("vrrp_script", "fall", "1"),
-    ("track_file", "weight", "1"),
-    ("vrrp_track_process", "weight", "1"),
-    ("vrrp_track_process", "quorum", "1"),
-];
-
-/// What a setting of a thing is where it is not given.
-pub fn default(kind: &str, setting: &str) -> Option<String> {
-    let found = DEFAULTS.iter().find(|(thing, name, _)| *thing == kind && *name == setting);
-    found.map(|(_, _, value)| (*value).to_owned())
-}
-
 /// The things of a configuration.
 pub fn things(text: &Text) -> Vec<Thing> {
     let mut root = Thing::new("file", "", "");

@@ -1,0 +1,116 @@
+//! Pairs of every kind, ours and both ways round beside the original: the wire is cut and mended, and the master ends and
+//! comes back.
+
+use std::io;
+
+use compat_tests::program::Program;
+use compat_tests::wait_for;
+
+use super::pair::{LIMIT, PORT, Pair, Side, VIRTUAL};
+use super::pairs;
+
+/// The configuration of a side: its priority, and whether it is the second.
+type Text = fn(u8, bool) -> String;
+
+/// An instance of this number that holds `addresses`.
+fn instance(name: &str, vrid: u8, priority: u8, words: &str, addresses: &str) -> String {
+    format!(
+        "vrrp_instance {name} {{\n state BACKUP\n interface {PORT}\n virtual_router_id {vrid}\n priority {priority}\n\
+         {words}\n{addresses}\n}}\n"
+    )
+}
+
+fn held() -> String {
+    format!(" virtual_ipaddress {{\n {VIRTUAL} dev {PORT}\n }}")
+}
+
+fn holds(side: &Side, count: usize) -> io::Result<()> {
+    wait_for(&format!("{count} virtual addresses"), LIMIT, || {
+        let found = side.host.addresses(PORT).ok()?;
+        (found.iter().filter(|ip| **ip != side.address).count() == count).then_some(())
+    })
+}
+
+/// Lives through it all. With equal priorities the higher address, that of the second, wins; where the second does not
+/// take over, it is a backup as long as it hears the first.
+fn lives(text: Text, (a, b): (Program, Program), count: usize, equal: bool) -> io::Result<()> {
+    let mut pair = Pair::new(a, b)?;
+    pair.a.start(&text(120, false))?;
+    pair.a.becomes_master()?;
+    holds(&pair.a, count)?;
+    pair.b.start(&text(if equal { 120 } else { 100 }, true))?;
+    pair.b.says("(nginx) Entering BACKUP STATE")?;
+    // At a hundredth of a second a busy machine is late now and then.
+    pair.b.lets_go()?;
+    pair.switch.separate([&pair.a.host, &pair.b.host], true)?;
+    pair.b.becomes_master()?;
+    holds(&pair.b, count)?;
+    assert!(pair.a.is_master(), "the first has given up");
+    pair.switch.separate([&pair.a.host, &pair.b.host], false)?;
+    let (master, backup) = if equal { (&mut pair.b, &mut pair.a) } else { (&mut pair.a, &mut pair.b) };
+    backup.lets_go()?;
+    holds(backup, 0)?;
+    holds(master, count)?;
+    master.stop()?;
+    backup.becomes_master()?;
+    holds(backup, count)?;
+    master.restart()?;
+    if !equal {
+        master.becomes_master()?;
+        backup.lets_go()?;
+        holds(master, count)?;
+    }
+    Ok(())
+}
+
+fn live(text: Text, count: usize, equal: bool) -> io::Result<()> {
+    pairs().into_iter().try_for_each(|programs| lives(text, programs, count, equal))
+}
+
+#[test]
+fn a_pair_of_version_3_at_a_tenth_of_a_second() -> io::Result<()> {
+    live(|priority, _| instance("nginx", 51, priority, " version 3\n advert_int 0.1", &held()), 1, false)
+}
+
+#[test]
+fn a_pair_of_version_3_at_a_hundredth_of_a_second() -> io::Result<()> {
+    live(|priority, _| instance("nginx", 51, priority, " version 3\n advert_int 0.01", &held()), 1, false)
+}
+
+#[test]
+fn a_pair_of_unicast_peers() -> io::Result<()> {
+    let text = |priority, second| {
+        let peer = if second { 11 } else { 12 };
+        let words = format!(" advert_int 1\n unicast_peer {{\n 192.168.110.{peer}\n }}");
+        instance("nginx", 51, priority, &words, &held())
+    };
+    live(text, 1, false)
+}
+
+#[test]
+fn a_pair_of_equal_priorities() -> io::Result<()> {
+    live(|priority, _| instance("nginx", 51, priority, " advert_int 1", &held()), 1, true)
+}
+
+#[test]
+fn a_pair_of_255_instances() -> io::Result<()> {
+    let text = |priority, _| {
+        let more = (1..=255_u8).filter(|vrid| *vrid != 51).map(|vrid| {
+            let addresses = format!(" virtual_ipaddress {{\n 10.51.0.{vrid}/32\n }}");
+            instance(&format!("i{vrid}"), vrid, priority, " advert_int 1", &addresses)
+        });
+        instance("nginx", 51, priority, " advert_int 1", &held()) + &more.collect::<String>()
+    };
+    live(text, 255, false)
+}
+
+#[test]
+fn a_pair_that_advertises_over_ipv6() -> io::Result<()> {
+    let text = |priority, _| {
+        let addresses = format!(
+            " virtual_ipaddress {{\n fe80::51 dev {PORT}\n }}\n virtual_ipaddress_excluded {{\n {VIRTUAL} dev {PORT}\n }}"
+        );
+        instance("nginx", 51, priority, " advert_int 1", &addresses)
+    };
+    live(text, 1, false)
+}

@@ -622,6 +622,13 @@ pub struct EndedAttempts {
 type KeptHead = (Vec<u8>, Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>);
 
 impl Attempts {
+    /// Changes the current attempt.
+    pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = self.list.last_mut() {
+            change(attempt);
+        }
+    }
+
     /// What is left of them, with `$proxy_host` and the URI of the backend request; a cache has no part in it, and nothing
     /// comes behind a body.
     pub fn ended(&mut self) -> (EndedAttempts, Vec<u8>, Vec<u8>) {

@@ -20,7 +20,7 @@ use crate::http::route::range;
 use crate::log::Level;
 use crate::net::outgoing::Local;
 use crate::upstream::Inputs;
-use crate::upstream::group::Pick;
+use crate::upstream::Pick;
 use crate::upstream::queue::Queue;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;

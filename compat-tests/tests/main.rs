@@ -11,6 +11,7 @@ mod bytes;
 mod cache;
 mod certificate_files;
 mod checks;
+mod circles;
 mod closings;
 mod commands;
 mod complaints;

@@ -1,6 +1,6 @@
 //! `ngx_mail_auth_http_module`: whom a client's name and password are shown to.
 
-use super::core::row;
+use super::row::row;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Arity;
 use crate::conf::module::{Conf, Module, Scope, inherit};

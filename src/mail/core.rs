@@ -1,18 +1,19 @@
 //! `ngx_mail_core_module`: servers, their addresses and protocols.
 
-use super::listen::{self, Listening};
+use super::listen;
 use super::protocol::Protocol;
+use super::row::row;
+use super::settings::{MailConf, Main, Server};
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Opens, Set, Support};
+use crate::conf::directive::{Arity, Directive, Opens};
 use crate::conf::effect::{Need, Omission};
-use crate::conf::module::{Conf, Module, Scope, inherit};
+use crate::conf::module::{Module, Scope};
 use crate::conf::slot::{Block, Custom, Number, Text, Time};
-use crate::conf::tree::{Statement, Word};
+use crate::conf::tree::Statement;
 use crate::conf::walk::{Levels, Setting};
 use crate::session::contexts::{MAIL, MAIL_ANY, MAIL_SERVER, MAIN};
-use crate::session::errorlog::{self, Target};
-use crate::session::resolver::{self, ResolverText};
-use std::time::Duration;
+use crate::session::errorlog;
+use crate::session::resolver;
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -20,11 +21,6 @@ pub const MODULE: Module = Module {
     directives: DIRECTIVES,
     scopes: &[Scope::of::<Main>(MAIL), Scope::of::<MailConf>(MAIL_ANY), Scope::of::<Server>(MAIL_SERVER)],
 };
-
-/// A row of mail: none is served.
-pub const fn row(name: &'static str, contexts: Contexts, arity: Arity, set: &'static dyn Set) -> Directive {
-    Directive::new(name, contexts, arity, set).support(Support::Missing)
-}
 
 const ONE: Arity = Arity::Exactly(1);
 
@@ -58,49 +54,6 @@ const DIRECTIVES: &[Directive] = &[
         .words(errorlog::WORDS)
         .doc("Sets where errors are logged, and from which level on."),
 ];
-
-/// Settings of the mail block itself.
-#[derive(Default)]
-pub struct Main {
-    /// Every address and port listened on so far.
-    pub taken: Vec<String>,
-}
-
-impl Conf for Main {
-    fn inherit(&mut self, _: &Self) {}
-}
-
-/// Settings of a server that may stand outside it too.
-#[derive(Default)]
-pub struct MailConf {
-    server_name: Option<Word>,
-    timeout: Option<Duration>,
-    max_errors: Option<u64>,
-    /// `resolver`; `off` is nothing.
-    pub resolver: Option<Option<ResolverText>>,
-    resolver_timeout: Option<Duration>,
-    /// `error_log`.
-    pub error_logs: Vec<Target>,
-}
-
-impl Conf for MailConf {
-    fn inherit(&mut self, outer: &Self) {
-        inherit!(self, outer; list error_logs; server_name, timeout, max_errors, resolver, resolver_timeout);
-    }
-}
-
-/// What only a server has.
-#[derive(Default)]
-pub struct Server {
-    /// `listen`, in order.
-    pub listens: Vec<Listening>,
-    /// `protocol`, or what the first telling port says.
-    pub protocol: Option<Protocol>,
-}
-
-impl Conf for Server {
-    fn inherit(&mut self, _: &Self) {}
-}
 
 fn has_server(levels: &Levels<'_>) -> bool {
     levels.level.children.iter().any(|level| level.context == MAIL && !level.children.is_empty())

@@ -1,26 +1,14 @@
 //! The `listen` row of mail.
 
-use super::core::{Main, Server};
 use super::protocol::Protocol;
+use super::settings::{Listening, Main, Server};
 use super::ssl::MailTls;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
 use crate::net::address::{self, Endpoint, Host};
 use crate::net::listen::Options;
 use crate::session::listening;
-
-/// One `listen` of a server.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// The address it names.
-    pub endpoint: Endpoint,
-    /// As written.
-    pub text: String,
-    /// Where it is written.
-    pub span: Span,
-}
 
 /// What `listen` takes beside the address.
 pub const WORDS: &[&str] = &[

@@ -5,6 +5,8 @@ mod core;
 mod listen;
 mod protocol;
 mod proxy;
+mod row;
+mod settings;
 mod site;
 mod ssl;
 

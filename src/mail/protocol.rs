@@ -1,6 +1,6 @@
 //! `ngx_mail_pop3_module`, `ngx_mail_imap_module` and `ngx_mail_smtp_module`: what each protocol offers.
 
-use super::core::row;
+use super::row::row;
 use crate::conf::directive::Arity;
 use crate::conf::module::{Conf, Module, Scope, inherit};
 use crate::conf::slot::{List, Mask, Size, Time};

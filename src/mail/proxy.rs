@@ -1,6 +1,6 @@
 //! `ngx_mail_proxy_module` and `ngx_mail_realip_module`: the way to the mail server, and who the client really is.
 
-use super::core::row;
+use super::row::row;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Arity;
 use crate::conf::module::{Conf, Module, Scope, inherit};

@@ -1,8 +1,8 @@
 //! What nginx finds at the end of `mail {}`: protocols, certificates and hosts of every server.
 
 use super::auth::{Auth, place};
-use super::core::{MailConf, Server};
 use super::proxy::From;
+use super::settings::{MailConf, Server};
 use super::ssl::MailTls;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;

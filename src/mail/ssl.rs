@@ -1,6 +1,6 @@
 //! `ngx_mail_ssl_module`: what mail alone has beside the rows every server with TLS has.
 
-use super::core::row;
+use super::row::row;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Set as _};
 use crate::conf::module::{Conf, Module, Scope, inherit};

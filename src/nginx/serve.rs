@@ -9,7 +9,7 @@ use crate::net::address::Address;
 use crate::net::transport::Transport;
 use crate::stream::{self, Unreceived};
 use crate::sys::socket::Watched;
-use crate::upstream::health::Running;
+use crate::upstream::watch::Running;
 use socket2::{SockAddr, Socket};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

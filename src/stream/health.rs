@@ -7,8 +7,9 @@ use crate::check::health::State;
 use crate::log::Level;
 use crate::net::transport::Transport;
 use crate::script::regex::Expression;
-use crate::upstream::health::{self, Ask, Check, Outcome, Running};
+use crate::upstream::health::Check;
 use crate::upstream::peer::Peer;
+use crate::upstream::watch::{self, Ask, Outcome, Running};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::pin::Pin;
@@ -113,7 +114,7 @@ pub fn start(loop_state: &Rc<LoopState>, site: &Arc<Site>) -> io::Result<Vec<Run
             wire: ours.clone(),
             _theirs: theirs.clone(),
         });
-        running.push(health::watch(&health.pool, &health.check, asker, &loop_state.event_loop));
+        running.push(watch::watch(&health.pool, &health.check, asker, &loop_state.event_loop));
     }
     Ok(running)
 }

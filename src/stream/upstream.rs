@@ -12,9 +12,9 @@ use crate::session::build::Build;
 use crate::session::contexts::STREAM_UPSTREAM;
 use crate::upstream::checks::{ChecksConf, GroupCheck};
 use crate::upstream::group::Choice;
-use crate::upstream::health::{self, Running};
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::settings::{self, Upstream};
+use crate::upstream::watch::{self, Running};
 use crate::upstream::{Group, Inputs, Pick};
 use hashbrown::HashMap;
 use std::rc::Rc;
@@ -147,7 +147,7 @@ impl Upstreams {
     /// Makes the checks of `check` for as long as the results are held; to be called on one loop.
     pub fn check(&self, event_loop: &Rc<EventLoop>) -> Vec<Running> {
         let checks = self.named.values().filter_map(|pool| Some((pool, pool.group_check.as_ref()?)));
-        checks.map(|(pool, own)| health::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
+        checks.map(|(pool, own)| watch::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.

@@ -3,8 +3,9 @@
 //!
 //! Differs from nginx: a check that cannot connect is logged, with its server. [test: every_type_of_check_judges_servers_in_http_and_in_stream]
 
-use super::health::{Ask, Check, Outcome};
+use super::health::Check;
 use super::peer::Peer;
+use super::watch::{Ask, Outcome};
 use crate::check::health::{Rule, State};
 use crate::check::probe::{self, CLASSES, Probe, Verdict};
 use crate::conf::diagnostic::Diagnostic;

@@ -3,9 +3,9 @@
 //! Differs from nginx: `ip_hash` may stand in stream, as EMQX's guide asks. [test: ip_hash_stands_in_stream_too]
 
 use super::checks::{self, ChecksConf};
-use super::least_time::{Point, Rule};
 use super::settings::{Balancer, Server, Upstream, Zone};
 use super::sticky;
+use super::times::{Point, Rule};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Opens};
 use crate::conf::module::{Conf, Module, Scope};

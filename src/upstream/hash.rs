@@ -1,26 +1,12 @@
 //! `hash key`: by position, as Cache::Memcached does it, or on a ring of points, as Cache::Memcached::Fast does.
 
-use super::group::{Inputs, Method, Pick, View};
+use super::group::Method;
 use super::peer::Peer;
+use super::view::{HashState, Inputs, Pick, View};
 use super::{ip_hash, round_robin};
 use crc32fast::Hasher;
 
-/// What a hashing balancer remembers of one request.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// The hash so far, or the place on the ring.
-    pub value: u32,
-    /// Peers that could not be asked.
-    pub tries: u32,
-    /// The client's address, for `ip_hash`.
-    pub address: ([u8; 16], u8),
-    /// The crc and length of the key.
-    key: (u32, u64),
-    /// Rounds of hashing.
-    rounds: u32,
-}
-
-impl State {
+impl HashState {
     /// The state a request begins with.
     pub fn new(method: &Method, inputs: Inputs<'_>) -> Self {
         match method {

@@ -2,8 +2,8 @@
 //!
 //! A server that cannot be asked sends the client on by hashing again, twenty times at most; then round robin.
 
-use super::group::{Pick, View};
 use super::round_robin;
+use super::view::{Pick, View};
 use std::net::IpAddr;
 
 /// Where nginx's hash begins.

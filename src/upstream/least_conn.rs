@@ -1,8 +1,8 @@
 //! `least_conn`: the fewest connections for its weight; round robin among equals.
 
-use super::group::{Tried, View};
 use super::peer::{Peer, PeerState};
 use super::round_robin;
+use super::view::{Tried, View};
 use std::cmp::Ordering;
 
 /// The next peer of the set.

@@ -1,7 +1,7 @@
 //! A server of a group, and what a balancer remembers of it.
 
 use super::health::Checked;
-use super::least_time::Times;
+use super::times::Times;
 use crate::check::health::State;
 use crate::net::address::Address;
 use md5::{Digest as _, Md5};

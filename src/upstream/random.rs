@@ -1,6 +1,6 @@
 //! `random`: a random server by weight; `random two` draws two and takes the less busy one.
 
-use super::group::{Pick, View};
+use super::view::{Pick, View};
 use super::{least_conn, round_robin};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -1,7 +1,7 @@
 //! Smooth weighted round robin: each turn adds its weight to every server's current one; the highest is chosen, and the sum is
 //! taken from it.
 
-use super::group::{Tried, View};
+use super::view::{Tried, View};
 
 /// The next peer of the set. A lone server is asked whatever its failures, unless it is down, unhealthy or full.
 pub fn choose(view: &mut View<'_>, tried: &mut Tried) -> Option<usize> {

@@ -2,10 +2,10 @@
 
 use super::group::{Group, Method};
 use super::hash::Points;
-use super::least_time::Rule;
 use super::names::Names;
 use super::peer::Peer;
 use super::sticky::StickyText;
+use super::times::Rule;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::module::Conf;
 use crate::conf::source::Span;

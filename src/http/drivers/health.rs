@@ -12,8 +12,8 @@ use crate::http::heart::wire::{Sink, Wire};
 use crate::log::Level;
 use crate::net::event_loop::Buffer;
 use crate::net::transport::Transport;
-use crate::upstream::health::{self, Ask, Outcome, Running};
 use crate::upstream::peer::Peer;
+use crate::upstream::watch::{self, Ask, Outcome, Running};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::pin::Pin;
@@ -41,7 +41,7 @@ pub fn start(loop_state: &Rc<LoopState>, site: &Arc<Site>) -> io::Result<Vec<Run
             server: server.clone(),
             location: location.clone(),
         });
-        running.push(health::watch(&health.pool, &health.check, asker, &loop_state.event_loop));
+        running.push(watch::watch(&health.pool, &health.check, asker, &loop_state.event_loop));
     }
     Ok(running)
 }

@@ -2,8 +2,9 @@
 
 use super::cache::{self, Fetch, Keep};
 use super::conf::{Dialect, Gateway, next};
-use super::engine::{Engine, Protocol, client_ip, update_attempt};
+use super::engine::Engine;
 use super::exchange::{Exchange, Failure, Stage};
+use super::protocol::Protocol;
 use super::relay;
 use super::tunnel::Tunnel;
 use super::upload::Upload;
@@ -19,7 +20,7 @@ use crate::http::route::range;
 use crate::log::Level;
 use crate::net::outgoing::Local;
 use crate::upstream::Inputs;
-use crate::upstream::group::Pick;
+use crate::upstream::Pick;
 use crate::upstream::queue::Queue;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -64,7 +65,7 @@ pub async fn run<P: Protocol>(
     let key = pool.key.as_ref().map(|key| key.text(request)).unwrap_or_default();
     let id = pool.sticky.as_ref().map(|sticky| sticky.id(request)).unwrap_or_default();
     let session = pool.sticky.as_ref().map(|sticky| sticky.server(&id, request)).unwrap_or_default();
-    let inputs = Inputs { client: client_ip(request), key: &key, session: &session };
+    let inputs = Inputs { client: request.client().ip(), key: &key, session: &session };
     let mut pick = pool.group.pick(inputs);
     pick.limit(engine.gateway.next_tries);
     let begun = request.event_loop().clock.instant();
@@ -157,7 +158,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         let idle_connection = request.connection.loop_state.idle.take(used, secured.as_ref(), http2);
         let mut exchange = match (idle_connection, address) {
             (Some(idle_connection), _) => {
-                update_attempt(request, |attempt| attempt.connect = Some(Duration::ZERO));
+                request.attempts.update(|attempt| attempt.connect = Some(Duration::ZERO));
                 Exchange::reuse(idle_connection, secured, request.event_loop())
             }
             (None, Some(address)) => {
@@ -172,7 +173,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
         let whole = upload.is_none();
         let missed = |failure| Missed { failure, stage, kept, streamed, whole };
         let reply = outcome.map_err(missed)?;
-        update_attempt(request, |attempt| attempt.status = reply.status);
+        request.attempts.update(|attempt| attempt.status = reply.status);
         let failure = Failure::Status(reply.status);
         let bit = failure.bit();
         if bit != 0 && self.pick.left() > 1 && self.may_repeat(request, &missed(failure), bit) {
@@ -197,7 +198,7 @@ impl<'a, P: Protocol> Attempts<'a, P> {
     fn next(&mut self, request: &mut Request, used: InUse, missed: &Missed) -> Result<(), u16> {
         let Missed { failure, stage, kept, whole, .. } = *missed;
         let elapsed = request.event_loop().clock.since(used.since);
-        update_attempt(request, |attempt| {
+        request.attempts.update(|attempt| {
             attempt.response = Some(elapsed);
             attempt.status = failure.status();
         });
@@ -287,7 +288,7 @@ async fn deliver<P: Protocol>(
     request.response.unconditional = !kept;
     exchange.buffer.start += reply.head as usize;
     exchange.reusable &= reply.keepalive;
-    update_attempt(request, |attempt| attempt.length = 0);
+    request.attempts.update(|attempt| attempt.length = 0);
     request.begin_slices();
     if range::is_unsatisfiable(request) {
         range::say_length(request);
@@ -348,7 +349,7 @@ fn away<P: Protocol>(
 /// Ends an exchange whose body nobody wants: the connection is kept when nothing more comes on it.
 fn finish(request: &mut Request, exchange: Exchange, used: InUse, reply: &UpstreamResponse, sent: bool) {
     let elapsed = request.event_loop().clock.since(used.since);
-    update_attempt(request, |attempt| attempt.response = Some(elapsed));
+    request.attempts.update(|attempt| attempt.response = Some(elapsed));
     let whole = exchange.buffer.filled().len() == reply.head as usize && reply.has_no_body();
     let mut exchange = exchange;
     let keep = whole && sent && reply.keepalive && exchange.reusable && exchange.settle(request);

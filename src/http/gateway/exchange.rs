@@ -7,7 +7,6 @@
 //! Differs from nginx: what a backend answered before it closed is read although more of the request was to be sent. [test: every_end_of_an_exchange_is_nginxs]
 
 use super::conf::{Dialect, Gateway, next};
-use super::engine::update_attempt;
 use super::hints;
 use super::upload::Upload;
 use super::upstream_response::{self, Invalid, UpstreamResponse};
@@ -255,7 +254,7 @@ impl Exchange {
         if !self.is_sent() {
             self.stage = Stage::Sending;
             let time = request.event_loop().clock.since(self.opened);
-            update_attempt(request, |attempt| attempt.connect = Some(time));
+            request.attempts.update(|attempt| attempt.connect = Some(time));
         }
     }
 
@@ -410,7 +409,7 @@ impl Exchange {
         })
         .await?;
         let time = request.event_loop().clock.since(begun);
-        update_attempt(request, |attempt| attempt.header = Some(time));
+        request.attempts.update(|attempt| attempt.header = Some(time));
         Ok(reply)
     }
 
@@ -453,7 +452,7 @@ impl Exchange {
             match self.stream.try_write(frames.control()) {
                 Ok(count) => {
                     frames.sent_control(count);
-                    update_attempt(request, |attempt| attempt.sent += count as u64);
+                    request.attempts.update(|attempt| attempt.sent += count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.stream.poll_writable(cx).is_pending() {
@@ -477,7 +476,7 @@ impl Exchange {
         if frames.is_over() && !frames.control().is_empty() {
             let count = self.stream.try_write(frames.control()).unwrap_or(0);
             frames.sent_control(count);
-            update_attempt(request, |attempt| attempt.sent += count as u64);
+            request.attempts.update(|attempt| attempt.sent += count as u64);
         }
         frames.is_clean()
     }
@@ -509,7 +508,7 @@ impl Exchange {
                     break Poll::Ready(Err(Failure::Error));
                 }
                 Ok(count) => {
-                    update_attempt(request, |attempt| attempt.received += count as u64);
+                    request.attempts.update(|attempt| attempt.received += count as u64);
                     let bytes = scratch.get(..count).unwrap_or_default();
                     match take_head(frames, bytes, request, gateway, interim) {
                         Ok(Some(used)) => break Poll::Ready(Ok(bytes.get(used..).unwrap_or_default())),
@@ -599,7 +598,7 @@ impl Exchange {
                 Ok(count) => {
                     self.buffer.end += count;
                     self.stage = Stage::Reading;
-                    update_attempt(request, |attempt| attempt.received += count as u64);
+                    request.attempts.update(|attempt| attempt.received += count as u64);
                     if self.records.is_some() {
                         let (start, end) = (self.buffer.end - count, self.buffer.end);
                         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new(0));

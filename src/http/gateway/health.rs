@@ -2,8 +2,9 @@
 
 use super::attempts::{Secure, secured};
 use super::conf::Gateway;
-use super::engine::{BodyLength, Engine, Protocol, Target, update_attempt};
+use super::engine::Engine;
 use super::exchange::{Exchange, Failure, Stage};
+use super::protocol::{BodyLength, Protocol, Target};
 use super::upload::Upload;
 use super::upstream_response::{self, Framing, UpstreamResponse};
 use crate::check::grpc;
@@ -148,7 +149,7 @@ async fn answered(
     (mut exchange, reply, sent): (Exchange, UpstreamResponse, bool),
     kept: &mut Kept,
 ) -> Asked {
-    update_attempt(request, |attempt| attempt.status = reply.status);
+    request.attempts.update(|attempt| attempt.status = reply.status);
     let head = exchange.buffer.filled().to_vec();
     if request.site.kept.upstream {
         upstream_response::keep(request, &head, &reply);
@@ -248,7 +249,7 @@ impl Body {
                     return Poll::Ready(Err(Failure::Error));
                 }
                 Ok(count) => {
-                    update_attempt(request, |attempt| attempt.received += count as u64);
+                    request.attempts.update(|attempt| attempt.received += count as u64);
                     let bytes = scratch.get_mut(..count).unwrap_or_default();
                     let count = exchange.take_apart(request, bytes, READING)?.answer;
                     self.take(exchange, request, bytes.get(..count).unwrap_or_default())?;

@@ -11,6 +11,7 @@ pub mod hints;
 pub mod lookup;
 pub mod params;
 pub mod pass;
+pub mod protocol;
 pub mod relay;
 pub mod secure;
 pub mod tunnel;

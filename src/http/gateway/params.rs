@@ -2,9 +2,9 @@
 
 use super::cache;
 use super::conf::Gateway;
-use super::engine::Target;
 use super::lookup::Servers;
 use super::pass;
+use super::protocol::Target;
 use crate::conf::bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;

@@ -10,7 +10,6 @@ mod wakes;
 use super::buffer::Buffer;
 use super::cache::{Keep, Saving};
 use super::conf::Gateway;
-use super::engine::update_attempt;
 use super::exchange::{Exchange, said};
 use super::upload::Upload;
 use super::upstream_response::{Framing, UpstreamResponse};
@@ -229,7 +228,7 @@ impl Relay<'_, '_> {
                 let (body, state) = value.take(bytes);
                 let rest = (bytes.len() - body.len()) as u64;
                 // nginx counts the trailer as a part of the response.
-                update_attempt(self.request, |attempt| attempt.length += rest);
+                self.request.attempts.update(|attempt| attempt.length += rest);
                 self.give(body, self.then());
                 self.end_of_value(state);
             }
@@ -306,7 +305,7 @@ impl Relay<'_, '_> {
     }
 
     fn give(&mut self, bytes: &[u8], then: Then) {
-        update_attempt(self.request, |attempt| attempt.length += bytes.len() as u64);
+        self.request.attempts.update(|attempt| attempt.length += bytes.len() as u64);
         if let Some(saving) = &mut self.saving {
             saving.write(self.request, bytes);
         }
@@ -323,7 +322,7 @@ impl Relay<'_, '_> {
         }
         let elapsed = self.request.event_loop().clock.since(used.since);
         let raw = self.raw;
-        update_attempt(self.request, |attempt| {
+        self.request.attempts.update(|attempt| {
             attempt.response = Some(elapsed);
             attempt.length = raw.map_or(attempt.length, |raw| attempt.received.saturating_sub(raw));
         });
@@ -544,7 +543,7 @@ impl Relay<'_, '_> {
         let step = match exchange.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
             Ok(count) if count > 0 => {
                 self.begun.1 += count as u64;
-                update_attempt(self.request, |attempt| attempt.received += count as u64);
+                self.request.attempts.update(|attempt| attempt.received += count as u64);
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
                 let action = if self.buffering { "reading upstream" } else { self.woken.action(self.request) };
                 let found = exchange.take_apart(self.request, bytes, action);
@@ -650,7 +649,7 @@ impl Relay<'_, '_> {
         self.copies = count < SMALL;
         let left = left - count as u64;
         self.framing = Framing::Length(left);
-        update_attempt(self.request, |attempt| {
+        self.request.attempts.update(|attempt| {
             attempt.received += count as u64;
             attempt.length += count as u64;
         });
@@ -697,7 +696,7 @@ impl Relay<'_, '_> {
             Err(Step::Over) => return self.end(false),
             Err(_) => 0,
         };
-        update_attempt(self.request, |attempt| attempt.length += body as u64);
+        self.request.attempts.update(|attempt| attempt.length += body as u64);
         self.keep(piece.get(sent..).unwrap_or_default());
         if let Framing::Length(left) = &mut self.framing {
             *left -= body as u64;

@@ -2,7 +2,6 @@
 //! only what its log line will ask for.
 
 use super::conf::Gateway;
-use super::engine::update_attempt;
 use super::exchange::{Exchange, filled};
 use crate::http::heart::client::Connection;
 use crate::http::heart::request::Request;
@@ -97,7 +96,7 @@ impl Upgraded for Tunnel {
         let (sent, received) = (self.down.moved, self.up.moved);
         request.response.sent += sent;
         let time = self.used.since.elapsed();
-        update_attempt(request, |attempt| attempt.response = Some(time));
+        request.attempts.update(|attempt| attempt.response = Some(time));
         request.body.received += received;
         request.keepalive = false;
         if let Err(error) = outcome

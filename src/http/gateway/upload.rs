@@ -4,7 +4,6 @@
 //! it has the whole request. A body that is passed on as it comes is not touched before the connection is established.
 
 use super::conf::{Dialect, Gateway};
-use super::engine::update_attempt;
 use super::exchange::{Exchange, Failure};
 use crate::http::codec::fastcgi;
 use crate::http::heart::body::{BodyFile, Saved};
@@ -132,7 +131,7 @@ impl<'a> Upload<'a> {
                 Ok(count) => {
                     exchange.established(request);
                     exchange.expect(request, gateway.send_timeout);
-                    update_attempt(request, |attempt| attempt.sent += count as u64);
+                    request.attempts.update(|attempt| attempt.sent += count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(exchange.poll_writable(cx, request, gateway))?;

@@ -1,7 +1,7 @@
 //! A backend's response head: parsed, judged, and turned into the response the client gets.
 
 use super::conf::{Dialect, Gateway};
-use super::engine::Protocol;
+use super::protocol::Protocol;
 use crate::http::codec::grpc;
 use crate::http::codec::h1;
 use crate::http::codec::h1::{Next, Part};

@@ -16,14 +16,15 @@ use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
 use crate::session::contexts::UPSTREAM;
+use crate::upstream::Pick;
 use crate::upstream::checks::{ChecksConf, GroupCheck};
-use crate::upstream::group::Pick;
-use crate::upstream::health::{self, Running};
-use crate::upstream::least_time::{Measured, Point};
+use crate::upstream::measured::Measured;
 use crate::upstream::names::{self, Changing, Live};
 use crate::upstream::queue::Queue;
 use crate::upstream::settings::{self, Upstream, placed};
 use crate::upstream::sticky::{self, StickyText};
+use crate::upstream::times::Point;
+use crate::upstream::watch::{self, Running};
 use crate::upstream::{Group, PeerRef};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -237,7 +238,7 @@ impl Upstreams {
     /// Makes the checks of `check` for as long as the results are held; to be called on one loop.
     pub fn check(&self, event_loop: &Rc<EventLoop>) -> Vec<Running> {
         let checks = self.checked.iter().filter_map(|pool| Some((pool, pool.group_check.as_ref()?)));
-        checks.map(|(pool, own)| health::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
+        checks.map(|(pool, own)| watch::watch(pool, &own.check, own.asker(event_loop), event_loop)).collect()
     }
 
     /// Looks up the names of servers for as long as the groups are there; to be called on one loop.
@@ -622,6 +623,13 @@ pub struct EndedAttempts {
 type KeptHead = (Vec<u8>, Vec<(std::ops::Range<u32>, std::ops::Range<u32>)>);
 
 impl Attempts {
+    /// Changes the current attempt.
+    pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = self.list.last_mut() {
+            change(attempt);
+        }
+    }
+
     /// What is left of them, with `$proxy_host` and the URI of the backend request; a cache has no part in it, and nothing
     /// comes behind a body.
     pub fn ended(&mut self) -> (EndedAttempts, Vec<u8>, Vec<u8>) {

@@ -14,9 +14,10 @@ use crate::http::gateway::conf::gateway::SCGI;
 use crate::http::gateway::conf::{
     Gateway, GatewayConf, NEXT_FASTCGI, buffer_rows, connection_rows, header_rows, socket_rows,
 };
-use crate::http::gateway::engine::{BodyLength, Engine, Protocol, Target};
+use crate::http::gateway::engine::Engine;
 use crate::http::gateway::params::{self, Destination, Params, Written};
 use crate::http::gateway::pass;
+use crate::http::gateway::protocol::{BodyLength, Protocol, Target};
 use crate::http::heart::location::Pattern;
 use crate::http::heart::module::{Compile, LocationBuilder, Module};
 use crate::http::heart::request::Request;

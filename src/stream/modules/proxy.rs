@@ -33,7 +33,7 @@ use crate::tls::kept::Kept;
 use crate::tls::upstream::ClientContext;
 use crate::tls::{self, ClientConf};
 use crate::upstream::group::Choice;
-use crate::upstream::least_time::Measured;
+use crate::upstream::measured::Measured;
 use crate::upstream::names::Changing as _;
 use crate::upstream::{Group, PeerRef, Pick};
 use std::future::poll_fn;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::check::health::{Rule, State};
 use crate::net::address::Address;
+use std::net::IpAddr;
 use std::time::Duration;
 
 fn peer(port: u16, weight: u32) -> Peer {

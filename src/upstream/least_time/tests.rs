@@ -1,7 +1,12 @@
 use super::*;
 use crate::net::address::Address;
-use crate::upstream::group::{Group, Inputs, Method};
-use crate::upstream::names::Live;
+use crate::upstream::group::Method;
+use crate::upstream::measured::Measured;
+use crate::upstream::names::{Changing, Live};
+use crate::upstream::times::{Point, Times};
+use crate::upstream::{Group, Inputs};
+use std::sync::Arc;
+use std::time::Duration;
 
 struct Pool(Group);
 

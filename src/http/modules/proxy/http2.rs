@@ -3,7 +3,7 @@
 use super::request::{Line, Proxy};
 use crate::http::codec::hpack::{self, index};
 use crate::http::gateway::cache;
-use crate::http::gateway::engine::{BodyLength, Target};
+use crate::http::gateway::protocol::{BodyLength, Target};
 use crate::http::heart::request::Request;
 
 /// Fields of an HTTP/1 connection (RFC 9113 §8.2.2).

@@ -1,4 +1,4 @@
-//! What the kernel tells of links, addresses, routes and rules: asked for, and as changes.
+//! What the kernel tells of links, addresses, routes and rules: lists on request, and changes as they come.
 
 use super::address::Address;
 use super::link::Link;
@@ -44,14 +44,14 @@ pub enum Change {
     Lost,
 }
 
-/// Being told.
+/// A socket that receives what the kernel tells.
 pub struct Monitor {
     socket: Socket,
     buffer: Vec<u8>,
 }
 
 impl Monitor {
-    /// A monitor that hears of changes from now on.
+    /// A socket that receives changes from now on.
     ///
     /// # Errors
     /// What the system said.

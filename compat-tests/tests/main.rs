@@ -61,6 +61,7 @@ mod service;
 mod signals;
 mod slices;
 mod sticky;
+mod stock;
 mod symlinks;
 mod tls;
 mod tls_reload;

@@ -2,12 +2,16 @@
 //! start without a warning, and answer and log as the original does.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use compat_tests::client::Response;
+use compat_tests::net::{Host, Switch};
 use compat_tests::peer::PREFIX;
+use compat_tests::process::Running;
 use compat_tests::program::Program;
 use compat_tests::testbed::{LIMIT, TestBed};
 use compat_tests::{certificates, mount, root, wait_for};
@@ -243,5 +247,99 @@ fn rhels_server_with_tls_starts_with_the_systems_policy() -> io::Result<()> {
         told.contains("|200|2").then_some(told)
     })?;
     assert!(told.starts_with("the page /usr/share/nginx/html/index.html"), "{told}");
+    Ok(())
+}
+
+/// keepalived's samples that need no virtual server: how many instances they have, which all become MASTER.
+const SAMPLES: &[(&str, usize)] =
+    &[("vrrp", 4), ("sync", 5), ("scripts", 3), ("static", 1), ("routes", 1), ("rules", 1), ("localcheck", 1)];
+
+/// What a host's kernel holds: addresses, routes and rules, in order.
+fn held(host: &Host) -> io::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for words in [&["-o", "-4", "addr"][..], &["-4", "route", "show", "table", "all"], &["rule"]] {
+        let output = host.run(move || Command::new("ip").args(words).output())??;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // The numbers of interfaces are their order.
+        all.extend(text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// A machine with two networks, this file and this keepalived.
+fn with_sample(program: Program, name: &str, words: &[&str]) -> io::Result<(Host, Vec<Switch>, Running)> {
+    let host = Host::new(program.name())?;
+    let mut switches = Vec::new();
+    for (number, interface) in (0..).zip(["eth0", "eth1", "eth2", "eth3"]) {
+        let switch = Switch::new()?;
+        switch.plug(&host, interface, Ipv4Addr::new(192, 168, 101 + number, 11), 24)?;
+        switches.push(switch);
+    }
+    let text = std::fs::read(root().join(format!("fixtures/keepalived/stock/{name}.conf")))?;
+    host.run(move || -> io::Result<()> {
+        mount::replace("/etc/keepalived")?;
+        mount::file("/etc/keepalived/keepalived.conf", &text, 0o644)
+    })??;
+    let mut command = Command::new(program.keepalived()?);
+    command.args(["-n", "-l", "-f", "/etc/keepalived/keepalived.conf"]).args(words);
+    let running = host.start(command)?;
+    Ok((host, switches, running))
+}
+
+fn masters(running: &Running, count: usize) -> io::Result<()> {
+    wait_for("the masters", LIMIT, || {
+        (running.output().matches("Entering MASTER STATE").count() >= count).then_some(())
+    })
+    .map_err(|error| io::Error::other(format!("{error}: {}", running.output())))
+}
+
+/// What this keepalived's kernel holds with a sample when all its instances are MASTER.
+fn held_with(program: Program, name: &str, count: usize) -> io::Result<Vec<String>> {
+    let (host, _switches, running) = with_sample(program, name, &[])?;
+    masters(&running, count)?;
+    // What it says comes a moment before what it does.
+    let mut last = held(&host)?;
+    let all = wait_for("nothing to change any more", LIMIT, || {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = held(&host).ok()?;
+        let before = std::mem::replace(&mut last, now.clone());
+        (before == now).then_some(now)
+    })?;
+    running.stop(LIMIT)?;
+    Ok(all)
+}
+
+#[test]
+fn keepaliveds_samples_hold_what_they_name() -> io::Result<()> {
+    // All at once: each waits for its adverts most of the time.
+    std::thread::scope(|scope| {
+        let run = |(name, count): &'static (&str, usize)| {
+            let of = |program| scope.spawn(move || held_with(program, name, *count));
+            (*name, of(Program::Original), of(Program::Ours))
+        };
+        let runs: Vec<_> = SAMPLES.iter().map(run).collect();
+        for (name, theirs, ours) in runs {
+            let (theirs, ours) = (theirs.join().expect("an outcome")?, ours.join().expect("an outcome")?);
+            assert_eq!(theirs, ours, "{name}");
+        }
+        Ok(())
+    })
+}
+
+/// The file that Red Hat's package installs as it is: a virtual router and three virtual servers.
+#[test]
+fn the_installed_sample_starts() -> io::Result<()> {
+    let (host, _switches, running) = with_sample(Program::Ours, "sample", &["--simulate-ipvs"])?;
+    masters(&running, 1)?;
+    let all = held(&host)?;
+    for address in ["192.168.101.16/32", "192.168.101.17/32", "192.168.101.18/32"] {
+        assert!(all.iter().any(|line| line.contains(address)), "{address}: {all:?}");
+    }
+    let said = running.output();
+    for server in ["192.168.101.100]:tcp:443", "10.20.30.2]:tcp:1358", "10.20.30.3]:tcp:1358"] {
+        assert!(said.contains(server), "{server}: {said}");
+    }
+    assert!(running.stop(LIMIT)?.success());
     Ok(())
 }

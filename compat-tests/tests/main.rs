@@ -34,6 +34,7 @@ mod house;
 mod http2;
 mod http2_floods;
 mod http2_frames;
+mod ignored;
 mod images;
 mod includes;
 mod jumps;

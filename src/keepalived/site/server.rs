@@ -474,7 +474,8 @@ impl<'a> Completion<'a> {
                     .unwrap_or(before_retry),
                 warmup: given.warmup.or(real.warmup).or(server.warmup).unwrap_or(delay),
             }),
-            alpha: given.alpha.or(real.alpha).or(server.alpha) == Some(true),
+            // What is in a file is known from the start.
+            alpha: !matches!(probe, Probe::File(..)) && given.alpha.or(real.alpha).or(server.alpha) == Some(true),
             log_all: given.log_all.or(self.defaults.lvs.log_all_failures) == Some(true),
             probe,
         })

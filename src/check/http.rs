@@ -18,6 +18,8 @@ pub struct Get {
     pub version: Version,
     /// The name that is asked for where a page has none of its own.
     pub host: Option<String>,
+    /// That name is the check's own, not its server's.
+    pub own_host: bool,
     /// Checks follow each other at once until the state is known.
     pub fast_recovery: bool,
     /// They are asked for over TLS.
@@ -286,6 +288,11 @@ impl Progress {
         get.urls.get(self.url as usize)
     }
 
+    /// The page that failed last.
+    pub fn failed(self, get: &Get) -> Option<&Url> {
+        get.urls.get(self.failed? as usize)
+    }
+
     /// Judges the answer to one page.
     pub fn judge(
         &mut self,
@@ -382,6 +389,7 @@ mod tests {
             urls: paths.iter().map(|path| url(path)).collect(),
             version: Version::V10,
             host: None,
+            own_host: false,
             fast_recovery: false,
             secure: false,
             server_name: ServerName::Absent,

@@ -168,6 +168,21 @@ pub struct Check {
     pub has_run: bool,
 }
 
+/// What is known of a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RealState {
+    /// It counts for the quorum.
+    pub alive: bool,
+    /// The kernel has it.
+    pub set: bool,
+    /// Its weight.
+    pub weight: i64,
+    /// The weight it would have if it could be less than 1.
+    pub effective: i64,
+    /// How many of its checks have failed.
+    pub failed: u32,
+}
+
 /// A virtual server.
 #[derive(Clone, Debug)]
 pub struct VirtualServer {
@@ -226,6 +241,22 @@ impl VirtualServer {
     /// Whether a real server counts.
     pub fn is_alive(&self, real: usize) -> bool {
         self.reals.get(real).is_some_and(|state| state.alive)
+    }
+
+    /// What is known of a real server.
+    pub fn real(&self, real: usize) -> Option<RealState> {
+        let &State { alive, set, weight, effective, failed, .. } = self.reals.get(real)?;
+        Some(RealState { alive, set, weight, effective, failed })
+    }
+
+    /// Whether its service is in the kernel's table.
+    pub const fn is_set(&self) -> bool {
+        self.alive
+    }
+
+    /// Whether its real servers are enough.
+    pub const fn has_quorum(&self) -> bool {
+        self.quorum_up
     }
 
     /// Puts the service and the real servers that are up into the kernel's table.

@@ -8,6 +8,7 @@ pub mod ipvs;
 mod ping;
 mod reload;
 mod scripts;
+mod showing;
 mod suspend;
 mod telling;
 mod tls;
@@ -22,6 +23,7 @@ use self::tracked::{Files, Sessions};
 use super::bfd::EventSocket;
 use super::blocks::sync::Sync;
 use super::cli::look;
+use super::dump::servers::Kept;
 use super::log::Log;
 use super::read::{Gravity, Pass, Reading};
 use super::scheduling::Scheduling;
@@ -88,6 +90,8 @@ struct Running {
     check_states: Vec<Box<[CheckState]>>,
     /// How many of its addresses this host has, where its checks depend on that.
     held: usize,
+    /// What it had before the last reload, where it was there.
+    kept: Option<Box<Kept>>,
 }
 
 /// What all checks share.
@@ -113,6 +117,8 @@ struct State {
     /// Told when a script may have ended.
     children: Rc<Notify>,
     scheduling: Scheduling,
+    /// The reloads there were.
+    reloads: u32,
 }
 
 /// Carries out what a virtual server decides.
@@ -162,6 +168,7 @@ pub fn run(start: &Start, log: Log, signals: &SignalQueue) -> End {
         ping_groups: PingGroups::default(),
         children: Rc::new(Notify::new()),
         scheduling: Scheduling::new(),
+        reloads: 0,
         random: Random::new(monotonic().as_nanos() as u64 ^ u64::from(std::process::id()) << 40),
     };
     state.scheduling.apply(&state.site.global.checkers, &state.log);
@@ -238,6 +245,7 @@ async fn serve(state: &Rc<RefCell<State>>, start: &Start, signals: &SignalQueue)
                     changes = state.borrow().changes_of_addresses().and_then(|fd| watch(fd).ok());
                     files = state.borrow().changes_of_files().and_then(|fd| watch(fd).ok());
                 }
+                n if n == Signal::SIGUSR1 as i32 => state.borrow().dump(),
                 n if n == Signal::SIGCHLD as i32 => state.borrow().children.notify_waiters(),
                 _ => {}
             }
@@ -400,6 +408,6 @@ impl Running {
     fn new(given: Rc<VirtualServer>) -> Self {
         let machine = machine::VirtualServer::new(given.config.clone());
         let check_states = given.reals.iter().map(|real| real.checks.iter().map(CheckState::new).collect()).collect();
-        Self { given, machine, check_states, held: 0 }
+        Self { given, machine, check_states, held: 0, kept: None }
     }
 }

@@ -3,6 +3,7 @@
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
 mod processes;
+pub mod servers;
 pub mod sessions;
 
 use super::blocks::address::Address;

@@ -4,6 +4,7 @@ pub mod compact;
 mod hmac;
 mod instance;
 pub mod server;
+pub mod stated;
 
 use self::instance::Completion;
 use super::bfd::Session;

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use super::pair::{LIMIT, Pair, configuration};
+use super::pair::{LIMIT, Pair, Side, configuration};
 use compat_tests::program::Program;
-use compat_tests::wait_for;
+use compat_tests::{recorded, wait_for};
 use nix::sys::signal::Signal;
 
 /// A virtual router with these lines in `global_defs` and these before it.
@@ -109,5 +109,97 @@ fn scripts_run_with_the_groups_of_their_user_if_that_is_asked_for() -> io::Resul
             .map_err(|error| io::Error::other(format!("{error}: {}", pair.a.log())))?;
         assert_eq!(groups.trim_end(), expected);
     }
+    Ok(())
+}
+
+/// The lines of the checkers' dump behind the global definitions, once the host has said these lines and another dump is
+/// asked for.
+fn checkers_dump(side: &Side, lines: &[&str]) -> io::Result<String> {
+    for line in lines {
+        side.says(line)?;
+    }
+    side.host.run(|| drop(fs::remove_file("/tmp/keepalived_check.data")))?;
+    side.signal(Signal::SIGUSR1);
+    let whole = wait_for("the checkers' dump", LIMIT, || {
+        let text = side.host.run(|| fs::read_to_string("/tmp/keepalived_check.data")).ok()?.ok()?;
+        text.ends_with("weight 3 reverse\n").then_some(text)
+    })?;
+    Ok(whole.split_once("------< SSL").map(|(_, rest)| format!("------< SSL{rest}")).unwrap_or_default())
+}
+
+/// What is in a file of `fixtures/keepalived/dump`.
+fn fixture(name: &str) -> io::Result<String> {
+    fs::read_to_string(compat_tests::root().join("fixtures/keepalived/dump").join(name))
+}
+
+/// What both dumps say, line by line, where theirs may be another one.
+fn differing(theirs: &str, ours: &str, may_differ: &[(&str, &str)]) -> Vec<String> {
+    let theirs: Vec<&str> = theirs.lines().filter(|line| !line.starts_with(" Password")).collect();
+    let ours: Vec<&str> = ours.lines().collect();
+    let known = |theirs: &str, ours: &str| {
+        may_differ
+            .iter()
+            .any(|(one, other)| theirs.trim_start().starts_with(one) && ours.trim_start().starts_with(other))
+    };
+    let mut wrong = Vec::new();
+    if theirs.len() != ours.len() {
+        wrong.push(format!("{} lines are recorded, and there are {}", theirs.len(), ours.len()));
+    }
+    for (at, (theirs, ours)) in theirs.iter().zip(&ours).enumerate() {
+        if theirs != ours && !known(theirs, ours) {
+            wrong.push(format!("{}: theirs {theirs}; ours {ours}", at + 1));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_checkers_dump_what_keepalived_dumps() -> io::Result<()> {
+    const SETTLED: [&str; 6] = [
+        "Removing service [127.0.0.1]:tcp:9001 to VS",
+        "Removing service [127.0.0.1]:tcp:9002 to VS",
+        "Disabling service [127.0.0.1]:tcp:9003 to VS",
+        "Removing service [127.0.0.1]:tcp:9004 to VS",
+        "Removing service [127.0.0.1]:tcp:9006 to VS",
+        "Adding sorry server [127.0.0.9]:tcp:80 to VS [10.9.9.2]:tcp:80",
+    ];
+    const RELOADED: [&str; 1] = ["Changing weight from 4 to 6 for active service [10.0.0.1]:sctp:5060"];
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    pair.a.host.run(|| fs::write("/tmp/load", "3\n"))??;
+    // A name that leads elsewhere is replaced, not followed.
+    pair.a.host.run(|| std::os::unix::fs::symlink("/tmp/elsewhere", "/tmp/keepalived_check.data"))??;
+    let recorder = recorded::recorder();
+    match &recorder {
+        Some(path) => pair.a.start_original(path, &fixture("start.conf")?)?,
+        None => pair.a.start_without_ipvs(&fixture("start.conf")?)?,
+    }
+    let start = checkers_dump(&pair.a, &SETTLED)?;
+    pair.a.configure(&fixture("reload.conf")?)?;
+    pair.a.signal(Signal::SIGHUP);
+    let reload = checkers_dump(&pair.a, &RELOADED)?;
+    if recorder.is_some() {
+        let folder = compat_tests::root().join("fixtures/keepalived/dump");
+        fs::write(folder.join("start.data"), start)?;
+        return fs::write(folder.join("reload.data"), reload);
+    }
+    let mode =
+        pair.a.host.run(|| fs::metadata("/tmp/keepalived_check.data").map(|about| about.permissions().mode()))??;
+    assert_eq!(mode & 0o7777, 0o600);
+    assert!(!pair.a.host.run(|| fs::exists("/tmp/elsewhere"))??);
+    assert!(!start.contains("s3cret") && !reload.contains("s3cret"));
+    // The keepalived of the recording had no IPVS for IPv6; it counts the attempts of failed web and mail checks on.
+    let counted = [
+        ("Alive: 0 tcp, 0 udp, 0 sctp", "Alive: 1 tcp, 0 udp, 0 sctp"),
+        ("Retries iterations = 2", "Retries iterations = "),
+        ("Retries left before fail = 2", "Retries left before fail = "),
+    ];
+    assert_eq!(differing(&fixture("start.data")?, &start, &counted), [""; 0]);
+    let weights = [("RIP = ", "RIP = "), ("Alive: 0 tcp, 1 udp, 0 sctp", "Alive: 0 tcp, 5 udp, 0 sctp")];
+    assert_eq!(differing(&fixture("reload.data")?, &reload, &[&counted[..], &weights].concat()), [""; 0]);
+    // The weights of real servers are as they were.
+    let effective =
+        |text: &str| text.lines().filter(|line| line.contains("EFF WEIGHT")).map(str::to_owned).collect::<Vec<_>>();
+    let (before, after) = (effective(&start), effective(&reload));
+    assert_eq!(before.iter().filter(|line| !after.contains(line)).count(), 2, "{before:?} {after:?}");
     Ok(())
 }

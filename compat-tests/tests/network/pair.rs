@@ -105,10 +105,15 @@ impl Side {
         if self.program == Program::Ours {
             return self.start_with(text, &["--simulate-ipvs"]);
         }
+        self.start_original(&self.program.keepalived()?, text)
+    }
+
+    /// The same for the original at this path.
+    pub fn start_original(&mut self, keepalived: &Path, text: &str) -> io::Result<()> {
         let library = compat_tests::ipvs::library()?;
         self.host.run(move || fs::write("/tmp/ipvs.so", library))??;
         self.configure(text)?;
-        let mut command = Command::new(self.program.keepalived()?);
+        let mut command = Command::new(keepalived);
         command.args(["-n", "-l", "-D", "-f", "/etc/keepalived/keepalived.conf"]).env("LD_PRELOAD", "/tmp/ipvs.so");
         self.daemon = Some(self.host.start(command)?);
         Ok(())

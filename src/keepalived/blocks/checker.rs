@@ -170,20 +170,33 @@ const DIRECTIVES: &[Directive] = &[
 pub struct Checker {
     /// The name of its block.
     pub kind: &'static str,
+    /// `connect_ip`.
     pub address: Option<IpAddr>,
+    /// `connect_port`.
     pub port: Option<i64>,
+    /// `bindto`.
     pub bind: Option<IpAddr>,
+    /// `bind_port`.
     pub bind_port: Option<i64>,
+    /// `bind_if`.
     pub bind_interface: Option<String>,
+    /// `connect_timeout`.
     pub timeout: Option<Duration>,
+    /// `fwmark`.
     pub mark: Option<i64>,
+    /// `retry`.
     pub retry: Option<i64>,
+    /// `delay_before_retry`.
     pub retry_delay: Option<Duration>,
+    /// `warmup`.
     pub warmup: Option<Duration>,
+    /// `delay_loop`.
     pub delay: Option<Duration>,
+    /// `alpha`.
     pub alpha: Option<bool>,
     /// `log_all_failures`.
     pub log_all: Option<bool>,
+    /// `virtualhost`.
     pub host: Option<String>,
     /// The `url` blocks that were kept.
     pub urls: Vec<Url>,
@@ -207,9 +220,13 @@ pub struct Checker {
     pub name: Option<String>,
     /// A name was given, whether or not it was any good.
     pub named: bool,
+    /// `misc_path`.
     pub command: Option<Command>,
+    /// `misc_timeout`, in seconds.
     pub limit: Option<i64>,
+    /// `misc_dynamic`.
     pub dynamic: Option<bool>,
+    /// `weight`.
     pub weight: Option<i64>,
     /// `weight … reverse`.
     pub reverse: bool,
@@ -217,7 +234,9 @@ pub struct Checker {
     pub payload: Option<Vec<u8>>,
     /// What an answer begins with.
     pub reply: Vec<Masked>,
+    /// `min_reply_length`.
     pub least_reply: Option<i64>,
+    /// `max_reply_length`.
     pub most_reply: Option<i64>,
 }
 

@@ -121,6 +121,7 @@ fn page(text: &str) -> Option<Target> {
         urls: vec![url],
         version: Version::V11,
         host: None,
+        own_host: false,
         fast_recovery: false,
         secure: false,
         server_name: ServerName::Absent,

@@ -113,26 +113,41 @@ const DIRECTIVES: &[Directive] = &[
 /// A real server as configured.
 #[derive(Clone, Debug)]
 pub struct Real {
+    /// Where it stands.
     pub span: Option<Span>,
+    /// Its address.
     pub address: IpAddr,
+    /// Its port.
     pub port: u16,
     /// The port checks go to, whatever becomes of that of the server.
     pub check_port: u16,
+    /// `weight`.
     pub weight: Option<i64>,
+    /// `lvs_method`.
     pub method: Option<Method>,
     /// `uthreshold`.
     pub most: Option<i64>,
     /// `lthreshold`.
     pub least: Option<i64>,
+    /// `inhibit_on_failure`.
     pub inhibit: Option<bool>,
+    /// `notify_up`.
     pub up: Option<Command>,
+    /// `notify_down`.
     pub down: Option<Command>,
+    /// `alpha`.
     pub alpha: Option<bool>,
+    /// `retry`.
     pub retry: Option<i64>,
+    /// `delay_before_retry`.
     pub retry_delay: Option<Duration>,
+    /// `warmup`.
     pub warmup: Option<Duration>,
+    /// `connect_timeout`.
     pub timeout: Option<Duration>,
+    /// `delay_loop`.
     pub delay: Option<Duration>,
+    /// `virtualhost`.
     pub host: Option<String>,
     /// `smtp_alert`.
     pub mails: Option<bool>,

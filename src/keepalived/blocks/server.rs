@@ -200,37 +200,61 @@ pub enum Entry {
 /// A virtual server as configured.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
+    /// What it is.
     pub target: Option<Target>,
     /// The family, as soon as something says it.
     pub ipv6: Option<bool>,
+    /// `retry`.
     pub retry: Option<i64>,
+    /// `delay_before_retry`.
     pub retry_delay: Option<Duration>,
+    /// `warmup`.
     pub warmup: Option<Duration>,
+    /// `connect_timeout`.
     pub timeout: Option<Duration>,
+    /// `delay_loop`.
     pub delay: Option<Duration>,
+    /// `inhibit_on_failure`.
     pub inhibit: Option<bool>,
+    /// `lb_algo`.
     pub scheduler: Option<String>,
     /// The flags of the scheduler.
     pub flags: u32,
+    /// `ops`.
     pub one_packet: Option<bool>,
+    /// `lb_kind`.
     pub method: Option<Method>,
+    /// `persistence_engine`.
     pub engine: String,
+    /// `persistence_timeout`, in seconds.
     pub persistence: Option<i64>,
     /// The mask of `persistence_granularity`, as the kernel takes it.
     pub granularity: Option<u32>,
     /// `smtp_alert`.
     pub mails: Option<bool>,
+    /// `protocol`.
     pub protocol: Option<Protocol>,
+    /// `ha_suspend`.
     pub suspend: Option<bool>,
+    /// `virtualhost`.
     pub host: Option<String>,
+    /// `alpha`.
     pub alpha: Option<bool>,
+    /// `omega`.
     pub omega: Option<bool>,
+    /// `quorum_up`.
     pub up: Option<Command>,
+    /// `quorum_down`.
     pub down: Option<Command>,
+    /// `quorum`.
     pub quorum: Option<i64>,
+    /// `hysteresis`.
     pub hysteresis: Option<i64>,
+    /// `weight`.
     pub weight: Option<i64>,
+    /// `sorry_server`.
     pub sorry: Option<(IpAddr, u16)>,
+    /// `sorry_server_inhibit`.
     pub sorry_inhibit: bool,
     /// `sorry_server_lvs_method`.
     pub sorry_method: Option<Method>,

@@ -101,6 +101,11 @@ impl Kernel {
         self.talk(Request::Flush, log);
     }
 
+    /// How many destinations the services of a group's entry have, for one protocol; for a firewall mark by family.
+    pub fn alive(&self, group: &str, entry: Entry, protocol: Option<Protocol>, ipv6: bool) -> u32 {
+        self.alive.get(&(group.to_owned(), entry, protocol, ipv6)).copied().unwrap_or_default()
+    }
+
     /// Begins a reload from these virtual servers to those: until [`Kernel::set_carrying`] only the entries of groups
     /// that are in both have services.
     pub fn carry<'a>(

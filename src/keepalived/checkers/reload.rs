@@ -3,8 +3,9 @@
 use super::attempt::CheckState;
 use super::{Running, ServerActions, Start, State, load};
 use crate::check::schedule::Schedule;
-use crate::check::server::{Attempts, Before, Change, Config, Flush, Pool, Pools};
+use crate::check::server::{Attempts, Before, Change, Config, Flush, Pool, Pools, RealConfig};
 use crate::keepalived::blocks::server::{Entry, trio};
+use crate::keepalived::dump::servers::Kept;
 use crate::keepalived::site::server::{Check, Identity, RealServer, VirtualServer};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -28,6 +29,7 @@ impl State {
         if self.servers.is_empty() && !wanted.is_empty() && !self.open_kernel(start) {
             return self.log.say("The configuration cannot be run - keeping the old one");
         }
+        self.save("pre");
         self.tls = tls;
         self.kernel.set_timeouts(site.lvs.timeouts, &self.log);
         if !self.servers.is_empty() || !wanted.is_empty() {
@@ -44,6 +46,7 @@ impl State {
         self.settle_files(before);
         self.watch_addresses();
         self.ping_groups.open(self.servers.iter().map(|running| &*running.given), &self.log);
+        self.save("post");
     }
 
     fn replace(&mut self, wanted: Vec<VirtualServer>) {
@@ -132,7 +135,10 @@ impl State {
                 real.checks.iter().zip(attempts).map(check_state).collect()
             });
         let check_states = check_states.collect();
-        Running { given, machine, check_states, held: 0 }
+        let weight = |named: &RealConfig| Some(previous.config.reals.get(*old_places.get(&*named.name)?)?.weight);
+        let weights = given.config.reals.iter().map(weight).collect();
+        let entries = given.entries.iter().filter(|entry| previous.entries.contains(entry)).copied().collect();
+        Running { given, machine, check_states, held: 0, kept: Some(Box::new(Kept { weights, entries })) }
     }
 
     /// Takes entries away that the group has no more, with what they serve.

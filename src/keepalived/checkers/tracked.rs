@@ -8,7 +8,7 @@ use crate::keepalived::site::server::{Probe, VirtualServer};
 use crate::keepalived::track::file::FileRunner;
 use crate::sys::inotify::Inotify;
 use crate::sys::time::monotonic;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
@@ -17,9 +17,16 @@ use std::time::Instant;
 pub struct Files {
     folders: Option<Inotify>,
     files: Vec<FileRunner>,
+    /// Those that were there before the last reload, by name.
+    kept: HashSet<String>,
 }
 
 impl Files {
+    /// What is in a file, and whether it was there before the last reload.
+    pub fn seen(&self, name: &str) -> (i64, bool) {
+        (self.value(name), self.kept.contains(name))
+    }
+
     /// What is in a file.
     fn value(&self, name: &str) -> i64 {
         self.files.iter().find(|file| file.name == name).map_or(0, FileRunner::value)
@@ -57,7 +64,7 @@ impl State {
         let folders = Inotify::new().ok();
         let now = Instant::now();
         let files = wanted.iter().map(|file| FileRunner::new(file, now, (starting, folders.as_ref()))).collect();
-        self.files = Files { folders, files };
+        self.files = Files { folders, files, kept: HashSet::new() };
     }
 
     /// Gives a virtual server that has not started what its files say.
@@ -80,6 +87,7 @@ impl State {
             .filter(|(_, before, now)| before != now)
             .collect();
         let known = |name: &str| before.files.iter().any(|file| file.name == name);
+        self.files.kept = before.files.iter().map(|file| file.name.clone()).collect();
         let new = self.places(|probe| match probe {
             Probe::File(name, factor) if !known(name) && factor.start(self.files.value(name)).1 => Some(()),
             _ => None,

@@ -1,6 +1,7 @@
 //! Copies virtual servers for the process that checks them: settings that are equal are kept once.
 
 use super::server::{Check, ConnectOptions, Connection, Probe, RealServer, VirtualServer};
+use super::stated::Stated;
 use crate::check::http::Get;
 use crate::check::schedule::Timing;
 use crate::check::server::{Config, RealConfig};
@@ -33,6 +34,7 @@ struct Pools {
     options: Pool<ConnectOptions>,
     gets: Pool<Get>,
     alphas: Pool<[bool]>,
+    stated: Pool<Stated>,
 }
 
 /// Copies that share memory with each other, and none with the originals.
@@ -42,6 +44,7 @@ pub fn compact(servers: &[VirtualServer]) -> Vec<VirtualServer> {
         options: Pool(Vec::new()),
         gets: Pool(Vec::new()),
         alphas: Pool(Vec::new()),
+        stated: Pool(Vec::new()),
     };
     servers.iter().map(|server| pools.server(server)).collect()
 }
@@ -72,6 +75,7 @@ impl Pools {
             down: server.down.clone(),
             mails: server.mails,
             suspend: server.suspend,
+            stated: server.stated.clone(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Pools {
             down: real.down.clone(),
             mails: real.mails,
             checks: real.checks.iter().map(|check| self.check(check)).collect(),
+            stated: self.stated.share(&real.stated, |stated| Arc::new(stated.clone())),
         }
     }
 
@@ -141,6 +146,7 @@ mod tests {
         assert!(Arc::ptr_eq(&check(0).timing, &check(2).timing));
         assert!(Arc::ptr_eq(&get(0).0.options, &get(2).0.options));
         assert!(Arc::ptr_eq(get(0).1, get(1).1) && !Arc::ptr_eq(get(0).1, get(2).1));
+        assert!(Arc::ptr_eq(&copies[0].reals[0].stated, &copies[0].reals[2].stated));
         assert!(Arc::ptr_eq(&copies[0].config.reals[0].alphas, &copies[0].config.reals[2].alphas));
         for (copy, given) in copies[0].reals.iter().zip(&given[0].reals) {
             assert_eq!((&copy.destination, &copy.checks[0].probe), (&given.destination, &given.checks[0].probe));

@@ -1,5 +1,6 @@
 //! Virtual servers checked and completed, with every default.
 
+use super::stated::{Stated, StatedServer};
 use crate::check::dns;
 use crate::check::file::Factor;
 use crate::check::http::{Get, ServerName};
@@ -45,6 +46,8 @@ pub struct VirtualServer {
     pub mails: bool,
     /// Its checks are made only while this host has its address.
     pub suspend: bool,
+    /// What its block says besides.
+    pub stated: Box<StatedServer>,
 }
 
 impl VirtualServer {
@@ -82,6 +85,8 @@ pub struct RealServer {
     pub mails: bool,
     /// Its checks.
     pub checks: Box<[Check]>,
+    /// What its checks inherit.
+    pub stated: Arc<Stated>,
 }
 
 /// A health check.
@@ -127,6 +132,8 @@ pub struct Misc {
     pub command: Command,
     /// How long it may run.
     pub limit: Duration,
+    /// That is said of it, and is not the time between checks.
+    pub own_limit: bool,
     /// Its exit status sets the weight of the real server.
     pub dynamic: bool,
     /// The weight that is configured.
@@ -355,6 +362,7 @@ impl<'a> Completion<'a> {
             down: server.down.clone(),
             mails: server.mails.or_else(|| self.defaults.mails()) == Some(true),
             suspend: server.suspend == Some(true),
+            stated: Box::new(StatedServer::of(server, (DELAY, TIMEOUT))),
         })
     }
 
@@ -403,6 +411,7 @@ impl<'a> Completion<'a> {
             // Unlike everybody else they send mail where nothing is said.
             mails: real.mails.or_else(|| self.defaults.mails()).unwrap_or(true),
             checks: self.checks(real),
+            stated: Arc::new(Stated::of(real, &self.server, (DELAY, TIMEOUT))),
         }
     }
 
@@ -449,6 +458,7 @@ impl<'a> Completion<'a> {
                     .limit
                     .filter(|seconds| *seconds > 0)
                     .map_or_else(|| server.delay.unwrap_or(DELAY), |seconds| Duration::from_secs(seconds as u64)),
+                own_limit: given.limit.is_some_and(|seconds| seconds > 0),
                 dynamic: given.dynamic == Some(true),
                 weight: real.weight.or(server.weight).unwrap_or(1),
             }),
@@ -474,7 +484,8 @@ impl<'a> Completion<'a> {
                     .unwrap_or(before_retry),
                 warmup: given.warmup.or(real.warmup).or(server.warmup).unwrap_or(delay),
             }),
-            alpha: given.alpha.or(real.alpha).or(server.alpha) == Some(true),
+            // What is in a file is known from the start.
+            alpha: !matches!(probe, Probe::File(..)) && given.alpha.or(real.alpha).or(server.alpha) == Some(true),
             log_all: given.log_all.or(self.defaults.lvs.log_all_failures) == Some(true),
             probe,
         })
@@ -493,6 +504,7 @@ impl<'a> Completion<'a> {
             urls: given.urls.clone(),
             version: given.version,
             host: hosts.into_iter().flatten().next().cloned(),
+            own_host: given.host.is_some(),
             fast_recovery: given.fast_recovery == Some(true),
             secure: given.kind == "SSL_GET",
             server_name,

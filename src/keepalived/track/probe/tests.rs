@@ -26,7 +26,16 @@ fn page(listener: &TcpListener, statuses: &[(u16, u16)]) -> ProbeRunner {
     let url = Url { path: "/health".to_owned(), statuses: statuses.to_vec(), ..Url::default() };
     let (version, host) = (Version::V11, None);
     let (server_name, tls_compliant) = (ServerName::Absent, false);
-    let get = Get { urls: vec![url], version, host, fast_recovery: false, secure: false, server_name, tls_compliant };
+    let get = Get {
+        urls: vec![url],
+        version,
+        host,
+        own_host: false,
+        fast_recovery: false,
+        secure: false,
+        server_name,
+        tls_compliant,
+    };
     ProbeRunner::new(Target::Http(listener.local_addr().unwrap(), Box::new(get)), TIMEOUT)
 }
 

@@ -8,12 +8,11 @@ use crate::house::sources;
 const LONGEST: usize = 3;
 
 /// Circles that are longer still, by the folder their files have in common, and how long they may be.
-const LONGER: [(&str, usize); 5] = [
+const LONGER: [(&str, usize); 4] = [
     ("http/heart", usize::MAX),
     ("keepalived", usize::MAX),
     ("log", 4),
     ("nginx", 4),
-    ("stream", 9),
 ];
 
 /// The files that each file imports, by their paths as modules.

@@ -2,6 +2,8 @@
 //!
 //! Differs from keepalived: passwords are not shown. [test: a_dump_never_shows_a_password]
 
+mod files;
+mod globals;
 mod processes;
 pub mod servers;
 pub mod sessions;
@@ -14,6 +16,7 @@ use super::blocks::process::ParamMatch;
 use super::channel::Channel;
 use super::site::{Instance, Site, Tracking, What};
 use super::slot::{Command, general};
+use super::track::file::FileRunner;
 use super::track::process::ProcessRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::Policy;
@@ -24,9 +27,9 @@ use crate::vrrp::wire;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An instance as it is now.
 pub struct Seen<'a> {
@@ -48,6 +51,8 @@ pub struct View<'a> {
     pub instances: Vec<Seen<'a>>,
     /// The scripts.
     pub scripts: &'a [ScriptRunner],
+    /// The files.
+    pub files: &'a [FileRunner],
     /// The processes.
     pub processes: &'a [ProcessRunner],
     /// The sockets.
@@ -80,11 +85,14 @@ pub const fn word(state: StateKind) -> &'static str {
 /// keepalived.data. Writing to a `String` cannot fail, so outcomes are not looked at.
 pub fn data(view: &View<'_>) -> String {
     let mut out = String::new();
-    out.push_str("------< Global definitions >------\n");
-    globals(&mut out, view.site);
+    globals::write(&mut out, view.site, true);
+    let root = &view.site.root;
+    // They are held from the start.
+    let addresses = root.addresses.iter().map(|one| address_line(one, "", true));
     for (title, list) in [
-        ("Routes", view.site.root.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
-        ("Rules", view.site.root.rules.iter().map(ToString::to_string).collect()),
+        ("Addresses", addresses.collect()),
+        ("Routes", root.routes.iter().map(ToString::to_string).collect::<Vec<String>>()),
+        ("Rules", root.rules.iter().map(ToString::to_string).collect()),
     ] {
         if !list.is_empty() {
             let _ = writeln!(out, "------< Static {title} >------");
@@ -93,6 +101,7 @@ pub fn data(view: &View<'_>) -> String {
             let _ = writeln!(out, "     {shown}");
         });
     }
+    files::groups(&mut out, view);
     out.push_str("------< VRRP Topology >------\n");
     view.instances.iter().for_each(|seen| instance(&mut out, seen, view.site));
     out.push_str("------< VRRP Sockpool >------\n");
@@ -107,6 +116,7 @@ pub fn data(view: &View<'_>) -> String {
         out.push_str("------< VRRP Scripts >------\n");
         view.scripts.iter().for_each(|runner| script(&mut out, runner, view));
     }
+    files::tracked(&mut out, view);
     if !view.processes.is_empty() {
         out.push_str("------< VRRP Track processes >------\n");
         view.processes.iter().for_each(|runner| process(&mut out, runner, view));
@@ -229,49 +239,6 @@ fn process(out: &mut String, runner: &ProcessRunner, view: &View<'_>) {
     }
 }
 
-fn globals(out: &mut String, site: &Site) {
-    let global = &site.global;
-    let truth = |value: Option<bool>| if value == Some(true) { "true" } else { "false" };
-    let mut line = |text: String| {
-        let _ = writeln!(out, " {text}");
-    };
-    let default = Announcing::default();
-    let number = |value: Option<i64>, default: i64| value.unwrap_or(default);
-    line(format!("Network namespace = {}", site.root.net_namespace.as_deref().unwrap_or("(default)")));
-    line(format!("Router ID = {}", global.router_id.as_deref().unwrap_or_default()));
-    for mail in ["smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker"] {
-        line(format!("Default {mail} = unset"));
-    }
-    line(format!("Dynamic interfaces = {}", truth(global.dynamic_interfaces)));
-    line(format!("Default interface = {}", global.default_interface.as_deref().unwrap_or("eth0")));
-    line(format!("VRRP notify priority changes = {}", truth(global.notify_priority_changes)));
-    line(format!("VRRP IPv4 mcast group = {}", global.mcast_group4.unwrap_or(Ipv4Addr::new(224, 0, 0, 18))));
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
-    line(format!("VRRP IPv6 mcast group = {}", global.mcast_group6.unwrap_or(group)));
-    line(format!("Gratuitous ARP delay = {}", number(global.garp_delay, default.delay.as_secs() as i64)));
-    line(format!("Gratuitous ARP repeat = {}", number(global.garp_repeat, i64::from(default.repeat))));
-    line(format!("Gratuitous ARP refresh timer = {}", number(global.garp_refresh, default.refresh.as_secs() as i64)));
-    let repeat = number(global.garp_refresh_repeat, i64::from(default.refresh_repeat));
-    line(format!("Gratuitous ARP refresh repeat = {repeat}"));
-    let (delay, repeat) =
-        (global.garp_lower_delay.or(global.garp_delay), global.garp_lower_repeat.or(global.garp_repeat));
-    line(format!("Gratuitous ARP lower priority delay = {}", number(delay, default.lower_delay.as_secs() as i64)));
-    line(format!("Gratuitous ARP lower priority repeat = {}", number(repeat, i64::from(default.lower_repeat))));
-    let lower = global.lower_prio_no_advert != Some(true);
-    line(format!("Send advert after receive lower priority advert = {lower}"));
-    let higher = truth(global.higher_prio_send_advert);
-    line(format!("Send advert after receive higher priority advert = {higher}"));
-    let seconds = |value: Option<Duration>| value.unwrap_or_default().as_secs_f64();
-    line(format!("Gratuitous ARP interval = {:.6}", seconds(global.garp_interval)));
-    line(format!("Gratuitous NA interval = {:.6}", seconds(global.gna_interval)));
-    line(format!("VRRP default protocol version = {}", global.version.unwrap_or(2)));
-    line(format!("VRRP check unicast_src = {}", truth(global.check_unicast_src)));
-    line(format!("VRRP skip check advert addresses = {}", truth(global.skip_check_adv_addr)));
-    line(format!("VRRP strict mode = {}", truth(global.strict)));
-    let security = if global.script_security == Some(true) { "enabled" } else { "disabled" };
-    line(format!("Script security {security}"));
-}
-
 fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let Seen { instance, machine, source, since } = seen;
     let router = &instance.router;
@@ -283,6 +250,9 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let group = site.groups.iter().find(|group| group.members.contains(&instance.name));
     if let Some(group) = group {
         line(format!("Sync group = {}", group.name));
+    }
+    if router.is_ipv6() {
+        line("Using Native IPv6".to_owned());
     }
     line(format!("State = {}", word(machine.state())));
     line(format!("Wantstate = {}", word(wanted(seen))));
@@ -327,6 +297,9 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     }
     line(format!("Accept = {}", if router.no_accept { "disabled" } else { "enabled" }));
     line(format!("Preempt = {}", enabled(router.preempt)));
+    if !router.preempt_delay.is_zero() {
+        line(format!("Preempt delay = {} secs", general(router.preempt_delay.as_secs_f64())));
+    }
     line(format!("Promote_secondaries = {}", enabled(instance.promote_secondaries)));
     if router.version == Version::V2 {
         let kind = match router.authentication {
@@ -355,12 +328,13 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
 
 fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
     let (instance, router) = (seen.instance, &seen.instance.router);
+    let held = seen.machine.state() == StateKind::Master;
     let (own, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
     for (title, list) in [("Virtual IP", own), ("Virtual IP Excluded", excluded)] {
         if !list.is_empty() {
             line(format!("{title} :"));
         }
-        list.iter().for_each(|address| line(format!("  {}", address_line(address, seen))));
+        list.iter().for_each(|address| line(format!("  {}", address_line(address, instance.device(), held))));
     }
     if !router.peers.is_empty() {
         // Over IPv6 the kernel chooses where nothing is said.
@@ -420,8 +394,9 @@ fn wanted(seen: &Seen<'_>) -> StateKind {
 }
 
 /// An address with its options, and whether the interface has it.
-fn address_line(address: &Address, seen: &Seen<'_>) -> String {
-    let dev = address.dev.as_deref().unwrap_or_else(|| seen.instance.device());
+/// An address, on this device unless it names one.
+fn address_line(address: &Address, device: &str, set: bool) -> String {
+    let dev = address.dev.as_deref().unwrap_or(device);
     let mut text = address.shown();
     if let Some(broadcast) = address.broadcast {
         let _ = write!(text, " brd {broadcast}");
@@ -449,7 +424,7 @@ fn address_line(address: &Address, seen: &Seen<'_>) -> String {
             None => text.push_str(" preferred_lft forever"),
         }
     }
-    if seen.machine.state() == StateKind::Master {
+    if set {
         text.push_str(" set");
     }
     text
@@ -597,9 +572,10 @@ fn json_instance(seen: &Seen<'_>, view: &View<'_>) -> String {
     data.add("smtp_alert", false);
     data.add("notify_deleted", instance.notify_deleted);
     json_scripts(&mut data, instance);
+    let held = seen.machine.state() == StateKind::Master;
     let (vips, excluded) = instance.addresses.split_at(router.addresses.len().min(instance.addresses.len()));
-    data.list("vips", vips.iter().map(|address| address_line(address, seen)));
-    data.list("evips", excluded.iter().map(|address| address_line(address, seen)));
+    data.list("vips", vips.iter().map(|address| address_line(address, instance.device(), held)));
+    data.list("evips", excluded.iter().map(|address| address_line(address, instance.device(), held)));
     json_tracking(&mut data, instance, view);
     data.add("auth_type", router.authentication.number());
     let mut both = Members::default();

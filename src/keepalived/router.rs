@@ -510,7 +510,8 @@ impl Process {
             })
             .collect();
         let channels = self.pool.iter().map(|(_, channel)| channel).collect();
-        super::dump::View { site: &self.site, instances, scripts: &self.scripts, processes: &self.processes, channels }
+        let (scripts, files, processes) = (&self.scripts, &self.files, &self.processes);
+        super::dump::View { site: &self.site, instances, scripts, files, processes, channels }
     }
 }
 

@@ -89,8 +89,8 @@ impl Tracked {
     /// The largest weight.
     const fn most(self) -> i64 {
         match self {
-            Self::Interface | Self::File | Self::Process => 254,
-            Self::Script | Self::Bfd => 253,
+            Self::Interface | Self::Script | Self::File | Self::Process => 254,
+            Self::Bfd => 253,
         }
     }
 }
@@ -127,7 +127,10 @@ impl Reader<'_> {
         match words.next() {
             None => {}
             Some(word) if word.is("weight") => self.weight(&mut track, words.next(), words.next())?,
-            Some(word) => self.option(&track.name, &word.text()),
+            Some(word) => {
+                self.option(&track.name, &word.text());
+                return None;
+            }
         }
         Some(track)
     }
@@ -153,7 +156,7 @@ impl Reader<'_> {
         match whole(&text, &(-most..=most)) {
             Ok(weight) => {
                 track.weight = Some(weight as i32);
-                if self.what == Tracked::Interface && weight.abs() == 254 {
+                if matches!(self.what, Tracked::Interface | Tracked::Script) && weight.abs() == 254 {
                     self.say(format!("weight for {name} cannot be +/-254. Setting to +/-253"));
                     track.weight = Some(weight.clamp(-253, 253) as i32);
                 }
@@ -176,12 +179,15 @@ impl Reader<'_> {
         match option {
             None => {}
             Some(word) if word.is("reverse") => track.reverse = Some(true),
-            Some(word) if word.is("noreverse") => track.reverse = Some(false),
+            Some(word) if word.is("noreverse") && self.what != Tracked::Interface => track.reverse = Some(false),
             Some(word) => {
                 let joint = if matches!(self.what, Tracked::File | Tracked::Bfd) { " " } else { "_" };
                 // keepalived's own spelling.
                 let kind = if self.what == Tracked::Interface { "interace" } else { kind };
                 self.say(format!("unknown track{joint}{kind} {name} weight option {} - ignoring", word.text()));
+                if matches!(self.what, Tracked::File | Tracked::Bfd) {
+                    return None;
+                }
             }
         }
         Some(())

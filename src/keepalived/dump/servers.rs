@@ -94,8 +94,8 @@ fn seconds(duration: Duration) -> String {
 
 /// The whole dump.
 pub fn data(view: &View<'_>) -> String {
-    let mut out = String::from("------< Global definitions >------\n");
-    super::globals(&mut out, view.site);
+    let mut out = String::new();
+    super::globals::write(&mut out, view.site, false);
     tls(&mut out, view);
     if !view.servers.is_empty() {
         out.push_str("------< LVS Topology >------\n System is compiled with LVS v1.2.1\n");

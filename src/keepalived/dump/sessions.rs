@@ -23,8 +23,8 @@ pub struct Seen<'a> {
 
 /// The whole dump; `near` and `far` are the sockets packets come in at, over one hop and over several.
 pub fn data(site: &Site, (near, far): (Option<i32>, Option<i32>), seen: &[Seen<'_>]) -> String {
-    let mut out = String::from("------< Global definitions >------\n");
-    super::globals(&mut out, site);
+    let mut out = String::new();
+    super::globals::write(&mut out, site, false);
     out.push_str("------< BFD Data >------\n");
     for (what, number) in [("fd_in", near), ("multihop fd_in", far)] {
         if let Some(number) = number {

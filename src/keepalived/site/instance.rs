@@ -108,7 +108,7 @@ impl Completion<'_> {
                 .notify_priority_changes
                 .or(self.global.notify_priority_changes)
                 .unwrap_or(false),
-            promote_secondaries: given.promote_secondaries == Some(true),
+            promote_secondaries: given.promote_secondaries == Some(true) && given.virtual_interface != Some(true),
             linkbeat: given.linkbeat,
             closed: given.virtual_interface == Some(true) && given.vmac.is_none(),
             vmac,

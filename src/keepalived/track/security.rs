@@ -152,6 +152,12 @@ impl Policy {
         Ok(Program { path, arguments: arguments.to_vec(), uid, gid, groups })
     }
 
+    /// Whom a script runs as that says nothing of it, and whom a FIFO belongs to: the user and the group.
+    pub fn default_user(&self) -> (u32, u32) {
+        let (user, group) = self.user.as_ref().map_or((DEFAULT_USER, None), |(user, group)| (user, group.as_deref()));
+        ids(user, group).unwrap_or_default()
+    }
+
     fn identity(&self, command: &Command, judged: &mut Judged) -> Result<Identity, Unusable> {
         let (user, group) = match command.user.as_ref().or(self.user.as_ref()) {
             Some((user, group)) => (user.as_str(), group.as_deref()),

@@ -39,6 +39,7 @@ mod images;
 mod includes;
 mod jumps;
 mod keepalived_corpus;
+mod keepalived_ignored;
 mod large;
 mod lines;
 mod lint;

@@ -1,0 +1,267 @@
+//! What keepalived says that it ignores or disables: does it? A configuration with the line and one without it are dumped
+//! (`-d`), and the dumps compared. keepalived 2.1.5's outcomes are recorded in `fixtures/keepalived/ignored.tsv`.
+//!
+//! Where keepalived says so and does something else, ours does what it says.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use compat_tests::net::{Host, Switch};
+use compat_tests::program::Program;
+use compat_tests::{mount, recorded, root};
+
+/// A configuration with everything, and `@` where a case puts its lines.
+const BASE: &str = "fixtures/keepalived/ignored.conf";
+
+/// Where; what is given before and holds; what is ignored.
+type Case = (&'static str, &'static str, &'static str);
+
+/// A `;` ends a line.
+const CASES: &[Case] = &[
+    ("global", "", "router_id"),
+    ("global", "", "notification_email_from"),
+    ("global", "", "vrrp_garp_master_refresh x"),
+    ("global", "", "vrrp_garp_master_delay x"),
+    ("global", "", "vrrp_garp_lower_prio_delay x"),
+    ("global", "", "max_auto_priority 200"),
+    ("global", "", "min_auto_priority_delay 0"),
+    ("global", "", "smtp_connect_timeout x"),
+    ("global", "", "lvs_timeouts tcp x"),
+    ("global", "", "lvs_sync_daemon a_name_that_is_too_long V"),
+    ("global", "notify_fifo /tmp/one", "notify_fifo /tmp/two"),
+    ("global", "vrrp_notify_fifo /tmp/one", "vrrp_notify_fifo /tmp/two"),
+    ("global", "vrrp_notify_fifo_script /bin/true", "vrrp_notify_fifo_script /bin/false"),
+    ("global", "nftables one", "nftables two"),
+    ("script", "", "interval x"),
+    ("process", "quorum 5", "quorum_max 3"),
+    ("process", "quorum_max 3", "quorum 5"),
+    ("process", "", "weight"),
+    ("process", "weight 5", "weight 6"),
+    ("process", "", "param_match some"),
+    ("process_end", "", "process other"),
+    ("file", "", "weight"),
+    ("file", "weight 5", "weight 6"),
+    ("file_end", "", "file /tmp/g"),
+    ("top", "", "vrrp_track_file g {;}"),
+    ("top", "", "vrrp_sync_group H {;group {;nosuch;V;};}"),
+    ("top", "", "static_rules {;from 10.0.0.0/8;}"),
+    ("instance", "state MASTER", "state BACKUP"),
+    ("instance", "", "advert_int 0"),
+    ("instance", "", "advert_int -1"),
+    ("instance", "", "advert_int x"),
+    ("instance", "version 3", "version 2"),
+    ("instance", "", "garp_master_delay x"),
+    ("instance", "", "garp_master_refresh x"),
+    ("instance", "use_vmac", "promote_secondaries"),
+    ("instance", "", "old_unicast_checksum some"),
+    ("instance", "notify_master /bin/true", "notify_master /bin/false"),
+    ("address", "", "fe80::1"),
+    ("track_script", "", "nosuch"),
+    ("track_script", "", "s"),
+    ("track_script", "", "t weight"),
+    ("track_script", "", "t foo"),
+    ("track_interface", "", "eth0"),
+    ("track_interface", "", "eth1 foo"),
+    ("track_interface", "", "eth1 weight"),
+    ("track_file", "", "f"),
+    ("track_file", "", "h foo"),
+    ("track_file", "", "h weight 5 foo"),
+    ("track_file", "", "h weight"),
+    ("track_process", "", "nosuch"),
+    ("track_process", "", "q weight"),
+    ("track_process", "", "p"),
+    ("track_process", "", "q foo"),
+    ("rule", "", "from 10.0.0.0/8"),
+    ("group", "notify_master /bin/true", "notify_master /bin/false"),
+    ("group", "", "track_script {;nosuch;}"),
+];
+
+/// A part of what a line gives is ignored: the same line without it does the same.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("address", "192.0.2.2", "192.0.2.2 foo"),
+    ("address", "192.0.2.2", "192.0.2.2 scope nosuch"),
+    ("address", "192.0.2.2 peer 192.0.2.3", "192.0.2.2/24 peer 192.0.2.3"),
+    ("address", "192.0.2.2 peer 192.0.2.3", "192.0.2.2 brd + peer 192.0.2.3"),
+    ("track_script", "t", "t weight 300"),
+    ("track_script", "t weight 5", "t weight 5 foo"),
+    ("track_interface", "eth1 weight 5", "eth1 weight 5 foo"),
+    ("track_interface", "eth1 weight 5", "eth1 weight 5 noreverse"),
+    ("track_interface", "eth1", "eth1 weight 300"),
+    ("track_file", "h", "h weight 300"),
+    ("track_process", "q weight 5", "q weight 5 foo"),
+    ("track_process", "q", "q weight 300"),
+    ("instance", "use_vmac", "use_vmac a_name_that_is_too_long_here"),
+];
+
+/// Lines that keepalived says it ignores, and does not: what it does instead. Ours ignores them.
+const NOT_SO: &[(&str, &str)] = &[
+    ("global vrrp_garp_master_delay x", "the delay becomes 0"),
+    ("global vrrp_garp_lower_prio_delay x", "the delay becomes 0"),
+    ("global smtp_connect_timeout x", "the time becomes 1 s"),
+    ("instance garp_master_delay x", "the delay becomes 0"),
+];
+
+/// The file with these lines at a mark.
+fn with(base: &str, mark: &str, lines: &[&str]) -> String {
+    let lines: Vec<String> = lines.iter().filter(|line| !line.is_empty()).map(|line| line.replace(';', "\n")).collect();
+    let mut out = String::new();
+    for line in base.lines() {
+        match line.strip_prefix('@') {
+            Some(name) if name == mark => lines.iter().for_each(|line| out += &format!("{line}\n")),
+            Some(_) => {}
+            None => out += &format!("{line}\n"),
+        }
+    }
+    out
+}
+
+/// The lines of a dump at the start; none if there is none.
+fn dump(host: &Host, keepalived: &Path, text: String) -> io::Result<Vec<String>> {
+    host.run(move || mount::file("/etc/keepalived/keepalived.conf", text.as_bytes(), 0o644))??;
+    let mut command = Command::new(keepalived);
+    command.args(["-n", "-l", "-d", "-f", "/etc/keepalived/keepalived.conf"]);
+    let running = host.start(command)?;
+    // The dump is written at once; what follows it has its own time.
+    let (end, mut seen, mut since) = (Instant::now() + Duration::from_secs(5), 0, Instant::now());
+    while Instant::now() < end && running.ended().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+        let said = running.output();
+        if said.len() != seen {
+            (seen, since) = (said.len(), Instant::now());
+        }
+        if since.elapsed() > Duration::from_millis(300) && said.contains("VRRP Topology") {
+            break;
+        }
+    }
+    running.stop(Duration::from_secs(10))?;
+    let said = running.output();
+    let lines = said.lines().filter_map(|line| line.split_once(" 20").and_then(|(_, rest)| rest.split_once(": ")));
+    // What an event may change meanwhile.
+    let changing = [
+        "Last transition",
+        "Status =",
+        "State =",
+        "Master down timer",
+        "fd_in",
+        "Effective",
+        "Total",
+        "Num member",
+        "VRRP Sync Group",
+    ];
+    let own = |line: &&str| {
+        (line.starts_with(' ') || line.starts_with("---")) && !changing.iter().any(|word| line.contains(word))
+    };
+    // What is known of interfaces is the kernel's.
+    let configured = lines.map(|(_, line)| line).take_while(|line| !line.contains("< Interfaces >"));
+    Ok(configured.filter(own).map(str::to_owned).collect())
+}
+
+/// What is in one list and not in the other.
+fn minus(one: &[String], other: &[String]) -> Vec<String> {
+    let mut rest = other.to_vec();
+    let mut left = Vec::new();
+    for line in one {
+        match rest.iter().position(|other| other == line) {
+            Some(at) => drop(rest.swap_remove(at)),
+            None => left.push(line.trim().to_owned()),
+        }
+    }
+    left.sort();
+    left
+}
+
+/// A machine with the interfaces that the file names.
+fn machine() -> io::Result<(Host, Vec<Switch>)> {
+    let host = Host::new("reader")?;
+    let mut switches = Vec::new();
+    for (number, interface) in (0..).zip(["ens33", "eth0", "eth1"]) {
+        let switch = Switch::new()?;
+        switch.plug(&host, interface, Ipv4Addr::new(192, 168, 100 + number, 11), 24)?;
+        switches.push(switch);
+    }
+    host.run(|| mount::replace("/etc/keepalived"))??;
+    Ok((host, switches))
+}
+
+/// What a keepalived says of a case, and what the line changes.
+fn row(host: &Host, keepalived: &Path, key: &str, texts: [String; 2]) -> io::Result<Vec<String>> {
+    let [without, with] = texts;
+    let file = "/etc/keepalived/keepalived.conf";
+    let put = |text: String| host.run(move || mount::file(file, text.as_bytes(), 0o644));
+    put(without.clone())??;
+    let before = recorded::told(host, keepalived, file)?;
+    put(with.clone())??;
+    let said = recorded::told(host, keepalived, file)?;
+    let known: Vec<&str> = before.split(" | ").collect();
+    // Without the numbers of lines, which the one line more moves.
+    let bare = |line: &str| {
+        line.split_once(") ").filter(|_| line.starts_with("(FILE: ")).map_or(line, |(_, rest)| rest).to_owned()
+    };
+    let mut old: Vec<String> = known.iter().map(|line| bare(line)).collect();
+    let new: Vec<String> = said.split(" | ").map(bare).collect();
+    let mut more = Vec::new();
+    for line in new.into_iter().skip(1) {
+        match old.iter().position(|known| *known == line) {
+            Some(at) => drop(old.swap_remove(at)),
+            None => more.push(line),
+        }
+    }
+    let (without, with) = (dump(host, keepalived, without)?, dump(host, keepalived, with)?);
+    let effect: Vec<String> = match (without.is_empty(), with.is_empty()) {
+        (false, false) => {
+            let added = minus(&with, &without).into_iter().map(|line| format!("+{line}"));
+            added.chain(minus(&without, &with).into_iter().map(|line| format!("-{line}"))).collect()
+        }
+        _ => vec!["no dump".to_owned()],
+    };
+    Ok(vec![key.to_owned(), more.join(" | "), effect.join(" | ")])
+}
+
+#[test]
+fn what_keepalived_says_it_ignores_is_ignored() -> io::Result<()> {
+    let base = std::fs::read_to_string(root().join(BASE))?;
+    let whole = CASES.iter().map(|(mark, given, ignored)| {
+        let texts = [with(&base, mark, &[given]), with(&base, mark, &[given, ignored])];
+        (format!("{mark} {given}{}{ignored}", if given.is_empty() { "" } else { "; " }), texts)
+    });
+    let parts = PARTS.iter().map(|(mark, without, line)| {
+        (format!("{mark} part of {line}"), [with(&base, mark, &[without]), with(&base, mark, &[line])])
+    });
+    let cases: Vec<(String, [String; 2])> = whole.chain(parts).collect();
+    // Several machines: each run waits most of the time.
+    let table = |keepalived: PathBuf| -> io::Result<Vec<Vec<String>>> {
+        let share = cases.len().div_ceil(8);
+        std::thread::scope(|scope| {
+            let run = |cases: &[(String, [String; 2])]| -> io::Result<Vec<Vec<String>>> {
+                let (host, _switches) = machine()?;
+                cases.iter().map(|(key, texts)| row(&host, &keepalived, key, texts.clone())).collect()
+            };
+            let runs: Vec<_> = cases.chunks(share).map(|cases| scope.spawn(move || run(cases))).collect();
+            let mut all = Vec::new();
+            for run in runs {
+                all.extend(run.join().expect("rows")?);
+            }
+            Ok(all)
+        })
+    };
+    if let Some(path) = recorded::recorder() {
+        return recorded::write("ignored.tsv", &table(path)?);
+    }
+    let (theirs, ours) = (recorded::read("ignored.tsv")?, table(Program::Ours.keepalived()?)?);
+    assert_eq!(theirs.len(), ours.len());
+    let mut wrong = Vec::new();
+    for (theirs, ours) in theirs.iter().zip(&ours) {
+        let [key, said, effect] = &theirs[..] else { return Err(io::Error::other("a row has three cells")) };
+        assert!(said.to_lowercase().contains("ignor") || said.contains("isabl"), "{key}: {said}");
+        let not_so = NOT_SO.iter().any(|(line, _)| line == key);
+        assert_eq!(not_so, !effect.is_empty(), "{key}: {effect}");
+        if ours[..2] != theirs[..2] || !ours[2].is_empty() {
+            wrong.push(format!("theirs {}\nours   {}", theirs.join("\t"), ours.join("\t")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ours.len(), wrong.join("\n"));
+    Ok(())
+}

@@ -8,15 +8,7 @@ use crate::house::sources;
 const LONGEST: usize = 3;
 
 /// Circles that are longer still, by the folder their files have in common, and how long they may be.
-const LONGER: [(&str, usize); 7] = [
-    ("conf", 6),
-    ("http/drivers", 4),
-    ("http/heart", usize::MAX),
-    ("keepalived", usize::MAX),
-    ("log", 4),
-    ("nginx", 4),
-    ("stream", 9),
-];
+const LONGER: [(&str, usize); 2] = [("http/heart", usize::MAX), ("keepalived", usize::MAX)];
 
 /// The files that each file imports, by their paths as modules.
 type Imports = BTreeMap<String, BTreeSet<String>>;

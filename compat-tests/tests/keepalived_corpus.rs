@@ -33,6 +33,7 @@ impl Lab {
         let mut files = Vec::new();
         collect(&root().join("fixtures/keepalived/corpus"), "", &mut files)?;
         collect(&root().join("fixtures/keepalived/bad"), "bad-", &mut files)?;
+        collect(&root().join("fixtures/keepalived/stock"), "stock-", &mut files)?;
         host.run(move || -> io::Result<()> {
             mount::replace(FOLDER)?;
             files.iter().try_for_each(|(name, text)| mount::file(&format!("{FOLDER}/{name}"), text, 0o644))
@@ -92,8 +93,8 @@ const WHOLE: &[(&[&str], &str)] = &[
 #[test]
 fn whole_configurations_are_judged_as_keepalived_judges_them() -> io::Result<()> {
     let lab = Lab::new()?;
-    let files = [whole("corpus", "")?, whole("bad", "bad-")?].concat();
-    assert!(files.len() >= 90, "only {} files", files.len());
+    let files = [whole("corpus", "")?, whole("bad", "bad-")?, whole("stock", "stock-")?].concat();
+    assert!(files.len() >= 108, "only {} files", files.len());
     let table = |keepalived: PathBuf| -> io::Result<Vec<Vec<String>>> {
         files.iter().map(|(name, _)| lab.row(&keepalived, name, name)).collect()
     };

@@ -160,7 +160,7 @@ fn a_part_of_a_configuration_is_explained_in_its_place() {
 #[test]
 fn what_differs_can_fail_a_build_and_usage_ends_with_2() {
     assert_eq!(asked(&["survey", ARTICLE[0]]).1, 0);
-    let stock = "/nginx/stock/debian/nginx.conf";
+    let stock = "/nginx/stock/nginx.org/etc/nginx/nginx.conf";
     assert_eq!(asked(&["survey", stock]).1, 0);
     assert_eq!(asked(&["survey", "--fail-on", "differs", stock]).1, 1);
     assert_eq!(asked(&["survey", "/none.conf"]).1, 2);

@@ -105,40 +105,6 @@ fn a_reload_to_what_is_not_served_is_refused() {
     assert_eq!(testbed.get(8080, "/").expect("an answer").text(), "first");
 }
 
-/// The files of `fixtures/nginx/stock`, in the place of the distribution's.
-fn stock(testbed: &TestBed, folder: &str) {
-    let from = compat_tests::root().join("fixtures/nginx/stock").join(folder);
-    let put = move || -> std::io::Result<()> {
-        let mut folders = vec![from.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    let name = path.strip_prefix(&from).map_err(std::io::Error::other)?;
-                    mount::file(&format!("{PREFIX}/conf/{}", name.display()), &std::fs::read(&path)?, 0o644)?;
-                }
-            }
-        }
-        mount::file(&format!("{PREFIX}/html/index.html"), b"welcome\n", 0o644)
-    };
-    testbed.host().run(put).expect("a host").expect("files");
-}
-
-#[test]
-fn stock_configurations_start() {
-    for folder in ["debian", "nginx.org"] {
-        let testbed = TestBed::new(Program::Ours).expect("a host");
-        stock(&testbed, folder);
-        let test = testbed.command(&["-t"]).unwrap_or_else(|error| panic!("{folder}: {error}"));
-        let warnings: Vec<&str> = test.lines().filter(|line| line.contains("[warn]")).collect();
-        assert!(warnings.is_empty(), "{folder}: {test}");
-        testbed.command(&[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
-        testbed.wait_for_text(80, "/", "welcome").unwrap_or_else(|error| panic!("{folder}: {error}"));
-    }
-}
-
 #[test]
 fn a_test_of_keepalived_fails_where_a_start_fails() {
     let (switch, host) = (Switch::new().expect("a switch"), Host::new("reader").expect("a host"));

@@ -2,26 +2,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::diagnostic::Diagnostic;
-use super::effect::{Need, Omission};
+use super::omission::{Need, Omission};
+use super::setting::Setting;
 use super::tree::Statement;
-use super::walk::Setting;
 use std::any::{Any, TypeId};
 
-/// A set of the places a directive may stand in; each product names its own bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Contexts(pub u64);
-
-impl Contexts {
-    /// Either set.
-    pub const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether the two have a place in common.
-    pub const fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
+pub use super::contexts::Contexts;
 
 /// How many arguments a directive takes, and whether a block follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,39 +5,14 @@
 //! value asks for something that is not done anyway, and one of these levels has what the row works on.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::contexts::Contexts;
 use super::diagnostic::Diagnostic;
-use super::directive::{Contexts, Directive};
+use super::directive::Directive;
 use super::level::{Level, Levels};
 use super::registry::Registry;
-use super::tree::Word;
+use super::setting::Occurrence;
 
-/// What happens where a row is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Omission {
-    /// Requests are served otherwise than asked.
-    Changes,
-    /// The row protects: the block, and the blocks that receive its value, answer nobody without it.
-    Closes(&'static str),
-    /// The block itself answers nobody without the row, which the blocks inside do not receive.
-    ClosesHere(&'static str),
-    /// Something is not opened at all without the row: what.
-    Withholds(&'static str),
-    /// No client sees the difference: why.
-    Tunes(&'static str),
-}
-
-/// What must be there for a row to have an effect.
-#[derive(Clone, Copy)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// One of these rows, not served either, with an effect at a level that receives the value.
-    Rows(&'static [&'static str]),
-    /// The same, with what lacks where there is none.
-    AnyOf(&'static [&'static str], &'static str),
-    /// Whatever the module looks for at a level that receives the value; and what lacks where no level has it.
-    Where(fn(&Levels<'_>) -> bool, &'static str),
-}
+pub use super::omission::{Need, Omission};
 
 /// What leaving out an occurrence comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,17 +44,6 @@ impl Unserved {
     pub const fn refuses(&self) -> bool {
         matches!(self.effect, Effect::Refused(_))
     }
-}
-
-/// An occurrence as the walk notes it.
-pub struct Occurrence {
-    pub(super) row: &'static Directive,
-    pub(super) omission: Omission,
-    /// Whether only a part of the row is not served.
-    pub(super) part: bool,
-    pub(super) words: Vec<Word>,
-    pub(super) what: String,
-    pub(super) complaint: Diagnostic,
 }
 
 impl Occurrence {
@@ -201,7 +165,7 @@ impl Judge<'_> {
             Need::Where(is_there, _) => is_there(levels),
             Need::Rows(names) | Need::AnyOf(names, _) => active.iter().any(|other| named(names, *other)),
             Need::Nothing => {
-                let scope = self.registry.scope(one.row.set.target());
+                let scope = self.registry.scopes().of(one.row.set.target());
                 let contexts = scope.map_or(one.row.contexts, |scope| scope.contexts.or(one.row.contexts));
                 contexts.meets(levels.level.context)
             }

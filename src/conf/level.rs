@@ -1,13 +1,14 @@
 //! What was given in one block, and the blocks around it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::directive::Contexts;
-use super::module::AnyConf;
-use super::registry::RowId;
+use super::contexts::Contexts;
 use super::source::Span;
 use super::tree::{Statement, Word};
 use std::any::{Any, TypeId};
 use std::hash::{Hash as _, Hasher};
+
+/// A conf whose type is known to its scope only.
+pub type AnyConf = Box<dyn Any + Send + Sync>;
 
 /// The settings given in one block.
 pub struct Level {
@@ -30,7 +31,7 @@ pub struct Level {
     /// Whether it must not answer without what is left out.
     pub(super) closed: bool,
     /// The rows with a default that were given, until the level is merged.
-    pub(super) given: Vec<RowId>,
+    pub(super) given: Vec<&'static str>,
 }
 
 impl Level {

@@ -5,19 +5,25 @@
 
 pub mod brace;
 pub mod bytes;
+mod contexts;
 pub mod diagnostic;
+mod dialect;
 pub mod directive;
 pub mod disk;
 pub mod effect;
 pub mod expand;
+mod firsts;
 #[cfg(test)]
 pub mod fuzz;
 pub mod level;
 pub mod lex;
+mod load;
 pub mod module;
 pub mod near;
+mod omission;
 pub mod print;
 pub mod registry;
+mod setting;
 pub mod slot;
 pub mod source;
 pub mod tree;

@@ -1,8 +1,11 @@
 //! What a module tells the configuration front end: its rows, and the settings it keeps at each level.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::contexts::Contexts;
 use super::diagnostic::Diagnostic;
-use super::directive::{Contexts, Directive};
+use super::directive::Directive;
+use super::level::AnyConf;
+use hashbrown::HashMap;
 use std::any::{Any, TypeId};
 
 /// One level's settings for one module: what was given there, everything else `None`.
@@ -10,9 +13,6 @@ pub trait Conf: Any + Default + Send + Sync {
     /// Takes from the enclosing level what this level leaves unset.
     fn inherit(&mut self, outer: &Self);
 }
-
-/// A conf whose type is known to its scope only.
-pub type AnyConf = Box<dyn Any + Send + Sync>;
 
 /// Settings a module keeps, and the contexts that have a set of their own.
 #[derive(Clone, Copy)]
@@ -40,6 +40,31 @@ impl Scope {
             },
             contexts,
         }
+    }
+}
+
+/// The scopes of all modules, by the types of their settings.
+#[derive(Default)]
+pub struct Scopes {
+    all: Vec<Scope>,
+    by_type: HashMap<TypeId, usize>,
+}
+
+impl Scopes {
+    /// Adds a scope.
+    pub fn add(&mut self, scope: Scope) {
+        self.by_type.insert((scope.type_of)(), self.all.len());
+        self.all.push(scope);
+    }
+
+    /// The scope that keeps settings of a type.
+    pub fn of(&self, type_of: TypeId) -> Option<&Scope> {
+        self.by_type.get(&type_of).and_then(|index| self.all.get(*index))
+    }
+
+    /// All scopes, in the order of the modules.
+    pub fn all(&self) -> &[Scope] {
+        &self.all
     }
 }
 

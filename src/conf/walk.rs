@@ -5,215 +5,30 @@
 //! rows' own setters and every inner conf takes from the nearest outer one what it leaves unset, as nginx merges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::diagnostic::{self, At, Diagnostic, MOST, Severity, reason};
-use super::directive::{Contexts, Directive, Opens};
-use super::effect::{self, Occurrence, Unserved};
-use super::level::find;
+use super::contexts::Contexts;
+use super::diagnostic::{self, At, Diagnostic, MOST};
+use super::directive::{Directive, Opens};
+use super::effect::{self, Unserved};
+use super::firsts::Firsts;
+use super::level::{AnyConf, find};
 use super::lex;
-use super::module::{AnyConf, Scope};
-use super::registry::{Registry, RowId};
+use super::load::{load, load_one, names};
+use super::module::Scope;
+use super::registry::Registry;
+use super::setting::Occurrence;
 use super::source::{Kind, Loader, Sources, Span};
 use super::tree::{Block, Node, Statement, Word};
 use faults::Faults;
-use firsts::Firsts;
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 
+pub use super::dialect::{Dialect, Wording};
 pub use super::level::{Kinds, Level, Levels};
+pub use super::load::{Bases, errno, full};
+pub use super::setting::Setting;
 
 mod faults;
-mod firsts;
 mod hints;
 mod unserved;
-
-/// What differs between the two languages' manners.
-#[derive(Clone, Copy)]
-pub struct Dialect {
-    /// Reads a text into statements.
-    pub lex: fn(&[u8], super::source::SourceId) -> Block,
-    /// Stop at the first fatal complaint (nginx), or report and go on (keepalived).
-    pub stop: bool,
-    /// Where the dialect stops: report and go on all the same, with the statement left out.
-    pub every: bool,
-    /// The words for what the walk itself finds.
-    pub wording: &'static dyn Wording,
-}
-
-/// A product's words for the complaints of the walk.
-pub trait Wording: Sync {
-    /// No row has the name.
-    fn unknown(&self, name: &str) -> String;
-    /// Rows have the name, but not here.
-    fn not_allowed(&self, name: &str) -> String;
-    /// A block where none belongs.
-    fn unterminated(&self, name: &str) -> String;
-    /// No block where one belongs.
-    fn no_block(&self, name: &str) -> String;
-    /// A wrong number of arguments.
-    fn arity(&self, name: &str) -> String;
-    /// What the places directives may stand in are called.
-    fn places(&self) -> &'static [(Contexts, &'static str)] {
-        &[]
-    }
-    /// Where a name that no row has is known to be from.
-    fn origin(&self, _name: &str) -> Option<String> {
-        None
-    }
-    /// A row, or part of one, that is known and not served; `what` is a directive's quoted name and perhaps a parameter's.
-    fn unserved(&self, what: &str) -> String;
-    /// The blocks that only pass settings on to those inside.
-    fn groups(&self) -> Contexts {
-        Contexts(0)
-    }
-}
-
-/// What a setter may ask for beside its own conf.
-pub struct Setting<'a> {
-    /// The row being set.
-    pub row: &'static Directive,
-    /// Levels from the outermost to the one the statement stands in (or opens).
-    levels: &'a mut Vec<Level>,
-    registry: &'a Registry,
-    dialect: Dialect,
-    loader: &'a dyn Loader,
-    sources: &'a mut Sources,
-    complaints: &'a mut Vec<Diagnostic>,
-    unserved: &'a mut Vec<Occurrence>,
-    bases: &'a Bases,
-    end: Option<Span>,
-    firsts: &'a mut Firsts,
-}
-
-impl Setting<'_> {
-    /// `"name" directive …`, the form of most of nginx's complaints.
-    pub fn complain(&self, what: &str) -> Diagnostic {
-        Diagnostic::emerg(format!("\"{}\" directive {what}", self.row.name))
-    }
-
-    /// The directive was given before.
-    pub fn duplicate(&self) -> Diagnostic {
-        self.complain("is duplicate").kind(diagnostic::Kind::Again)
-    }
-
-    /// Adds a warning that does not stop the reading.
-    pub fn warn(&mut self, statement: &Statement, message: impl Into<String>) {
-        self.complaints.push(Diagnostic::warn(message).at(statement.span));
-    }
-
-    /// Adds a complaint after which the setter goes on, as one about a line among many.
-    pub fn report(&mut self, complaint: Diagnostic) {
-        self.complaints.push(complaint);
-    }
-
-    /// The kind of block the statement stands in (or opens).
-    pub fn context(&self) -> Contexts {
-        self.levels.last().map_or(Contexts(0), |level| level.context)
-    }
-
-    /// The block around the one the statement opens.
-    pub fn around(&self) -> Option<&Level> {
-        self.levels.iter().rev().nth(1)
-    }
-
-    /// Notes that the statement gives a value to the row `name` as well, whose default is not wanted then.
-    pub fn gives(&mut self, name: &str) {
-        let context = self.context();
-        if let (Some((id, _)), Some(level)) = (self.registry.find(name.as_bytes(), context), self.levels.last_mut()) {
-            level.given.push(id);
-        }
-    }
-
-    /// The `}` of the block that is being closed.
-    pub const fn end(&self) -> Option<Span> {
-        self.end
-    }
-
-    /// The whole, as far as it has been read.
-    pub fn outermost(&self) -> Option<&Level> {
-        self.levels.first()
-    }
-
-    /// The innermost level.
-    pub fn level(&self) -> Option<&Level> {
-        self.levels.last()
-    }
-
-    /// The nearest `C` given so far, looking outward.
-    pub fn seen<C: Any>(&self) -> Option<&C> {
-        self.levels.iter().rev().find_map(Level::own)
-    }
-
-    /// The settings of type `C` of the nearest level that has them, made if nothing was given yet.
-    pub fn conf<C: Any>(&mut self) -> Option<&mut C> {
-        let scope = self.registry.scope(TypeId::of::<C>())?;
-        let at = self.levels.iter().rposition(|level| level.context.meets(scope.contexts))?;
-        self.conf_at(at)
-    }
-
-    /// Those of the block around the one the statement opens.
-    pub fn conf_around<C: Any>(&mut self) -> Option<&mut C> {
-        self.conf_at(self.levels.len().checked_sub(2)?)
-    }
-
-    fn conf_at<C: Any>(&mut self, at: usize) -> Option<&mut C> {
-        let of = TypeId::of::<C>();
-        let (scope, level) = (self.registry.scope(of)?, self.levels.get_mut(at)?);
-        if level.find(of).is_none() {
-            level.put(of, (scope.new)());
-        }
-        level.confs.iter_mut().find(|(have, _)| *have == of).and_then(|(_, conf)| conf.downcast_mut())
-    }
-
-    /// `path` as it is used: relative paths start at the main file's folder.
-    pub fn full(&self, path: &str) -> String {
-        full(&self.bases.conf, path)
-    }
-
-    /// `path` as logs and data use it: relative paths start at the prefix.
-    pub fn full_prefix(&self, path: &str) -> String {
-        full(&self.bases.prefix, path)
-    }
-
-    /// `file:line` of a place, as nginx names an earlier one.
-    pub fn place(&self, span: Span) -> String {
-        let line = super::print::line(span, self.sources);
-        self.sources.text(span.source).map_or_else(String::new, |source| format!("{}:{line}", source.name))
-    }
-
-    /// The bytes of a file a setter must look into.
-    ///
-    /// # Errors
-    /// nginx's words for a file that cannot be read.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
-        self.loader.load(path).map_err(|error| {
-            let call = if error.kind() == std::io::ErrorKind::IsADirectory { "read()" } else { "open()" };
-            let complaint = Diagnostic::emerg(format!("{call} \"{path}\" failed ({})", errno(&error))).machine();
-            hints::beside(complaint, path, self.loader, self.dialect)
-        })
-    }
-
-    /// Whether a file is there.
-    pub fn exists(&self, path: &str) -> bool {
-        self.loader.glob(path).is_ok_and(|names| !names.is_empty())
-    }
-
-    /// The statements of the files `pattern` names, for blocks that read their rows themselves.
-    ///
-    /// # Errors
-    /// What `include` says when a file cannot be read.
-    pub fn include(&mut self, pattern: &str) -> Result<Vec<Block>, Diagnostic> {
-        let full = self.full(pattern);
-        load(self.loader, self.sources, self.dialect, &full)
-    }
-}
-
-/// Where relative paths start; both end in a slash.
-#[derive(Clone, Debug, Default)]
-pub struct Bases {
-    /// The main file's folder, for files of the configuration.
-    pub conf: String,
-    /// The prefix, for everything else.
-    pub prefix: String,
-}
 
 /// A configuration that was read: its outermost level, or what is wrong.
 pub struct Walked {
@@ -390,7 +205,7 @@ impl<'a> Walk<'a> {
         let row = || self.registry.find(&statement.words.first()?.bytes, context);
         !self.dialect.stop
             && statement.block.is_none()
-            && row().is_some_and(|(_, row)| match row.arity.opens() {
+            && row().is_some_and(|row| match row.arity.opens() {
                 Some(Opens::Rows) => row.arity.needs_block(),
                 Some(Opens::Context(_)) => row.arity.needs_block() && self.levels.len() > 1,
                 None => false,
@@ -401,7 +216,7 @@ impl<'a> Walk<'a> {
     fn lacks_brace(&mut self, statement: &Statement, next: Option<Span>) {
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let row = statement.words.first().and_then(|word| self.registry.find(&word.bytes, context));
-        if row.is_some_and(|(_, row)| matches!(row.arity.opens(), Some(Opens::Context(_)))) {
+        if row.is_some_and(|row| matches!(row.arity.opens(), Some(Opens::Context(_)))) {
             let complaint = Diagnostic::emerg(self.dialect.wording.no_block(&statement.name()));
             self.complaints
                 .push(next.map_or_else(|| placed(complaint.clone(), statement), |at| complaint.clone().at(at)));
@@ -412,7 +227,7 @@ impl<'a> Walk<'a> {
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let Some(word) = statement.words.first() else { return Ok(()) };
         let (name, place) = (word.text(), word.span);
-        let Some((id, row)) = self.registry.find(&word.bytes, context) else {
+        let Some(row) = self.registry.find(&word.bytes, context) else {
             let complaint = self.stranger(&name, context).point(place);
             return Err(self.left_out(statement, complaint));
         };
@@ -439,7 +254,7 @@ impl<'a> Walk<'a> {
             self.omitted(row, statement, place);
             self.inside_unserved = true;
         }
-        let outcome = self.set(id, row, statement);
+        let outcome = self.set(row, statement);
         self.inside_unserved = around;
         outcome
     }
@@ -448,7 +263,7 @@ impl<'a> Walk<'a> {
     /// The complaint that is returned is the last of them.
     fn left_out(&mut self, statement: &mut Statement, complaint: Diagnostic) -> Diagnostic {
         let name = statement.words.first().map(|word| word.bytes.clone()).unwrap_or_default();
-        let mut contexts = self.registry.named(&name).filter_map(|(_, row)| match row.arity.opens() {
+        let mut contexts = self.registry.named(&name).filter_map(|row| match row.arity.opens() {
             Some(Opens::Context(context)) => Some(context),
             Some(Opens::Rows) | None => None,
         });
@@ -510,11 +325,11 @@ impl<'a> Walk<'a> {
         outcome
     }
 
-    fn set(&mut self, id: RowId, row: &'static Directive, statement: &mut Statement) -> Result<(), Diagnostic> {
+    fn set(&mut self, row: &'static Directive, statement: &mut Statement) -> Result<(), Diagnostic> {
         if row.default.is_some()
             && let Some(level) = self.levels.last_mut()
         {
-            level.given.push(id);
+            level.given.push(row.name);
         }
         let first = self.firsts.row(row.name, self.levels.last(), statement.span);
         // What is said of a row given twice knows the first.
@@ -578,7 +393,7 @@ impl<'a> Walk<'a> {
         Setting {
             row,
             levels: &mut self.levels,
-            registry: self.registry,
+            scopes: self.registry.scopes(),
             dialect: self.dialect,
             loader: self.loader,
             sources: self.sources,
@@ -593,7 +408,7 @@ impl<'a> Walk<'a> {
     /// Runs a row's setter on the conf it writes to, in the innermost level that has one.
     fn apply(&mut self, row: &'static Directive, statement: &Statement) -> Result<(), Diagnostic> {
         let target = row.set.target();
-        let Some(scope) = self.registry.scope(target).copied() else {
+        let Some(scope) = self.registry.scopes().of(target).copied() else {
             return row.set.set(&mut self.setting(row), &mut (), statement);
         };
         let Some(at) = self.levels.iter().rposition(|level| level.context.meets(scope.contexts)) else {
@@ -613,11 +428,11 @@ impl<'a> Walk<'a> {
         let around = self.levels.iter().rev().skip(1).fold(Contexts(0), |sum, level| sum.or(level.context));
         let registry = self.registry;
         let here = |scope: &Scope| scope.contexts.meets(context) && !scope.contexts.meets(around);
-        for scope in registry.scopes().iter().filter(|scope| here(scope)) {
+        for scope in registry.scopes().all().iter().filter(|scope| here(scope)) {
             self.defaults((scope.type_of)(), context)?;
         }
         if let Some(level) = self.levels.last_mut() {
-            for scope in registry.scopes().iter().filter(|scope| here(scope)) {
+            for scope in registry.scopes().all().iter().filter(|scope| here(scope)) {
                 let of = (scope.type_of)();
                 if level.find(of).is_none() {
                     level.put(of, (scope.new)());
@@ -637,8 +452,8 @@ impl<'a> Walk<'a> {
 
     fn defaults(&mut self, target: TypeId, context: Contexts) -> Result<(), Diagnostic> {
         let registry = self.registry;
-        for (id, row) in registry.with_default(target) {
-            let given = self.levels.last().is_some_and(|level| level.given.contains(&id));
+        for row in registry.with_default(target) {
+            let given = self.levels.last().is_some_and(|level| level.given.contains(&row.name));
             let Some(text) = row.default else { continue };
             if given || !row.contexts.meets(context) {
                 continue;
@@ -673,7 +488,7 @@ impl Frame<'_> {
 /// Lets a level's settings, and those inside it, take what they leave unset, for the scopes that are merged `here`.
 fn pass_down(level: &mut Level, registry: &Registry, outer: &Frame<'_>, here: &dyn Fn(&Scope) -> bool) {
     for (of, conf) in &mut level.confs {
-        let scope = registry.scope(*of).filter(|scope| here(scope));
+        let scope = registry.scopes().of(*of).filter(|scope| here(scope));
         if let Some(scope) = scope
             && let Some(nearest) = outer.nearest(scope)
         {
@@ -700,44 +515,4 @@ pub fn statement_of(name: &str, text: &str) -> Statement {
 
 fn placed(complaint: Diagnostic, statement: &Statement) -> Diagnostic {
     if complaint.at == At::Nowhere { complaint.at(statement.span) } else { complaint }
-}
-
-/// `path`, starting at `base` unless it is absolute.
-pub fn full(base: &str, path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("{base}{path}") }
-}
-
-fn load(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, path: &str) -> Result<Vec<Block>, Diagnostic> {
-    names(loader, path)?.iter().map(|name| load_one(loader, sources, dialect, name)).collect()
-}
-
-/// The files a pattern names.
-fn names(loader: &dyn Loader, path: &str) -> Result<Vec<String>, Diagnostic> {
-    if path.contains(['*', '?', '[']) {
-        loader.glob(path).map_err(|error| Diagnostic::emerg(format!("glob() \"{path}\" failed ({})", errno(&error))))
-    } else {
-        Ok(vec![path.to_owned()])
-    }
-}
-
-fn load_one(loader: &dyn Loader, sources: &mut Sources, dialect: Dialect, name: &str) -> Result<Block, Diagnostic> {
-    let text = loader.load(name).map_err(|error| hints::beside(unreadable(name, &error), name, loader, dialect))?;
-    let id = sources.add(name, Kind::File, text);
-    let bytes = sources.text(id).map(|source| source.text.clone()).unwrap_or_else(|| [].into());
-    Ok((dialect.lex)(&bytes, id))
-}
-
-fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
-    if error.kind() == std::io::ErrorKind::IsADirectory {
-        return Diagnostic::new(Severity::Crit, format!("pread() \"{name}\" failed ({})", errno(error))).unlined();
-    }
-    Diagnostic::emerg(format!("open() \"{name}\" failed ({})", errno(error)))
-}
-
-/// `2: No such file or directory`, nginx's form of an errno.
-pub fn errno(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => format!("{code}: {}", reason(error)),
-        None => reason(error),
-    }
 }

@@ -193,9 +193,9 @@ pub fn read_all(
     let mut walk = Walk::new(&registry, dialect, (loader, &mut sources), Bases::default(), ROOT);
     let opens = |name: &[u8]| {
         let mut rows = registry.named(name).peekable();
-        rows.peek().is_none() || rows.any(|(_, row)| row.arity.opens().is_some())
+        rows.peek().is_none() || rows.any(|row| row.arity.opens().is_some())
     };
-    let command = |name: &[u8]| registry.named(name).any(|(_, row)| row.set.is_command());
+    let command = |name: &[u8]| registry.named(name).any(|row| row.set.is_command());
     let keywords = lex::keepalived::Keywords { opens: &opens, command: &command };
     let (mut tree, shape) = lex::keepalived::tree(&expanded.lines, &keywords);
     let mut passes: Vec<(Pass, &'static [Pass])> = Vec::new();

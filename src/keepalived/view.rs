@@ -60,7 +60,7 @@ pub fn registry() -> (Registry, Contexts) {
 /// The arguments that a keyword has where a block does not give it, if they are the same in every file.
 pub fn implied(registry: &Registry, block: &str, keyword: &str) -> Option<String> {
     let (context, _) = PLACES.iter().find(|(_, name)| *name == block)?;
-    let (_, row) = registry.find(keyword.as_bytes(), *context)?;
+    let row = registry.find(keyword.as_bytes(), *context)?;
     // A keyword without arguments that is on anyway.
     row.implied.map(|text| if text == row.name { String::new() } else { text.to_owned() })
 }

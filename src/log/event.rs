@@ -3,7 +3,7 @@
 //! What an event carries: `severity` (a [`Level`]), `connection` or `instance` where there is one, and `message`, which
 //! need not be UTF-8. Events of libraries are nobody's lines.
 
-use super::error::Level;
+use super::level::Level;
 use std::fmt::Debug;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

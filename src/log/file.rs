@@ -3,7 +3,8 @@
 //! Access-log lines are collected per loop and written before the loop sleeps, so they are seen as soon as nginx's
 //! unbuffered ones at a fraction of the system calls. A failed write of them is reported once a minute, never fatal.
 
-use super::error::{Level, Log};
+use super::error::Log;
+use super::level::Level;
 use crate::sys::zlib::{Deflate, Flush, ZlibError};
 use parking_lot::{Mutex, RwLock};
 use std::fs;

@@ -1,6 +1,6 @@
 //! Lines to systemd's journal with fields of their own (the journal's native protocol: `KEY=value` lines in a datagram).
 
-use super::error::Level;
+use super::level::Level;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;

@@ -5,6 +5,8 @@ pub mod error;
 pub mod event;
 pub mod file;
 pub mod journal;
+pub mod level;
 pub mod syslog;
 
-pub use error::{Level, Log, Sink};
+pub use error::{Log, Sink};
+pub use level::Level;

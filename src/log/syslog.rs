@@ -1,7 +1,7 @@
 //! Lines to a syslog server over UDP or a local socket (RFC 3164), as nginx's `syslog:` sends them.
 
 use super::clock;
-use super::error::Level;
+use super::level::Level;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;

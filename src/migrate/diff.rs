@@ -103,7 +103,7 @@ fn changes(old: &Text, new: &Text) -> Vec<Change> {
 
 /// What a setting is where it is not given.
 fn default(registry: &Registry, name: &str) -> Option<String> {
-    registry.named(name.as_bytes()).find_map(|(_, row)| row.default).map(|text| nginx::normal(name, text))
+    registry.named(name.as_bytes()).find_map(|row| row.default).map(|text| nginx::normal(name, text))
 }
 
 /// One entry for a setting that changed at one place and holds in many.

@@ -95,7 +95,7 @@ const PRODUCT: [&str; 4] = ["events", "http", "stream", "mail"];
 
 fn opened(registry: &Registry, block: &str, context: Contexts) -> Option<Contexts> {
     let name = block.split(' ').next().unwrap_or_default();
-    match registry.find(name.as_bytes(), context)?.1.arity.opens() {
+    match registry.find(name.as_bytes(), context)?.arity.opens() {
         Some(Opens::Context(inner)) => Some(inner),
         Some(Opens::Rows) | None => None,
     }
@@ -105,8 +105,8 @@ fn opened(registry: &Registry, block: &str, context: Contexts) -> Option<Context
 fn known(registry: &Registry, block: &Block, context: Contexts) -> usize {
     let one = |statement: &Statement| {
         let row = statement.words.first().and_then(|word| registry.find(&word.bytes, context));
-        let row = row.filter(|(_, row)| row.arity.needs_block() == statement.block.is_some());
-        let inside = match (row.and_then(|(_, row)| row.arity.opens()), &statement.block) {
+        let row = row.filter(|row| row.arity.needs_block() == statement.block.is_some());
+        let inside = match (row.and_then(|row| row.arity.opens()), &statement.block) {
             (Some(Opens::Context(inner)), Some(block)) => known(registry, block, inner),
             _ => 0,
         };

@@ -71,7 +71,7 @@ pub fn run(args: &Args, given: &Given) -> Result<Report, Failure> {
         requests.truncate(args.most);
         let ours = args.rnginx.clone().unwrap_or_else(beside);
         let (registry, _) = crate::nginx::view::registry();
-        let served = |name: &str| registry.named(name.as_bytes()).any(|(_, row)| row.support.is_served());
+        let served = |name: &str| registry.named(name.as_bytes()).any(|row| row.support.is_served());
         let original = run::trial((&args.nginx, &|_| true), &sandbox, &requests, &backends).await?;
         let ours = run::trial((&ours, &served), &sandbox, &requests, &backends).await?;
         Ok(report(args, &sandbox, (&original, &ours), left_out))

@@ -221,7 +221,7 @@ impl<'a> Survey<'a> {
 
     fn statement(&mut self, statement: &Statement, context: Contexts) {
         let Some(word) = statement.words.first() else { return };
-        let row = self.registry.find(&word.bytes, context).map(|(_, row)| row);
+        let row = self.registry.find(&word.bytes, context);
         let name = word.text().into_owned();
         let (verdict, help) = match row {
             Some(row) => (of_row(row), None),

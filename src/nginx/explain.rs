@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 pub use crate::http::explain::Question;
 pub use crate::http::trace::{Chosen, Passed, Trace};
-pub use crate::stream::explain::{Ending, Trace as StreamStory};
+pub use crate::stream::Ending;
+pub use crate::stream::explain::Trace as StreamStory;
 pub use crate::upstream::group::Choice;
 
 /// A configuration that can be asked.

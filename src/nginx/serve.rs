@@ -1,7 +1,6 @@
 //! One event loop: its listeners, the sites they belong to, and how both are replaced and retired.
 
 use super::generation::{Process, Service};
-use super::worker::{ListenSocket, Shared};
 use crate::http::{self, LoopState};
 use crate::log::file::File;
 use crate::log::{Level, Log};
@@ -17,10 +16,23 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
+
+/// What all loops of the worker share.
+pub struct Shared {
+    /// What the worker counts.
+    pub counters: Arc<http::Counters>,
+    /// Event loops.
+    pub loops: usize,
+    /// Whether the worker ends when its connections do.
+    pub quitting: AtomicBool,
+}
+
+/// A socket on its way to a loop.
+pub type ListenSocket = (String, OwnedFd, Service);
 
 /// A command to an event loop.
 pub enum LoopCommand {

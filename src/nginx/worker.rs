@@ -2,11 +2,11 @@
 
 use super::bundle::Bundle;
 use super::channel::{self, Channel, Kind};
-use super::generation::{self, Generation, Process, Service};
+use super::generation::{self, Generation, Process};
 use super::liveness;
 use super::open::{self, Listeners};
 use super::parent;
-use super::serve::{self, Loop, LoopCommand};
+use super::serve::{self, Loop, LoopCommand, Shared};
 use crate::http;
 use crate::log::{Level, Log};
 use crate::net::event_loop::{EventLoop, Unwritten, spawn, woken, write_logs};
@@ -23,19 +23,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// What all loops of the worker share.
-pub struct Shared {
-    /// What the worker counts.
-    pub counters: Arc<http::Counters>,
-    /// Event loops.
-    pub loops: usize,
-    /// Whether the worker ends when its connections do.
-    quitting: AtomicBool,
-}
-
-/// A socket on its way to a loop.
-pub type ListenSocket = (String, OwnedFd, Service);
 
 /// Ends the process without unwinding into the parent's code.
 #[expect(clippy::exit, reason = "a forked worker must not return into its parent's stack")]

@@ -4,7 +4,7 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::Setting;
-use crate::log::error::LEVELS;
+use crate::log::level::LEVELS;
 use crate::log::syslog::{FACILITIES, Server, Syslog};
 use crate::log::{Level, Log, Sink};
 use crate::net::address::{self, Host};

@@ -47,10 +47,6 @@ pub fn option(options: &mut Options, word: &Word) -> Result<bool, Diagnostic> {
             Some(keepalive) => options.keepalive = Some(keepalive),
             None => return Err(Diagnostic::emerg(format!("invalid so_keepalive value: \"{value}\""))),
         },
-        ("accept_filter", true) => {
-            let text = format!("accept filters \"{value}\" are not supported on this platform, ignored");
-            return Err(Diagnostic::emerg(text));
-        }
         ("setfib", true) => return Err(Diagnostic::emerg(format!("invalid parameter \"{text}\""))),
         _ => return Ok(false),
     }

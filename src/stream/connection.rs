@@ -1,9 +1,8 @@
 //! From an accepted socket to its log line: PROXY protocol head, phases, content.
 
 use super::handshake;
-use super::module::{Flow, Phase};
 use super::session::{Accepted, LoopState, Session, Wire};
-use super::site::{Port, Site};
+use super::site::{Flow, Phase, Port, Site};
 use crate::log::Level;
 use crate::net::address::Address;
 use crate::net::deadline::Deadline;

@@ -1,14 +1,12 @@
 //! What would become of a connection: the phases that serve it, run without leaving this process.
 
 use super::connection::enter;
-use super::module::Content;
 use super::session::{Accepted, Ledger, LoopState, Session, Wire};
-use super::site::Site;
+use super::site::{Content, Ending, Site};
 use super::udp::Receiver;
 use crate::net::address::Address;
 use crate::net::event_loop::EventLoop;
 use crate::net::transport::Transport;
-use crate::upstream::group::Choice;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -24,26 +22,6 @@ pub struct Trace {
     pub announced: bool,
     /// How it ends.
     pub ending: Ending,
-}
-
-/// How a connection ends, or goes on.
-#[derive(Clone, Debug)]
-pub enum Ending {
-    /// A phase ends it with this status.
-    Refused(u16),
-    /// It is answered with a text.
-    Answers(String),
-    /// It is passed on.
-    Passes {
-        /// The group.
-        group: String,
-        /// Who is asked.
-        choice: Choice,
-        /// Whether the server is sent a PROXY protocol head.
-        announces: bool,
-    },
-    /// Nobody can be asked; why.
-    Fails(String),
 }
 
 /// A worker that counts nothing.

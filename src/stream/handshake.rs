@@ -5,28 +5,13 @@ use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError, tell};
 use crate::net::transport::Transport;
-use crate::session::tls::{Named, Shaken, failed};
+use crate::session::tls::{Shaken, failed};
 use crate::tls::clients::{self, Verdict};
-use crate::tls::context::ServerContext;
-use crate::tls::directives::Verify;
 use crate::tls::info::{self, Offer};
 use rustls::ServerConnection;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::Duration;
-
-/// TLS of a server.
-pub struct Secure {
-    /// What handshakes are made of.
-    pub context: ServerContext,
-    /// Certificates that variables name.
-    pub named: Option<Named<Session>>,
-    /// `ssl_verify_client`.
-    pub verify: Verify,
-    /// `ssl_handshake_timeout`.
-    pub timeout: Duration,
-}
 
 /// Shakes hands with the session's client.
 ///

@@ -1,13 +1,10 @@
-//! `health_check` of a server: what its group's servers are asked, and the tasks that ask.
+//! `health_check` of a server: the tasks that ask its group's servers.
 
 use super::session::{LoopState, Session};
-use super::site::{Server, Site};
-use super::upstream::Pool;
+use super::site::{Asked, Server, Site};
 use crate::check::health::State;
 use crate::log::Level;
 use crate::net::transport::Transport;
-use crate::script::regex::Expression;
-use crate::upstream::health::Check;
 use crate::upstream::peer::Peer;
 use crate::upstream::watch::{self, Ask, Outcome, Running};
 use socket2::{Domain, Socket, Type};
@@ -15,83 +12,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A server's check of its group's servers.
-pub struct HealthCheck {
-    /// When it is made, and what its results come to.
-    pub check: Arc<Check>,
-    /// Whose servers are asked.
-    pub pool: Arc<Pool>,
-    /// `health_check_timeout`.
-    pub timeout: Duration,
-    /// Bytes of an answer that are examined.
-    pub most: usize,
-    /// What is asked.
-    pub question: Question,
-}
-
-/// What a server is asked.
-pub enum Question {
-    /// To take a connection, and what `match` says.
-    Tcp(Tests),
-    /// To answer a datagram, or not to refuse it.
-    Udp(Tests),
-    /// To answer an MQTT CONNECT with a CONNACK of code 0, or of this one.
-    Mqtt(Option<u8>),
-}
-
-/// A `match` block; empty where there is none.
-#[derive(Default)]
-pub struct Tests {
-    /// Its name.
-    pub name: String,
-    /// `send`.
-    pub send: Vec<u8>,
-    /// `expect`.
-    pub expect: Option<Expect>,
-}
-
-/// What an answer must be.
-pub enum Expect {
-    /// It begins with this.
-    Literal(Vec<u8>),
-    /// It matches.
-    Matches(Expression),
-}
-
-impl HealthCheck {
-    /// What log lines add.
-    pub fn context(&self, peer: &Peer) -> String {
-        let name = match &self.question {
-            Question::Tcp(tests) | Question::Udp(tests) => &*tests.name,
-            Question::Mqtt(_) => "",
-        };
-        let port = self.check.port.map(|port| format!(", port {port}")).unwrap_or_default();
-        let (peer, group) = (&peer.name, &self.pool.group.name);
-        format!(", health check \"{name}\" of peer {peer} in upstream \"{group}\"{port}")
-    }
-}
-
-/// What a check of a server came to.
-pub struct Asked {
-    /// Whether it passed; nothing where this side could not ask.
-    pub passed: Option<bool>,
-    /// What it was at, in the words of log lines.
-    pub action: &'static str,
-}
-
-/// The future of a check.
-pub type Asking<'s> = Pin<Box<dyn Future<Output = Asked> + 's>>;
-
-/// A content whose servers can be checked.
-pub trait Checkable {
-    /// The group that is known beforehand.
-    fn pool(&self) -> Option<&Arc<Pool>>;
-
-    /// Asks a server; `session` has no client.
-    fn check<'s>(&'s self, session: &'s mut Session, health: &'s HealthCheck, peer: &'s Peer) -> Asking<'s>;
-}
 
 /// Checks the servers of a site for as long as the results are held; to be called on one loop.
 ///

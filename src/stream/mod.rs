@@ -1,11 +1,12 @@
 //! The stream server: connections through phases to a proxy or a fixed answer.
 //!
-//! `connection` takes an accepted socket through its phases, `udp` a client's datagrams; `relay` moves the bytes; `build` makes the immutable
+//! `connection` takes an accepted socket through its phases, `udp` a client's `datagrams`; `relay` moves the bytes; `build` makes the immutable
 //! `site` of merged settings; the modules are in `modules`.
 
 mod build;
 mod connection;
 mod core;
+mod datagrams;
 pub mod explain;
 mod handshake;
 mod health;
@@ -27,5 +28,5 @@ pub use build::site;
 pub use connection::serve;
 pub use health::start as start_checks;
 pub use session::{Ledger, LoopState};
-pub use site::{Port, Site};
+pub use site::{Ending, Port, Site};
 pub use udp::{Receiver, Unreceived};

@@ -1,9 +1,7 @@
 //! What a stream module is, and the two doors from configuration to run time: `declare` and `install`.
 
-use super::explain::Ending;
-use super::handshake::Secure;
-use super::health::{Checkable, HealthCheck};
-use super::session::Session;
+use super::session::{Session, Text};
+use super::site::{Content, Handler, HealthCheck, PHASES, Phase, Secure};
 use super::upstream::Upstreams;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Word;
@@ -11,68 +9,6 @@ use crate::conf::walk::Levels;
 use crate::script::template::Template;
 use crate::script::variable::Names;
 use crate::session::build::Build;
-use std::future::Future;
-use std::pin::Pin;
-
-/// Compiled text with a session's variables.
-pub type Text = Template<Session>;
-
-/// nginx's phases, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Right after accept: who the client really is.
-    PostAccept,
-    /// Limits.
-    Preaccess,
-    /// Who may come in.
-    Access,
-    /// What is known of the first bytes.
-    Preread,
-    /// When all is over.
-    Log,
-}
-
-/// How many phases there are.
-pub const PHASES: usize = 5;
-
-/// What a step says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// The next step of this phase.
-    Next,
-    /// The next phase.
-    Pass,
-    /// More of the client's first bytes is wanted; in the preread phase alone.
-    More,
-    /// The session ends with this status.
-    Finish(u16),
-}
-
-/// A step of a phase.
-pub trait Handler: Send + Sync {
-    /// Runs it.
-    fn run(&self, session: &mut Session) -> Flow;
-}
-
-/// What a content handler does with a session; it yields the status.
-pub type Work<'s> = Pin<Box<dyn Future<Output = u16> + 's>>;
-
-/// The end of the way: a proxy, a fixed answer.
-pub trait Content: Send + Sync {
-    /// Runs it to its end.
-    fn run<'s>(&'s self, session: &'s mut Session) -> Work<'s>;
-
-    /// How many datagrams of a client are one session's; 0 is no limit.
-    fn datagrams(&self) -> u64;
-
-    /// How its servers are checked; nothing where it has none.
-    fn checks(&self) -> Option<&dyn Checkable> {
-        None
-    }
-
-    /// Tells what running would come to.
-    fn explain(&self, session: &Session) -> Ending;
-}
 
 /// Turns merged settings into what a server does.
 pub type Install = fn(&Levels<'_>, &mut ServerBuilder, &mut Compile<'_, '_>) -> Result<(), Diagnostic>;

@@ -1,7 +1,7 @@
 //! One client's connection: who it is, what was counted, and where its lines go.
 
+use super::datagrams::Client;
 use super::site::{Server, Site};
-use super::udp::Client;
 use super::upstream::Pool;
 use crate::log::Level;
 use crate::net::address::Address;
@@ -9,6 +9,7 @@ use crate::net::event_loop::EventLoop;
 use crate::net::proxy_protocol::Header;
 use crate::net::transport::Transport;
 use crate::script::regex::Captures;
+use crate::script::template::Template;
 use crate::script::variable::{Definitions, Slots, Subject};
 use crate::session::limit_conn::Ticket;
 use crate::session::tls::Shaken;
@@ -21,6 +22,9 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak as RcWeak};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+/// Compiled text with a session's variables.
+pub type Text = Template<Session>;
 
 /// Where a worker counts connections; their numbers are shared with http's.
 pub trait Ledger {
@@ -39,7 +43,7 @@ pub struct LoopState {
     /// The worker's counts.
     pub ledger: Arc<dyn Ledger>,
     /// Bytes of datagrams that wait for their sessions.
-    pub queued: Cell<usize>,
+    pub queued: Rc<Cell<usize>>,
     open: RefCell<Slab<Open>>,
 }
 
@@ -95,7 +99,7 @@ struct Open {
 impl LoopState {
     /// The stream server's share of a loop.
     pub fn new(event_loop: Rc<EventLoop>, ledger: Arc<dyn Ledger>) -> Rc<Self> {
-        Rc::new(Self { event_loop, ledger, queued: Cell::new(0), open: RefCell::default() })
+        Rc::new(Self { event_loop, ledger, queued: Rc::default(), open: RefCell::default() })
     }
 
     /// Whether no connection is open.

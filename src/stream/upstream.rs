@@ -1,7 +1,6 @@
 //! stream's view of backends: groups by name, and addresses used like them.
 
-use super::module::Text;
-use super::session::Session;
+use super::session::{Session, Text};
 use crate::conf::diagnostic::{Diagnostic, Kind};
 use crate::conf::walk::Levels;
 use crate::net::address::Endpoint;

@@ -3,7 +3,14 @@
 //! The list beside this file is OpenSSL 3.0's in its own order, TLS 1.3's suites left out: name, version, key exchange,
 //! authentication, encryption, MAC, the number on the wire and whether FIPS allows it.
 
+use std::borrow::Cow;
+
 const LIST: &str = include_str!("ciphers.txt");
+
+/// The word that asks for the system's policy. The OpenSSL of Red Hat's distributions knows it, and their nginx.conf has
+/// it; a system without that file has an OpenSSL that does not.
+const PROFILE: &str = "PROFILE=SYSTEM";
+const POLICY: &str = "/etc/crypto-policies/back-ends/openssl.config";
 
 /// Why a cipher string cannot be used, in OpenSSL's words.
 pub const NO_MATCH: &str = "error:0A0000B9:SSL routines::no cipher match";
@@ -124,6 +131,20 @@ impl List {
 /// # Errors
 /// OpenSSL's words.
 pub fn select(text: &str) -> Result<Selection, &'static str> {
+    let Some(rest) = text.strip_prefix(PROFILE) else { return selected(text) };
+    match std::fs::read_to_string(POLICY) {
+        Ok(policy) => of_policy(policy.trim(), rest),
+        Err(_) => Err(NO_MATCH),
+    }
+}
+
+/// The ciphers of a policy with `rest` behind it. The operator has not written its words: they count as one.
+fn of_policy(policy: &str, rest: &str) -> Result<Selection, &'static str> {
+    let Selection { names, .. } = selected(&format!("{policy}{rest}"))?;
+    Ok(Selection { words: vec![(PROFILE.to_owned(), names.clone())], names })
+}
+
+fn selected(text: &str) -> Result<Selection, &'static str> {
     let mut list = List(all().map(|cipher| (cipher, false)).collect());
     let mut words = Vec::new();
     let rest = match text.strip_prefix("DEFAULT") {
@@ -140,7 +161,11 @@ pub fn select(text: &str) -> Result<Selection, &'static str> {
 
 /// The security level a cipher string asks for; 2 where it asks for none.
 pub fn level(text: Option<&str>) -> u32 {
-    let asked = text.and_then(|text| text.rsplit_once("@SECLEVEL=")).and_then(|(_, level)| level.get(..1));
+    let text = text.map(|text| match text.strip_prefix(PROFILE) {
+        Some(rest) => Cow::Owned(std::fs::read_to_string(POLICY).unwrap_or_default() + rest),
+        None => Cow::Borrowed(text),
+    });
+    let asked = text.as_deref().and_then(|text| text.rsplit_once("@SECLEVEL=")).and_then(|(_, level)| level.get(..1));
     asked.and_then(|digit| digit.parse().ok()).unwrap_or(2)
 }
 

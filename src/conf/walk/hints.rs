@@ -1,11 +1,9 @@
 //! What a complaint of the walk says beside the original's words: what was probably meant, and where.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::{Dialect, Walk};
+use super::Walk;
 use crate::conf::diagnostic::{self, At, Diagnostic};
 use crate::conf::directive::{Arity, Contexts, Directive};
-use crate::conf::near::near;
-use crate::conf::source::Loader;
 use crate::conf::tree::{Statement, Word};
 
 impl Walk<'_> {
@@ -58,7 +56,7 @@ impl Walk<'_> {
         }
         let context = self.levels.last().map_or(Contexts(0), |level| level.context);
         let line = |word: &Word| self.sources.position(word.span.source, word.span.start).0;
-        let row = |word: &Word| self.registry.find(&word.bytes, context).map(|(_, row)| row);
+        let row = |word: &Word| self.registry.find(&word.bytes, context);
         let swallowed = statement.words.windows(2).find_map(|pair| match pair {
             [before, word] if !word.quoted && line(word) > line(before) => row(word).map(|_| line(before)),
             _ => None,
@@ -81,17 +79,5 @@ fn form(row: &Directive) -> Option<String> {
         (Arity::Flag, _) => Some(format!("{} on | off;", row.name)),
         (_, Some(default)) if !default.is_empty() => Some(format!("{} {default};", row.name)),
         _ => None,
-    }
-}
-
-/// The same complaint about a file that cannot be read, with the file beside it whose name is near.
-pub fn beside(complaint: Diagnostic, path: &str, loader: &dyn Loader, dialect: Dialect) -> Diagnostic {
-    let complaint = complaint.kind(diagnostic::Kind::File);
-    let Some((folder, name)) = path.rsplit_once('/').filter(|_| dialect.every) else { return complaint };
-    let names = loader.glob(&format!("{folder}/*")).unwrap_or_default();
-    let names = names.iter().filter_map(|path| path.rsplit_once('/').map(|(_, name)| name));
-    match near(name, names.filter(|other| *other != name)) {
-        Some(near) => complaint.help(format!("did you mean \"{folder}/{near}\"?")),
-        None => complaint,
     }
 }

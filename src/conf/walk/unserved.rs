@@ -1,36 +1,12 @@
 //! Noting what is checked and not served, at the level that has it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::{Setting, Walk};
+use super::Walk;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Directive, Support};
-use crate::conf::effect::{Occurrence, Omission};
+use crate::conf::setting::Occurrence;
 use crate::conf::source::Span;
 use crate::conf::tree::Statement;
-
-impl Setting<'_> {
-    /// Notes that part of a served row is known and not served: it is checked as the original checks it, and a start
-    /// is refused because of it.
-    pub fn unserved(&mut self, statement: &Statement, what: &str) {
-        self.omits(statement, what, Omission::Changes);
-    }
-
-    /// The same of a part without which something stays closed.
-    pub fn omits(&mut self, statement: &Statement, what: &str, omission: Omission) {
-        let complaint = Diagnostic::emerg(self.dialect.wording.unserved(what)).at(statement.span);
-        if let Some(level) = self.levels.last_mut() {
-            level.unserved.push(self.unserved.len());
-        }
-        self.unserved.push(Occurrence {
-            row: self.row,
-            omission,
-            part: true,
-            words: Vec::new(),
-            what: what.to_owned(),
-            complaint,
-        });
-    }
-}
 
 impl Walk<'_> {
     /// Notes an occurrence of a row that is not served.

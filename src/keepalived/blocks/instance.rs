@@ -734,7 +734,9 @@ fn old_sync_daemon(cx: &mut Setting<'_>, instance: &mut Instance, statement: &St
     let name = &instance.name;
     let text = format!("({name}) Specifying lvs_sync_daemon_interface against a vrrp is deprecated.");
     cx.report(complain(text).at(statement.span));
-    Err(complain("       Please use global lvs_sync_daemon"))
+    // The second line is indented by the name's length.
+    let indent = 6 + name.len().abs_diff(2);
+    Err(complain(format!("{:indent$}Please use global lvs_sync_daemon", "")))
 }
 
 fn notify_deleted(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {

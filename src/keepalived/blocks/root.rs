@@ -119,6 +119,8 @@ pub struct Root {
     pub routes: Vec<super::route::Given>,
     /// `static_rules`.
     pub rules: Vec<super::rule::Given>,
+    /// Of the next rules that name none.
+    pub preferences: super::rule::Preferences,
     /// `virtual_server_group`.
     pub server_groups: Vec<super::server::ServerGroup>,
     /// `track_group`.

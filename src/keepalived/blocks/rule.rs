@@ -64,7 +64,11 @@ const DIRECTIVES: &[Directive] = &[
 /// # Errors
 /// None; complaints are about single lines.
 pub fn virtual_rules(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Result<(), Diagnostic> {
-    instance.rules.extend(read(cx, statement, &mut instance.needs));
+    let mut next = cx.conf::<Root>().map_or_else(Preferences::default, |root| root.preferences);
+    instance.rules.extend(read(cx, statement, &mut instance.needs, &mut next));
+    if let Some(root) = cx.conf::<Root>() {
+        root.preferences = next;
+    }
     Ok(())
 }
 
@@ -73,12 +77,31 @@ pub fn virtual_rules(cx: &mut Setting<'_>, instance: &mut Instance, statement: &
 /// # Errors
 /// None; complaints are about single lines.
 pub fn static_rules(cx: &mut Setting<'_>, root: &mut Root, statement: &Statement) -> Result<(), Diagnostic> {
-    root.rules.extend(read(cx, statement, &mut root.needs));
+    root.rules.extend(read(cx, statement, &mut root.needs, &mut root.preferences));
     Ok(())
 }
 
-/// The preference of the first rule that names none; each further one gets one less.
-const PREFERENCE: u32 = 16_384;
+/// The preferences of the next rules of the file that name none: 16384 for the first, one less for each further one.
+#[derive(Clone, Copy, Debug)]
+pub struct Preferences {
+    ipv4: u32,
+    ipv6: u32,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self { ipv4: 16_384, ipv6: 16_384 }
+    }
+}
+
+impl Preferences {
+    const fn next(&mut self, ipv6: bool) -> u32 {
+        let next = if ipv6 { &mut self.ipv6 } else { &mut self.ipv4 };
+        let given = *next;
+        *next = given.wrapping_sub(1);
+        given
+    }
+}
 
 /// A rule as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +114,8 @@ pub struct Given {
     pub group: Option<String>,
 }
 
-fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> Vec<Given> {
+fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>, next: &mut Preferences) -> Vec<Given> {
     let fixed = cx.row.name == "static_rules";
-    let mut next = PREFERENCE;
     let mut rules = Vec::new();
     for line in super::track::lines(cx, statement) {
         let mut reader = Reader::new(fixed);
@@ -108,11 +130,11 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
         match outcome {
             Ok(mut given) => {
                 if given.rule.priority.is_none() {
+                    let preference = next.next(given.rule.ipv6);
                     let text = format!(
-                        "Rule has no preference specified - setting to {next}. This is probably not what you want."
+                        "Rule has no preference specified - setting to {preference}. This is probably not what you want."
                     );
-                    given.rule.priority = Some(next);
-                    next -= 1;
+                    given.rule.priority = Some(preference);
                     cx.report(complain(text).at(line.span));
                 }
                 let devs = [&given.rule.input, &given.rule.output].into_iter().flatten().cloned();

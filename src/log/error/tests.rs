@@ -1,4 +1,5 @@
 use super::*;
+use crate::log::level::LEVELS;
 use std::path::{Path, PathBuf};
 
 /// A path of this test's own.

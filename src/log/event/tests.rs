@@ -24,7 +24,7 @@ fn a_line_arrives_as_it_was_sent_and_only_where_it_was_sent() {
 
 #[test]
 fn every_level_comes_back() {
-    for (word, level) in crate::log::error::LEVELS {
+    for (word, level) in crate::log::level::LEVELS {
         let kept = Kept::default();
         send(&to(kept.clone()), Line { level: *level, connection: None, instance: None, message: word.as_bytes() });
         assert_eq!(kept.0.lock().expect("no panic").len(), 1, "{word}");

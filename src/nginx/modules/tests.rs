@@ -139,12 +139,12 @@ fn served_rows_are_documented() {
 fn setters_write_to_settings_their_contexts_have() {
     let registry = Registry::new(&modules());
     let mut wrong = Vec::new();
-    for (_, row, module) in registry.rows() {
+    for (row, module) in registry.rows() {
         let target = row.set.target();
         if target == TypeId::of::<()>() {
             continue;
         }
-        match registry.scope(target) {
+        match registry.scopes().of(target) {
             Some(scope) if scope.contexts.meets(row.contexts) || row.arity.opens().is_some() => {}
             Some(_) => wrong.push(format!("{module}: {}: not in its scope's contexts", row.name)),
             None => wrong.push(format!("{module}: {}: no scope", row.name)),
@@ -158,7 +158,7 @@ fn defaults_are_accepted_by_their_own_setters() {
     let registry = Registry::new(&modules());
     let dialect = Dialect { lex: lex::nginx::file, stop: true, every: false, wording: &Nginx };
     let mut wrong = Vec::new();
-    for (_, row, _) in registry.rows() {
+    for (row, _) in registry.rows() {
         let Some(default) = row.default else { continue };
         let loader = Memory::default();
         let mut sources = Sources::default();

@@ -4,8 +4,9 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::log::Level;
 use crate::session::access::Rules;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::session::Session;
+use crate::stream::site::{Flow, Handler, Phase};
 
 /// The module.
 pub fn modules() -> Vec<Module> {

@@ -8,10 +8,11 @@ use crate::conf::tree::Word;
 use crate::conf::walk::Levels;
 use crate::log::Level;
 use crate::session::contexts::STREAM_SERVER;
-use crate::stream::explain::Ending;
-use crate::stream::module::{Compile, Content, Module, ServerBuilder, Text, Work};
-use crate::stream::session::{Session, Wire};
-use crate::stream::udp::{self, Client};
+use crate::stream::datagrams;
+use crate::stream::datagrams::Client;
+use crate::stream::module::{Compile, Module, ServerBuilder};
+use crate::stream::session::{Session, Text, Wire};
+use crate::stream::site::{Content, Ending, Work};
 use std::io;
 
 /// The module.
@@ -94,7 +95,7 @@ fn datagram(session: &mut Session, client: &Client, text: &[u8]) -> u16 {
         }
         Err(error) => {
             let text = format!("sendmsg() failed ({}) while returning text", crate::conf::walk::errno(&error));
-            session.log(udp::gravity(&error, Level::Info), &text, "");
+            session.log(datagrams::gravity(&error, Level::Info), &text, "");
             500
         }
     }

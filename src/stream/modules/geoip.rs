@@ -4,8 +4,9 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::session::geoip::second::Watched;
 use crate::session::geoip::{self, second};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::session::Session;
+use crate::stream::site::{Flow, Handler, Phase};
 use std::sync::Arc;
 
 /// The modules.

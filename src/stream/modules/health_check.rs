@@ -12,9 +12,9 @@ use crate::conf::walk::{Levels, Setting};
 use crate::session::contexts::{STREAM, STREAM_ANY, STREAM_SERVER};
 use crate::session::pattern;
 use crate::session::rows::each;
-use crate::stream::health::{Expect, HealthCheck, Question, Tests};
 use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::modules::proxy;
+use crate::stream::site::{Expect, HealthCheck, Question, Tests};
 use crate::upstream::health_check::{Matches, Settings, find, invalid, without_zone};
 use std::time::Duration;
 

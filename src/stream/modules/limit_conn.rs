@@ -3,8 +3,9 @@
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::walk::Levels;
 use crate::session::limit_conn::{Entry, Limiter, Limits, Zones};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::session::Session;
+use crate::stream::site::{Flow, Handler, Phase};
 
 /// The module.
 pub fn modules() -> Vec<Module> {

@@ -10,8 +10,9 @@ use crate::conf::walk::{Levels, Setting};
 use crate::net::address::Address;
 use crate::session::contexts::STREAM_ANY;
 use crate::session::forwarded::{self, Believed, Trusted};
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::session::Session;
+use crate::stream::site::{Flow, Handler, Phase};
 use std::net::SocketAddr;
 
 /// The module.

@@ -8,8 +8,9 @@ use crate::conf::tree::{Statement, Word};
 use crate::conf::walk::{Levels, Setting};
 use crate::script::variable::{SlotId, Subject as _};
 use crate::session::contexts::STREAM_SERVER;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder, Text};
-use crate::stream::session::Session;
+use crate::stream::module::{Compile, Module, ServerBuilder};
+use crate::stream::session::{Session, Text};
+use crate::stream::site::{Flow, Handler, Phase};
 
 /// The module.
 pub fn modules() -> Vec<Module> {

@@ -6,8 +6,9 @@ use crate::conf::module::{Conf, Scope, inherit};
 use crate::conf::slot::Flag;
 use crate::conf::walk::Levels;
 use crate::session::contexts::STREAM_ANY;
-use crate::stream::module::{Compile, Flow, Handler, Module, Phase, ServerBuilder};
+use crate::stream::module::{Compile, Module, ServerBuilder};
 use crate::stream::session::Session;
+use crate::stream::site::{Flow, Handler, Phase};
 use crate::tls::preread::{self, Preread as Read};
 
 /// The module.

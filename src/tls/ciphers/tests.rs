@@ -30,3 +30,14 @@ fn every_number_is_known_once() {
     numbers.dedup();
     assert_eq!(numbers.len(), LIST.lines().count());
 }
+
+#[test]
+fn a_systems_policy_is_taken_whole() {
+    let policy = "@SECLEVEL=2:kEECDH:kRSA:kEDH:kPSK:-aDSS:-3DES:!DES:!RC4:!SEED:!eNULL:!aNULL:!MD5:-SHA384:-CAMELLIA";
+    let all = of_policy(policy, "").expect("ciphers");
+    assert_eq!(all.names, selected(policy).expect("ciphers").names);
+    assert_eq!(all.words, [(PROFILE.to_owned(), all.names.clone())]);
+    let fewer = of_policy(policy, ":!kRSA:!PSK").expect("ciphers");
+    assert!(fewer.names.len() < all.names.len() && fewer.names.contains(&"ECDHE-RSA-AES128-GCM-SHA256"), "{fewer:?}");
+    assert_eq!(of_policy(policy, ":!ALL"), Err(NO_MATCH));
+}

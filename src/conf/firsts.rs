@@ -1,8 +1,8 @@
 //! Where things were given first, for complaints about a second one; kept only where such complaints are shown in full.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::{Level, Setting};
-use crate::conf::source::Span;
+use super::level::Level;
+use super::source::Span;
 use hashbrown::HashMap;
 
 /// What was given, in which block (anywhere where there is none), under which name.
@@ -29,7 +29,8 @@ impl Firsts {
         self.note((row, level.map(place), Box::default()), here)
     }
 
-    fn note(&mut self, key: Key, here: Span) -> Option<Span> {
+    /// Where a thing was given before; noted if it was not.
+    pub fn note(&mut self, key: Key, here: Span) -> Option<Span> {
         if !self.kept {
             return None;
         }
@@ -41,33 +42,19 @@ impl Firsts {
             }
         }
     }
+
+    /// Where a row was given first in a block.
+    pub fn given(&self, row: &'static str, level: Option<&Level>) -> Option<Span> {
+        self.known.get(&(row, level.map(place), Box::default())).copied()
+    }
+
+    /// The statement whose setter runs.
+    pub const fn here(&self) -> Option<Span> {
+        self.here
+    }
 }
 
 /// What tells a block from all others.
-fn place(level: &Level) -> (u32, u32) {
+pub fn place(level: &Level) -> (u32, u32) {
     level.span.map_or((u32::MAX, u32::MAX), |span| (span.source.0, span.start))
-}
-
-impl Setting<'_> {
-    /// Where a `kind` of thing called `name` was given before, in whatever block; noted as given `here` if it was not.
-    pub fn first(&mut self, kind: &'static str, name: &[u8], here: Span) -> Option<Span> {
-        self.firsts.note((kind, None, name.into()), here)
-    }
-
-    /// The same of what may be given once in each block.
-    pub fn first_here(&mut self, kind: &'static str, name: &[u8], here: Span) -> Option<Span> {
-        let level = self.levels.last().map(place);
-        self.firsts.note((kind, level, name.into()), here)
-    }
-
-    /// Where a row was given first in this block.
-    pub fn given(&self, row: &'static str) -> Option<Span> {
-        let level = self.levels.last().map(place);
-        self.firsts.known.get(&(row, level, Box::default())).copied()
-    }
-
-    /// The statement that is being set.
-    pub const fn here(&self) -> Option<Span> {
-        self.firsts.here
-    }
 }

@@ -16,6 +16,19 @@ pub enum Exit {
     TimedOut,
 }
 
+impl Exit {
+    /// What is wrong with it, where something is; `dynamic` are statuses that set a weight.
+    pub fn failure(self, dynamic: bool) -> Option<String> {
+        match self {
+            Self::Status(0) => None,
+            Self::Status(2..=255) if dynamic => None,
+            Self::Status(status) => Some(format!("exited with status {status}")),
+            Self::Signal(signal) => Some(format!("was ended by signal {signal}")),
+            Self::TimedOut => Some("took too long".to_owned()),
+        }
+    }
+}
+
 /// What a run is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run<'a> {

@@ -259,6 +259,11 @@ impl VirtualServer {
         self.quorum_up
     }
 
+    /// Whether the sorry server answers.
+    pub const fn is_sorry(&self) -> bool {
+        self.sorry.alive
+    }
+
     /// Puts the service and the real servers that are up into the kernel's table.
     pub fn start(&mut self, pool: &mut dyn Pool) {
         self.fill(&HashMap::new(), pool);
@@ -350,7 +355,7 @@ impl VirtualServer {
     }
 
     /// The weight of the real servers that count.
-    fn weight(&self) -> i64 {
+    pub fn weight(&self) -> i64 {
         self.reals.iter().filter(|state| state.alive).map(|state| state.weight).sum()
     }
 

@@ -7,6 +7,7 @@ mod drive;
 pub mod ipvs;
 mod ping;
 mod reload;
+mod reporting;
 mod scripts;
 mod showing;
 mod suspend;
@@ -17,6 +18,7 @@ mod tracked;
 use self::attempt::{CheckState, Due, repeat};
 use self::ipvs::Kernel;
 use self::ping::PingGroups;
+use self::reporting::Reporting;
 use self::suspend::Addresses;
 use self::telling::Teller;
 use self::tracked::{Files, Sessions};
@@ -26,6 +28,7 @@ use super::cli::look;
 use super::dump::servers::Kept;
 use super::log::Log;
 use super::read::{Gravity, Pass, Reading};
+use super::report::Reporter;
 use super::scheduling::Scheduling;
 use super::site::Site;
 use super::site::compact::compact;
@@ -66,6 +69,10 @@ pub struct Start {
     pub keep_servers: bool,
     /// Where the BFD process tells of its sessions.
     pub sessions: Option<EventSocket>,
+    /// Tells the parent of virtual servers.
+    pub reporter: Reporter,
+    /// Somebody may ask for them.
+    pub reports_status: bool,
 }
 
 /// How the process ended.
@@ -119,6 +126,7 @@ struct State {
     scheduling: Scheduling,
     /// The reloads there were.
     reloads: u32,
+    reporting: Reporting,
 }
 
 /// Carries out what a virtual server decides.
@@ -169,6 +177,7 @@ pub fn run(start: &Start, log: Log, signals: &SignalQueue) -> End {
         children: Rc::new(Notify::new()),
         scheduling: Scheduling::new(),
         reloads: 0,
+        reporting: Reporting::new(start.reports_status),
         random: Random::new(monotonic().as_nanos() as u64 ^ u64::from(std::process::id()) << 40),
     };
     state.scheduling.apply(&state.site.global.checkers, &state.log);
@@ -187,7 +196,8 @@ fn load(start: &Start, log: &Log) -> Option<Site> {
         log.say(format!("Opening file '{}'.", input.shown));
     }
     // Read by a thread of its own: what reading leaves behind lies in that thread's part of the heap and is given back.
-    let (lines, site) = thread::scope(|scope| scope.spawn(|| read(start)).join()).ok()??;
+    let given = (&start.inputs[..], &start.environment, start.allow_unserved);
+    let (lines, site) = thread::scope(|scope| scope.spawn(move || read(given)).join()).ok()??;
     lines.iter().for_each(|line| log.say(line));
     let mut site = site?;
     scripts::judge(&mut site, log);
@@ -196,12 +206,12 @@ fn load(start: &Start, log: &Log) -> Option<Site> {
 }
 
 /// What is to be said of the configuration, and the configuration if it can be run.
-fn read(start: &Start) -> Option<(Vec<String>, Option<Site>)> {
-    let reading: Reading = look(&start.inputs, &start.environment).ok()?;
+fn read((inputs, environment, allow_unserved): (&[Input], &Environment, bool)) -> Option<(Vec<String>, Option<Site>)> {
+    let reading: Reading = look(inputs, environment).ok()?;
     let own = |pass| matches!(pass, Pass::Checkers | Pass::CheckersEnd);
     let told = reading.told().into_iter().filter(|(pass, _)| own(*pass));
     let lines = told.map(|(_, complaint)| complaint.text.clone()).collect();
-    let refused = !start.allow_unserved && !reading.unserved.is_empty();
+    let refused = !allow_unserved && !reading.unserved.is_empty();
     let runs = !refused && reading.worst() < Some(Gravity::Fatal);
     Some((lines, runs.then(|| reading.into_site())))
 }
@@ -215,13 +225,17 @@ async fn serve(state: &Rc<RefCell<State>>, start: &Start, signals: &SignalQueue)
     let mut files = state.borrow().changes_of_files().and_then(|fd| watch(fd).ok());
     let sessions = start.sessions.as_ref().and_then(|events| events.as_fd().try_clone_to_owned().ok());
     let sessions = sessions.and_then(|fd| watch(fd).ok());
+    let news = state.borrow().reporting.news();
     loop {
-        let look = state.borrow().next_look();
+        state.borrow_mut().report(start);
+        let (look, report) = (state.borrow().next_look(), state.borrow().reporting.next());
         tokio::select! {
             () = ready(Some(&waiting)) => {}
             () = ready(changes.as_ref()) => state.borrow_mut().follow_addresses(),
             () = ready(files.as_ref()) => state.borrow_mut().follow_files(),
             () = until(look) => state.borrow_mut().follow_files(),
+            () = until(report) => {}
+            () = news.notified() => {}
             () = ready(sessions.as_ref()) => {
                 if let Some(events) = &start.sessions {
                     state.borrow_mut().hear_sessions(events);
@@ -295,6 +309,7 @@ impl State {
             self.begin_files(at);
             self.with(at, |machine, actions| machine.start(actions));
         }
+        self.reporting.begin(&self.servers);
         true
     }
 

@@ -1,5 +1,5 @@
 //! The control socket: HTTP over a Unix socket that only its owner can use, answered by the parent from its own copy of the
-//! status. No query reaches the VRRP process.
+//! status. No query reaches the processes that serve.
 //!
 //! | request | answer |
 //! |---|---|
@@ -119,5 +119,10 @@ impl Control {
     /// The VRRP process runs with this number, or does not run.
     pub fn set_process(&mut self, pid: Option<i32>) {
         self.answers.borrow_mut().set_process(pid);
+    }
+
+    /// The process of health checks runs with this number, or does not run.
+    pub fn set_checkers(&mut self, pid: Option<i32>) {
+        self.answers.borrow_mut().set_checkers(pid);
     }
 }

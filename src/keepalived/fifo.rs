@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 /// A FIFO, and the script that reads it.
 struct Fifo {
@@ -78,6 +79,34 @@ impl Fifos {
                 log.say(format!("{of} notify fifo script terminated"));
             }
         }
+    }
+
+    /// Ends all of them: scripts read what is left and the end of it, and get so long for that before they are ended.
+    ///
+    /// Differs from keepalived: the scripts of FIFOs get the lines of the end; there they are ended before they have read them. [test: the_lines_of_the_end_reach_the_script_that_reads_the_fifo]
+    pub fn finish(&mut self, patience: Duration) -> Vec<Child> {
+        const STEP: Duration = Duration::from_millis(10);
+        let mut readers = Vec::new();
+        // Where nobody writes any more a script reads an end of file.
+        for Fifo { file, path, made, reader, .. } in std::mem::take(&mut self.0) {
+            drop(file);
+            if made {
+                // One that is gone already is as good.
+                let _ = std::fs::remove_file(path);
+            }
+            readers.extend(reader);
+        }
+        let until = Instant::now() + patience;
+        while Instant::now() < until && readers.iter_mut().any(|reader| matches!(reader.try_wait(), Ok(None))) {
+            std::thread::sleep(STEP);
+        }
+        for reader in &mut readers {
+            if matches!(reader.try_wait(), Ok(None)) {
+                // A group that is gone already has nothing left to end.
+                let _ = killpg(Pid::from_raw(reader.id() as i32), Signal::SIGTERM);
+            }
+        }
+        readers
     }
 
     /// Takes away the FIFOs that were made here, and ends their scripts, which are returned.

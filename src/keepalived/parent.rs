@@ -399,18 +399,16 @@ impl Parent<'_> {
         let role = self.parts.get(at).map(|part| part.role)?;
         let before = std::process::id();
         // Without a channel it runs all the same, and nothing is sent to the service manager.
-        let (reporter, reports) = role.reports().then(report::channel).and_then(Result::ok).unzip();
+        let (reporter, reports) = report::channel().ok().unzip();
         let reporter = reporter.unwrap_or_default();
         if let Some(part) = self.parts.get_mut(at) {
-            (part.reading, part.reports) = (reports.is_some(), reports);
+            (part.reading, part.reports) = (reports.is_some() && role.reports_reading(), reports);
         }
         match process::fork() {
             Ok(Side::Parent(pid)) => {
                 self.log.say(format!("Starting {} child process, pid={pid}", role.names().line));
                 self.set(at, Child::Running { pid, since: Instant::now() });
-                if let Some(control) = self.control.as_mut().filter(|_| role == Role::Vrrp) {
-                    control.set_process(Some(pid.as_raw()));
-                }
+                self.note_process(role, Some(pid.as_raw()));
                 None
             }
             Ok(Side::Child) => {
@@ -424,6 +422,15 @@ impl Parent<'_> {
                 self.set(at, Child::Waiting { until: Instant::now() + Duration::from_secs(1) });
                 None
             }
+        }
+    }
+
+    /// A process runs with this number, or does not run.
+    fn note_process(&mut self, role: Role, pid: Option<i32>) {
+        match (&mut self.control, role) {
+            (Some(control), Role::Vrrp) => control.set_process(pid),
+            (Some(control), Role::Checkers) => control.set_checkers(pid),
+            _ => {}
         }
     }
 
@@ -457,14 +464,14 @@ impl Parent<'_> {
         }
         let code = match part.role {
             Role::Vrrp => self.run_routers(log, &queue, (reporter, reports_status)),
-            Role::Checkers => self.run_checkers(log, &queue),
+            Role::Checkers => self.run_checkers(log, &queue, (reporter, reports_status)),
             Role::Bfd => self.run_sessions(log, &queue, reporter),
         };
         drop(file);
         code
     }
 
-    fn run_checkers(&self, log: Log, queue: &SignalQueue) -> u8 {
+    fn run_checkers(&self, log: Log, queue: &SignalQueue, (reporter, reports_status): (Reporter, bool)) -> u8 {
         let options = &self.invocation.options;
         let start = checkers::Start {
             inputs: self.invocation.inputs.clone(),
@@ -473,6 +480,8 @@ impl Parent<'_> {
             simulate: options.simulate_ipvs,
             keep_servers: options.keep_servers,
             sessions: self.check_sessions.as_ref().map(|(_, sessions)| sessions.clone()),
+            reporter,
+            reports_status,
         };
         match checkers::run(&start, log, queue) {
             checkers::End::Stopped => code::OK,
@@ -568,7 +577,7 @@ impl Parent<'_> {
         }
         self.pass(Signal::SIGHUP as i32);
         for part in &mut self.parts {
-            part.reading = part.role.reports() && part.pid().is_some();
+            part.reading = part.role.reports_reading() && part.pid().is_some();
         }
         // A process reads the configuration when it starts.
         if self.startup.is_some() {
@@ -669,9 +678,7 @@ impl Parent<'_> {
         if let Some(part) = self.parts.get_mut(at) {
             part.reading = false;
         }
-        if let Some(control) = self.control.as_mut().filter(|_| role == Role::Vrrp) {
-            control.set_process(None);
-        }
+        self.note_process(role, None);
         if self.invocation.options.no_respawn {
             self.log.alert(format!("{name} child process({pid}) died: Exiting"));
             return Some(code::FAILED);

@@ -30,11 +30,12 @@ struct Arguments {
 /// What is asked.
 #[derive(Debug, Subcommand)]
 enum Query {
-    /// Shows the state of every instance, group and script.
+    /// Shows the state of every instance, group, script and virtual server.
     Status(Common),
     /// Shows each change from now on, until it is interrupted.
     Watch(Common),
-    /// Shows how the priority of an instance comes about, and what keeps it from being master.
+    /// Shows how the priority of an instance comes about, and what keeps it from being master; of a virtual server, why
+    /// which real servers are down, and what happens when which fails.
     Explain(Explain),
     /// Shows what a reload with a file would change.
     Plan(Plan),
@@ -56,7 +57,7 @@ struct Common {
 struct Explain {
     #[command(flatten)]
     common: Common,
-    /// The instance's name.
+    /// The instance's name, or a virtual server: ADDRESS:PORT, its group, or its name in log lines.
     instance: String,
 }
 
@@ -102,9 +103,13 @@ fn run(query: &Query) -> Result<u8, Failure> {
         }
         Query::Explain(Explain { common, instance }) => {
             let status = status(common)?;
-            let found = status.instances.iter().find(|one| one.name == *instance);
+            if let Some(found) = status.instances.iter().find(|one| one.name == *instance) {
+                print(common, found, || show::instance(found));
+                return Ok(code::OK);
+            }
+            let found = status.virtual_servers.iter().find(|one| one.is_called(instance));
             let found = found.ok_or_else(|| Failure::Instance(instance.clone()))?;
-            print(common, found, || show::instance(found));
+            print(common, found, || show::servers::explain(found));
         }
         Query::Watch(common) => {
             let mut lines = show::Lines::default();

@@ -1,8 +1,9 @@
-//! What the VRRP process reports to the parent, which alone speaks with the service manager and answers queries.
+//! What the VRRP process and that of health checks report to the parent, which alone speaks with the service manager and answers queries.
 //!
 //! Messages go one way, over a pair of sockets that keep their boundaries, and nobody waits: a parent that does not read is
 //! told later.
 
+use super::status::server::{RealServer, VirtualServer};
 use super::status::{Group, Instance, Lateness, Script};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
@@ -42,6 +43,12 @@ pub enum Report {
     Group(usize, Group),
     /// A script, by its place.
     Script(usize, Script),
+    /// The number of real servers of each virtual server.
+    Servers(Vec<usize>),
+    /// A virtual server by its place, without its real servers.
+    Server(usize, Box<VirtualServer>),
+    /// A real server, by the place of its virtual server and its own.
+    Real(usize, usize, Box<RealServer>),
     /// The process has ended.
     Ended,
 }

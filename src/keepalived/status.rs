@@ -1,6 +1,9 @@
 //! What the daemon is doing, as data: the VRRP process reports it, the parent keeps the only copy and answers queries from
 //! it. Times are seconds since 1970.
 
+pub mod server;
+
+use self::server::VirtualServer;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,6 +34,10 @@ pub struct Status {
     pub groups: Vec<Group>,
     /// The tracked scripts.
     pub scripts: Vec<Script>,
+    /// The process of health checks, while it runs.
+    pub checkers: Option<i32>,
+    /// The virtual servers, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
 }
 
 /// The VRRP process, as its parent sees it.

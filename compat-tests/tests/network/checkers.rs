@@ -91,6 +91,24 @@ fn a_reload_that_cannot_be_run_keeps_the_virtual_servers() -> io::Result<()> {
 }
 
 #[test]
+fn a_reload_without_ipvs_is_refused_and_routers_go_on() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let routers = super::pair::configuration("BACKUP", 120, "");
+    pair.a.start_with(&routers, &["--all"])?;
+    pair.a.becomes_master()?;
+    pair.a.configure(&format!("{routers}{}", configuration(&[(8081, TCP)], "")))?;
+    pair.a.signal(Signal::SIGHUP);
+    pair.a.says("IPVS: Can't initialize ipvs: ")?;
+    pair.a.says("The configuration cannot be run - keeping the old one")?;
+    // Both processes answer.
+    pair.a.signal(Signal::SIGUSR1);
+    pair.a.says("Printing checker data for process(")?;
+    pair.a.says("Printing VRRP data for process(")?;
+    assert!(pair.a.is_master() && !pair.a.log().contains("Terminating"), "{}", pair.a.log());
+    Ok(())
+}
+
+#[test]
 fn a_reload_changes_only_what_changed_in_the_kernel() -> io::Result<()> {
     let text = |entries: &str, scheduler: &str, sorry: &str, port: u16| {
         let real = |port: u16| format!(" real_server 127.0.0.1 {port} {{\n{TCP}\n }}\n");

@@ -214,3 +214,22 @@ fn the_end_is_mailed_where_omega_asks_for_it() -> io::Result<()> {
     assert_eq!((shut(&end), shut(&their_end)), (2, 0), "{end:?}");
     Ok(())
 }
+
+#[test]
+fn the_lines_of_the_end_reach_the_script_that_reads_the_fifo() -> io::Result<()> {
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    pair.a.host.run(|| {
+        fs::write("/tmp/reader", "#!/bin/sh\nwhile read line; do echo \"$line\" >> /tmp/lines; done < $1\n")
+    })??;
+    let servers = "virtual_server 10.9.9.1 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n omega\n real_server 127.0.0.1 81 {\n \
+                   }\n}\n";
+    let fifo = " lvs_notify_fifo /tmp/fifo\n lvs_notify_fifo_script \"/bin/sh /tmp/reader\"\n";
+    pair.a.start_without_ipvs(&format!("global_defs {{\n script_user root\n{fifo}}}\n{servers}"))?;
+    pair.a.says("Gained quorum")?;
+    pair.a.stop()?;
+    let lines = pair.a.host.run(|| fs::read_to_string("/tmp/lines"))??;
+    let expected = "VS [10.9.9.1]:tcp:80 UP\nRS [127.0.0.1]:tcp:81 [10.9.9.1]:tcp:80 DOWN\nVS [10.9.9.1]:tcp:80 DOWN\n";
+    assert_eq!(lines, expected);
+    assert!(!pair.a.host.run(|| fs::exists("/tmp/fifo"))??);
+    Ok(())
+}

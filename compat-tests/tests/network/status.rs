@@ -266,3 +266,110 @@ fn what_keeps_an_instance_from_being_master_is_logged_at_the_start_if_that_is_as
     pair.b.says("(nginx) not master because interface ens33 is down")?;
     Ok(())
 }
+
+/// What the control socket answers.
+fn fetch(side: &Side, path: &'static str) -> io::Result<String> {
+    side.host.run(move || -> io::Result<String> {
+        let mut stream = UnixStream::connect(SOCKET)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map(|_| text)
+    })?
+}
+
+#[test]
+fn virtual_servers_have_a_status_and_reasons() -> io::Result<()> {
+    let check = " TCP_CHECK {\n connect_timeout 1\n }";
+    let text = |quorum: &str, more: &str| {
+        format!(
+            "global_defs {{\n script_user root\n}}\nvirtual_server 10.9.9.1 80 {{\n delay_loop 1\n delay_before_retry 1\n warmup 0\n lb_algo rr\n lb_kind NAT\n \
+             protocol TCP\n quorum {quorum}\n quorum_down \"/bin/true down\"\n sorry_server 10.0.0.9 80\n real_server 127.0.0.1 \
+             8081 {{\n weight 2\n notify_down \"/bin/true gone\"\n{check}\n }}\n real_server 127.0.0.1 8082 {{\n weight 1\n \
+             inhibit_on_failure\n{check}\n MISC_CHECK {{\n misc_path /bin/false\n }}\n }}\n}}\n{more}"
+        )
+    };
+    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+    let listener = pair.a.host.run(|| std::net::TcpListener::bind("127.0.0.1:8081"))??;
+    pair.a.start_without_ipvs(&text("2", ""))?;
+    let server = |what: &str, is: &dyn Fn(&Value) -> bool| {
+        wait_for(what, LIMIT, || status(&pair.a).ok().map(|all| all["virtual_servers"][0].clone()).filter(is))
+            .map_err(|error| io::Error::other(format!("{error}: {:?}; {}", status(&pair.a), pair.a.log())))
+    };
+    let one = server("both failures", &|one| {
+        one["real_servers"][1]["failures"].as_array().is_some_and(|all| all.len() == 2)
+    })?;
+    assert_eq!(
+        (&one["name"], &one["quorum_up"], &one["weight"]),
+        (&"[10.9.9.1]:tcp:80".into(), &true.into(), &2.into())
+    );
+    let failures = &one["real_servers"][1]["failures"];
+    assert_eq!(failures[0]["check"], "TCP_CHECK");
+    assert_eq!(failures[0]["reason"], "TCP connection to [127.0.0.1]:tcp:8082 failed.");
+    assert_eq!(failures[1]["reason"], "/usr/bin/false exited with status 1");
+    assert!(failures[1]["since"].as_f64() > Some(1.0), "{failures}");
+    let (shown, code) = query(&pair.a, &["explain", "10.9.9.1:80"])?;
+    for line in [
+        "[10.9.9.1]:tcp:80 is answered by 1 of 2 real servers\nit has its quorum: weight 2, quorum 2\n",
+        "real server [127.0.0.1]:tcp:8081 is up, weight 2, 1 check\n  if it fails: it is removed, notify_down runs, mail is sent; \
+         weight 0 is left, the quorum is lost, sorry server [10.0.0.9]:tcp:80 answers alone, quorum_down runs\n",
+        "real server [127.0.0.1]:tcp:8082 is down, weight 1, 2 checks\n  TCP_CHECK: TCP connection to [127.0.0.1]:tcp:8082 \
+         failed. (since ",
+        "  if all its checks succeed: it gets its weight, mail is sent; the weight becomes 3, the quorum is kept\n",
+    ] {
+        assert!(code == 0 && shown.contains(line), "{line}: {shown}");
+    }
+    let (shown, _) = query(&pair.a, &["status"])?;
+    assert!(shown.contains("[10.9.9.1]:tcp:80  up      2       2       1 of 2 real servers"), "{shown}");
+    assert!(shown.contains("the process of health checks "), "{shown}");
+    let numbers = fetch(&pair.a, "/metrics")?;
+    for line in [
+        "rkeepalived_virtual_server_quorum_up{virtual_server=\"[10.9.9.1]:tcp:80\"} 1",
+        "rkeepalived_virtual_server_sorry{virtual_server=\"[10.9.9.1]:tcp:80\"} 0",
+        "rkeepalived_real_server_up{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 0",
+        "rkeepalived_real_server_failed_checks{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 2",
+    ] {
+        assert!(numbers.lines().any(|one| one == line), "{line}: {numbers}");
+    }
+
+    let mut watch = Command::new(Program::Ours.keepalived()?);
+    watch.arg("watch");
+    let watch = pair.a.host.start(watch)?;
+    wait_for("a client that watches", LIMIT, || {
+        // What was asked before is answered before.
+        status(&pair.a).is_ok().then_some(())
+    })?;
+    drop(listener);
+    let one = server("the sorry server", &|one| one["sorry_answers"] == true)?;
+    assert_eq!((&one["quorum_up"], &one["real_servers"][0]["up"]), (&false.into(), &false.into()));
+    let (shown, _) = query(&pair.a, &["explain", "[10.9.9.1]:tcp:80"])?;
+    assert!(
+        shown.contains(
+            "it is added, mail is sent; the weight becomes 2, the quorum is gained, the sorry server leaves\n"
+        ),
+        "{shown}"
+    );
+    for line in [
+        "real server [127.0.0.1]:tcp:8081 of [10.9.9.1]:tcp:80  up -> down: TCP connection to [127.0.0.1]:tcp:8081 failed.",
+        "virtual server [10.9.9.1]:tcp:80  up -> down: weight 0 of 2",
+    ] {
+        wait_for(line, LIMIT, || watch.output().contains(line).then_some(()))
+            .map_err(|error| io::Error::other(format!("{error}: {}", watch.output())))?;
+    }
+    // A reload: one more virtual server, and what is known of the first is known again after its next check.
+    let more = "virtual_server fwmark 5 {\n lb_algo rr\n lb_kind DR\n real_server 127.0.0.1 {\n }\n}\n";
+    pair.a.configure(&text("1", more))?;
+    pair.a.signal(Signal::SIGHUP);
+    wait_for("the second virtual server", LIMIT, || {
+        status(&pair.a).ok().filter(|all| all["virtual_servers"][1]["name"] == "FWM 5")
+    })?;
+    server("the reason after the reload", &|one| {
+        one["quorum"] == 1
+            && one["real_servers"][0]["failures"][0]["reason"] == "TCP connection to [127.0.0.1]:tcp:8081 failed."
+    })?;
+    assert_eq!(query(&pair.a, &["explain", "FWM 5"])?.1, 0);
+    assert_eq!(
+        query(&pair.a, &["explain", "10.9.9.1"])?,
+        ("rkeepalived: there is no instance 10.9.9.1\n".to_owned(), 1)
+    );
+    Ok(())
+}

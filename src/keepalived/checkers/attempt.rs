@@ -92,7 +92,8 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
                 Err(why) => return unable(why, "TCP socket bind failed. Rescheduling."),
             };
             let (good, failure) = (connected == Connected::Yes, connected.failure());
-            state.borrow_mut().judge(place, check, |check_state, known| {
+            let why = (!good).then(|| failure.unwrap_or("the network is unreachable").to_owned());
+            state.borrow_mut().judge(place, check, why, |check_state, known| {
                 tcp::WORDS.judge(&mut check_state.schedule, known, good, failure)
             })
         }
@@ -109,7 +110,8 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
                 Ok(outcome) => outcome.and_then(|response| response.judge(url)),
                 Err(why) => return unable(why, "WEB socket bind failed. Rescheduling"),
             };
-            state.borrow_mut().judge(place, check, |check_state, known| {
+            let why = outcome.err().map(|failure| format!("{} server {{rs}}, {}", failure.trim_end(), url.path));
+            state.borrow_mut().judge(place, check, why, |check_state, known| {
                 check_state.progress.judge(&mut check_state.schedule, known, get, outcome)
             })
         }
@@ -120,8 +122,9 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
             };
             let good = udp::is_good(answer, exchange.reply.is_some());
             let failure = if answer == Answer::Mismatch { udp::MISMATCH } else { udp::FAILURE };
-            state.borrow_mut().judge(place, check, |check_state, known| {
-                udp::WORDS.judge(&mut check_state.schedule, known, good, Some(failure).filter(|_| !good))
+            let failure = Some(failure).filter(|_| !good);
+            state.borrow_mut().judge(place, check, failure.map(str::to_owned), |check_state, known| {
+                udp::WORDS.judge(&mut check_state.schedule, known, good, failure)
             })
         }
         Probe::Dns(connection, kind, name) => {
@@ -130,9 +133,10 @@ async fn attempt(state: &RefCell<State>, place: Place, check: &Check) -> Option<
                 Ok(outcome) => outcome,
                 Err(why) => return unable(why, "DNS_CHECK ({rs}) UDP socket bind failed. Rescheduling."),
             };
+            let why = outcome.as_ref().err().cloned();
             state
                 .borrow_mut()
-                .judge(place, check, |check_state, known| dns::judge(&mut check_state.schedule, known, outcome))
+                .judge(place, check, why, |check_state, known| dns::judge(&mut check_state.schedule, known, outcome))
         }
         Probe::Ping(connection) => echo(state, place, check, connection).await,
         Probe::Smtp(connection, helo) => converse(state, place, check, (connection, helo)).await,
@@ -157,7 +161,7 @@ async fn echo(state: &RefCell<State>, place: Place, check: &Check, connection: &
             return state.borrow().unable(place, check, why, &line);
         }
     };
-    state.borrow_mut().judge(place, check, |check_state, known| {
+    state.borrow_mut().judge(place, check, failure.map(str::to_owned), |check_state, known| {
         ping::WORDS.judge(&mut check_state.schedule, known, failure.is_none(), failure)
     })
 }
@@ -178,7 +182,10 @@ async fn converse(
         }
         Err(why) => return state.borrow().unable(place, check, why, "SMTP_CHECK socket bind failed. Rescheduling."),
     };
-    state.borrow_mut().judge(place, check, |check_state, known| smtp::judge(&mut check_state.schedule, known, outcome))
+    let why = outcome.as_ref().err().cloned();
+    state
+        .borrow_mut()
+        .judge(place, check, why, |check_state, known| smtp::judge(&mut check_state.schedule, known, outcome))
 }
 
 /// Runs the script of a check.
@@ -199,7 +206,8 @@ async fn run(state: &RefCell<State>, place: Place, check: &Check, misc: &Misc) -
     let name = found(&misc.command, &program);
     let (dynamic, weight) = (misc.dynamic, misc.weight);
     let run = Run { exit, program: &name, dynamic, weight, took: began.elapsed() };
-    state.borrow_mut().judge(place, check, |check_state, known| {
+    let why = exit.failure(dynamic).map(|how| format!("{name} {how}"));
+    state.borrow_mut().judge(place, check, why, |check_state, known| {
         misc::judge(&mut check_state.schedule, &mut check_state.status, known, run)
     })
 }
@@ -247,11 +255,12 @@ impl State {
         Some(check.timing.delay)
     }
 
-    /// Judges an attempt and carries the judgement out; the time until the next one.
+    /// Judges an attempt, whose failure is `why`, and carries the judgement out; the time until the next one.
     fn judge(
         &mut self,
         place: Place,
         check: &Check,
+        why: Option<String>,
         judge: impl FnOnce(&mut CheckState, Known<'_>) -> Judgement,
     ) -> Option<Duration> {
         let (server, real, number) = place;
@@ -266,8 +275,10 @@ impl State {
             server: &config.name,
         };
         let judged = judge(running.check_states.get_mut(real)?.get_mut(number)?, named);
+        let why = why.map(|why| named.fill(&why));
+        self.reporting.attempted(place, why);
         if let Some(weight) = judged.weight {
-            self.with(server, |machine, actions| machine.set_weight(real, weight, true, actions));
+            self.with_real((server, real), |machine, actions| machine.set_weight(real, weight, true, actions));
         }
         judged.lines.iter().for_each(|line| self.log.say(line));
         if judged.ran == Ran::Before {
@@ -286,7 +297,7 @@ impl State {
     pub(super) fn decide(&mut self, (server, real, number): Place, good: bool, alpha: bool, mail: Option<&str>) {
         let is_alive = |state: &Self| state.servers.get(server).is_some_and(|one| one.machine.is_alive(real));
         let before = is_alive(self);
-        self.with(server, |machine, actions| machine.result(real, number, good, alpha, actions));
+        self.with_real((server, real), |machine, actions| machine.result(real, number, good, alpha, actions));
         let alive = is_alive(self);
         let Some(given) = self.servers.get(server).map(|one| one.given.clone()) else { return };
         let mails = given.reals.get(real).is_some_and(|real| real.mails);

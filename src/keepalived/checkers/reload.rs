@@ -14,6 +14,8 @@ impl State {
     /// Reads the configuration again; one that cannot be run leaves everything as it is.
     ///
     /// Differs from keepalived: a file that cannot be run ends nothing. [test: a_reload_that_cannot_be_run_keeps_the_virtual_servers]
+    ///
+    /// Differs from keepalived: neither does the first virtual server where the kernel has no IPVS, once this process runs; there all of keepalived ends. [test: a_reload_without_ipvs_is_refused_and_routers_go_on]
     pub(super) fn reload(&mut self, start: &Start) {
         self.log.say("Reloading");
         self.log.say("Got SIGHUP, reloading checker configuration");
@@ -46,6 +48,7 @@ impl State {
         self.settle_files(before);
         self.watch_addresses();
         self.ping_groups.open(self.servers.iter().map(|running| &*running.given), &self.log);
+        self.reporting.begin(&self.servers);
         self.save("post");
     }
 

@@ -84,11 +84,13 @@ impl State {
     /// Takes up and suspends checks as addresses come and go.
     pub(super) fn follow_addresses(&mut self) {
         let changes = self.addresses.as_mut().map(Addresses::changes).unwrap_or_default();
+        let mut switched = Vec::new();
         for (ip, came) in changes {
             let Self { servers, log, .. } = self;
-            let concerned = |running: &&mut Running| running.given.suspend && running.given.has_address(ip);
-            for (at, running) in servers.iter_mut().filter(concerned).enumerate() {
-                if at == 0 {
+            let concerned =
+                |(_, running): &(usize, &mut Running)| running.given.suspend && running.given.has_address(ip);
+            for (number, (at, running)) in servers.iter_mut().enumerate().filter(concerned).enumerate() {
+                if number == 0 {
                     let how = if came { "added" } else { "removed" };
                     log.detail(format!("Netlink reflector reports IP {ip} {how}"));
                 }
@@ -96,9 +98,11 @@ impl State {
                 running.held = if came { running.held + 1 } else { running.held.saturating_sub(1) };
                 if before != running.is_enabled() {
                     say(running, log);
+                    switched.push(at);
                 }
             }
         }
+        switched.into_iter().for_each(|at| self.mark_server(at));
     }
 }
 

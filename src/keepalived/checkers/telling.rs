@@ -13,7 +13,7 @@ use crate::keepalived::track::security::Policy;
 use std::process::Child;
 use std::time::Duration;
 
-/// How long the end waits for one more mail.
+/// How long the end waits for one more mail, and for those who read FIFOs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who is told.
@@ -104,6 +104,6 @@ impl Teller {
     /// Differs from keepalived: the mails of the end, which `omega` asks for, are sent; there the process ends before it has sent any. [test: the_end_is_mailed_where_omega_asks_for_it]
     pub fn close(&mut self) {
         self.mailer.finish(PATIENCE);
-        self.children.extend(self.fifos.close());
+        self.children.extend(self.fifos.finish(PATIENCE));
     }
 }

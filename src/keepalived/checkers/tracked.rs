@@ -137,7 +137,7 @@ impl State {
             let up = match change {
                 Change::None => continue,
                 Change::Weight(by) => {
-                    self.with(server, |machine, actions| machine.shift_weight(real, by, actions));
+                    self.with_real((server, real), |machine, actions| machine.shift_weight(real, by, actions));
                     continue;
                 }
                 Change::Up => true,
@@ -145,7 +145,7 @@ impl State {
             };
             let how = if up { "leaving" } else { "now" };
             self.log.detail(format!("({shown}): tracked file {name} {how} FAULT state"));
-            self.with(server, |machine, actions| machine.result(real, check, up, false, actions));
+            self.with_real((server, real), |machine, actions| machine.result(real, check, up, false, actions));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::connection::Kind;
 use super::metrics;
 use crate::keepalived::report::Report;
+use crate::keepalived::status::server::{RealServer, VirtualServer};
 use crate::keepalived::status::{self, Instance, Script, Status};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -32,7 +33,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub struct Event<'a> {
     /// When, in seconds since 1970.
     at: f64,
-    /// What it is about: process, reload, instance or script.
+    /// What it is about: process, reload, instance, script, virtual server or real server.
     subject: &'static str,
     /// Its name; none for the process and reloads.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -165,7 +166,14 @@ impl Answers {
         }
     }
 
-    /// Takes a report of the VRRP process.
+    /// The process of health checks runs with this number, or does not run: nothing is known of virtual servers then.
+    pub fn set_checkers(&mut self, pid: Option<i32>) {
+        self.status.checkers = pid;
+        self.status.virtual_servers = Vec::new();
+        (self.json, self.metrics) = (None, None);
+    }
+
+    /// Takes a report of the VRRP process, or of that of health checks.
     pub fn take(&mut self, report: Report) {
         (self.json, self.metrics) = (None, None);
         match report {
@@ -203,7 +211,44 @@ impl Answers {
                     self.tell(&Event { from, to, reason, ..Event::of("script", &script.name) });
                 }
             }
+            Report::Servers(reals) => {
+                let wanted: Vec<usize> = reals.into_iter().take(MOST).collect();
+                let servers = &mut self.status.virtual_servers;
+                servers.resize_with(wanted.len(), VirtualServer::default);
+                for (server, reals) in servers.iter_mut().zip(wanted) {
+                    server.real_servers.resize_with(reals.min(MOST), RealServer::default);
+                }
+            }
+            Report::Server(at, server) => self.server(at, *server),
+            Report::Real(at, real, own) => self.real(at, real, *own),
             Report::Read | Report::Ended => {}
+        }
+    }
+
+    fn server(&mut self, at: usize, mut server: VirtualServer) {
+        let Some(known) = self.status.virtual_servers.get_mut(at) else { return };
+        server.real_servers = std::mem::take(&mut known.real_servers);
+        let (name, quorum_up) = (server.name.clone(), server.quorum_up);
+        let reason = format!("weight {} of {}", server.weight, server.quorum);
+        let before = std::mem::replace(known, server);
+        if before.name == name && before.quorum_up != quorum_up {
+            let word = |up| if up { "up" } else { "down" };
+            let (from, to) = (word(before.quorum_up), word(quorum_up));
+            self.tell(&Event { from, to, reason: &reason, ..Event::of("virtual server", &name) });
+        }
+    }
+
+    fn real(&mut self, at: usize, real: usize, own: RealServer) {
+        let Some(server) = self.status.virtual_servers.get_mut(at) else { return };
+        let of = server.name.clone();
+        let Some(known) = server.real_servers.get_mut(real) else { return };
+        let before = std::mem::replace(known, own.clone());
+        if before.name == own.name && before.up != own.up {
+            let word = |up| if up { "up" } else { "down" };
+            let (from, to) = (word(before.up), word(own.up));
+            let reason = own.failures.first().map(|one| one.reason.as_str()).unwrap_or_default();
+            let name = format!("{} of {of}", own.name);
+            self.tell(&Event { from, to, reason, ..Event::of("real server", &name) });
         }
     }
 

@@ -1,6 +1,7 @@
 //! The numbers as Prometheus reads them. What keepalived-exporter measures has its names and labels, so that dashboards and
 //! alerts go on working; what it does not know begins with `rkeepalived_`.
 
+use crate::keepalived::status::server::{RealServer, VirtualServer};
 use crate::keepalived::status::{Instance, Status};
 use std::fmt::Write as _;
 
@@ -73,6 +74,7 @@ pub fn metrics(status: &Status) -> String {
         }
     }
     scripts(&mut out, status);
+    servers(&mut out, status);
     process(&mut out, status);
     out
 }
@@ -99,6 +101,44 @@ fn scripts(out: &mut String, status: &Status) {
                 head(out, name, help);
             }
             let _ = writeln!(out, "{name}{{name=\"{}\"}} {number}", escaped(&script.name));
+        }
+    }
+}
+
+/// A number of a virtual server, and of one of its real servers.
+type OfServer = fn(&VirtualServer) -> i64;
+type OfReal = fn(&RealServer) -> i64;
+
+/// Virtual servers and their real servers.
+fn servers(out: &mut String, status: &Status) {
+    const SERVERS: [(&str, &str, OfServer); 4] = [
+        ("rkeepalived_virtual_server_quorum_up", "Whether its real servers are enough.", |one| one.quorum_up.into()),
+        ("rkeepalived_virtual_server_weight", "The weight of its real servers that are up.", |one| one.weight),
+        ("rkeepalived_virtual_server_quorum", "The weight that is enough.", |one| one.quorum),
+        ("rkeepalived_virtual_server_sorry", "Whether its sorry server answers.", |one| one.sorry_answers.into()),
+    ];
+    const REALS: [(&str, &str, OfReal); 3] = [
+        ("rkeepalived_real_server_up", "Whether all checks of the real server are good.", |one| one.up.into()),
+        ("rkeepalived_real_server_weight", "Its weight.", |one| one.weight),
+        ("rkeepalived_real_server_failed_checks", "Its checks that failed.", |one| one.failures.len() as i64),
+    ];
+    if status.virtual_servers.is_empty() {
+        return;
+    }
+    for (name, help, number) in SERVERS {
+        head(out, name, help);
+        for server in &status.virtual_servers {
+            let _ = writeln!(out, "{name}{{virtual_server=\"{}\"}} {}", escaped(&server.name), number(server));
+        }
+    }
+    for (name, help, number) in REALS {
+        head(out, name, help);
+        for server in &status.virtual_servers {
+            let of = escaped(&server.name);
+            for real in &server.real_servers {
+                let own = escaped(&real.name);
+                let _ = writeln!(out, "{name}{{virtual_server=\"{of}\",real_server=\"{own}\"}} {}", number(real));
+            }
         }
     }
 }

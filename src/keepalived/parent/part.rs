@@ -93,8 +93,8 @@ impl Role {
         }
     }
 
-    /// Whether it reads the configuration, and reports that and more to the parent.
-    pub fn reports(self) -> bool {
+    /// Whether it reports that it has read the configuration.
+    pub fn reports_reading(self) -> bool {
         self != Self::Checkers
     }
 

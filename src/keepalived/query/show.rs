@@ -1,5 +1,7 @@
 //! The status as tables for people.
 
+pub mod servers;
+
 use crate::keepalived::status::{Contribution, Instance, Script, Status, now};
 use crate::log::clock::civil;
 use serde_json::Value;
@@ -43,6 +45,9 @@ pub fn status(status: &Status) -> String {
     };
     let (version, pid, started) = (&status.version, status.pid, time(status.started));
     let _ = writeln!(out, "rkeepalived {version}, process {pid}, started {started} UTC; {process}");
+    if let Some(pid) = status.checkers {
+        let _ = writeln!(out, "the process of health checks {pid} runs");
+    }
     if let Some(at) = status.reloads.at {
         let how = if status.reloads.last_refused { "refused" } else { "used" };
         let _ = writeln!(out, "last reload {how} {} UTC", time(at));
@@ -78,6 +83,7 @@ pub fn status(status: &Status) -> String {
         rows.extend(status.scripts.iter().map(script));
         let _ = write!(out, "\n{}", table(&rows));
     }
+    out.push_str(&servers::tables(&status.virtual_servers));
     out
 }
 

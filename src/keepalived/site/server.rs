@@ -141,6 +141,22 @@ pub struct Misc {
 }
 
 impl Probe {
+    /// The name of its block.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "TCP_CHECK",
+            Self::Http(_, get) if get.secure => "SSL_GET",
+            Self::Http(..) => "HTTP_GET",
+            Self::Udp(..) => "UDP_CHECK",
+            Self::Dns(..) => "DNS_CHECK",
+            Self::Ping(_) => "PING_CHECK",
+            Self::Smtp(..) => "SMTP_CHECK",
+            Self::Misc(_) => "MISC_CHECK",
+            Self::File(..) => "FILE_CHECK",
+            Self::Session(_) => "BFD_CHECK",
+        }
+    }
+
     /// Whether another check goes on where this one was.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -442,7 +442,7 @@ fn scripts(reading: &Reading) -> Vec<Judged> {
         judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
     ];
     if site.configured && !absent {
-        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let notify = site.instances.iter().map(|one| one.notify()).chain(site.groups.iter().map(|one| &one.notify));
         let mut commands: Vec<Command> = notify.flat_map(Notify::commands).cloned().collect();
         commands.extend(site.global.fifo_scripts.iter().map(|(_, command)| command.clone()));
         all.push(judge(site, (Pass::Router, ""), &commands, &site.scripts));

@@ -28,6 +28,7 @@ use crate::conf::print;
 use crate::conf::source::{Loader as _, Named, Sources};
 use crate::kernel::netlink::Commands;
 use crate::run::terminal::takes_colours;
+use crate::sys::memory::map_large_blocks;
 use crate::sys::signal::{realtime_first, realtime_last};
 use std::ffi::OsString;
 use std::io::Write;
@@ -129,6 +130,7 @@ fn run(program: &str, words: &[String], mut options: Options) -> u8 {
             }
         };
     }
+    map_large_blocks();
     let facility = (!options.no_syslog).then_some(options.facility.unwrap_or(DAEMON));
     let style = Style { console: options.console && options.foreground, detail: options.detail, facility };
     let log = Log::new("Keepalived", &style);
@@ -442,7 +444,7 @@ fn scripts(reading: &Reading) -> Vec<Judged> {
         judge(site, (Pass::CheckersEnd, "check "), &reading.checks, &[]),
     ];
     if site.configured && !absent {
-        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let notify = site.instances.iter().map(|one| one.notify()).chain(site.groups.iter().map(|one| &one.notify));
         let mut commands: Vec<Command> = notify.flat_map(Notify::commands).cloned().collect();
         commands.extend(site.global.fifo_scripts.iter().map(|(_, command)| command.clone()));
         all.push(judge(site, (Pass::Router, ""), &commands, &site.scripts));

@@ -1,5 +1,7 @@
 //! The control socket: HTTP over a Unix socket that only its owner can use, answered by the parent from its own copy of the
-//! status. No query reaches the processes that serve.
+//! status. No query reaches the processes that serve: that of virtual routers reports changes by itself, and everything,
+//! counters included, when the copy is old as somebody comes, at most once in five seconds. One that does not report is not
+//! waited for longer than a second.
 //!
 //! | request | answer |
 //! |---|---|
@@ -25,13 +27,14 @@ use super::log::Log;
 use super::report::Report;
 use super::status::{self, Status};
 use crate::conf::diagnostic::reason;
+use crate::sys::memory::end_start;
 use nix::poll::PollFlags;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a daemon is reached unless something else is said.
 pub const DEFAULT: &str = "/run/keepalived.sock";
@@ -39,11 +42,21 @@ pub const DEFAULT: &str = "/run/keepalived.sock";
 /// Clients at once, of each listener.
 const CLIENTS: usize = 16;
 
+/// How old a status may be that clients get.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How long clients wait for a newer one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The parent's copy of the status, and who asks for it.
 pub struct Control {
     listeners: Vec<Listener>,
     connections: Vec<Connection>,
     answers: Rc<RefCell<Answers>>,
+    /// When the VRRP process last reported, or was asked to.
+    updated: Option<Instant>,
+    /// Until when clients wait for its report.
+    waiting: Option<Instant>,
 }
 
 /// The socket of the daemon whose pid file is this.
@@ -61,7 +74,7 @@ impl Control {
             ..Status::default()
         };
         let answers = Rc::new(RefCell::new(Answers::new(status)));
-        Self { listeners: Vec::new(), connections: Vec::new(), answers }
+        Self { listeners: Vec::new(), connections: Vec::new(), answers, updated: None, waiting: None }
     }
 
     /// Answers at a Unix socket, which goes when this is dropped. Where that is impossible, it is said.
@@ -90,17 +103,20 @@ impl Control {
         let full = |kind| self.connections.iter().filter(|one| one.kind() == kind).count() >= CLIENTS;
         let listeners = self.listeners.iter().filter(|one| !one.is_paused(now) && !full(one.kind()));
         let listeners = listeners.map(|one| (one.as_fd(), PollFlags::POLLIN));
-        listeners.chain(self.connections.iter().filter_map(Connection::interest)).collect()
+        let connections = self.connections.iter().filter(|_| self.waiting.is_none());
+        listeners.chain(connections.filter_map(Connection::interest)).collect()
     }
 
     /// When there is something to do though nothing came.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let paused = self.listeners.iter().filter_map(|one| one.paused_until(now));
-        self.connections.iter().filter_map(Connection::poll_timeout).chain(paused).min()
+        self.connections.iter().filter_map(Connection::poll_timeout).chain(paused).chain(self.waiting).min()
     }
 
-    /// Takes new clients, goes on with the others, and closes those whose time is over.
-    pub fn run(&mut self, now: Instant) {
+    /// Takes new clients, goes on with the others, and closes those whose time is over; whether the VRRP process is to be
+    /// asked for a report.
+    pub fn run(&mut self, now: Instant) -> bool {
+        let before = self.connections.len();
         for listener in &mut self.listeners {
             let kind = listener.kind();
             while self.connections.iter().filter(|one| one.kind() == kind).count() < CLIENTS {
@@ -108,16 +124,35 @@ impl Control {
                 self.connections.push(Connection::new(stream, kind, &self.answers, now));
             }
         }
-        self.connections.retain_mut(|connection| connection.run(now));
+        let is_old = self.updated.is_some_and(|at| at + FRESH <= now);
+        let asks = is_old && self.connections.len() > before;
+        if asks {
+            (self.updated, self.waiting) = (Some(now), Some(now + PATIENCE));
+        }
+        self.waiting.take_if(|until| *until <= now);
+        if self.waiting.is_none() {
+            self.connections.retain_mut(|connection| connection.run(now));
+        }
+        asks
     }
 
     /// Takes a report of the VRRP process.
-    pub fn take(&mut self, report: Report) {
+    pub fn take(&mut self, report: Report, now: Instant) {
+        if matches!(report, Report::Lateness(_)) {
+            if self.updated.is_none() {
+                // With the first report the start is over.
+                end_start();
+            }
+            // It is the last of a report.
+            (self.updated, self.waiting) = (Some(now), None);
+        }
         self.answers.borrow_mut().take(report);
     }
 
     /// The VRRP process runs with this number, or does not run.
     pub fn set_process(&mut self, pid: Option<i32>) {
+        // One that does not run is not asked, and one that has just started reports.
+        (self.updated, self.waiting) = (None, None);
         self.answers.borrow_mut().set_process(pid);
     }
 

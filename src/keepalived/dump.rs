@@ -319,7 +319,7 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     addresses_and_tracking(&mut line, seen);
     line(format!("Using smtp notification = {}", if instance.mails { "yes" } else { "no" }));
     line(format!("Notify deleted = {}", if instance.notify_deleted { "Deleted" } else { "Fault" }));
-    notify_scripts(out, &instance.notify, &Policy::of(&site.global));
+    notify_scripts(out, instance.notify(), &Policy::of(&site.global));
     let _ = writeln!(out, "   Notify priority changes = {}", instance.notify_priority_changes);
     let head = format!(" VRRP Instance = {}\n", instance.name);
     let start = out.rfind("   VRRP Version").unwrap_or(out.len());
@@ -604,7 +604,7 @@ fn json_announcing(data: &mut Members, announcing: &Announcing) {
 }
 
 fn json_scripts(data: &mut Members, instance: &Instance) {
-    let notify = &instance.notify;
+    let notify = instance.notify();
     let scripts = [
         ("script_backup", &notify.backup),
         ("script_master", &notify.master),

@@ -56,7 +56,7 @@ impl Notifier {
 
     /// Tells of a change of an instance.
     pub fn instance(&mut self, instance: &Instance, occasion: Occasion, priority: u8, log: &Log) {
-        let notify = &instance.notify;
+        let notify = instance.notify();
         let own = match occasion {
             Occasion::State(StateKind::Master) => &notify.master,
             Occasion::State(StateKind::Backup) => &notify.backup,

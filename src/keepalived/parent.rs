@@ -26,6 +26,7 @@ use crate::conf::expand::{Environment, Input};
 use crate::run::pidfile::{Named, PidFile, named};
 use crate::run::service::ServiceManager;
 use crate::run::supervise;
+use crate::sys::memory::end_start;
 use crate::sys::process::{self, Daemon, Ready, Side};
 use crate::sys::signal::{self, SignalQueue, realtime_first, realtime_last};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -267,9 +268,7 @@ impl Parent<'_> {
             self.sleep(&queue);
             self.manager.sign_of_life(Instant::now());
             self.hear();
-            if let Some(control) = &mut self.control {
-                control.run(Instant::now());
-            }
+            self.answer();
             while let Some(signal) = queue.next() {
                 match signal.number {
                     n if n == Signal::SIGTERM as i32 || n == Signal::SIGINT as i32 => return self.stop(&queue),
@@ -325,6 +324,7 @@ impl Parent<'_> {
             self.manager.ready("No configuration to run");
         }
         self.log.say("Startup complete");
+        end_start();
         None
     }
 
@@ -380,12 +380,21 @@ impl Parent<'_> {
                     _ => {}
                 }
                 if let Some(control) = &mut self.control {
-                    control.take(report);
+                    control.take(report, Instant::now());
                 }
             }
         }
         if !self.parts.iter().any(|part| part.reading) {
             self.reload_file = None;
+        }
+    }
+
+    /// Answers clients; where the status is old, the VRRP process is asked for a newer one first.
+    fn answer(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if control.run(Instant::now()) {
+            let vrrp = self.parts.iter().filter(|part| part.role == Role::Vrrp);
+            vrrp.filter_map(|part| part.reports.as_ref()).for_each(report::Receiver::ask);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the VRRP process and that of health checks report to the parent, which alone speaks with the service manager and answers queries.
 //!
-//! Messages go one way, over a pair of sockets that keep their boundaries, and nobody waits: a parent that does not read is
-//! told later.
+//! Messages go over a pair of sockets that keep their boundaries, and nobody waits: a parent that does not read is told
+//! later. The other way the parent sends one thing only: that somebody asks for the counters.
 
 use super::status::server::{RealServer, VirtualServer};
 use super::status::{Group, Instance, Lateness, Script};
@@ -123,6 +123,26 @@ impl Reporter {
         true
     }
 
+    /// Where the parent asks, if it can.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the parent has asked for a report since the last call.
+    pub fn is_asked(&mut self) -> bool {
+        let mut asked = false;
+        while let Some(mut socket) = self.socket.as_ref() {
+            match socket.read(&mut [0; 8]) {
+                // Nobody is there any more.
+                Ok(0) => self.socket = None,
+                Ok(_) => asked = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        asked
+    }
+
     /// Sends a message that may be left out, for a newer one follows; whether it was sent.
     pub fn offer(&self, message: &[u8]) -> bool {
         self.flush() && self.send(message)
@@ -137,6 +157,12 @@ impl Reporter {
 }
 
 impl Receiver {
+    /// Asks for a report of everything that has changed, counters included.
+    pub fn ask(&self) {
+        // One that finds no room follows others that are not read yet.
+        let _ = (&self.socket).write(b"?");
+    }
+
     /// The next report, if one has come.
     pub fn next(&mut self) -> Option<Report> {
         loop {
@@ -174,6 +200,16 @@ mod tests {
         drop(reporter);
         let all = [receiver.next(), receiver.next(), receiver.next()];
         assert_eq!(all, [Report::Running, Report::Refused, Report::Ended].map(Some));
+    }
+
+    #[test]
+    fn many_questions_are_one_and_a_parent_that_is_gone_asks_nothing() {
+        let (mut reporter, receiver) = channel().unwrap();
+        assert!(!reporter.is_asked());
+        (0..10_000).for_each(|_| receiver.ask());
+        assert!(reporter.is_asked() && !reporter.is_asked());
+        drop(receiver);
+        assert!(!reporter.is_asked() && reporter.descriptor().is_none());
     }
 
     #[test]

@@ -51,6 +51,7 @@ use crate::kernel::monitor::Monitor;
 use crate::kernel::netlink::Commands;
 use crate::kernel::packet::Frames;
 use crate::sys::inotify::Inotify;
+use crate::sys::memory::end_start;
 use crate::sys::process::trim_memory;
 use crate::sys::signal::SignalQueue;
 use crate::vrrp::node::{Node, NodeConfig};
@@ -145,6 +146,25 @@ struct InstanceState {
     history: History,
     /// Other hosts that hold its addresses as well.
     conflicts: Conflicts,
+}
+
+/// What the loop waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Signals,
+    Netlink,
+    /// The folders of tracked files.
+    Folders,
+    Processes,
+    /// ARP packets and neighbour advertisements of other hosts.
+    Claims,
+    /// The BFD process.
+    Sessions,
+    /// A script that is a question to another host.
+    Probe,
+    Parent,
+    /// The sockets of routers, by serial number.
+    Channel(u64),
 }
 
 /// The process.
@@ -314,6 +334,7 @@ impl Process {
             return Err(End::Fatal);
         }
         process.begin();
+        end_start();
         Ok(process)
     }
 
@@ -392,22 +413,33 @@ impl Process {
     fn serve(&mut self, signals: &SignalQueue) -> End {
         loop {
             let ready = self.sleep(signals);
-            self.hear_netlink();
+            let is_ready = |source| ready.contains(&source);
+            if is_ready(Source::Netlink) {
+                self.hear_netlink();
+            }
+            self.restore_vmacs();
             self.hear_packets(&ready);
             let now = Instant::now();
             // Before scripts are looked at: the end of one that comes later then wakes the next turn.
-            while let Some(signal) = signals.next() {
+            while is_ready(Source::Signals)
+                && let Some(signal) = signals.next()
+            {
                 if self.obey(signal.number, now) {
                     self.stop();
                     return End::Stopped;
                 }
             }
-            self.track(now);
-            self.hear_processes(now);
-            self.hear_sessions(now);
+            self.track(now, is_ready(Source::Folders));
+            self.hear_processes(now, is_ready(Source::Processes));
+            if is_ready(Source::Sessions) {
+                self.hear_sessions(now);
+            }
             self.run_linkbeat(now);
             self.run_link_delays(now);
-            self.hear_claims(now);
+            self.hear_claims(now, is_ready(Source::Claims));
+            if is_ready(Source::Parent) {
+                self.hear_parent();
+            }
             self.settle(now);
             self.node.handle_timeout(now);
             self.perform_acts();
@@ -416,8 +448,8 @@ impl Process {
         }
     }
 
-    /// Waits for something to do; the sockets on which packets have come.
-    fn sleep(&mut self, signals: &SignalQueue) -> Vec<u64> {
+    /// Waits for something to do; what there is to read.
+    fn sleep(&mut self, signals: &SignalQueue) -> Vec<Source> {
         let scripts = self.scripts.iter().filter_map(ScriptRunner::poll_timeout);
         let files = self.files.iter().filter_map(FileRunner::poll_timeout);
         let processes = self.processes.iter().filter_map(ProcessRunner::poll_timeout).chain(self.recount_at);
@@ -432,25 +464,33 @@ impl Process {
             .chain(self.link_delays.poll_timeout())
             .chain(self.poll_conflicts())
             .min();
-        let wake = due.into_iter().chain(self.poll_report()).min();
-        let wait = wake.map(|due| due.saturating_duration_since(Instant::now()));
-        let mut fds =
-            vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.folders.as_ref().map(|folders| PollFd::new(folders.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.process_monitor.as_ref().map(|monitor| PollFd::new(monitor.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.claims.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        fds.extend(self.start.sessions.as_ref().map(|sessions| PollFd::new(sessions.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.scripts.iter().filter_map(ScriptRunner::descriptor));
-        let others = fds.len();
-        fds.extend(self.pool.iter().map(|(_, channel)| PollFd::new(channel.receiver.as_fd(), PollFlags::POLLIN)));
+        let now = Instant::now();
+        let wake = due.into_iter().chain(self.poll_report(now)).min();
+        let wait = wake.map(|due| due.saturating_duration_since(now));
+        let (sources, mut fds): (Vec<Source>, Vec<PollFd<'_>>) = self.interests(signals).unzip();
         // An interrupted sleep is a short one.
         let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None::<SigSet>);
+        let is_ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        let ready = sources.into_iter().zip(&fds).filter(|(_, fd)| is_ready(fd)).map(|(source, _)| source).collect();
         self.reporting.woke(Instant::now(), due);
-        let sockets = self.pool.iter().map(|(serial, _)| serial).zip(fds.iter().skip(others));
-        sockets
-            .filter(|(_, fd)| fd.revents().is_some_and(|events| !events.is_empty()))
-            .map(|(serial, _)| serial)
-            .collect()
+        ready
+    }
+
+    /// What is waited for.
+    fn interests<'a>(&'a self, signals: &'a SignalQueue) -> impl Iterator<Item = (Source, PollFd<'a>)> {
+        let one = |source| move |fd| (source, PollFd::new(fd, PollFlags::POLLIN));
+        let fixed = [one(Source::Signals)(signals.as_fd()), one(Source::Netlink)(self.monitor.as_fd())];
+        let folders = self.folders.as_ref().map(AsFd::as_fd).map(one(Source::Folders));
+        let processes = self.process_monitor.as_ref().map(AsFd::as_fd).map(one(Source::Processes));
+        // Without a session there is nobody who tells of any.
+        let sessions = self.start.sessions.as_ref().filter(|_| self.site.has_sessions);
+        let sessions = sessions.map(AsFd::as_fd).map(one(Source::Sessions));
+        let parent = self.start.reporter.descriptor().map(one(Source::Parent));
+        let optional = [folders, processes, sessions, parent].into_iter().flatten();
+        let probes = self.scripts.iter().filter_map(ScriptRunner::descriptor).map(|fd| (Source::Probe, fd));
+        let channels = self.pool.iter().map(move |(at, channel)| one(Source::Channel(at))(channel.receiver.as_fd()));
+        let claims = self.claims.descriptors().map(one(Source::Claims));
+        fixed.into_iter().chain(optional).chain(claims).chain(probes).chain(channels)
     }
 
     /// The address an instance's adverts carry.

@@ -2,7 +2,7 @@
 
 use super::blocks::{route, rule};
 use super::slot::general;
-use crate::kernel::encap::{Addresses, Encap};
+use crate::kernel::encap::{Addresses, Encap, Tunnel};
 use crate::kernel::route::{MAIN_TABLE, NextHop};
 use crate::kernel::rule::Action;
 use std::fmt;
@@ -186,6 +186,19 @@ fn next_hop(f: &mut fmt::Formatter<'_>, hop: &NextHop<String>) -> fmt::Result {
 }
 
 fn encap(f: &mut fmt::Formatter<'_>, header: &Encap) -> fmt::Result {
+    match header {
+        Encap::Tunnel(header) => tunnel(f, header),
+        Encap::Mpls(labels) => {
+            // Whole entries of the stack, in keepalived's way.
+            let entries: Vec<String> = labels.entries().iter().map(|entry| format!("{entry:x}")).collect();
+            let between = if entries.is_empty() { "" } else { " " };
+            write!(f, " encap mpls{between}{}", entries.join("/"))
+        }
+        Encap::Ila(locator) => write!(f, " encap ila {}", u64::from_ne_bytes(*locator)),
+    }
+}
+
+fn tunnel(f: &mut fmt::Formatter<'_>, header: &Tunnel) -> fmt::Result {
     let (kind, dst, src, tos, ttl) = match header.addresses {
         Addresses::Ipv4 { dst, src } => ("ip", dst.map(IpAddr::V4), src.map(IpAddr::V4), "tos", "ttl"),
         Addresses::Ipv6 { dst, src } => ("ip6", dst.map(IpAddr::V6), src.map(IpAddr::V6), "tc", "hoplimit"),
@@ -336,11 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn a_route_with_an_encapsulation_is_not_served() {
-        let text = "static_routes {\n 203.0.113.0/24 via 10.1.0.254 dev e0 encap mpls 100\n}\n";
-        let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
-        let reading = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap();
-        assert_eq!(reading.unserved.len(), 1, "{:?}", reading.unserved);
-        assert!(reading.unserved[0].contains("encap"), "{:?}", reading.unserved);
+    fn labels_and_locators_are_shown_as_keepalived_has_them_in_memory() {
+        let shown = |encap: &str| {
+            let text = format!("static_routes {{\n 203.0.113.0/24 via 10.1.0.254 dev e0 encap {encap}\n}}\n");
+            let machine = Machine { has_interface: &|_| true, has_user: &|_, _| true, read_secret: &|_| None };
+            let reading = read(&Memory::of("k", &text), "k", &Environment::default(), &machine).unwrap();
+            assert!(reading.unserved.is_empty(), "{:?}", reading.unserved);
+            reading.site.root.routes[0].to_string()
+        };
+        assert!(shown("mpls 100/200").contains(" encap mpls 64000/c8100"), "{}", shown("mpls 100/200"));
+        let number = u64::from_ne_bytes([0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2]);
+        assert!(shown("ila 2001:db8:1:2").contains(&format!(" encap ila {number}")), "{}", shown("ila 2001:db8:1:2"));
     }
 }

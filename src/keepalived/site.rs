@@ -148,8 +148,8 @@ pub struct Instance {
     pub unicast_ttl: Option<u8>,
     /// Everything that bears on it, its own interface included unless that is ignored.
     pub tracking: Vec<Tracking>,
-    /// What is run when its state changes.
-    pub notify: Notify,
+    /// What is run when its state changes, if anything is.
+    pub scripts: Option<Box<Notify>>,
     /// Send mail when its state changes.
     pub mails: bool,
     /// Say DELETED where keepalived says FAULT when a reload removes it.
@@ -181,6 +181,11 @@ impl Instance {
     /// What makes two instances the same one across a reload; the name plays no part.
     pub fn identity(&self) -> (u8, bool, &str, bool, bool) {
         (self.router.vrid, self.router.is_ipv6(), &self.interface, self.group.is_some(), self.vmac.is_some())
+    }
+
+    /// What is run when its state changes.
+    pub fn notify(&self) -> &Notify {
+        self.scripts.as_deref().unwrap_or(&NO_SCRIPTS)
     }
 
     /// The interface of addresses that name none.
@@ -221,6 +226,9 @@ pub struct Blocks {
     /// `bfd_instance`.
     pub sessions: Vec<Bfd>,
 }
+
+/// Nothing is run.
+static NO_SCRIPTS: Notify = Notify::none();
 
 /// Why weights of a member do not count.
 const GROUPED: &str = "SYNC group";
@@ -300,6 +308,8 @@ pub fn complete(mut given: Blocks, machine: &Machine<'_>) -> (Site, Vec<Diagnost
     site.groups(&mut instances, &sessions, &mut about_groups);
     site.track_groups(&mut instances, &mut about_groups);
     site.instances = instances.into_iter().map(Arc::new).collect();
+    // The list is collected in the room of what it is made of, which is a hundred times as large.
+    site.instances.shrink_to_fit();
     if !vital {
         complaints.append(&mut about_groups);
     }

@@ -4,12 +4,65 @@
 pub mod server;
 
 use self::server::VirtualServer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// State changes of an instance that are kept, the latest last.
 pub const TRANSITIONS: usize = 16;
+
+/// A word or a reason that is mostly one of a few, which take no memory then.
+pub type Word = Cow<'static, str>;
+
+/// Words and reasons that take no memory.
+const KNOWN: &[&str] = &[
+    "INIT",
+    "BACKUP",
+    "MASTER",
+    "FAULT",
+    "script",
+    "interface",
+    "file",
+    "process",
+    "bfd",
+    "good",
+    "bad",
+    "unknown",
+    "unused",
+    reason::START,
+    reason::TIMEOUT,
+    reason::RECOVERED,
+    reason::RESIGNED,
+    reason::OWNER,
+    reason::STOP,
+    reason::GROUP,
+];
+
+/// Why states change, where nothing else is told.
+pub mod reason {
+    /// It has just started.
+    pub const START: &str = "start";
+    /// A backup became master.
+    pub const TIMEOUT: &str = "no advert of a master came in time";
+    /// It was in fault.
+    pub const RECOVERED: &str = "nothing keeps it in fault";
+    /// A master became backup.
+    pub const RESIGNED: &str = "it gave up";
+    /// An address owner became master.
+    pub const OWNER: &str = "it owns its addresses";
+    /// It ends.
+    pub const STOP: &str = "stop";
+    /// Its group is in fault.
+    pub const GROUP: &str = "a member of its group is in fault";
+}
+
+/// Reads a word; one that is known takes no memory.
+fn word<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Word, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = KNOWN.iter().find(|known| **known == text);
+    Ok(known.map_or_else(|| Word::Owned(text), |known| Word::Borrowed(known)))
+}
 
 /// Everything that is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,7 +136,8 @@ pub struct Instance {
     /// Its name.
     pub name: String,
     /// INIT, BACKUP, MASTER or FAULT.
-    pub state: String,
+    #[serde(deserialize_with = "word")]
+    pub state: Word,
     /// Since when.
     pub since: f64,
     /// Its virtual router id.
@@ -131,11 +185,13 @@ pub struct Master {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contribution {
     /// script, interface, file, process or bfd.
-    pub kind: String,
+    #[serde(deserialize_with = "word")]
+    pub kind: Word,
     /// Its name.
     pub name: String,
     /// good, bad, unknown, unused, or the number of a file.
-    pub reading: String,
+    #[serde(deserialize_with = "word")]
+    pub reading: Word,
     /// The configured weight.
     pub weight: i32,
     /// Good and bad change places.
@@ -152,11 +208,14 @@ pub struct Transition {
     /// When.
     pub at: f64,
     /// The state before.
-    pub from: String,
+    #[serde(deserialize_with = "word")]
+    pub from: Word,
     /// The state after.
-    pub to: String,
+    #[serde(deserialize_with = "word")]
+    pub to: Word,
     /// Why.
-    pub reason: String,
+    #[serde(deserialize_with = "word")]
+    pub reason: Word,
 }
 
 /// What an instance has counted since the VRRP process started.
@@ -225,7 +284,8 @@ pub struct Group {
     /// Its name.
     pub name: String,
     /// The state it was last notified of; INIT before that.
-    pub state: String,
+    #[serde(deserialize_with = "word")]
+    pub state: Word,
     /// Its members.
     pub members: Vec<String>,
 }
@@ -236,7 +296,8 @@ pub struct Script {
     /// Its name.
     pub name: String,
     /// good, bad, unknown, or disabled where it may not be run.
-    pub reading: String,
+    #[serde(deserialize_with = "word")]
+    pub reading: Word,
     /// It runs now.
     pub running: bool,
     /// How often it ended.

@@ -3,6 +3,7 @@
 pub mod inotify;
 pub mod linkbeat;
 pub mod lookup;
+pub mod memory;
 pub mod packet;
 pub mod pcre;
 pub mod pipe;

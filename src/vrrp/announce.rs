@@ -80,6 +80,12 @@ impl Announcer {
                 self.free_at = now + pace;
             }
         }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        if self.again.is_empty() {
+            self.again = Vec::new();
+        }
     }
 
     /// When [`Announcer::run`] has something to do.

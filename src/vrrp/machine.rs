@@ -288,7 +288,12 @@ impl Router {
 
     /// The next thing to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            // One of a thousand routers, most of which want nothing most of the time.
+            self.actions = VecDeque::new();
+        }
+        action
     }
 
     /// The interval of the master's adverts.

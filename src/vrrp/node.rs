@@ -187,6 +187,9 @@ pub struct Kept {
 /// Groups pull their members at most this often in one turn; more would be a circle.
 const ROUNDS: usize = 64;
 
+/// Acts whose memory is kept while there are none.
+const ROOM: usize = 32;
+
 /// One router and what the node knows about it.
 #[derive(Debug)]
 struct Member {
@@ -319,7 +322,11 @@ impl Node {
 
     /// The next thing to do, in order.
     pub fn poll_act(&mut self) -> Option<Act> {
-        self.acts.pop_front()
+        let act = self.acts.pop_front();
+        if act.is_none() {
+            self.acts.shrink_to(ROOM);
+        }
+        act
     }
 
     /// Takes a fact. What it means for eligibility counts from the next [`Node::settle`] on.
@@ -388,6 +395,9 @@ impl Node {
             return;
         }
         self.held_until = None;
+        if self.stale.is_empty() {
+            return;
+        }
         let stale = std::mem::take(&mut self.stale);
         // Who changes by itself comes before those of its group that follow.
         let mut own_changes = BTreeSet::new();
@@ -448,6 +458,7 @@ impl Node {
         self.things = vec![Thing { reading: Reading::Unknown, routers: Vec::new() }; config.things];
         self.deadlines.clear();
         self.busy.clear();
+        self.members.reserve_exact(config.routers.len());
         for (at, new) in config.routers.into_iter().enumerate() {
             for one in &new.tracking {
                 if let Some(thing) = self.things.get_mut(one.thing.0) {

@@ -114,3 +114,42 @@ fn a_pair_that_advertises_over_ipv6() -> io::Result<()> {
     };
     live(text, 1, false)
 }
+
+/// The first waits before it preempts the second: its lines are those of the original, and it does not wait for a master
+/// that has ended.
+fn waits(programs: (Program, Program), over: bool) -> io::Result<()> {
+    let mut pair = Pair::new(programs.0, programs.1)?;
+    let text = |priority, words: &str| instance("nginx", 51, priority, words, &held());
+    pair.b.start(&text(100, " advert_int 1"))?;
+    pair.b.becomes_master()?;
+    let delay = if over { "2" } else { "500" };
+    pair.a.start(&text(120, &format!(" advert_int 1\n preempt_delay {delay}")))?;
+    pair.a.says("(nginx) Entering BACKUP STATE")?;
+    pair.a.says(&format!("(nginx) start preempt delay ({delay}.000000)"))?;
+    assert!(!pair.a.is_master() && pair.b.is_master(), "it did not wait: {}", pair.a.log());
+    if over {
+        pair.b.lets_go()?;
+        pair.b.says("Master received advert from 192.168.110.11 with higher priority 120, ours 100")?;
+    } else {
+        let heard = |side: &Side| pair.sniffer.last_advert(side.address, std::time::Instant::now());
+        let first = heard(&pair.b);
+        // The delay goes on while the master advertises.
+        wait_for("two more adverts", LIMIT, || {
+            heard(&pair.b).zip(first).filter(|(now, first)| now.duration_since(*first).as_millis() > 1500)
+        })?;
+        assert!(!pair.a.is_master(), "it did not wait: {}", pair.a.log());
+        pair.b.stop()?;
+    }
+    pair.a.becomes_master()?;
+    holds(&pair.a, 1)
+}
+
+#[test]
+fn a_backup_with_a_preempt_delay_takes_over_after_it() -> io::Result<()> {
+    pairs().into_iter().try_for_each(|programs| waits(programs, true))
+}
+
+#[test]
+fn a_preempt_delay_does_not_outlast_the_master() -> io::Result<()> {
+    pairs().into_iter().try_for_each(|programs| waits(programs, false))
+}

@@ -3,44 +3,83 @@
 use super::line::{Words, address, number, tos};
 use crate::conf::diagnostic::Diagnostic;
 use crate::keepalived::slot::complain;
-use crate::kernel::encap::{Addresses, Encap};
+use crate::kernel::encap::{Addresses, Encap, Labels, Tunnel};
 use std::net::IpAddr;
 
-/// What `encap` stands for.
-pub enum Read {
-    /// A header this program can ask for.
-    Header(Encap),
-    /// A kind that is not served.
-    Unserved(&'static str),
-    /// A kind that is unknown, which has been said.
-    Unknown,
-}
-
-/// Reads the words behind `encap`. What is wrong with a value ends its words and leaves the header without addresses.
-pub fn read(words: &mut Words<'_>, said: &mut Vec<Diagnostic>) -> Read {
+/// Reads the words behind `encap`; nothing for a kind that is unknown, which is said. What is wrong with a value ends its
+/// words and leaves the header without addresses, which the kernel refuses.
+pub fn read(words: &mut Words<'_>, said: &mut Vec<Diagnostic>) -> Option<Encap> {
     let Some(kind) = words.next() else {
         said.push(complain("Missing encap type"));
-        return Read::Unknown;
+        return None;
     };
-    let ipv6 = match kind.as_str() {
-        "ip" => false,
-        "ip6" => true,
-        "mpls" | "ila" => {
-            if words.next().is_none() {
-                let what = if kind == "mpls" { "address for MPLS" } else { "locator for ILA" };
-                said.push(complain(format!("missing {what} encapsulation")));
-            }
-            return Read::Unserved(if kind == "mpls" { "encap mpls" } else { "encap ila" });
+    match kind.as_str() {
+        "ip" => Some(Encap::Tunnel(tunnel(words, (false, "ip"), said))),
+        "ip6" => Some(Encap::Tunnel(tunnel(words, (true, "ip6"), said))),
+        "mpls" => {
+            let value = value(words, "address for MPLS", said);
+            let labels = value.as_ref().map(|text| labels(text).ok_or(text)).transpose().unwrap_or_else(|text| {
+                said.push(complain(format!("invalid mpls address {text} for encapsulation")));
+                None
+            });
+            Some(Encap::Mpls(labels.unwrap_or_default()))
+        }
+        "ila" => {
+            let value = value(words, "locator for ILA", said);
+            let locator = value.as_ref().map(|text| locator(text).ok_or(text)).transpose().unwrap_or_else(|text| {
+                said.push(complain(format!("invalid locator {text} for ila encapsulation")));
+                None
+            });
+            Some(Encap::Ila(locator.unwrap_or_default()))
         }
         other => {
             said.push(complain(format!("Unknown encap type - {other}")));
             // keepalived skips the word behind it.
             words.next();
-            return Read::Unknown;
+            None
         }
+    }
+}
+
+/// The word behind the kind.
+fn value(words: &mut Words<'_>, what: &str, said: &mut Vec<Diagnostic>) -> Option<String> {
+    let value = words.next();
+    if value.is_none() {
+        said.push(complain(format!("missing {what} encapsulation")));
+    }
+    value
+}
+
+/// Labels between slashes, in any base of C.
+fn labels(text: &str) -> Option<Labels> {
+    let label = |text: &str| {
+        let text = text.strip_prefix('+').unwrap_or(text);
+        let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => (digits, 16),
+            None if text.starts_with('0') => (text, 8),
+            None => (text, 10),
+        };
+        // The standard library takes a sign of its own.
+        u32::from_str_radix(digits, base).ok().filter(|_| !digits.starts_with('+'))
     };
+    Labels::new(&text.split('/').map(label).collect::<Option<Vec<u32>>>()?)
+}
+
+/// Four groups of sixteen bits, as the upper half of an IPv6 address has them.
+fn locator(text: &str) -> Option<[u8; 8]> {
+    let group = |text: &str| {
+        let digits = text.starts_with(|first: char| first.is_ascii_hexdigit());
+        let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+        u32::from_str_radix(text, 16).ok().and_then(|number| u16::try_from(number).ok()).filter(|_| digits)
+    };
+    let groups: [u16; 4] = text.split(':').map(group).collect::<Option<Vec<u16>>>()?.try_into().ok()?;
+    <[u8; 8]>::try_from(groups.map(u16::to_be_bytes).as_flattened()).ok()
+}
+
+/// The header of a tunnel over IPv4 or IPv6.
+fn tunnel(words: &mut Words<'_>, (ipv6, kind): (bool, &str), said: &mut Vec<Diagnostic>) -> Tunnel {
     let none = if ipv6 { Addresses::Ipv6 { dst: None, src: None } } else { Addresses::Ipv4 { dst: None, src: None } };
-    let mut encap = Encap { addresses: none, id: None, tos: None, ttl: None, flags: None };
+    let mut encap = Tunnel { addresses: none, id: None, tos: None, ttl: None, flags: None };
     while let Some((word, value)) = words.peek_two() {
         match option(&mut encap, (&word, &value), said) {
             Ok(true) => {
@@ -51,7 +90,7 @@ pub fn read(words: &mut Words<'_>, said: &mut Vec<Diagnostic>) -> Read {
             Err(text) => {
                 said.push(complain(text));
                 encap.addresses = none;
-                return Read::Header(encap);
+                return encap;
             }
         }
     }
@@ -61,7 +100,7 @@ pub fn read(words: &mut Words<'_>, said: &mut Vec<Diagnostic>) -> Read {
         said.push(complain(format!("address or id missing for {kind} encapsulation")));
         encap.addresses = none;
     }
-    Read::Header(encap)
+    encap
 }
 
 /// A number of 64 bits, of which keepalived keeps the lower 32; or what is wrong with it.
@@ -79,7 +118,7 @@ fn wide(text: &str) -> Result<u64, String> {
 }
 
 /// Takes an option and its value; false for a word that is none.
-fn option(encap: &mut Encap, (word, value): (&str, &str), said: &mut Vec<Diagnostic>) -> Result<bool, String> {
+fn option(encap: &mut Tunnel, (word, value): (&str, &str), said: &mut Vec<Diagnostic>) -> Result<bool, String> {
     let ipv6 = matches!(encap.addresses, Addresses::Ipv6 { .. });
     let mut small = |most: u16, wrong: String| {
         number(value, i64::from(most), || wrong).map_err(|found| {
@@ -168,6 +207,13 @@ mod tests {
             ("ip tos zz", vec!["dsfield zz not valid for ip encapsulation"], ""),
             ("ip6 tc zz", vec!["tc value tc is invalid for ip6 encapsulation"], "tc"),
             ("foo", vec!["Unknown encap type - foo"], "eth0"),
+            ("mpls 1048576", vec!["invalid mpls address 1048576 for encapsulation"], ""),
+            ("mpls 1/2/3", vec!["invalid mpls address 1/2/3 for encapsulation"], ""),
+            ("mpls 1/", vec!["invalid mpls address 1/ for encapsulation"], ""),
+            ("mpls 08", vec!["invalid mpls address 08 for encapsulation"], ""),
+            ("ila 1:2:3", vec!["invalid locator 1:2:3 for ila encapsulation"], ""),
+            ("ila 1:2:3:4:5", vec!["invalid locator 1:2:3:4:5 for ila encapsulation"], ""),
+            ("ila 1:2:3:10000", vec!["invalid locator 1:2:3:10000 for ila encapsulation"], ""),
         ] {
             let (lines, _) = said(&format!("encap {words}"));
             let mut wanted: Vec<String> = first.into_iter().map(str::to_owned).collect();
@@ -183,7 +229,12 @@ mod tests {
     fn a_header_has_what_is_given() {
         let (lines, routes) = said("encap ip6 id 99999999999 dst fd00::1 tc 0x10 hoplimit 5 flags 3");
         let addresses = Addresses::Ipv6 { dst: Some("fd00::1".parse().unwrap()), src: None };
-        let encap = Encap { addresses, id: Some(1_215_752_191), tos: Some(16), ttl: Some(5), flags: Some(3) };
-        assert_eq!((lines, routes), (Vec::new(), vec![Some(encap)]));
+        let tunnel = Tunnel { addresses, id: Some(1_215_752_191), tos: Some(16), ttl: Some(5), flags: Some(3) };
+        assert_eq!((lines, routes), (Vec::new(), vec![Some(Encap::Tunnel(tunnel))]));
+        let (lines, routes) = said("encap mpls 0x64/012");
+        let labels = Labels::new(&[100, 10]).unwrap();
+        assert_eq!((lines, routes), (Vec::new(), vec![Some(Encap::Mpls(labels))]));
+        let (lines, routes) = said("encap ila 2001:db8:1:0");
+        assert_eq!((lines, routes), (Vec::new(), vec![Some(Encap::Ila([0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0]))]));
     }
 }

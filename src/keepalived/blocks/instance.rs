@@ -331,6 +331,19 @@ pub struct Notify {
 }
 
 impl Notify {
+    /// Nothing is run.
+    pub const fn none() -> Self {
+        Self {
+            master: None,
+            backup: None,
+            fault: None,
+            stop: None,
+            deleted: None,
+            master_rx_lower_pri: None,
+            any: None,
+        }
+    }
+
     /// All of them that are given.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let all =

@@ -5,7 +5,7 @@ use super::instance::Instance;
 use super::line::{Found, Need, Words};
 use super::root::Root;
 use crate::conf::diagnostic::Diagnostic;
-use crate::conf::directive::{Arity, Contexts, Directive, Support};
+use crate::conf::directive::{Arity, Contexts, Directive};
 use crate::conf::module::Module;
 use crate::conf::tree::Statement;
 use crate::conf::walk::Setting;
@@ -44,9 +44,8 @@ const DIRECTIVES: &[Directive] = &[
     word("preference").doc("The preference, as priority says it."),
     word("onlink").doc("The router counts as reachable on the interface."),
     word("encap")
-        .support(Support::Parts("ip and ip6 are served; mpls and ila are refused at a start"))
         .words(&["ip", "ip6", "mpls", "ila", "id", "dst", "src", "tos", "tc", "ttl", "hoplimit", "flags"])
-        .doc("The header before packets: ip or ip6, with id, dst, src, tos or tc, ttl or hoplimit, flags."),
+        .doc("The header before packets: ip or ip6, with id, dst, src, tos or tc, ttl or hoplimit, flags; mpls with a label or two between slashes, as in `100/200`; ila with four groups of an IPv6 address."),
     word("expires").doc("Seconds after which an IPv6 route goes."),
     word("mtu").doc("The MTU of the path, with lock where it is not to be discovered."),
     word("hoplimit").doc("The hop limit of packets."),
@@ -116,9 +115,6 @@ fn read(cx: &mut Setting<'_>, statement: &Statement, needs: &mut Vec<Need>) -> V
         let unknown = reader.group.take_if(|group| !super::track::defined(cx, TRACK_GROUP, group));
         let outcome = outcome.and_then(|()| reader.finish());
         reader.said.into_iter().for_each(|complaint| cx.report(complaint.at(line.span)));
-        if let Some(kind) = reader.unserved {
-            cx.unserved(&line, &format!("\"{kind}\""));
-        }
         match outcome {
             Ok(given) => {
                 let devs = std::iter::once(&given.route.dev).chain(given.route.next_hops.iter().map(|hop| &hop.dev));
@@ -144,8 +140,6 @@ struct Reader {
     destination: Option<String>,
     route: Route<String>,
     untracked: bool,
-    /// A kind of `encap` that is not served.
-    unserved: Option<&'static str>,
     /// Another protocol's.
     foreign: bool,
     group: Option<String>,
@@ -188,7 +182,6 @@ impl Reader {
             destination: None,
             route: Route::to(false, everywhere(false)),
             untracked: false,
-            unserved: None,
             foreign: false,
             group: None,
             said: Vec::new(),
@@ -408,14 +401,7 @@ impl Reader {
     }
 
     fn encap(&mut self, words: &mut Words<'_>) -> Option<Encap> {
-        match encap::read(words, &mut self.said) {
-            encap::Read::Header(encap) => Some(encap),
-            encap::Read::Unserved(kind) => {
-                self.unserved = Some(kind);
-                None
-            }
-            encap::Read::Unknown => None,
-        }
+        encap::read(words, &mut self.said)
     }
 
     fn next_hops(&mut self, words: &mut Words<'_>) -> Result<(), Found> {

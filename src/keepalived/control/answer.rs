@@ -155,7 +155,7 @@ impl Answers {
             for instance in &mut self.status.instances {
                 let Instance { name, vrid, version, interface, base_priority, priority, .. } = std::mem::take(instance);
                 let obstacles = vec!["the VRRP process does not run".to_owned()];
-                let (state, since) = ("INIT".to_owned(), status::now());
+                let (state, since) = ("INIT".into(), status::now());
                 let known = Instance { name, vrid, version, interface, base_priority, priority, ..Instance::default() };
                 *instance = Instance { state, since, obstacles, ..known };
             }
@@ -207,7 +207,7 @@ impl Answers {
                 let before = std::mem::replace(known, script.clone());
                 if before.name == script.name && before.reading != script.reading {
                     let reason = script.last_result.as_deref().unwrap_or_default();
-                    let (from, to) = (before.reading.as_str(), script.reading.as_str());
+                    let (from, to) = (before.reading.as_ref(), script.reading.as_ref());
                     self.tell(&Event { from, to, reason, ..Event::of("script", &script.name) });
                 }
             }
@@ -272,7 +272,7 @@ impl Answers {
         let fresh = instance.changes.saturating_sub(if same { before.changes } else { 0 });
         let skipped = instance.transitions.len().saturating_sub(usize::try_from(fresh).unwrap_or(usize::MAX));
         for change in instance.transitions.iter().skip(skipped) {
-            let (from, to, reason) = (change.from.as_str(), change.to.as_str(), change.reason.as_str());
+            let (from, to, reason) = (change.from.as_ref(), change.to.as_ref(), change.reason.as_ref());
             self.tell(&Event { at: change.at, from, to, reason, ..Event::of("instance", &instance.name) });
         }
         if same && before.priority != instance.priority {

@@ -185,7 +185,7 @@ mod tests {
     fn each_metric_has_one_head_and_labels_are_escaped() {
         let instance = |name: &str| Instance {
             name: name.to_owned(),
-            state: "MASTER".to_owned(),
+            state: "MASTER".into(),
             addresses: vec!["10.0.0.1/24".to_owned()],
             ..Instance::default()
         };

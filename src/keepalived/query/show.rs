@@ -74,7 +74,7 @@ pub fn status(status: &Status) -> String {
     if !status.groups.is_empty() {
         let mut rows = vec![head(&["GROUP", "STATE", "MEMBERS"])];
         let row =
-            |name: &String, state: &String, members: &[String]| vec![name.clone(), state.clone(), members.join(", ")];
+            |name: &str, state: &str, members: &[String]| vec![name.to_owned(), state.to_owned(), members.join(", ")];
         rows.extend(status.groups.iter().map(|group| row(&group.name, &group.state, &group.members)));
         let _ = write!(out, "\n{}", table(&rows));
     }
@@ -106,7 +106,7 @@ fn master(instance: &Instance) -> String {
 fn row(instance: &Instance) -> Vec<String> {
     vec![
         instance.name.clone(),
-        instance.state.clone(),
+        instance.state.to_string(),
         time(instance.since),
         priority(instance),
         master(instance),
@@ -120,7 +120,7 @@ fn script(script: &Script) -> Vec<String> {
     let took = script.last_duration.map_or_else(|| "-".to_owned(), |took| format!("{took:.3} s"));
     vec![
         script.name.clone(),
-        script.reading.clone(),
+        script.reading.to_string(),
         script.last_result.clone().unwrap_or_else(|| "-".to_owned()),
         took,
         script.runs.to_string(),

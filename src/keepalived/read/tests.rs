@@ -190,7 +190,8 @@ fn a_group_of_one_is_removed_and_its_member_may_be_in_another() {
 #[test]
 fn a_command_is_read_with_its_own_quotes_wherever_it_is() {
     let text = instance(" notify_master '/x \"a b\"' root\n notify \"/y \\\"c d\\\" \\x41\"");
-    let notify = &reading(&text).site.instances[0].notify;
+    let site = reading(&text).site;
+    let notify = site.instances[0].notify();
     let words = |command: &Option<Command>| command.as_ref().map(|command| command.words.join("|"));
     assert_eq!(words(&notify.master).as_deref(), Some("/x|a b"));
     assert_eq!(notify.master.as_ref().and_then(|one| one.user.clone()), Some(("root".to_owned(), None)));

@@ -82,6 +82,9 @@ impl Process {
     fn action(&mut self, at: usize, action: Action) {
         let Some(seat) = self.seats.get_mut(at) else { return };
         self.recorder.action(&seat.instance.name, &action);
+        if matches!(action, Action::Hold | Action::Release | Action::Note(Note::PriorityChanged { .. })) {
+            self.reporting.note_change_of(at);
+        }
         match action {
             Action::Advertise(priority, sequence) => self.advertise(at, priority, sequence),
             Action::Hold => self.hold(at),

@@ -137,9 +137,12 @@ impl Process {
         }
     }
 
-    /// Takes what other hosts claim, and what is over.
-    pub(super) fn hear_claims(&mut self, now: Instant) {
-        for _ in 0..PACKETS {
+    /// Takes what other hosts claim, if packets have come, and what is over.
+    pub(super) fn hear_claims(&mut self, now: Instant, ready: bool) {
+        if !self.start.detect_conflicts {
+            return;
+        }
+        for _ in 0..if ready { PACKETS } else { 0 } {
             let Some(received) = self.claims.receive() else { break };
             if let Some(claim) = received {
                 self.hear_claim(now, &claim);
@@ -187,7 +190,7 @@ impl Process {
     }
 
     fn tell_conflict(&mut self, at: usize, news: &News) {
-        self.reporting.note_change();
+        self.reporting.note_change_of(at);
         let (Some(seat), Some(router)) = (self.seats.get(at), self.node.router(RouterId(at))) else { return };
         let name = &seat.instance.name;
         match news {

@@ -46,6 +46,7 @@ impl Process {
     pub(super) fn hold(&mut self, at: usize) {
         self.block(at);
         let Some(seat) = self.seats.get_mut(at) else { return };
+        seat.held.addresses.reserve_exact(seat.instance.addresses.len().saturating_sub(seat.held.addresses.len()));
         for address in &seat.instance.addresses {
             let Some(wanted) = wanted(&self.interfaces, seat.instance.device(), address) else { continue };
             match wanted.add(&mut self.commands) {

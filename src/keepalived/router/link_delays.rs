@@ -96,6 +96,9 @@ impl Process {
 
     /// Takes the states that have lasted.
     pub(super) fn run_link_delays(&mut self, now: Instant) {
+        if self.link_delays.pending.is_empty() {
+            return;
+        }
         for link in self.link_delays.due(now) {
             self.take_change(Change::Link(link));
         }

@@ -44,14 +44,14 @@ impl Process {
         self.site.processes.iter().any(|process| process.full_command)
     }
 
-    /// Takes the events there are, or reads the list of processes when that is due.
-    pub(super) fn hear_processes(&mut self, now: Instant) {
+    /// Takes the events there are, if there are any, or reads the list of processes when that is due.
+    pub(super) fn hear_processes(&mut self, now: Instant, ready: bool) {
         if self.processes.is_empty() {
             return;
         }
         let before: Vec<bool> = self.processes.iter().map(ProcessRunner::has_quorum).collect();
         let mut events = Vec::new();
-        if let Some(monitor) = &mut self.process_monitor {
+        if let Some(monitor) = self.process_monitor.as_mut().filter(|_| ready) {
             monitor.read(&mut events);
         }
         let with_command = self.compares_commands();

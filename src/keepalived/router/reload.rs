@@ -266,7 +266,7 @@ impl Process {
         };
         let judged: Vec<(&Script, Judged)> = used.map(|script| (script, judge(script))).collect();
         let site = &self.site;
-        let notify = site.instances.iter().map(|one| &one.notify).chain(site.groups.iter().map(|one| &one.notify));
+        let notify = site.instances.iter().map(|one| one.notify()).chain(site.groups.iter().map(|one| &one.notify));
         let readers = site.global.fifo_scripts.iter().map(|(_, command)| command);
         let commands = notify.flat_map(Notify::commands).chain(readers);
         let told: Vec<Judged> = commands.map(|one| self.policy.judge(one)).collect();

@@ -2,7 +2,7 @@
 //!
 //! A router without sockets is in fault: it can neither hear another master nor tell of itself.
 
-use super::{InstanceState, PACKETS_A_TURN, Process};
+use super::{InstanceState, PACKETS_A_TURN, Process, Source};
 use crate::keepalived::channel::{Channel, Key, clock};
 use crate::keepalived::log::cause;
 use crate::keepalived::site::What;
@@ -148,10 +148,11 @@ impl Process {
         }
     }
 
-    /// Takes the packets that have come on the sockets of these serial numbers.
-    pub(super) fn hear_packets(&mut self, ready: &[u64]) {
+    /// Takes the packets that have come on the sockets that are ready.
+    pub(super) fn hear_packets(&mut self, ready: &[Source]) {
         let mut heard = Vec::new();
-        for serial in ready {
+        for source in ready {
+            let Source::Channel(serial) = source else { continue };
             let Some(channel) = self.pool.numbered(*serial) else { continue };
             for _ in 0..PACKETS_A_TURN {
                 let Some(received) = channel.receive() else { break };
@@ -192,7 +193,7 @@ impl Process {
         let before = master(&self.node);
         self.node.tell(now, Fact::Heard(router, datagram));
         if master(&self.node) != before {
-            self.reporting.note_change();
+            self.reporting.note_change_of(router.0);
         }
         self.perform_acts();
     }

@@ -1,7 +1,8 @@
 //! What the parent is told of this process, so that it can answer queries alone: nobody who asks disturbs a router.
 //!
-//! Reports are sent every five seconds, which is for the counters; within a second of another change, and soon after a
-//! change of state. Only what changed is sent, and what finds no room is sent with the next report.
+//! A report is sent soon after a change of state, within a second of another change, and when the parent asks because
+//! somebody asks it: counters alone are no reason. Only what changed is sent, and what finds no room is sent with the next
+//! report.
 
 use super::{InstanceState, Process};
 use crate::keepalived::dump::word;
@@ -9,34 +10,52 @@ use crate::keepalived::report::Report;
 use crate::keepalived::secret::Key;
 use crate::keepalived::site::{Tracking, What};
 use crate::keepalived::status::{
-    Contribution, Counters, Errors, Group, Instance, Lateness, Master, Script, TRANSITIONS, Transition, now as wall,
-    seconds,
+    Contribution, Counters, Errors, Group, Instance, Lateness, Master, Script, TRANSITIONS, Transition, Word,
+    now as wall, reason, seconds,
 };
 use crate::keepalived::track::script::ScriptRunner;
+use crate::sys::memory::end_start;
+use crate::sys::process::trim_memory;
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::node::{GroupId, Reading, RouterId, ThingId};
 use crate::vrrp::note::Note;
 use crate::vrrp::weight::{Verdict, is_fault};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Between two reports while only counters change: each wakes two processes.
-const QUIET: Duration = Duration::from_secs(5);
-/// Between two reports while more changes.
+/// Between two reports while something changes.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The least time between two reports, however much changes.
 const LEAST: Duration = Duration::from_millis(100);
+/// Instances whose changes at one time leave memory that is worth giving back.
+const MANY: usize = 64;
 /// A deadline that is reached later than this counts as late.
 const LATE: Duration = Duration::from_millis(10);
+
+/// A change of state.
+#[derive(Debug)]
+struct Change {
+    at: f64,
+    from: StateKind,
+    to: StateKind,
+    reason: Word,
+}
+
+impl Change {
+    fn shown(&self) -> Transition {
+        let (from, to) = (word(self.from).into(), word(self.to).into());
+        Transition { at: self.at, from, to, reason: self.reason.clone() }
+    }
+}
 
 /// The latest changes of an instance.
 #[derive(Debug, Default)]
 pub(super) struct History {
     state: Option<StateKind>,
     /// The next change to this state has this reason.
-    expected: Option<(StateKind, String)>,
-    transitions: VecDeque<Transition>,
+    expected: Option<(StateKind, Word)>,
+    transitions: VecDeque<Change>,
     changes: u64,
     /// Announcements of its addresses.
     pub(super) announced: u64,
@@ -46,31 +65,31 @@ pub(super) struct History {
 
 impl History {
     /// Gives a reason to the next change, if it is one to `state`.
-    pub(super) fn expect(&mut self, state: StateKind, reason: String) {
-        self.expected = Some((state, reason));
+    pub(super) fn expect(&mut self, state: StateKind, reason: impl Into<Word>) {
+        self.expected = Some((state, reason.into()));
     }
 
     /// Takes the reason from what the router says before it changes.
     pub(super) fn hear(&mut self, note: &Note) {
         match note {
-            Note::AdvertTimeout => self.expect(StateKind::Master, "no advert of a master came in time".to_owned()),
+            Note::AdvertTimeout => self.expect(StateKind::Master, reason::TIMEOUT),
             Note::Higher { .. } | Note::HigherAddress { .. } => self.expect(StateKind::Backup, note.to_string()),
             _ => {}
         }
     }
 
     /// Notes a change; `otherwise` is its reason where none was expected.
-    fn change(&mut self, state: StateKind, otherwise: &str) {
+    fn change(&mut self, state: StateKind, otherwise: Word) {
         let reason = match self.expected.take() {
             Some((expected, reason)) if expected == state => reason,
-            _ => otherwise.to_owned(),
+            _ => otherwise,
         };
         let from = self.state.replace(state).unwrap_or(StateKind::Initialise);
         if self.transitions.len() == TRANSITIONS {
             self.transitions.pop_front();
         }
-        let (from, to) = (word(from).to_owned(), word(state).to_owned());
-        self.transitions.push_back(Transition { at: wall(), from, to, reason });
+        self.transitions.reserve_exact(1);
+        self.transitions.push_back(Change { at: wall(), from, to: state, reason });
         self.changes += 1;
     }
 }
@@ -84,6 +103,12 @@ pub(super) struct Reporting {
     urgent: bool,
     /// Something else than counters has changed.
     changed: bool,
+    /// The parent asks for everything, counters included.
+    asked: bool,
+    /// The instances that have changed.
+    stale: BTreeSet<usize>,
+    /// Any instance may have changed.
+    all_stale: bool,
     lateness: Lateness,
     /// What the parent knows, by hash.
     known: HashMap<(u8, usize), u64>,
@@ -100,19 +125,25 @@ impl Reporting {
         lateness.worst = lateness.worst.max(late.as_secs_f64());
     }
 
-    /// When there is to be a report; `None` for at once.
-    fn next(&self) -> Option<Instant> {
-        let wait = match (self.urgent, self.changed) {
-            (true, _) => LEAST,
-            (false, true) => INTERVAL,
-            (false, false) => QUIET,
-        };
-        self.last.map(|last| last + wait)
+    /// When there is to be a report, if there is to be one.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let Some(last) = self.last.filter(|_| !self.asked) else { return Some(now) };
+        match (self.urgent, self.changed) {
+            (true, _) => Some(last + LEAST),
+            (false, true) => Some(last + INTERVAL),
+            (false, false) => None,
+        }
     }
 
-    /// Something else than counters has changed.
+    /// Something else than counters has changed, of any instance.
     pub(super) const fn note_change(&mut self) {
+        (self.changed, self.all_stale) = (true, true);
+    }
+
+    /// Something else than counters has changed of the instance at `at`.
+    pub(super) fn note_change_of(&mut self, at: usize) {
         self.changed = true;
+        self.stale.insert(at);
     }
 
     /// Whether a message is new to the parent, and was sent.
@@ -134,8 +165,13 @@ impl Reporting {
 
 impl Process {
     /// When the parent is to be told more.
-    pub(super) fn poll_report(&self) -> Option<Instant> {
-        self.reporting.next().filter(|_| self.start.reports_status)
+    pub(super) fn poll_report(&self, now: Instant) -> Option<Instant> {
+        self.reporting.next(now).filter(|_| self.start.reports_status)
+    }
+
+    /// Takes the parent's question.
+    pub(super) fn hear_parent(&mut self) {
+        self.reporting.asked |= self.start.reporter.is_asked();
     }
 
     /// Tells the parent the text of the configuration in use.
@@ -148,36 +184,41 @@ impl Process {
     /// An instance has changed its state.
     pub(super) fn changed_state(&mut self, at: usize, state: StateKind) {
         self.reporting.urgent = true;
-        let reason = match (state, self.seats.get(at)) {
+        self.reporting.note_change_of(at);
+        let reason: Word = match (state, self.seats.get(at)) {
             (StateKind::Fault, Some(seat)) => {
                 let faults: Vec<String> = self.faults(seat).iter().map(ToString::to_string).collect();
-                if faults.is_empty() { "a member of its group is in fault".to_owned() } else { faults.join(", ") }
+                if faults.is_empty() { reason::GROUP.into() } else { faults.join(", ").into() }
             }
             (StateKind::Backup, Some(seat)) => match seat.history.state {
-                None | Some(StateKind::Initialise) => "start".to_owned(),
-                Some(StateKind::Fault) => "nothing keeps it in fault".to_owned(),
-                Some(StateKind::Backup | StateKind::Master) => "it gave up".to_owned(),
+                None | Some(StateKind::Initialise) => reason::START.into(),
+                Some(StateKind::Fault) => reason::RECOVERED.into(),
+                Some(StateKind::Backup | StateKind::Master) => reason::RESIGNED.into(),
             },
-            (StateKind::Master, _) => "it owns its addresses".to_owned(),
-            (StateKind::Initialise, _) => "stop".to_owned(),
+            (StateKind::Master, _) => reason::OWNER.into(),
+            (StateKind::Initialise, _) => reason::STOP.into(),
             (_, None) => return,
         };
         if let Some(seat) = self.seats.get_mut(at) {
             seat.since = SystemTime::now();
-            seat.history.change(state, &reason);
+            seat.history.change(state, reason);
         }
     }
 
     /// Tells the parent what changed since the last report, when it is time to.
     pub(super) fn report_status(&mut self, now: Instant) {
-        if !self.start.reports_status || self.poll_report().is_some_and(|at| at > now) {
+        if self.poll_report(now).is_none_or(|at| at > now) {
             return;
         }
         let mut reporting = std::mem::take(&mut self.reporting);
+        let is_first = reporting.last.is_none();
+        let all = is_first || reporting.asked || reporting.all_stale;
         (reporting.last, reporting.urgent, reporting.changed) = (Some(now), false, false);
+        (reporting.asked, reporting.all_stale) = (false, false);
+        let stale = std::mem::take(&mut reporting.stale);
         let counts = (self.seats.len(), self.site.groups.len(), self.scripts.len());
         let count = Report::Count(counts.0, counts.1, counts.2);
-        let instances = self.seats.iter().enumerate();
+        let instances = self.seats.iter().enumerate().filter(|(at, _)| all || stale.contains(at));
         let instances =
             instances.map(|(at, seat)| ((1, at), Report::Instance(at, Box::new(self.instance_status(at, seat, now)))));
         let groups = (0..counts.1).map(|at| ((2, at), Report::Group(at, self.group_status(at))));
@@ -192,11 +233,17 @@ impl Process {
                 reporting.known.remove(&key);
             }
             if !reporting.offer(key, &report, &send) {
-                reporting.changed = true;
+                reporting.note_change();
                 break;
             }
         }
         self.reporting = reporting;
+        if is_first {
+            end_start();
+        } else if stale.len() >= MANY {
+            // So many changes leave much free memory between what stays.
+            trim_memory();
+        }
     }
 
     fn group_status(&self, at: usize) -> Group {
@@ -204,7 +251,7 @@ impl Process {
         let state = self.node.group_state(GroupId(at)).unwrap_or(StateKind::Initialise);
         Group {
             name: group.map(|group| group.name.clone()).unwrap_or_default(),
-            state: word(state).to_owned(),
+            state: word(state).into(),
             members: group.map(|group| group.members.clone()).unwrap_or_default(),
         }
     }
@@ -215,7 +262,7 @@ impl Process {
         let heard = machine.heard().filter(|_| machine.state() == StateKind::Backup);
         Instance {
             name: instance.name.clone(),
-            state: word(machine.state()).to_owned(),
+            state: word(machine.state()).into(),
             since: seconds(seat.since),
             vrid: instance.router.vrid,
             version: instance.router.version.number(),
@@ -230,7 +277,7 @@ impl Process {
             obstacles: self.obstacles(seat, machine, now),
             conflicts: seat.conflicts.shown(),
             changes: seat.history.changes,
-            transitions: seat.history.transitions.clone(),
+            transitions: seat.history.transitions.iter().map(Change::shown).collect(),
             counters: counters(machine, &seat.history),
         }
     }
@@ -248,14 +295,14 @@ impl Process {
         let reading = thing.map_or(Reading::Unknown, |at| self.node.reading(ThingId(at)));
         let tracked = reading.tracked(tracking.weight, tracking.reverse);
         Contribution {
-            kind: kind.to_owned(),
+            kind: kind.into(),
             name: name.clone(),
             reading: match reading {
-                Reading::Unknown => "unknown".to_owned(),
-                Reading::Good => "good".to_owned(),
-                Reading::Bad => "bad".to_owned(),
-                Reading::Value(value) => value.to_string(),
-                Reading::Unused => "unused".to_owned(),
+                Reading::Unknown => "unknown".into(),
+                Reading::Good => "good".into(),
+                Reading::Bad => "bad".into(),
+                Reading::Value(value) => value.to_string().into(),
+                Reading::Unused => "unused".into(),
             },
             weight: tracking.weight,
             reverse: tracking.reverse,
@@ -282,7 +329,7 @@ impl Process {
             StateKind::Fault => {
                 let faults = self.faults(seat);
                 if faults.is_empty() && grouped() {
-                    return vec!["a member of its group is in fault".to_owned()];
+                    return vec![reason::GROUP.to_owned()];
                 }
                 faults.iter().map(ToString::to_string).collect()
             }
@@ -358,7 +405,7 @@ fn script_status(runner: &ScriptRunner) -> Script {
     let last = runs.last.as_ref();
     Script {
         name: runner.script.name.clone(),
-        reading: reading.to_owned(),
+        reading: reading.into(),
         running: runner.is_running(),
         runs: runs.ended,
         failures: runs.failed,
@@ -371,18 +418,20 @@ fn script_status(runner: &ScriptRunner) -> Script {
 
 #[cfg(test)]
 mod tests {
-    use super::{INTERVAL, Instant, LEAST, QUIET, Reporting};
+    use super::{INTERVAL, Instant, LEAST, Reporting};
 
     #[test]
     fn counters_wait_longer_than_changes_and_those_longer_than_a_state() {
         let now = Instant::now();
         let mut reporting = Reporting::default();
-        assert_eq!(reporting.next(), None);
+        assert_eq!(reporting.next(now), Some(now));
         reporting.last = Some(now);
-        assert_eq!(reporting.next(), Some(now + QUIET));
-        reporting.note_change();
-        assert_eq!(reporting.next(), Some(now + INTERVAL));
+        assert_eq!(reporting.next(now), None);
+        reporting.note_change_of(0);
+        assert_eq!(reporting.next(now), Some(now + INTERVAL));
         reporting.urgent = true;
-        assert_eq!(reporting.next(), Some(now + LEAST));
+        assert_eq!(reporting.next(now), Some(now + LEAST));
+        reporting.asked = true;
+        assert_eq!(reporting.next(now), Some(now));
     }
 }

@@ -32,7 +32,6 @@ impl Process {
                 self.change(change);
             }
         }
-        self.restore_vmacs();
     }
 
     pub(super) fn change(&mut self, change: Change) {
@@ -201,8 +200,8 @@ impl Process {
             .any(|dev| dev == name)
     }
 
-    /// Starts and ends scripts, looks at files.
-    pub(super) fn track(&mut self, now: Instant) {
+    /// Starts and ends scripts, looks at files; `folders` when something happened in theirs.
+    pub(super) fn track(&mut self, now: Instant, folders: bool) {
         for at in 0..self.scripts.len() {
             let Some(script) = self.scripts.get_mut(at) else { continue };
             let (before, mut lines) = (script.verdict(), Vec::new());
@@ -216,7 +215,7 @@ impl Process {
             }
         }
         self.notifier.reap(&self.log);
-        let changed = self.folders.as_ref().is_some_and(Inotify::drain);
+        let changed = folders && self.folders.as_ref().is_some_and(Inotify::drain);
         self.look_at_files(now, changed);
     }
 

@@ -92,6 +92,7 @@ impl Completion<'_> {
             (router.announcing.arp_interval, router.announcing.na_interval) = (Duration::ZERO, Duration::ZERO);
         }
         track_devices(&given, (&interface, &addresses), &mut tracking);
+        let has_scripts = given.notify.commands().next().is_some();
         Some(Instance {
             wants_master: given.master == Some(true)
                 && (router.priority == 255 || !matches!(router.authentication, Authentication::Ah(_))),
@@ -102,7 +103,7 @@ impl Completion<'_> {
             routes: given.routes,
             rules: given.rules,
             mails: given.smtp_alert.or(self.global.smtp_alert_vrrp).or(self.global.smtp_alert) == Some(true),
-            notify: given.notify,
+            scripts: has_scripts.then(|| Box::new(given.notify)),
             notify_deleted: given.notify_deleted,
             notify_priority_changes: given
                 .notify_priority_changes
@@ -496,6 +497,7 @@ impl Completion<'_> {
             // As in keepalived, only interfaces and processes can keep an address owner from being master.
             all.retain(|tracking| matches!(tracking.what, What::Interface(_) | What::Process(_)));
         }
+        all.shrink_to_fit();
         all
     }
 }

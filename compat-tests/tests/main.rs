@@ -63,6 +63,8 @@ mod slices;
 mod sticky;
 mod symlinks;
 mod tls;
+mod tls_certificates;
+mod tls_isolation;
 mod tls_reload;
 mod tls_settings;
 mod udp;

@@ -24,7 +24,8 @@ const GET: &[u8] = b"GET /ret HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// The preface, empty SETTINGS, and a GET of /ret on stream 1 (RFC 9113, RFC 7541).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
     \0\0\x13\x01\x05\0\0\0\x01\x82\x86\x44\x04/ret\x41\x09localhost";
-const ACKNOWLEDGED: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+/// What acknowledges the server's SETTINGS.
+pub const ACKNOWLEDGED: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
 
 /// Connections without TLS, each after one exchange.
 pub fn open(address: SocketAddr, count: usize, request: &'static [u8]) -> io::Result<Vec<TcpStream>> {
@@ -42,7 +43,7 @@ fn many<T>(count: usize, one: impl Fn(usize) -> io::Result<T>) -> io::Result<Vec
 }
 
 /// One exchange over HTTP/1.1.
-fn answered(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<()> {
+pub fn answered(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<()> {
     stream.write_all(request)?;
     let answer = client::response(&mut BufReader::with_capacity(512, stream), false)?;
     if answer.status == 200 || answer.status == 101 { Ok(()) } else { Err(io::Error::other(answer.line)) }
@@ -83,17 +84,33 @@ pub fn tunnels(arena: &Arena, contestant: Contestant, count: usize, _: usize) ->
     measured(arena, contestant, count, move |count| open(address, count, UPGRADE))
 }
 
+/// A connection over TLS.
+pub type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+/// Connections over TLS, each after `exchange`.
+pub fn open_secure(
+    address: SocketAddr,
+    count: usize,
+    protocol: &[u8],
+    exchange: impl Fn(&mut Secure) -> io::Result<()>,
+) -> io::Result<Vec<Secure>> {
+    let mut config = trusting()?;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let config = Arc::new(config);
+    many(count, |_| {
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let session = ClientConnection::new(Arc::clone(&config), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, client::connect(address, LIMIT)?);
+        exchange(&mut stream)?;
+        Ok(stream)
+    })
+}
+
 /// The same over TLS.
 pub fn secure_tunnels(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> Cell {
-    let (address, config) = (contestant.address(5), trusting()?);
+    let address = contestant.address(5);
     measured(arena, contestant, count, move |count| {
-        many(count, |_| {
-            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-            let session = ClientConnection::new(Arc::clone(&config), name).map_err(io::Error::other)?;
-            let mut stream = StreamOwned::new(session, client::connect(address, LIMIT)?);
-            answered(&mut stream, UPGRADE)?;
-            Ok(stream)
-        })
+        open_secure(address, count, b"http/1.1", |stream| answered(stream, UPGRADE))
     })
 }
 
@@ -107,33 +124,38 @@ pub fn http2(arena: &Arena, contestant: Contestant, count: usize, _: usize) -> C
         many(count, |_| {
             let mut stream = client::connect(address, LIMIT)?;
             stream.write_all(HTTP2)?;
-            loop {
-                let mut head = [0; 9];
-                stream.read_exact(&mut head)?;
-                let [high, middle, low, kind, flags, ..] = head;
-                let mut payload = vec![0; usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low)];
-                stream.read_exact(&mut payload)?;
-                match (kind, flags & 1) {
-                    (0 | 1, 1) => break,
-                    (3 | 7, _) => return Err(io::Error::other("the stream was not answered")),
-                    _ => {}
-                }
-            }
+            end_of_stream(&mut stream)?;
             stream.write_all(ACKNOWLEDGED)?;
             Ok(stream)
         })
     })
 }
 
+/// Reads frames to the end of a stream.
+pub fn end_of_stream(stream: &mut impl Read) -> io::Result<()> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let [high, middle, low, kind, flags, ..] = head;
+        let mut payload = vec![0; usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low)];
+        stream.read_exact(&mut payload)?;
+        match (kind, flags & 1) {
+            (0 | 1, 1) => return Ok(()),
+            (3 | 7, _) => return Err(io::Error::other("the stream was not answered")),
+            _ => {}
+        }
+    }
+}
+
 /// A client that takes every certificate.
-fn trusting() -> io::Result<Arc<ClientConfig>> {
+fn trusting() -> io::Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate))
         .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 #[derive(Debug)]

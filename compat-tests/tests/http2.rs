@@ -29,6 +29,10 @@ http {
         location /gzip/ { gzip on; gzip_min_length 1; gzip_types text/plain; alias html/; }
     }
     server {
+        listen 127.0.0.1:8082 http2;
+        http2_max_concurrent_streams 7;
+    }
+    server {
         listen 127.0.0.1:8081;
         client_max_body_size 0;
         location / { return 200 "$request_method $request_uri $http_content_length $http_transfer_encoding $http_connection\n"; }
@@ -147,4 +151,19 @@ fn nothing_is_pushed() {
     });
     let kinds = kinds.expect("a host").expect("frames");
     assert!(kinds.contains(&1) && kinds.contains(&0) && !kinds.contains(&5), "{kinds:?}");
+}
+
+#[test]
+fn as_many_streams_are_announced_as_the_setting_says() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let testbed = started(program);
+        [8080, 8082].map(|port| {
+            let settings = testbed.host().run(move || RawConnection::new(local(port), LIMIT)?.wait_for(4));
+            let settings = settings.expect("a host").expect("frames").expect("settings");
+            let streams = settings.payload.chunks_exact(6).find(|pair| pair[..2] == [0, 3]);
+            streams.and_then(|pair| pair[2..].try_into().ok()).map(u32::from_be_bytes)
+        })
+    });
+    assert_eq!(original, ours);
+    assert_eq!(ours, [Some(128), Some(7)]);
 }

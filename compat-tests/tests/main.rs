@@ -66,6 +66,8 @@ mod sticky;
 mod stock;
 mod symlinks;
 mod tls;
+mod tls_certificates;
+mod tls_isolation;
 mod tls_reload;
 mod tls_settings;
 mod udp;

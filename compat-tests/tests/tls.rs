@@ -192,14 +192,21 @@ fn requests_over_tls_are_answered_and_logged_as_by_nginx() {
 fn what_is_refused_gets_nginxs_alert() {
     let [original, ours] = [Program::Original, Program::Ours].map(|program| {
         let testbed = started(program);
-        ["8443 -servername refused", "9107 -alpn other"].map(|words| {
+        let asked = [
+            "8443 -servername refused",
+            "9107 -alpn other",
+            "8443 -tls1_2 -fallback_scsv",
+            "9101 -tls1_2 -fallback_scsv",
+            "8448 -tls1_2 -fallback_scsv",
+        ];
+        asked.map(|words| {
             let said = shell(&testbed, &format!("echo | openssl s_client -connect 127.0.0.1:{words} 2>&1"));
             let number = said.lines().find_map(|line| line.rsplit_once("SSL alert number "));
             number.map(|(_, number)| number.to_owned())
         })
     });
     assert_eq!(original, ours);
-    assert_eq!(ours.map(|number| number.unwrap_or_default()), ["112", "120"]);
+    assert_eq!(ours.map(|number| number.unwrap_or_default()), ["112", "120", "86", "86", ""]);
 }
 
 #[test]

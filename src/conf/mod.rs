@@ -1,7 +1,8 @@
 //! The configuration language: text in, merged settings out. Pure but for `disk`.
 //!
 //! `source` holds texts and spans, `lex` makes words of them, `tree` is what both dialects become, `walk` checks it
-//! against the rows of a `registry` and merges levels. Complaints are `diagnostic`s.
+//! against the rows of a `registry` and merges levels; a row's setter is handed a `setting`, which knows the levels and
+//! nothing of the rows. Complaints are `diagnostic`s.
 
 pub mod brace;
 pub mod bytes;

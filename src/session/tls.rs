@@ -252,6 +252,9 @@ impl Shaken {
     }
 }
 
+/// What is logged of a client that comes back with an older version than it speaks.
+pub const FALLBACK: &str = "SSL_do_handshake() failed (SSL: inappropriate fallback)";
+
 /// Why a handshake failed, in nginx's words; the reasons are rustls'.
 pub fn failed(error: &TlsError) -> String {
     match error {

@@ -5,8 +5,9 @@ use crate::log::Level;
 use crate::net::deadline::Deadline;
 use crate::net::tls_session::{Hello, TlsError, tell};
 use crate::net::transport::Transport;
-use crate::session::tls::{Shaken, failed};
+use crate::session::tls::{FALLBACK, Shaken, failed};
 use crate::tls::clients::{self, Verdict};
+use crate::tls::context::{INAPPROPRIATE_FALLBACK, alert};
 use crate::tls::info::{self, Offer};
 use rustls::ServerConnection;
 use std::future::poll_fn;
@@ -57,6 +58,10 @@ async fn begin(session: &mut Session, stream: &Transport) -> Result<(), String> 
         let client = accepted.client_hello();
         let asked = client.server_name().map(Box::from);
         session.shaken = Some(Box::new(Shaken::new(asked, true, Offer::of(&client))));
+        if secure.context.is_fallback(&client) {
+            let _ = stream.tcp().try_output(|socket| socket.send(&alert(INAPPROPRIATE_FALLBACK)));
+            return Err(FALLBACK.to_owned());
+        }
         match &secure.named {
             None => secure.context.config(&client),
             Some(named) => secure.context.with_pairs(&client, named.load(session)?),

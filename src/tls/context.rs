@@ -89,6 +89,12 @@ const EARLY_BYTES: usize = 4 << 20;
 /// How much may be read of early data, which is OpenSSL's number.
 const EARLY_DATA: u32 = 16_384;
 
+/// `TLS_FALLBACK_SCSV` (RFC 7507 §2).
+const FALLBACK_SCSV: u16 = 0x5600;
+
+/// `inappropriate_fallback` (RFC 7507 §2).
+pub const INAPPROPRIATE_FALLBACK: u8 = 86;
+
 /// A server's context.
 #[derive(Clone, Debug)]
 pub struct ServerContext {
@@ -98,6 +104,8 @@ pub struct ServerContext {
     clients: Arc<Clients>,
     staples: Arc<[Arc<Staple>]>,
     revocation: Option<Arc<Revocation>>,
+    /// Whether TLS 1.3 is spoken.
+    newest: bool,
 }
 
 impl ServerContext {
@@ -136,7 +144,8 @@ impl ServerContext {
         let chacha = chacha.transpose()?;
         let staples = staples(conf, setup.files, &certificates, &clients).into();
         let revocation = Revocation::new(conf, setup).map(Arc::new);
-        Ok(Self { config: Arc::new(config), chacha, clients: Arc::new(clients), staples, revocation })
+        let newest = policy.versions.contains(&&rustls::version::TLS13);
+        Ok(Self { config: Arc::new(config), chacha, clients: Arc::new(clients), staples, revocation, newest })
     }
 
     /// The same context with these ALPN protocols, most preferred first; clients that offer others only are refused.
@@ -166,6 +175,14 @@ impl ServerContext {
             Some(config) if chacha.is_some_and(|suite| suites::is_chacha(*suite)) => config.clone(),
             _ => self.config.clone(),
         }
+    }
+
+    /// Whether a client says that it comes back with an older version than it speaks (RFC 7507 §3), though the newest is
+    /// spoken here: somebody may have kept it from being agreed on.
+    pub fn is_fallback(&self, hello: &ClientHello<'_>) -> bool {
+        let suites = || hello.cipher_suites().iter().map(|suite| u16::from(*suite));
+        // Who speaks TLS 1.3 has suites of it.
+        self.newest && suites().any(|suite| suite == FALLBACK_SCSV) && !suites().any(|suite| suite >> 8 == 0x13)
     }
 
     /// The configuration for a client, with certificates of its own.

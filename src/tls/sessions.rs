@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a session is bound to: a hash over the server's certificates and everything that decides about clients.
+///
+/// Differs from nginx: a server that has other certificates, or judges clients otherwise, shakes hands anew; nginx resumes the session, and refuses the request where certificates are asked for. [test: sessions_do_not_pass_between_servers_that_ask_for_certificates]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ContextId([u8; 32]);
 

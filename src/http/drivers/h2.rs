@@ -64,8 +64,10 @@ impl AsyncRead for Io {
             this.inbound.read(bytes);
             into.put_slice(bytes);
             first.start += count;
-            if first.filled().is_empty() {
-                this.first = None;
+            if first.filled().is_empty()
+                && let Some(spent) = this.first.take()
+            {
+                this.connection.loop_state.event_loop.give(*spent);
             }
             return Poll::Ready(Ok(()));
         }
@@ -74,19 +76,30 @@ impl AsyncRead for Io {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let stream = &this.connection.stream;
-        loop {
-            match stream.try_read(into.initialize_unfilled()) {
-                Ok(count) => {
-                    this.inbound.read(into.initialize_unfilled().get(..count).unwrap_or_default());
-                    into.advance(count);
-                    return Poll::Ready(Ok(()));
+        let (stream, event_loop) = (&this.connection.stream, &this.connection.loop_state.event_loop);
+        // Bytes come by way of the loop's vector: reading into the crate's buffer would zero all of it first, and make
+        // pages of memory of what an idle connection never uses.
+        let mut scratch = event_loop.scratch();
+        let most = into.remaining().min(scratch.len());
+        let outcome = loop {
+            match stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if stream.poll_readable(cx).is_pending() {
+                        break Poll::Pending;
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_readable(cx)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => break Poll::Ready(Err(error)),
+                Ok(count) => {
+                    let bytes = scratch.get(..count).unwrap_or_default();
+                    this.inbound.read(bytes);
+                    into.put_slice(bytes);
+                    break Poll::Ready(Ok(()));
+                }
             }
-        }
+        };
+        event_loop.give_scratch(scratch);
+        outcome
     }
 }
 
@@ -182,7 +195,8 @@ pub async fn serve(
         // RFC 9113 counts 32 bytes more for each field. Heads that are too large are answered as in HTTP/1.
         .max_header_list_size(u32::try_from(room.saturating_mul(2)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
-    let driver = match tokio::time::timeout(own.head.timeout, builder.handshake::<_, Bytes>(io)).await {
+    let handshake = Box::pin(builder.handshake::<_, Bytes>(io));
+    let driver = match tokio::time::timeout(own.head.timeout, handshake).await {
         Ok(Ok(driver)) => driver,
         Ok(Err(error)) => return ended(connection, &own, &error),
         Err(_) => return say(connection, &own, "client timed out (110: Connection timed out)"),
@@ -217,7 +231,8 @@ pub async fn serve(
     if broken {
         // Closed at once, the rest of what the client sends would make the system drop the GOAWAY.
         let limit = own.base.settings.lingering_timeout.min(FAREWELL);
-        let _ = tokio::time::timeout(limit, drain(connection)).await;
+        // Boxed, so that connections at work do not keep its room.
+        let _ = tokio::time::timeout(limit, Box::pin(drain(connection))).await;
     }
 }
 

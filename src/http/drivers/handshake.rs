@@ -16,7 +16,7 @@ use crate::net::tls_session::{Hello, TlsError};
 use crate::script::regex::Captures;
 use crate::session::tls::{self, Shaken};
 use crate::tls::clients::{self, Verdict};
-use crate::tls::context::alert;
+use crate::tls::context::{INAPPROPRIATE_FALLBACK, alert};
 use crate::tls::directives::Verify;
 use crate::tls::info::{self, Offer};
 use crate::tls::responder::Via;
@@ -93,6 +93,10 @@ async fn begin(connection: &Rc<Connection>, entry: &Virtual, first: Option<Box<B
         refused(UNRECOGNIZED_NAME);
         return Err((Level::Info, "SSL_do_handshake() failed (SSL: the server's name is not served)".to_owned()));
     };
+    if contexts.is_fallback(&accepted.client_hello()) {
+        refused(INAPPROPRIATE_FALLBACK);
+        return Err((Level::Info, tls::FALLBACK.to_owned()));
+    }
     let config = {
         let http2 = entry.http2 || server.h2.enabled;
         let request = || Request::begin(connection, server, Buffer::new(0));

@@ -59,6 +59,11 @@ impl Contexts {
         self.h1.revocation().map(|revocation| (revocation.clone(), chain))
     }
 
+    /// Whether the client is to be refused for an older version than it speaks.
+    pub fn is_fallback(&self, hello: &ClientHello<'_>) -> bool {
+        self.h1.is_fallback(hello)
+    }
+
     /// The configuration of a handshake; where certificates are named by variables, `request` makes what evaluates them.
     ///
     /// # Errors

@@ -161,3 +161,38 @@ impl Control {
         self.answers.borrow_mut().set_checkers(pid);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keepalived::status::Lateness;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    #[test]
+    fn clients_wait_for_a_report_where_the_last_is_old_and_not_for_long() {
+        let mut control = Control::new("0");
+        let listener = Listener::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.address().unwrap();
+        control.listeners.push(listener);
+        let (start, report) = (Instant::now(), || Report::Lateness(Lateness::default()));
+        let come = |control: &mut Control, after: u64| {
+            let _client = TcpStream::connect(address).unwrap();
+            control.run(start + Duration::from_millis(after))
+        };
+        // Before its first report nobody is asked: it is about to report.
+        assert!(!come(&mut control, 0) && control.waiting.is_none());
+        control.take(report(), start);
+        assert!(!come(&mut control, 4_900) && control.waiting.is_none());
+        assert!(come(&mut control, 5_000) && control.waiting.is_some());
+        assert_eq!(control.poll_timeout(start), control.waiting);
+        // Others wait for the same report.
+        assert!(!come(&mut control, 5_100));
+        control.take(report(), start + Duration::from_millis(5_200));
+        assert!(control.waiting.is_none());
+        // Where none comes, they get what is known, and nobody is asked again at once.
+        assert!(come(&mut control, 10_200));
+        assert!(!control.run(start + Duration::from_millis(11_199)) && control.waiting.is_some());
+        assert!(!control.run(start + Duration::from_millis(11_200)) && control.waiting.is_none());
+        assert!(!come(&mut control, 12_000));
+    }
+}

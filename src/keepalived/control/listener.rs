@@ -67,6 +67,12 @@ impl Listener {
         Ok(Self { socket, kind: Kind::Metrics, paused: None, file: None })
     }
 
+    /// Its TCP address.
+    #[cfg(test)]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+
     /// What its clients may ask for.
     pub const fn kind(&self) -> Kind {
         self.kind

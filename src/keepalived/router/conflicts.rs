@@ -119,12 +119,13 @@ impl Process {
 
     /// When a conflict may be over.
     pub(super) fn poll_conflicts(&self) -> Option<Instant> {
-        self.seats.iter().filter_map(|seat| seat.conflicts.poll_timeout()).min()
+        let seats = self.seats.iter().filter(|_| self.start.detect_conflicts);
+        seats.filter_map(|seat| seat.conflicts.poll_timeout()).min()
     }
 
     /// Looks whether an advert shows a conflict. `interface` is where it came in.
     pub(super) fn look_for_conflict(&mut self, now: Instant, interface: &str, datagram: &Datagram) {
-        if !self.start.detect_conflicts || self.seats.iter().any(|seat| seat.source == Some(datagram.source)) {
+        if self.seats.iter().any(|seat| seat.source == Some(datagram.source)) {
             return;
         }
         for at in 0..self.seats.len() {

@@ -169,9 +169,11 @@ impl Process {
     }
 
     fn hear(&mut self, now: Instant, serial: u64, datagram: Datagram) {
-        let Some(channel) = self.pool.numbered(serial) else { return };
-        let interface = channel.key.port.name.clone();
-        self.look_for_conflict(now, &interface, &datagram);
+        if self.start.detect_conflicts
+            && let Some(interface) = self.pool.numbered(serial).map(|channel| channel.key.port.name.clone())
+        {
+            self.look_for_conflict(now, &interface, &datagram);
+        }
         let Some(channel) = self.pool.numbered(serial) else { return };
         let vrid = wire::vrid(&datagram.payload).unwrap_or_default();
         let Some(router) = channel.routers.get(&vrid).copied() else {
@@ -216,10 +218,10 @@ impl Process {
         let destinations = seat.instance.router.peers.len().max(1);
         seat.sent = failures.len() < destinations;
         seat.history.failed += u64::from(!failures.is_empty());
-        let up = self.interfaces.is_up(seat.instance.device());
         let codes: Vec<i32> = failures.iter().map(|(_, error)| error.raw_os_error().unwrap_or_default()).collect();
         if seat.failing != codes {
             let name = &seat.instance.name;
+            let up = self.interfaces.is_up(seat.instance.device());
             for (peer, error) in failures.iter().filter(|(_, error)| priority != 0 || up || !is_unreachable(error)) {
                 let (number, text) = cause(error);
                 self.log.say(match seat.instance.group {

@@ -2,6 +2,7 @@
 //!
 //! No timing is asserted; what was measured is printed (`--nocapture`).
 
+mod announced;
 mod bfd;
 mod checkers;
 mod conflict;

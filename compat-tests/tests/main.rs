@@ -64,6 +64,7 @@ mod sticky;
 mod symlinks;
 mod tls;
 mod tls_certificates;
+mod tls_gateways;
 mod tls_isolation;
 mod tls_reload;
 mod tls_settings;

@@ -324,3 +324,112 @@ fn what_a_backend_sends_unbuffered_can_be_decoded_at_once() {
         outcome.expect("a host").unwrap_or_else(|error| panic!("{coding}: {error}"));
     }
 }
+
+const ZSTD_ALONE: &str = r#"worker_processes 1;
+events { }
+http {
+    access_log off;
+    types { text/html html; text/plain txt; }
+    root html;
+    gzip_vary on;
+    server {
+        listen 127.0.0.1:8080;
+        listen 127.0.0.1:8082 http2;
+        location / { zstd_static on; }
+        location /always/ { alias html/; zstd_static always; }
+        location /off/ { alias html/; }
+        location /filter/ { alias html/; zstd on; }
+        location /hard/ { alias html/; zstd on; zstd_comp_level 19; zstd_types text/plain; zstd_min_length 1000; }
+        location /fast/ { alias html/; zstd on; zstd_comp_level 1; }
+        location /proxied/ { zstd on; sub_filter text TEXT; proxy_pass http://127.0.0.1:8080/off/; }
+        location /teapot { zstd on; default_type text/html; return 418 "a text that is longer than twenty bytes"; }
+    }
+}
+"#;
+
+/// A response over either version: its status, headers in lower case, and the body as it was sent.
+type Given = (u16, Vec<(String, String)>, Vec<u8>);
+
+fn over_both(testbed: &TestBed, target: &str, headers: &[(&str, &str)]) -> [Given; 2] {
+    let owned = |text: &str| text.to_owned();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_lowercase(), owned(value))).collect();
+    let target = target.to_owned();
+    let ask = move || -> io::Result<[Given; 2]> {
+        let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let first = client::get(local(8080), &target, &pairs, LIMIT)?;
+        let lower = |(name, value): (String, String)| (name.to_lowercase(), value);
+        let fields = first.headers.clone().into_iter().map(lower).collect();
+        let request = pairs.iter().fold(Request::get(&target), |request, (name, value)| request.header(name, value));
+        let second = exchange(local(8082), &[request], LIMIT)?.pop().unwrap_or_default();
+        Ok([(first.status, fields, first.body), (second.status, second.headers, second.body)])
+    };
+    testbed.host().run(ask).expect("a host").expect("an answer")
+}
+
+fn field<'a>(given: &'a Given, name: &str) -> Option<&'a str> {
+    given.1.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn zstd_static_sends_the_compressed_file() {
+    let mut files = files().expect("files");
+    let packed = zstd::encode_all(&b"from zstd"[..], 3).expect("a file");
+    files.push(("b.html.zst", packed.clone()));
+    let testbed = started(Program::Ours, ZSTD_ALONE, files).expect("a host");
+    let accepted = [("Accept-Encoding", "gzip, zstd")];
+    for (target, headers) in [("/b.html", &accepted[..]), ("/always/b.html", &[][..])] {
+        for given in over_both(&testbed, target, headers) {
+            assert_eq!((given.0, &given.2), (200, &packed), "{target}");
+            assert_eq!(field(&given, "content-encoding"), Some("zstd"), "{target}");
+            assert_eq!(field(&given, "content-type"), Some("text/html"), "{target}");
+            assert_eq!(field(&given, "content-length"), Some(packed.len().to_string().as_str()), "{target}");
+        }
+    }
+    for (target, headers) in [
+        ("/b.html", &[("Accept-Encoding", "gzip")][..]),
+        ("/b.html", &[("Accept-Encoding", "zstd;q=0")]),
+        ("/z.html", &accepted),
+        ("/off/b.html", &accepted),
+    ] {
+        for given in over_both(&testbed, target, headers) {
+            assert!(given.0 == 200 && given.2.starts_with(b"plain "), "{target}: {given:?}");
+            assert_eq!(field(&given, "content-encoding"), None, "{target}");
+            // Of a file that has no other form there is nothing to tell.
+            assert_eq!(field(&given, "vary"), (target == "/b.html").then_some("Accept-Encoding"), "{target}");
+        }
+    }
+}
+
+#[test]
+fn the_zstd_filter_compresses_responses() {
+    let files = files().expect("files");
+    let long = files[0].1.clone();
+    let testbed = started(Program::Ours, ZSTD_ALONE, files).expect("a host");
+    let accepted = [("Accept-Encoding", "zstd")];
+    let mut sizes = Vec::new();
+    for target in ["/fast/long.html", "/filter/long.html", "/hard/long.html", "/proxied/long.html"] {
+        for given in over_both(&testbed, target, &accepted) {
+            assert_eq!((given.0, field(&given, "content-encoding")), (200, Some("zstd")), "{target}");
+            assert_eq!(field(&given, "vary"), Some("Accept-Encoding"), "{target}");
+            assert_eq!(field(&given, "content-length"), None, "{target}");
+            assert!(field(&given, "etag").is_none_or(|tag| tag.starts_with("W/")), "{target}: {given:?}");
+            let plain = zstd::decode_all(given.2.as_slice()).expect("zstd");
+            let text = String::from_utf8_lossy(&long).into_owned();
+            let wanted = if target.starts_with("/proxied/") { text.replacen("text", "TEXT", 1) } else { text };
+            assert!(plain == wanted.as_bytes(), "{target}");
+            sizes.push(given.2.len());
+        }
+    }
+    assert!(sizes[0] > sizes[4] && sizes[4] < long.len() / 2, "{sizes:?}");
+    for (target, headers) in [
+        ("/filter/long.html", &[("Accept-Encoding", "gzip")][..]),
+        ("/filter/a.txt", &accepted),
+        ("/filter/tiny.html", &accepted),
+        ("/off/long.html", &accepted),
+        ("/teapot", &accepted),
+    ] {
+        for given in over_both(&testbed, target, headers) {
+            assert_eq!(field(&given, "content-encoding"), None, "{target}");
+        }
+    }
+}

@@ -167,3 +167,27 @@ fn as_many_streams_are_announced_as_the_setting_says() {
     assert_eq!(original, ours);
     assert_eq!(ours, [Some(128), Some(7)]);
 }
+
+#[test]
+fn a_connection_is_told_to_come_no_more_when_its_server_ends() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let testbed = started(program);
+        let bare = testbed.host().run(|| {
+            let mut bare = RawConnection::new(local(8080), LIMIT)?;
+            let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/text")];
+            bare.headers(1, &fields, true)?;
+            bare.wait_for(0)?;
+            std::io::Result::Ok(bare)
+        });
+        let mut bare = bare.expect("a host").expect("an answer");
+        testbed.command(&["-s", "quit"]).expect("-s quit");
+        let told = bare.goaway().expect("frames");
+        let master = testbed.master();
+        bare.finish().expect("an end");
+        if let Ok(master) = master {
+            testbed.wait_for_end(master).expect("it ends");
+        }
+        told
+    });
+    assert_eq!((original, ours), (Some(0), Some(0)));
+}

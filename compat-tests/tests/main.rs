@@ -67,6 +67,7 @@ mod stock;
 mod symlinks;
 mod tls;
 mod tls_certificates;
+mod tls_gateways;
 mod tls_isolation;
 mod tls_reload;
 mod tls_settings;

@@ -218,3 +218,33 @@ fn responders_are_looked_up_as_by_nginx() {
     assert!(told[1].3 && told[1].4.iter().any(|line| line.contains("localhost.")), "{told:?}");
     assert_eq!(told[0], told[1]);
 }
+
+/// Responses from files; nobody is asked.
+const FILED: &str = r"events { }
+http {
+    access_log off;
+    error_log logs/error.log info;
+    ssl_stapling on;
+    server { listen 127.0.0.1:8441 ssl; ssl_certificate server.pem; ssl_certificate_key server.key; ssl_stapling_file server.der; }
+    server { listen 127.0.0.1:8442 ssl; ssl_certificate revoked.pem; ssl_certificate_key revoked.key; ssl_stapling_file revoked.der; }
+}
+";
+
+const RESPOND: &str = r"set -e
+for name in server revoked; do
+    openssl ocsp -index index -CA root.pem -rsigner root.pem -rkey root.key -ndays 1 -issuer root.pem -cert $name.pem -respout $name.der
+done
+";
+
+#[test]
+fn responses_of_files_are_stapled_from_the_first_handshake_on() {
+    let told = [Program::Original, Program::Ours].map(|program| {
+        let testbed = TestBed::new(program).expect("a host");
+        shell(&testbed, &format!("({MAKE}{RESPOND}) 2>&1"));
+        testbed.write(FILED).expect("a configuration");
+        testbed.command(&[]).expect("a start");
+        [8441, 8442].map(|port| stapled(&testbed, port))
+    });
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[1], [Some("good".to_owned()), Some("revoked".to_owned())]);
+}

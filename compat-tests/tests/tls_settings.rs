@@ -33,6 +33,11 @@ http {
     server { listen 127.0.0.1:8451 ssl; ssl_certificate client.pem; ssl_certificate_key client.key; location / { return 200 "backend\n"; } }
     server { listen 127.0.0.1:8453 ssl; ssl_session_timeout 1h; ssl_session_cache shared:long:1m; location / { return 200 "[$ssl_session_reused][$ssl_curve]\n"; } }
     server { listen 127.0.0.1:8454 ssl; ssl_early_data on; ssl_session_ticket_key ticket80; location / { return 200 "[$ssl_session_reused]\n"; } }
+    server { listen 127.0.0.1:8455 ssl; ssl_ecdh_curve secp384r1; location / { return 200 "$ssl_curve\n"; } }
+    server { listen 127.0.0.1:8456 ssl; ssl_protocols TLSv1.2; ssl_prefer_server_ciphers on; ssl_ciphers ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256; location / { return 200 "$ssl_cipher\n"; } }
+    server { listen 127.0.0.1:8457 ssl; ssl_protocols TLSv1.2; ssl_ciphers ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256; location / { return 200 "$ssl_cipher\n"; } }
+    server { listen 127.0.0.1:8458 ssl; ssl_session_tickets off; location / { return 200 "[$ssl_session_reused]\n"; } }
+    server { listen 127.0.0.1:8459 ssl; ssl_session_tickets off; ssl_session_cache shared:untold:1m; location / { return 200 "[$ssl_session_reused]\n"; } }
     upstream one { server 127.0.0.1:8453; }
     server { listen 127.0.0.1:8452 ssl; ssl_client_certificate ca.pem; ssl_verify_client optional; location / { return 200 "$ssl_client_verify\n"; } }
     server {
@@ -67,12 +72,18 @@ openssl req $key -keyout leaf.key -out leaf.csr -subj /CN=leaf
 openssl x509 -req -in leaf.csr -CA mid.pem -CAkey mid.key -CAcreateserial -days 3650 -out one.pem
 cat one.pem mid.pem > leaf.pem
 cat ca.pem ca.pem > twice.pem
+openssl pkey -aes256 -passout pass:secret -in client.key -out closed.key
 ";
+
+/// Makes them on a host that has all other certificates.
+pub fn make(testbed: &TestBed) {
+    let text = shell(testbed, &format!("cd {PREFIX}/conf; ({MAKE}) 2>&1 && echo made"));
+    assert!(text.ends_with("made\n"), "{text}");
+}
 
 fn started(program: Program) -> TestBed {
     let testbed = prepared(program, CONF);
-    let text = shell(&testbed, &format!("cd {PREFIX}/conf; ({MAKE}) 2>&1 && echo made"));
-    assert!(text.ends_with("made\n"), "{text}");
+    make(&testbed);
     testbed.command(&[]).expect("a start");
     testbed
 }
@@ -301,4 +312,45 @@ fn early_data_needs_stored_sessions() {
         shell(&testbed, &format!("cd /tmp; ({get}) | {ask} -sess_in a 2>&1")).contains("\n[r]")
     });
     assert_eq!((original, ours), (true, false));
+}
+
+#[test]
+fn curves_and_the_order_of_ciphers_are_the_servers_where_it_says_so() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let testbed = started(program);
+        let offered = "--tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305";
+        let mut all: Vec<String> = [
+            "https://127.0.0.1:8455/".to_owned(),
+            "--tls-max 1.2 https://127.0.0.1:8455/".to_owned(),
+            format!("{offered} https://127.0.0.1:8456/"),
+            format!("{offered} https://127.0.0.1:8457/"),
+        ]
+        .iter()
+        .map(|words| curl(&testbed, words))
+        .collect();
+        all.push(curl(&testbed, "-o /dev/null --curves X25519 https://127.0.0.1:8455/"));
+        all
+    });
+    assert_eq!(original, ours);
+    let first: Vec<&str> = ours.iter().map(|answer| answer.lines().next().unwrap_or_default()).collect();
+    let [chacha, aes] = ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+    assert_eq!(first, ["secp384r1", "secp384r1", chacha, aes, "|000|0"]);
+}
+
+#[test]
+fn without_tickets_sessions_are_those_of_the_cache() {
+    let [original, ours] = [Program::Original, Program::Ours].map(|program| {
+        let testbed = started(program);
+        let ask = |port: u16, version: &str| {
+            let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 0.3";
+            let ask = format!("openssl s_client -connect 127.0.0.1:{port} -ign_eof {version}");
+            let text = format!("cd /tmp; rm -f a; ({get}) | {ask} -sess_out a 2>&1; ({get}) | {ask} -sess_in a 2>&1");
+            let said = shell(&testbed, &text);
+            assert!(said.contains("\n[.]"), "{said}");
+            said.contains("\n[r]")
+        };
+        [8458, 8459].map(|port| ["-tls1_2", "-tls1_3"].map(|version| ask(port, version)))
+    });
+    assert_eq!(original, ours);
+    assert_eq!(ours, [[false, false], [true, true]]);
 }

@@ -120,6 +120,8 @@ pub struct Start {
     pub environment: Environment,
     /// Run although some keywords are not served.
     pub allow_unserved: bool,
+    /// Say at the start what is configured.
+    pub dump: bool,
     /// Where events for the VRRP process are written.
     pub events: EventSocket,
     /// Where those for the process of health checks are.
@@ -241,6 +243,9 @@ pub fn run(start: Start, log: Log, signals: &SignalQueue) -> End {
     };
     process.scheduling.apply(&process.site.global.bfd, &process.log);
     process.adopt(now, configured);
+    if process.start.dump {
+        process.text().lines().for_each(|line| process.log.say(line));
+    }
     trim_memory();
     process.serve(signals)
 }
@@ -304,6 +309,13 @@ impl Process {
     }
 
     fn write(&self, path: &str) {
+        if let Err(error) = dump::write(path, &self.text()) {
+            self.log.say(format!("Can't open dump file {path} ({})", reason(&error)));
+        }
+    }
+
+    /// Everything there is to see.
+    fn text(&self) -> String {
         let known: Vec<sessions::Seen<'_>> = self
             .configured
             .iter()
@@ -316,10 +328,7 @@ impl Process {
                 failing: self.failing.contains(&session.name),
             })
             .collect();
-        let text = sessions::data(&self.site, self.receivers.numbers(), &known);
-        if let Err(error) = dump::write(path, &text) {
-            self.log.say(format!("Can't open dump file {path} ({})", reason(&error)));
-        }
+        sessions::data(&self.site, self.receivers.numbers(), &known)
     }
 
     fn reload(&mut self) {

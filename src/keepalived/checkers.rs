@@ -65,6 +65,8 @@ pub struct Start {
     pub allow_unserved: bool,
     /// Keep the virtual servers in memory and program no kernel.
     pub simulate: bool,
+    /// Say at the start what is configured.
+    pub dump: bool,
     /// Leave the virtual servers in the kernel at the end.
     pub keep_servers: bool,
     /// Where the BFD process tells of its sessions.
@@ -310,6 +312,9 @@ impl State {
             self.with(at, |machine, actions| machine.start(actions));
         }
         self.reporting.begin(&self.servers);
+        if start.dump {
+            self.text().lines().for_each(|line| self.log.say(line));
+        }
         true
     }
 

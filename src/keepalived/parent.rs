@@ -483,6 +483,7 @@ impl Parent<'_> {
     fn run_checkers(&self, log: Log, queue: &SignalQueue, (reporter, reports_status): (Reporter, bool)) -> u8 {
         let options = &self.invocation.options;
         let start = checkers::Start {
+            dump: options.dump,
             inputs: self.invocation.inputs.clone(),
             environment: self.invocation.environment.clone(),
             allow_unserved: options.allow_unserved,
@@ -502,6 +503,7 @@ impl Parent<'_> {
     fn run_sessions(&self, log: Log, queue: &SignalQueue, reporter: Reporter) -> u8 {
         let Some((events, _)) = &self.sessions else { return code::FAILED };
         let start = bfd::Start {
+            dump: self.invocation.options.dump,
             inputs: self.invocation.inputs.clone(),
             environment: self.invocation.environment.clone(),
             allow_unserved: self.invocation.options.allow_unserved,

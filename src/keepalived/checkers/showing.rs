@@ -41,14 +41,19 @@ impl State {
     }
 
     fn write(&self, path: &str) {
+        if let Err(error) = dump::write(path, &self.text()) {
+            self.log.say(format!("Can't open dump file {path} ({})", reason(&error)));
+        }
+    }
+
+    /// Everything there is to see.
+    pub(super) fn text(&self) -> String {
         let view = servers::View {
             site: &self.site,
             servers: self.servers.iter().map(Running::seen).collect(),
             alive: &|group, entry, protocol, ipv6| self.kernel.alive(group, entry, protocol, ipv6),
             file: &|name| self.files.seen(name),
         };
-        if let Err(error) = dump::write(path, &servers::data(&view)) {
-            self.log.say(format!("Can't open dump file {path} ({})", reason(&error)));
-        }
+        servers::data(&view)
     }
 }

@@ -75,6 +75,39 @@ const CASES: &[Case] = &[
     ("track_process", "", "p"),
     ("track_process", "", "q foo"),
     ("rule", "", "from 10.0.0.0/8"),
+    ("server", "", "delay_loop x"),
+    ("server", "", "delay_before_retry x"),
+    ("server", "", "warmup x"),
+    ("server", "", "connect_timeout x"),
+    ("server", "", "hysteresis x"),
+    ("server", "", "lb_algo nosuch"),
+    ("server", "", "sh-port"),
+    ("server", "", "protocol FOO"),
+    ("server", "quorum_up /bin/true", "quorum_up /bin/false"),
+    ("server", "quorum_down /bin/true", "quorum_down /bin/false"),
+    ("real", "", "uthreshold x"),
+    ("real", "", "lthreshold x"),
+    ("real", "", "delay_before_retry x"),
+    ("real", "", "warmup x"),
+    ("real", "", "connect_timeout x"),
+    ("real", "", "delay_loop x"),
+    ("real", "notify_up /bin/true", "notify_up /bin/false"),
+    ("real", "", "FILE_CHECK {;}"),
+    ("real", "", "HTTP_GET {;}"),
+    ("checker", "", "connect_ip nosuch"),
+    ("checker", "", "bindto nosuch"),
+    ("checker", "", "bind_if a_name_that_is_too_long"),
+    ("checker", "", "delay_before_retry x"),
+    ("checker", "", "delay_loop x"),
+    ("checker", "", "warmup x"),
+    ("http", "", "url {;status_code 200;}"),
+    ("dns", "", "type NOSUCH"),
+    ("dns", "", "name b..c"),
+    ("dns", "", "name c.d"),
+    ("vgroup", "", "fwmark x"),
+    ("vgroup", "", "fwmark 5 foo"),
+    ("top", "", "virtual_server fwmark x {;real_server 10.0.0.9 80 {;};}"),
+    ("top", "", "virtual_server 10.0.0.8 80 {;lb_algo rr;lb_kind NAT;protocol TCP;}"),
     ("group", "notify_master /bin/true", "notify_master /bin/false"),
     ("group", "", "track_script {;nosuch;}"),
 ];
@@ -123,6 +156,11 @@ fn dump(host: &Host, keepalived: &Path, text: String) -> io::Result<Vec<String>>
     host.run(move || mount::file("/etc/keepalived/keepalived.conf", text.as_bytes(), 0o644))??;
     let mut command = Command::new(keepalived);
     command.args(["-n", "-l", "-d", "-f", "/etc/keepalived/keepalived.conf"]);
+    // The kernel may have no IPVS.
+    match keepalived == Program::Ours.keepalived()? {
+        true => drop(command.arg("--simulate-ipvs")),
+        false => drop(command.env("LD_PRELOAD", "/tmp/ipvs.so")),
+    }
     let running = host.start(command)?;
     // The dump is written at once; what follows it has its own time.
     let (end, mut seen, mut since) = (Instant::now() + Duration::from_secs(5), 0, Instant::now());
@@ -132,14 +170,17 @@ fn dump(host: &Host, keepalived: &Path, text: String) -> io::Result<Vec<String>>
         if said.len() != seen {
             (seen, since) = (said.len(), Instant::now());
         }
-        if since.elapsed() > Duration::from_millis(300) && said.contains("VRRP Topology") {
+        if since.elapsed() > Duration::from_millis(300)
+            && said.contains("VRRP Topology")
+            && said.contains("LVS Topology")
+        {
             break;
         }
     }
     running.stop(Duration::from_secs(10))?;
     let said = running.output();
     let lines = said.lines().filter_map(|line| line.split_once(" 20").and_then(|(_, rest)| rest.split_once(": ")));
-    // What an event may change meanwhile.
+    // What an event may change meanwhile, and what is known of interfaces, which is the kernel's.
     let changing = [
         "Last transition",
         "Status =",
@@ -150,13 +191,18 @@ fn dump(host: &Host, keepalived: &Path, text: String) -> io::Result<Vec<String>>
         "Total",
         "Num member",
         "VRRP Sync Group",
+        "index =",
+        "IPv4 address",
+        "IPv6 address",
+        "MAC ",
+        "MAC =",
+        "Reset ",
+        "Original ",
     ];
     let own = |line: &&str| {
         (line.starts_with(' ') || line.starts_with("---")) && !changing.iter().any(|word| line.contains(word))
     };
-    // What is known of interfaces is the kernel's.
-    let configured = lines.map(|(_, line)| line).take_while(|line| !line.contains("< Interfaces >"));
-    Ok(configured.filter(own).map(str::to_owned).collect())
+    Ok(lines.map(|(_, line)| line).filter(own).map(str::to_owned).collect())
 }
 
 /// What is in one list and not in the other.
@@ -182,7 +228,11 @@ fn machine() -> io::Result<(Host, Vec<Switch>)> {
         switch.plug(&host, interface, Ipv4Addr::new(192, 168, 100 + number, 11), 24)?;
         switches.push(switch);
     }
-    host.run(|| mount::replace("/etc/keepalived"))??;
+    let library = compat_tests::ipvs::library()?;
+    host.run(move || -> io::Result<()> {
+        mount::replace("/etc/keepalived")?;
+        mount::file("/tmp/ipvs.so", &library, 0o755)
+    })??;
     Ok((host, switches))
 }
 

@@ -97,9 +97,7 @@ const CASES: &[Case] = &[
     ("checker", "", "connect_ip nosuch"),
     ("checker", "", "bindto nosuch"),
     ("checker", "", "bind_if a_name_that_is_too_long"),
-    ("checker", "", "delay_before_retry x"),
     ("checker", "", "delay_loop x"),
-    ("checker", "", "warmup x"),
     ("http", "", "url {;status_code 200;}"),
     ("dns", "", "type NOSUCH"),
     ("dns", "", "name b..c"),
@@ -135,6 +133,14 @@ const NOT_SO: &[(&str, &str)] = &[
     ("global vrrp_garp_lower_prio_delay x", "the delay becomes 0"),
     ("global smtp_connect_timeout x", "the time becomes 1 s"),
     ("instance garp_master_delay x", "the delay becomes 0"),
+    ("server delay_before_retry x", "the delay becomes 0"),
+    ("server warmup x", "the delay becomes 0"),
+    ("real delay_before_retry x", "the delay becomes 0"),
+    ("real warmup x", "the delay becomes 0"),
+    ("real HTTP_GET {;}", "it dies of the check"),
+    ("checker connect_ip nosuch", "the address becomes what lies in memory"),
+    ("vgroup fwmark x", "the mark becomes 0"),
+    ("top virtual_server fwmark x {;real_server 10.0.0.9 80 {;};}", "the mark becomes 0"),
 ];
 
 /// The file with these lines at a mark.
@@ -260,7 +266,9 @@ fn row(host: &Host, keepalived: &Path, key: &str, texts: [String; 2]) -> io::Res
         }
     }
     let (without, with) = (dump(host, keepalived, without)?, dump(host, keepalived, with)?);
+    let died = with.iter().any(|line| line.contains("Please report a bug"));
     let effect: Vec<String> = match (without.is_empty(), with.is_empty()) {
+        _ if died => vec!["dies".to_owned()],
         (false, false) => {
             let added = minus(&with, &without).into_iter().map(|line| format!("+{line}"));
             added.chain(minus(&without, &with).into_iter().map(|line| format!("-{line}"))).collect()

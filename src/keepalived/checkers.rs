@@ -230,7 +230,7 @@ async fn serve(state: &Rc<RefCell<State>>, start: &Start, signals: &SignalQueue)
     let news = state.borrow().reporting.news();
     loop {
         state.borrow_mut().report(start);
-        let (look, report) = (state.borrow().next_look(), state.borrow().reporting.next());
+        let (look, report) = (state.borrow().next_look(), state.borrow().reporting.next(Instant::now()));
         tokio::select! {
             () = ready(Some(&waiting)) => {}
             () = ready(changes.as_ref()) => state.borrow_mut().follow_addresses(),
@@ -311,7 +311,7 @@ impl State {
             self.begin_files(at);
             self.with(at, |machine, actions| machine.start(actions));
         }
-        self.reporting.begin(&self.servers);
+        self.reporting.begin();
         if start.dump {
             self.text().lines().for_each(|line| self.log.say(line));
         }

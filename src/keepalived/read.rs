@@ -220,6 +220,9 @@ pub fn read_all(
     let given: Vec<&Server> = walked.level.children.iter().filter_map(|level| level.own::<Server>()).collect();
     let checks = given.iter().flat_map(|server| scripts(server)).collect();
     site.lvs = each::<Lvs>(&walked.level, GLOBAL).pop().unwrap_or_default();
+    // One of an instance was named first: a later one is ignored.
+    let of_instances = each::<Instance>(&walked.level, INSTANCE).into_iter().find_map(|instance| instance.sync);
+    site.lvs.sync = of_instances.or(site.lvs.sync);
     site.tls = each::<Tls>(&walked.level, SSL).pop();
     finishing.extend(site.follow_router());
     let defaults = site::server::Defaults { lvs: &site.lvs, smtp_alert: site.global.smtp_alert, files: &site.files };

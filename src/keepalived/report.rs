@@ -43,10 +43,10 @@ pub enum Report {
     Group(usize, Group),
     /// A script, by its place.
     Script(usize, Script),
-    /// The number of real servers of each virtual server.
-    Servers(Vec<usize>),
-    /// A virtual server by its place, without its real servers.
-    Server(usize, Box<VirtualServer>),
+    /// How many virtual servers there are.
+    Servers(usize),
+    /// A virtual server by its place, without its real servers, and how many those are.
+    Server(usize, usize, Box<VirtualServer>),
     /// A real server, by the place of its virtual server and its own.
     Real(usize, usize, Box<RealServer>),
     /// The process has ended.

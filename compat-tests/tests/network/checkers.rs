@@ -295,18 +295,22 @@ fn checks_that_are_suspended_wait_for_the_address() -> io::Result<()> {
 #[test]
 fn the_sync_daemon_follows_its_virtual_router() -> io::Result<()> {
     let router = super::pair::configuration("BACKUP", 120, "");
-    let text = router.replacen("global_defs {\n", "global_defs {\n lvs_sync_daemon ens33 nginx\n", 1);
-    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
-    pair.a.start_with(&text, &["--simulate-ipvs"])?;
-    pair.a.becomes_master()?;
-    pair.a.signal(Signal::SIGTERM);
-    pair.a.says("Stopped Keepalived")?;
-    // Each half that was stopped ran.
-    assert!(!pair.a.log().contains("IPVS cmd"), "{}", pair.a.log());
-    let mut pair = Pair::new(Program::Ours, Program::Ours)?;
-    pair.a.start_with(&text, &[])?;
-    pair.a.says("IPVS: Can't initialize ipvs: ")?;
-    pair.a.says("exited with permanent error FATAL. Terminating")?;
+    let global = router.replacen("global_defs {\n", "global_defs {\n lvs_sync_daemon ens33 nginx\n", 1);
+    let own = router.replacen(" interface ens33\n", " interface ens33\n lvs_sync_daemon_interface ens33\n", 1);
+    assert_ne!(own, router);
+    for text in [global, own] {
+        let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+        pair.a.start_with(&text, &["--simulate-ipvs"])?;
+        pair.a.becomes_master()?;
+        pair.a.signal(Signal::SIGTERM);
+        pair.a.says("Stopped Keepalived")?;
+        // Each half that was stopped ran.
+        assert!(!pair.a.log().contains("IPVS cmd"), "{}", pair.a.log());
+        let mut pair = Pair::new(Program::Ours, Program::Ours)?;
+        pair.a.start_with(&text, &[])?;
+        pair.a.says("IPVS: Can't initialize ipvs: ")?;
+        pair.a.says("exited with permanent error FATAL. Terminating")?;
+    }
     Ok(())
 }
 

@@ -277,20 +277,36 @@ fn fetch(side: &Side, path: &'static str) -> io::Result<String> {
     })?
 }
 
+/// A virtual server with two real servers: one at a port where the test listens, one at none, whose script fails too.
+fn checked(quorum: &str, more: &str) -> String {
+    let check = " TCP_CHECK {\n connect_timeout 1\n }";
+    format!(
+        "global_defs {{\n script_user root\n}}\nvirtual_server 10.9.9.1 80 {{\n delay_loop 1\n delay_before_retry 1\n warmup 0\n lb_algo rr\n lb_kind NAT\n \
+         protocol TCP\n quorum {quorum}\n quorum_down \"/bin/true down\"\n sorry_server 10.0.0.9 80\n real_server 127.0.0.1 \
+         8081 {{\n weight 2\n notify_down \"/bin/true gone\"\n{check}\n }}\n real_server 127.0.0.1 8082 {{\n weight 1\n \
+         inhibit_on_failure\n{check}\n MISC_CHECK {{\n misc_path /bin/false\n }}\n }}\n}}\n{more}"
+    )
+}
+
+/// Prometheus is told of both.
+fn tells_numbers(side: &Side) -> io::Result<()> {
+    let numbers = fetch(side, "/metrics")?;
+    for line in [
+        "rkeepalived_virtual_server_quorum_up{virtual_server=\"[10.9.9.1]:tcp:80\"} 1",
+        "rkeepalived_virtual_server_sorry{virtual_server=\"[10.9.9.1]:tcp:80\"} 0",
+        "rkeepalived_real_server_up{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 0",
+        "rkeepalived_real_server_failed_checks{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 2",
+    ] {
+        assert!(numbers.lines().any(|one| one == line), "{line}: {numbers}");
+    }
+    Ok(())
+}
+
 #[test]
 fn virtual_servers_have_a_status_and_reasons() -> io::Result<()> {
-    let check = " TCP_CHECK {\n connect_timeout 1\n }";
-    let text = |quorum: &str, more: &str| {
-        format!(
-            "global_defs {{\n script_user root\n}}\nvirtual_server 10.9.9.1 80 {{\n delay_loop 1\n delay_before_retry 1\n warmup 0\n lb_algo rr\n lb_kind NAT\n \
-             protocol TCP\n quorum {quorum}\n quorum_down \"/bin/true down\"\n sorry_server 10.0.0.9 80\n real_server 127.0.0.1 \
-             8081 {{\n weight 2\n notify_down \"/bin/true gone\"\n{check}\n }}\n real_server 127.0.0.1 8082 {{\n weight 1\n \
-             inhibit_on_failure\n{check}\n MISC_CHECK {{\n misc_path /bin/false\n }}\n }}\n}}\n{more}"
-        )
-    };
     let mut pair = Pair::new(Program::Ours, Program::Ours)?;
     let listener = pair.a.host.run(|| std::net::TcpListener::bind("127.0.0.1:8081"))??;
-    pair.a.start_without_ipvs(&text("2", ""))?;
+    pair.a.start_without_ipvs(&checked("2", ""))?;
     let server = |what: &str, is: &dyn Fn(&Value) -> bool| {
         wait_for(what, LIMIT, || status(&pair.a).ok().map(|all| all["virtual_servers"][0].clone()).filter(is))
             .map_err(|error| io::Error::other(format!("{error}: {:?}; {}", status(&pair.a), pair.a.log())))
@@ -321,15 +337,7 @@ fn virtual_servers_have_a_status_and_reasons() -> io::Result<()> {
     let (shown, _) = query(&pair.a, &["status"])?;
     assert!(shown.contains("[10.9.9.1]:tcp:80  up      2       2       1 of 2 real servers"), "{shown}");
     assert!(shown.contains("the process of health checks "), "{shown}");
-    let numbers = fetch(&pair.a, "/metrics")?;
-    for line in [
-        "rkeepalived_virtual_server_quorum_up{virtual_server=\"[10.9.9.1]:tcp:80\"} 1",
-        "rkeepalived_virtual_server_sorry{virtual_server=\"[10.9.9.1]:tcp:80\"} 0",
-        "rkeepalived_real_server_up{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 0",
-        "rkeepalived_real_server_failed_checks{virtual_server=\"[10.9.9.1]:tcp:80\",real_server=\"[127.0.0.1]:tcp:8082\"} 2",
-    ] {
-        assert!(numbers.lines().any(|one| one == line), "{line}: {numbers}");
-    }
+    tells_numbers(&pair.a)?;
 
     let mut watch = Command::new(Program::Ours.keepalived()?);
     watch.arg("watch");
@@ -357,7 +365,7 @@ fn virtual_servers_have_a_status_and_reasons() -> io::Result<()> {
     }
     // A reload: one more virtual server, and what is known of the first is known again after its next check.
     let more = "virtual_server fwmark 5 {\n lb_algo rr\n lb_kind DR\n real_server 127.0.0.1 {\n }\n}\n";
-    pair.a.configure(&text("1", more))?;
+    pair.a.configure(&checked("1", more))?;
     pair.a.signal(Signal::SIGHUP);
     wait_for("the second virtual server", LIMIT, || {
         status(&pair.a).ok().filter(|all| all["virtual_servers"][1]["name"] == "FWM 5")

@@ -287,9 +287,8 @@ const DIRECTIVES: &[Directive] = &[
         "Makes a master backup whose adverts are late, for want of a processor, by so much that another may be master \
          now; the highest priority of the others may be given, 254 unless it is. Needs nopreempt.",
     ),
-    Directive::missing("lvs_sync_daemon_interface", INSTANCE, BARE)
-        .judged(&Custom(old_sync_daemon))
-        .doc("The interface the IPVS synchronisation runs over."),
+    Directive::new("lvs_sync_daemon_interface", INSTANCE, BARE, &Custom(super::sync::of_instance))
+        .doc("Runs the sync daemon of IPVS over this interface, in the state of the instance; lvs_sync_daemon is newer."),
     Directive::new("auth_hmac", INSTANCE, Arity::Block(0, 255, Opens::Context(HMAC)), &Custom(hmac::block)).doc(
         "Protects adverts by a trailer with an HMAC and the time of day, as keepalived does since 2.4; both protocol \
          versions, over IPv4 and IPv6. Excludes authentication.",
@@ -377,6 +376,8 @@ impl std::fmt::Debug for Secret {
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
     pub name: String,
+    /// `lvs_sync_daemon_interface`.
+    pub sync: Option<super::sync::Sync>,
     pub span: Option<Span>,
     /// `state MASTER`.
     pub master: Option<bool>,
@@ -741,15 +742,6 @@ fn buffer(cx: &mut Setting<'_>, _: &mut Instance, statement: &Statement) -> Outc
     }
     let judged = count(&first(statement), &(0..=WIDE));
     judged.map(|_| ()).map_err(|wrong| also(cx, statement, wrong, template))
-}
-
-fn old_sync_daemon(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
-    let name = &instance.name;
-    let text = format!("({name}) Specifying lvs_sync_daemon_interface against a vrrp is deprecated.");
-    cx.report(complain(text).at(statement.span));
-    // The second line is indented by the name's length.
-    let indent = 6 + name.len().abs_diff(2);
-    Err(complain(format!("{:indent$}Please use global lvs_sync_daemon", "")))
 }
 
 fn notify_deleted(_: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {

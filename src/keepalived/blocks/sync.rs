@@ -1,9 +1,10 @@
-//! `lvs_sync_daemon` of `global_defs`.
+//! `lvs_sync_daemon` of `global_defs`, and the older `lvs_sync_daemon_interface` of virtual routers.
 
+use super::instance::Instance;
 use super::lvs::Lvs;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::tree::Statement;
-use crate::conf::walk::Setting;
+use crate::conf::walk::{Level, Setting};
 use crate::keepalived::slot::{again, complain, count};
 use crate::kernel::ipvs::SyncDaemon;
 use std::net::IpAddr;
@@ -21,6 +22,38 @@ pub struct Sync {
 
 type Outcome = Result<(), Diagnostic>;
 
+/// The interface that an instance before has named.
+fn of_instances(cx: &Setting<'_>) -> Option<String> {
+    let named = |level: &Level| Some(level.own::<Instance>()?.sync.as_ref()?.daemon.interface.clone());
+    cx.outermost()?.children.iter().find_map(named)
+}
+
+/// `lvs_sync_daemon_interface INTERFACE` of an instance, whose number does not count.
+///
+/// # Errors
+/// It is deprecated; what is said of that, and of an interface that was named before.
+pub fn of_instance(cx: &mut Setting<'_>, instance: &mut Instance, statement: &Statement) -> Outcome {
+    let name = &instance.name;
+    let text = format!("({name}) Specifying lvs_sync_daemon_interface against a vrrp is deprecated.");
+    cx.report(complain(text).at(statement.span));
+    // The second line is indented by the name's length.
+    let indent = 6 + name.len().abs_diff(2);
+    let newer = complain(format!("{:indent$}Please use global lvs_sync_daemon", ""));
+    let global = |level: &Level| Some(level.own::<Lvs>()?.sync.as_ref()?.daemon.interface.clone());
+    let known = cx.outermost().and_then(|level| level.children.iter().find_map(global));
+    let own = instance.sync.as_ref().map(|sync| sync.daemon.interface.clone());
+    if let Some(known) = known.or_else(|| of_instances(cx)).or(own) {
+        cx.report(newer.at(statement.span));
+        let text = format!("lvs_sync_daemon_interface has already been specified as {known} - ignoring");
+        return Err(again(format!("({name}) {text}")));
+    }
+    if let Some(interface) = statement.arguments().first() {
+        let daemon = SyncDaemon { interface: interface.text().into_owned(), ..SyncDaemon::default() };
+        instance.sync = Some(Sync { daemon, has_id: true, instance: Some(name.clone()) });
+    }
+    Err(newer)
+}
+
 /// `lvs_sync_daemon INTERFACE [[inst] NAME] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]`.
 ///
 /// # Errors
@@ -31,6 +64,9 @@ pub fn lvs_sync_daemon(cx: &mut Setting<'_>, lvs: &mut Lvs, statement: &Statemen
         let (interface, instance) = (&known.daemon.interface, known.instance.as_deref().unwrap_or_default());
         let text = format!("lvs_sync_daemon has already been specified as {interface} {instance} - ignoring");
         return Err(again(text));
+    }
+    if let Some(interface) = of_instances(cx) {
+        return Err(again(format!("lvs_sync_daemon has already been specified as {interface} (null) - ignoring")));
     }
     let mut words = statement.arguments().iter().peekable();
     let Some(interface) = words.next() else { return Err(complain("lvs_sync_daemon requires interface")) };

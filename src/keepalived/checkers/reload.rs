@@ -48,7 +48,7 @@ impl State {
         self.settle_files(before);
         self.watch_addresses();
         self.ping_groups.open(self.servers.iter().map(|running| &*running.given), &self.log);
-        self.reporting.begin(&self.servers);
+        self.reporting.begin();
         self.save("post");
     }
 

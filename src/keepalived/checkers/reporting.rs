@@ -3,11 +3,11 @@
 //! Only what changed is sent: a virtual server and the real servers of it that changed. What finds no room is sent a moment
 //! later.
 
-use super::{Place, Running, Start, State};
+use super::{Place, Start, State};
 use crate::check::server::RealState;
 use crate::keepalived::report::Report;
 use crate::keepalived::site::server::Probe;
-use crate::keepalived::status::now;
+use crate::keepalived::status::now as wall;
 use crate::keepalived::status::server::{Failure, RealServer, VirtualServer};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -24,6 +24,8 @@ pub struct Reporting {
     wanted: bool,
     /// Virtual servers and, with one more than their place, real servers that changed.
     changed: BTreeSet<(usize, usize)>,
+    /// Where a report of all of them goes on, in the same numbers.
+    whole: Option<(usize, usize)>,
     /// Told when something has changed.
     news: Rc<Notify>,
     /// When there was a report.
@@ -45,10 +47,10 @@ impl Reporting {
         self.news.clone()
     }
 
-    /// When there is something to report.
-    pub fn next(&self) -> Option<Instant> {
-        let pending = self.recount || !self.changed.is_empty();
-        pending.then(|| self.last.map_or_else(Instant::now, |last| last + LEAST))
+    /// When there is something to report, which may be over.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let pending = self.recount || self.whole.is_some() || !self.changed.is_empty();
+        pending.then(|| self.last.map_or(now, |last| last + LEAST))
     }
 
     fn mark(&mut self, server: usize, real: Option<usize>) {
@@ -74,7 +76,7 @@ impl Reporting {
                 Some((_, known)) if *known == why => return,
                 Some((_, known)) => *known = why,
                 None => {
-                    self.failures.insert(place, (now(), why));
+                    self.failures.insert(place, (wall(), why));
                 }
             },
         }
@@ -82,17 +84,18 @@ impl Reporting {
     }
 
     /// Virtual servers are others than before: all are reported, and nothing is known of their checks.
-    pub fn begin(&mut self, servers: &[Running]) {
-        self.failures.clear();
-        if !self.wanted {
-            return;
+    pub fn begin(&mut self) {
+        self.failures = HashMap::new();
+        if self.wanted {
+            (self.recount, self.whole, self.changed) = (true, Some((0, 0)), BTreeSet::new());
+            self.news.notify_one();
         }
-        (self.recount, self.changed) = (true, BTreeSet::new());
-        for (at, running) in servers.iter().enumerate() {
-            self.changed.extend((0..=running.given.reals.len()).map(|place| (at, place)));
-        }
-        self.news.notify_one();
     }
+}
+
+/// Tells the parent, unless there is no room.
+fn offer(start: &Start, report: &Report) -> bool {
+    serde_json::to_vec(report).is_ok_and(|bytes| start.reporter.offer(&bytes))
 }
 
 impl State {
@@ -121,36 +124,50 @@ impl State {
 
     /// Tells the parent what changed since the last report, when it is time to.
     pub(super) fn report(&mut self, start: &Start) {
-        let time = Instant::now();
-        if self.reporting.next().is_none_or(|at| at > time) {
+        let now = Instant::now();
+        if self.reporting.next(now).is_none_or(|at| at > now) {
             return;
         }
-        self.reporting.last = Some(time);
-        let offer = |report: &Report| serde_json::to_vec(report).is_ok_and(|bytes| start.reporter.offer(&bytes));
+        self.reporting.last = Some(now);
         if self.reporting.recount {
-            let reals = self.servers.iter().map(|running| running.given.reals.len()).collect();
-            if !offer(&Report::Servers(reals)) {
+            if !offer(start, &Report::Servers(self.servers.len())) {
                 return;
             }
             self.reporting.recount = false;
         }
-        while let Some((server, place)) = self.reporting.changed.first().copied() {
-            let report = match place.checked_sub(1) {
-                None => self.server_status(server).map(|one| Report::Server(server, Box::new(one))),
-                Some(real) => self.real_status(server, real).map(|one| Report::Real(server, real, Box::new(one))),
+        while let Some((server, place)) = self.reporting.whole {
+            let Some(running) = self.servers.get(server) else {
+                self.reporting.whole = None;
+                break;
             };
-            if report.is_some_and(|report| !offer(&report)) {
+            let last = place >= running.given.reals.len();
+            if !self.offer_place(start, (server, place)) {
+                return;
+            }
+            self.reporting.whole = Some(if last { (server + 1, 0) } else { (server, place + 1) });
+        }
+        while let Some(place) = self.reporting.changed.first().copied() {
+            if !self.offer_place(start, place) {
                 return;
             }
             self.reporting.changed.pop_first();
         }
     }
 
+    /// Reports a virtual server or a real server; false where there is no room.
+    fn offer_place(&self, start: &Start, (server, place): (usize, usize)) -> bool {
+        let report = match place.checked_sub(1) {
+            None => self.server_status(server),
+            Some(real) => self.real_status(server, real).map(|one| Report::Real(server, real, Box::new(one))),
+        };
+        report.is_none_or(|report| offer(start, &report))
+    }
+
     /// A virtual server without its real servers.
-    fn server_status(&self, at: usize) -> Option<VirtualServer> {
+    fn server_status(&self, at: usize) -> Option<Report> {
         let running = self.servers.get(at)?;
         let (given, machine, config) = (&running.given, &running.machine, &running.given.config);
-        Some(VirtualServer {
+        let server = VirtualServer {
             name: config.name.clone(),
             quorum_up: machine.has_quorum(),
             quorum: config.quorum,
@@ -163,7 +180,8 @@ impl State {
             mails: given.mails,
             suspended: !running.is_enabled(),
             real_servers: Vec::new(),
-        })
+        };
+        Some(Report::Server(at, given.reals.len(), Box::new(server)))
     }
 
     fn real_status(&self, server: usize, real: usize) -> Option<RealServer> {
@@ -199,5 +217,34 @@ impl State {
             _ if has_run => "it failed before the last reload".to_owned(),
             _ => "it has not succeeded yet".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_is_due_at_once_and_what_follows_a_moment_later() {
+        let now = Instant::now();
+        let mut reporting = Reporting::new(true);
+        assert_eq!(reporting.next(now), None);
+        reporting.begin();
+        assert_eq!(reporting.next(now), Some(now));
+        (reporting.recount, reporting.whole, reporting.last) = (false, None, Some(now));
+        assert_eq!(reporting.next(now), None);
+        reporting.attempted((0, 1, 0), Some("refused".to_owned()));
+        assert_eq!((reporting.next(now), reporting.changed.len()), (Some(now + LEAST), 2));
+        reporting.changed.clear();
+        // The same again, and a success where none failed, are no news.
+        reporting.attempted((0, 1, 0), Some("refused".to_owned()));
+        reporting.attempted((0, 2, 0), None);
+        assert_eq!(reporting.next(now), None);
+        reporting.attempted((0, 1, 0), None);
+        assert!(reporting.next(now).is_some() && reporting.failures.is_empty());
+        let mut unwanted = Reporting::new(false);
+        unwanted.begin();
+        unwanted.attempted((0, 0, 0), Some("refused".to_owned()));
+        assert!(unwanted.next(now).is_none() && unwanted.failures.is_empty());
     }
 }

@@ -211,23 +211,19 @@ impl Answers {
                     self.tell(&Event { from, to, reason, ..Event::of("script", &script.name) });
                 }
             }
-            Report::Servers(reals) => {
-                let wanted: Vec<usize> = reals.into_iter().take(MOST).collect();
-                let servers = &mut self.status.virtual_servers;
-                servers.resize_with(wanted.len(), VirtualServer::default);
-                for (server, reals) in servers.iter_mut().zip(wanted) {
-                    server.real_servers.resize_with(reals.min(MOST), RealServer::default);
-                }
+            Report::Servers(count) => {
+                self.status.virtual_servers.resize_with(count.min(MOST), VirtualServer::default);
             }
-            Report::Server(at, server) => self.server(at, *server),
+            Report::Server(at, reals, server) => self.server((at, reals), *server),
             Report::Real(at, real, own) => self.real(at, real, *own),
             Report::Read | Report::Ended => {}
         }
     }
 
-    fn server(&mut self, at: usize, mut server: VirtualServer) {
+    fn server(&mut self, (at, reals): (usize, usize), mut server: VirtualServer) {
         let Some(known) = self.status.virtual_servers.get_mut(at) else { return };
         server.real_servers = std::mem::take(&mut known.real_servers);
+        server.real_servers.resize_with(reals.min(MOST), RealServer::default);
         let (name, quorum_up) = (server.name.clone(), server.quorum_up);
         let reason = format!("weight {} of {}", server.weight, server.quorum);
         let before = std::mem::replace(known, server);

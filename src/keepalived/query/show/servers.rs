@@ -159,6 +159,9 @@ mod tests {
             text.starts_with("v is answered by sorry server s\nit lacks its quorum: weight 1, quorum 2\n"),
             "{text}"
         );
-        assert!(text.contains("the weight becomes 2, the quorum is gained, the sorry server leaves\n"), "{text}");
+        assert!(
+            text.contains("the weight becomes 2, the quorum is gained, the sorry server leaves, mail is sent\n"),
+            "{text}"
+        );
     }
 }

@@ -237,7 +237,7 @@ fn machine() -> io::Result<(Host, Vec<Switch>)> {
     let library = compat_tests::ipvs::library()?;
     host.run(move || -> io::Result<()> {
         mount::replace("/etc/keepalived")?;
-        mount::file("/tmp/ipvs.so", &library, 0o755)
+        mount::file("/tmp/ipvs.so", library, 0o755)
     })??;
     Ok((host, switches))
 }

@@ -144,8 +144,10 @@ fn install(stock: &Stock, everything: &[(String, Vec<u8>)]) -> io::Result<()> {
     Ok(())
 }
 
-/// What there is to see of an answer.
-fn seen(answer: &Response) -> (u16, Option<String>, Option<String>, String) {
+/// What there is to see of an answer: its status, where it leads, its type and its text.
+type Seen = (u16, Option<String>, Option<String>, String);
+
+fn seen(answer: &Response) -> Seen {
     let header = |name: &str| answer.header(name).map(str::to_owned);
     // The versions differ, which is all that the pages of errors and `Server` say of a program.
     let without = |text: &str| text.split("nginx/").next().unwrap_or_default().to_owned();
@@ -167,10 +169,7 @@ fn told(log: &str) -> Vec<String> {
 }
 
 /// What a program does with a stock configuration: its answers, and the lines of its access log.
-fn outcome(
-    program: Program,
-    stock: &'static Stock,
-) -> io::Result<(Vec<(u16, Option<String>, Option<String>, String)>, Vec<String>)> {
+fn outcome(program: Program, stock: &'static Stock) -> io::Result<(Vec<Seen>, Vec<String>)> {
     let testbed = TestBed::new(program)?;
     let everything = installed(stock.name)?;
     testbed.host().run(move || install(stock, &everything))??;

@@ -20,7 +20,7 @@ use super::track::file::FileRunner;
 use super::track::process::ProcessRunner;
 use super::track::script::ScriptRunner;
 use super::track::security::Policy;
-use crate::vrrp::config::{Announcing, Authentication, Checksum, Version};
+use crate::vrrp::config::{Announcing, Authentication, Checksum, Config, Version};
 use crate::vrrp::machine::{Router, StateKind};
 use crate::vrrp::weight::Verdict;
 use crate::vrrp::wire;
@@ -278,15 +278,7 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let configured = if instance.source.is_some() { " (from configuration)" } else { "" };
     let shown = source.map_or("(none)".to_owned(), |source| source.to_string());
     line(format!("Using src_ip = {shown}{configured}"));
-    let announcing = &router.announcing;
-    line(format!("Gratuitous ARP delay = {}", announcing.delay.as_secs()));
-    line(format!("Gratuitous ARP repeat = {}", announcing.repeat));
-    line(format!("Gratuitous ARP refresh = {}", announcing.refresh.as_secs()));
-    line(format!("Gratuitous ARP refresh repeat = {}", announcing.refresh_repeat));
-    line(format!("Gratuitous ARP lower priority delay = {}", announcing.lower_delay.as_secs()));
-    line(format!("Gratuitous ARP lower priority repeat = {}", announcing.lower_repeat));
-    line(format!("Send advert after receive lower priority advert = {}", !router.lower_prio_no_advert));
-    line(format!("Send advert after receive higher priority advert = {}", router.higher_prio_send_advert));
+    announcing(&mut line, router);
     line(format!("Virtual Router ID = {}", router.vrid));
     line(format!("Priority = {}", router.priority));
     line(format!("Effective priority = {}", machine.priority()));
@@ -324,6 +316,19 @@ fn instance(out: &mut String, seen: &Seen<'_>, site: &Site) {
     let head = format!(" VRRP Instance = {}\n", instance.name);
     let start = out.rfind("   VRRP Version").unwrap_or(out.len());
     out.insert_str(start, &head);
+}
+
+/// What it announces, and when.
+fn announcing(line: &mut dyn FnMut(String), router: &Config) {
+    let announcing = &router.announcing;
+    line(format!("Gratuitous ARP delay = {}", announcing.delay.as_secs()));
+    line(format!("Gratuitous ARP repeat = {}", announcing.repeat));
+    line(format!("Gratuitous ARP refresh = {}", announcing.refresh.as_secs()));
+    line(format!("Gratuitous ARP refresh repeat = {}", announcing.refresh_repeat));
+    line(format!("Gratuitous ARP lower priority delay = {}", announcing.lower_delay.as_secs()));
+    line(format!("Gratuitous ARP lower priority repeat = {}", announcing.lower_repeat));
+    line(format!("Send advert after receive lower priority advert = {}", !router.lower_prio_no_advert));
+    line(format!("Send advert after receive higher priority advert = {}", router.higher_prio_send_advert));
 }
 
 fn addresses_and_tracking(line: &mut dyn FnMut(String), seen: &Seen<'_>) {
@@ -700,8 +705,14 @@ mod tests {
         let instances = site.instances.iter().zip(&machines);
         let instances =
             instances.map(|(instance, machine)| Seen { instance, machine, source: None, since: UNIX_EPOCH });
-        let view =
-            View { site: &site, instances: instances.collect(), scripts: &[], processes: &[], channels: Vec::new() };
+        let view = View {
+            site: &site,
+            instances: instances.collect(),
+            scripts: &[],
+            files: &[],
+            processes: &[],
+            channels: Vec::new(),
+        };
         let all = [data(&view), stats(&view), json(&view), format!("{site:?}")].concat();
         assert!(
             all.contains("VRRP Instance = nginx") && all.contains("Authentication type = SIMPLE_PASSWORD"),
@@ -756,7 +767,8 @@ mod tests {
         let site = read(&Memory::of("k", text), "k", &Environment::default(), &machine).unwrap().site;
         let router = Router::new(site.instances[0].router.clone(), None);
         let seen = Seen { instance: &site.instances[0], machine: &router, source: None, since: UNIX_EPOCH };
-        let view = View { site: &site, instances: vec![seen], scripts: &[], processes: &[], channels: Vec::new() };
+        let view =
+            View { site: &site, instances: vec![seen], scripts: &[], files: &[], processes: &[], channels: Vec::new() };
         let shown = json(&view);
         let at: Vec<Option<usize>> = KEYS.iter().map(|key| shown.find(&format!("\"{key}\":"))).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{shown}");

@@ -1,6 +1,6 @@
 //! `global_defs`: what concerns the whole daemon, and defaults of all instances.
 //!
-//! Differs from keepalived: a value that it says it ignores is ignored; there vrrp_garp_master_delay, vrrp_garp_lower_prio_delay and garp_master_delay become 0 when they are no number, and smtp_connect_timeout 1. [test: what_keepalived_says_it_ignores_is_ignored]
+//! Differs from keepalived: what it says it ignores is ignored; there a delay or firewall mark that is no number becomes 0 (smtp_connect_timeout 1), a connect_ip that is no address becomes what lies in memory, and HTTP_GET without a url ends the process. [test: what_keepalived_says_it_ignores_is_ignored]
 
 use super::daemon::{
     INCLUDE_CHECK, ReloadFile, dynamic_interfaces, extra_garp, fifo_script, include_check, iptables, max_auto_priority,

@@ -72,7 +72,7 @@ fn mail(out: &mut String, site: &Site) {
     if let Some(name) = &global.smtp_helo {
         line!(out, "Smtp HELO name = {name}");
     }
-    if let Some(patience) = global.smtp_timeout.or(global.smtp_server.is_some().then_some(SMTP)) {
+    if let Some(patience) = global.smtp_timeout.or_else(|| global.smtp_server.is_some().then_some(SMTP)) {
         line!(out, "Smtp server connection timeout = {}", patience.as_secs());
     }
     if let Some(from) = &global.mail_from {
@@ -203,7 +203,7 @@ fn routers(out: &mut String, site: &Site) {
 fn firewall(out: &mut String, site: &Site) {
     let global = &site.global;
     let needed = site.instances.iter().any(|one| one.vmac.is_some() || one.router.no_accept);
-    if let Some(table) = global.nftables.as_deref().or(needed.then_some(TABLE)) {
+    if let Some(table) = global.nftables.as_deref().or_else(|| needed.then_some(TABLE)) {
         line!(out, "nftables table name = {table}");
         line!(out, "nftables base chain priority = {}", global.nftables_priority.unwrap_or(-1));
         let with = if global.nftables_counters == Some(true) { "with" } else { "without" };

@@ -9,6 +9,7 @@ use crate::keepalived::report::Report;
 use crate::keepalived::site::server::Probe;
 use crate::keepalived::status::now as wall;
 use crate::keepalived::status::server::{Failure, RealServer, VirtualServer};
+use crate::sys::process::trim_memory;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -138,6 +139,8 @@ impl State {
         while let Some((server, place)) = self.reporting.whole {
             let Some(running) = self.servers.get(server) else {
                 self.reporting.whole = None;
+                // The reports of all leave free memory between what stays.
+                trim_memory();
                 break;
             };
             let last = place >= running.given.reals.len();

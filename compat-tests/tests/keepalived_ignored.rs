@@ -265,7 +265,7 @@ fn dump(host: &Host, keepalived: &Path, text: String) -> io::Result<Vec<String>>
     Ok(lines.map(|(_, line)| line).filter(own).map(str::to_owned).collect())
 }
 
-/// What is in one list and not in the other.
+/// What is in one list and not in the other, in its order.
 fn minus(one: &[String], other: &[String]) -> Vec<String> {
     let mut rest = other.to_vec();
     let mut left = Vec::new();
@@ -275,7 +275,6 @@ fn minus(one: &[String], other: &[String]) -> Vec<String> {
             None => left.push(line.trim().to_owned()),
         }
     }
-    left.sort();
     left
 }
 
@@ -310,22 +309,19 @@ fn row(host: &Host, keepalived: &Path, key: &str, texts: [String; 2]) -> io::Res
     let bare = |line: &str| {
         line.split_once(") ").filter(|_| line.starts_with("(FILE: ")).map_or(line, |(_, rest)| rest).to_owned()
     };
-    let mut old: Vec<String> = known.iter().map(|line| bare(line)).collect();
-    let new: Vec<String> = said.split(" | ").map(bare).collect();
-    let mut more = Vec::new();
-    for line in new.into_iter().skip(1) {
-        match old.iter().position(|known| *known == line) {
-            Some(at) => drop(old.swap_remove(at)),
-            None => more.push(line),
-        }
-    }
+    let old: Vec<String> = known.iter().map(|line| bare(line)).collect();
+    let new: Vec<String> = said.split(" | ").map(bare).skip(1).collect();
+    let more = minus(&new, &old);
     let (without, with) = (dump(host, keepalived, without)?, dump(host, keepalived, with)?);
     let died = with.iter().any(|line| line.contains("Please report a bug"));
     let effect: Vec<String> = match (without.is_empty(), with.is_empty()) {
         _ if died => vec!["dies".to_owned()],
         (false, false) => {
             let added = minus(&with, &without).into_iter().map(|line| format!("+{line}"));
-            added.chain(minus(&without, &with).into_iter().map(|line| format!("-{line}"))).collect()
+            let removed = minus(&without, &with).into_iter().map(|line| format!("-{line}"));
+            let mut all: Vec<String> = added.chain(removed).collect();
+            all.sort();
+            all
         }
         _ => vec!["no dump".to_owned()],
     };

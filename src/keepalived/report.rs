@@ -1,4 +1,5 @@
-//! What the VRRP process and that of health checks report to the parent, which alone speaks with the service manager and answers queries.
+//! What the VRRP process and that of health checks report to the parent, which alone speaks with the service manager and
+//! answers queries.
 //!
 //! Messages go over a pair of sockets that keep their boundaries, and nobody waits: a parent that does not read is told
 //! later. The other way the parent sends one thing only: that somebody asks for the counters.

@@ -239,7 +239,7 @@ mod tests {
         reporting.attempted((0, 1, 0), Some("refused".to_owned()));
         assert_eq!((reporting.next(now), reporting.changed.len()), (Some(now + LEAST), 2));
         reporting.changed.clear();
-        // The same again, and a success where none failed, are no news.
+        // A failure for the same reason, and a success of a check that had not failed, change nothing.
         reporting.attempted((0, 1, 0), Some("refused".to_owned()));
         reporting.attempted((0, 2, 0), None);
         assert_eq!(reporting.next(now), None);
